@@ -1,0 +1,46 @@
+"""Camera paths: one OpenCV camera per frame (x right, y down, z forward)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """Cameras of a shot.
+
+    Attributes:
+        viewmats: (T,4,4) float32, world to camera, metres; world is Blender's (Z up).
+        Ks: (T,3,3) float32 pixel intrinsics, pixel centres at +0.5.
+        width, height: picture size in pixels.
+        camera_type: ``"perspective"`` or ``"orthographic"``; an orthographic K maps metres to pixels.
+    """
+
+    viewmats: np.ndarray
+    Ks: np.ndarray
+    width: int
+    height: int
+    camera_type: str = "perspective"
+
+    def __len__(self) -> int:
+        return len(self.viewmats)
+
+    def resized(self, width: int, height: int) -> CameraPath:
+        """The same cameras for another picture size (the field of view is kept, each axis scaled by itself)."""
+        scale = np.array([width / self.width, height / self.height, 1.0], np.float32)
+        return CameraPath(self.viewmats, self.Ks * scale[:, None], width, height, self.camera_type)
+
+    def positions(self) -> np.ndarray:
+        """(T,3) camera centres in world space, metres."""
+        rotations, translations = self.viewmats[:, :3, :3], self.viewmats[:, :3, 3]
+        return -np.einsum("tji,tj->ti", rotations, translations)
+
+    def project(self, points: np.ndarray, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        """Project world `points` (P,3) at frame index `frame`: pixels (P,2) and depths (P,) in metres."""
+        view, K = self.viewmats[frame], self.Ks[frame]
+        local = points @ view[:3, :3].T + view[:3, 3]
+        depth = local[:, 2]
+        plane = local[:, :2] if self.camera_type == "orthographic" else local[:, :2] / np.maximum(depth, 1e-6)[:, None]
+        return plane @ K[:2, :2].T + K[:2, 2], depth

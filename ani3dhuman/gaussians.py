@@ -1,0 +1,36 @@
+"""Posed Gaussians of a clip: what the rasteriser draws and the frame cache stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SH_C0 = 0.28209479177387814  # zeroth real spherical harmonic, the scale of f_dc in 3DGS files
+
+
+@dataclass(frozen=True)
+class GaussianFrames:
+    """Gaussians of T frames in world space.
+
+    Attributes:
+        means: (T,N,3) metres.
+        quats: (T,N,4) wxyz, unit.
+        scales: (T,N,3) linear standard deviations, metres; may be a broadcast view when static.
+        opacities: (N,) 0..1.
+        colors: (T,N,3) sRGB-encoded 0..1; may be a broadcast view when static.
+    """
+
+    means: np.ndarray
+    quats: np.ndarray
+    scales: np.ndarray
+    opacities: np.ndarray
+    colors: np.ndarray
+
+    @property
+    def frames(self) -> int:
+        return self.means.shape[0]
+
+    @property
+    def count(self) -> int:
+        return self.means.shape[1]
