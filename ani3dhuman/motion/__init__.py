@@ -1,0 +1,1 @@
+"""The layers of motion: rigid (skinning), physics (cloth), residual (a trainable field)."""
