@@ -1,0 +1,110 @@
+"""Gaussians carried by a mesh: each one sits on a triangle and turns with it.
+
+Any deformation that moves mesh vertices (skinning, cloth, the residual field, Blender's own
+modifiers) moves the Gaussians too, so every layer of motion speaks in vertex positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+def triangle_frames(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+    """Orthonormal frames of triangles: columns tangent (along the first edge), bitangent, normal.
+
+    Args:
+        vertices: (...,V,3).
+        faces: (F,3) long.
+
+    Returns:
+        (...,F,3,3) rotation matrices, triangle-local to world.
+    """
+    a, b, c = (vertices[..., faces[:, k], :] for k in range(3))
+    tangent = torch.nn.functional.normalize(b - a, dim=-1, eps=1e-12)
+    normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1, eps=1e-12)
+    return torch.stack([tangent, torch.linalg.cross(normal, tangent), normal], dim=-1)
+
+
+def vertex_normals(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+    """Area-weighted unit normals (...,V,3) of a triangle mesh."""
+    a, b, c = (vertices[..., faces[:, k], :] for k in range(3))
+    area = torch.linalg.cross(b - a, c - a)
+    normals = torch.zeros_like(vertices)
+    for k in range(3):
+        normals = normals.index_add(-2, faces[:, k], area)
+    return torch.nn.functional.normalize(normals, dim=-1, eps=1e-12)
+
+
+def matrix_to_quat(R: torch.Tensor) -> torch.Tensor:
+    """Rotation matrices (...,3,3) to unit quaternions wxyz (...,4); differentiable, stable for any angle."""
+    m = R.flatten(-2)
+    xx, xy, xz, yx, yy, yz, zx, zy, zz = m.unbind(-1)
+    # four candidates, each exact up to its own scale; the one with the largest leading term is well conditioned
+    candidates = torch.stack(
+        [
+            torch.stack([1 + xx + yy + zz, zy - yz, xz - zx, yx - xy], -1),
+            torch.stack([zy - yz, 1 + xx - yy - zz, yx + xy, xz + zx], -1),
+            torch.stack([xz - zx, yx + xy, 1 - xx + yy - zz, zy + yz], -1),
+            torch.stack([yx - xy, xz + zx, zy + yz, 1 - xx - yy + zz], -1),
+        ],
+        -2,
+    )
+    best = torch.diagonal(candidates, dim1=-2, dim2=-1).argmax(-1)
+    chosen = torch.gather(candidates, -2, best[..., None, None].expand(*best.shape, 1, 4)).squeeze(-2)
+    return torch.nn.functional.normalize(chosen, dim=-1)
+
+
+def quat_multiply(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    """Hamilton product of wxyz quaternions (...,4): rotate by q first, then by p."""
+    pw, px, py, pz = p.unbind(-1)
+    qw, qx, qy, qz = q.unbind(-1)
+    return torch.stack(
+        [
+            pw * qw - px * qx - py * qy - pz * qz,
+            pw * qx + px * qw + py * qz - pz * qy,
+            pw * qy - px * qz + py * qw + pz * qx,
+            pw * qz + px * qy - py * qx + pz * qw,
+        ],
+        -1,
+    )
+
+
+@dataclass(frozen=True)
+class SurfaceBinding:
+    """Where each Gaussian sits on the mesh.
+
+    Attributes:
+        faces: (F,3) int64 vertex indices.
+        triangle_ids: (N,) int64, the triangle of each Gaussian.
+        barycentrics: (N,3) float32, rows sum to 1.
+        local_quats: (N,4) float32 wxyz, rotation of the Gaussian in its triangle's frame.
+    """
+
+    faces: torch.Tensor
+    triangle_ids: torch.Tensor
+    barycentrics: torch.Tensor
+    local_quats: torch.Tensor
+
+    def means(self, vertices: torch.Tensor) -> torch.Tensor:
+        """World positions (...,N,3) for mesh vertices (...,V,3)."""
+        corners = vertices[..., self.faces[self.triangle_ids], :]
+        return (corners * self.barycentrics[:, :, None]).sum(-2)
+
+    def pose(self, vertices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Means (...,N,3) and quats (...,N,4) wxyz for mesh vertices (...,V,3); differentiable."""
+        frames = matrix_to_quat(triangle_frames(vertices, self.faces))
+        return self.means(vertices), quat_multiply(frames[..., self.triangle_ids, :], self.local_quats)
+
+    def normals(self, vertices: torch.Tensor) -> torch.Tensor:
+        """Smooth unit normals (...,N,3): vertex normals interpolated over each triangle."""
+        corners = vertex_normals(vertices, self.faces)[..., self.faces[self.triangle_ids], :]
+        return torch.nn.functional.normalize((corners * self.barycentrics[:, :, None]).sum(-2), dim=-1)
+
+
+def edges_of(faces: np.ndarray) -> np.ndarray:
+    """Unique undirected edges (E,2) of a triangle mesh, sorted."""
+    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    return np.unique(np.sort(pairs, axis=1), axis=0)
