@@ -1,0 +1,220 @@
+"""The physics layer: garments and hair simulated over the skinned body.
+
+Every vertex of a garment or hair has a pin weight: 1 keeps it on the skin (waistband, scalp), 0 lets
+it fly. What the skin says is the goal, the body is the obstacle, XPBD does the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
+
+from ..progress import Progress
+from .binding import edges_of, vertex_normals
+from .cloth_kernels import step_frame
+
+
+@dataclass(frozen=True)
+class ClothSettings:
+    """Fabric and solver.
+
+    Attributes:
+        stretch, bend: compliances, square metres per newton with unit masses; 0 is rigid.
+        damping: loss of velocity, 1/s.
+        gravity: m/s^2.
+        thickness: distance kept from the body, metres.
+        friction: share of the sliding over the body that is lost in a substep, 0..1.
+        hold: how strongly half-pinned vertices return to the skin in a substep, 0..1.
+        substeps: solver steps in a scene frame.
+        preroll: frames simulated before the first one, so that the cloth hangs and moves when the shot begins.
+    """
+
+    stretch: float = 1e-9
+    bend: float = 3e-5
+    damping: float = 1.2
+    gravity: float = 9.81
+    thickness: float = 0.006
+    friction: float = 0.25
+    hold: float = 0.06
+    substeps: int = 30
+    preroll: int = 24
+
+
+FABRICS = {
+    "cotton": ClothSettings(),
+    "silk": ClothSettings(bend=6e-5, damping=0.7),
+    "denim": ClothSettings(bend=3e-6, damping=2.0),
+    "hair": ClothSettings(bend=5e-6, damping=3.0, thickness=0.008, friction=0.1, hold=0.2),
+}
+
+
+def bend_pairs(faces: np.ndarray) -> np.ndarray:
+    """Pairs (B,2) of vertices that face each other across an inner edge of a triangle mesh."""
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    opposite = np.concatenate([faces[:, 2], faces[:, 0], faces[:, 1]])
+    order = np.lexsort((edges[:, 1], edges[:, 0]))
+    edges, opposite = edges[order], opposite[order]
+    shared = np.flatnonzero((edges[1:] == edges[:-1]).all(1))
+    return np.stack([opposite[shared], opposite[shared + 1]], axis=1)
+
+
+def tethers(vertices: np.ndarray, edges: np.ndarray, pinned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each vertex the nearest pinned vertex along the mesh (-1: none) and that distance in metres."""
+    n = len(vertices)
+    if not pinned.any():
+        return np.full(n, -1, np.int64), np.zeros(n, np.float32)
+    lengths = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+    graph = coo_array((lengths, (edges[:, 0], edges[:, 1])), shape=(n, n)).tocsr()
+    reach, _, sources = dijkstra(
+        graph, directed=False, indices=np.flatnonzero(pinned), return_predecessors=True, min_only=True
+    )
+    connected = np.isfinite(reach)
+    return np.where(connected, sources, -1), np.where(connected, reach * 1.02, 0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What the cloth must not enter: points of a moving triangle mesh, (T,P,3) metres, faces (F,3)."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+
+    def normals(self, frame: int) -> np.ndarray:
+        """Unit vertex normals (P,3) at a frame index."""
+        points = torch.from_numpy(np.ascontiguousarray(self.vertices[frame], np.float32))
+        return vertex_normals(points, torch.from_numpy(self.faces.astype(np.int64))).numpy()
+
+
+def simulate(
+    skinned: np.ndarray,
+    faces: np.ndarray,
+    bind_vertices: np.ndarray,
+    pin_weights: np.ndarray,
+    obstacle: Obstacle | None,
+    fps: float,
+    settings: ClothSettings = FABRICS["cotton"],
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Simulate one garment over a clip.
+
+    Args:
+        skinned: (T,P,3) positions the skeleton gives, world metres.
+        faces: (F,3) triangles of the garment.
+        bind_vertices: (P,3) bind pose, which gives the rest lengths.
+        pin_weights: (P,) 1 on the skin .. 0 free.
+        obstacle: the body, with as many frames; None for none.
+        fps: scene frames a second.
+        settings: fabric and solver.
+        progress: advanced once a frame.
+
+    Returns:
+        (T,P,3) float32 world positions. Frames without any free vertex equal `skinned`.
+    """
+    edges = edges_of(faces)
+    bends = bend_pairs(faces)
+    pinned = pin_weights > 0.99
+    inv_mass = np.where(pinned, 0, 1).astype(np.float32)
+    hold = (settings.hold * np.clip(pin_weights, 0, 1) ** 2).astype(np.float32)
+    anchor, reach = tethers(bind_vertices, edges, pinned)
+    rest = {
+        name: np.linalg.norm(bind_vertices[pairs[:, 0]] - bind_vertices[pairs[:, 1]], axis=1).astype(np.float32)
+        for name, pairs in (("edge", edges), ("bend", bends))
+    }
+    lead, velocity = _preroll(skinned, settings.preroll)
+    x = (skinned[0] + lead[0]).astype(np.float32)
+    v = np.broadcast_to(velocity * np.float32(fps), x.shape).astype(np.float32).copy()
+    frames = np.empty(skinned.shape, np.float32)
+    frames[0] = x
+    for step in range(1, settings.preroll + len(skinned)):
+        now, before = step - settings.preroll, step - settings.preroll - 1
+        a, b = max(before, 0), max(now, 0)
+        shift_a, shift_b = lead[min(step - 1, settings.preroll)], lead[min(step, settings.preroll)]
+        body_from, body_to, normals, near = _surroundings(obstacle, x, a, b, shift_a, shift_b)
+        step_frame(
+            x, v, inv_mass, hold,
+            (skinned[a] + shift_a).astype(np.float32), (skinned[b] + shift_b).astype(np.float32),
+            edges, rest["edge"], bends, rest["bend"], anchor, reach, near, body_from, body_to, normals,
+            1.0 / fps, settings.substeps, settings.stretch, settings.bend, settings.damping,
+            settings.gravity, settings.thickness, settings.friction,
+        )  # fmt: skip
+        if now >= 0:
+            frames[now] = x
+            if progress:
+                progress.advance()
+    return frames
+
+
+def _preroll(skinned: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (count+1,3) that bring the first pose in at its own mean velocity, and that velocity per frame."""
+    velocity = (skinned[1] - skinned[0]).mean(0) if len(skinned) > 1 else np.zeros(3)
+    remaining = np.arange(count, -1, -1)[:, None]
+    return (-remaining * velocity).astype(np.float32), velocity.astype(np.float32)
+
+
+def _surroundings(
+    obstacle: Obstacle | None, x: np.ndarray, a: int, b: int, shift_a: np.ndarray, shift_b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Body points at both ends of a frame, their normals, and the candidates nearest to each particle."""
+    if obstacle is None:
+        empty = np.zeros((0, 3), np.float32)
+        return empty, empty, empty, np.zeros((len(x), 0), np.int64)
+    body_from = (obstacle.vertices[a] + shift_a).astype(np.float32)
+    body_to = (obstacle.vertices[b] + shift_b).astype(np.float32)
+    near = cKDTree((body_from + body_to) / 2).query(x, k=min(12, len(body_from)))[1].reshape(len(x), -1)
+    return body_from, body_to, obstacle.normals(b), near
+
+
+def simulate_character(
+    skinned: np.ndarray,
+    faces: np.ndarray,
+    bind_vertices: np.ndarray,
+    regions: np.ndarray,
+    pin_weights: np.ndarray,
+    fps: float,
+    garment: ClothSettings = FABRICS["cotton"],
+    hair: ClothSettings = FABRICS["hair"],
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Let a whole character's garment, then its hair, swing over what lies beneath.
+
+    Args:
+        skinned: (T,V,3) all vertices as the skeleton gives them, world metres.
+        faces: (F,3); bind_vertices: (V,3).
+        regions: (V,) indices into `ani3dhuman.shot.REGIONS`.
+        pin_weights: (V,) 1 on the skin .. 0 free; only read for garment and hair.
+        fps: scene frames a second.
+        garment, hair: fabrics.
+        progress: total should be 2 * T.
+
+    Returns:
+        (T,V,3) float32; body and face are untouched.
+    """
+    moved = skinned.astype(np.float32).copy()
+    face_region = regions[faces].max(axis=1)
+    layers = ((3, garment, face_region < 2), (2, hair, face_region != 2))
+    for region, fabric, beneath in layers:
+        own = np.flatnonzero(regions == region)
+        if len(own) == 0 or (pin_weights[own] > 0.99).all():
+            continue
+        index = np.full(len(regions), -1)
+        index[own] = np.arange(len(own))
+        own_faces = index[faces]
+        own_faces = own_faces[(own_faces >= 0).all(1)]
+        obstacle = _obstacle(moved, faces[beneath])
+        moved[:, own] = simulate(
+            skinned[:, own], own_faces, bind_vertices[own], pin_weights[own], obstacle, fps,
+            fabric, progress,
+        )  # fmt: skip
+    return moved
+
+
+def _obstacle(vertices: np.ndarray, faces: np.ndarray) -> Obstacle | None:
+    if len(faces) == 0:
+        return None
+    used, compact = np.unique(faces, return_inverse=True)
+    return Obstacle(vertices[:, used], compact.reshape(-1, 3))
