@@ -44,7 +44,17 @@ _ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {
     "background": ((3,), "f"),
 }
 _OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {"pin_weights": (("V",), "f")}
-_REQUIRED_META = ("name", "fps", "frame_start", "frame_end", "width", "height", "objects", "bones", "materials")
+_REQUIRED_META = (
+    "name",
+    "fps",
+    "frame_start",
+    "frame_end",
+    "width",
+    "height",
+    "objects",
+    "bones",
+    "materials",
+)
 
 
 def _bad(code: str, message: str, hint: str) -> Ani3DError:
@@ -129,13 +139,19 @@ class Shot:
         """Read a `.npz` shot file. Raises `Ani3DError` when it is missing, cut or not a shot."""
         path = Path(path)
         if not path.is_file():
-            raise _bad("file_missing", f"There is no shot file at {path}.", "Check the path or export the shot again.")
+            raise _bad(
+                "file_missing",
+                f"There is no shot file at {path}.",
+                "Check the path or export the shot again.",
+            )
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {k: file[k] for k in file.files}
         except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
             raise _bad(
-                "file_broken", f"{path} is not a readable shot file ({error}).", "It may be cut: export it again."
+                "file_broken",
+                f"{path} is not a readable shot file ({error}).",
+                "It may be cut: export it again.",
             ) from error
         return cls.from_arrays(arrays)
 
@@ -185,7 +201,9 @@ def _check_array(
         )
     if kind == "f":
         if not np.isfinite(array).all():
-            raise _bad("not_finite", f"'{name}' holds NaN or infinite values.", "Check the rig for broken drivers.")
+            raise _bad(
+                "not_finite", f"'{name}' holds NaN or infinite values.", "Check the rig for broken drivers."
+            )
         return np.ascontiguousarray(array, np.float32)
     return np.ascontiguousarray(array, np.int32)
 
@@ -214,15 +232,22 @@ def _check_content(meta: dict[str, Any], arrays: dict[str, np.ndarray], textures
         ("region_ids", len(meta.get("regions", REGIONS))),
     )
     for name, limit in limits:
-        if arrays[name].size and not (0 <= arrays[name].min() and arrays[name].max() < limit):
+        if arrays[name].size and not (arrays[name].min() >= 0 and arrays[name].max() < limit):
             raise _bad("bad_index", f"'{name}' points outside 0..{limit - 1}.", "Export the shot again.")
     for material in meta["materials"]:
         if not -1 <= int(material.get("texture", -1)) < textures:
-            raise _bad("bad_index", f"Material '{material.get('name')}' names a missing texture.", "Export again.")
+            raise _bad(
+                "bad_index", f"Material '{material.get('name')}' names a missing texture.", "Export again."
+            )
     unweighted = np.flatnonzero(np.abs(arrays["weight_values"].sum(1) - 1) > 1e-3)
     if len(unweighted):
         where = next(
-            (o["name"] for o in meta["objects"] if 0 <= unweighted[0] - o["vertex_start"] < o["vertex_count"]), "?"
+            (
+                o["name"]
+                for o in meta["objects"]
+                if 0 <= unweighted[0] - o["vertex_start"] < o["vertex_count"]
+            ),
+            "?",
         )
         raise _bad(
             "unweighted_vertices",
@@ -240,4 +265,8 @@ def _check_content(meta: dict[str, Any], arrays: dict[str, np.ndarray], textures
             "Use the same scale on all three axes of the bone.",
         )
     if np.abs(np.linalg.det(arrays["viewmats"][:, :3, :3]) - 1).max() > 1e-3:
-        raise _bad("bad_camera", "A camera matrix is not a rotation.", "Remove scale from the camera and its parents.")
+        raise _bad(
+            "bad_camera",
+            "A camera matrix is not a rotation.",
+            "Remove scale from the camera and its parents.",
+        )

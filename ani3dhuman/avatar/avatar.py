@@ -1,0 +1,49 @@
+"""The avatar: Gaussians in the bind pose, bound to the surface of a rigged mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..motion.binding import SurfaceBinding
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """Canonical Gaussians of one character.
+
+    Attributes:
+        binding: where each Gaussian sits on the mesh and how it is turned there.
+        scales: (N,3) linear standard deviations, metres; the third axis is the surface normal.
+        opacities: (N,) 0..1.
+        albedo: (N,3) linear 0..1, without lighting.
+        region_ids: (N,) indices into `ani3dhuman.shot.REGIONS`.
+    """
+
+    binding: SurfaceBinding
+    scales: np.ndarray
+    opacities: np.ndarray
+    albedo: np.ndarray
+    region_ids: np.ndarray
+
+    @property
+    def count(self) -> int:
+        return len(self.scales)
+
+    def per_vertex(self, values: np.ndarray) -> np.ndarray:
+        """Carry vertex values (V,k) or (V,) to the Gaussians by barycentric interpolation."""
+        corners = values[self.binding.faces.numpy()[self.binding.triangle_ids.numpy()]]
+        weights = self.binding.barycentrics.numpy()
+        return np.einsum("nc,nc...->n...", weights, corners)
+
+    def pose(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means (T,N,3) and quats (T,N,4) for mesh vertices (T,V,3), frame by frame to bound memory."""
+        means = np.empty((len(vertices), self.count, 3), np.float32)
+        quats = np.empty((len(vertices), self.count, 4), np.float32)
+        with torch.no_grad():
+            for t, frame in enumerate(vertices):
+                m, q = self.binding.pose(torch.from_numpy(np.ascontiguousarray(frame)))
+                means[t], quats[t] = m.numpy(), q.numpy()
+        return means, quats
