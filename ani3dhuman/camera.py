@@ -42,9 +42,5 @@ class CameraPath:
         view, K = self.viewmats[frame], self.Ks[frame]
         local = points @ view[:3, :3].T + view[:3, 3]
         depth = local[:, 2]
-        plane = (
-            local[:, :2]
-            if self.camera_type == "orthographic"
-            else local[:, :2] / np.maximum(depth, 1e-6)[:, None]
-        )
+        plane = local[:, :2] if self.camera_type == "orthographic" else local[:, :2] / np.maximum(depth, 1e-6)[:, None]
         return plane @ K[:2, :2].T + K[:2, 2], depth

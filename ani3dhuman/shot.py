@@ -201,9 +201,7 @@ def _check_array(
         )
     if kind == "f":
         if not np.isfinite(array).all():
-            raise _bad(
-                "not_finite", f"'{name}' holds NaN or infinite values.", "Check the rig for broken drivers."
-            )
+            raise _bad("not_finite", f"'{name}' holds NaN or infinite values.", "Check the rig for broken drivers.")
         return np.ascontiguousarray(array, np.float32)
     return np.ascontiguousarray(array, np.int32)
 
@@ -236,17 +234,11 @@ def _check_content(meta: dict[str, Any], arrays: dict[str, np.ndarray], textures
             raise _bad("bad_index", f"'{name}' points outside 0..{limit - 1}.", "Export the shot again.")
     for material in meta["materials"]:
         if not -1 <= int(material.get("texture", -1)) < textures:
-            raise _bad(
-                "bad_index", f"Material '{material.get('name')}' names a missing texture.", "Export again."
-            )
+            raise _bad("bad_index", f"Material '{material.get('name')}' names a missing texture.", "Export again.")
     unweighted = np.flatnonzero(np.abs(arrays["weight_values"].sum(1) - 1) > 1e-3)
     if len(unweighted):
         where = next(
-            (
-                o["name"]
-                for o in meta["objects"]
-                if 0 <= unweighted[0] - o["vertex_start"] < o["vertex_count"]
-            ),
+            (o["name"] for o in meta["objects"] if 0 <= unweighted[0] - o["vertex_start"] < o["vertex_count"]),
             "?",
         )
         raise _bad(

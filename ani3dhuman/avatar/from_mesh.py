@@ -39,9 +39,7 @@ def avatar_from_shot(shot: Shot, count: int, detail: dict[int, float] | None = N
         An avatar whose Gaussians lie in the surface, third axis along the normal, sized to their spacing.
     """
     if count < 100:
-        raise Ani3DError(
-            "avatar.too_few", f"{count} Gaussians cannot cover a character.", "Ask for at least 100."
-        )
+        raise Ani3DError("avatar.too_few", f"{count} Gaussians cannot cover a character.", "Ask for at least 100.")
     rng = np.random.default_rng(seed)
     faces, vertices = shot["faces"], shot["vertices"]
     corners = vertices[faces]
@@ -103,9 +101,7 @@ def sample_albedo(shot: Shot, triangle_ids: np.ndarray, barycentrics: np.ndarray
         if len(chosen) == 0:
             continue
         picture = int(material.get("texture", -1))
-        albedo[chosen] = (
-            _bilinear(shot.textures[picture], uvs[chosen]) if picture >= 0 else material["base_color"][:3]
-        )
+        albedo[chosen] = _bilinear(shot.textures[picture], uvs[chosen]) if picture >= 0 else material["base_color"][:3]
     tints = np.einsum("nc,nck->nk", barycentrics, shot["vertex_tints"][shot["faces"][triangle_ids]])
     return np.clip(albedo * tints, 0, 1).astype(np.float32)
 

@@ -122,9 +122,7 @@ def simulate(
     hold = (settings.hold * np.clip(pin_weights, 0, 1) ** 2).astype(np.float32)
     anchor, reach = tethers(bind_vertices, edges, pinned)
     rest = {
-        name: np.linalg.norm(bind_vertices[pairs[:, 0]] - bind_vertices[pairs[:, 1]], axis=1).astype(
-            np.float32
-        )
+        name: np.linalg.norm(bind_vertices[pairs[:, 0]] - bind_vertices[pairs[:, 1]], axis=1).astype(np.float32)
         for name, pairs in (("edge", edges), ("bend", bends))
     }
     lead, velocity = _preroll(skinned, settings.preroll)

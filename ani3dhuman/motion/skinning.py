@@ -9,9 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def blended_transforms(
-    weight_indices: np.ndarray, weight_values: np.ndarray, transforms: np.ndarray
-) -> np.ndarray:
+def blended_transforms(weight_indices: np.ndarray, weight_values: np.ndarray, transforms: np.ndarray) -> np.ndarray:
     """Blend bone transforms per vertex for one frame.
 
     Args:
@@ -40,9 +38,7 @@ def skin(
     return posed
 
 
-def blended_rotations(
-    weight_indices: np.ndarray, weight_values: np.ndarray, transforms: np.ndarray
-) -> np.ndarray:
+def blended_rotations(weight_indices: np.ndarray, weight_values: np.ndarray, transforms: np.ndarray) -> np.ndarray:
     """(T,V,3,3) rotation nearest to each vertex's blended transform: the bone-local frame in world space."""
     rotations = np.empty((len(transforms), len(weight_indices), 3, 3), np.float32)
     for t, frame in enumerate(transforms):
