@@ -1,0 +1,261 @@
+"""A synchronous client: one request, one answer, or a `WireError` within the timeout.
+
+It never retries and never starts an engine. One client per thread; from Blender, never in the main thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import platform
+import re
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+import zmq
+
+from . import codec
+from .download import Download
+from .errors import WireError
+from .messages import (
+    FETCH_WINDOW,
+    MAX_ARRAY_BYTES,
+    MAX_CHUNK_BYTES,
+    MAX_WAIT,
+    REPLIES,
+    Accepted,
+    Cancel,
+    Delete,
+    Done,
+    Error,
+    Event,
+    Events,
+    Fetch,
+    FileInfo,
+    Files,
+    Frame,
+    Hello,
+    Job,
+    Jobs,
+    JobStatus,
+    List,
+    Listing,
+    Message,
+    Ping,
+    Pong,
+    Shutdown,
+    Status,
+    Submit,
+    Watch,
+    Welcome,
+)
+
+DEFAULT_ENDPOINT = "tcp://127.0.0.1:5817"
+_UPLOAD_RATE = 20e6  # bytes a second granted to a submit on top of the timeout: the engine hashes and stores
+
+Reply = TypeVar("Reply", bound=Message)
+
+
+class Client:
+    """A connection to one engine.
+
+    Args:
+        endpoint: "tcp://HOST:PORT", as the engine's ready file gives it.
+        timeout: seconds to wait for any one answer.
+
+    Raises (every method):
+        WireError: `engine.unreachable`, `engine.timeout`, `protocol.*`, or what the engine answered.
+    """
+
+    def __init__(self, endpoint: str = DEFAULT_ENDPOINT, timeout: float = 5.0) -> None:
+        self.endpoint = endpoint
+        self.timeout = timeout
+        self._requests = itertools.count(1)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)  # without it a request to a dead engine waits in a queue
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_ARRAY_BYTES)
+        self._connected = False
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection; requests in flight are forgotten."""
+        self._socket.close()
+        self._context.term()
+
+    # ---- requests ----
+
+    def hello(self) -> Welcome:
+        """Shake hands: who the engine is. Any request checks the version; this one does nothing else."""
+        return self._ask(Hello(f"Python {platform.python_version()}"), Welcome)
+
+    def ping(self) -> float:
+        """Seconds that a message takes there and back."""
+        start = time.monotonic()
+        self._ask(Ping(), Pong)
+        return time.monotonic() - start
+
+    def submit(self, shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
+        """Hand in a shot's arrays and the settings; the job's id. The same ones again give the same job.
+
+        Raises:
+            WireError: also the library's codes (`shot.*`, `settings.*`) for input that is refused, `disk.full`.
+        """
+        size = sum(np.asarray(array).nbytes for array in shot.values())
+        return self._ask(Submit(shot, settings), Accepted, size / _UPLOAD_RATE).job
+
+    def status(self, job: str) -> JobStatus:
+        """Where the job stands."""
+        return self._ask(Status(job), Job).status
+
+    def jobs(self) -> list[JobStatus]:
+        """All jobs of the engine's store, newest first."""
+        return self._ask(List(), Jobs).jobs
+
+    def events(self, job: str, since: int = 0, timeout: float = 0.2) -> tuple[list[Event], int]:
+        """The job's events from number `since` on, and the number to ask for next.
+
+        Waits up to `timeout` seconds (at most 10) for one to come; an empty list when none did.
+        """
+        wait = min(max(timeout, 0.0), MAX_WAIT)
+        reply = self._ask(Watch(job, since, wait), Events, wait)
+        return reply.events, reply.next_since
+
+    def cancel(self, job: str) -> JobStatus:
+        """Ask the job to stop, which takes up to 2 s; a finished job stays as it is."""
+        return self._ask(Cancel(job), Job).status
+
+    def files(self, job: str) -> list[FileInfo]:
+        """The result files of a job that is done."""
+        return self._ask(Files(job), Listing).files
+
+    def delete(self, job: str) -> None:
+        """Forget a job that is not queued or running, and remove its files from the engine's store."""
+        self._ask(Delete(job), Done)
+
+    def shutdown(self) -> None:
+        """Stop the engine and its workers; a running job starts again with the next engine."""
+        self._ask(Shutdown(), Done)
+
+    def fetch(
+        self,
+        job: str,
+        name: str,
+        destination: Path,
+        on_progress: Callable[[int, int], None] | None = None,
+        should_cancel: Callable[[], bool] | None = None,
+    ) -> Path:
+        """Bring the result file `name` to the path `destination`; that path.
+
+        The file appears there whole or not at all: chunks go to a hidden file beside it, which is renamed once
+        its sha256 is right. Folders on the way are made.
+
+        Args:
+            on_progress: called with (bytes so far, bytes in all).
+            should_cancel: asked between chunks.
+
+        Raises:
+            WireError: also `file.unknown`, `file.corrupt`, `disk.full`, `cancelled`.
+        """
+        info = next((f for f in self.files(job) if f.name == name), None)
+        if info is None:
+            raise WireError(
+                "file.unknown", f"Job {job} has no file '{name}'.", "Ask for the list of its files."
+            )
+        with Download(destination, info) as download:
+            offsets = range(0, info.size, MAX_CHUNK_BYTES)
+            asked: dict[int, int] = {}  # request id -> offset; its size is the credit in use
+            following = iter(offsets)
+            for offset in offsets:
+                if should_cancel and should_cancel():
+                    raise WireError(
+                        "cancelled", f"Fetching {name} was cancelled.", "Fetch it again when you like."
+                    )
+                while len(asked) < FETCH_WINDOW and (ahead := next(following, None)) is not None:
+                    asked[self._send(Fetch(job, name, ahead, min(MAX_CHUNK_BYTES, info.size - ahead)))] = (
+                        ahead
+                    )
+                request = next(iter(asked))
+                frame = self._receive(request, Frame)
+                del asked[request]
+                if frame.offset != offset:
+                    raise codec.malformed(f"a frame of offset {frame.offset} came in the place of {offset}")
+                download.write(frame.data.data)
+                if on_progress:
+                    on_progress(download.written, info.size)
+        return destination
+
+    # ---- the socket ----
+
+    def _ask(self, message: Message, expected: type[Reply], patience: float = 0.0) -> Reply:
+        return self._receive(self._send(message), expected, patience)
+
+    def _send(self, message: Message) -> int:
+        request = next(self._requests)
+        frames = codec.encode(message, request)
+        if not self._connected:
+            self._probe()
+            self._socket.connect(self.endpoint)
+            self._connected = True
+        if not self._socket.poll(int(self.timeout * 1000), zmq.POLLOUT):
+            raise self._silent()
+        self._socket.send_multipart(frames, copy=False)
+        return request
+
+    def _receive(self, request: int, expected: type[Reply], patience: float = 0.0) -> Reply:
+        """The answer to `request`; answers to requests given up earlier are passed over."""
+        deadline = time.monotonic() + self.timeout + patience
+        while self._socket.poll(int(max(0.0, deadline - time.monotonic()) * 1000), zmq.POLLIN):
+            frames = [frame.buffer for frame in self._socket.recv_multipart(copy=False)]
+            header = codec.read_header(frames)
+            # Request 0 is the engine's answer to a message in which it found no id.
+            if header.request not in (request, 0):
+                continue
+            reply = codec.decode(header, frames[1:], REPLIES)
+            if isinstance(reply, Error):
+                raise WireError(reply.code, reply.message, reply.hint)
+            if not isinstance(reply, expected):
+                raise codec.malformed(f"a '{reply.kind}' came where a '{expected.kind}' was due")
+            return reply
+        raise self._silent()
+
+    def _silent(self) -> WireError:
+        try:
+            self._probe()
+        except WireError as error:
+            return error
+        return WireError(
+            "engine.timeout",
+            f"What listens at {self.endpoint} gave no answer in {self.timeout:g} s.",
+            "See that it is an Ani3DHuman engine, and look at its log; it may be busy or stopped.",
+        )
+
+    def _probe(self) -> None:
+        """Refuse at once where nothing listens: ZeroMQ by itself would go on connecting for ever."""
+        parts = re.fullmatch(r"tcp://\[?([^\]/]+)\]?:(\d+)", self.endpoint)
+        if parts is None:
+            raise WireError(
+                "engine.unreachable",
+                f"'{self.endpoint}' is no endpoint.",
+                f"Give one of the form {DEFAULT_ENDPOINT}.",
+            )
+        try:
+            socket.create_connection((parts[1], int(parts[2])), timeout=self.timeout).close()
+        except (OSError, OverflowError) as error:
+            raise WireError(
+                "engine.unreachable",
+                f"No engine at {self.endpoint} ({error}).",
+                "Start it with `ani3dhuman-engine`, or from the add-on's panel.",
+            ) from None

@@ -1,0 +1,291 @@
+"""Messages to frames and back: one msgpack header, then one raw frame per array, in the table's order.
+
+Header: a map {"protocol": int, "kind": str, "request": int, "body": map, "arrays": [[name, dtype, shape], ...]}.
+"protocol", "kind" and "request" keep their place in every version, so that two ends of different versions
+can still say so. Nothing here trusts its input: whatever is wrong comes out as one `WireError`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from .errors import WireError
+from .messages import (
+    MAX_ARRAY_BYTES,
+    MAX_ARRAYS,
+    MAX_DIMENSIONS,
+    MAX_HEADER_BYTES,
+    MAX_MESSAGE_BYTES,
+    MAX_NAME,
+    PROTOCOL_VERSION,
+    Message,
+)
+
+Part = bytes | memoryview  # one frame of a multipart message
+
+_DTYPES = {"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"}
+_TEXT_DTYPE = re.compile(r"<U[1-9][0-9]{0,7}")
+_HEADER_KEYS = {"protocol", "kind", "request", "body", "arrays"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """The first frame, checked as far as it can be without knowing the kind."""
+
+    kind: str
+    request: int
+    body: dict[str, Any]
+    arrays: list[tuple[str, np.dtype, tuple[int, ...]]]
+
+
+def malformed(text: str) -> WireError:
+    """The `protocol.malformed` error for whatever `text` says is wrong."""
+    return WireError(
+        "protocol.malformed", f"Malformed message: {text}.", "Use a client of this project's version."
+    )
+
+
+def _limit(text: str) -> WireError:
+    return WireError(
+        "protocol.limit", f"Message too large: {text}.", "Send a smaller shot (docs/protocol.md, limits)."
+    )
+
+
+# ---- to frames ----
+
+
+def encode(message: Message, request: int, protocol: int = PROTOCOL_VERSION) -> list[Part]:
+    """The frames of `message`: the header, then each array's bytes without a copy where it is contiguous.
+
+    Raises:
+        WireError: `protocol.limit` beyond a limit; `protocol.malformed` for a dtype that cannot travel.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    body = _pack(message, "", arrays)
+    table: list[list[Any]] = []
+    frames: list[Part] = []
+    for name, array in arrays.items():
+        array = portable(array, name)
+        table.append([name, array.dtype.str, list(array.shape)])
+        # As plain bytes: a memoryview of text cannot be sent, and one of no elements cannot be cast.
+        frames.append(array.reshape(-1).view(np.uint8).data if array.size else b"")
+    header = msgpack.packb(
+        {"protocol": protocol, "kind": message.kind, "request": request, "body": body, "arrays": table}
+    )
+    _check_sizes(len(header), [memoryview(f).nbytes for f in frames])
+    return [header, *frames]
+
+
+def portable(array: np.ndarray, name: str) -> np.ndarray:
+    """`array` as C-ordered little-endian, which is how arrays travel and how they are hashed.
+
+    Raises:
+        WireError: `protocol.malformed` when the dtype is none of bool, integer, float and text.
+    """
+    array = np.asarray(array)
+    array = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    if array.dtype.str not in _DTYPES and not _TEXT_DTYPE.fullmatch(array.dtype.str):
+        raise malformed(f"array '{name}' has dtype {array.dtype}, which does not travel")
+    return array
+
+
+def _check_sizes(header: int, arrays: Sequence[int]) -> None:
+    if header > MAX_HEADER_BYTES:
+        raise _limit(f"the header has {header:,} bytes, the limit is {MAX_HEADER_BYTES:,}")
+    if len(arrays) > MAX_ARRAYS:
+        raise _limit(f"it has {len(arrays)} arrays, the limit is {MAX_ARRAYS}")
+    if max(arrays, default=0) > MAX_ARRAY_BYTES or sum(arrays) > MAX_MESSAGE_BYTES:
+        raise _limit(f"an array may have {MAX_ARRAY_BYTES:,} bytes, all together {MAX_MESSAGE_BYTES:,}")
+
+
+def _pack(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
+    """`value` as msgpack can hold it; arrays met on the way go into `arrays` under their place."""
+    if dataclasses.is_dataclass(value):
+        packed, hints = {}, _hints(value.__class__)
+        for field in dataclasses.fields(value):
+            item = getattr(value, field.name)
+            inner = f"{place}/{field.name}" if place else field.name
+            if _carries_arrays(hints[field.name]):
+                found = {inner: item} if not isinstance(item, Mapping) else _prefixed(inner, item)
+                arrays.update({name: array for name, array in found.items() if array is not None})
+            else:
+                packed[field.name] = _pack(item, inner, arrays)
+        return packed
+    if isinstance(value, list):
+        return [_pack(item, f"{place}/{i}", arrays) for i, item in enumerate(value)]
+    return value
+
+
+def _prefixed(place: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{place}/{name}": array for name, array in arrays.items()}
+
+
+# ---- from frames ----
+
+
+def read_header(frames: Sequence[Part]) -> Header:
+    """The checked first frame. Raises WireError `protocol.version`, `protocol.malformed` or `protocol.limit`."""
+    raw, request = peek(frames)
+    version = raw.get("protocol")
+    if version != PROTOCOL_VERSION:
+        raise WireError(
+            "protocol.version",
+            f"The other side speaks protocol {version!r}, this side {PROTOCOL_VERSION}.",
+            "Install the add-on and the engine from the same release.",
+        )
+    if set(raw) != _HEADER_KEYS or not isinstance(raw["kind"], str) or not isinstance(raw["body"], dict):
+        raise malformed("the header's entries are not those of a header")
+    table = raw["arrays"]
+    if not isinstance(table, list):
+        raise malformed("the array table is no list")
+    if len(table) > MAX_ARRAYS:
+        raise _limit(f"it has {len(table)} arrays, the limit is {MAX_ARRAYS}")
+    return Header(raw["kind"], request, raw["body"], [_table_entry(entry) for entry in table])
+
+
+def peek(frames: Sequence[Part]) -> tuple[dict[str, Any], int]:
+    """The header as an unchecked map, and its request id (0 where it has none).
+
+    Raises:
+        WireError: `protocol.malformed` when there is no map; `protocol.limit` when it is too large.
+    """
+    if not frames:
+        raise malformed("it has no frames")
+    size = memoryview(frames[0]).nbytes
+    if size > MAX_HEADER_BYTES:
+        raise _limit(f"the header has {size:,} bytes, the limit is {MAX_HEADER_BYTES:,}")
+    try:
+        raw = msgpack.unpackb(frames[0], strict_map_key=True)
+    except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
+        raise malformed(f"the header cannot be read ({type(error).__name__})") from None
+    if not isinstance(raw, dict):
+        raise malformed("the header is no map")
+    request = raw.get("request")
+    return raw, request if isinstance(request, int) and 0 <= request < 1 << 63 else 0
+
+
+def _table_entry(entry: Any) -> tuple[str, np.dtype, tuple[int, ...]]:
+    try:
+        name, dtype, shape = entry
+        good = isinstance(name, str) and len(name) <= MAX_NAME and isinstance(dtype, str)
+        good = good and (dtype in _DTYPES or _TEXT_DTYPE.fullmatch(dtype) is not None)
+        good = good and isinstance(shape, list) and len(shape) <= MAX_DIMENSIONS
+        good = good and all(type(n) is int and 0 <= n <= MAX_ARRAY_BYTES for n in shape)
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise malformed("an entry of the array table is not [name, dtype, shape]")
+    return name, np.dtype(dtype), tuple(shape)
+
+
+def decode(header: Header, frames: Sequence[Part], kinds: Mapping[str, type[Message]]) -> Message:
+    """The message of a checked header and its array frames, one of `kinds`.
+
+    Arrays are read-only views of the frames, not copies (but for a frame that is not aligned).
+
+    Raises:
+        WireError: `protocol.malformed` or `protocol.limit`.
+    """
+    if header.kind not in kinds:
+        raise malformed(f"the kind '{header.kind[:40]}' is unknown on this side")
+    if len(frames) != len(header.arrays):
+        raise malformed(f"{len(header.arrays)} arrays are announced and {len(frames)} came")
+    _check_sizes(0, [memoryview(frame).nbytes for frame in frames])
+    arrays: dict[str, np.ndarray] = {}
+    for (name, dtype, shape), frame in zip(header.arrays, frames, strict=True):
+        if name in arrays:
+            raise malformed(f"the array '{name}' comes twice")
+        arrays[name] = _array(name, dtype, shape, frame)
+    message = _unpack(kinds[header.kind], header.body, "", arrays)
+    if arrays:
+        raise malformed(f"the array '{next(iter(arrays))}' has no place in a '{header.kind}'")
+    return message
+
+
+def _array(name: str, dtype: np.dtype, shape: tuple[int, ...], frame: Part) -> np.ndarray:
+    count = 1
+    for n in shape:
+        count *= n  # Python's integers: a product of huge sizes must not wrap around
+    size = memoryview(frame).nbytes
+    if count * dtype.itemsize != size:
+        raise malformed(f"array '{name}' should have {count * dtype.itemsize:,} bytes and has {size:,}")
+    if count == 0:
+        return np.empty(shape, dtype)
+    array = np.frombuffer(frame, dtype=dtype).reshape(shape)
+    if dtype.kind == "U" and np.frombuffer(frame, dtype="<u4").max() > 0x10FFFF:
+        raise malformed(f"the text array '{name}' holds numbers that are no characters")
+    return array if array.flags.aligned else array.copy()
+
+
+def _unpack(cls: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
+    """An instance of the dataclass `cls` from the map `value`, taking its arrays out of `arrays`."""
+    hints = _hints(cls)
+    plain = {name for name, hint in hints.items() if not _carries_arrays(hint)}
+    where = place or getattr(cls, "kind", cls.__name__)
+    if not isinstance(value, dict) or set(value) != plain:
+        raise malformed(f"'{where}' should have the entries {sorted(plain)}")
+    found: dict[str, Any] = {}
+    for name, hint in hints.items():
+        inner = f"{place}/{name}" if place else name
+        if name in plain:
+            found[name] = _checked(hint, value[name], inner, arrays)
+        elif hint == dict[str, np.ndarray]:
+            keys = [key for key in arrays if key.startswith(inner + "/")]
+            found[name] = {key[len(inner) + 1 :]: arrays.pop(key) for key in keys}
+        elif inner in arrays or type(None) in typing.get_args(hint):
+            found[name] = arrays.pop(inner, None)
+        else:
+            raise malformed(f"the array '{inner}' is missing")
+    try:
+        return cls(**found)
+    except ValueError as error:
+        raise malformed(f"in '{where}', {error}") from None
+
+
+def _checked(hint: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        hint = next(part for part in parts if part is not type(None))
+        return _checked(hint, value, place, arrays)
+    if origin is list and isinstance(value, list):
+        return [_checked(parts[0], item, f"{place}/{i}", arrays) for i, item in enumerate(value)]
+    if dataclasses.is_dataclass(hint):
+        return _unpack(hint, value, place, arrays)
+    if origin is dict and isinstance(value, dict) and _is_plain(value):
+        return value
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if type(value) is hint:
+        return value
+    raise malformed(f"'{place}' should be {getattr(hint, '__name__', hint)}")
+
+
+def _is_plain(value: Any) -> bool:
+    """True for what JSON can say: no bytes, no extension types, text as keys."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(_is_plain(item) for item in value)
+    return value is None or type(value) in (bool, int, float, str)
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    """The field types of a dataclass, by name, in order; class variables such as `kind` left out."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _carries_arrays(hint: Any) -> bool:
+    return hint is np.ndarray or np.ndarray in typing.get_args(hint)
