@@ -1,7 +1,7 @@
 """Gaussian avatars: canonical Gaussians, how they hang on the mesh, and what they look like."""
 
 from .avatar import Avatar
-from .from_mesh import avatar_from_shot
+from .from_mesh import avatar_from_shot, linear_to_srgb
 from .shading import Lighting, shade
 
-__all__ = ["Avatar", "Lighting", "avatar_from_shot", "shade"]
+__all__ = ["Avatar", "Lighting", "avatar_from_shot", "linear_to_srgb", "shade"]

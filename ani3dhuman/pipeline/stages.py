@@ -1,0 +1,112 @@
+"""Each stage of a job as a pure function of arrays; `animate` decides what has to run."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..avatar import Avatar, Lighting, avatar_from_shot, linear_to_srgb, shade
+from ..camera import CameraPath
+from ..gaussians import GaussianFrames
+from ..motion.binding import SurfaceBinding
+from ..motion.cloth import FABRICS, simulate_character
+from ..motion.pinning import pin_weights
+from ..motion.skinning import skin
+from ..progress import Progress
+from ..rendering.layers import LayerRender, render_layer
+from ..rendering.skeleton_drawing import draw_skeleton
+from ..shot import Shot
+from .settings import Settings
+
+Arrays = dict[str, np.ndarray]
+DETAIL = {1: 5.0, 2: 1.5, 3: 1.6}  # faces are looked at, fabric carries the pattern
+
+
+def picture_size(shot: Shot, scale: float, multiple: int = 16) -> tuple[int, int]:
+    """Width and height of the shot scaled, each rounded to a multiple of 16 (video priors ask for it)."""
+    sides = (shot.meta["width"], shot.meta["height"])
+    width, height = (max(multiple, round(side * scale / multiple) * multiple) for side in sides)
+    return width, height
+
+
+def build_avatar(shot: Shot, settings: Settings, progress: Progress) -> Arrays:
+    """Canonical Gaussians as arrays."""
+    avatar = avatar_from_shot(shot, settings.gaussians, DETAIL, settings.seed)
+    progress.advance(progress.total)
+    return {
+        "triangle_ids": avatar.binding.triangle_ids.numpy(),
+        "barycentrics": avatar.binding.barycentrics.numpy(),
+        "local_quats": avatar.binding.local_quats.numpy(),
+        "scales": avatar.scales,
+        "opacities": avatar.opacities,
+        "albedo": avatar.albedo,
+        "region_ids": avatar.region_ids,
+    }
+
+
+def avatar_of(shot: Shot, arrays: Arrays) -> Avatar:
+    """The avatar that `build_avatar` stored."""
+    faces = torch.from_numpy(shot["faces"].astype(np.int64))
+    parts = (torch.from_numpy(np.array(arrays[k])) for k in ("triangle_ids", "barycentrics", "local_quats"))
+    loose = (np.array(arrays[k]) for k in ("scales", "opacities", "albedo", "region_ids"))
+    return Avatar(SurfaceBinding(faces, *parts), *loose)
+
+
+def pose_rigid(shot: Shot, progress: Progress) -> Arrays:
+    """The rigid layer: skinned vertices (T,V,3)."""
+    transforms = shot.skinning_transforms()
+    vertices = np.empty((shot.frames, len(shot["vertices"]), 3), np.float32)
+    for t in range(shot.frames):
+        vertices[t] = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], transforms[t : t + 1])[0]
+        progress.advance()
+    return {"vertices": vertices}
+
+
+def simulate_cloth(shot: Shot, rigid: np.ndarray, settings: Settings, progress: Progress) -> Arrays:
+    """The physics layer: garment and hair swing, the rest stays as `rigid` (T,V,3) has it."""
+    pins = pin_weights(shot)
+    if not settings.physics:
+        progress.advance(progress.total)
+        return {"vertices": rigid, "pins": pins}
+    vertices = simulate_character(
+        rigid, shot["faces"], shot["vertices"], shot["region_ids"], pins, float(shot.meta["fps"]),
+        FABRICS[settings.fabric], FABRICS["hair"], progress,
+    )  # fmt: skip
+    return {"vertices": vertices, "pins": pins}
+
+
+def pose_gaussians(shot: Shot, avatar: Avatar, vertices: np.ndarray, cameras: CameraPath) -> GaussianFrames:
+    """Gaussians on deformed vertices (T,V,3), lit by the scene's lights."""
+    means, quats = avatar.pose(vertices)
+    colors = shade(avatar, vertices, Lighting.of(shot), cameras.positions())
+    scales = np.broadcast_to(avatar.scales, (len(vertices), *avatar.scales.shape))
+    return GaussianFrames(means, quats, scales, avatar.opacities, colors)
+
+
+def background_srgb(shot: Shot) -> np.ndarray:
+    """The scene's background colour (3,) as displayed."""
+    return linear_to_srgb(shot["background"]).astype(np.float32)
+
+
+def render_gaussians(
+    shot: Shot, avatar: Avatar, vertices: np.ndarray, cameras: CameraPath, progress: Progress
+) -> Arrays:
+    """A layer's pictures as arrays; see `LayerRender`."""
+    gaussians = pose_gaussians(shot, avatar, vertices, cameras)
+    layer = render_layer(gaussians, avatar.region_ids, cameras, background_srgb(shot), progress)
+    return vars(layer)
+
+
+def layer_of(arrays: Arrays) -> LayerRender:
+    """The pictures that `render_gaussians` stored."""
+    return LayerRender(**{k: arrays[k] for k in ("rgb", "alpha", "depth", "preserve")})
+
+
+def draw_skeletons(shot: Shot, cameras: CameraPath) -> np.ndarray:
+    """(T,H,W,3) uint8 drawings of the posed skeleton."""
+    return np.stack(
+        [
+            draw_skeleton(shot["bone_pose"][t], shot["bone_lengths"], shot["bone_parents"], cameras, t)
+            for t in range(shot.frames)
+        ]
+    )
