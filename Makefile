@@ -1,0 +1,35 @@
+# Two commands do all set-up: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3.11
+TORCH ?= torch==2.13.0
+BPY ?= bpy==5.0.1
+PIP = -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint bench clean
+
+.venv/.ready: pyproject.toml
+	@echo "Making the engine's environment (.venv)"
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) "$(TORCH)"
+	.venv/bin/python $(PIP) -e ".[dev]"
+	@touch $@
+
+.venv-blender/.ready: Makefile
+	@echo "Making Blender's environment (.venv-blender)"
+	$(PYTHON) -m venv .venv-blender
+	.venv-blender/bin/python $(PIP) "$(BPY)" pytest
+	@touch $@
+
+demo: .venv/.ready .venv-blender/.ready
+	.venv/bin/python examples/demo/run.py
+
+lint: .venv/.ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+test: .venv/.ready .venv-blender/.ready lint
+	.venv/bin/python -m pytest -m "not blender" tests
+	.venv-blender/bin/python -m pytest -m blender -p no:cacheprovider tests/blender tests/test_demo_scene.py
+
+clean:
+	rm -rf out dist build

@@ -1,0 +1,60 @@
+"""Layers next to each other: titled rows and columns of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+INK = (40, 40, 46)
+PAPER = 250
+
+
+def titled(picture: np.ndarray, title: str, bar: int) -> np.ndarray:
+    """A picture (H,W,3) uint8 under a strip of `bar` pixels with its title in the middle."""
+    strip = np.full((bar, picture.shape[1], 3), PAPER, np.uint8)
+    scale = bar / 46
+    (width, height), _ = cv2.getTextSize(title, FONT, scale, 1)
+    scale *= min(1.0, 0.92 * picture.shape[1] / max(width, 1))
+    (width, height), _ = cv2.getTextSize(title, FONT, scale, 1)
+    place = ((picture.shape[1] - width) // 2, (bar + height) // 2)
+    cv2.putText(strip, title, place, FONT, scale, INK, 1, cv2.LINE_AA)
+    return np.concatenate([strip, picture])
+
+
+def side_by_side(frames: Mapping[str, np.ndarray]) -> np.ndarray:
+    """One picture of several layers at the same frame: title -> (H,W,3) uint8, all of one size."""
+    gap = 4
+    columns: list[np.ndarray] = []
+    for title, picture in frames.items():
+        column = titled(picture, title, max(24, picture.shape[0] // 20))
+        if columns:
+            columns.append(np.full((column.shape[0], gap, 3), PAPER, np.uint8))
+        columns.append(column)
+    return np.concatenate(columns, axis=1)
+
+
+def contact_sheet(
+    layers: Mapping[str, np.ndarray], frame_numbers: list[int], picks: int = 6, height: int = 360
+) -> np.ndarray:
+    """Rows of layers, columns of frames evenly over the clip.
+
+    Args:
+        layers: title -> (T,H,W,3) uint8.
+        frame_numbers: (T) scene frame of each index.
+        picks: number of columns.
+        height: of each picture, pixels.
+
+    Returns:
+        (.,.,3) uint8 sheet.
+    """
+    total = len(frame_numbers)
+    chosen = np.unique(np.linspace(0, total - 1, min(picks, total)).round().astype(int))
+    rows = []
+    for title, frames in layers.items():
+        width = round(frames.shape[2] * height / frames.shape[1])
+        small = [cv2.resize(frames[i], (width, height), interpolation=cv2.INTER_AREA) for i in chosen]
+        rows.append(side_by_side({f"{title}  {frame_numbers[i]}": s for i, s in zip(chosen, small, strict=True)}))
+    return np.concatenate(rows)
