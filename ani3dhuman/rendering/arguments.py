@@ -37,9 +37,7 @@ def check_arguments(
     backend: str | None,
 ) -> None:
     """Raise Ani3DError for the first argument of `rasterize` that cannot be drawn."""
-    _check_options(
-        width, height, near_plane, far_plane, eps2d, sh_degree, render_mode, rasterize_mode, camera_model
-    )
+    _check_options(width, height, near_plane, far_plane, eps2d, sh_degree, render_mode, rasterize_mode, camera_model)
     tensors = {
         "means": means,
         "quats": quats,
@@ -78,9 +76,7 @@ def _check_options(
     if not near_plane < far_plane:
         _fail("planes", f"near_plane {near_plane} does not lie before far_plane {far_plane}.")
     if camera_model == "pinhole" and not near_plane > 0:
-        _fail(
-            "planes", f"near_plane is {near_plane}; a pinhole camera cannot draw at depth 0 or behind itself."
-        )
+        _fail("planes", f"near_plane is {near_plane}; a pinhole camera cannot draw at depth 0 or behind itself.")
     if not eps2d >= 0:
         _fail("eps2d", f"eps2d is {eps2d}; it is a variance in pixels squared and must be >= 0.")
     if sh_degree not in (None, 0, 1, 2, 3):
@@ -145,9 +141,7 @@ def _check_shapes(tensors: dict[str, Tensor], sh_degree: int | None, color_mode:
     _expect("means", means, "(N,3)", means.dim() == 2 and means.shape[1] == 3)
     count = len(means)
     _expect("quats", tensors["quats"], f"({count},4) for {count} means", tensors["quats"].shape == (count, 4))
-    _expect(
-        "scales", tensors["scales"], f"({count},3) for {count} means", tensors["scales"].shape == (count, 3)
-    )
+    _expect("scales", tensors["scales"], f"({count},3) for {count} means", tensors["scales"].shape == (count, 3))
     _expect(
         "opacities",
         tensors["opacities"],
@@ -161,9 +155,7 @@ def _check_shapes(tensors: dict[str, Tensor], sh_degree: int | None, color_mode:
         viewmats.dim() == 3 and viewmats.shape[1:] == (4, 4) and len(viewmats) > 0,
     )
     cameras = len(viewmats)
-    _expect(
-        "Ks", tensors["Ks"], f"({cameras},3,3) for {cameras} viewmats", tensors["Ks"].shape == (cameras, 3, 3)
-    )
+    _expect("Ks", tensors["Ks"], f"({cameras},3,3) for {cameras} viewmats", tensors["Ks"].shape == (cameras, 3, 3))
     if sh_degree is None:
         expected = f"({count},D) or ({cameras},{count},D) with D from 1 to {MAX_CHANNELS}"
         leading, channels = colors.shape[:-1], colors.shape[-1] if colors.dim() else 0

@@ -106,9 +106,7 @@ def project(
         # far outside the picture the linearisation explodes, so it is taken no further than 15 % beyond the edge
         slope_x = (x / z).clamp(-cx / fx - 0.15 * width / fx, (width - cx) / fx + 0.15 * width / fx)
         slope_y = (y / z).clamp(-cy / fy - 0.15 * height / fy, (height - cy) / fy + 0.15 * height / fy)
-        jacobian = torch.stack(
-            [fx / z, zero, -fx * slope_x / z, zero, fy / z, -fy * slope_y / z], -1
-        ).reshape(-1, 2, 3)
+        jacobian = torch.stack([fx / z, zero, -fx * slope_x / z, zero, fy / z, -fy * slope_y / z], -1).reshape(-1, 2, 3)
     factor = rotation_matrices(quats) * scales[:, None, :]
     flat = jacobian @ world_to_camera @ factor
     covariance = flat @ flat.transpose(-1, -2)
@@ -175,9 +173,7 @@ def composite(meta: dict[str, Tensor], features: Tensor, width: int, height: int
             xs = torch.arange(x, min(x + TILE, width), device=means2d.device, dtype=means2d.dtype) + 0.5
             pixels = torch.cartesian_prod(ys, xs).flip(-1)
             table = (means2d[here], meta["conics"][here], meta["opacities"][here], features[here], pixels)
-            blended = (
-                checkpoint(blend, *table, use_reentrant=False) if torch.is_grad_enabled() else blend(*table)
-            )
+            blended = checkpoint(blend, *table, use_reentrant=False) if torch.is_grad_enabled() else blend(*table)
             row.append(blended.reshape(len(ys), len(xs), -1))
         rows.append(torch.cat(row, 1))
     image = torch.cat(rows, 0)

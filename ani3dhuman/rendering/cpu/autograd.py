@@ -43,9 +43,7 @@ def rasterize_cpu(
     color_mode: bool,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render (C,H,W,X) accumulated channels without background, (C,H,W,1) alphas, and meta; float32 CPU tensors."""
-    means2d, conics, depths, compensations, radii = Project.apply(
-        means, quats, scales, opacities, viewmats, Ks, view
-    )
+    means2d, conics, depths, compensations, radii = Project.apply(means, quats, scales, opacities, viewmats, Ks, view)
     cameras, count = depths.shape
     seen = opacities.expand(cameras, count)
     if view.antialiased:
@@ -69,11 +67,15 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
+def _arrays(*tensors: Tensor) -> Any:
+    return [_array(tensor) for tensor in tensors]
+
+
 class Project(torch.autograd.Function):
     """means, quats, scales, cameras -> means2d (C,N,2), conics (C,N,3), depths, compensations (C,N), radii (C,N,2)."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         means: Tensor,
         quats: Tensor,
@@ -83,7 +85,7 @@ class Project(torch.autograd.Function):
         Ks: Tensor,
         view: View,
     ) -> tuple[Tensor, ...]:
-        inputs = [_array(t) for t in (means, quats, scales, opacities, viewmats, Ks)]
+        inputs = _arrays(means, quats, scales, opacities, viewmats, Ks)
         cameras, count = len(viewmats), len(means)
         means2d = np.zeros((cameras, count, 2), np.float32)
         conics = np.zeros((cameras, count, 3), np.float32)
@@ -111,9 +113,7 @@ class Project(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    def backward(
-        ctx: Any, g_means2d: Tensor, g_conics: Tensor, g_depths: Tensor, g_comp: Tensor, _: Tensor
-    ) -> Any:
+    def backward(ctx: Any, g_means2d: Tensor, g_conics: Tensor, g_depths: Tensor, g_comp: Tensor, _: Tensor) -> Any:
         means, quats, scales, viewmats, Ks, view, conics, compensations, radii = ctx.saved
         g_means = np.zeros(means.shape, np.float32)
         g_quats = np.zeros(quats.shape, np.float32)
@@ -121,7 +121,7 @@ class Project(torch.autograd.Function):
         chunks = -(-len(means) // projection.CHUNK)
         g_views = np.zeros((chunks, len(viewmats), 12), np.float64)
         projection.project_backward(
-            *(_array(t) for t in (means, quats, scales, viewmats, Ks)),
+            *_arrays(means, quats, scales, viewmats, Ks),
             view.width,
             view.height,
             float(view.eps2d),
@@ -130,7 +130,7 @@ class Project(torch.autograd.Function):
             conics,
             compensations,
             radii,
-            *(_array(t) for t in (g_means2d, g_conics, g_depths, g_comp)),
+            *_arrays(g_means2d, g_conics, g_depths, g_comp),
             g_means,
             g_quats,
             g_scales,
@@ -148,9 +148,7 @@ class Shade(torch.autograd.Function):
     """Spherical-harmonics coefficients (N,K,3) or (C,N,K,3) -> colours (C,N,3) as each camera sees them."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, means: Tensor, centres: Tensor, coefficients: Tensor, radii: Tensor, degree: int
-    ) -> Tensor:
+    def forward(ctx: Any, means: Tensor, centres: Tensor, coefficients: Tensor, radii: Tensor, degree: int) -> Tensor:
         table = coefficients if coefficients.dim() == 4 else coefficients[None]
         colors = np.zeros((len(centres), len(means), 3), np.float32)
         harmonics.colors_forward(degree, _array(means), _array(centres), _array(table), _array(radii), colors)
@@ -158,7 +156,7 @@ class Shade(torch.autograd.Function):
         return torch.from_numpy(colors)
 
     @staticmethod
-    def backward(ctx: Any, g_colors: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, g_colors: Tensor) -> Any:
         means, centres, coefficients, radii, degree, colors = ctx.saved
         table = coefficients if coefficients.dim() == 4 else coefficients[None]
         g_means = np.zeros(means.shape, np.float32)
@@ -167,7 +165,7 @@ class Shade(torch.autograd.Function):
         g_centres = np.zeros((chunks, len(centres), 3), np.float64)
         harmonics.colors_backward(
             degree,
-            *(_array(t) for t in (means, centres, table, radii)),
+            *_arrays(means, centres, table, radii),
             colors,
             _array(g_colors),
             g_means,
@@ -187,7 +185,7 @@ class Composite(torch.autograd.Function):
     """Projected Gaussians and their channels (C,N,X) -> image (C,H,W,X) and alphas (C,H,W,1)."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         means2d: Tensor,
         conics: Tensor,
@@ -197,11 +195,9 @@ class Composite(torch.autograd.Function):
         radii: Tensor,
         view: View,
     ) -> tuple[Tensor, Tensor]:
-        means2d_, conics_, opacities_, features_ = (_array(t) for t in (means2d, conics, opacities, features))
+        means2d_, conics_, opacities_, features_ = _arrays(means2d, conics, opacities, features)
         cameras, channels = features.shape[0], features.shape[2]
-        lists = tiles.list_tiles(
-            means2d_, conics_, _array(depths), _array(radii), opacities_, view.width, view.height
-        )
+        lists = tiles.list_tiles(means2d_, conics_, _array(depths), _array(radii), opacities_, view.width, view.height)
         flat = (
             means2d_.reshape(-1, 2),
             conics_.reshape(-1, 3),
@@ -217,7 +213,7 @@ class Composite(torch.autograd.Function):
         return torch.from_numpy(image), torch.from_numpy(1 - transmittance)[..., None]
 
     @staticmethod
-    def backward(ctx: Any, g_image: Tensor, g_alphas: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, g_image: Tensor, g_alphas: Tensor) -> Any:
         flat, lists, image, transmittance, shape, features_shape = ctx.saved
         channels = features_shape[2]
         sums = np.zeros((len(lists.ids), composite.MOMENTS + channels), np.float32)

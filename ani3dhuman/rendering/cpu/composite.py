@@ -12,7 +12,9 @@ A finished pixel keeps its transmittance with the sign turned, so that one plane
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
 
 f4 = np.float32
 U = np.uint64
@@ -48,11 +50,8 @@ MOMENTS = 6  # geometric gradient sums an intersection keeps before its channel 
 _CENTRES_X = np.tile(np.arange(TILE, dtype=f4) + f4(0.5), TILE)
 _CENTRES_Y = np.repeat(np.arange(TILE, dtype=f4) + f4(0.5), TILE)
 
-# no nnan/ninf surprises: arguments.py has refused non-finite input before any kernel runs
-OPTIONS = {"fastmath": True, "cache": True, "boundscheck": False, "error_model": "numpy"}
 
-
-@njit(**OPTIONS)
+@kernel
 def attenuate(tile: np.ndarray, first: U, last: U, x: f4, y: f4, a: f4, b: f4, c: f4, opacity: f4) -> None:
     """Let one Gaussian absorb light in pixels first..last: sets their weights, lowers their transmittance.
 
@@ -76,7 +75,7 @@ def attenuate(tile: np.ndarray, first: U, last: U, x: f4, y: f4, a: f4, b: f4, c
         tile[p] = after if drawn else -abs(before)
 
 
-@njit(**OPTIONS)
+@kernel
 def add_channels(tile: np.ndarray, first: U, last: U, base: U, c0: f4, c1: f4, c2: f4, c3: f4) -> None:
     """Add weight times colour to the four channel planes that start at `base`."""
     for p in range(first, last):
@@ -87,10 +86,8 @@ def add_channels(tile: np.ndarray, first: U, last: U, base: U, c0: f4, c1: f4, c
         tile[base + PLANE3 + p] += w * c3
 
 
-@njit(**OPTIONS)
-def dot_channels(
-    tile: np.ndarray, first: U, last: U, base: U, c0: f4, c1: f4, c2: f4, c3: f4, keep: f4
-) -> None:
+@kernel
+def dot_channels(tile: np.ndarray, first: U, last: U, base: U, c0: f4, c1: f4, c2: f4, c3: f4, keep: f4) -> None:
     """<colour, image gradient> of four channels; `keep` 0 starts the sum, 1 goes on with it."""
     for p in range(first, last):
         tile[COLOR_DOT + p] = (
@@ -102,7 +99,7 @@ def dot_channels(
         )
 
 
-@njit(**OPTIONS)
+@kernel
 def attenuate_backward(
     tile: np.ndarray, first: U, last: U, x: f4, y: f4, a: f4, b: f4, c: f4, opacity: f4
 ) -> tuple[f4, f4, f4, f4, f4, f4]:
@@ -147,7 +144,7 @@ def attenuate_backward(
     return s0, sx, sy, sxx, sxy, syy
 
 
-@njit(**OPTIONS)
+@kernel
 def sum_channels(tile: np.ndarray, first: U, last: U, base: U) -> tuple[f4, f4, f4, f4]:
     """Gradients of four channels of one Gaussian's colour: the image gradient summed by weight."""
     g0 = ZERO
@@ -163,7 +160,7 @@ def sum_channels(tile: np.ndarray, first: U, last: U, base: U) -> tuple[f4, f4, 
     return g0, g1, g2, g3
 
 
-@njit(**OPTIONS)
+@kernel
 def count_unfinished(tile: np.ndarray) -> int:
     count = 0
     for p in range(PLANE):
@@ -171,7 +168,7 @@ def count_unfinished(tile: np.ndarray) -> int:
     return count
 
 
-@njit(parallel=True, **OPTIONS)
+@parallel_kernel
 def composite_forward(
     means2d: np.ndarray,  # (G,2) G = cameras times Gaussians
     conics: np.ndarray,  # (G,3)
@@ -235,7 +232,7 @@ def composite_forward(
                     image[camera, y0 + r, x0 + k, c] = tile[(FORWARD_PLANES + c) * PIXELS + p]
 
 
-@njit(parallel=True, **OPTIONS)
+@parallel_kernel
 def composite_backward(
     means2d: np.ndarray,
     conics: np.ndarray,
@@ -278,9 +275,7 @@ def composite_backward(
             for k in range(min(TILE, width - x0)):
                 p = r * TILE + k
                 tile[p] = ONE
-                behind = (
-                    transmittance[camera, y0 + r, x0 + k] * transmittance_gradient[camera, y0 + r, x0 + k]
-                )
+                behind = transmittance[camera, y0 + r, x0 + k] * transmittance_gradient[camera, y0 + r, x0 + k]
                 for c in range(channels):
                     v = image_gradient[camera, y0 + r, x0 + k, c]
                     tile[(BACKWARD_PLANES + c) * PIXELS + p] = v
@@ -333,7 +328,7 @@ def composite_backward(
                 break
 
 
-@njit(parallel=True, **OPTIONS)
+@parallel_kernel
 def gather_gradients(
     conics: np.ndarray,
     opacities: np.ndarray,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-OPTIONS = {"fastmath": True, "cache": True, "boundscheck": False, "error_model": "numpy"}
+from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
 
 CHUNK = 512  # Gaussians whose camera gradients are summed together, as in projection
 C0 = 0.28209479177387814
@@ -19,7 +19,7 @@ C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
 C3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901154, 1.445305721320277)
 
 
-@njit(**OPTIONS)
+@kernel
 def evaluate_basis(degree: int, x: float, y: float, z: float, basis: np.ndarray) -> None:
     """Fill basis (16,) at the unit direction (x, y, z)."""
     basis[0] = C0
@@ -43,7 +43,7 @@ def evaluate_basis(degree: int, x: float, y: float, z: float, basis: np.ndarray)
         basis[15] = -C3[0] * x * (x * x - 3.0 * y * y)
 
 
-@njit(**OPTIONS)
+@kernel
 def evaluate_slopes(degree: int, x: float, y: float, z: float, slopes: np.ndarray) -> None:
     """Fill slopes (16,3): derivatives of the polynomials of `evaluate_basis` by x, y and z; comes in as zeros."""
     if degree >= 1:
@@ -78,7 +78,7 @@ def evaluate_slopes(degree: int, x: float, y: float, z: float, slopes: np.ndarra
         slopes[15, 1] = 6.0 * C3[0] * x * y
 
 
-@njit(parallel=True, **OPTIONS)
+@parallel_kernel
 def colors_forward(
     degree: int,
     means: np.ndarray,  # (N,3)
@@ -108,7 +108,7 @@ def colors_forward(
                     colors[camera, n, c] = max(total, 0.0)
 
 
-@njit(parallel=True, **OPTIONS)
+@parallel_kernel
 def colors_backward(
     degree: int,
     means: np.ndarray,

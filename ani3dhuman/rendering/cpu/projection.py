@@ -13,26 +13,26 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-OPTIONS = {"fastmath": True, "cache": True, "boundscheck": False, "error_model": "numpy"}
+from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
 
-CHUNK = (
-    512  # Gaussians whose camera gradients are summed together: fixed, so that sums do not depend on threads
-)
+CHUNK = 512  # Gaussians whose camera gradients are summed together: fixed, so that sums do not depend on threads
 FOV_MARGIN = 0.15  # Jacobians are taken no further outside the picture than this share of its size
 SIGMA_EXTENT = 3.33
 
+Matrix = tuple[float, ...]  # nine numbers, row-major
 
-@njit(**OPTIONS)
+
+@kernel
 def normalized(w: float, x: float, y: float, z: float) -> tuple[float, float, float, float, float]:
     """Unit quaternion, and one over its former length."""
     scale = 1.0 / math.sqrt(w * w + x * x + y * y + z * z)
     return w * scale, x * scale, y * scale, z * scale, scale
 
 
-@njit(**OPTIONS)
-def rotation_of(w, x, y, z):  # type: ignore[no-untyped-def]
+@kernel
+def rotation_of(w: float, x: float, y: float, z: float) -> Matrix:
     """Row-major rotation matrix of a unit quaternion."""
     return (
         1.0 - 2.0 * (y * y + z * z),
@@ -47,8 +47,8 @@ def rotation_of(w, x, y, z):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(**OPTIONS)
-def rotation_backward(w, x, y, z, g):  # type: ignore[no-untyped-def]
+@kernel
+def rotation_backward(w: float, x: float, y: float, z: float, g: Matrix) -> tuple[float, float, float, float]:
     """Gradient on the unit quaternion from the gradient `g` on its rotation matrix."""
     return (
         2.0 * (x * (g[7] - g[5]) + y * (g[2] - g[6]) + z * (g[3] - g[1])),
@@ -58,8 +58,8 @@ def rotation_backward(w, x, y, z, g):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(**OPTIONS)
-def product(a, b):  # type: ignore[no-untyped-def]
+@kernel
+def product(a: Matrix, b: Matrix) -> Matrix:
     """a b of row-major 3x3 matrices."""
     return (
         a[0] * b[0] + a[1] * b[3] + a[2] * b[6],
@@ -74,25 +74,27 @@ def product(a, b):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(**OPTIONS)
-def transposed(a):  # type: ignore[no-untyped-def]
+@kernel
+def transposed(a: Matrix) -> Matrix:
     return a[0], a[3], a[6], a[1], a[4], a[7], a[2], a[5], a[8]
 
 
-@njit(**OPTIONS)
-def apply(a, x, y, z):  # type: ignore[no-untyped-def]
+@kernel
+def apply(a: Matrix, x: float, y: float, z: float) -> tuple[float, float, float]:
     """a (x, y, z)."""
     return a[0] * x + a[1] * y + a[2] * z, a[3] * x + a[4] * y + a[5] * z, a[6] * x + a[7] * y + a[8] * z
 
 
-@njit(**OPTIONS)
-def rotation_part(viewmat):  # type: ignore[no-untyped-def]
+@kernel
+def rotation_part(viewmat: np.ndarray) -> Matrix:
     v = viewmat.astype(np.float64)
     return v[0, 0], v[0, 1], v[0, 2], v[1, 0], v[1, 1], v[1, 2], v[2, 0], v[2, 1], v[2, 2]
 
 
-@njit(**OPTIONS)
-def clamped_slopes(x, y, z, fx, fy, cx, cy, width, height):  # type: ignore[no-untyped-def]
+@kernel
+def clamped_slopes(
+    x: float, y: float, z: float, fx: float, fy: float, cx: float, cy: float, width: int, height: int
+) -> tuple[float, float, bool, bool]:
     """x/z and y/z held near the field of view, where the linearisation is still fair, and whether each is free."""
     slope_x = x / z
     slope_y = y / z
@@ -103,15 +105,26 @@ def clamped_slopes(x, y, z, fx, fy, cx, cy, width, height):  # type: ignore[no-u
     return held_x, held_y, held_x == slope_x, held_y == slope_y
 
 
-@njit(**OPTIONS)
-def factor_2d(view_factor, x, y, z, fx, fy, cx, cy, width, height, ortho):  # type: ignore[no-untyped-def]
-    """Q = J G (2x3): the camera-space factor G seen through the camera's Jacobian J."""
+@kernel
+def factor_2d(
+    g: Matrix,
+    x: float,
+    y: float,
+    z: float,
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+    width: int,
+    height: int,
+    ortho: bool,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The four non-zero entries of the camera's Jacobian J, and Q = J g (2x3) of the camera-space factor g."""
     if ortho:
         j00, j02, j11, j12 = fx, 0.0, fy, 0.0
     else:
         held_x, held_y, _, _ = clamped_slopes(x, y, z, fx, fy, cx, cy, width, height)
         j00, j02, j11, j12 = fx / z, -fx * held_x / z, fy / z, -fy * held_y / z
-    g = view_factor
     return (
         (j00, j02, j11, j12),
         (
@@ -125,7 +138,7 @@ def factor_2d(view_factor, x, y, z, fx, fy, cx, cy, width, height, ortho):  # ty
     )
 
 
-@njit(parallel=True, **OPTIONS)
+@parallel_kernel
 def project_forward(
     means: np.ndarray,  # (N,3)
     quats: np.ndarray,  # (N,4)
@@ -210,7 +223,7 @@ def project_forward(
                     radii[camera, n, 1] = radius_y
 
 
-@njit(parallel=True, **OPTIONS)
+@parallel_kernel
 def project_backward(
     means: np.ndarray,
     quats: np.ndarray,

@@ -1,7 +1,7 @@
 """Which Gaussians touch which 16x16 tile, each tile's list in depth order.
 
-Entries of the tile lists are grouped by tile and sorted by depth inside it, ties by index. Every entry also gets a slot in a
-second order, grouped by Gaussian: the backward pass writes its sums there, so that each Gaussian can add its own
+Entries of the lists are grouped by tile and sorted by depth inside it, ties by index. Every entry also gets a slot in
+a second order, grouped by Gaussian: the backward pass writes its sums there, so that each Gaussian can add its own
 rows afterwards in a fixed order.
 """
 
@@ -11,9 +11,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from ani3dhuman.rendering.cpu.composite import OPTIONS, TILE
+from ani3dhuman.rendering.cpu.composite import TILE
+from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
 
 f4 = np.float32
 RADIX_BITS = 11
@@ -41,7 +42,7 @@ class TileLists:
     schedule: np.ndarray
 
 
-@njit(parallel=True, **OPTIONS)
+@parallel_kernel
 def find_rectangles(
     means2d: np.ndarray, conics: np.ndarray, radii: np.ndarray, opacities: np.ndarray, width: int, height: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +78,7 @@ def find_rectangles(
     return rectangles, tiles
 
 
-@njit(**OPTIONS)
+@kernel
 def order_by_depth(depths: np.ndarray, first: int, last: int, tiles: np.ndarray) -> np.ndarray:
     """Indices first..last of Gaussians that touch a tile, nearest first: a stable radix sort of the float32 bits."""
     bits = depths.view(np.uint32)
@@ -112,7 +113,7 @@ def order_by_depth(depths: np.ndarray, first: int, last: int, tiles: np.ndarray)
     return ids
 
 
-@njit(**OPTIONS)
+@kernel
 def fill_lists(
     depths: np.ndarray, rectangles: np.ndarray, tiles: np.ndarray, cameras: int, across: int, down: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -172,8 +173,10 @@ def list_tiles(
         width,
         height,
     )
-    lists = fill_lists(depths.reshape(-1), rectangles, tiles, cameras, across, down)
-    return TileLists(*lists, schedule=_spread(cameras * across * down))
+    tile_starts, ids, rows, slots, slot_starts = fill_lists(
+        depths.reshape(-1), rectangles, tiles, cameras, across, down
+    )
+    return TileLists(tile_starts, ids, rows, slots, slot_starts, _spread(cameras * across * down))
 
 
 def _spread(count: int) -> np.ndarray:
