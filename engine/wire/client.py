@@ -171,22 +171,16 @@ class Client:
         """
         info = next((f for f in self.files(job) if f.name == name), None)
         if info is None:
-            raise WireError(
-                "file.unknown", f"Job {job} has no file '{name}'.", "Ask for the list of its files."
-            )
+            raise WireError("file.unknown", f"Job {job} has no file '{name}'.", "Ask for the list of its files.")
         with Download(destination, info) as download:
             offsets = range(0, info.size, MAX_CHUNK_BYTES)
             asked: dict[int, int] = {}  # request id -> offset; its size is the credit in use
             following = iter(offsets)
             for offset in offsets:
                 if should_cancel and should_cancel():
-                    raise WireError(
-                        "cancelled", f"Fetching {name} was cancelled.", "Fetch it again when you like."
-                    )
+                    raise WireError("cancelled", f"Fetching {name} was cancelled.", "Fetch it again when you like.")
                 while len(asked) < FETCH_WINDOW and (ahead := next(following, None)) is not None:
-                    asked[self._send(Fetch(job, name, ahead, min(MAX_CHUNK_BYTES, info.size - ahead)))] = (
-                        ahead
-                    )
+                    asked[self._send(Fetch(job, name, ahead, min(MAX_CHUNK_BYTES, info.size - ahead)))] = ahead
                 request = next(iter(asked))
                 frame = self._receive(request, Frame)
                 del asked[request]
@@ -244,7 +238,7 @@ class Client:
 
     def _probe(self) -> None:
         """Refuse at once where nothing listens: ZeroMQ by itself would go on connecting for ever."""
-        parts = re.fullmatch(r"tcp://\[?([^\]/]+)\]?:(\d+)", self.endpoint)
+        parts = re.fullmatch(r"tcp://([^:/]+):(\d+)", self.endpoint)
         if parts is None:
             raise WireError(
                 "engine.unreachable",

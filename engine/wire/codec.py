@@ -49,15 +49,11 @@ class Header:
 
 def malformed(text: str) -> WireError:
     """The `protocol.malformed` error for whatever `text` says is wrong."""
-    return WireError(
-        "protocol.malformed", f"Malformed message: {text}.", "Use a client of this project's version."
-    )
+    return WireError("protocol.malformed", f"Malformed message: {text}.", "Use a client of this project's version.")
 
 
 def _limit(text: str) -> WireError:
-    return WireError(
-        "protocol.limit", f"Message too large: {text}.", "Send a smaller shot (docs/protocol.md, limits)."
-    )
+    return WireError("protocol.limit", f"Message too large: {text}.", "Send a smaller shot (docs/protocol.md, limits).")
 
 
 # ---- to frames ----
@@ -205,7 +201,10 @@ def decode(header: Header, frames: Sequence[Part], kinds: Mapping[str, type[Mess
         if name in arrays:
             raise malformed(f"the array '{name}' comes twice")
         arrays[name] = _array(name, dtype, shape, frame)
-    message = _unpack(kinds[header.kind], header.body, "", arrays)
+    try:
+        message = _unpack(kinds[header.kind], header.body, "", arrays)
+    except RecursionError:
+        raise malformed("its entries are nested too deeply") from None
     if arrays:
         raise malformed(f"the array '{next(iter(arrays))}' has no place in a '{header.kind}'")
     return message

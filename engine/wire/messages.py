@@ -81,9 +81,7 @@ class Event:
         _require(self.state in JOB_STATES, f"'{self.state}' is no job state")
         if self.preview is not None:
             good = self.preview.ndim == 3 and self.preview.shape[2] == 3 and self.preview.dtype == np.uint8
-            _require(
-                good and max(self.preview.shape) <= MAX_PREVIEW, "a preview is (H,W,3) uint8, at most 128 px"
-            )
+            _require(good and max(self.preview.shape) <= MAX_PREVIEW, "a preview is (H,W,3) uint8, at most 128 px")
 
 
 @dataclass(frozen=True)
@@ -259,8 +257,7 @@ class Error(Message):
 
 
 REQUESTS: dict[str, type[Message]] = {
-    cls.kind: cls
-    for cls in (Hello, Submit, Watch, Status, List, Cancel, Files, Fetch, Delete, Ping, Shutdown)
+    cls.kind: cls for cls in (Hello, Submit, Watch, Status, List, Cancel, Files, Fetch, Delete, Ping, Shutdown)
 }
 REPLIES: dict[str, type[Message]] = {
     cls.kind: cls for cls in (Welcome, Accepted, Events, Job, Jobs, Listing, Frame, Pong, Done, Error)

@@ -1,0 +1,109 @@
+"""Files that are whole or absent, and arrays stored once under the sha256 of their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .wire import FileInfo, WireError
+from .wire.codec import portable
+from .wire.errors import disk_full, is_disk_full
+
+
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
+    """Write `path` so that it is seen whole or not at all, even after a power cut.
+
+    Raises:
+        WireError: `disk.full`, naming the path and the bytes needed; nothing is left behind.
+    """
+    part: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+        part = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        if part:
+            part.unlink(missing_ok=True)
+        if is_disk_full(error):
+            raise disk_full(path, memoryview(data).nbytes) from error
+        raise
+
+
+def list_files(folder: Path) -> list[FileInfo]:
+    """Every file under `folder` with size and sha256, by name; hidden files and folders are left out."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found.append(FileInfo(relative.as_posix(), path.stat().st_size, digest))
+    return found
+
+
+class Blobs:
+    """Arrays by content: what two shots share (a texture, a body) is stored once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @staticmethod
+    def describe(
+        arrays: dict[str, np.ndarray], settings: dict[str, Any], version: str
+    ) -> tuple[str, list[list[Any]], dict[str, memoryview]]:
+        """The id of the job with these arrays and settings, its array table, and the bytes by sha256.
+
+        Table entries are [name, dtype, shape, sha256], sorted by name; the id is 20 hex digits of the sha256 over
+        the table, the settings and the library's version, as JSON with sorted keys.
+        """
+        table, blobs = [], {}
+        for name in sorted(arrays):
+            array = portable(arrays[name], name)
+            data = array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
+            digest = hashlib.sha256(data).hexdigest()
+            blobs[digest] = data
+            table.append([name, array.dtype.str, list(array.shape), digest])
+        document = json.dumps([table, settings, version], sort_keys=True)
+        return hashlib.sha256(document.encode()).hexdigest()[:20], table, blobs
+
+    def put(self, blobs: dict[str, memoryview]) -> None:
+        """Store what is not there yet. Raises WireError `disk.full`."""
+        for digest, data in blobs.items():
+            path = self._path(digest)
+            if not path.is_file() or path.stat().st_size != data.nbytes:
+                write_atomically(path, data)
+
+    def get(self, table: list[list[Any]]) -> dict[str, np.ndarray]:
+        """The arrays of a table. Raises WireError `store.corrupt` when bytes are missing or changed."""
+        arrays = {}
+        for name, dtype, shape, digest in table:
+            path = self._path(digest)
+            data = path.read_bytes() if path.is_file() else b""
+            if hashlib.sha256(data).hexdigest() != digest:
+                raise WireError(
+                    "store.corrupt",
+                    f"The stored array '{name}' ({path}) is missing or changed.",
+                    "Delete the job and submit the shot again; check the disk.",
+                )
+            arrays[name] = np.frombuffer(data, dtype=dtype).reshape(shape) if data else np.empty(shape, dtype)
+        return arrays
+
+    def remove(self, digests: Iterable[str]) -> None:
+        """Forget the bytes of these digests."""
+        for digest in digests:
+            self._path(digest).unlink(missing_ok=True)
+
+    def _path(self, digest: str) -> Path:
+        return self.root / digest[:2] / digest

@@ -1,0 +1,301 @@
+"""The engine's loop: one ROUTER socket, one thread; requests in, answers out, workers looked after in between.
+
+Nothing a client sends can stop it: whatever goes wrong with a request becomes an `error` answer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import ipaddress
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zmq
+
+from ani3dhuman import __version__
+from ani3dhuman.errors import Ani3DError
+from ani3dhuman.progress import Report
+
+from .device import describe_device
+from .events import EventLog
+from .executors import LocalProcesses, Outcome
+from .store import Store
+from .wire import PROTOCOL_VERSION, JobStatus, Welcome, WireError, codec
+from .wire import messages as m
+from .wire.errors import disk_full, is_disk_full
+
+log = logging.getLogger("engine")
+
+_TICK = 50  # milliseconds between looks at the workers
+_RETRY = 1.0  # seconds until a write that found the disk full is tried again
+_BATCH = 64  # requests answered before the workers are looked at
+
+
+@dataclass(frozen=True)
+class _Watcher:
+    """A watch without news, held until there is some or its time is over."""
+
+    client: bytes
+    request: int
+    watch: m.Watch
+    deadline: float
+
+
+class Server:
+    """Serves the jobs of a store on a loopback port.
+
+    Args:
+        store: where jobs live; what was running in it is queued again.
+        executor: where jobs run.
+        job: name of the job module, see `engine.job`.
+        host, port: address to listen at; port 0 takes any free one, `endpoint` says which.
+
+    Raises:
+        WireError: `engine.address`.
+    """
+
+    def __init__(
+        self, store: Store, executor: LocalProcesses, job: str = "engine.job", host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._check: Callable[[dict[str, np.ndarray], dict[str, Any]], str] = importlib.import_module(job).check
+        self._live: dict[str, JobStatus] = {}  # jobs that run, and those that failed while the disk was full
+        self._ended: dict[str, tuple[JobStatus, Outcome]] = {}  # what is still to be stored
+        self._logs: dict[str, EventLog] = {}
+        self._watchers: list[_Watcher] = []
+        self._retry_at = 0.0
+        self._stopping = False
+        self._device = describe_device()
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, m.MAX_ARRAY_BYTES)
+        self._socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)  # a peer that vanished is forgotten
+        self.endpoint = self._bind(host, port)
+        for again in store.recover():
+            log.info("job %s was interrupted and is queued again", again)
+
+    def _bind(self, host: str, port: int) -> str:
+        try:
+            loopback = host == "localhost" or ipaddress.IPv4Address(host).is_loopback
+        except ValueError:
+            loopback = False
+        try:
+            if not loopback:
+                raise WireError(
+                    "engine.address",
+                    f"The engine does not listen at '{host}': anyone on the network could use it.",
+                    "Use 127.0.0.1, and an SSH tunnel to reach it from another machine.",
+                )
+            try:
+                self._socket.bind(f"tcp://{'127.0.0.1' if host == 'localhost' else host}:{port or '*'}")
+            except zmq.ZMQError as error:
+                raise WireError(
+                    "engine.address",
+                    f"The engine cannot listen at {host}:{port} ({error.strerror}).",
+                    "Another engine may run there: connect to it, or give --port 0 to take a free port.",
+                ) from None
+        except WireError:
+            self._close()
+            raise
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Serve until a client asks for shutdown or `should_stop` says so; then end all workers."""
+        try:
+            while not self._stopping and not should_stop():
+                if self._socket.poll(_TICK):
+                    self._answer_waiting()
+                self._tick()
+        finally:
+            self._executor.stop()
+            self._close()
+
+    def _close(self) -> None:
+        self._socket.close(linger=500)
+        self._context.term()
+
+    # ---- requests ----
+
+    def _answer_waiting(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                client, *frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            self._answer(client.bytes, [frame.buffer for frame in frames])
+
+    def _answer(self, client: bytes, frames: list[memoryview]) -> None:
+        request = 0
+        try:
+            request = codec.peek(frames)[1]
+            header = codec.read_header(frames)
+            message = codec.decode(header, frames[1:], m.REQUESTS)
+            reply = self._handle(client, request, message)
+        except Exception as error:
+            reply = _as_error(error)
+        if reply is not None:
+            self._send(client, request, reply)
+
+    def _send(self, client: bytes, request: int, reply: m.Message) -> None:
+        try:
+            frames = codec.encode(reply, request)
+        except Exception as error:  # an answer that cannot travel, such as a list of too many jobs
+            frames = codec.encode(_as_error(error), request)
+        self._socket.send_multipart([client, *frames], copy=False)
+
+    def _handle(self, client: bytes, request: int, message: m.Message) -> m.Message | None:
+        """The answer to `message`, or None when it comes later."""
+        match message:
+            case m.Hello():
+                return Welcome(PROTOCOL_VERSION, __version__, self._device, os.getpid())
+            case m.Ping():
+                return m.Pong()
+            case m.Submit():
+                return self._submit(message)
+            case m.Watch():
+                self._status(message.job)
+                self._watchers.append(_Watcher(client, request, message, time.monotonic() + message.wait))
+                return None
+            case m.Status():
+                return m.Job(self._status(message.job))
+            case m.List():
+                return m.Jobs([self._live.get(status.id, status) for status in self._store.jobs()])
+            case m.Cancel():
+                return m.Job(self._cancel(message.job))
+            case m.Files():
+                return m.Listing(self._store.files(message.job))
+            case m.Fetch():
+                data = self._store.read(message.job, message.name, message.offset, message.size)
+                return m.Frame(message.offset, np.frombuffer(data, np.uint8))
+            case m.Delete():
+                return self._delete(message.job)
+            case m.Shutdown():
+                self._stopping = True
+                return m.Done()
+        raise codec.malformed(f"nothing answers a '{message.kind}'")
+
+    def _submit(self, message: m.Submit) -> m.Accepted:
+        try:
+            name = self._check(message.shot, message.settings)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise codec.malformed(
+                f"the shot or its settings cannot be read ({type(error).__name__}: {error})"
+            ) from error
+        job, found = self._store.submit(name, message.shot, message.settings)
+        if not found:
+            self._logs[job] = EventLog()
+            self._logs[job].add(self._store.status(job))
+        return m.Accepted(job, self._status(job).state, found)
+
+    def _cancel(self, job: str) -> JobStatus:
+        status = self._status(job)
+        if status.state == "queued":
+            self._log(job)
+            status = replace(status, state="cancelled", eta=0.0)
+            self._store.finish(status)
+            self._logs[job].add(status)
+        elif status.state == "running":
+            self._executor.cancel(job)
+        return status
+
+    def _delete(self, job: str) -> m.Done:
+        status = self._status(job)
+        if status.state in ("queued", "running") or job in self._live:
+            raise WireError("job.active", f"Job {job} is {status.state}.", "Cancel it first.")
+        self._store.delete(job)
+        self._logs.pop(job, None)
+        return m.Done()
+
+    def _status(self, job: str) -> JobStatus:
+        return self._live.get(job) or self._store.status(job)
+
+    def _log(self, job: str) -> EventLog:
+        """The job's events; of a job from before the engine's start there is one, its present state."""
+        if job not in self._logs:
+            self._logs[job] = EventLog()
+            self._logs[job].add(self._status(job))
+        return self._logs[job]
+
+    # ---- workers ----
+
+    def _tick(self) -> None:
+        """Take in what the workers say, store what ended, start what waits, answer watchers."""
+        for job, news in self._executor.poll():
+            if isinstance(news, Report):
+                self._live[job] = replace(
+                    self._live[job], stage=news.stage, step=news.step, total=news.total, eta=news.eta
+                )
+                self._log(job).add(self._live[job], news)
+            else:
+                self._end(job, news)
+        if time.monotonic() >= self._retry_at:
+            try:
+                self._store_ended()
+                self._start_waiting()
+            except Exception as error:
+                log.error("%s", _as_error(error).message)
+                self._retry_at = time.monotonic() + _RETRY
+        self._answer_watchers()
+
+    def _end(self, job: str, outcome: Outcome) -> None:
+        """Take note of how a job ended. A failure shows at once; success only when its files are in the store."""
+        status = replace(self._live[job], state=outcome.state, eta=0.0, error=outcome.error)
+        self._ended[job] = (status, outcome)
+        if outcome.state != "done":
+            self._live[job] = status
+            self._log(job).add(status)
+
+    def _store_ended(self) -> None:
+        """Store how jobs ended. Raises WireError `disk.full`; what could not be stored is kept for another try."""
+        for job, (status, outcome) in list(self._ended.items()):
+            self._store.finish(status, outcome.result, outcome.files)
+            del self._ended[job], self._live[job]
+            if outcome.state == "done":
+                self._log(job).add(status)
+            log.info("job %s: %s", job, outcome.state)
+
+    def _start_waiting(self) -> None:
+        while self._executor.has_room and (job := self._store.next_queued()):
+            self._store.start(job)
+            self._live[job] = self._store.status(job)
+            self._log(job).add(self._live[job])
+            try:
+                self._executor.start(job, self._store.folder(job))
+            except OSError as error:
+                why = _as_error(error)
+                detail = {"code": why.code, "message": why.message, "hint": why.hint}
+                self._end(job, Outcome("failed", detail))
+                self._store_ended()
+
+    def _answer_watchers(self) -> None:
+        held, self._watchers = self._watchers, []
+        for watcher in held:
+            try:
+                self._status(watcher.watch.job)
+                events, following = self._log(watcher.watch.job).since(watcher.watch.since)
+                reply: m.Message = m.Events(events, following)
+                if not events and time.monotonic() < watcher.deadline and not self._stopping:
+                    self._watchers.append(watcher)
+                    continue
+            except WireError as error:  # the job was deleted meanwhile
+                reply = _as_error(error)
+            self._send(watcher.client, watcher.request, reply)
+
+
+def _as_error(error: Exception) -> m.Error:
+    """The `error` message for anything that went wrong."""
+    if is_disk_full(error):
+        name = getattr(error, "filename", None)
+        error = disk_full(Path(name) if name else Path.cwd())
+    if isinstance(error, WireError | Ani3DError):
+        return m.Error(error.code, error.message, error.hint)
+    log.error("an error of the engine itself", exc_info=error)
+    text = f"The engine met an error of its own: {type(error).__name__}: {error}."
+    return m.Error("engine.internal", text, "Its log says where; please report it.")

@@ -1,0 +1,241 @@
+"""What outlives the engine: a job table in SQLite (WAL), arrays stored once by their sha256, a folder per job.
+
+    STORE/jobs.sqlite            one row per job, and one per result file
+    STORE/blobs/ab/abcdef...     the bytes of an array, named by the sha256 of those bytes
+    STORE/jobs/ID/input.json     what the worker reads: array table and settings
+    STORE/jobs/ID/out/           where the job writes; STORE/jobs/ID/worker.log what it prints
+
+Every file is written beside its place, synced and renamed, and the row comes last, so that a kill at any moment
+leaves either the whole job or none of it. A job's id is a hash of its input: the same input is the same job.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .files import Blobs, write_atomically
+from .wire import FileInfo, JobStatus, WireError
+from .wire.errors import disk_full
+
+MAX_ATTEMPTS = 3  # a job that has taken the engine down this often is not started again
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, stage TEXT NOT NULL DEFAULT '',
+    step INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0, error TEXT, result TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0, queued REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS files (
+    job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, name TEXT NOT NULL, size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, PRIMARY KEY (job, name)
+);
+CREATE TABLE IF NOT EXISTS arrays (
+    job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sha256 TEXT NOT NULL
+);
+"""
+
+
+class Store:
+    """The jobs of one folder. One engine at a time: SQLite's exclusive lock goes when the process does.
+
+    Args:
+        root: the folder, made when missing.
+        version: of the library; a job of another version is another job, as its result may differ.
+
+    Raises:
+        WireError: `store.locked`, `disk.full`.
+    """
+
+    def __init__(self, root: Path, version: str) -> None:
+        self.root = root
+        self._version = version
+        self._blobs = Blobs(root / "blobs")
+        (root / "jobs").mkdir(parents=True, exist_ok=True)
+        self._rows = sqlite3.connect(root / "jobs.sqlite", timeout=0.5, isolation_level=None, check_same_thread=False)
+        self._rows.row_factory = sqlite3.Row
+        try:
+            self._rows.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._rows.execute("PRAGMA journal_mode = WAL")
+            self._rows.execute("PRAGMA foreign_keys = ON")
+            self._rows.executescript(_SCHEMA)
+        except sqlite3.OperationalError as error:
+            self._rows.close()
+            raise WireError(
+                "store.locked",
+                f"Another engine is using {root} ({error}).",
+                "Connect to that engine, or give this one another --store.",
+            ) from None
+
+    def close(self) -> None:
+        """Release the store to another engine."""
+        self._rows.close()
+
+    def folder(self, job: str) -> Path:
+        """The job's own folder."""
+        return self.root / "jobs" / job
+
+    # ---- changing jobs ----
+
+    def submit(self, name: str, shot: dict[str, np.ndarray], settings: dict[str, Any]) -> tuple[str, bool]:
+        """Put a job in the queue; its id, and whether it was there already (queued, running or done).
+
+        A failed or cancelled job, or one whose result files are gone, is queued again in its old folder, where
+        finished stages lie.
+
+        Raises:
+            WireError: `disk.full`; then nothing of the job is left but arrays other jobs may share.
+        """
+        job, table, blobs = self._blobs.describe(shot, settings, self._version)
+        row = self._rows.execute("SELECT state, result FROM jobs WHERE id = ?", (job,)).fetchone()
+        if row and row["state"] in ("queued", "running"):
+            return job, True
+        if row and row["state"] == "done" and (self.folder(job) / row["result"]).is_dir():
+            return job, True
+        self._blobs.put(blobs)
+        self.folder(job).mkdir(exist_ok=True)
+        document = {"name": name, "settings": settings, "arrays": table}
+        write_atomically(self.folder(job) / "input.json", json.dumps(document).encode())
+        with self._transaction():
+            self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
+            values = (job, name, "queued", time.time())
+            self._rows.execute("INSERT INTO jobs (id, name, state, queued) VALUES (?, ?, ?, ?)", values)
+            self._rows.executemany("INSERT INTO arrays VALUES (?, ?)", [(job, sha256) for sha256 in blobs])
+        return job, False
+
+    def next_queued(self) -> str | None:
+        """The id of the job that has waited longest, if one waits."""
+        row = self._rows.execute("SELECT id FROM jobs WHERE state = 'queued' ORDER BY queued LIMIT 1").fetchone()
+        return row["id"] if row else None
+
+    def start(self, job: str) -> None:
+        """Note that a worker has the job."""
+        with self._transaction():
+            self._rows.execute("UPDATE jobs SET state = 'running', attempts = attempts + 1 WHERE id = ?", (job,))
+
+    def finish(
+        self,
+        status: JobStatus,
+        result: str | None = None,
+        files: list[FileInfo] | None = None,
+    ) -> None:
+        """Note how the job ended; `result` is the folder of its `files`, relative to the job's folder."""
+        error = json.dumps(status.error) if status.error else None
+        values = (status.state, status.stage, status.step, status.total, error, result, status.id)
+        with self._transaction():
+            self._rows.execute(
+                "UPDATE jobs SET state = ?, stage = ?, step = ?, total = ?, error = ?, result = ? WHERE id = ?", values
+            )
+            self._rows.execute("DELETE FROM files WHERE job = ?", (status.id,))
+            rows = [(status.id, f.name, f.size, f.sha256) for f in files or []]
+            self._rows.executemany("INSERT INTO files VALUES (?, ?, ?, ?)", rows)
+
+    def recover(self) -> list[str]:
+        """Queue again what was running when the engine last stopped; the ids of jobs queued again.
+
+        A job that has been interrupted `MAX_ATTEMPTS` times fails with `job.interrupted`: it may be what stops us.
+        """
+        error = {
+            "code": "job.interrupted",
+            "message": f"The engine was stopped {MAX_ATTEMPTS} times in the middle of this job.",
+            "hint": "Look at its worker.log in the engine's store; memory may be short. Submit it to try again.",
+        }
+        with self._transaction():
+            self._rows.execute(
+                "UPDATE jobs SET state = 'failed', error = ? WHERE state = 'running' AND attempts >= ?",
+                (json.dumps(error), MAX_ATTEMPTS),
+            )
+            rows = self._rows.execute("SELECT id FROM jobs WHERE state = 'running'").fetchall()
+            self._rows.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+        return [row["id"] for row in rows]
+
+    def delete(self, job: str) -> None:
+        """Remove a job, its folder, and the arrays that no other job has."""
+        blobs = {row["sha256"] for row in self._rows.execute("SELECT sha256 FROM arrays WHERE job = ?", (job,))}
+        with self._transaction():
+            self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
+        shutil.rmtree(self.folder(job), ignore_errors=True)
+        kept = {row["sha256"] for row in self._rows.execute("SELECT DISTINCT sha256 FROM arrays")}
+        self._blobs.remove(blobs - kept)
+
+    # ---- asking ----
+
+    def status(self, job: str) -> JobStatus:
+        """Where the job stands. Raises WireError `job.unknown`."""
+        return _status(self._row(job))
+
+    def jobs(self) -> list[JobStatus]:
+        """All jobs, newest first."""
+        return [_status(row) for row in self._rows.execute("SELECT * FROM jobs ORDER BY queued DESC")]
+
+    def files(self, job: str) -> list[FileInfo]:
+        """The result files of a job that is done. Raises WireError `job.unknown`, `job.unfinished`."""
+        self._result(job)
+        rows = self._rows.execute("SELECT name, size, sha256 FROM files WHERE job = ? ORDER BY name", (job,))
+        return [FileInfo(*row) for row in rows]
+
+    def read(self, job: str, name: str, offset: int, size: int) -> bytes:
+        """`size` bytes of a result file from `offset` on.
+
+        Raises:
+            WireError: `job.unknown`, `job.unfinished`, `file.unknown`; `file.corrupt` when bytes are missing.
+        """
+        folder = self._result(job)
+        row = self._rows.execute("SELECT size FROM files WHERE job = ? AND name = ?", (job, name)).fetchone()
+        if row is None or offset + size > row["size"]:
+            what = f"no file '{name}'" if row is None else f"no {offset + size:,} bytes in '{name}'"
+            raise WireError("file.unknown", f"Job {job} has {what}.", "Ask for the list of its files.")
+        try:
+            with open(folder / name, "rb") as file:
+                file.seek(offset)
+                data = file.read(size)
+        except OSError as error:
+            data, reason = b"", f" ({error.strerror})"
+        else:
+            reason = ""
+        if len(data) != size:
+            raise WireError(
+                "file.corrupt",
+                f"{folder / name} is missing or cut{reason}.",
+                "Delete the job and submit the shot again.",
+            )
+        return data
+
+    def _row(self, job: str) -> sqlite3.Row:
+        row = self._rows.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
+        if row is None:
+            raise WireError("job.unknown", f"There is no job '{job[:40]}'.", "Ask for the list of jobs.")
+        return row
+
+    def _result(self, job: str) -> Path:
+        row = self._row(job)
+        if row["state"] != "done":
+            raise WireError("job.unfinished", f"Job {job} is {row['state']}, so it has no files.", "Wait for it.")
+        return self.folder(job) / row["result"]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing. Raises WireError `disk.full` where SQLite finds no room."""
+        try:
+            with self._rows:
+                self._rows.execute("BEGIN")
+                yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                raise disk_full(self.root / "jobs.sqlite") from error
+            raise
+
+
+def _status(row: sqlite3.Row) -> JobStatus:
+    error = json.loads(row["error"]) if row["error"] else None
+    eta = math.inf if row["state"] in ("queued", "running") else 0.0
+    return JobStatus(row["id"], row["state"], row["stage"], row["step"], row["total"], eta, error, row["name"])

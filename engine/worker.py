@@ -1,0 +1,157 @@
+"""One job in a process of its own: `python -m engine.worker FOLDER --blobs BLOBS`, started by an executor.
+
+The worker and the engine talk through two pipes. Down the standard input come lines: "cancel" asks to stop, and
+the end of the pipe means that the engine is gone, however it died, so the worker ends at once with its children.
+Up the standard output go msgpack maps: any number of {"report": ...}, then one {"outcome": ...}. What the job
+prints goes to the log instead. No file is involved, so even a full disk can be reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgpack
+import numpy as np
+
+from ani3dhuman.errors import Ani3DError, Cancelled
+from ani3dhuman.progress import Report
+
+from .files import Blobs, list_files
+from .wire import WireError
+from .wire.errors import disk_full, is_disk_full
+from .wire.messages import MAX_PREVIEW
+
+REPORT_INTERVAL = 0.1  # seconds between reports of one stage; its first and last step always go out
+PREVIEW_INTERVAL = 0.5
+MAX_TEXT = 500  # characters of a message; a list of jobs has to fit into one header
+_NEARLY_FULL = 1 << 20  # bytes; numpy and torch lose the errno of a full disk, so the free space has to tell
+
+
+class Reporter:
+    """Sends progress up the pipe, as often as a person can follow, pictures small and seldom."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self._pipe = pipe
+        self._stage = ""
+        self._last = self._last_preview = 0.0
+
+    def __call__(self, report: Report) -> None:
+        now = time.monotonic()
+        edge = report.stage != self._stage or report.step >= report.total
+        if not edge and now - self._last < REPORT_INTERVAL:
+            return
+        preview = report.preview if edge or now - self._last_preview >= PREVIEW_INTERVAL else None
+        self._stage, self._last = report.stage, now
+        entry: dict[str, Any] = {
+            "stage": report.stage,
+            "step": int(report.step),
+            "total": int(report.total),
+            "eta": float(report.eta),
+            "message": report.message[:MAX_TEXT],
+        }
+        if preview is not None:
+            self._last_preview = now
+            small = shrink(preview)
+            entry["preview"] = [list(small.shape), small.tobytes()]
+        self.send({"report": entry})
+
+    def send(self, record: dict[str, Any]) -> None:
+        """Write one record; the pipe is unbuffered, so a large one may take several writes."""
+        data = memoryview(msgpack.packb(record))
+        while data:
+            data = data[self._pipe.write(data) :]
+
+
+def shrink(picture: np.ndarray) -> np.ndarray:
+    """(H,W,3) uint8 made at most `MAX_PREVIEW` px on its longer side, by the mean of whole blocks of pixels."""
+    height, width = picture.shape[:2]
+    block = -(-max(height, width) // MAX_PREVIEW)
+    rows, columns = max(height // block, 1), max(width // block, 1)
+    blocks = picture[: rows * block, : columns * block].reshape(rows, -1, columns, min(block, width), 3)
+    return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+
+
+def run(folder: Path, blobs: Path, module: str, reporter: Reporter, cancel: threading.Event) -> dict[str, Any]:
+    """Run the job in `folder` to its end, whatever that is; the outcome as a plain map."""
+    try:
+        document = json.loads((folder / "input.json").read_text())
+        shot = Blobs(blobs).get(document["arrays"])
+        out = folder / "out"
+        out.mkdir(exist_ok=True)
+        result = importlib.import_module(module).run(shot, document["settings"], out, reporter, cancel.is_set)
+        files = [[f.name, f.size, f.sha256] for f in list_files(result)]
+        relative = Path(result).resolve().relative_to(folder.resolve()).as_posix()
+        return {"state": "done", "result": relative, "files": files}
+    except Cancelled:
+        return {"state": "cancelled"}
+    except Exception as error:
+        traceback.print_exc()
+        known = explain(error, folder)
+        return {"state": "failed", "error": {"code": known.code, "message": known.message, "hint": known.hint}}
+
+
+def explain(error: Exception, folder: Path) -> Ani3DError | WireError:
+    """The error to show for one that ended a job."""
+    full = next((e for e in _chain(error) if is_disk_full(e)), None)
+    if isinstance(full, OSError):
+        return disk_full(Path(full.filename) if full.filename else folder)
+    if isinstance(error, Ani3DError | WireError):
+        return error
+    if shutil.disk_usage(folder).free < _NEARLY_FULL:
+        return disk_full(folder)
+    return WireError(
+        "job.failed",
+        f"The job failed unexpectedly: {type(error).__name__}: {str(error)[:MAX_TEXT]}.",
+        f"{folder / 'worker.log'} says where; please report it.",
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _follow(control: BinaryIO, cancel: threading.Event) -> None:
+    """Read the engine's wishes until the pipe ends, then end this process and the programs it started."""
+    for line in control:
+        if line.strip() == b"cancel":
+            cancel.set()
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one job; the exit status is 0 for every outcome that could be reported."""
+    parser = argparse.ArgumentParser(prog="python -m engine.worker")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--blobs", type=Path, required=True)
+    parser.add_argument("--job", default="engine.job", help="module with the functions check and run")
+    args = parser.parse_args(argv)
+    # Copies of the pipes are not inherited by programs the job starts; those get the log and an empty input.
+    control, reports = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    cancel = threading.Event()
+    threading.Thread(target=_follow, args=(control, cancel), daemon=True).start()
+    reporter = Reporter(reports)
+    outcome = run(args.folder, args.blobs, args.job, reporter, cancel)
+    sys.stdout.flush()  # the engine ends this process as soon as it has the outcome
+    reporter.send({"outcome": outcome})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The real engine with the stand-in job: `python fake_engine.py [--disk-full-after FILES] ENGINE ARGUMENTS`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from engine import __main__, files
+
+
+def fill_disk_after(count: int) -> None:
+    """Let `count` files reach the disk, then find it full."""
+    sync, left = os.fsync, [count]
+
+    def fsync(handle: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
+
+    files.os.fsync = fsync
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    if arguments[0] == "--disk-full-after":
+        fill_disk_after(int(arguments[1]))
+        arguments = arguments[2:]
+    sys.exit(__main__.main(arguments, job="fake_job"))

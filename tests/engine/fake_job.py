@@ -1,0 +1,60 @@
+"""A stand-in for the pipeline: a job module whose settings say what to do. See `engine.job`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ani3dhuman.errors import Ani3DError
+from ani3dhuman.progress import Progress, Report
+
+
+def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
+    if "vertices" not in shot:
+        raise Ani3DError("shot.missing_array", "The shot has no array 'vertices'.", "Export the shot again.")
+    return str(shot["meta"][()])
+
+
+def run(
+    shot: dict[str, np.ndarray],
+    settings: dict[str, Any],
+    out: Path,
+    listener: Callable[[Report], None],
+    should_cancel: Callable[[], bool],
+) -> Path:
+    (out / "worker.pid").write_text(str(os.getpid()))
+    todo = settings.get("do", "finish")
+    if todo == "disk full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out / "position.npy"))
+    if todo == "known error":
+        raise Ani3DError("avatar.no_faces", "The avatar has no faces.", "Give it some.")
+    if todo == "unknown error":
+        raise RuntimeError("who would have thought")
+    if todo == "crash":
+        os.abort()
+    if todo == "be deaf":  # to every wish to stop, with a child process of its own
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        (out / "child.pid").write_text(str(child.pid))
+    steps = int(settings.get("steps", 5))
+    for _stage in ("rigid", "refine"):
+        progress = Progress(_stage, steps, listener, (lambda: False) if todo == "be deaf" else should_cancel)
+        for step in range(steps):
+            time.sleep(settings.get("seconds", 0.0))
+            progress.advance(message=f"step {step}", preview=np.full((300, 200, 3), step, np.uint8))
+    print("printed by the job")
+    result = out / "result"
+    (result / "Ann.ani3d").mkdir(parents=True, exist_ok=True)
+    np.save(result / "Ann.ani3d" / "position.npy", shot["vertices"])
+    noise = np.random.default_rng(0).integers(0, 256, 5_500_000, dtype=np.uint8)
+    (result / "large.bin").write_bytes(noise.tobytes())  # several chunks, more than the window, the last not whole
+    (result / "empty.txt").write_bytes(b"")
+    (result / ".hidden").write_bytes(b"of no use to anyone else")
+    return result
