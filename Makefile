@@ -13,8 +13,9 @@ PIP = -m pip install --quiet --disable-pip-version-check
 	.venv/bin/python $(PIP) -e ".[dev]"
 	@touch $@
 
-.venv-blender/.ready: Makefile
+.venv-blender/.ready: tools/system_packages.sh
 	@echo "Making Blender's environment (.venv-blender)"
+	@tools/system_packages.sh
 	$(PYTHON) -m venv .venv-blender
 	.venv-blender/bin/python $(PIP) "$(BPY)" pytest
 	@touch $@

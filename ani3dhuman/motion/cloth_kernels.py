@@ -38,6 +38,38 @@ def _solve_distances(x, inv_mass, pairs, rest, alpha):  # type: ignore[no-untype
 
 
 @njit(cache=True, fastmath=True)
+def _solve_hinges(x, inv_mass, hinges, weights, alpha):  # type: ignore[no-untyped-def]
+    """Bend: pull sum_k K_k x_k of each hinge to zero, which is flat, whatever its stretch (isometric bending)."""
+    for e in range(hinges.shape[0]):
+        rx, ry, rz, w = 0.0, 0.0, 0.0, 0.0
+        for k in range(4):
+            p, K = hinges[e, k], weights[e, k]
+            rx += K * x[p, 0]
+            ry += K * x[p, 1]
+            rz += K * x[p, 2]
+            w += inv_mass[p] * K * K
+        for k in range(4):
+            p = hinges[e, k]
+            m = -inv_mass[p] * weights[e, k] / (w + alpha)
+            x[p, 0] += m * rx
+            x[p, 1] += m * ry
+            x[p, 2] += m * rz
+
+
+@njit(cache=True, fastmath=True)
+def _rub_threads(v, inv_mass, edges, viscosity):  # type: ignore[no-untyped-def]
+    """Internal friction: neighbours share some of their velocity, which quiets jitter and spares the swing."""
+    for e in range(edges.shape[0]):
+        i, j = edges[e, 0], edges[e, 1]
+        for k in range(3):
+            d = viscosity * (v[j, k] - v[i, k])
+            if inv_mass[i] > 0.0:
+                v[i, k] += d
+            if inv_mass[j] > 0.0:
+                v[j, k] -= d
+
+
+@njit(cache=True, fastmath=True)
 def _limit_tethers(x, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
     """No particle goes further from its anchor than along the cloth (long-range attachment)."""
     for i in range(x.shape[0]):
@@ -103,12 +135,13 @@ def _collide(x, previous, inv_mass, near, body, normals, body_step, thickness, f
 
 @njit(cache=True, fastmath=True)
 def step_frame(  # type: ignore[no-untyped-def]
-    x, v, inv_mass, hold, skin_from, skin_to, edges, edge_rest, bends, bend_rest, anchor, reach,
-    near, body_from, body_to, normals, dt_frame, substeps, stretch, bend, damping, gravity, thickness, friction,
+    x, v, inv_mass, hold, skin_from, skin_to, edges, edge_rest, hinges, hinge_weights, anchor, reach,
+    near, body_from, body_to, normals, dt_frame, substeps, stretch, bend, damping, viscosity, gravity, thickness,
+    friction,
 ):  # fmt: skip
     """Advance positions `x` and velocities `v` (P,3) in place over one scene frame of `dt_frame` seconds.
 
-    `hold` (P,) in 0..1 draws a particle to its skinned position; 1 pins it (its inv_mass is 0).
+    Arguments from `stretch` on are those of `ClothSettings`. `hold` (P,) in 0..1 draws a particle to its skinned position; 1 pins it (its inv_mass is 0).
     `near` (P,C) are candidate body points; body and skin move linearly from *_from to *_to.
     """
     n = x.shape[0]
@@ -129,7 +162,7 @@ def step_frame(  # type: ignore[no-untyped-def]
                     if k == 2:
                         v[i, k] -= gravity * h
                     x[i, k] += h * v[i, k]
-        _solve_distances(x, inv_mass, bends, bend_rest, bend / (h * h))
+        _solve_hinges(x, inv_mass, hinges, hinge_weights, bend / (h * h))
         _solve_distances(x, inv_mass, edges, edge_rest, stretch / (h * h))
         for i in range(n):
             if inv_mass[i] > 0.0 and hold[i] > 0.0:
@@ -145,3 +178,4 @@ def step_frame(  # type: ignore[no-untyped-def]
         for i in range(n):
             for k in range(3):
                 v[i, k] = (x[i, k] - previous[i, k]) / h
+        _rub_threads(v, inv_mass, edges, viscosity)

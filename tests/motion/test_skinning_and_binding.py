@@ -1,0 +1,90 @@
+"""Rigid layer and surface binding against plain definitions."""
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+from synthetic import make_shot
+
+from ani3dhuman.motion.binding import SurfaceBinding, matrix_to_quat, quat_multiply, triangle_frames, vertex_normals
+from ani3dhuman.motion.skinning import blended_rotations, skin
+
+
+def test_skinning_equals_the_weighted_sum_of_transformed_points():
+    shot = make_shot(5)
+    posed = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
+    homogeneous = np.concatenate([shot["vertices"], np.ones((len(shot["vertices"]), 1))], 1)
+    for t, v in ((0, 3), (4, 150), (2, 290)):
+        expected = sum(
+            w * (shot["bone_pose"][t, b] @ np.linalg.inv(shot["bone_rest"][b]) @ homogeneous[v])[:3]
+            for b, w in zip(shot["weight_indices"][v], shot["weight_values"][v], strict=True)
+        )
+        np.testing.assert_allclose(posed[t, v], expected, atol=1e-5)
+
+
+def test_blended_rotations_are_rotations_and_exact_for_one_bone():
+    shot = make_shot(4)
+    transforms = shot.skinning_transforms()
+    rotations = blended_rotations(shot["weight_indices"], shot["weight_values"], transforms)
+    np.testing.assert_allclose(
+        rotations @ rotations.swapaxes(-1, -2), np.broadcast_to(np.eye(3), rotations.shape), atol=1e-5
+    )
+    np.testing.assert_allclose(np.linalg.det(rotations), 1, atol=1e-5)
+    hip_only = int(np.argmax(shot["weight_values"][:, 0]))
+    np.testing.assert_allclose(rotations[3, hip_only], transforms[3, 0, :3, :3], atol=1e-5)
+
+
+def test_quaternions_match_scipy_for_any_angle():
+    rotations = Rotation.random(200, random_state=1)
+    half_turns = Rotation.from_rotvec(np.pi * np.eye(3))
+    matrices = np.concatenate([rotations.as_matrix(), half_turns.as_matrix()])
+    ours = matrix_to_quat(torch.from_numpy(matrices)).numpy()
+    np.testing.assert_allclose(Rotation.from_quat(ours[:, [1, 2, 3, 0]]).as_matrix(), matrices, atol=1e-6)
+    p, q = ours[:100], ours[100:200]
+    product = quat_multiply(torch.from_numpy(p), torch.from_numpy(q)).numpy()
+    np.testing.assert_allclose(
+        Rotation.from_quat(product[:, [1, 2, 3, 0]]).as_matrix(), matrices[:100] @ matrices[100:200], atol=1e-6
+    )
+
+
+def sheet():
+    vertices = torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    return vertices, torch.tensor([[0, 1, 2], [0, 2, 3]])
+
+
+def test_bound_gaussians_follow_a_rigid_motion_exactly():
+    vertices, faces = sheet()
+    local = torch.nn.functional.normalize(torch.randn(5, 4, generator=torch.manual_seed(0)), dim=-1)
+    barycentrics = torch.softmax(torch.randn(5, 3), dim=-1)
+    binding = SurfaceBinding(faces, torch.tensor([0, 1, 0, 1, 1]), barycentrics, local)
+    R = torch.from_numpy(Rotation.from_rotvec([0.3, -1.2, 2.0]).as_matrix()).float()
+    offset = torch.tensor([3.0, -2.0, 0.5])
+    means, quats = binding.pose(vertices)
+    moved_means, moved_quats = binding.pose(vertices @ R.T + offset)
+    torch.testing.assert_close(moved_means, means @ R.T + offset, atol=1e-5, rtol=1e-5)
+    turned = quat_multiply(matrix_to_quat(R).expand(5, 4), quats)
+    sign = (turned * moved_quats).sum(-1, keepdim=True).sign()
+    torch.testing.assert_close(moved_quats, sign * turned, atol=1e-5, rtol=1e-5)
+
+
+def test_normals_point_out_of_the_synthetic_body():
+    shot = make_shot()
+    faces = torch.from_numpy(shot["faces"].astype(np.int64))
+    vertices = torch.from_numpy(shot["vertices"])
+    normals = vertex_normals(vertices, faces).numpy()
+    ring = slice(40, 60)
+    assert ((normals[ring, :2] * shot["vertices"][ring, :2]).sum(1) > 0).all()
+    frames = triangle_frames(vertices, faces)
+    torch.testing.assert_close(torch.linalg.det(frames), torch.ones(len(faces)), atol=1e-4, rtol=1e-4)
+
+
+def test_binding_passes_gradients_to_the_vertices():
+    vertices, faces = sheet()
+    vertices = vertices.double().requires_grad_()
+    binding = SurfaceBinding(
+        faces,
+        torch.tensor([0, 1]),
+        torch.full((2, 3), 1 / 3).double(),
+        torch.tensor([[1.0, 0, 0, 0]]).double().repeat(2, 1),
+    )
+    tilted = vertices.detach() + 0.1 * torch.randn(4, 3, generator=torch.manual_seed(3), dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda v: binding.pose(v), tilted.requires_grad_())
