@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one file that knows Blender versions. Everything else asks for what it wants here.
+
+Point clouds: from 5.2 they can be resized; before, one is made by converting a mesh of loose vertices.
+Splats: from 5.3 a point cloud may be a Gaussian splat and Blender draws it; before, geometry nodes do.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+_VALUE_FIELDS = ("vector", "color", "value")  # how attribute items name their payload, type by type
+
+
+def draws_splats() -> bool:
+    """True when this Blender renders Gaussian splats itself (5.3 and later)."""
+    kind = bpy.types.PointCloud.bl_rna.properties.get("type")
+    return kind is not None and "GAUSSIAN_SPLAT" in kind.enum_items
+
+
+def mark_as_splats(cloud: bpy.types.PointCloud) -> None:
+    """Have Blender draw `cloud` as Gaussian splats; only where `draws_splats()`."""
+    cloud.type = "GAUSSIAN_SPLAT"
+
+
+def new_point_cloud_object(name: str, count: int, collection: bpy.types.Collection) -> bpy.types.Object:
+    """A new point cloud object of `count` points at the origin, linked to `collection`."""
+    if hasattr(bpy.types.PointCloud, "resize"):
+        cloud = bpy.data.pointclouds.new(name)
+        cloud.resize(count)
+        item = bpy.data.objects.new(name, cloud)
+        collection.objects.link(item)
+        return item
+    mesh = bpy.data.meshes.new(name)
+    mesh.vertices.add(count)
+    item = bpy.data.objects.new(name, mesh)
+    collection.objects.link(item)
+    with bpy.context.temp_override(
+        active_object=item, object=item, selected_objects=[item], selected_editable_objects=[item]
+    ):
+        bpy.ops.object.convert(target="POINTCLOUD")
+    bpy.data.meshes.remove(mesh)
+    return item
+
+
+def four_floats_type() -> str:
+    """Attribute type for four raw floats. A float colour holds them unchanged where FLOAT4 is missing."""
+    known = bpy.types.Attribute.bl_rna.properties["data_type"].enum_items
+    return "FLOAT4" if "FLOAT4" in known else "FLOAT_COLOR"
+
+
+def values_field(attribute: bpy.types.Attribute) -> str:
+    """Name of the item property that holds an attribute's payload, for foreach_get and foreach_set."""
+    properties = attribute.data[0].bl_rna.properties
+    return next(name for name in _VALUE_FIELDS if name in properties)
+
+
+def write_attribute(attribute: bpy.types.Attribute, values: np.ndarray) -> None:
+    """Write all of `values` (N,k) float32 into a point attribute, without conversion."""
+    attribute.data.foreach_set(values_field(attribute), np.ascontiguousarray(values, np.float32).ravel())
+
+
+def read_attribute(attribute: bpy.types.Attribute, width: int) -> np.ndarray:
+    """All values of a point attribute as (N,width) float32."""
+    values = np.empty(len(attribute.data) * width, np.float32)
+    attribute.data.foreach_get(values_field(attribute), values)
+    return values.reshape(-1, width)
+
+
+def node_tree(owner: bpy.types.Material | bpy.types.World) -> bpy.types.NodeTree:
+    """The shader nodes of a material or world; before 5.0 they have to be switched on first."""
+    if owner.node_tree is None:
+        owner.use_nodes = True
+    return owner.node_tree

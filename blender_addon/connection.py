@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The line to the engine: its process, and the one thread that talks to it.
+
+Blender's main thread never waits for the network. `call` hands a function to the worker thread, which owns
+the only client; what it returns comes back as a future that a timer (with a window) or `wait` (without one)
+collects. The engine is told Blender's process id and ends when Blender does, however that happens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillRunning
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import bpy
+
+from engine.wire import PROTOCOL_VERSION, Client, Welcome, WireError
+
+from .errors import AddonError, cannot_write
+
+T = TypeVar("T")
+START_SECONDS = 120.0  # the first start compiles bytecode of large packages
+STOP_SECONDS = 10.0
+
+
+@dataclass
+class Link:
+    """An engine this Blender talks to. `process` is set when Blender started it."""
+
+    endpoint: str
+    welcome: Welcome
+    process: subprocess.Popen[bytes] | None
+    executor: ThreadPoolExecutor
+    clients: list[Client] = field(default_factory=list)
+
+    def call(self, function: Callable[[Client], T]) -> Future[T]:
+        """Run `function(client)` on the worker thread."""
+        return self.executor.submit(lambda: function(self._client()))
+
+    def _client(self) -> Client:
+        """The worker thread's client; sockets may not change threads, so it is made there."""
+        if not self.clients:
+            self.clients.append(Client(self.endpoint))
+        return self.clients[0]
+
+    def alive(self) -> bool:
+        return self.process is None or self.process.poll() is None
+
+    def close(self) -> None:
+        """Hang up, and end the engine if Blender started it."""
+        self.executor.submit(lambda: [client.close() for client in self.clients])
+        self.executor.shutdown(wait=True)
+        if self.process:
+            _end(self.process)
+
+
+_link: Link | None = None
+
+
+def current() -> Link:
+    """The open link. Raises `AddonError` ``engine.unreachable`` when there is none."""
+    if _link is None or not _link.alive():
+        raise AddonError(
+            "engine.unreachable", "The engine is not running.", "Start it with Start Engine first."
+        )
+    return _link
+
+
+def is_open() -> bool:
+    return _link is not None and _link.alive()
+
+
+def wait(future: Future[T], on_tick: Callable[[], None] | None = None, interval: float = 0.1) -> T:
+    """Block until `future` is done, calling `on_tick` about ten times a second; Ctrl-C gets through."""
+    while True:
+        try:
+            return future.result(timeout=interval)
+        except StillRunning:
+            if future.done():
+                raise
+            if on_tick:
+                on_tick()
+
+
+def attach(endpoint: str) -> Welcome:
+    """Talk to the engine that listens at `endpoint`.
+
+    Raises:
+        WireError: ``engine.unreachable`` or ``protocol.version``.
+    """
+    return _open(endpoint, None)
+
+
+def start(command: str, store: Path) -> Welcome:
+    """Start an engine of our own on a free loopback port, and talk to it.
+
+    Args:
+        command: program and arguments as typed in a shell, e.g. ``/opt/ani3d/bin/ani3dhuman-engine``.
+        store: folder for its jobs; its output goes to `store`/engine.log.
+
+    Raises:
+        AddonError: ``engine.command`` when it cannot be run, ``engine.start`` when it ends before it listens.
+    """
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        log = open(store / "engine.log", "ab")  # noqa: SIM115 - a with follows
+    except OSError as error:
+        raise cannot_write(store / "engine.log", error) from error
+    with log, tempfile.TemporaryDirectory(prefix="ani3d-") as folder:
+        ready = Path(folder) / "ready.json"
+        arguments = [
+            "--port",
+            "0",
+            "--store",
+            str(store),
+            "--ready-file",
+            str(ready),
+            "--parent-pid",
+            str(os.getpid()),
+        ]
+        try:
+            process = subprocess.Popen(
+                [*_split(command), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        except (OSError, ValueError) as error:
+            raise AddonError(
+                "engine.command",
+                f"The engine could not be started with '{command}' ({error}).",
+                "Install the engine and set its command in the add-on's preferences.",
+            ) from error
+        try:
+            endpoint = _wait_until_ready(process, ready, store / "engine.log")
+            return _open(endpoint, process)
+        except BaseException:
+            _end(process)
+            raise
+
+
+def redraw() -> None:
+    """Draw the sidebars again, as they show what has changed on another thread."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+def on_thread(function: Callable[[], T]) -> Future[T]:
+    """Run `function` on a thread of its own that ends with it."""
+    executor = ThreadPoolExecutor(max_workers=1)
+    future = executor.submit(function)
+    executor.shutdown(wait=False)
+    return future
+
+
+def stop() -> None:
+    """Close the link; an engine that Blender started ends."""
+    global _link
+    link, _link = _link, None
+    if link:
+        link.close()
+
+
+def _open(endpoint: str, process: subprocess.Popen[bytes] | None) -> Welcome:
+    global _link
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ani3d-wire")
+    clients: list[Client] = []
+
+    def greet() -> Welcome:
+        clients.append(Client(endpoint))
+        return clients[0].hello()
+
+    try:
+        welcome = wait(executor.submit(greet))
+        if welcome.protocol != PROTOCOL_VERSION:
+            raise WireError(
+                "protocol.version",
+                f"The engine at {endpoint} speaks protocol {welcome.protocol}, this add-on {PROTOCOL_VERSION}.",
+                "Use the add-on and the engine of the same release.",
+            )
+    except BaseException:
+        executor.submit(lambda: [client.close() for client in clients])
+        executor.shutdown(wait=True)
+        raise
+    stop()
+    _link = Link(endpoint, welcome, process, executor, clients)
+    return welcome
+
+
+def _split(command: str) -> list[str]:
+    """Program and arguments; a path with spaces that exists is taken whole."""
+    if Path(command).is_file():
+        return [command]
+    return shlex.split(command, posix=os.name != "nt")
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if ready.is_file():  # written whole, by a rename
+            return str(json.loads(ready.read_text(encoding="utf-8"))["endpoint"])
+        if process.poll() is not None:
+            raise AddonError(
+                "engine.start",
+                f"The engine ended while starting (exit code {process.returncode}): {_last_line(log)}",
+                f"Its output is in '{log}'.",
+            )
+        time.sleep(0.05)
+    raise AddonError(
+        "engine.start", f"The engine was not ready after {START_SECONDS:.0f} s.", f"Its output is in '{log}'."
+    )
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing."
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

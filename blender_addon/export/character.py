@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What makes a character: an armature, and the meshes that its Armature modifiers deform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import bpy
+
+from ..errors import AddonError
+
+# Modifiers that make other vertices than the mesh has; before the Armature modifier they change what is skinned.
+# fmt: off
+_GENERATIVE = frozenset((
+    "ARRAY", "BEVEL", "BOOLEAN", "BUILD", "DECIMATE", "EDGE_SPLIT", "MASK", "MESH_SEQUENCE_CACHE", "MIRROR", "MULTIRES",
+    "NODES", "REMESH", "SCREW", "SKIN", "SOLIDIFY", "SUBSURF", "TRIANGULATE", "WELD", "WIREFRAME",
+))
+# fmt: on
+
+
+def check_armature(armature: bpy.types.Object | None) -> None:
+    """Raise `AddonError` unless `armature` is an armature object whose pose can be read."""
+    if armature is None or armature.type != "ARMATURE":
+        what = f"'{armature.name}' is not an armature." if armature else "No armature is selected."
+        raise AddonError("character.no_armature", what, "Select the character's armature and bind it.")
+    if armature.mode == "EDIT":
+        raise AddonError(
+            "character.edit_mode", f"'{armature.name}' is in Edit Mode.", "Leave Edit Mode first."
+        )
+    if armature.data.pose_position == "REST":
+        raise AddonError(
+            "character.rest_position",
+            f"'{armature.name}' is held in rest position, so it has no motion.",
+            "Set it to Pose Position in the armature's properties.",
+        )
+
+
+def armature_modifier(
+    item: bpy.types.Object, armature: bpy.types.Object
+) -> bpy.types.ArmatureModifier | None:
+    """The modifier by which `armature` deforms `item`, if it does."""
+    for modifier in item.modifiers:
+        if modifier.type == "ARMATURE" and modifier.object == armature and modifier.show_viewport:
+            return modifier
+    return None
+
+
+def meshes_of(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) -> list[bpy.types.Object]:
+    """The character's mesh objects in `view_layer`, by name. Parts of a result are no characters."""
+    found = [
+        item
+        for item in view_layer.objects
+        if item.type == "MESH" and item.ani3d.kind == "NONE" and armature_modifier(item, armature)
+    ]
+    if not found:
+        raise AddonError(
+            "character.no_mesh",
+            f"No mesh is deformed by the armature '{armature.name}'.",
+            "Give the character's meshes an Armature modifier that points to it.",
+        )
+    return sorted(found, key=lambda item: item.name)
+
+
+def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], None]) -> None:
+    """Refuse what would skin other vertices than the exported ones; warn of what is left out."""
+    for item in objects:
+        if item.mode == "EDIT":
+            raise AddonError(
+                "character.edit_mode", f"'{item.name}' is in Edit Mode.", "Leave Edit Mode first."
+            )
+        seen_armature = False
+        for modifier in item.modifiers:
+            if not modifier.show_viewport:
+                continue
+            where = f"modifier '{modifier.name}' of '{item.name}'"
+            if modifier.type == "ARMATURE":
+                if seen_armature:
+                    raise AddonError(
+                        "character.modifiers",
+                        f"'{item.name}' has two Armature modifiers.",
+                        "Keep only one of them.",
+                    )
+                seen_armature = True
+                _check_armature_modifier(modifier, where, warn)
+            elif modifier.type in _GENERATIVE and not seen_armature:
+                raise AddonError(
+                    "character.modifiers",
+                    f"The {where} changes the number of vertices before the armature deforms them.",
+                    "Apply it, or move it below the Armature modifier.",
+                )
+            else:
+                warn(f"The {where} is not part of the shot: the mesh is exported as its armature deforms it.")
+
+
+def _check_armature_modifier(
+    modifier: bpy.types.ArmatureModifier, where: str, warn: Callable[[str], None]
+) -> None:
+    if modifier.vertex_group:
+        raise AddonError(
+            "character.modifiers",
+            f"The {where} is limited to the vertex group '{modifier.vertex_group}'.",
+            "Clear that field; weights alone say how far each bone reaches.",
+        )
+    if not modifier.use_vertex_groups:
+        raise AddonError(
+            "character.modifiers", f"The {where} ignores vertex groups.", "Turn on Bind To: Vertex Groups."
+        )
+    if modifier.use_deform_preserve_volume:
+        warn(f"The {where} preserves volume; the shot uses linear blend skinning.")
+    if modifier.use_bone_envelopes:
+        warn(f"The {where} uses bone envelopes; the shot uses vertex groups alone.")

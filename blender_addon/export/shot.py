@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts the parts of a shot together: what holds still first, then one pass over the frames."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..errors import AddonError, cannot_write
+from . import camera, character, lights, materials, mesh, skeleton
+from .regions import REGIONS
+
+SCHEMA = "ani3dhuman.shot"
+VERSION = 1
+
+Progress = Callable[[int, int, float], None]
+"""Called as (frames done, frames in all, seconds left)."""
+
+
+def export_shot(
+    context: bpy.types.Context,
+    armature: bpy.types.Object,
+    frame_start: int | None = None,
+    frame_end: int | None = None,
+    on_progress: Progress | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Export the character of `armature` with its motion, cameras and lights.
+
+    Args:
+        context: its scene gives cameras, lights, picture size and, where not given, the frame range.
+        armature: the armature object; the character is every mesh with an Armature modifier to it.
+        frame_start, frame_end: scene frames, both included.
+        on_progress: called after every frame.
+        on_warning: called with one sentence for each thing that is left out of the shot.
+
+    Returns:
+        The arrays of the shot file by name (docs/conventions), float32 and int32, world space, metres.
+
+    Raises:
+        AddonError: codes ``character.*``, ``shot.*``, ``camera.*``; nothing in the scene is changed.
+    """
+    scene = context.scene
+    warn = on_warning or (lambda _message: None)
+    start = scene.frame_start if frame_start is None else frame_start
+    end = scene.frame_end if frame_end is None else frame_end
+    if end <= start:
+        raise AddonError(
+            "shot.no_frames",
+            f"The frame range {start}..{end} holds no motion.",
+            "Set the end frame after the start.",
+        )
+    character.check_armature(armature)
+    objects = character.meshes_of(armature, context.view_layer)
+    character.check_modifiers(objects, warn)
+    rig = skeleton.read_rig(armature, warn)
+
+    frames = range(start, end + 1)
+    with _frame_restored(scene):
+        scene.frame_set(start)
+        depsgraph = context.evaluated_depsgraph_get()
+        rest = skeleton.rest_pose(rig, armature.evaluated_get(depsgraph))
+        figure = mesh.read_meshes(objects, armature, rig.names, depsgraph, warn)
+        palette = materials.read_materials(objects, warn)
+        poses = np.empty((len(frames), len(rig.names), 4, 4))
+        cameras: list[camera.Camera] = []
+        started = time.monotonic()
+        for row, frame in enumerate(frames):
+            scene.frame_set(frame)
+            depsgraph = context.evaluated_depsgraph_get()
+            evaluated = armature.evaluated_get(depsgraph)
+            mesh.check_following(figure, objects, evaluated, depsgraph, frame)
+            poses[row] = skeleton.pose(rig, evaluated, frame)
+            cameras.append(camera.read_camera(scene, depsgraph))
+            if on_progress:
+                done = row + 1
+                on_progress(done, len(frames), (time.monotonic() - started) / done * (len(frames) - done))
+        lighting = lights.read_lights(scene, context.evaluated_depsgraph_get(), warn)
+
+    kinds = {c.kind for c in cameras}
+    if len(kinds) > 1:
+        raise AddonError(
+            "camera.changes_type",
+            "The shot switches between a perspective and an orthographic camera.",
+            "Export each part as a shot of its own.",
+        )
+    width, height = camera.picture_size(scene)
+    meta = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "name": bpy.path.clean_name(armature.name) or "character",
+        "fps": scene.render.fps / scene.render.fps_base,
+        "frame_start": start,
+        "frame_end": end,
+        "width": width,
+        "height": height,
+        "objects": figure.objects,
+        "bones": list(rig.names),
+        "regions": list(REGIONS),
+        "materials": palette.entries,
+        "camera_type": kinds.pop(),
+        "source": {
+            "application": "Blender",
+            "version": bpy.app.version_string,
+            "file": bpy.path.basename(bpy.data.filepath),
+        },
+    }
+    arrays = {
+        "vertices": figure.vertices,
+        "faces": figure.faces,
+        "face_uvs": figure.face_uvs,
+        "face_materials": palette.face_materials(figure),
+        "vertex_tints": figure.vertex_tints,
+        "weight_indices": figure.weight_indices,
+        "weight_values": figure.weight_values,
+        "region_ids": figure.region_ids,
+        "bone_parents": np.array(rig.parents),
+        "bone_rest": rest.matrices,
+        "bone_lengths": rest.lengths,
+        "bone_pose": poses,
+        "viewmats": np.stack([c.viewmat for c in cameras]),
+        "Ks": np.stack([c.K for c in cameras]),
+        "sun_directions": lighting.sun_directions,
+        "sun_colors": lighting.sun_colors,
+        "ambient": lighting.ambient,
+        "background": lighting.background,
+    }
+    if figure.pin_weights is not None:
+        arrays["pin_weights"] = figure.pin_weights
+    shot = {"meta": np.array(json.dumps(meta))}
+    shot.update({name: _stored(name, array) for name, array in arrays.items()})
+    shot.update({f"texture_{i}": picture for i, picture in enumerate(palette.textures)})
+    return shot
+
+
+def save_shot(shot: dict[str, np.ndarray], path: Path) -> None:
+    """Write the shot to `path` as .npz; a file that is there stays whole until the new one is."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            np.savez(file, **shot)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def _stored(name: str, array: np.ndarray) -> np.ndarray:
+    if name == "region_ids":
+        return np.ascontiguousarray(array, np.uint8)
+    return np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int32)
+
+
+@contextmanager
+def _frame_restored(scene: bpy.types.Scene) -> Iterator[None]:
+    frame, subframe = scene.frame_current, scene.frame_subframe
+    try:
+        yield
+    finally:
+        scene.frame_set(frame, subframe=subframe)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts a fetched result into the scene: the Gaussians, and a copy of the character that plays the mesh cache.
+
+The copies are plain meshes at the origin: a PC2 holds world positions, so no armature and no transform of theirs
+has any part in it. Everything lies in one collection that `remove_result` takes away again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+
+from . import compat, playback
+from .cache_reader import FrameCache, open_cache, read_pc2_header
+from .display import add_display
+from .errors import AddonError
+
+
+def find_cache(folder: Path) -> Path:
+    """The cache folder `NAME.ani3d` that is `folder` or lies in it."""
+    if folder.suffix == ".ani3d":
+        return folder
+    found = sorted(folder.glob("*.ani3d")) if folder.is_dir() else []
+    if len(found) != 1:
+        what = f"{len(found)} caches" if found else "no cache (NAME.ani3d)"
+        raise AddonError(
+            "cache.missing", f"There is {what} in '{folder}'.", "Choose the cache folder itself."
+        )
+    return found[0]
+
+
+def import_result(
+    context: bpy.types.Context,
+    folder: Path,
+    hide_character: bool = True,
+    on_warning: Callable[[str], None] | None = None,
+) -> bpy.types.Collection:
+    """Import the cache in `folder` into the scene; a result of the same name is replaced.
+
+    Args:
+        context: its scene receives the collection ``Ani3D NAME``.
+        folder: the cache folder, or the result folder around it.
+        hide_character: hide the meshes that the result replaces.
+        on_warning: called with one sentence for each mesh that has no counterpart in this file.
+
+    Raises:
+        AddonError: codes ``cache.*``; then nothing was added.
+    """
+    folder = find_cache(folder.resolve())
+    cache = open_cache(folder)
+    meshes = _matching_meshes(cache, on_warning or (lambda _message: None))
+    name = folder.stem
+    remove_result(name)
+    collection = bpy.data.collections.new(f"Ani3D {name}")
+    context.scene.collection.children.link(collection)
+
+    gaussians = compat.new_point_cloud_object(f"{name} Gaussians", cache.count, collection)
+    _tag(gaussians, "GAUSSIANS", folder, name)
+    add_display(gaussians)
+    for source, file in meshes:
+        _tag(_mesh_copy(source, file, cache.frame_start, collection), "MESH", file, name, source)
+        if hide_character:
+            source.hide_render = True
+            source.hide_viewport = True
+    playback.refresh(context.scene)
+    return collection
+
+
+def remove_result(name: str) -> bool:
+    """Take the result `name` out of the file and show the character again; files on disk stay."""
+    members = [item for item in bpy.data.objects if item.ani3d.kind != "NONE" and item.ani3d.result == name]
+    for item in members:
+        if item.ani3d.source:
+            item.ani3d.source.hide_render = False
+            item.ani3d.source.hide_viewport = False
+        data = item.data
+        bpy.data.objects.remove(item)
+        if data.users == 0:
+            owner = bpy.data.meshes if isinstance(data, bpy.types.Mesh) else bpy.data.pointclouds
+            owner.remove(data)
+    collection = bpy.data.collections.get(f"Ani3D {name}")
+    if collection and not collection.all_objects:
+        bpy.data.collections.remove(collection)
+    return bool(members)
+
+
+def result_names() -> list[str]:
+    """Names of the results in this file."""
+    return sorted({item.ani3d.result for item in bpy.data.objects if item.ani3d.kind != "NONE"})
+
+
+def _matching_meshes(cache: FrameCache, warn: Callable[[str], None]) -> list[tuple[bpy.types.Object, Path]]:
+    pairs = []
+    for name, file_name in cache.meshes.items():
+        file = cache.path / file_name
+        vertices, _ = read_pc2_header(file)
+        source = bpy.data.objects.get(name)
+        if source is None or source.type != "MESH":
+            warn(f"The mesh '{name}' is not in this file, so its mesh cache is left out.")
+        elif len(source.data.vertices) != vertices:
+            warn(
+                f"'{name}' has {len(source.data.vertices)} vertices, its mesh cache {vertices}; it is left out, "
+                "as the mesh was changed after the export."
+            )
+        else:
+            pairs.append((source, file))
+    return pairs
+
+
+def _mesh_copy(
+    source: bpy.types.Object, file: Path, frame_start: int, collection: bpy.types.Collection
+) -> bpy.types.Object:
+    mesh = source.data.copy()
+    copy = bpy.data.objects.new(f"{source.name} Ani3D", mesh)
+    copy.shape_key_clear()  # a key would be mixed in before the cache replaces the positions
+    for slot, original in zip(copy.material_slots, source.material_slots, strict=True):
+        slot.link, slot.material = original.link, original.material
+    collection.objects.link(copy)
+    modifier = copy.modifiers.new("Ani3D", "MESH_CACHE")
+    modifier.cache_format = "PC2"
+    modifier.filepath = str(file)
+    modifier.time_mode = "FRAME"
+    modifier.play_mode = "SCENE"
+    modifier.frame_start = frame_start
+    return copy
+
+
+def _tag(
+    item: bpy.types.Object, kind: str, path: Path, result: str, source: bpy.types.Object | None = None
+) -> None:
+    item.ani3d.kind = kind
+    item.ani3d.cache_path = str(path)
+    item.ani3d.result = result
+    item.ani3d.source = source

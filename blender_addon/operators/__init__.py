@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operators, one idea a file."""
+
+from .bind import BindCharacter
+from .engine import StartEngine, StopEngine
+from .export import ExportShot
+from .job import CancelJob, Follow, Submit
+from .result import FetchResult, ImportResult, RemoveResult
+
+CLASSES = (
+    BindCharacter,
+    ExportShot,
+    StartEngine,
+    StopEngine,
+    Submit,
+    Follow,
+    CancelJob,
+    FetchResult,
+    ImportResult,
+    RemoveResult,
+)

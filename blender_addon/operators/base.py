@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all operators share: a user's mistake becomes one line on the screen, never a traceback."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from engine.wire import WireError
+
+from .. import connection
+from ..errors import AddonError
+
+
+class ReportsErrors:
+    """Mixin: subclasses write `run`, which may raise `AddonError` or `WireError`."""
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return {"FINISHED"} if self.succeeds(self.run, context) else {"CANCELLED"}
+
+    def succeeds(self, function: Any, *arguments: Any) -> bool:
+        """Call `function`; True when it ended well, else the error was reported."""
+        try:
+            function(*arguments)
+        except (AddonError, WireError) as error:
+            self.report({"ERROR"}, str(error))
+            return False
+        return True
+
+    def warn(self, message: str) -> None:
+        self.report({"WARNING"}, message)
+
+
+class WaitsForWork(ReportsErrors):
+    """Mixin for what takes seconds: `begin` starts work on another thread, `finish` gets what it returned.
+
+    With a window Blender stays usable meanwhile; without one the operator waits. Subclasses may write `tick`,
+    called about ten times a second, and `stop`, called when the user presses Escape or Ctrl-C.
+    """
+
+    def begin(self, context: bpy.types.Context) -> Future[Any]:
+        raise NotImplementedError
+
+    def finish(self, context: bpy.types.Context, result: Any) -> None:
+        raise NotImplementedError
+
+    def tick(self, context: bpy.types.Context) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if not self.succeeds(self._begin, context):
+            return {"CANCELLED"}
+        if bpy.app.background or context.window is None:
+            return {"FINISHED"} if self.succeeds(self._wait, context) else {"CANCELLED"}
+        self._timer = context.window_manager.event_timer_add(0.1, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC":
+            self.stop()
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        self.tick(context)
+        connection.redraw()
+        if not self._future.done():
+            return {"PASS_THROUGH"}
+        context.window_manager.event_timer_remove(self._timer)
+        return {"FINISHED"} if self.succeeds(self._collect, context) else {"CANCELLED"}
+
+    def _begin(self, context: bpy.types.Context) -> None:
+        self._future = self.begin(context)
+
+    def _wait(self, context: bpy.types.Context) -> None:
+        try:
+            connection.wait(self._future, lambda: self.tick(context))
+        except KeyboardInterrupt:
+            self.stop()
+            raise AddonError("cancelled", f"{self.bl_label} was cancelled.", "") from None
+        self._collect(context)
+
+    def _collect(self, context: bpy.types.Context) -> None:
+        self.finish(context, self._future.result())
+
+
+def output_folder(context: bpy.types.Context) -> Path:
+    """Where shots and results go unless a path is given: beside the .blend, else in Blender's temporary folder."""
+    if bpy.data.filepath:
+        return Path(bpy.data.filepath).parent / f"{Path(bpy.data.filepath).stem}_ani3d"
+    return Path(bpy.app.tempdir) / "ani3d"
+
+
+def absolute(path: str) -> Path:
+    """A path a user typed, '//' meaning the folder of the .blend."""
+    return Path(bpy.path.abspath(path)).resolve()

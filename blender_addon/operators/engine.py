@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start Engine, Stop Engine."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import bpy
+
+from engine.wire import Welcome
+
+from .. import connection, jobs, preferences
+from .base import ReportsErrors, WaitsForWork, absolute
+
+
+class StartEngine(WaitsForWork, bpy.types.Operator):
+    """Start the engine, or connect to the one that the preferences name"""
+
+    bl_idname = "ani3d.start_engine"
+    bl_label = "Start Engine"
+
+    command: bpy.props.StringProperty(
+        name="Command", description="Engine program; empty for the preferences' one"
+    )
+    store: bpy.props.StringProperty(
+        name="Store", description="Folder for jobs; empty for the preferences' one"
+    )
+    endpoint: bpy.props.StringProperty(
+        name="Endpoint", description="Address of a running engine to use instead of starting one"
+    )
+
+    def begin(self, context: bpy.types.Context) -> Future[Welcome]:
+        chosen = preferences.get(context)
+        endpoint = self.endpoint or ("" if self.command else chosen.endpoint)
+        if endpoint:
+            return connection.on_thread(lambda: connection.attach(endpoint))
+        store = absolute(self.store) if self.store else preferences.store_folder(context)
+        command = self.command or chosen.engine_command
+        return connection.on_thread(lambda: connection.start(command, store))
+
+    def finish(self, _context: bpy.types.Context, welcome: Welcome) -> None:
+        self.report({"INFO"}, f"Engine {welcome.engine_version} on {welcome.device}.")
+
+
+class StopEngine(ReportsErrors, bpy.types.Operator):
+    """Disconnect from the engine, and end it if Blender started it"""
+
+    bl_idname = "ani3d.stop_engine"
+    bl_label = "Stop Engine"
+
+    def run(self, _context: bpy.types.Context) -> None:
+        jobs.forget()
+        connection.stop()

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Submit, Follow, Cancel: one job from the shot file to its end.
+
+With a window they return at once and a timer shows what the engine says; without one they wait.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from concurrent.futures import Future
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from engine.wire import JobStatus
+
+from .. import connection, jobs
+from ..errors import AddonError
+from .base import ReportsErrors, WaitsForWork, absolute
+
+
+class Submit(WaitsForWork, bpy.types.Operator):
+    """Send the exported shot to the engine"""
+
+    bl_idname = "ani3d.submit"
+    bl_label = "Animate"
+
+    shot: bpy.props.StringProperty(name="Shot", description="Shot file; empty for the one exported last")
+    settings: bpy.props.StringProperty(
+        name="Settings", description="Settings as JSON; empty for the chosen quality"
+    )
+
+    def begin(self, context: bpy.types.Context) -> Future[str]:
+        scene_settings = context.scene.ani3d
+        link = connection.current()
+        path = self.shot or scene_settings.shot_path
+        if not path:
+            raise AddonError("shot.missing", "No shot has been exported.", "Use Export Shot first.")
+        shot = _read_shot(absolute(path))
+        settings = _read_settings(self.settings) if self.settings else {"preset": scene_settings.preset}
+        return link.call(lambda client: client.submit(shot, settings))
+
+    def finish(self, context: bpy.types.Context, job: str) -> None:
+        context.scene.ani3d.job_id = job
+        if not bpy.app.background:
+            jobs.watch(job)
+        self.report({"INFO"}, f"The engine took the shot as job {job}.")
+
+
+class Follow(ReportsErrors, bpy.types.Operator):
+    """Show how far the job is; without a window, wait until it ends"""
+
+    bl_idname = "ani3d.follow"
+    bl_label = "Follow Job"
+
+    job: bpy.props.StringProperty(name="Job", description="Job id; empty for the one submitted last")
+
+    def run(self, context: bpy.types.Context) -> None:
+        job = self.job or last_job(context)
+        if bpy.app.background:
+            jobs.follow(job)
+        else:
+            connection.current()
+            jobs.watch(job)
+
+
+class CancelJob(WaitsForWork, bpy.types.Operator):
+    """Stop the job; finished stages are kept and reused when the shot is submitted again"""
+
+    bl_idname = "ani3d.cancel_job"
+    bl_label = "Cancel Job"
+
+    job: bpy.props.StringProperty(name="Job", description="Job id; empty for the one submitted last")
+
+    def begin(self, context: bpy.types.Context) -> Future[JobStatus]:
+        job = self.job or last_job(context)
+        return connection.current().call(lambda client: client.cancel(job))
+
+    def finish(self, context: bpy.types.Context, status: JobStatus) -> None:
+        self.report({"INFO"}, f"Job {status.id} is {status.state}.")
+
+
+def last_job(context: bpy.types.Context) -> str:
+    job = context.scene.ani3d.job_id
+    if not job:
+        raise AddonError(
+            "job.unknown", "No job has been submitted from this scene.", "Export and submit a shot first."
+        )
+    return job
+
+
+def _read_shot(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise AddonError("shot.missing", f"There is no shot file at '{path}'.", "Export the shot again.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        raise AddonError(
+            "shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again."
+        ) from error
+
+
+def _read_settings(text: str) -> dict[str, object]:
+    try:
+        settings = json.loads(text)
+    except ValueError as error:
+        raise AddonError(
+            "settings.malformed", f"The settings are not JSON: {error}.", "Write an object."
+        ) from error
+    if not isinstance(settings, dict):
+        raise AddonError(
+            "settings.malformed", "The settings are not a JSON object.", 'Write e.g. {"preset": "draft"}.'
+        )
+    return settings

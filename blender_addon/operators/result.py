@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fetch, Import, Remove: a result's way from the engine's store into the scene and out of it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Event
+
+import bpy
+
+from .. import connection, import_result, jobs
+from ..errors import AddonError
+from .base import ReportsErrors, WaitsForWork, absolute, output_folder
+from .job import last_job
+
+
+class FetchResult(WaitsForWork, bpy.types.Operator):
+    """Fetch the job's files from the engine and put the result into the scene"""
+
+    bl_idname = "ani3d.fetch_result"
+    bl_label = "Fetch Result"
+    bl_options = {"REGISTER", "UNDO"}
+
+    job: bpy.props.StringProperty(name="Job", description="Job id; empty for the one submitted last")
+    directory: bpy.props.StringProperty(
+        name="Folder",
+        description="Where the files go; empty for a folder beside the .blend",
+        subtype="DIR_PATH",
+    )
+    import_into_scene: bpy.props.BoolProperty(
+        name="Import", description="Import the result as well", default=True
+    )
+
+    def begin(self, context: bpy.types.Context) -> Future[list[str]]:
+        job, link = self.job or last_job(context), connection.current()
+        self._folder = absolute(self.directory) if self.directory else output_folder(context) / job
+        self._moments: list[jobs.Moment] = []
+        self._stopped = Event()
+        folder, moments, stopped = self._folder, self._moments, self._stopped
+        return link.call(lambda client: jobs.fetch_all(client, job, folder, moments.append, stopped.is_set))
+
+    def tick(self, _context: bpy.types.Context) -> None:
+        if self._moments:
+            jobs.tell(self._moments[-1])
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def finish(self, context: bpy.types.Context, names: list[str]) -> None:
+        self.tick(context)
+        if self.import_into_scene:
+            _import(self, context, self._folder)
+        self.report({"INFO"}, f"Fetched {len(names)} files into '{self._folder}'.")
+
+
+class ImportResult(ReportsErrors, bpy.types.Operator):
+    """Put a result that lies on the disk into the scene"""
+
+    bl_idname = "ani3d.import_result"
+    bl_label = "Import Result"
+    bl_options = {"REGISTER", "UNDO"}
+
+    directory: bpy.props.StringProperty(
+        name="Folder", description="Result folder, or the cache folder NAME.ani3d in it", subtype="DIR_PATH"
+    )
+    hide_character: bpy.props.BoolProperty(
+        name="Hide Character", description="Hide the meshes that the result replaces", default=True
+    )
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        if bpy.app.background:  # the module runs invoke as well, and has no file browser
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        if not self.directory:
+            raise AddonError("cache.missing", "No result folder was given.", "Choose the folder of a result.")
+        _import(self, context, absolute(self.directory), self.hide_character)
+
+
+class RemoveResult(ReportsErrors, bpy.types.Operator):
+    """Take a result out of the scene and show the character again; its files stay on the disk"""
+
+    bl_idname = "ani3d.remove_result"
+    bl_label = "Remove Result"
+    bl_options = {"REGISTER", "UNDO"}
+
+    name: bpy.props.StringProperty(name="Result", description="Name of the result")
+
+    def run(self, _context: bpy.types.Context) -> None:
+        if not import_result.remove_result(self.name):
+            raise AddonError("result.unknown", f"There is no result '{self.name}' in this file.", "")
+
+
+def _import(
+    operator: ReportsErrors, context: bpy.types.Context, folder: Path, hide_character: bool = True
+) -> None:
+    collection = import_result.import_result(context, folder, hide_character, operator.warn)
+    operator.report({"INFO"}, f"Imported '{collection.name}'.")

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the engine is: a command to start it with, or the address of one that runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+
+class Ani3DPreferences(bpy.types.AddonPreferences):
+    bl_idname = __package__
+
+    engine_command: bpy.props.StringProperty(
+        name="Engine command",
+        description="Program that starts the engine, with its arguments if it needs any",
+        default="ani3dhuman-engine",
+    )
+    endpoint: bpy.props.StringProperty(
+        name="Endpoint",
+        description="Address of a running engine, such as tcp://127.0.0.1:5817; empty to start one here",
+    )
+    store: bpy.props.StringProperty(
+        name="Store",
+        description="Folder where the engine keeps jobs and results; empty for one in your user folder",
+        subtype="DIR_PATH",
+    )
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        column = self.layout.column()
+        for name in ("engine_command", "endpoint", "store"):
+            column.prop(self, name)
+
+
+def get(context: bpy.types.Context) -> Ani3DPreferences:
+    """The add-on's preferences."""
+    return context.preferences.addons[__package__].preferences
+
+
+def store_folder(context: bpy.types.Context) -> Path:
+    """The engine's folder: the one set, else one in the folder Blender gives the extension."""
+    chosen = get(context).store
+    if chosen:
+        return Path(bpy.path.abspath(chosen))
+    return Path(bpy.utils.extension_path_user(__package__, path="engine", create=True))
+
+
+CLASSES = (Ani3DPreferences,)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a .blend remembers: the bound character on the scene, the link to a cache on each result object."""
+
+from __future__ import annotations
+
+import bpy
+
+
+def _is_armature(_group: bpy.types.PropertyGroup, item: bpy.types.Object) -> bool:
+    return item.type == "ARMATURE"
+
+
+class Ani3DScene(bpy.types.PropertyGroup):
+    """`scene.ani3d`: which character, and the last job made of it."""
+
+    armature: bpy.props.PointerProperty(
+        name="Character",
+        description="Armature of the bound character",
+        type=bpy.types.Object,
+        poll=_is_armature,
+    )
+    preset: bpy.props.EnumProperty(
+        name="Quality",
+        description="How much work the engine puts into the shot",
+        items=(
+            ("draft", "Draft", "Few Gaussians and steps, a quick look"),
+            ("preview", "Preview", "The settings that fit most shots"),
+            ("final", "Final", "More Gaussians and steps, for the finished shot"),
+        ),
+        default="preview",
+    )
+    shot_path: bpy.props.StringProperty(
+        name="Shot", description="Where the exported shot is written", subtype="FILE_PATH"
+    )
+    job_id: bpy.props.StringProperty(name="Job", description="The job submitted last")
+
+
+class Ani3DObject(bpy.types.PropertyGroup):
+    """`object.ani3d`: what part of a result an object is, and where its data lies."""
+
+    kind: bpy.props.EnumProperty(
+        name="Kind",
+        items=(
+            ("NONE", "None", "Not part of a result"),
+            ("GAUSSIANS", "Gaussians", "Plays a Gaussian frame cache"),
+            ("MESH", "Mesh", "Plays a PC2 mesh cache"),
+        ),
+        default="NONE",
+    )
+    cache_path: bpy.props.StringProperty(
+        name="Cache", description="Cache folder (Gaussians) or PC2 file (mesh)", subtype="FILE_PATH"
+    )
+    result: bpy.props.StringProperty(name="Result", description="Name of the result this object belongs to")
+    source: bpy.props.PointerProperty(
+        name="Source", description="The character's mesh that this one replaces", type=bpy.types.Object
+    )
+
+
+CLASSES = (Ani3DScene, Ani3DObject)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.ani3d = bpy.props.PointerProperty(type=Ani3DScene)
+    bpy.types.Object.ani3d = bpy.props.PointerProperty(type=Ani3DObject)
+
+
+def unregister() -> None:
+    del bpy.types.Object.ani3d
+    del bpy.types.Scene.ani3d
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that Blender has to know of, in one table that registering and unregistering walk."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import connection, jobs, operators, playback, preferences, properties, ui
+
+CLASSES = (*preferences.CLASSES, *operators.CLASSES, *ui.CLASSES)
+MODULES = (properties, playback)
+
+
+def register() -> None:
+    for module in MODULES:
+        module.register()
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    jobs.forget()
+    connection.stop()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
+    for module in reversed(MODULES):
+        module.unregister()

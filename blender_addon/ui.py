@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sidebar: Character, Shot, Engine, Result, from top to bottom in the order of the work."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import connection, jobs, playback
+from .import_result import result_names
+
+
+class _Panel:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Ani3D"
+
+
+class CharacterPanel(_Panel, bpy.types.Panel):
+    bl_idname = "ANI3D_PT_character"
+    bl_label = "Character"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings = context.scene.ani3d
+        column = self.layout.column()
+        column.prop(settings, "armature", text="")
+        column.operator("ani3d.bind_character", icon="ARMATURE_DATA")
+
+
+class ShotPanel(_Panel, bpy.types.Panel):
+    bl_idname = "ANI3D_PT_shot"
+    bl_label = "Shot"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        scene = context.scene
+        column = self.layout.column()
+        column.enabled = scene.ani3d.armature is not None
+        row = column.row(align=True)
+        row.prop(scene, "frame_start", text="Start")
+        row.prop(scene, "frame_end", text="End")
+        column.prop(scene.ani3d, "shot_path", text="")
+        column.operator("ani3d.export_shot", icon="EXPORT")
+
+
+class EnginePanel(_Panel, bpy.types.Panel):
+    bl_idname = "ANI3D_PT_engine"
+    bl_label = "Engine"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings, column = context.scene.ani3d, self.layout.column()
+        if not connection.is_open():
+            column.operator("ani3d.start_engine", icon="PLAY")
+            return
+        welcome = connection.current().welcome
+        row = column.row()
+        row.label(text=f"Engine {welcome.engine_version} on {welcome.device}", icon="CHECKMARK")
+        row.operator("ani3d.stop_engine", text="", icon="X")
+        column.prop(settings, "preset")
+        column.operator("ani3d.submit", icon="RENDER_ANIMATION")
+        if settings.job_id:
+            self._job(column)
+
+    @staticmethod
+    def _job(column: bpy.types.UILayout) -> None:
+        moment = jobs.current
+        if moment is None:
+            column.operator("ani3d.follow", icon="FILE_REFRESH")
+            return
+        text = " ".join(part for part in (moment.stage or moment.state, jobs.time_left(moment.eta)) if part)
+        if moment.state in jobs.ENDED:
+            column.label(text=f"Job {moment.state}", icon="CHECKMARK" if moment.state == "done" else "ERROR")
+            for line in filter(None, (moment.message, jobs.error)):
+                column.label(text=line)
+            return
+        row = column.row(align=True)
+        row.progress(factor=moment.factor, text=text)
+        row.operator("ani3d.cancel_job", text="", icon="CANCEL")
+
+
+class ResultPanel(_Panel, bpy.types.Panel):
+    bl_idname = "ANI3D_PT_result"
+    bl_label = "Result"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column()
+        if context.scene.ani3d.job_id and connection.is_open():
+            column.operator("ani3d.fetch_result", icon="IMPORT")
+        column.operator("ani3d.import_result", icon="FILE_FOLDER")
+        for name in result_names():
+            box = column.box()
+            row = box.row()
+            row.label(text=name, icon="OUTLINER_OB_POINTCLOUD")
+            row.operator("ani3d.remove_result", text="", icon="TRASH").name = name
+            for item in bpy.data.objects:
+                if item.ani3d.kind != "NONE" and item.ani3d.result == name:
+                    self._part(box, item)
+
+    @staticmethod
+    def _part(box: bpy.types.UILayout, item: bpy.types.Object) -> None:
+        row = box.row(align=True)
+        row.label(text=item.name)
+        row.prop(item, "hide_viewport", text="", emboss=False)
+        row.prop(item, "hide_render", text="", emboss=False)
+        if problem := playback.error_of(item):
+            box.label(text=problem, icon="ERROR")
+
+
+CLASSES = (CharacterPanel, ShotPanel, EnginePanel, ResultPanel)
