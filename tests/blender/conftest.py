@@ -1,0 +1,70 @@
+"""Tests inside Blender as a module, of the extension as a user installs it: built, installed, enabled.
+
+Run with `.venv-blender/bin/python -m pytest tests/blender`; the engine's environment has no bpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HAS_BPY = importlib.util.find_spec("bpy") is not None
+collect_ignore_glob = [] if HAS_BPY else ["test_*.py"]
+
+if HAS_BPY:
+    _resources = tempfile.TemporaryDirectory(prefix="ani3d-test-blender-")
+    os.environ["BLENDER_USER_RESOURCES"] = _resources.name  # before bpy is imported: never the user's own
+    import bpy
+
+
+def pytest_report_header() -> str:
+    return "tests/blender: " + (f"Blender {bpy.app.version_string}" if HAS_BPY else "not collected, no bpy here")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.blender)
+
+
+@pytest.fixture(scope="session")
+def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The extension, built as a release is."""
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "blender_addon.tools.build", "--out", str(out)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return Path(built.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def _installed(extension_zip: Path) -> str:
+    bpy.ops.extensions.package_install_files(
+        filepath=str(extension_zip), repo="user_default", enable_on_install=True
+    )
+    return "bl_ext.user_default.ani3dhuman"
+
+
+@pytest.fixture
+def addon(_installed: str) -> Iterator[ModuleType]:
+    """The installed extension's package, in an empty file; any engine is stopped afterwards."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.preferences.addon_enable(module=_installed)  # factory settings switch add-ons off
+    yield importlib.import_module(_installed)
+    importlib.import_module(f"{_installed}.connection").stop()
+
+
+@pytest.fixture
+def part(addon: ModuleType):
+    """Import a module of the installed extension: part("export.camera")."""
+    return lambda name: importlib.import_module(f"{addon.__name__}.{name}")

@@ -1,0 +1,184 @@
+"""Bad input gets one clear error that names the place and says what to do, and the scene stays as it was."""
+
+from __future__ import annotations
+
+import json
+
+import bpy
+import numpy as np
+import pytest
+import rigs
+
+
+def _error(operator, **arguments) -> str:
+    """The one error that calling `operator` reports."""
+    with pytest.raises(RuntimeError) as caught:
+        operator(**arguments)
+    text = str(caught.value)
+    assert text.count("Error:") == 1, text
+    assert "Traceback" not in text, text
+    return text
+
+
+def test_no_armature_selected(addon):
+    rigs.character()
+    rigs.select(None)
+    assert "No armature is selected. Select the character's armature" in _error(bpy.ops.ani3d.bind_character)
+    rigs.select(bpy.context.scene.camera)
+    assert "No armature is selected" in _error(bpy.ops.ani3d.bind_character)
+    assert "'Camera' is not an armature" in _error(bpy.ops.ani3d.bind_character, armature="Camera")
+
+
+def test_unweighted_vertices_are_counted_for_each_object(addon):
+    rigs.character()
+    for name, vertices in (("Body", [0, 5]), ("Skirt", [3])):
+        item = bpy.data.objects[name]
+        for group in item.vertex_groups:
+            group.remove(vertices)
+    selected = list(bpy.context.selected_objects)
+    text = _error(bpy.ops.ani3d.bind_character)
+    assert "Vertices without bone weights: 2 in 'Body', 1 in 'Skirt'. Paint weights" in text
+    assert list(bpy.context.selected_objects) == selected
+    assert bpy.context.scene.ani3d.armature is None
+    assert not any(g.name.startswith("ani3d_") for g in bpy.data.objects["Body"].vertex_groups)
+
+
+def test_no_camera(addon):
+    rigs.character()
+    bpy.context.scene.camera = None
+    assert "has no camera. Add one" in _error(bpy.ops.ani3d.bind_character)
+
+
+def test_armature_without_meshes(addon):
+    rigs.select(rigs.armature())
+    assert "No mesh is deformed by the armature 'Rig'" in _error(bpy.ops.ani3d.bind_character)
+
+
+def test_non_uniform_bone_scale_names_bone_and_frame(addon, tmp_path):
+    rig = rigs.character()
+    bpy.ops.ani3d.bind_character()
+    head = rig.pose.bones["head"]
+    for frame, scale in ((5, (1, 1, 1)), (7, (1, 1.5, 1))):
+        head.scale = scale
+        head.keyframe_insert("scale", frame=frame)
+    bpy.context.scene.frame_set(4)
+    file = tmp_path / "shot.npz"
+    text = _error(bpy.ops.ani3d.export_shot, filepath=str(file))
+    assert "Bone 'head' is scaled unevenly at frame 6" in text
+    assert bpy.context.scene.frame_current == 4
+    assert not file.exists()
+
+
+def test_zero_length_frame_range(addon, tmp_path):
+    rigs.character()
+    bpy.ops.ani3d.bind_character()
+    bpy.context.scene.frame_end = bpy.context.scene.frame_start
+    text = _error(bpy.ops.ani3d.export_shot, filepath=str(tmp_path / "shot.npz"))
+    assert "The frame range 3..3 holds no motion. Set the end frame after the start." in text
+
+
+def test_export_before_binding(addon):
+    rigs.character()
+    assert "No character is bound" in _error(bpy.ops.ani3d.export_shot)
+
+
+def test_modifier_that_changes_vertices_before_the_armature(addon):
+    rigs.character()
+    body = bpy.data.objects["Body"]
+    body.modifiers.new("Half", "MIRROR")
+    body.modifiers.move(1, 0)
+    assert "modifier 'Half' of 'Body' changes the number of vertices" in _error(bpy.ops.ani3d.bind_character)
+
+
+def test_mesh_that_does_not_follow_the_armature(addon, tmp_path):
+    rigs.character()
+    bpy.ops.ani3d.bind_character()
+    skirt = bpy.data.objects["Skirt"]
+    for frame in (3, 10):
+        skirt.location.x = frame
+        skirt.keyframe_insert("location", frame=frame)
+    assert "'Skirt' moves relative to the armature at frame 4" in _error(
+        bpy.ops.ani3d.export_shot, filepath=str(tmp_path / "shot.npz")
+    )
+
+
+def test_a_folder_that_cannot_be_made(addon, tmp_path):
+    rigs.character()
+    bpy.ops.ani3d.bind_character()
+    (tmp_path / "file").write_text("in the way")
+    path = tmp_path / "file" / "shot.npz"
+    assert f"Cannot write '{path}'" in _error(bpy.ops.ani3d.export_shot, filepath=str(path))
+
+
+def test_a_disk_that_fills_up_while_the_shot_is_written(addon, tmp_path, monkeypatch):
+    rigs.character()
+    bpy.ops.ani3d.bind_character()
+    file = tmp_path / "shot.npz"
+    file.write_bytes(b"the former shot")
+
+    def full(stream, **_arrays):
+        stream.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    assert "The disk is full" in _error(bpy.ops.ani3d.export_shot, filepath=str(file))
+    assert file.read_bytes() == b"the former shot"
+    assert [p.name for p in tmp_path.iterdir()] == ["shot.npz"]
+
+
+def _broken(folder, how):
+    manifest = folder / "manifest.json"
+    content = json.loads(manifest.read_text())
+    if how == "folder":
+        for file in folder.iterdir():
+            file.unlink()
+    elif how == "file":
+        (folder / "rotation.npy").unlink()
+    elif how == "cut":
+        data = (folder / "position.npy").read_bytes()
+        (folder / "position.npy").write_bytes(data[:-100])
+    elif how == "cut to nothing":
+        (folder / "position.npy").write_bytes(b"")
+    elif how == "mesh cut":
+        data = (folder / "Skirt.pc2").read_bytes()
+        (folder / "Skirt.pc2").write_bytes(data[:-4])
+    elif how == "mesh missing":
+        (folder / "Skirt.pc2").unlink()
+    elif how == "version":
+        manifest.write_text(json.dumps({**content, "version": 2}))
+    elif how == "json":
+        manifest.write_text(manifest.read_text()[:50])
+    elif how == "outside":
+        content["attributes"][0]["file"] = "../position.npy"
+        manifest.write_text(json.dumps(content))
+    elif how == "shape":
+        content["count"] = 49
+        manifest.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("folder", "There is no frame cache at"),
+        ("file", "rotation.npy' is missing. Fetch the result"),
+        ("cut", "position.npy' is cut: 4,828 bytes instead of 4,928. Fetch the result"),
+        ("cut to nothing", "position.npy' is cut: 0 bytes"),
+        ("mesh cut", "Skirt.pc2' is cut"),
+        ("mesh missing", "Skirt.pc2' is missing"),
+        ("version", "has version 2; this add-on reads version 1. Use the add-on and the engine of the same release"),
+        ("json", "manifest.json is not readable JSON"),
+        ("outside", "names a file outside the cache"),
+        ("shape", "'position' has shape (8, 50, 3) for 8 frames of 49 Gaussians"),
+    ],
+)
+def test_broken_cache(addon, tmp_path, how, message):
+    rigs.character()
+    vertices = len(bpy.data.objects["Skirt"].data.vertices)
+    folder, _ = rigs.random_cache(
+        tmp_path / "Rig.ani3d", (3, 10), meshes={"Skirt": np.zeros((8, vertices, 3), np.float32)}
+    )
+    _broken(folder, how)
+    before = set(bpy.data.objects)
+    assert message in _error(bpy.ops.ani3d.import_result, directory=str(folder))
+    assert set(bpy.data.objects) == before
+    assert not bpy.data.objects["Skirt"].hide_viewport
