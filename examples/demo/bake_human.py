@@ -19,13 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+# The lower lashes are left out: as solid strips they would look like make-up run down.
 PARTS = {
     "body": "body",
     "helper-l-eye": "eye.L",
     "helper-r-eye": "eye.R",
-    "helper-l-eyelashes-1": "lashes",
     "helper-l-eyelashes-2": "lashes",
-    "helper-r-eyelashes-1": "lashes",
     "helper-r-eyelashes-2": "lashes",
 }
 PHENOTYPE = {"gender": 1.0, "age": 0.66, "muscle": 0.5, "weight": 0.42, "height": 0.5, "proportions": 0.1}
@@ -169,6 +168,20 @@ def merge_weights(
     return indices.astype(np.uint8), (values / values.sum(1, keepdims=True)).astype(np.float32)
 
 
+def trim_lashes(vertices: np.ndarray, quads: np.ndarray, parts: np.ndarray, names: list[str]) -> None:
+    """Shorten the lashes towards their eye in place: at full length, solid strips look like a stage mask."""
+    lashes = np.unique(quads[parts == names.index("lashes")])
+    for side, eye in ((1, "eye.L"), (-1, "eye.R")):
+        ball = vertices[np.unique(quads[parts == names.index(eye)])]
+        centre, radius = (ball.max(0) + ball.min(0)) / 2, np.ptp(ball[:, 2]) / 2
+        own = lashes[vertices[lashes, 0] * side > 0]
+        away = vertices[own] - centre
+        distance = np.linalg.norm(away, axis=1, keepdims=True)
+        vertices[own] = centre + away / distance * np.where(
+            distance > radius, radius + (distance - radius) * 0.55, distance
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("human.npz"))
@@ -181,6 +194,8 @@ def main() -> None:
     person, labels = pose_person()
     skeleton = simplify_skeleton(person, labels)
     indices, values = merge_weights(person, labels, list(skeleton["bone_names"]))
+
+    trim_lashes(person["vertices"], quads, parts, list(dict.fromkeys(PARTS.values())))
 
     used = np.unique(quads)
     used_corners = np.unique(corners)

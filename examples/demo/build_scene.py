@@ -23,14 +23,16 @@ from character import Human, Part, Skeleton, load_human, vertex_normals
 from dress import cut_dress
 from hair import grow_hair
 from paint import GROUND, paint_dress, paint_eyes, paint_hair, paint_head, paint_skin
+from shoes import SOLE, put_on_shoes
 from walk import FPS, FRAMES, Motion, plan_path, to_local, walk
 
 WIDTH, HEIGHT = 480, 832
 VERTICAL_FOV = 34.0  # degrees
 ORBIT = (-30.0, 30.0)  # the camera's azimuth about her, degrees, 0 looks along +Y
-DISTANCE = 3.75
+DISTANCE = 3.5
 EYE_LEVEL = 1.5
 LASHES = (0.012, 0.007, 0.005)
+LEATHER = (0.62, 0.10, 0.065)
 TINT_FLOOR = 0.55
 
 
@@ -184,11 +186,6 @@ def add_lights() -> None:
     bpy.context.scene.world = world
 
 
-def gaze_headings(tall: float) -> np.ndarray:
-    """(FRAMES,) heading (degrees, 0 is -Y) from her towards the camera."""
-    return camera_azimuths()
-
-
 def build_scene() -> Human:
     """Replace Blender's current scene by the demo's; return the person it was built from."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -206,14 +203,15 @@ def build_scene() -> Human:
     add_material("Head", paint_head(human), white, 0.5)
     add_material("Eyes", paint_eyes(), white, 0.15)
     add_material("Lashes", None, LASHES, 0.6)
+    add_material("Shoes", None, LEATHER, 0.4)
     add_material("Dress", paint_dress(dress.waist, dress.widths, dress.length), white, 0.75)
     add_material("Hair", paint_hair(), white, 0.45)
 
     rig = add_armature(human.skeleton)
-    parts = [human.body, dress.part, hair]
+    parts = [put_on_shoes(human), dress.part, hair]
     for part, tint in zip(parts, ambient_occlusion(parts), strict=True):
         add_mesh(part, rig, human.skeleton, tint)
-    key_motion(rig, human.skeleton, walk(human.skeleton, gaze_headings(tall)))
+    key_motion(rig, human.skeleton, walk(human.skeleton, camera_azimuths(), SOLE))
     add_camera(tall)
     add_lights()
     scene.frame_set(scene.frame_start)

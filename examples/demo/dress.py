@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from character import ARM_BONES, Human, Part, bone_weight
 from mathutils.bvhtree import BVHTree
-from mathutils.kdtree import KDTree
 
 COLUMNS = 96
 BODICE_RINGS = 21
@@ -156,19 +155,27 @@ def grid_quads(rows: int, columns: int, closed: bool) -> np.ndarray:
     return quads.reshape(-1, 4)
 
 
-def nearest_weights(
-    points: np.ndarray, vertices: np.ndarray, weights: np.ndarray, neighbours: int = 10
-) -> np.ndarray:
-    """(P,B) weights of the nearest vertices, blended by inverse distance, rows sum to 1."""
-    tree = KDTree(len(vertices))
-    for index, vertex in enumerate(vertices):
-        tree.insert(vertex, index)
-    tree.balance()
-    result = np.zeros((len(points), weights.shape[1]))
+def skin_weights(points: np.ndarray, part: Part, quads: np.ndarray) -> np.ndarray:
+    """(P,B) weights of the nearest skin among `quads` of `part`, blended over the corners of the quad, rows sum to 1."""
+    tree = BVHTree.FromPolygons(part.vertices.tolist(), quads.tolist())
+    result = np.zeros((len(points), part.weights.shape[1]))
     for row, point in enumerate(points):
-        for _, index, distance in tree.find_n(point, neighbours):
-            result[row] += weights[index] / (distance + 1e-4) ** 2
+        location, _, quad, _ = tree.find_nearest(point)
+        distance = np.linalg.norm(part.vertices[quads[quad]] - location, axis=1)
+        nearness = 1 / (distance + 1e-4)
+        result[row] = nearness @ part.weights[quads[quad]] / nearness.sum()
     return result / result.sum(1, keepdims=True)
+
+
+def push_outside(points: np.ndarray, tree: BVHTree, margin: float) -> np.ndarray:
+    """Points (P,3) nearer than `margin` to the surface, or inside it, moved out along the nearest surface normal."""
+    moved = points.copy()
+    for row, point in enumerate(points):
+        location, normal, _, _ = tree.find_nearest(point)
+        depth = margin - float(np.dot(point - np.array(location), normal))
+        if 0 < depth < 0.05:
+            moved[row] += depth * np.array(normal)
+    return moved
 
 
 def smooth_over_mesh(values: np.ndarray, quads: np.ndarray, rounds: int, amount: np.ndarray) -> np.ndarray:
@@ -226,9 +233,12 @@ def cut_dress(human: Human) -> Dress:
     corner_uvs[wraps, :, 0] += corner_uvs[wraps, :, 0] < 0.5
     corner_uvs[faces.max(1) >= rows * COLUMNS] = [0.5, 0.995]
 
-    weights = nearest_weights(points, trunk, body.weights[~arms & body.vertices_of("Skin")])
+    points = push_outside(points, tree, 0.6 * EASE)
+    limbs = bone_weight(body.weights, skeleton, "upperarm", "lowerarm", "hand") > 0.5
+    skin = body.quads[(body.face_materials == body.materials.index("Skin")) & ~limbs[body.quads].any(1)]
+    weights = skin_weights(points, body, skin)
     below = np.clip((waist - points[:, 2]) / 0.06, 0, 1)
-    weights = smooth_over_mesh(weights, faces, 6, 0.7 * below[:, None])
+    weights = smooth_over_mesh(weights, faces, 40, 0.7 * below[:, None])
     pin = 1 - below**2 * (3 - 2 * below)
     part = Part(
         "Dress",
@@ -242,10 +252,10 @@ def cut_dress(human: Human) -> Dress:
     )
     around = np.linalg.norm(np.roll(ring, -1, 1) - ring, axis=2).sum(1)
     widths = np.interp(np.linspace(0, turned[-1], 64), turned, around)
-    skin = body.vertices
-    skin_angle = np.arctan2(skin[:, 0], axis_y - skin[:, 1])
+    x, y, z = body.vertices.T
+    skin_angle = np.arctan2(x, axis_y - y)
     order = np.argsort(angle)
-    below_edge = np.interp(skin_angle, angle[order], edge[order], period=2 * np.pi) - 0.02 - skin[:, 2]
-    inside = np.clip(below_edge / 0.006, 0, 1) * np.clip((skin[:, 2] - 0.44 * tall) / 0.01, 0, 1)
+    below_edge = np.interp(skin_angle, angle[order], edge[order], period=2 * np.pi) - 0.02 - z
+    inside = np.clip(below_edge / 0.006, 0, 1) * np.clip((z - 0.44 * tall) / 0.01, 0, 1)
     covered = np.where(arms | ~body.vertices_of("Skin"), 0, inside)
     return Dress(part, float(1 - turned[BODICE_RINGS] / turned[-1]), widths, float(turned[-1]), covered)

@@ -1,8 +1,8 @@
-"""A ponytail: a cap of hair combed from the hairline to the tie, and tapered locks that fall from there.
+"""Half-up hair: a cap combed from the hairline to a tie, a ponytail from there, and loose locks to the shoulders.
 
 The hairline is one curve around the head (`hairline_height`), shared with the scalp that paint.py darkens, so hair
 grows out of painted roots and no bald patch can show. The cap's columns run from the hairline to the tie, as combed
-strands do; each lock is a narrow curved ribbon. All of it follows the head bone; only the locks are free to swing.
+strands do; each lock is a narrow curved ribbon. The cap stays on the head; the locks are free to swing.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from character import Human, Part
-from dress import grid_quads
+from dress import grid_quads, push_outside
 from mathutils.bvhtree import BVHTree
 
 CAP_COLUMNS = 72
 CAP_RINGS = 16
-LOCKS = 22
-LOCK_ROWS = 20
+TAIL_LOCKS = 15
+TAIL_LENGTH = 0.27
+LOOSE_LOCKS = 30
+LOOSE_LENGTH = 0.31
+LOCK_ROWS = 16
 LOCK_COLUMNS = 4
-LENGTH = 0.36
 # Hairline above the eyes (metres) by angle from the face's front (degrees): brow, temple, ear, nape.
 LINE_ANGLES = np.array([0, 25, 42, 55, 68, 80, 92, 108, 125, 150, 180])
-LINE_HEIGHTS = np.array([70, 68, 58, 40, 14, 2, 12, -8, -48, -72, -80]) / 1000
+LINE_HEIGHTS = np.array([66, 64, 55, 38, 12, 0, 10, -10, -48, -72, -80]) / 1000
 
 
 @dataclass(frozen=True)
@@ -90,58 +92,99 @@ def _cap(head: Head, skull: BVHTree) -> np.ndarray:
         smooth = 0.5 * smooth + 0.25 * (np.roll(smooth, 1, 1) + np.roll(smooth, -1, 1))
         smooth[1:-1] = 0.5 * smooth[1:-1] + 0.25 * (smooth[2:] + smooth[:-2])
     radius = np.maximum(radius, smooth)
-    volume = 0.013 * np.minimum(along / 0.35, 1) ** 0.8 - 0.003
+    volume = 0.019 * np.minimum(along / 0.4, 1) ** 0.7 - 0.003
     volume = volume - 0.002 * np.clip((along - 0.8) / 0.2, 0, 1)
     strands = 0.0018 * np.sin(12 * turn) + 0.0012 * np.sin(19 * turn + 1)
     radius = radius + volume[:, None] + strands * np.sin(np.pi * along)[:, None]
     return head.centre + out / np.linalg.norm(out, axis=2, keepdims=True) * radius[..., None]
 
 
-def _locks(head: Head, tie: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """LOCKS ribbons (LOCK_ROWS, LOCK_COLUMNS, 3) from the tie: out and over, then down, spread around the tail's axis."""
+def _ribbon(axis: np.ndarray, outward: np.ndarray, width: float, rng: np.random.Generator) -> np.ndarray:
+    """(N, LOCK_COLUMNS, 3) a lock along axis (N,3), bulging along the unit vectors outward (N,3), tapering to its tip."""
+    s = np.linspace(0, 1, len(axis))
+    along = np.gradient(axis, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    across = np.cross(along, outward)
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    out = np.cross(across, along)
+    half = width * (0.62 + 0.5 * np.sin(np.pi * np.minimum(s + 0.1, 1))) * np.clip((1 - s) / 0.3, 0.08, 1) ** 0.7
+    centre = axis + across * (0.005 * np.sin(6 * s + 6.28 * rng.random()) * s)[:, None]
+    place = np.linspace(-1, 1, LOCK_COLUMNS)[:, None]
+    half = half[:, None, None]
+    return centre[:, None] + across[:, None] * place * half - out[:, None] * place**2 * half * 0.45
+
+
+def _tail(tie: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """The ponytail's ribbons: out of the tie and over, then down, spread around the tail's axis in two layers."""
     ribbons = []
-    for lock in range(LOCKS):
-        ring = 1.0 if lock < 14 else 0.45
+    for lock in range(TAIL_LOCKS):
+        inner = lock >= TAIL_LOCKS * 2 // 3
         turn = lock * 2.399963
-        length = LENGTH * (1 - 0.22 * rng.random()) * (1 if ring == 1.0 else 0.94)
+        length = TAIL_LENGTH * (1 - 0.2 * rng.random())
         s = np.linspace(0, 1, LOCK_ROWS)
-        # The axis leaves along the tie and bends into the vertical within its first third.
-        pitch = np.radians(28 - 118 * (1 - np.exp(-s / 0.13)))
+        pitch = np.radians(30 - 118 * (1 - np.exp(-s / 0.14)))
         step = length / (LOCK_ROWS - 1)
         y = np.concatenate([[0], np.cumsum(np.cos(pitch[:-1]) * step)])
         z = np.concatenate([[0], np.cumsum(np.sin(pitch[:-1]) * step)])
         axis = tie + np.stack([np.zeros_like(y), y, z], axis=1)
         normal = np.stack([np.zeros_like(y), -np.sin(pitch), np.cos(pitch)], axis=1)
-        swell = 0.014 + 0.030 * np.sin(np.pi * np.minimum(s / 0.9, 1)) ** 0.8 - 0.006 * s
+        swell = (0.013 + 0.028 * np.sin(np.pi * np.minimum(s / 0.9, 1)) ** 0.8 - 0.006 * s) * (0.45 if inner else 1)
         around = turn + 0.25 * s
         outward = np.cos(around)[:, None] * [1, 0, 0] + np.sin(around)[:, None] * normal
-        tangent = -np.sin(around)[:, None] * [1, 0, 0] + np.cos(around)[:, None] * normal
-        wave = 0.004 * np.sin(7 * s + 6.28 * rng.random()) * s
-        centre = axis + outward * (swell * ring)[:, None] + tangent * wave[:, None]
-        width = 0.022 * (0.55 + 0.6 * np.sin(np.pi * np.minimum(s + 0.12, 1))) * np.clip((1 - s) / 0.25, 0.07, 1)
-        across = np.linspace(-1, 1, LOCK_COLUMNS)
-        ribbons.append(
-            centre[:, None]
-            + tangent[:, None] * (across[:, None] * width[:, None, None])
-            - outward[:, None] * (across[:, None] ** 2 * width[:, None, None] * 0.45)
-        )
+        ribbons.append(_ribbon(axis + outward * swell[:, None], outward, 0.021, rng))
+    return ribbons
+
+
+def _loose(head: Head, skull: BVHTree, body: BVHTree, rng: np.random.Generator) -> list[np.ndarray]:
+    """The loose lower hair: from temple to temple around the back, down over or behind the shoulders.
+
+    Two layers of locks, the outer ones rooted higher; each bends round neck and shoulders without touching them.
+    """
+    ribbons = []
+    for layer, count in ((0, LOOSE_LOCKS // 2), (1, LOOSE_LOCKS - LOOSE_LOCKS // 2)):
+        for lock in range(count):
+            spread = (lock + 0.5) / count * 2 - 1
+            azimuth = np.radians(180 + 103 * spread)
+            away = np.array([np.sin(azimuth), -np.cos(azimuth), 0.0])
+            front = np.abs(spread) > 0.86
+            line = float(np.interp(np.degrees(np.abs(np.arctan2(away[0], -away[1]))), LINE_ANGLES, LINE_HEIGHTS))
+            level = np.array([0, 0, head.eye_height + line + 0.028 + 0.022 * layer])
+            outside = np.array([*head.centre[:2], 0]) + level + away * 0.3
+            hit, *_ = skull.ray_cast(tuple(outside), tuple(-away), 0.3)
+            root = np.array(hit) + away * 0.004
+            length = LOOSE_LENGTH * (0.88 + 0.16 * rng.random()) * (0.9 if front else 1.0)
+            tip = root + [0, 0, -length]
+            tip[:2] = [0.105 * np.sin(azimuth) * (1.0 if front else 0.95), head.centre[1] - 0.10 * np.cos(azimuth)]
+            tip[1] += -0.075 if front else 0.045
+            t = np.linspace(0, 1, LOCK_ROWS)[:, None]
+            bulge = root + away * (0.030 + 0.006 * layer) + [0, 0, -0.07]
+            under = tip + away * 0.01 + [0, 0, 0.12]
+            axis = (1 - t) ** 3 * root + 3 * (1 - t) ** 2 * t * bulge + 3 * (1 - t) * t**2 * under + t**3 * tip
+            for _ in range(3):
+                axis[2:] = push_outside(axis[2:], body, 0.016 + 0.007 * layer)
+                axis[1:-1] = 0.5 * axis[1:-1] + 0.25 * (axis[2:] + axis[:-2])
+            radial = axis - [0, head.centre[1] - 0.01, 0]
+            radial[:, 2] = 0
+            ribbons.append(_ribbon(axis, radial / np.linalg.norm(radial, axis=1, keepdims=True), 0.021, rng))
     return ribbons
 
 
 def grow_hair(human: Human) -> Part:
-    """The hair as one mesh: cap and locks, rigid to the head, with the groups ani3d_hair and ani3d_pin."""
+    """The hair as one mesh: cap, ponytail and loose locks, with the groups ani3d_hair and ani3d_pin."""
     head = measure_head(human)
-    face_quads = human.body.quads[human.body.face_materials == human.body.materials.index("Head")]
-    skull = BVHTree.FromPolygons(human.body.vertices.tolist(), face_quads.tolist())
+    body, rng = human.body, np.random.default_rng(7)
+    skull = BVHTree.FromPolygons(
+        body.vertices.tolist(), body.quads[body.face_materials == body.materials.index("Head")].tolist()
+    )
     cap = _cap(head, skull)
-    tie = cap[-1].mean(0) - head.tie * 0.004
-    ribbons = _locks(head, tie, np.random.default_rng(7))
+    whole = BVHTree.FromPolygons(body.vertices.tolist(), body.quads.tolist())
+    ribbons = _tail(cap[-1].mean(0) - head.tie * 0.004, rng) + _loose(head, skull, whole, rng)
 
-    lid = np.arange((CAP_RINGS - 1) * CAP_COLUMNS, CAP_RINGS * CAP_COLUMNS)
-    vertices, quads, uvs, pin = [cap.reshape(-1, 3)], [grid_quads(CAP_RINGS, CAP_COLUMNS, closed=True)], [], []
     u, v = np.meshgrid(np.arange(CAP_COLUMNS) / CAP_COLUMNS, np.linspace(0.98, 0.52, CAP_RINGS))
-    uvs.append(np.stack([u, v], -1).reshape(-1, 2))
-    pin.append(np.ones(len(lid) * CAP_RINGS))
+    vertices, quads = [cap.reshape(-1, 3)], [grid_quads(CAP_RINGS, CAP_COLUMNS, closed=True)]
+    uvs, pin = [np.stack([u, v], -1).reshape(-1, 2)], [np.ones(cap.size // 3)]
+    s = np.linspace(0, 1, LOCK_ROWS)
+    free = np.clip((s - 0.08) / 0.2, 0, 1)
     for lock, ribbon in enumerate(ribbons):
         known = sum(len(block) for block in vertices)
         vertices.append(ribbon.reshape(-1, 3))
@@ -149,13 +192,22 @@ def grow_hair(human: Human) -> Part:
         left = (lock * 0.618) % 0.9
         u, v = np.meshgrid(left + np.linspace(0, 0.09, LOCK_COLUMNS), np.linspace(0.48, 0.02, LOCK_ROWS))
         uvs.append(np.stack([u, v], -1).reshape(-1, 2))
-        free = np.clip((np.linspace(0, 1, LOCK_ROWS) - 0.08) / 0.16, 0, 1)
         pin.append(np.repeat(1 - free**2 * (3 - 2 * free), LOCK_COLUMNS))
     points, faces, corner = np.concatenate(vertices), np.concatenate(quads), np.concatenate(uvs)
     corner_uvs = corner[faces]
     wraps = np.ptp(corner_uvs[..., 0], axis=1) > 0.5
     corner_uvs[wraps, :, 0] += corner_uvs[wraps, :, 0] < 0.5
-    weights = np.zeros((len(points), len(human.skeleton.names)))
-    weights[:, human.skeleton.index("head")] = 1
     groups = {"ani3d_hair": np.ones(len(points)), "ani3d_pin": np.concatenate(pin)}
+    weights = _weights(human, points)
     return Part("Hair", points, faces, corner_uvs, ("Hair",), np.zeros(len(faces), int), weights, groups)
+
+
+def _weights(human: Human, points: np.ndarray) -> np.ndarray:
+    """(V,B): rigid to the head, going over to the chest where hair lies on the shoulders, as painted weights would."""
+    skeleton = human.skeleton
+    chin = skeleton.heads[skeleton.index("head"), 2] - 0.04
+    low = np.clip((chin - points[:, 2]) / 0.14, 0, 1)
+    weights = np.zeros((len(points), len(skeleton.names)))
+    weights[:, skeleton.index("spine5")] = 0.8 * low**2 * (3 - 2 * low)
+    weights[:, skeleton.index("head")] = 1 - weights[:, skeleton.index("spine5")]
+    return weights

@@ -129,21 +129,24 @@ def paint_head(human: Human) -> np.ndarray:
 
     for centre, radius in human.eyes.values():
         lid = np.linalg.norm(points - centre, axis=-1) / radius
-        colour = _mix(colour, np.array([60, 36, 32.0]), 0.75 * (1 - _step(1.06, 1.15, lid)) * front)
-    colour = _mix(colour, BROWN, _brows(x / eye_x, z, points) * front)
+        colour = _mix(colour, np.array([60, 36, 32.0]), 0.7 * (1 - _step(1.05, 1.13, lid)) * front)
+    colour = _mix(colour, BROWN, _brows(x / eye_x, z) * front)
 
-    ragged = 0.003 * _noise(points, 0.009, 5) + 0.002 * _noise(points, 0.004, 6)
+    # Roots run towards the tie, so their raggedness varies only around it.
+    comb = np.degrees(np.arctan2(points[..., 0], (points - head.centre) @ np.cross(head.tie, [1.0, 0, 0])))[..., None]
+    ragged = 0.0022 * _noise(comb, 3.1, 5) + 0.0016 * _noise(comb, 1.3, 6)
     grown = hairline_height(head, points) + ragged
-    roots = BROWN * (0.82 + 0.10 * _noise(points, 0.006, 7))[..., None]
-    return _opaque(_mix(colour, roots, _step(-0.004, 0.009, grown)))
+    roots = BROWN * (0.84 + 0.12 * _noise(comb, 1.7, 7))[..., None]
+    return _opaque(_mix(colour, roots, _step(-0.005, 0.008, grown)))
 
 
-def _brows(across: np.ndarray, z: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _brows(across: np.ndarray, z: np.ndarray) -> np.ndarray:
     """(...,) 0..1: arched brows; `across` is |x| over the eye's |x|, z metres above the eyes."""
     arch = np.interp(across, [0.42, 0.9, 1.35, 1.85], [0.0195, 0.0245, 0.0265, 0.0205])
     thick = np.interp(across, [0.38, 0.5, 0.9, 1.4, 1.9], [0.0, 0.0032, 0.0034, 0.0024, 0.0])
-    hairs = 0.8 + 0.2 * _noise(points, 0.004, 8)
-    return 0.85 * hairs * (1 - _step(0.55, 1.25, np.abs(z - arch) / np.maximum(thick, 1e-5)))
+    hairs = 0.88 + 0.12 * np.sin(across * 90 + z * 900)
+    brow = 1 - _step(0.4, 1.2, np.abs(z - arch) / np.maximum(thick, 1e-5))
+    return 0.8 * hairs * brow * ((across > 0.38) & (across < 1.9))
 
 
 def paint_eyes(size: int = 256) -> np.ndarray:

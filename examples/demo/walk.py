@@ -151,14 +151,17 @@ class Motion:
     root: np.ndarray
 
 
-def walk(skeleton: Skeleton, gaze: np.ndarray) -> Motion:
-    """The whole performance; gaze (T,) is the heading (degrees) towards what she looks at, frame by frame."""
+def walk(skeleton: Skeleton, gaze: np.ndarray, sole: float) -> Motion:
+    """The whole performance; gaze (T,) is the heading (degrees) towards what she looks at, frame by frame.
+
+    sole: metres the shoes raise the feet above the floor.
+    """
     path = plan_path()
     rotations = np.tile(np.eye(3), (FRAMES, len(skeleton.names), 1, 1))
     root = np.zeros((FRAMES, 3))
     for frame in range(FRAMES):
         t = frame / FPS
-        root[frame] = _pose(skeleton, path, t, gaze[frame], rotations[frame])
+        root[frame] = _pose(skeleton, path, t, gaze[frame], rotations[frame]) + [0, 0, sole]
     return Motion(rotations, root)
 
 
