@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from ..progress import Progress
-from .binding import edges_of, vertex_normals
-from .cloth_kernels import step_frame
+from .binding import edges_of
+from .cloth_kernels import point_normals, step_frame
 
 
 @dataclass(frozen=True)
@@ -106,11 +105,6 @@ class Obstacle:
     vertices: np.ndarray
     faces: np.ndarray
 
-    def normals(self, frame: int) -> np.ndarray:
-        """Unit vertex normals (P,3) at a frame index."""
-        points = torch.from_numpy(np.ascontiguousarray(self.vertices[frame], np.float32))
-        return vertex_normals(points, torch.from_numpy(self.faces.astype(np.int64))).numpy()
-
 
 def simulate(
     skinned: np.ndarray,
@@ -186,7 +180,7 @@ def _surroundings(
     body_from = (obstacle.vertices[a] + shift_a).astype(np.float32)
     body_to = (obstacle.vertices[b] + shift_b).astype(np.float32)
     near = cKDTree((body_from + body_to) / 2).query(x, k=min(12, len(body_from)))[1].reshape(len(x), -1)
-    return body_from, body_to, obstacle.normals(b), near
+    return body_from, body_to, point_normals(body_to, obstacle.faces), near
 
 
 def simulate_character(

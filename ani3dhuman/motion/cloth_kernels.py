@@ -134,6 +134,27 @@ def _collide(x, previous, inv_mass, near, body, normals, body_step, thickness, f
 
 
 @njit(cache=True, fastmath=True)
+def point_normals(vertices, faces):  # type: ignore[no-untyped-def]
+    """Area-weighted unit normals (V,3) of a triangle mesh; zero where no face has area."""
+    normals = np.zeros_like(vertices)
+    for t in range(faces.shape[0]):
+        a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
+        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        wx, wy, wz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        nx, ny, nz = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
+        for v in (a, b, c):
+            normals[v, 0] += nx
+            normals[v, 1] += ny
+            normals[v, 2] += nz
+    for v in range(normals.shape[0]):
+        length = math.sqrt(normals[v, 0] ** 2 + normals[v, 1] ** 2 + normals[v, 2] ** 2)
+        if length > 0.0:
+            for k in range(3):
+                normals[v, k] /= length
+    return normals
+
+
+@njit(cache=True, fastmath=True)
 def step_frame(  # type: ignore[no-untyped-def]
     x, v, inv_mass, hold, skin_from, skin_to, edges, edge_rest, hinges, hinge_weights, anchor, reach,
     near, body_from, body_to, normals, dt_frame, substeps, stretch, bend, damping, viscosity, gravity, thickness,
@@ -141,7 +162,8 @@ def step_frame(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Advance positions `x` and velocities `v` (P,3) in place over one scene frame of `dt_frame` seconds.
 
-    Arguments from `stretch` on are those of `ClothSettings`. `hold` (P,) in 0..1 draws a particle to its skinned position; 1 pins it (its inv_mass is 0).
+    Arguments from `stretch` on are those of `ClothSettings`. `hold` (P,) in 0..1 draws a particle to its
+    skinned position; 1 pins it (its inv_mass is 0).
     `near` (P,C) are candidate body points; body and skin move linearly from *_from to *_to.
     """
     n = x.shape[0]
