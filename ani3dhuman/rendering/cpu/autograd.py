@@ -43,7 +43,9 @@ def rasterize_cpu(
     color_mode: bool,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render (C,H,W,X) accumulated channels without background, (C,H,W,1) alphas, and meta; float32 CPU tensors."""
-    means2d, conics, depths, compensations, radii = Project.apply(means, quats, scales, opacities, viewmats, Ks, view)
+    means2d, conics, depths, compensations, reach, radii = Project.apply(
+        means, quats, scales, opacities, viewmats, Ks, view
+    )
     cameras, count = depths.shape
     seen = opacities.expand(cameras, count)
     if view.antialiased:
@@ -58,7 +60,7 @@ def rasterize_cpu(
     if depth_mode:
         channels.append(depths[..., None])
     features = channels[0] if len(channels) == 1 else torch.cat(channels, -1)
-    image, alphas = Composite.apply(means2d, conics, seen, features, depths.detach(), radii, view)
+    image, alphas = Composite.apply(means2d, conics, seen, features, depths.detach(), reach, view)
     meta = {"means2d": means2d, "conics": conics, "depths": depths, "radii": radii, "opacities": seen}
     return image, alphas, meta
 
@@ -72,7 +74,8 @@ def _arrays(*tensors: Tensor) -> Any:
 
 
 class Project(torch.autograd.Function):
-    """means, quats, scales, cameras -> means2d (C,N,2), conics (C,N,3), depths, compensations (C,N), radii (C,N,2)."""
+    """means, quats, scales, cameras -> means2d (C,N,2), conics (C,N,3), depths (C,N), compensations (C,N), and without
+    gradients reach (C,N,2) and radii (C,N,2)."""
 
     @staticmethod
     def forward(
@@ -91,6 +94,7 @@ class Project(torch.autograd.Function):
         conics = np.zeros((cameras, count, 3), np.float32)
         depths = np.zeros((cameras, count), np.float32)
         compensations = np.zeros((cameras, count), np.float32)
+        reach = np.zeros((cameras, count, 2), np.float32)
         radii = np.zeros((cameras, count, 2), np.int32)
         projection.project_forward(
             *inputs,
@@ -105,15 +109,16 @@ class Project(torch.autograd.Function):
             conics,
             depths,
             compensations,
+            reach,
             radii,
         )
         ctx.saved = (means, quats, scales, viewmats, Ks, view, conics, compensations, radii)
-        outputs = tuple(torch.from_numpy(a) for a in (means2d, conics, depths, compensations, radii))
-        ctx.mark_non_differentiable(outputs[4])
+        outputs = tuple(torch.from_numpy(a) for a in (means2d, conics, depths, compensations, reach, radii))
+        ctx.mark_non_differentiable(*outputs[4:])
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, g_means2d: Tensor, g_conics: Tensor, g_depths: Tensor, g_comp: Tensor, _: Tensor) -> Any:
+    def backward(ctx: Any, g_means2d: Tensor, g_conics: Tensor, g_depths: Tensor, g_comp: Tensor, *_: Any) -> Any:
         means, quats, scales, viewmats, Ks, view, conics, compensations, radii = ctx.saved
         g_means = np.zeros(means.shape, np.float32)
         g_quats = np.zeros(quats.shape, np.float32)
@@ -192,12 +197,12 @@ class Composite(torch.autograd.Function):
         opacities: Tensor,
         features: Tensor,
         depths: Tensor,
-        radii: Tensor,
+        reach: Tensor,
         view: View,
     ) -> tuple[Tensor, Tensor]:
         means2d_, conics_, opacities_, features_ = _arrays(means2d, conics, opacities, features)
         cameras, channels = features.shape[0], features.shape[2]
-        lists = tiles.list_tiles(means2d_, conics_, _array(depths), _array(radii), opacities_, view.width, view.height)
+        lists = tiles.list_tiles(means2d_, _array(reach), _array(depths), view.width, view.height)
         flat = (
             means2d_.reshape(-1, 2),
             conics_.reshape(-1, 3),

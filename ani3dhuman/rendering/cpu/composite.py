@@ -39,16 +39,15 @@ E0, E1, E2, E3, E4, E5 = (
 
 ROW = U(TILE)
 PLANE, PLANE2, PLANE3 = U(PIXELS), U(2 * PIXELS), U(3 * PIXELS)
-# planes both directions share: transmittance is plane 0
+# where planes start; transmittance is plane 0
 CENTRE_X, CENTRE_Y, WEIGHT = U(PIXELS), U(2 * PIXELS), U(3 * PIXELS)
 FORWARD_PLANES = 4
+FORWARD_CHANNELS = U(FORWARD_PLANES * PIXELS)
 # backward only: <colour, image gradient>, and what lies behind the current Gaussian, weighted by the image gradient
 COLOR_DOT, BEHIND = U(4 * PIXELS), U(5 * PIXELS)
 BACKWARD_PLANES = 6
+BACKWARD_CHANNELS = U(BACKWARD_PLANES * PIXELS)
 MOMENTS = 6  # geometric gradient sums an intersection keeps before its channel sums
-
-_CENTRES_X = np.tile(np.arange(TILE, dtype=f4) + f4(0.5), TILE)
-_CENTRES_Y = np.repeat(np.arange(TILE, dtype=f4) + f4(0.5), TILE)
 
 
 @kernel
@@ -168,6 +167,145 @@ def count_unfinished(tile: np.ndarray) -> int:
     return count
 
 
+@kernel
+def corner_of(tile_index: int, width: int, height: int) -> tuple[int, int, int]:
+    """Camera, left column and top row of a tile, counted camera by camera, row by row."""
+    across = (width + TILE - 1) // TILE
+    down = (height + TILE - 1) // TILE
+    return tile_index // (across * down), tile_index % across * TILE, tile_index // across % down * TILE
+
+
+@kernel
+def new_tile(planes: int, x0: int, y0: int, width: int, height: int) -> np.ndarray:
+    """A buffer with pixel centres set and transmittance 1 inside the picture, 0 in pixels beyond its edge."""
+    tile = np.zeros(planes * PIXELS, f4)
+    for r in range(TILE):
+        for k in range(TILE):
+            p = r * TILE + k
+            tile[p] = ONE if (y0 + r < height) & (x0 + k < width) else ZERO
+            tile[PIXELS + p] = f4(k) + HALF
+            tile[2 * PIXELS + p] = f4(r) + HALF
+    return tile
+
+
+@kernel
+def four_channels(features: np.ndarray, g: int, k: int) -> tuple[f4, f4, f4, f4]:
+    """Channels k..k+3 of Gaussian g, zeros beyond the last."""
+    last = features.shape[1] - 1
+    return (
+        features[g, k],
+        features[g, k + 1] if k + 1 <= last else ZERO,
+        features[g, k + 2] if k + 2 <= last else ZERO,
+        features[g, k + 3] if k + 3 <= last else ZERO,
+    )
+
+
+@kernel
+def forward_tile(
+    t: int,
+    means2d: np.ndarray,
+    conics: np.ndarray,
+    opacities: np.ndarray,
+    features: np.ndarray,
+    tile_starts: np.ndarray,
+    ids: np.ndarray,
+    rows: np.ndarray,
+    image: np.ndarray,
+    transmittance: np.ndarray,
+) -> None:
+    height, width, channels = image.shape[1], image.shape[2], image.shape[3]
+    padded = (channels + 3) // 4 * 4
+    camera, x0, y0 = corner_of(t, width, height)
+    tile = new_tile(FORWARD_PLANES + padded, x0, y0, width, height)
+    i = tile_starts[t]
+    end = tile_starts[t + 1]
+    while i < end:
+        stop = min(end, i + CHECK_EVERY)
+        while i < stop:
+            g = ids[i]
+            first = U(rows[i, 0]) * ROW
+            last = U(rows[i, 1]) * ROW
+            x = means2d[g, 0] - f4(x0)
+            y = means2d[g, 1] - f4(y0)
+            a, b, c = HALF * conics[g, 0], conics[g, 1], HALF * conics[g, 2]
+            attenuate(tile, first, last, x, y, a, b, c, opacities[g])
+            for k in range(0, padded, 4):
+                c0, c1, c2, c3 = four_channels(features, g, k)
+                add_channels(tile, first, last, FORWARD_CHANNELS + U(k) * PLANE, c0, c1, c2, c3)
+            i += 1
+        if count_unfinished(tile) == 0:
+            break
+    for r in range(min(TILE, height - y0)):
+        for k in range(min(TILE, width - x0)):
+            p = r * TILE + k
+            transmittance[camera, y0 + r, x0 + k] = abs(tile[p])
+            for c in range(channels):
+                image[camera, y0 + r, x0 + k, c] = tile[(FORWARD_PLANES + c) * PIXELS + p]
+
+
+@kernel
+def backward_tile(
+    t: int,
+    means2d: np.ndarray,
+    conics: np.ndarray,
+    opacities: np.ndarray,
+    features: np.ndarray,
+    tile_starts: np.ndarray,
+    ids: np.ndarray,
+    rows: np.ndarray,
+    slots: np.ndarray,
+    image: np.ndarray,
+    transmittance: np.ndarray,
+    g_image: np.ndarray,
+    g_transmittance: np.ndarray,
+    sums: np.ndarray,
+) -> None:
+    height, width, channels = image.shape[1], image.shape[2], image.shape[3]
+    padded = (channels + 3) // 4 * 4
+    camera, x0, y0 = corner_of(t, width, height)
+    tile = new_tile(BACKWARD_PLANES + padded, x0, y0, width, height)
+    for r in range(min(TILE, height - y0)):
+        for k in range(min(TILE, width - x0)):
+            p = r * TILE + k
+            behind = transmittance[camera, y0 + r, x0 + k] * g_transmittance[camera, y0 + r, x0 + k]
+            for c in range(channels):
+                v = g_image[camera, y0 + r, x0 + k, c]
+                tile[(BACKWARD_PLANES + c) * PIXELS + p] = v
+                behind += v * image[camera, y0 + r, x0 + k, c]
+            tile[BEHIND + p] = behind
+    i = tile_starts[t]
+    end = tile_starts[t + 1]
+    while i < end:
+        stop = min(end, i + CHECK_EVERY)
+        while i < stop:
+            g = ids[i]
+            first = U(rows[i, 0]) * ROW
+            last = U(rows[i, 1]) * ROW
+            row = sums[slots[i]]
+            for k in range(0, padded, 4):
+                c0, c1, c2, c3 = four_channels(features, g, k)
+                keep = ZERO if k == 0 else ONE
+                dot_channels(tile, first, last, BACKWARD_CHANNELS + U(k) * PLANE, c0, c1, c2, c3, keep)
+            x = means2d[g, 0] - f4(x0)
+            y = means2d[g, 1] - f4(y0)
+            a, b, c = HALF * conics[g, 0], conics[g, 1], HALF * conics[g, 2]
+            row[0], row[1], row[2], row[3], row[4], row[5] = attenuate_backward(
+                tile, first, last, x, y, a, b, c, opacities[g]
+            )
+            for k in range(0, padded, 4):
+                g0, g1, g2, g3 = sum_channels(tile, first, last, BACKWARD_CHANNELS + U(k) * PLANE)
+                row[MOMENTS + k] = g0
+                if k + 1 < channels:
+                    row[MOMENTS + k + 1] = g1
+                if k + 2 < channels:
+                    row[MOMENTS + k + 2] = g2
+                if k + 3 < channels:
+                    row[MOMENTS + k + 3] = g3
+            i += 1
+        if count_unfinished(tile) == 0:
+            break
+
+
 @parallel_kernel
 def composite_forward(
     means2d: np.ndarray,  # (G,2) G = cameras times Gaussians
@@ -181,55 +319,8 @@ def composite_forward(
     image: np.ndarray,  # (C,H,W,X) out
     transmittance: np.ndarray,  # (C,H,W) out
 ) -> None:
-    height, width, channels = image.shape[1], image.shape[2], image.shape[3]
-    across = (width + TILE - 1) // TILE
-    down = (height + TILE - 1) // TILE
-    groups = (channels + 3) // 4
     for job in prange(schedule.shape[0]):
-        t = schedule[job]
-        camera = t // (across * down)
-        y0 = (t // across) % down * TILE
-        x0 = t % across * TILE
-        tile = np.zeros((FORWARD_PLANES + 4 * groups) * PIXELS, f4)
-        tile[PIXELS : 2 * PIXELS] = _CENTRES_X
-        tile[2 * PIXELS : 3 * PIXELS] = _CENTRES_Y
-        for r in range(min(TILE, height - y0)):
-            for k in range(min(TILE, width - x0)):
-                tile[r * TILE + k] = ONE
-        i = tile_starts[t]
-        end = tile_starts[t + 1]
-        while i < end:
-            stop = min(end, i + CHECK_EVERY)
-            while i < stop:
-                g = ids[i]
-                first = U(rows[i, 0]) * ROW
-                last = U(rows[i, 1]) * ROW
-                attenuate(
-                    tile,
-                    first,
-                    last,
-                    means2d[g, 0] - f4(x0),
-                    means2d[g, 1] - f4(y0),
-                    HALF * conics[g, 0],
-                    conics[g, 1],
-                    HALF * conics[g, 2],
-                    opacities[g],
-                )
-                for q in range(groups):
-                    k = 4 * q
-                    c1 = features[g, k + 1] if k + 1 < channels else ZERO
-                    c2 = features[g, k + 2] if k + 2 < channels else ZERO
-                    c3 = features[g, k + 3] if k + 3 < channels else ZERO
-                    add_channels(tile, first, last, U(FORWARD_PLANES + k) * PLANE, features[g, k], c1, c2, c3)
-                i += 1
-            if count_unfinished(tile) == 0:
-                break
-        for r in range(min(TILE, height - y0)):
-            for k in range(min(TILE, width - x0)):
-                p = r * TILE + k
-                transmittance[camera, y0 + r, x0 + k] = abs(tile[p])
-                for c in range(channels):
-                    image[camera, y0 + r, x0 + k, c] = tile[(FORWARD_PLANES + c) * PIXELS + p]
+        forward_tile(schedule[job], means2d, conics, opacities, features, tile_starts, ids, rows, image, transmittance)
 
 
 @parallel_kernel
@@ -245,8 +336,8 @@ def composite_backward(
     schedule: np.ndarray,
     image: np.ndarray,  # (C,H,W,X) what composite_forward wrote
     transmittance: np.ndarray,  # (C,H,W)
-    image_gradient: np.ndarray,  # (C,H,W,X)
-    transmittance_gradient: np.ndarray,  # (C,H,W)
+    g_image: np.ndarray,  # (C,H,W,X)
+    g_transmittance: np.ndarray,  # (C,H,W)
     sums: np.ndarray,  # (M, MOMENTS + X) out, must come in as zeros
 ) -> None:
     """Walk the same lists front to back; each entry writes its own row of `sums`, so no two tiles ever meet.
@@ -255,77 +346,11 @@ def composite_backward(
     T_i <c_i, v> - (what lies behind i, weighted by v) / (1 - alpha_i), and what lies behind starts as the whole
     pixel and loses each Gaussian in turn.
     """
-    height, width, channels = image.shape[1], image.shape[2], image.shape[3]
-    across = (width + TILE - 1) // TILE
-    down = (height + TILE - 1) // TILE
-    groups = (channels + 3) // 4
     for job in prange(schedule.shape[0]):
-        t = schedule[job]
-        i = tile_starts[t]
-        end = tile_starts[t + 1]
-        if i == end:
-            continue
-        camera = t // (across * down)
-        y0 = (t // across) % down * TILE
-        x0 = t % across * TILE
-        tile = np.zeros((BACKWARD_PLANES + 4 * groups) * PIXELS, f4)
-        tile[PIXELS : 2 * PIXELS] = _CENTRES_X
-        tile[2 * PIXELS : 3 * PIXELS] = _CENTRES_Y
-        for r in range(min(TILE, height - y0)):
-            for k in range(min(TILE, width - x0)):
-                p = r * TILE + k
-                tile[p] = ONE
-                behind = transmittance[camera, y0 + r, x0 + k] * transmittance_gradient[camera, y0 + r, x0 + k]
-                for c in range(channels):
-                    v = image_gradient[camera, y0 + r, x0 + k, c]
-                    tile[(BACKWARD_PLANES + c) * PIXELS + p] = v
-                    behind += v * image[camera, y0 + r, x0 + k, c]
-                tile[5 * PIXELS + p] = behind
-        while i < end:
-            stop = min(end, i + CHECK_EVERY)
-            while i < stop:
-                g = ids[i]
-                first = U(rows[i, 0]) * ROW
-                last = U(rows[i, 1]) * ROW
-                slot = slots[i]
-                for q in range(groups):
-                    k = 4 * q
-                    c1 = features[g, k + 1] if k + 1 < channels else ZERO
-                    c2 = features[g, k + 2] if k + 2 < channels else ZERO
-                    c3 = features[g, k + 3] if k + 3 < channels else ZERO
-                    keep = ZERO if q == 0 else ONE
-                    base = U(BACKWARD_PLANES + k) * PLANE
-                    dot_channels(tile, first, last, base, features[g, k], c1, c2, c3, keep)
-                s0, sx, sy, sxx, sxy, syy = attenuate_backward(
-                    tile,
-                    first,
-                    last,
-                    means2d[g, 0] - f4(x0),
-                    means2d[g, 1] - f4(y0),
-                    HALF * conics[g, 0],
-                    conics[g, 1],
-                    HALF * conics[g, 2],
-                    opacities[g],
-                )
-                sums[slot, 0] = s0
-                sums[slot, 1] = sx
-                sums[slot, 2] = sy
-                sums[slot, 3] = sxx
-                sums[slot, 4] = sxy
-                sums[slot, 5] = syy
-                for q in range(groups):
-                    k = 4 * q
-                    g0, g1, g2, g3 = sum_channels(tile, first, last, U(BACKWARD_PLANES + k) * PLANE)
-                    sums[slot, MOMENTS + k] = g0
-                    if k + 1 < channels:
-                        sums[slot, MOMENTS + k + 1] = g1
-                    if k + 2 < channels:
-                        sums[slot, MOMENTS + k + 2] = g2
-                    if k + 3 < channels:
-                        sums[slot, MOMENTS + k + 3] = g3
-                i += 1
-            if count_unfinished(tile) == 0:
-                break
+        backward_tile(
+            schedule[job], means2d, conics, opacities, features, tile_starts, ids, rows, slots, image, transmittance,
+            g_image, g_transmittance, sums,
+        )  # fmt: skip
 
 
 @parallel_kernel
@@ -334,13 +359,13 @@ def gather_gradients(
     opacities: np.ndarray,
     slot_starts: np.ndarray,  # (G+1,) rows of `sums` of each Gaussian
     sums: np.ndarray,
-    means2d_gradient: np.ndarray,  # outs
-    conics_gradient: np.ndarray,
-    opacities_gradient: np.ndarray,
-    features_gradient: np.ndarray,
+    g_means2d: np.ndarray,  # outs
+    g_conics: np.ndarray,
+    g_opacities: np.ndarray,
+    g_features: np.ndarray,
 ) -> None:
     """Add each Gaussian's rows in a fixed order: the result does not depend on the number of threads."""
-    channels = features_gradient.shape[1]
+    channels = g_features.shape[1]
     for g in prange(slot_starts.shape[0] - 1):
         s0 = ZERO
         sx = ZERO
@@ -349,7 +374,7 @@ def gather_gradients(
         sxy = ZERO
         syy = ZERO
         for c in range(channels):
-            features_gradient[g, c] = ZERO
+            g_features[g, c] = ZERO
         for i in range(slot_starts[g], slot_starts[g + 1]):
             s0 += sums[i, 0]
             sx += sums[i, 1]
@@ -358,11 +383,11 @@ def gather_gradients(
             sxy += sums[i, 4]
             syy += sums[i, 5]
             for c in range(channels):
-                features_gradient[g, c] += sums[i, MOMENTS + c]
+                g_features[g, c] += sums[i, MOMENTS + c]
         a, b, c_ = conics[g, 0], conics[g, 1], conics[g, 2]
-        means2d_gradient[g, 0] = -(a * sx + b * sy)
-        means2d_gradient[g, 1] = -(b * sx + c_ * sy)
-        conics_gradient[g, 0] = HALF * sxx
-        conics_gradient[g, 1] = sxy
-        conics_gradient[g, 2] = HALF * syy
-        opacities_gradient[g] = -s0 / opacities[g] if slot_starts[g] < slot_starts[g + 1] else ZERO
+        g_means2d[g, 0] = -(a * sx + b * sy)
+        g_means2d[g, 1] = -(b * sx + c_ * sy)
+        g_conics[g, 0] = HALF * sxx
+        g_conics[g, 1] = sxy
+        g_conics[g, 2] = HALF * syy
+        g_opacities[g] = -s0 / opacities[g] if slot_starts[g] < slot_starts[g + 1] else ZERO

@@ -87,8 +87,17 @@ def apply(a: Matrix, x: float, y: float, z: float) -> tuple[float, float, float]
 
 @kernel
 def rotation_part(viewmat: np.ndarray) -> Matrix:
-    v = viewmat.astype(np.float64)
-    return v[0, 0], v[0, 1], v[0, 2], v[1, 0], v[1, 1], v[1, 2], v[2, 0], v[2, 1], v[2, 2]
+    return (
+        np.float64(viewmat[0, 0]),
+        np.float64(viewmat[0, 1]),
+        np.float64(viewmat[0, 2]),
+        np.float64(viewmat[1, 0]),
+        np.float64(viewmat[1, 1]),
+        np.float64(viewmat[1, 2]),
+        np.float64(viewmat[2, 0]),
+        np.float64(viewmat[2, 1]),
+        np.float64(viewmat[2, 2]),
+    )
 
 
 @kernel
@@ -157,7 +166,8 @@ def project_forward(
     conics: np.ndarray,  # (C,N,3)
     depths: np.ndarray,  # (C,N)
     compensations: np.ndarray,  # (C,N)
-    radii: np.ndarray,  # (C,N,2) int32; zero marks a Gaussian that this camera does not see
+    reach: np.ndarray,  # (C,N,2) half of the pixel box in which alpha >= 1/255
+    radii: np.ndarray,  # (C,N,2) int32, reach rounded up; zero marks a Gaussian that this camera does not see
 ) -> None:
     count = means.shape[0]
     for chunk in prange((count + CHUNK - 1) // CHUNK):
@@ -216,9 +226,13 @@ def project_forward(
                 if seen * 255.0 < 1.0:
                     continue
                 extent = min(SIGMA_EXTENT, math.sqrt(2.0 * math.log(seen * 255.0)))
-                radius_x = math.ceil(extent * math.sqrt(a))
-                radius_y = math.ceil(extent * math.sqrt(c))
+                reach_x = extent * math.sqrt(a)
+                reach_y = extent * math.sqrt(c)
+                radius_x = math.ceil(reach_x)
+                radius_y = math.ceil(reach_y)
                 if u + radius_x > 0 and u - radius_x < width and v + radius_y > 0 and v - radius_y < height:
+                    reach[camera, n, 0] = reach_x
+                    reach[camera, n, 1] = reach_y
                     radii[camera, n, 0] = radius_x
                     radii[camera, n, 1] = radius_y
 

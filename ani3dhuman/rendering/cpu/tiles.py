@@ -11,12 +11,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import prange
 
 from ani3dhuman.rendering.cpu.composite import TILE
-from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
+from ani3dhuman.rendering.cpu.jit import kernel
 
 f4 = np.float32
+WIDER = 1.0001
 RADIX_BITS = 11
 RADIX = 1 << RADIX_BITS
 
@@ -42,40 +42,14 @@ class TileLists:
     schedule: np.ndarray
 
 
-@parallel_kernel
-def find_rectangles(
-    means2d: np.ndarray, conics: np.ndarray, radii: np.ndarray, opacities: np.ndarray, width: int, height: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(G,6) int32 tile x0, x1, tile y0, y1, pixel rows y0, y1, and (G,) the number of tiles, 0 for an unseen Gaussian.
-
-    The box is the exact one of alpha >= 1/255, widened by a hair for rounding.
-    """
-    count = means2d.shape[0]
-    rectangles = np.zeros((count, 6), np.int32)
-    tiles = np.zeros(count, np.int64)
-    for g in prange(count):
-        if radii[g, 0] <= 0 or radii[g, 1] <= 0 or opacities[g] * f4(255) < f4(1):
-            continue
-        a, b, c = conics[g, 0], conics[g, 1], conics[g, 2]
-        determinant = np.float64(a) * c - np.float64(b) * b
-        reach = 2.0 * math.log(opacities[g] * f4(255)) * 1.0001 + 1e-6
-        reach_x = math.sqrt(reach * c / determinant)
-        reach_y = math.sqrt(reach * a / determinant)
-        x, y = np.float64(means2d[g, 0]), np.float64(means2d[g, 1])
-        x0 = max(0, math.floor(x - reach_x - 0.5) + 1)
-        x1 = min(width, math.floor(x + reach_x - 0.5) + 1)
-        y0 = max(0, math.floor(y - reach_y - 0.5) + 1)
-        y1 = min(height, math.floor(y + reach_y - 0.5) + 1)
-        if x0 >= x1 or y0 >= y1:
-            continue
-        rectangles[g, 0] = x0 // TILE
-        rectangles[g, 1] = (x1 - 1) // TILE + 1
-        rectangles[g, 2] = y0 // TILE
-        rectangles[g, 3] = (y1 - 1) // TILE + 1
-        rectangles[g, 4] = y0
-        rectangles[g, 5] = y1
-        tiles[g] = (rectangles[g, 1] - rectangles[g, 0]) * (rectangles[g, 3] - rectangles[g, 2])
-    return rectangles, tiles
+@kernel
+def find_rectangle(x: f4, y: f4, reach_x: f4, reach_y: f4, width: int, height: int) -> tuple[int, int, int, int]:
+    """Columns x0..x1 and rows y0..y1 (ends excluded) of pixel centres within reach, widened by a hair for rounding."""
+    x0 = max(0, math.floor(x - reach_x * WIDER - 0.5) + 1)
+    x1 = min(width, math.floor(x + reach_x * WIDER - 0.5) + 1)
+    y0 = max(0, math.floor(y - reach_y * WIDER - 0.5) + 1)
+    y1 = min(height, math.floor(y + reach_y * WIDER - 0.5) + 1)
+    return x0, x1, y0, y1
 
 
 @kernel
@@ -115,33 +89,46 @@ def order_by_depth(depths: np.ndarray, first: int, last: int, tiles: np.ndarray)
 
 @kernel
 def fill_lists(
-    depths: np.ndarray, rectangles: np.ndarray, tiles: np.ndarray, cameras: int, across: int, down: int
+    means2d: np.ndarray, reach: np.ndarray, depths: np.ndarray, cameras: int, width: int, height: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """tile_starts, ids, rows, slots and slot_starts of `TileLists`."""
-    per_camera = tiles.shape[0] // cameras
-    slot_starts = np.zeros(tiles.shape[0] + 1, np.int64)
+    """tile_starts, ids, rows, slots and slot_starts of `TileLists` from (G,2), (G,2) and (G,)."""
+    total = means2d.shape[0]
+    per_camera = total // cameras
+    across = (width + TILE - 1) // TILE
+    down = (height + TILE - 1) // TILE
+    rectangles = np.zeros((total, 6), np.int32)  # tile x0, x1, tile y0, y1, pixel rows y0, y1
+    tiles = np.zeros(total, np.int32)  # how many tiles
+    slot_starts = np.zeros(total + 1, np.int64)
     tile_starts = np.zeros(cameras * across * down + 1, np.int64)
-    for g in range(tiles.shape[0]):
+    for g in range(total):
+        if reach[g, 0] > 0:
+            x0, x1, y0, y1 = find_rectangle(means2d[g, 0], means2d[g, 1], reach[g, 0], reach[g, 1], width, height)
+            if x0 < x1 and y0 < y1:
+                box = rectangles[g]
+                box[0], box[1], box[2], box[3] = x0 // TILE, (x1 - 1) // TILE + 1, y0 // TILE, (y1 - 1) // TILE + 1
+                box[4], box[5] = y0, y1
+                tiles[g] = (box[1] - box[0]) * (box[3] - box[2])
+                offset = g // per_camera * across * down
+                for ty in range(box[2], box[3]):
+                    for tx in range(box[0], box[1]):
+                        tile_starts[offset + ty * across + tx + 1] += 1
         slot_starts[g + 1] = slot_starts[g] + tiles[g]
-        offset = g // per_camera * across * down
-        for ty in range(rectangles[g, 2], rectangles[g, 3]):
-            for tx in range(rectangles[g, 0], rectangles[g, 1]):
-                tile_starts[offset + ty * across + tx + 1] += 1
     for t in range(tile_starts.shape[0] - 1):
         tile_starts[t + 1] += tile_starts[t]
-    total = tile_starts[-1]
-    ids = np.empty(total, np.int32)
-    rows = np.empty((total, 2), np.int16)
-    slots = np.empty(total, np.int32)
+    entries = tile_starts[-1]
+    ids = np.empty(entries, np.int32)
+    rows = np.empty((entries, 2), np.int16)
+    slots = np.empty(entries, np.int32)
     free = tile_starts[:-1].copy()
     for camera in range(cameras):
         offset = camera * across * down
         for g in order_by_depth(depths, camera * per_camera, (camera + 1) * per_camera, tiles):
             slot = slot_starts[g]
-            for ty in range(rectangles[g, 2], rectangles[g, 3]):
-                low = max(0, rectangles[g, 4] - ty * TILE)
-                high = min(TILE, rectangles[g, 5] - ty * TILE)
-                for tx in range(rectangles[g, 0], rectangles[g, 1]):
+            box = rectangles[g]
+            for ty in range(box[2], box[3]):
+                low = max(0, box[4] - ty * TILE)
+                high = min(TILE, box[5] - ty * TILE)
+                for tx in range(box[0], box[1]):
                     t = offset + ty * across + tx
                     i = free[t]
                     ids[i] = g
@@ -153,30 +140,16 @@ def fill_lists(
     return tile_starts, ids, rows, slots, slot_starts
 
 
-def list_tiles(
-    means2d: np.ndarray,  # (C,N,2) float32
-    conics: np.ndarray,  # (C,N,3)
-    depths: np.ndarray,  # (C,N)
-    radii: np.ndarray,  # (C,N,2) int32
-    opacities: np.ndarray,  # (C,N)
-    width: int,
-    height: int,
-) -> TileLists:
-    """Tile lists of a batch of cameras."""
+def list_tiles(means2d: np.ndarray, reach: np.ndarray, depths: np.ndarray, width: int, height: int) -> TileLists:
+    """Tile lists of C cameras from means2d (C,N,2), reach (C,N,2) and depths (C,N), all float32.
+
+    reach is half of the box in which a Gaussian shows, in pixels; 0 where it is not seen.
+    """
     cameras = means2d.shape[0]
-    across, down = -(-width // TILE), -(-height // TILE)
-    rectangles, tiles = find_rectangles(
-        means2d.reshape(-1, 2),
-        conics.reshape(-1, 3),
-        radii.reshape(-1, 2),
-        opacities.reshape(-1),
-        width,
-        height,
-    )
     tile_starts, ids, rows, slots, slot_starts = fill_lists(
-        depths.reshape(-1), rectangles, tiles, cameras, across, down
+        means2d.reshape(-1, 2), reach.reshape(-1, 2), depths.reshape(-1), cameras, width, height
     )
-    return TileLists(tile_starts, ids, rows, slots, slot_starts, _spread(cameras * across * down))
+    return TileLists(tile_starts, ids, rows, slots, slot_starts, _spread(len(tile_starts) - 1))
 
 
 def _spread(count: int) -> np.ndarray:
