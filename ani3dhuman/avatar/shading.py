@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from ..motion.cloth_kernels import point_normals
 from ..shot import Shot
 from .avatar import Avatar
 from .from_mesh import linear_to_srgb
@@ -25,7 +25,7 @@ class Lighting:
 
     Attributes:
         sun_directions: (L,3) unit, the way the light travels.
-        sun_colors: (L,3) colour times strength.
+        sun_colors: (L,3) colour times strength, W/m^2.
         ambient: (3,) sky colour.
     """
 
@@ -38,12 +38,15 @@ class Lighting:
         return cls(shot["sun_directions"], shot["sun_colors"], shot["ambient"])
 
     def irradiance(self, normals: np.ndarray) -> np.ndarray:
-        """Linear light (N,3) on surfaces with unit `normals` (N,3), so that albedo 1 facing a unit sun gives 1."""
+        """Linear light (N,3) that albedo 1 sends on from surfaces with unit `normals` (N,3).
+
+        As in Blender, a sun's strength is irradiance: pi of it make a white wall that faces it just white.
+        """
         sky = 0.5 * (1 + normals[:, 2:3])
         light = self.ambient * (GROUND + (1 - GROUND) * sky)
         for direction, color in zip(self.sun_directions, self.sun_colors, strict=True):
             facing = np.clip((WRAP - normals @ direction) / (1 + WRAP), 0, 1)
-            light = light + facing[:, None] * color
+            light = light + facing[:, None] * color / np.pi
         return light
 
 
@@ -53,11 +56,12 @@ def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nda
     `eyes` (T,3) are the camera centres: thin sheets (garment, hair) are lit on the side that is seen.
     """
     colors = np.empty((len(vertices), avatar.count, 3), np.float32)
+    faces = avatar.binding.faces.numpy()
     thin = avatar.region_ids >= 2
-    for t, frame in enumerate(vertices):
-        points = torch.from_numpy(np.ascontiguousarray(frame))
-        normals = avatar.binding.normals(points).numpy()
-        towards = eyes[t] - avatar.binding.means(points).numpy()
+    for t, frame in enumerate(np.ascontiguousarray(vertices, np.float32)):
+        normals = avatar.per_vertex(point_normals(frame, faces))
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        towards = eyes[t] - avatar.per_vertex(frame)
         behind = thin & ((normals * towards).sum(1) < 0)
         normals = np.where(behind[:, None], -normals, normals)
         light = lighting.irradiance(normals)

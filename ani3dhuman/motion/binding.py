@@ -28,16 +28,6 @@ def triangle_frames(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor
     return torch.stack([tangent, torch.linalg.cross(normal, tangent), normal], dim=-1)
 
 
-def vertex_normals(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-    """Area-weighted unit normals (...,V,3) of a triangle mesh."""
-    a, b, c = (vertices[..., faces[:, k], :] for k in range(3))
-    area = torch.linalg.cross(b - a, c - a)
-    normals = torch.zeros_like(vertices)
-    for k in range(3):
-        normals = normals.index_add(-2, faces[:, k], area)
-    return torch.nn.functional.normalize(normals, dim=-1, eps=1e-12)
-
-
 def matrix_to_quat(R: torch.Tensor) -> torch.Tensor:
     """Rotation matrices (...,3,3) to unit quaternions wxyz (...,4); differentiable, stable for any angle."""
     m = R.flatten(-2)
@@ -97,11 +87,6 @@ class SurfaceBinding:
         """Means (...,N,3) and quats (...,N,4) wxyz for mesh vertices (...,V,3); differentiable."""
         frames = matrix_to_quat(triangle_frames(vertices, self.faces))
         return self.means(vertices), quat_multiply(frames[..., self.triangle_ids, :], self.local_quats)
-
-    def normals(self, vertices: torch.Tensor) -> torch.Tensor:
-        """Smooth unit normals (...,N,3): vertex normals interpolated over each triangle."""
-        corners = vertex_normals(vertices, self.faces)[..., self.faces[self.triangle_ids], :]
-        return torch.nn.functional.normalize((corners * self.barycentrics[:, :, None]).sum(-2), dim=-1)
 
 
 def edges_of(faces: np.ndarray) -> np.ndarray:

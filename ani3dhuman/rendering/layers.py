@@ -88,4 +88,4 @@ def small_preview(picture: np.ndarray, side: int = 128) -> np.ndarray:
 
 
 def _tensor(array: np.ndarray, device: str) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(device)
+    return torch.from_numpy(np.array(array, np.float32)).to(device)  # a copy: memory maps cannot be written

@@ -1,0 +1,97 @@
+"""An avatar made from a mesh: it covers the surface, wears the texture, takes the light."""
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+from synthetic import make_arrays, make_shot
+
+from ani3dhuman.avatar import Lighting, avatar_from_shot, linear_to_srgb, shade
+from ani3dhuman.avatar.from_mesh import OVERLAP, srgb_to_linear
+from ani3dhuman.errors import Ani3DError
+from ani3dhuman.shot import Shot
+
+
+@pytest.fixture(scope="module")
+def shot():
+    return make_shot()
+
+
+@pytest.fixture(scope="module")
+def avatar(shot):
+    return avatar_from_shot(shot, 4000, {1: 4.0})
+
+
+def test_gaussians_lie_on_the_mesh_and_cover_it_evenly(shot, avatar):
+    means, quats = avatar.pose(shot["vertices"][None])
+    assert avatar.count == pytest.approx(4000, rel=0.04)
+    assert means.shape == (1, avatar.count, 3) and quats.shape == (1, avatar.count, 4)
+    np.testing.assert_allclose(np.linalg.norm(quats, axis=-1), 1, atol=1e-5)
+    body = means[0][avatar.region_ids == 0]
+    nearest = cKDTree(body).query(body, k=2)[0][:, 1]
+    spacing = avatar.scales[avatar.region_ids == 0, 0].mean() / OVERLAP
+    assert nearest.min() > 0.5 * spacing, "no clumps"
+    corners = shot["vertices"][shot["faces"][shot["region_ids"][shot["faces"]].max(1) == 0]]
+    anywhere = np.einsum("fc,fck->fk", np.random.default_rng(0).dirichlet([1, 1, 1], len(corners)), corners)
+    assert cKDTree(body).query(anywhere)[0].max() < 1.3 * spacing, "no holes"
+
+
+def test_a_finer_region_gets_smaller_gaussians(avatar):
+    face, body = (avatar.scales[avatar.region_ids == r, 0].mean() for r in (1, 0))
+    assert body / face == pytest.approx(2.0, rel=0.02)
+    assert (avatar.scales[:, 2] < avatar.scales[:, 0]).all(), "flat along the normal"
+
+
+def test_the_texture_reaches_the_gaussians(shot, avatar):
+    cloth = avatar.albedo[avatar.region_ids == 3]
+    red = srgb_to_linear(np.array(220 / 255))
+    assert cloth[:, 0].max() == pytest.approx(red, abs=0.1) and cloth[:, 2].max() == pytest.approx(red, abs=0.1)
+    assert (cloth[:, 1] == 0).all()
+    np.testing.assert_allclose(
+        avatar.albedo[avatar.region_ids == 0], [[0.6, 0.4, 0.3]] * (avatar.region_ids == 0).sum(), atol=1e-6
+    )
+
+
+def test_the_texture_is_the_right_way_up():
+    arrays = make_arrays()
+    picture = np.zeros((8, 8, 4), np.uint8)
+    picture[:4, :, 0] = 255  # the top rows of the picture are red
+    picture[4:, :, 2] = 255
+    arrays["texture_0"] = picture
+    arrays["face_uvs"][:] = [0.5, 0.9]  # v runs upwards
+    avatar = avatar_from_shot(Shot.from_arrays(arrays), 500)
+    np.testing.assert_allclose(avatar.albedo[avatar.region_ids == 3], [[1, 0, 0]] * (avatar.region_ids == 3).sum())
+
+
+def test_the_same_seed_gives_the_same_avatar(shot):
+    first, second = (avatar_from_shot(shot, 300, seed=5) for _ in range(2))
+    np.testing.assert_array_equal(first.binding.barycentrics.numpy(), second.binding.barycentrics.numpy())
+
+
+def test_too_few_gaussians_are_refused(shot):
+    with pytest.raises(Ani3DError, match="99"):
+        avatar_from_shot(shot, 99)
+
+
+def test_srgb_goes_there_and_back():
+    values = np.linspace(0, 1, 101)
+    np.testing.assert_allclose(linear_to_srgb(srgb_to_linear(values)), values, atol=1e-7)
+    assert srgb_to_linear(np.array(0.5)) == pytest.approx(0.21404, abs=1e-5)
+
+
+def test_light_falls_where_the_sun_shines():
+    light = Lighting(np.array([[0, 0, -1.0]]), np.pi * np.array([[1, 0.9, 0.8]]), np.zeros(3))
+    up, down = light.irradiance(np.array([[0, 0, 1.0], [0, 0, -1.0]]))
+    np.testing.assert_allclose(up, [1, 0.9, 0.8])
+    np.testing.assert_allclose(down, 0)
+
+
+def test_thin_cloth_is_lit_on_the_side_that_is_seen(shot, avatar):
+    lighting = Lighting(np.array([[0, 1.0, 0]]), np.ones((1, 3)), np.zeros(3))
+    vertices = shot["vertices"][None]
+    front = shade(avatar, vertices, lighting, np.array([[0, -5.0, 1]]))[0]
+    back = shade(avatar, vertices, lighting, np.array([[0, 5.0, 1]]))[0]
+    means = avatar.pose(vertices)[0][0]
+    lit_half = (avatar.region_ids == 3) & (means[:, 1] < -0.1)
+    body = avatar.region_ids == 0
+    assert front[lit_half].sum() > 2 * back[lit_half].sum(), "from behind one sees the unlit inside"
+    np.testing.assert_array_equal(front[body], back[body])

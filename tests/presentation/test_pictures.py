@@ -1,0 +1,81 @@
+"""Sheets, floor and skeleton drawings show what they should, where they should."""
+
+import numpy as np
+import pytest
+from synthetic import make_shot
+
+from ani3dhuman.presentation.sheets import PAPER, contact_sheet, side_by_side
+from ani3dhuman.presentation.terminal import table
+from ani3dhuman.rendering.backdrop import compose, studio
+from ani3dhuman.rendering.skeleton_drawing import bone_ends, draw_skeleton
+
+
+def test_side_by_side_keeps_every_picture_whole():
+    left, right = np.full((80, 60, 3), 10, np.uint8), np.full((80, 60, 3), 200, np.uint8)
+    sheet = side_by_side({"Left": left, "Right": right})
+    assert sheet.shape[1] == 60 + 4 + 60
+    np.testing.assert_array_equal(sheet[-80:, :60], left)
+    np.testing.assert_array_equal(sheet[-80:, -60:], right)
+    title = sheet[:-80]
+    assert title.min() < 100 and title.max() == PAPER, "titles are written"
+
+
+def test_contact_sheet_shows_first_and_last_frame():
+    frames = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.full((1, 40, 30, 3), 20, np.uint8)
+    sheet = contact_sheet({"A": frames, "B": frames}, list(range(1, 11)), picks=3, height=40)
+    assert sheet[-1, 0, 0] == 0 and sheet[-1, -1, 0] == 180
+    assert contact_sheet({"A": frames[:1]}, [1]).shape[0] > 0, "a single frame is a sheet too"
+
+
+@pytest.fixture(scope="module")
+def shot():
+    return make_shot(2, width=96, height=160)
+
+
+def test_the_floor_is_darkest_below_the_character(shot):
+    vertices = shot["vertices"] + [0, 0, 0.0]
+    view = studio(shot.cameras, 0, vertices, np.full(3, 0.6), 0.0)
+    feet, _ = shot.cameras.project(np.array([[0.0, 0, 0], [1.0, 0, 0]]), 0)
+    below = view[int(feet[0, 1]) - 1, int(feet[0, 0])].mean()
+    aside = view[int(feet[0, 1]) - 1, 4].mean()
+    assert below < aside - 0.1
+
+
+def test_compose_changes_only_what_shows_through():
+    rgb, alpha = np.full((4, 4, 3), 128, np.uint8), np.zeros((4, 4))
+    alpha[:2] = 1
+    out = compose(rgb, alpha, np.full(3, 128 / 255), np.full((4, 4, 3), 0.25))
+    assert (out[:2] == 128).all()
+    assert (np.abs(out[2:].astype(int) - 64) <= 1).all()
+
+
+def test_the_skeleton_is_drawn_where_the_camera_sees_it(shot):
+    picture = draw_skeleton(shot["bone_pose"][0], shot["bone_lengths"], shot["bone_parents"], shot.cameras, 0)
+    heads, tails = bone_ends(shot["bone_pose"][0], shot["bone_lengths"])
+    for point in (heads + tails) / 2:
+        (x, y), _ = (a[0] for a in shot.cameras.project(point[None], 0))
+        assert picture[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3].max() > 60
+    assert (picture.reshape(-1, 3).max(1) > 0).mean() < 0.2
+
+
+def test_bones_behind_the_camera_are_left_out(shot):
+    behind = shot["bone_pose"][0].copy()
+    behind[:, 1, 3] = -10
+    assert not draw_skeleton(behind, shot["bone_lengths"], shot["bone_parents"], shot.cameras, 0).any()
+
+
+def test_the_table_names_every_stage_and_layer():
+    text = table(
+        {
+            "seconds": {"rigid": 1.25, "cloth": 2.5},
+            "peak_gb": {"rigid": 0.5, "cloth": 0.75},
+            "reused": ["cloth"],
+            "frames": 8,
+            "gaussians": 10,
+            "vertices": 20,
+            "hem_amplitude_cm": {"rigid": 3.0, "refined": 9.5},
+            "notes": {"refinement": "fine"},
+        }
+    )
+    for expected in ("rigid", "1.2", "finished before", "8 frames", "rigid 3.0  ->  refined 9.5", "refinement: fine"):
+        assert expected in text
