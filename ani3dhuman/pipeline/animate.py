@@ -42,7 +42,7 @@ class Job:
     peak_gb: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.store = StageStore(self.out / "work")
+        self.store = StageStore(self.out / ".work")
 
     def progress(self, stage: str, total: int) -> Progress:
         """A fresh progress; also the point where a cancelled job stops before starting a stage."""

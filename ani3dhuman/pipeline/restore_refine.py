@@ -121,7 +121,7 @@ def _refine(
     )
     problem = _problem(shot, avatar, np.asarray(coarse_vertices), pins, small, coarse, restored)
     config = RefinementConfig(steps=settings.refine_steps, seed=settings.seed)
-    result = refine(problem, config, progress, checkpoint=job.out / "work" / "refine.checkpoint")
+    result = refine(problem, config, progress, checkpoint=job.out / ".work" / "refine.checkpoint")
     notes["refinement"] = result.message
     return _packed(result.vertices, result.history, notes)
 
