@@ -29,8 +29,10 @@ PARTS = {
 }
 PHENOTYPE = {"gender": 1.0, "age": 0.66, "muscle": 0.5, "weight": 0.42, "height": 0.5, "proportions": 0.1}
 EXPRESSION = {
-    "mouthSmileLeft": 0.35,
-    "mouthSmileRight": 0.35,
+    "mouthSmileLeft": 0.6,
+    "mouthSmileRight": 0.6,
+    "eyeWideLeft": 0.3,
+    "eyeWideRight": 0.3,
     "cheekSquintLeft": 0.2,
     "cheekSquintRight": 0.2,
 }
@@ -104,9 +106,7 @@ def pose_person() -> tuple[dict[str, np.ndarray], list[str]]:
     for bone, label in enumerate(labels):
         if label.startswith("finger"):
             angle = np.radians(FINGER_CURL[int(label[6])])
-            pose[0, bone, 1:3, 1:3] = torch.tensor(
-                [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-            )
+            pose[0, bone, 1:3, 1:3] = torch.tensor([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     result = model(
         pose_parameters=pose,
         phenotype_kwargs={name: torch.tensor([PHENOTYPE[name]]) for name in model.phenotype_labels},
@@ -214,7 +214,9 @@ def main() -> None:
         weight_indices=indices[used],
         weight_values=values[used].astype(np.float16),
         lips=read_mask(data / "textures" / "mpfb_lips.jpg", HEAD_WINDOW),
-        nails=np.maximum(*(read_mask(data / "textures" / f"mpfb_{n}nails.jpg", LIMBS_WINDOW) for n in ("finger", "toe"))),
+        nails=np.maximum(
+            *(read_mask(data / "textures" / f"mpfb_{n}nails.jpg", LIMBS_WINDOW) for n in ("finger", "toe"))
+        ),
         head_window=np.array(HEAD_WINDOW, np.float32),
         **skeleton,
     )

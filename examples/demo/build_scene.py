@@ -29,7 +29,7 @@ from walk import FPS, FRAMES, Motion, plan_path, to_local, walk
 WIDTH, HEIGHT = 480, 832
 VERTICAL_FOV = 34.0  # degrees
 ORBIT = (-30.0, 30.0)  # the camera's azimuth about her, degrees, 0 looks along +Y
-DISTANCE = 3.5
+DISTANCE = 3.65
 EYE_LEVEL = 1.5
 LASHES = (0.012, 0.007, 0.005)
 LEATHER = (0.62, 0.10, 0.065)
@@ -188,7 +188,7 @@ def add_lights() -> None:
 
 def build_scene() -> Human:
     """Replace Blender's current scene by the demo's; return the person it was built from."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene = bpy.context.scene
     scene.frame_start, scene.frame_end, scene.render.fps = 1, FRAMES, FPS
     scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT

@@ -109,9 +109,7 @@ def load_human(path: Path = HUMAN) -> Human:
     in_head = (centre[:, 0] > left) & (centre[:, 1] > bottom) & (centre[:, 1] < top)
     materials = ("Skin", "Head", "Eyes", "Lashes")
     face_materials = np.where((part == part_names.index("body")) & in_head, 1, 0)
-    uvs = np.where(
-        (face_materials == 1)[:, None, None], (uvs - [left, bottom]) / [right - left, top - bottom], uvs
-    )
+    uvs = np.where((face_materials == 1)[:, None, None], (uvs - [left, bottom]) / [right - left, top - bottom], uvs)
     eyes = {}
     for side in ("eye.L", "eye.R"):
         chosen = part == part_names.index(side)

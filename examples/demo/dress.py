@@ -1,8 +1,8 @@
 """Cut a sleeveless summer dress to the person's measure: one grid of rings and columns, plus two shoulder straps.
 
-Cloth spans hollows, so every ring stands on the convex outline of the body at its height (never following the skin into
-a hollow), pushed out by the cloth's ease. Above the waist the rings follow the outline, below it they widen into a skirt
-with soft folds. The skirt has weights from the nearest skin, as automatic weights would give: that is the stiff
+Cloth spans hollows, so every ring stands on the convex outline of the body at its height (never following the skin
+into a hollow), pushed out by the cloth's ease. Above the waist the rings follow the outline, below it they widen into a
+skirt with soft folds. The skirt has weights from the nearest skin, as automatic weights would give: that is the stiff
 skirt which the pipeline then brings to life.
 """
 
@@ -44,7 +44,7 @@ class Dress:
 
 @dataclass(frozen=True)
 class Outline:
-    """Convex outline of the torso and legs: radius (Z,A) about the axis x=0, y=axis_y at heights (Z,) and angles (A,)."""
+    """Convex outline of the torso and legs: radius (Z,A) about x=0, y=axis_y at heights (Z,) and angles (A,)."""
 
     heights: np.ndarray
     angles: np.ndarray
@@ -96,7 +96,7 @@ def _skirt(outline: Outline, angle: np.ndarray, waist: float, hem: float) -> np.
     body = outline.at(angle + np.zeros_like(down), height) + EASE + 0.006 * np.minimum(down * 8, 1)
     waist_radius = body[:1]
     # A cone with a rounded shoulder: the cloth leaves the hips steeply and falls straight from there.
-    flare = waist_radius + (HEM_RADIUS - waist_radius) * (1 - (1 - down) ** 1.5) ** 0.94
+    flare = waist_radius + (HEM_RADIUS - waist_radius) * (1 - (1 - down) ** 1.25)
     sharpness = 90.0
     radius = np.logaddexp(sharpness * body, sharpness * flare) / sharpness
     radius = np.where(down == 0, body, radius)
@@ -127,7 +127,7 @@ def _upper_hull(points: np.ndarray) -> np.ndarray:
 
 
 def _strap(start: np.ndarray, end: np.ndarray, body: BVHTree, above: float) -> np.ndarray:
-    """(STRAP_ROWS, STRAP_COLUMNS, 3): pulled tight over the shoulder from the edge points `start` to `end` (columns, 3).
+    """(STRAP_ROWS, STRAP_COLUMNS, 3): over the shoulder from the edge points `start` to `end` (columns, 3).
 
     `above` is a height over the shoulders and under the ears: what lies higher is not to be touched.
     """
@@ -156,7 +156,7 @@ def grid_quads(rows: int, columns: int, closed: bool) -> np.ndarray:
 
 
 def skin_weights(points: np.ndarray, part: Part, quads: np.ndarray) -> np.ndarray:
-    """(P,B) weights of the nearest skin among `quads` of `part`, blended over the corners of the quad, rows sum to 1."""
+    """(P,B) weights of the nearest skin among `quads` of `part`, blended over the quad's corners."""
     tree = BVHTree.FromPolygons(part.vertices.tolist(), quads.tolist())
     result = np.zeros((len(points), part.weights.shape[1]))
     for row, point in enumerate(points):

@@ -18,9 +18,9 @@ CAP_COLUMNS = 72
 CAP_RINGS = 16
 TAIL_LOCKS = 15
 TAIL_LENGTH = 0.27
-LOOSE_LOCKS = 30
+LOOSE_LOCKS = 36
 LOOSE_LENGTH = 0.31
-LOCK_ROWS = 16
+LOCK_ROWS = 15
 LOCK_COLUMNS = 4
 # Hairline above the eyes (metres) by angle from the face's front (degrees): brow, temple, ear, nape.
 LINE_ANGLES = np.array([0, 25, 42, 55, 68, 80, 92, 108, 125, 150, 180])
@@ -100,7 +100,7 @@ def _cap(head: Head, skull: BVHTree) -> np.ndarray:
 
 
 def _ribbon(axis: np.ndarray, outward: np.ndarray, width: float, rng: np.random.Generator) -> np.ndarray:
-    """(N, LOCK_COLUMNS, 3) a lock along axis (N,3), bulging along the unit vectors outward (N,3), tapering to its tip."""
+    """(N, LOCK_COLUMNS, 3) a lock along axis (N,3), bulging along the unit vectors outward (N,3), tapered."""
     s = np.linspace(0, 1, len(axis))
     along = np.gradient(axis, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
@@ -112,6 +112,13 @@ def _ribbon(axis: np.ndarray, outward: np.ndarray, width: float, rng: np.random.
     place = np.linspace(-1, 1, LOCK_COLUMNS)[:, None]
     half = half[:, None, None]
     return centre[:, None] + across[:, None] * place * half - out[:, None] * place**2 * half * 0.45
+
+
+def _evenly(line: np.ndarray) -> np.ndarray:
+    """The polyline (N,3) with its points spaced evenly along it."""
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    at = np.linspace(0, length[-1], len(line))
+    return np.stack([np.interp(at, length, line[:, k]) for k in range(3)], axis=1)
 
 
 def _tail(tie: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -146,26 +153,31 @@ def _loose(head: Head, skull: BVHTree, body: BVHTree, rng: np.random.Generator) 
             spread = (lock + 0.5) / count * 2 - 1
             azimuth = np.radians(180 + 103 * spread)
             away = np.array([np.sin(azimuth), -np.cos(azimuth), 0.0])
-            front = np.abs(spread) > 0.86
+            front = np.abs(spread) > 0.76
             line = float(np.interp(np.degrees(np.abs(np.arctan2(away[0], -away[1]))), LINE_ANGLES, LINE_HEIGHTS))
             level = np.array([0, 0, head.eye_height + line + 0.028 + 0.022 * layer])
             outside = np.array([*head.centre[:2], 0]) + level + away * 0.3
             hit, *_ = skull.ray_cast(tuple(outside), tuple(-away), 0.3)
             root = np.array(hit) + away * 0.004
             length = LOOSE_LENGTH * (0.88 + 0.16 * rng.random()) * (0.9 if front else 1.0)
-            tip = root + [0, 0, -length]
-            tip[:2] = [0.105 * np.sin(azimuth) * (1.0 if front else 0.95), head.centre[1] - 0.10 * np.cos(azimuth)]
+            tip = root - np.array([0, 0, length])
+            tip[:2] = [
+                0.105 * np.sin(azimuth) * (1.0 if front else 0.95),
+                head.centre[1] - 0.10 * np.cos(azimuth),
+            ]
+            tip[0] *= 0.8 + 0.4 * rng.random()
             tip[1] += -0.075 if front else 0.045
             t = np.linspace(0, 1, LOCK_ROWS)[:, None]
-            bulge = root + away * (0.030 + 0.006 * layer) + [0, 0, -0.07]
+            bulge = root + away * (0.010 + 0.006 * layer) + [0, 0, -0.06]
             under = tip + away * 0.01 + [0, 0, 0.12]
             axis = (1 - t) ** 3 * root + 3 * (1 - t) ** 2 * t * bulge + 3 * (1 - t) * t**2 * under + t**3 * tip
             for _ in range(3):
-                axis[2:] = push_outside(axis[2:], body, 0.016 + 0.007 * layer)
+                axis[1:] = push_outside(axis[1:], body, 0.009 + 0.007 * layer)
                 axis[1:-1] = 0.5 * axis[1:-1] + 0.25 * (axis[2:] + axis[:-2])
+            axis = _evenly(axis)
             radial = axis - [0, head.centre[1] - 0.01, 0]
             radial[:, 2] = 0
-            ribbons.append(_ribbon(axis, radial / np.linalg.norm(radial, axis=1, keepdims=True), 0.021, rng))
+            ribbons.append(_ribbon(axis, radial / np.linalg.norm(radial, axis=1, keepdims=True), 0.023, rng))
     return ribbons
 
 

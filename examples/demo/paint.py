@@ -156,7 +156,11 @@ def paint_eyes(size: int = 256) -> np.ndarray:
     r, turn = np.hypot(x, y), np.arctan2(y, x)
     colour = _mix(np.full((size, size, 3), [238, 233, 228.0]), np.array([214, 160, 150.0]), _step(0.65, 1.0, r) * 0.6)
     fibres = 0.5 + 0.3 * np.sin(23 * turn + 2 * np.sin(7 * turn)) + 0.2 * np.sin(51 * turn)
-    iris = _mix(np.full((size, size, 3), [70, 98, 92.0]), np.array([148, 150, 108.0]), fibres * (1 - _step(0.2, 0.5, r)))
+    iris = _mix(
+        np.full((size, size, 3), [70, 98, 92.0]),
+        np.array([148, 150, 108.0]),
+        fibres * (1 - _step(0.2, 0.5, r)),
+    )
     iris = _mix(iris, np.array([30, 38, 38.0]), _step(0.38, 0.50, r))
     colour = _mix(colour, iris, 1 - _step(0.47, 0.53, r))
     colour = _mix(colour, np.array([14, 12, 12.0]), 1 - _step(0.19, 0.24, r))
@@ -178,7 +182,11 @@ def paint_hair(size: int = SIZE) -> np.ndarray:
         wave = np.sin(v * 9 + drift[low] * 6)
         level_here = level[low] * (1 - f) + level[(low + 1) % count] * f
         streak += amount * (level_here + 0.25 * wave * drift[low])
-    light = np.clip(0.42 + 0.22 * streak + 0.18 * np.exp(-(((v - 0.72) / 0.09) ** 2)) + 0.15 * (1 - _step(0.0, 0.35, v)), 0, 1)
+    light = np.clip(
+        0.42 + 0.22 * streak + 0.18 * np.exp(-(((v - 0.72) / 0.09) ** 2)) + 0.15 * (1 - _step(0.0, 0.35, v)),
+        0,
+        1,
+    )
     return _opaque(_mix(np.full((size, size, 3), [46, 27, 19.0]), np.array([146, 96, 62.0]), light))
 
 

@@ -79,7 +79,7 @@ class Step:
 
 
 def _pitch_pivoted(footprint: np.ndarray, heading: float, pitch: float, reach: tuple[float, float]) -> Step:
-    """Roll the planted foot about its heel (toes up) or its ball (heel up); reach = (heel behind, ball ahead) metres."""
+    """Roll the planted foot about its heel (toes up) or its ball (heel up); reach: metres to each."""
     ahead = np.array([np.sin(np.radians(heading)), -np.cos(np.radians(heading)), 0.0])
     lever = -reach[0] if pitch > 0 else reach[1]
     a = np.radians(pitch)
@@ -117,9 +117,7 @@ def foot_at(path: Path, side: float, t: float, reach: tuple[float, float]) -> St
     return Step(start + (end - start) * glide + lift, heading + (next_heading - heading) * glide, pitch)
 
 
-def _two_bones(
-    hip: np.ndarray, ankle: np.ndarray, lengths: tuple[float, float], pole: np.ndarray
-) -> np.ndarray:
+def _two_bones(hip: np.ndarray, ankle: np.ndarray, lengths: tuple[float, float], pole: np.ndarray) -> np.ndarray:
     """Knee (3,) of a leg from hip to ankle that bends towards `pole`; a leg too short is stretched straight."""
     upper, lower = lengths
     way = ankle - hip
@@ -161,7 +159,8 @@ def walk(skeleton: Skeleton, gaze: np.ndarray, sole: float) -> Motion:
     root = np.zeros((FRAMES, 3))
     for frame in range(FRAMES):
         t = frame / FPS
-        root[frame] = _pose(skeleton, path, t, gaze[frame], rotations[frame]) + [0, 0, sole]
+        root[frame] = _pose(skeleton, path, t, gaze[frame], rotations[frame])
+        root[frame, 2] += sole
     return Motion(rotations, root)
 
 
@@ -207,9 +206,7 @@ def _blend(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     return u @ v
 
 
-def _leg(
-    skeleton: Skeleton, path: Path, t: float, side: float, name: str, root: np.ndarray, turn: np.ndarray
-) -> None:
+def _leg(skeleton: Skeleton, path: Path, t: float, side: float, name: str, root: np.ndarray, turn: np.ndarray) -> None:
     upper, lower, foot, toes = (skeleton.index(f"{bone}.{name}") for bone in ("upperleg", "lowerleg", "foot", "toes"))
     hip_rest, knee_rest, ankle_rest, ball_rest = skeleton.heads[[upper, lower, foot, toes]]
     reach = (0.055, float(np.linalg.norm((ball_rest - ankle_rest)[:2])))
@@ -234,7 +231,13 @@ def _leg(
 
 
 def _arm(
-    skeleton: Skeleton, beat: float, energy: float, side: float, name: str, chest: np.ndarray, turn: np.ndarray
+    skeleton: Skeleton,
+    beat: float,
+    energy: float,
+    side: float,
+    name: str,
+    chest: np.ndarray,
+    turn: np.ndarray,
 ) -> None:
     shoulder, upper, lower, hand = (
         skeleton.index(f"{bone}.{name}") for bone in ("shoulder", "upperarm", "lowerarm", "hand")
@@ -246,10 +249,10 @@ def _arm(
     along_rest = skeleton.tails[upper] - skeleton.heads[upper]
     fore_rest = skeleton.tails[lower] - skeleton.heads[lower]
     hinge_rest = np.cross(along_rest, fore_rest)
-    forward = 26 * swing + 2
-    bend = 24 + 13 * swing
-    down = rotation("x", -forward) @ rotation("y", -side * 17) @ np.array([0.0, 0.0, -1.0])
-    hinge = rotation("z", -side * 18) @ np.array([-1.0, 0.0, 0.0])
+    forward = 24 * swing - 2
+    bend = 44 + 13 * swing
+    down = rotation("x", -forward) @ rotation("y", -side * (20 + 3 * swing)) @ np.array([0.0, 0.0, -1.0])
+    hinge = rotation("z", side * 14) @ np.array([-1.0, 0.0, 0.0])
     hinge = hinge - down * (hinge @ down)
     hinge /= np.linalg.norm(hinge)
     fore = rotation(hinge, bend) @ down

@@ -1,0 +1,171 @@
+"""The demo's scene, built once by Blender's own Python: complete, clothed, standing on the floor."""
+
+from __future__ import annotations
+
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="runs inside .venv-blender: make test calls it there")
+mathutils = pytest.importorskip("mathutils")
+pytest.importorskip("mathutils.bvhtree")
+
+DEMO = Path(__file__).parents[1] / "examples" / "demo"
+PARTS = ("Body", "Dress", "Hair")
+REGIONS = {"ani3d_body", "ani3d_face", "ani3d_hair", "ani3d_garment"}
+
+pytestmark = pytest.mark.blender
+
+
+@pytest.fixture(scope="module")
+def scene():
+    sys.path.insert(0, str(DEMO))
+    try:
+        from build_scene import build_scene
+
+        build_scene()
+    finally:
+        sys.path.remove(str(DEMO))
+    return bpy.context.scene
+
+
+def weights(thing: bpy.types.Object, chosen: set[str]) -> np.ndarray:
+    """(V,) summed weight of each vertex in the groups named by `chosen`."""
+    names = {group.index: group.name for group in thing.vertex_groups}
+    return np.array(
+        [sum(g.weight for g in vertex.groups if names[g.group] in chosen) for vertex in thing.data.vertices]
+    )
+
+
+def evaluated(name: str) -> np.ndarray:
+    """(V,3) world vertices of an object in the current frame, modifiers applied."""
+    thing = bpy.data.objects[name].evaluated_get(bpy.context.evaluated_depsgraph_get())
+    points = np.empty(len(thing.data.vertices) * 3, np.float32)
+    thing.data.vertices.foreach_get("co", points)
+    matrix = np.array(thing.matrix_world)
+    return points.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def rest(name: str) -> tuple[np.ndarray, list[tuple[int, ...]]]:
+    mesh = bpy.data.objects[name].data
+    return np.array([vertex.co for vertex in mesh.vertices]), [tuple(face.vertices) for face in mesh.polygons]
+
+
+def test_shot_is_two_seconds_of_portrait_video(scene) -> None:
+    assert (scene.frame_start, scene.frame_end, scene.render.fps) == (1, 48, 24)
+    assert (scene.render.resolution_x, scene.render.resolution_y) == (480, 832)
+    assert scene.camera.name == "Camera"
+    assert {"Key", "Fill"} <= {lamp.name for lamp in scene.objects if lamp.type == "LIGHT"}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_vertex_follows_the_rig_and_has_one_region(scene, name: str) -> None:
+    thing = scene.objects[name]
+    modifier = next(m for m in thing.modifiers if m.type == "ARMATURE")
+    assert modifier.object is scene.objects["Rig"] and not modifier.use_deform_preserve_volume
+    bones = {bone.name for bone in scene.objects["Rig"].data.bones}
+    np.testing.assert_allclose(weights(thing, bones), 1, atol=2e-3)
+    np.testing.assert_allclose(weights(thing, REGIONS), 1, atol=1e-6)
+
+
+def test_every_region_is_there(scene) -> None:
+    for region in REGIONS:
+        assert max(weights(scene.objects[name], {region}).sum() for name in PARTS) > 500, region
+
+
+@pytest.mark.parametrize("name", ["Dress", "Hair"])
+def test_cloth_is_pinned_above_and_free_below(scene, name: str) -> None:
+    pin = weights(scene.objects[name], {"ani3d_pin"})
+    height = rest(name)[0][:, 2]
+    assert pin[height > np.quantile(height, 0.97)].min() == 1
+    assert pin[height < np.quantile(height, 0.1)].max() == 0
+    assert 0.2 < (pin == 0).mean() < 0.9
+
+
+def test_pictures_are_packed_and_feed_base_colour(scene) -> None:
+    textured = 0
+    for name in PARTS:
+        for material in scene.objects[name].data.materials:
+            base = material.node_tree.nodes["Principled BSDF"].inputs["Base Color"]
+            if base.is_linked:
+                assert base.links[0].from_node.image.packed_file is not None, material.name
+                textured += 1
+    assert textured == 5
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_tint_is_soft(scene, name: str) -> None:
+    tint = scene.objects[name].data.color_attributes["ani3d_tint"]
+    assert (tint.data_type, tint.domain) == ("FLOAT_COLOR", "POINT")
+    values = np.array([item.color[0] for item in tint.data])
+    assert values.min() >= 0.55 - 1e-6 and values.max() <= 1 and np.ptp(values) > 0.2
+
+
+def test_dress_lies_outside_the_skin_in_bind_pose(scene) -> None:
+    tree = mathutils.bvhtree.BVHTree.FromPolygons(*(list(map(tuple, part)) for part in rest("Body")))
+    for point in rest("Dress")[0]:
+        location, normal, _, distance = tree.find_nearest(tuple(point))
+        inside = np.dot(point - np.array(location), normal) < 0
+        assert not (inside and distance > 0.002), f"{point} is {distance * 1000:.1f} mm inside the body"
+
+
+@pytest.mark.parametrize("name", ["Dress", "Hair"])
+def test_cloth_has_even_edges_and_no_edge_of_three_faces(scene, name: str) -> None:
+    points, faces = rest(name)
+    edges: dict[tuple[int, int], int] = {}
+    for face in faces:
+        assert len(set(face)) == 4
+        for a, b in zip(face, (*face[1:], face[0]), strict=True):
+            edges[min(a, b), max(a, b)] = edges.get((min(a, b), max(a, b)), 0) + 1
+    assert max(edges.values()) == 2
+    pairs = np.array(list(edges))
+    length = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
+    assert length.min() > 0.0005 and length.max() < 0.05
+
+
+def test_she_travels_turns_and_keeps_her_feet_on_the_floor(scene) -> None:
+    hips = scene.objects["Rig"].pose.bones["hips"]
+    lowest, places, standing = [], [], []
+    shoes = weights(scene.objects["Body"], {"foot.L", "toes.L", "foot.R", "toes.R"}) > 0.5
+    for frame in range(scene.frame_start, scene.frame_end + 1):
+        scene.frame_set(frame)
+        soles = evaluated("Body")[shoes]
+        lowest.append(soles[:, 2].min())
+        standing.append((soles[:, 2] < 0.03).sum())
+        places.append(hips.matrix.translation.copy())
+    assert min(lowest) > -0.03 and max(lowest) < 0.02
+    assert min(standing) > 30
+    way = sum((b - a).length for a, b in pairwise(places))
+    assert 1.0 < way < 2.5
+    scene.frame_set(scene.frame_start)
+    first = hips.matrix.to_euler().z
+    scene.frame_set(scene.frame_end)
+    assert 80 < np.degrees(abs(hips.matrix.to_euler().z - first)) < 140
+
+
+def test_a_standing_foot_does_not_slide(scene) -> None:
+    rig = scene.objects["Rig"]
+    worst = 0.0
+    for side in "LR":
+        previous = None
+        for frame in range(scene.frame_start, scene.frame_end + 1):
+            scene.frame_set(frame)
+            ball = rig.pose.bones[f"toes.{side}"].head
+            low = ball.z < rig.data.bones[f"toes.{side}"].head_local.z + 0.008
+            if low and previous is not None:
+                worst = max(worst, (ball.xy - previous).length)
+            previous = ball.xy.copy() if low else None
+    assert worst < 0.02
+
+
+def test_camera_keeps_her_in_the_picture(scene) -> None:
+    from bpy_extras.object_utils import world_to_camera_view
+
+    for frame in (1, 12, 24, 36, 48):
+        scene.frame_set(frame)
+        for point in evaluated("Body")[::40]:
+            x, y, depth = world_to_camera_view(scene, scene.camera, mathutils.Vector(point))
+            assert 0.02 < x < 0.98 and 0.02 < y < 0.98 and depth > 1
