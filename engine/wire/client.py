@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import itertools
 import platform
-import re
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +14,13 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
-import zmq
 
 from . import codec
+from .connection import Connection
 from .download import Download
 from .errors import WireError
 from .messages import (
     FETCH_WINDOW,
-    MAX_ARRAY_BYTES,
     MAX_CHUNK_BYTES,
     MAX_WAIT,
     REPLIES,
@@ -75,12 +72,7 @@ class Client:
         self.endpoint = endpoint
         self.timeout = timeout
         self._requests = itertools.count(1)
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.IMMEDIATE, 1)  # without it a request to a dead engine waits in a queue
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_ARRAY_BYTES)
-        self._connected = False
+        self._connection = Connection(endpoint)
 
     def __enter__(self) -> Client:
         return self
@@ -92,8 +84,7 @@ class Client:
 
     def close(self) -> None:
         """Drop the connection; requests in flight are forgotten."""
-        self._socket.close()
-        self._context.term()
+        self._connection.close()
 
     # ---- requests ----
 
@@ -191,28 +182,20 @@ class Client:
                     on_progress(download.written, info.size)
         return destination
 
-    # ---- the socket ----
+    # ---- one request, one answer ----
 
     def _ask(self, message: Message, expected: type[Reply], patience: float = 0.0) -> Reply:
         return self._receive(self._send(message), expected, patience)
 
     def _send(self, message: Message) -> int:
         request = next(self._requests)
-        frames = codec.encode(message, request)
-        if not self._connected:
-            self._probe()
-            self._socket.connect(self.endpoint)
-            self._connected = True
-        if not self._socket.poll(int(self.timeout * 1000), zmq.POLLOUT):
-            raise self._silent()
-        self._socket.send_multipart(frames, copy=False)
+        self._connection.send(codec.encode(message, request))
         return request
 
     def _receive(self, request: int, expected: type[Reply], patience: float = 0.0) -> Reply:
         """The answer to `request`; answers to requests given up earlier are passed over."""
         deadline = time.monotonic() + self.timeout + patience
-        while self._socket.poll(int(max(0.0, deadline - time.monotonic()) * 1000), zmq.POLLIN):
-            frames = [frame.buffer for frame in self._socket.recv_multipart(copy=False)]
+        while (frames := self._connection.receive(deadline - time.monotonic())) is not None:
             header = codec.read_header(frames)
             # Request 0 is the engine's answer to a message in which it found no id.
             if header.request not in (request, 0):
@@ -223,33 +206,8 @@ class Client:
             if not isinstance(reply, expected):
                 raise codec.malformed(f"a '{reply.kind}' came where a '{expected.kind}' was due")
             return reply
-        raise self._silent()
-
-    def _silent(self) -> WireError:
-        try:
-            self._probe()
-        except WireError as error:
-            return error
-        return WireError(
+        raise WireError(
             "engine.timeout",
-            f"What listens at {self.endpoint} gave no answer in {self.timeout:g} s.",
+            f"What listens at {self.endpoint} gave no answer in {self.timeout + patience:g} s.",
             "See that it is an Ani3DHuman engine, and look at its log; it may be busy or stopped.",
         )
-
-    def _probe(self) -> None:
-        """Refuse at once where nothing listens: ZeroMQ by itself would go on connecting for ever."""
-        parts = re.fullmatch(r"tcp://([^:/]+):(\d+)", self.endpoint)
-        if parts is None:
-            raise WireError(
-                "engine.unreachable",
-                f"'{self.endpoint}' is no endpoint.",
-                f"Give one of the form {DEFAULT_ENDPOINT}.",
-            )
-        try:
-            socket.create_connection((parts[1], int(parts[2])), timeout=self.timeout).close()
-        except (OSError, OverflowError) as error:
-            raise WireError(
-                "engine.unreachable",
-                f"No engine at {self.endpoint} ({error}).",
-                "Start it with `ani3dhuman-engine`, or from the add-on's panel.",
-            ) from None

@@ -22,6 +22,7 @@ from .errors import WireError
 from .messages import (
     MAX_ARRAY_BYTES,
     MAX_ARRAYS,
+    MAX_DEPTH,
     MAX_DIMENSIONS,
     MAX_HEADER_BYTES,
     MAX_MESSAGE_BYTES,
@@ -201,10 +202,7 @@ def decode(header: Header, frames: Sequence[Part], kinds: Mapping[str, type[Mess
         if name in arrays:
             raise malformed(f"the array '{name}' comes twice")
         arrays[name] = _array(name, dtype, shape, frame)
-    try:
-        message = _unpack(kinds[header.kind], header.body, "", arrays)
-    except RecursionError:
-        raise malformed("its entries are nested too deeply") from None
+    message = _unpack(kinds[header.kind], header.body, "", arrays)
     if arrays:
         raise malformed(f"the array '{next(iter(arrays))}' has no place in a '{header.kind}'")
     return message
@@ -270,12 +268,12 @@ def _checked(hint: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -
     raise malformed(f"'{place}' should be {getattr(hint, '__name__', hint)}")
 
 
-def _is_plain(value: Any) -> bool:
-    """True for what JSON can say: no bytes, no extension types, text as keys."""
+def _is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
+    """True for what JSON can say, not too deep: no bytes, no extension types, text as keys."""
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+        return depth > 0 and all(isinstance(key, str) and _is_plain(item, depth - 1) for key, item in value.items())
     if isinstance(value, list):
-        return all(_is_plain(item) for item in value)
+        return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
     return value is None or type(value) in (bool, int, float, str)
 
 

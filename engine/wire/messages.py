@@ -7,7 +7,7 @@ do not travel inside the body: each goes as a raw frame of its own, named by its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ MAX_ARRAYS = 256
 MAX_DIMENSIONS = 8
 MAX_ARRAY_BYTES = 2 << 30
 MAX_MESSAGE_BYTES = 4 << 30
+MAX_DEPTH = 16  # of lists and maps inside settings
 MAX_NAME = 256  # characters of an array name or of a result file's name
 MAX_CHUNK_BYTES = 1 << 20
 FETCH_WINDOW = 4  # chunks a client may have asked for and not yet received
@@ -74,7 +75,7 @@ class Event:
     total: int
     eta: float
     message: str
-    preview: np.ndarray | None
+    preview: np.ndarray | None = field(compare=False)
     state: str
 
     def __post_init__(self) -> None:
@@ -95,7 +96,9 @@ class FileInfo:
     def __post_init__(self) -> None:
         # A client joins names to a folder of its own, so a name may never lead out of it.
         path = PurePosixPath(self.name)
-        safe = self.name == str(path) and not path.is_absolute() and not {"..", "."} & set(path.parts)
+        safe = (
+            self.name == str(path) and bool(path.parts) and not path.is_absolute() and not {"..", "."} & set(path.parts)
+        )
         _require(safe and not set(self.name) & set("\\:\0"), f"'{self.name}' is no relative file name")
         _require(len(self.name) <= MAX_NAME and self.size >= 0 and len(self.sha256) == 64, "bad file record")
 

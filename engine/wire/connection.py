@@ -1,0 +1,99 @@
+"""One DEALER socket that knows whether its peer is there, and so fails at once instead of waiting.
+
+ZeroMQ by itself reconnects for ever and in silence, and keeps requests for an engine that may come one day. Here
+the socket's monitor tells when the peer refuses or leaves; the socket is then dropped with all it holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from .errors import WireError
+from .messages import MAX_ARRAY_BYTES
+
+# A refused connection shows as CLOSED, a peer that is no ZeroMQ as a failed handshake.
+_LOST = zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+_LAST_WORDS = 50  # milliseconds for an answer that was under way when the peer left
+
+
+class Connection:
+    """Frames to and from one endpoint; opened by the first `send`, and again by the next one after a loss."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self._context = zmq.Context()
+        self._socket: zmq.Socket | None = None
+        self._monitor: zmq.Socket | None = None
+
+    def close(self) -> None:
+        """Drop the connection for good."""
+        self._drop()
+        self._context.term()
+
+    def send(self, frames: Sequence[bytes | memoryview]) -> None:
+        """Hand the frames to the socket, without a copy. Raises WireError `engine.unreachable`."""
+        if self._socket is not None and self._lost():
+            self._drop()
+        if self._socket is None:
+            self._open()
+        assert self._socket is not None
+        self._socket.send_multipart(frames, copy=False)
+
+    def receive(self, seconds: float) -> list[memoryview] | None:
+        """The next message's frames, or None when none came within `seconds`.
+
+        Raises:
+            WireError: `engine.unreachable` as soon as the peer is gone.
+        """
+        if self._socket is None or self._monitor is None:
+            raise self._unreachable()
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._monitor, zmq.POLLIN)
+        deadline = time.monotonic() + seconds
+        while ready := dict(poller.poll(max(0, int((deadline - time.monotonic()) * 1000)))):
+            gone = self._socket not in ready and self._lost()
+            if self._socket in ready or (gone and self._socket.poll(_LAST_WORDS)):
+                return [frame.buffer for frame in self._socket.recv_multipart(copy=False)]
+            if gone:
+                self._drop()
+                raise self._unreachable()
+        return None
+
+    def _open(self) -> None:
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_ARRAY_BYTES)
+        self._monitor = self._socket.get_monitor_socket(_LOST)
+        try:
+            self._socket.connect(self.endpoint)
+        except zmq.ZMQError as error:
+            self._drop()
+            raise self._unreachable(f" ({error.strerror})") from None
+
+    def _lost(self) -> bool:
+        """Whether the monitor has told of a loss since the last look."""
+        assert self._monitor is not None
+        lost = False
+        while self._monitor.poll(0):
+            recv_monitor_message(self._monitor)
+            lost = True
+        return lost
+
+    def _drop(self) -> None:
+        if self._socket is not None and self._monitor is not None:
+            self._socket.disable_monitor()
+            self._monitor.close(linger=0)
+            self._socket.close()
+        self._socket = self._monitor = None
+
+    def _unreachable(self, detail: str = "") -> WireError:
+        return WireError(
+            "engine.unreachable",
+            f"No engine at {self.endpoint}{detail}.",
+            "Start it with `ani3dhuman-engine`, or from the add-on's panel.",
+        )

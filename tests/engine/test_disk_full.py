@@ -1,0 +1,135 @@
+"""Full disks: one clear error, nothing half written, and the engine goes on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pytest
+from engine_process import HERE, running_engine, wait_for, wait_state
+
+from engine.executors import LocalProcesses
+from engine.server import Server
+from engine.store import Store
+from engine.wire import Client, JobStatus, WireError
+from engine.wire.errors import disk_full
+from engine.worker import explain
+
+Shot = dict[str, np.ndarray]
+
+
+def test_a_submission_that_does_not_fit_leaves_nothing(tmp_path: Path, shot: Shot) -> None:
+    # The ready file is the first to be synced; then two arrays fit.
+    with running_engine(tmp_path / "store", before=("--disk-full-after", "3")) as engine, engine.client() as client:
+        for _ in range(2):
+            with pytest.raises(WireError) as caught:
+                client.submit(shot, {})
+            assert caught.value.code == "disk.full"
+            assert str(engine.store) in caught.value.message and "bytes are needed" in caught.value.message
+        assert client.jobs() == []
+        assert list(engine.store.rglob("*.part")) == []
+        client.hello()
+
+
+def full_disk(*arguments: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("where", ["mkstemp", "fdopen", "fsync", "replace"])
+def test_a_fetch_onto_a_full_disk_leaves_nothing(
+    client: Client, shot: Shot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    job = client.submit(shot, {})
+    wait_state(client, job, "done")
+    if where == "mkstemp":
+        monkeypatch.setattr("engine.wire.download.tempfile.mkstemp", lambda **_: full_disk())
+    elif where == "fdopen":  # the kernel's own full disk: every write to this device fails
+        opened = os.fdopen
+
+        def onto_full_device(handle: int, mode: str) -> BinaryIO:
+            os.dup2(os.open("/dev/full", os.O_WRONLY), handle)
+            return opened(handle, mode)
+
+        monkeypatch.setattr("engine.wire.download.os.fdopen", onto_full_device)
+    else:
+        monkeypatch.setattr(f"engine.wire.download.os.{where}", full_disk)
+    with pytest.raises(WireError) as caught:
+        client.fetch(job, "large.bin", tmp_path / "large.bin")
+    monkeypatch.undo()
+    assert caught.value.code == "disk.full"
+    assert "large.bin" in caught.value.message and "5,500,000" in caught.value.message
+    assert list(tmp_path.iterdir()) == []
+    client.fetch(job, "large.bin", tmp_path / "large.bin")
+
+
+def test_a_fetch_to_where_one_may_not_write_says_so(client: Client, shot: Shot, tmp_path: Path) -> None:
+    job = client.submit(shot, {})
+    wait_state(client, job, "done")
+    (tmp_path / "file").touch()
+    with pytest.raises(WireError) as caught:
+        client.fetch(job, "empty.txt", tmp_path / "file" / "empty.txt")
+    assert caught.value.code == "file.unwritable"
+
+
+def test_a_fetch_is_not_begun_without_room(
+    client: Client, shot: Shot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.submit(shot, {})
+    wait_state(client, job, "done")
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("engine.wire.download.shutil.disk_usage", lambda path: usage)
+    with pytest.raises(WireError) as caught:
+        client.fetch(job, "large.bin", tmp_path / "large.bin")
+    assert caught.value.code == "disk.full" and "1,000 bytes are free" in caught.value.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_outcome_that_cannot_be_stored_is_stored_later(
+    tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store", "0")
+    finish, refusals = store.finish, [2, 2]
+
+    def finish_later(status: JobStatus, *rest: object) -> None:
+        which = 0 if status.state == "done" else 1
+        refusals[which] -= 1
+        if refusals[which] >= 0:
+            raise disk_full(tmp_path)
+        finish(status, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "finish", finish_later)
+    monkeypatch.setattr("engine.server._RETRY", 0.3)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
+    server = Server(store, LocalProcesses(store.root / "blobs", "fake_job", slots=2), "fake_job")
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    with Client(server.endpoint) as client:
+        bad = client.submit(shot, {"do": "known error"})
+        good = client.submit(shot, {})
+        assert wait_state(client, bad, "failed").error is not None
+        assert refusals[1] >= 0, "a failure shows before it is stored"
+        wait_state(client, good, "done")
+        assert refusals[0] < 0 and client.files(good), "success shows once the files are known"
+        wait_for(lambda: refusals[1] < 0)
+        client.shutdown()
+    thread.join(5)
+    assert {status.state for status in store.jobs()} == {"failed", "done"}
+    store.close()
+
+
+def test_a_full_disk_is_told_from_other_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert explain(RuntimeError("odd"), tmp_path).code == "job.failed"
+    try:
+        try:
+            full_disk()
+        except OSError as cause:
+            raise RuntimeError("cannot encode the video") from cause
+    except RuntimeError as error:
+        assert explain(error, tmp_path).code == "disk.full"
+    monkeypatch.setattr("engine.worker.shutil.disk_usage", lambda path: type("Usage", (), {"free": 4096}))
+    said = explain(OSError("1000 requested and 123 written"), tmp_path)  # as numpy puts it, without a number
+    assert said.code == "disk.full" and str(tmp_path) in said.message
