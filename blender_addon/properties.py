@@ -48,7 +48,7 @@ class Ani3DObject(bpy.types.PropertyGroup):
         default="NONE",
     )
     cache_path: bpy.props.StringProperty(
-        name="Cache", description="Cache folder (Gaussians) or PC2 file (mesh)", subtype="FILE_PATH"
+        name="Cache", description="Cache folder (Gaussians) or PC2 file (mesh)"
     )
     result: bpy.props.StringProperty(name="Result", description="Name of the result this object belongs to")
     source: bpy.props.PointerProperty(

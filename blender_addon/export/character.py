@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import bpy
 
@@ -47,6 +48,7 @@ def armature_modifier(
 
 def meshes_of(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) -> list[bpy.types.Object]:
     """The character's mesh objects in `view_layer`, by name. Parts of a result are no characters."""
+    view_layer.update()  # objects linked a moment ago are not listed before
     found = [
         item
         for item in view_layer.objects
@@ -59,6 +61,22 @@ def meshes_of(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) -> li
             "Give the character's meshes an Armature modifier that points to it.",
         )
     return sorted(found, key=lambda item: item.name)
+
+
+@contextmanager
+def shown(objects: Sequence[bpy.types.Object], view_layer: bpy.types.ViewLayer) -> Iterator[None]:
+    """Show hidden `objects` meanwhile: Blender does not evaluate what is hidden, as a character is whose result
+    was imported."""
+    before = [(item, item.hide_viewport, item.hide_get(view_layer=view_layer)) for item in objects]
+    try:
+        for item in objects:
+            item.hide_viewport = False
+            item.hide_set(False, view_layer=view_layer)
+        yield
+    finally:
+        for item, everywhere, here in before:
+            item.hide_set(here, view_layer=view_layer)
+            item.hide_viewport = everywhere
 
 
 def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], None]) -> None:

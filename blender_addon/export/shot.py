@@ -63,7 +63,7 @@ def export_shot(
     rig = skeleton.read_rig(armature, warn)
 
     frames = range(start, end + 1)
-    with _frame_restored(scene):
+    with _frame_restored(scene), character.shown([armature, *objects], context.view_layer):
         scene.frame_set(start)
         depsgraph = context.evaluated_depsgraph_get()
         rest = skeleton.rest_pose(rig, armature.evaluated_get(depsgraph))

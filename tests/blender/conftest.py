@@ -28,7 +28,9 @@ if HAS_BPY:
 
 
 def pytest_report_header() -> str:
-    return "tests/blender: " + (f"Blender {bpy.app.version_string}" if HAS_BPY else "not collected, no bpy here")
+    return "tests/blender: " + (
+        f"Blender {bpy.app.version_string}" if HAS_BPY else "not collected, no bpy here"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -130,7 +130,9 @@ def evaluated_vertices(item: bpy.types.Object) -> np.ndarray:
 
 def skinned(shot: dict[str, np.ndarray], frame: int) -> np.ndarray:
     """(V,3) linear blend skinning of a shot's vertices at row `frame`, in float64, straight from its definition."""
-    transforms = shot["bone_pose"][frame].astype(np.float64) @ np.linalg.inv(shot["bone_rest"].astype(np.float64))
+    transforms = shot["bone_pose"][frame].astype(np.float64) @ np.linalg.inv(
+        shot["bone_rest"].astype(np.float64)
+    )
     blended = np.einsum("vk,vkij->vij", shot["weight_values"], transforms[shot["weight_indices"]])
     points = np.concatenate([shot["vertices"], np.ones((len(shot["vertices"]), 1))], axis=1)
     return np.einsum("vij,vj->vi", blended, points)[:, :3]

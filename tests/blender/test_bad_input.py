@@ -165,7 +165,10 @@ def _broken(folder, how):
         ("cut to nothing", "position.npy' is cut: 0 bytes"),
         ("mesh cut", "Skirt.pc2' is cut"),
         ("mesh missing", "Skirt.pc2' is missing"),
-        ("version", "has version 2; this add-on reads version 1. Use the add-on and the engine of the same release"),
+        (
+            "version",
+            "has version 2; this add-on reads version 1. Use the add-on and the engine of the same release",
+        ),
         ("json", "manifest.json is not readable JSON"),
         ("outside", "names a file outside the cache"),
         ("shape", "'position' has shape (8, 50, 3) for 8 frames of 49 Gaussians"),
