@@ -13,7 +13,7 @@ from .sampling import spread_samples
 
 OPACITY = 0.95
 FLATNESS = 0.12  # thickness over width of a surface Gaussian
-OVERLAP = 0.6  # standard deviation over the mean spacing of samples: closed surface, crisp texture
+OVERLAP = 0.68  # standard deviation over the mean spacing of samples: closed surface, crisp texture
 
 
 def srgb_to_linear(c: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-CANDIDATES = 6  # random points tried for each one wanted
+CANDIDATES = 14  # random points tried for each one wanted
 
 
 @njit(cache=True)

@@ -30,6 +30,7 @@ class ClothSettings:
         thickness: distance kept from the body, metres.
         friction: share of the sliding over the body that is lost in a substep, 0..1.
         hold: how strongly half-pinned vertices return to the skin in a substep, 0..1.
+        shape: how strongly even free vertices return to where the skin has them in a substep (hair keeps its style).
         substeps: solver steps in a scene frame.
         preroll: frames simulated before the first one, so that the cloth hangs and moves when the shot begins.
     """
@@ -42,6 +43,7 @@ class ClothSettings:
     thickness: float = 0.006
     friction: float = 0.25
     hold: float = 0.06
+    shape: float = 0.0
     substeps: int = 30
     preroll: int = 24
 
@@ -50,7 +52,7 @@ FABRICS = {
     "cotton": ClothSettings(),
     "silk": ClothSettings(bend=3e-3, damping=0.8),
     "denim": ClothSettings(bend=1e-4, damping=2.0, viscosity=0.05),
-    "hair": ClothSettings(bend=1e-4, damping=3.0, viscosity=0.05, thickness=0.008, friction=0.1, hold=0.1),
+    "hair": ClothSettings(bend=1e-4, damping=3.0, viscosity=0.05, thickness=0.005, friction=0.1, hold=0.1, shape=0.012),
 }
 
 
@@ -135,7 +137,7 @@ def simulate(
     hinges, hinge_weights = hinges_of(faces, bind_vertices)
     pinned = pin_weights > 0.99
     inv_mass = np.where(pinned, 0, 1).astype(np.float32)
-    hold = (settings.hold * np.clip(pin_weights, 0, 1) ** 2).astype(np.float32)
+    hold = np.maximum(settings.hold * np.clip(pin_weights, 0, 1) ** 2, settings.shape).astype(np.float32)
     anchor, reach = tethers(bind_vertices, edges, pinned)
     edge_rest = np.linalg.norm(bind_vertices[edges[:, 0]] - bind_vertices[edges[:, 1]], axis=1).astype(np.float32)
     lead, velocity = _preroll(skinned, settings.preroll)

@@ -29,7 +29,7 @@ class Settings:
         seed: of every random choice.
     """
 
-    gaussians: int = 60_000
+    gaussians: int = 80_000
     render_scale: float = 1.0
     physics: bool = True
     fabric: str = "cotton"

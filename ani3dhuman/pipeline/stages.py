@@ -19,7 +19,7 @@ from ..shot import Shot
 from .settings import Settings
 
 Arrays = dict[str, np.ndarray]
-DETAIL = {1: 5.0, 2: 1.5, 3: 1.6}  # faces are looked at, fabric carries the pattern
+DETAIL = {1: 6.0, 2: 1.5, 3: 2.2}  # faces are looked at, fabric carries the pattern
 
 
 def picture_size(shot: Shot, scale: float, multiple: int = 16) -> tuple[int, int]:

@@ -22,6 +22,4 @@ def rasterize_cuda(
     """`gsplat.rasterization`, unpacked so that meta has the shapes of the other backends."""
     from gsplat import rasterization  # here, because its import costs seconds that CPU users need not pay
 
-    return rasterization(
-        means, quats, scales, opacities, colors, viewmats, Ks, width, height, packed=False, **options
-    )
+    return rasterization(means, quats, scales, opacities, colors, viewmats, Ks, width, height, packed=False, **options)

@@ -15,6 +15,8 @@ One step from sigma to sigma', with velocity v = eps - x0:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from diffusers import ConfigMixin, SchedulerMixin
@@ -86,6 +88,7 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         self.init_noise_sigma = 1.0
         self._init_latents: torch.Tensor | None = None
         self._mask: torch.Tensor | None = None
+        self._noise_filter: Callable[[torch.Tensor], torch.Tensor] | None = None
         self._step_index: int | None = None
         self._generator = torch.Generator()
 
@@ -117,6 +120,10 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
                 )
         self._init_latents, self._mask = init_latents, mask
 
+    def set_noise_filter(self, noise_filter: Callable[[torch.Tensor], torch.Tensor] | None) -> None:
+        """Pass all noise through `noise_filter` (same shape, unit variance): for priors trained on coloured noise."""
+        self._noise_filter = noise_filter
+
     def set_timesteps(self, num_inference_steps: int, device: str | torch.device | None = None) -> None:
         """Lay out `num_inference_steps` noise levels and rewind the sampler, its noise included."""
         if num_inference_steps < 1:
@@ -140,7 +147,7 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         steps is the same whether or not this is called between `set_timesteps` and the loop.
         """
         generator = generator or torch.Generator().manual_seed(self.config["seed"] + 1)
-        noise = randn_tensor(init_latents.shape, generator=generator, device=init_latents.device, dtype=torch.float32)
+        noise = self._noise(init_latents, generator)
         sigma = self.sigmas[0].to(init_latents.device)
         return ((1.0 - sigma) * init_latents.float() + sigma * noise).to(init_latents.dtype)
 
@@ -175,18 +182,17 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         posterior_mean = latents - sigma * velocity
         clean = self._pull(posterior_mean, sigma)
         if self.config["stochastic_sampling"]:
-            noise = randn_tensor(
-                latents.shape,
-                generator=generator or self._generator,
-                device=latents.device,
-                dtype=torch.float32,
-            )
+            noise = self._noise(latents, generator or self._generator)
         else:
             noise = posterior_mean + velocity
         previous = (1.0 - sigma_next) * clean + sigma_next * noise
         self._step_index = index + 1
         previous = previous.to(model_output.dtype)
         return FlowMatchEulerDiscreteSchedulerOutput(prev_sample=previous) if return_dict else (previous,)
+
+    def _noise(self, like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        noise = randn_tensor(like.shape, generator=generator, device=like.device, dtype=torch.float32)
+        return noise if self._noise_filter is None else self._noise_filter(noise)
 
     def _pull(self, posterior_mean: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         """xbar: both lines of self-guidance in one; their product of weights is s M (1 - sigma)."""
