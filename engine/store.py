@@ -25,7 +25,7 @@ import numpy as np
 
 from .files import Blobs, write_atomically
 from .wire import FileInfo, JobStatus, WireError
-from .wire.errors import disk_full
+from .wire.errors import disk_full, is_disk_full
 
 MAX_ATTEMPTS = 3  # a job that has taken the engine down this often is not started again
 
@@ -53,28 +53,33 @@ class Store:
         version: of the library; a job of another version is another job, as its result may differ.
 
     Raises:
-        WireError: `store.locked`, `disk.full`.
+        WireError: `store.locked`, `store.unusable`, `disk.full`.
     """
 
     def __init__(self, root: Path, version: str) -> None:
         self.root = root
         self._version = version
         self._blobs = Blobs(root / "blobs")
-        (root / "jobs").mkdir(parents=True, exist_ok=True)
-        self._rows = sqlite3.connect(root / "jobs.sqlite", timeout=0.5, isolation_level=None, check_same_thread=False)
-        self._rows.row_factory = sqlite3.Row
         try:
-            self._rows.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._rows.execute("PRAGMA journal_mode = WAL")
-            self._rows.execute("PRAGMA foreign_keys = ON")
-            self._rows.executescript(_SCHEMA)
-        except sqlite3.OperationalError as error:
-            self._rows.close()
-            raise WireError(
-                "store.locked",
-                f"Another engine is using {root} ({error}).",
-                "Connect to that engine, or give this one another --store.",
-            ) from None
+            (root / "jobs").mkdir(parents=True, exist_ok=True)
+            self._rows = self._open(root / "jobs.sqlite")
+        except (OSError, sqlite3.Error) as error:
+            raise _unusable(root, error) from error
+
+    @staticmethod
+    def _open(path: Path) -> sqlite3.Connection:
+        # The server may be made in one thread and run in another, but never in two at a time.
+        rows = sqlite3.connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
+        rows.row_factory = sqlite3.Row
+        try:
+            rows.execute("PRAGMA locking_mode = EXCLUSIVE")
+            rows.execute("PRAGMA journal_mode = WAL")
+            rows.execute("PRAGMA foreign_keys = ON")
+            rows.executescript(_SCHEMA)
+        except sqlite3.Error:
+            rows.close()
+            raise
+        return rows
 
     def close(self) -> None:
         """Release the store to another engine."""
@@ -230,9 +235,21 @@ class Store:
                 self._rows.execute("BEGIN")
                 yield
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
                 raise disk_full(self.root / "jobs.sqlite") from error
             raise
+
+
+def _unusable(root: Path, error: OSError | sqlite3.Error) -> WireError:
+    """Why the folder cannot be a store."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
+    if code == sqlite3.SQLITE_FULL or is_disk_full(error):
+        return disk_full(root)
+    if code == sqlite3.SQLITE_BUSY:
+        hint = "Connect to that engine, or give this one another --store."
+        return WireError("store.locked", f"Another engine is using {root}.", hint)
+    hint = "Choose with --store a folder that you may write to."
+    return WireError("store.unusable", f"{root} cannot hold the engine's jobs ({error}).", hint)
 
 
 def _status(row: sqlite3.Row) -> JobStatus:

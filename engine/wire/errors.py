@@ -28,6 +28,7 @@ ERROR_CODES = {
     "file.corrupt": "a result file no longer holds the bytes that the job wrote",
     "file.unwritable": "a fetched file cannot be written where the caller wants it",
     "store.locked": "another engine is using the store",
+    "store.unusable": "the folder given as the store cannot be one",
     "store.corrupt": "the store's files do not hold what was put in",
     "disk.full": "there is no room left to write a file",
     "cancelled": "the caller asked to stop",

@@ -163,3 +163,17 @@ def test_a_taken_port_and_a_taken_store_are_named(
     assert capsys.readouterr().err.startswith("engine.address")
     assert main(["--port", "0", "--store", str(engine.store)]) == 1
     assert capsys.readouterr().err.startswith("store.locked")
+
+
+@pytest.mark.parametrize("content", [None, b"this is no database, and long enough to look like one" * 100])
+def test_a_folder_that_cannot_be_a_store_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    if content is None:
+        (tmp_path / "store").touch()
+    else:
+        (tmp_path / "store").mkdir()
+        (tmp_path / "store" / "jobs.sqlite").write_bytes(content)
+    assert main(["--port", "0", "--store", str(tmp_path / "store")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("store.unusable") and str(tmp_path / "store") in said
