@@ -36,7 +36,7 @@ LEATHER = (0.62, 0.10, 0.065)
 TINT_FLOOR = 0.55
 
 
-def ambient_occlusion(parts: list[Part], rays: int = 40, reach: float = 0.35) -> list[np.ndarray]:
+def ambient_occlusion(parts: list[Part], rays: int = 28, reach: float = 0.35) -> list[np.ndarray]:
     """(V,) per part: TINT_FLOOR..1, the share of the sky above each vertex that no part within `reach` metres hides."""
     offset = np.cumsum([0] + [len(part.vertices) for part in parts])
     vertices = np.concatenate([part.vertices for part in parts])

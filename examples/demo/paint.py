@@ -25,14 +25,19 @@ def spread(part: Part, material: str, values: np.ndarray, size: int = SIZE) -> n
     extent = np.ptp(corners, axis=1).max(1)
     picture = np.zeros((size, size, values.shape[1]))
     weight = np.zeros((size, size))
-    for low, high in ((0, 8), (8, 16), (16, 32), (32, 64), (64, size)):
+    for low, high in ((0, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 128), (128, size)):
         group = (extent >= low) & (extent < high)
-        t = (np.arange(int(high * 1.6)) + 0.5) / int(high * 1.6) if high < size else (np.arange(300) + 0.5) / 300
+        t = (np.arange(high * 5 // 4) + 0.5) / (high * 5 // 4)
         a, b = (axis.ravel() for axis in np.meshgrid(t, t))
         blend = np.stack([(1 - a) * (1 - b), a * (1 - b), a * b, (1 - a) * b], axis=1)
-        pixel = np.clip(np.einsum("sc,fcd->fsd", blend, corners[group]), 0, size - 1).astype(int).reshape(-1, 2)
-        value = np.einsum("sc,fcd->fsd", blend, attributes[group]).reshape(-1, values.shape[1])
-        picture[pixel[:, 1], pixel[:, 0]] = value
+
+        def sample(quads: np.ndarray, blend: np.ndarray = blend) -> np.ndarray:
+            """(samples * F, K) from the corners (F,4,K)."""
+            by_corner = quads.transpose(1, 0, 2).reshape(4, -1)
+            return (blend @ by_corner).reshape(-1, quads.shape[2])
+
+        pixel = np.clip(sample(corners[group]), 0, size - 1).astype(int)
+        picture[pixel[:, 1], pixel[:, 0]] = sample(attributes[group])
         weight[pixel[:, 1], pixel[:, 0]] = 1
     for _ in range(6):
         total, count = np.zeros_like(picture), np.zeros_like(weight)

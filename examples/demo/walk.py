@@ -27,10 +27,8 @@ HIP_DROP = 0.035
 
 def rotation(axis: str | np.ndarray, degrees: float) -> np.ndarray:
     """(3,3) right-handed rotation about a world axis "x", "y", "z" or a unit vector."""
-    if isinstance(axis, str):
-        axis = np.eye(3)["xyz".index(axis)]
+    x, y, z = np.eye(3)["xyz".index(axis)] if isinstance(axis, str) else axis
     angle = np.radians(degrees)
-    x, y, z = axis
     skew = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * skew @ skew
 
@@ -249,9 +247,9 @@ def _arm(
     along_rest = skeleton.tails[upper] - skeleton.heads[upper]
     fore_rest = skeleton.tails[lower] - skeleton.heads[lower]
     hinge_rest = np.cross(along_rest, fore_rest)
-    forward = 24 * swing - 2
-    bend = 44 + 13 * swing
-    down = rotation("x", -forward) @ rotation("y", -side * (20 + 3 * swing)) @ np.array([0.0, 0.0, -1.0])
+    forward = 20 * swing - 1
+    bend = 40 + 6 * swing
+    down = rotation("x", -forward) @ rotation("y", -side * (22 + 3 * swing)) @ np.array([0.0, 0.0, -1.0])
     hinge = rotation("z", side * 14) @ np.array([-1.0, 0.0, 0.0])
     hinge = hinge - down * (hinge @ down)
     hinge /= np.linalg.norm(hinge)
