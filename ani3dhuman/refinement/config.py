@@ -1,0 +1,57 @@
+"""What a user of refinement can choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..motion.residual import FieldConfig
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """How much each term of `losses` counts; 0 leaves it out."""
+
+    photometric: float = 1.0
+    alpha: float = 0.3
+    stretch: float = 2.0
+    rigidity: float = 0.5
+    acceleration: float = 30.0
+    magnitude: float = 3.0
+    planes: float = 0.002
+    proposal: float = 0.02
+
+
+@dataclass(frozen=True)
+class RefinementConfig:
+    """How to optimise the residual field.
+
+    Attributes:
+        steps: optimiser steps at most.
+        frames_per_step: frames drawn in each step; every frame is drawn equally often.
+        plane_rate, decoder_rate: Adam's learning rates at the start; they fall to a tenth along a cosine.
+        ssim_share: share of structural similarity in the photometric loss.
+        pyramid_levels: halved pictures the L1 term also compares.
+        margin: pixels around the garment mask that still count, so that a skirt may swing out of it.
+        held_out: every so many-th frame is kept from training and judges the fit.
+        validate_every: steps between two looks at the held-out frames.
+        patience: looks without a better one before stopping early.
+        proposal_scale: metres, see `losses.proposal`.
+        seed: of the field's start and of the order of frames.
+        weights: of the loss terms.
+        field: size of the field.
+    """
+
+    steps: int = 400
+    frames_per_step: int = 1
+    plane_rate: float = 2e-2
+    decoder_rate: float = 1e-2
+    ssim_share: float = 0.2
+    pyramid_levels: int = 3
+    margin: int = 16
+    held_out: int = 8
+    validate_every: int = 40
+    patience: int = 5
+    proposal_scale: float = 0.01
+    seed: int = 0
+    weights: LossWeights = field(default_factory=LossWeights)
+    field: FieldConfig = field(default_factory=FieldConfig)

@@ -1,0 +1,301 @@
+"""Refinement: optimise the residual field until renderings match the restored video (METHOD, step 5).
+
+Adam over few frames at a time, each frame equally often. Frames kept from training judge the fit; the
+best field by their photometric loss is returned, and the coarse layer itself is among the candidates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import Cancelled
+from ..motion.residual import ResidualField
+from ..progress import Progress
+from . import checkpoint as store
+from . import losses
+from .config import RefinementConfig
+from .problem import RefinementProblem
+from .scene import Scene, build_scene
+
+PREVIEW_SIDE = 128
+FRAMES_AT_ONCE = 8  # when the whole clip is evaluated
+
+
+@dataclass(frozen=True)
+class RefinementResult:
+    """The refined layer.
+
+    Attributes:
+        vertices: (T,V,3) float32 world metres; equal to the coarse ones wherever the gate is 0.
+        field: the residual field that made them.
+        history: per step ``step``, ``total`` and every weighted loss term; ``validation_step`` and
+            ``validation`` hold the looks at the held-out frames, the first before any step.
+        best_step: steps behind the returned field; 0 when the coarse layer was best.
+        start_validation, best_validation: photometric loss of held-out frames, coarse and returned.
+        message: one sentence for a person.
+    """
+
+    vertices: np.ndarray
+    field: ResidualField
+    history: dict[str, list[float]]
+    best_step: int
+    start_validation: float
+    best_validation: float
+    message: str
+
+    @property
+    def improved(self) -> bool:
+        return self.best_step > 0
+
+
+def refine(
+    problem: RefinementProblem,
+    config: RefinementConfig,
+    progress: Progress,
+    checkpoint: Path | None = None,
+) -> RefinementResult:
+    """Fit the residual field of one clip on the CPU; the same result for the same inputs and thread count.
+
+    Args:
+        problem: what to fit.
+        config: how.
+        progress: with `config.steps` as its total; advanced every step, with a preview at each validation.
+        checkpoint: file to keep the state in. A fit that was cancelled or killed goes on from it, and it is
+            removed when the fit is done; one that belongs to other inputs is ignored and overwritten.
+
+    Raises:
+        Cancelled: within one step of being asked to stop, after the checkpoint was written.
+        Ani3DError: ``disk.full`` when the checkpoint cannot be written.
+    """
+    with _reproducible():
+        fit = _Fit(problem, config)
+        mark = store.fingerprint(problem, config) if checkpoint else ""
+        if checkpoint and (found := store.load(checkpoint, mark)):
+            fit.restore(*found)
+            progress.advance(fit.step, message=f"going on from step {fit.step}")
+        try:
+            while fit.step < config.steps and not fit.settled:
+                fit.advance()
+                due = fit.step % config.validate_every == 0 or fit.step == config.steps
+                preview = fit.validate() if due else None
+                if checkpoint and due:
+                    store.save(checkpoint, mark, *fit.state())
+                progress.advance(message=f"loss {fit.history['total'][-1]:.4f}", preview=preview)
+        except Cancelled:
+            if checkpoint:
+                store.save(checkpoint, mark, *fit.state())
+            raise
+        if fit.step < config.steps:
+            progress.advance(config.steps - fit.step, message="settled")
+        result = fit.result(problem)
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    return result
+
+
+@contextmanager
+def _reproducible() -> Iterator[None]:
+    """Sums in the same order on every run: torch's gather otherwise adds its gradients with atomics."""
+    before = torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic  # torch's stubs miss its one attribute
+    filling, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        memory.fill_uninitialized_memory = filling
+
+
+@dataclass
+class _Best:
+    step: int
+    value: float
+    state: dict[str, Tensor]
+
+
+@dataclass
+class _Fit:
+    """A fit in progress: everything that changes from step to step."""
+
+    problem: RefinementProblem
+    config: RefinementConfig
+    step: int = 0
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.scene = build_scene(self.problem, config.margin)
+        points = self.scene.points
+        room = 0.02  # a margin in metres keeps a flat garment's box from having no depth
+        self.field = ResidualField(
+            points.min(0).values - room, points.max(0).values + room, config.field, config.seed
+        )
+        planes = [*self.field.space_planes, *self.field.time_planes]
+        self.rates = (config.plane_rate, config.decoder_rate)
+        self.optimizer = torch.optim.Adam(
+            [{"params": planes}, {"params": list(self.field.decoder.parameters())}], lr=1.0, eps=1e-12
+        )
+        self.training, self.held_out = split_frames(self.scene.seen, config.held_out)
+        self.best = _Best(0, math.inf, _copy(self.field))
+        self.validate()
+
+    @property
+    def settled(self) -> bool:
+        looks = self.step - self.best.step
+        return looks >= self.config.patience * self.config.validate_every
+
+    def advance(self) -> None:
+        """One optimiser step."""
+        share = 0.55 + 0.45 * math.cos(math.pi * self.step / self.config.steps)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * share
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        frames = frames_of_step(self.training, self.step, self.config.frames_per_step, self.config.seed)
+        for frame in frames:
+            terms = loss_terms(self.scene, self.field, frame, self.config)
+            total = torch.stack(list(terms.values())).sum() / len(frames)
+            total.backward()
+            for name, value in {**terms, "total": total * len(frames)}.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(frames)
+        self.optimizer.step()
+        self.step += 1
+        for name, number in {"step": float(self.step), **sums}.items():
+            self.history.setdefault(name, []).append(number)
+
+    def validate(self) -> np.ndarray:
+        """Judge the field by the held-out frames, keep it if it is the best; returns a preview picture."""
+        with torch.no_grad():
+            views = [self._look(frame) for frame in self.held_out]
+        value = sum(value for value, _ in views) / len(views)
+        self.history.setdefault("validation_step", []).append(float(self.step))
+        self.history.setdefault("validation", []).append(value)
+        if value < self.best.value:
+            self.best = _Best(self.step, value, _copy(self.field))
+        return views[len(views) // 2][1]
+
+    def _look(self, frame: int) -> tuple[float, np.ndarray]:
+        scene = self.scene
+        offsets = self.field(scene.points, scene.time(frame), scene.gates)
+        image, alpha = scene.draw(frame, scene.active_vertices(frame, offsets))
+        value = float(sum(picture_terms(scene, frame, image, alpha, self.config).values()))
+        pair = torch.cat([image[0], scene.windows[frame].cut(scene.target[frame])], 2).permute(1, 2, 0)
+        thin = max(1, -(-max(pair.shape[:2]) // PREVIEW_SIDE))
+        return value, (pair[::thin, ::thin].clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+
+    def state(self) -> tuple[dict[str, Tensor], dict]:
+        """What a checkpoint holds."""
+        tensors = store.with_prefix("field", self.field.state_dict())
+        tensors |= store.with_prefix("best", self.best.state) | store.pack_adam(self.optimizer)
+        notes = {"step": self.step, "history": self.history}
+        return tensors, {**notes, "best_step": self.best.step, "best_value": self.best.value}
+
+    def restore(self, tensors: dict[str, Tensor], notes: dict) -> None:
+        """Go on from a checkpoint."""
+        self.field.load_state_dict(store.without_prefix("field", tensors))
+        store.unpack_adam(self.optimizer, tensors)
+        self.best = _Best(notes["best_step"], notes["best_value"], store.without_prefix("best", tensors))
+        self.step, self.history = notes["step"], notes["history"]
+
+    def result(self, problem: RefinementProblem) -> RefinementResult:
+        self.field.load_state_dict(self.best.state)
+        start, best = self.history["validation"][0], self.best.value
+        if self.best.step == 0:
+            message = f"The coarse layer was kept: no field of {self.step} steps matched the held-out frames better."
+        else:
+            message = (
+                f"Photometric loss of held-out frames {start:.4f} -> {best:.4f} at step {self.best.step}."
+            )
+        vertices = refined_vertices(problem, self.scene, self.field)
+        return RefinementResult(vertices, self.field, self.history, self.best.step, start, best, message)
+
+
+def split_frames(seen: tuple[int, ...], every: int) -> tuple[list[int], list[int]]:
+    """Training and held-out frames; a clip too short to spare any is judged by the frames it learns from."""
+    held_out = list(seen[every // 2 :: every])
+    training = [frame for frame in seen if frame not in held_out]
+    return (training, held_out) if held_out and training else (list(seen), list(seen))
+
+
+def frames_of_step(training: list[int], step: int, count: int, seed: int) -> list[int]:
+    """The frames of one step: walking through a new shuffle of all of them in each round, without state."""
+    chosen = []
+    for position in range(step * count, (step + 1) * count):
+        turn, place = divmod(position, len(training))
+        order = torch.randperm(
+            len(training), generator=torch.Generator().manual_seed(seed * 1_000_003 + turn)
+        )
+        chosen.append(training[int(order[place])])
+    return chosen
+
+
+def picture_terms(
+    scene: Scene, frame: int, image: Tensor, alpha: Tensor, config: RefinementConfig
+) -> dict[str, Tensor]:
+    """Weighted likeness of one drawn window to the restored frame."""
+    cut, weights = scene.windows[frame].cut, config.weights
+    mask, target = cut(scene.weights[frame])[None], cut(scene.target[frame])[None]
+    likeness = losses.photometric(image, target, mask, config.ssim_share, config.pyramid_levels)
+    terms = {"photometric": weights.photometric * likeness}
+    if scene.target_alpha is not None:
+        wanted = cut(scene.target_alpha[frame])[None]
+        terms["alpha"] = weights.alpha * losses.weighted_mean((alpha - wanted).abs(), mask)
+    return terms
+
+
+def loss_terms(
+    scene: Scene, residual: ResidualField, frame: int, config: RefinementConfig
+) -> dict[str, Tensor]:
+    """All weighted terms of one frame; their sum is minimised."""
+    weights, count = config.weights, len(scene.points)
+    first = min(max(frame - 1, 0), max(scene.frames - 3, 0))
+    near = range(first, min(first + 3, scene.frames))
+    times = torch.tensor([scene.time(t) for t in near])
+    offsets = residual(scene.points, times, scene.gates)
+    now = offsets[frame - first]
+    active = scene.active_vertices(frame, now)
+    terms = picture_terms(scene, frame, *scene.draw(frame, active), config)
+
+    lengths = losses.edge_lengths(active, scene.edges)
+    terms["stretch"] = weights.stretch * losses.stretch(lengths, scene.shortest[frame], scene.longest[frame])
+    tail, head = scene.arrows.T
+    before = scene.coarse[frame, head] - scene.coarse[frame, tail]
+    terms["rigidity"] = weights.rigidity * losses.rigidity(before, active[head] - active[tail], tail, count)
+    if len(near) == 3:
+        terms["acceleration"] = weights.acceleration * losses.acceleration(offsets)
+    terms["magnitude"] = weights.magnitude * now.square().sum(-1).mean()
+    levels = zip(residual.space_planes, residual.time_planes, strict=True)
+    rough = torch.stack([losses.plane_variation(space, time) for space, time in levels])
+    terms["planes"] = weights.planes * rough.sum()
+    if scene.proposed is not None and scene.confidence is not None:
+        moved = active[:count] - scene.coarse[frame, :count]
+        far = losses.proposal(moved, scene.proposed[frame], scene.confidence[frame], config.proposal_scale)
+        terms["proposal"] = weights.proposal * far
+    return terms
+
+
+def refined_vertices(problem: RefinementProblem, scene: Scene, residual: ResidualField) -> np.ndarray:
+    """The whole mesh (T,V,3) with the field added to its open vertices."""
+    vertices = np.array(problem.coarse_vertices, np.float32)
+    ids, count = scene.open_ids.numpy(), len(scene.points)
+    with torch.no_grad():
+        for start in range(0, scene.frames, FRAMES_AT_ONCE):
+            frames = range(start, min(start + FRAMES_AT_ONCE, scene.frames))
+            offsets = residual(scene.points, torch.tensor([scene.time(t) for t in frames]), scene.gates)
+            for t, moved in zip(frames, offsets, strict=True):
+                vertices[t, ids] = scene.active_vertices(t, moved)[:count].numpy()
+    return vertices
+
+
+def _copy(residual: ResidualField) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in residual.state_dict().items()}

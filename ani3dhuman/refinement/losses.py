@@ -1,0 +1,143 @@
+"""What refinement minimises: likeness to the restored pictures, and what keeps cloth cloth.
+
+All terms are means over pixels, edges or points, so their weights do not depend on picture size or mesh
+density. Geometry is in metres; the strain terms have no unit.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # Wang et al. 2004: 11 x 11 Gaussian window
+C1, C2 = 0.01**2, 0.03**2
+TINY = 1e-12
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of `values` (B,C,H,W) under `weights` (B,1,H,W); 0 where all weights are 0."""
+    return (values * weights).sum() / (weights.sum() * values.shape[1]).clamp(min=TINY)
+
+
+def pyramid_l1(images: Tensor, targets: Tensor, weights: Tensor, levels: int) -> Tensor:
+    """Mean absolute difference, averaged over `levels` of halved pictures.
+
+    Args:
+        images, targets: (B,C,H,W).
+        weights: (B,1,H,W) >= 0.
+        levels: 1 is the plain L1; each further one sees twice as far, so a fold that is off by more than
+            its own width still feels which way to go.
+    """
+    means = [weighted_mean((images - targets).abs(), weights)]
+    while len(means) < levels and min(images.shape[2:]) > 1:
+        images, targets, weights = (functional.avg_pool2d(x, 2) for x in (images, targets, weights))
+        means.append(weighted_mean((images - targets).abs(), weights))
+    return torch.stack(means).mean()
+
+
+@cache
+def _gaussian_window(device: torch.device, dtype: torch.dtype) -> Tensor:
+    steps = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, device=device, dtype=dtype)
+    window = torch.exp(-(steps**2) / (2 * SSIM_SIGMA**2))
+    return window / window.sum()
+
+
+def ssim_map(images: Tensor, targets: Tensor) -> Tensor:
+    """Structural similarity per pixel and channel (Wang et al. 2004), pictures in 0..1.
+
+    Args:
+        images, targets: (B,C,H,W).
+
+    Returns:
+        (B,C,H,W); zeros are seen beyond the border, by both alike.
+    """
+    batch, channels = images.shape[:2]
+    moments = torch.cat([images, targets, images**2, targets**2, images * targets], 1)
+    window = _gaussian_window(images.device, images.dtype).expand(moments.shape[1], 1, -1)
+    blurred = functional.conv2d(
+        moments, window[:, :, None], padding=(0, SSIM_RADIUS), groups=moments.shape[1]
+    )
+    blurred = functional.conv2d(blurred, window[..., None], padding=(SSIM_RADIUS, 0), groups=moments.shape[1])
+    x, y, xx, yy, xy = blurred.view(batch, 5, channels, *images.shape[2:]).unbind(1)
+    luminance = (2 * x * y + C1) / (x**2 + y**2 + C1)
+    contrast = (2 * (xy - x * y) + C2) / (xx - x**2 + yy - y**2 + C2)
+    return luminance * contrast
+
+
+def photometric(images: Tensor, targets: Tensor, weights: Tensor, ssim_share: float, levels: int) -> Tensor:
+    """(1 - share) pyramid L1 + share (1 - SSIM) / 2; arguments as in `pyramid_l1`."""
+    unlike = (1 - ssim_map(images, targets)) / 2
+    return (1 - ssim_share) * pyramid_l1(images, targets, weights, levels) + ssim_share * weighted_mean(
+        unlike, weights
+    )
+
+
+def edge_lengths(vertices: Tensor, edges: Tensor) -> Tensor:
+    """Lengths (...,E) of `edges` (E,2) between `vertices` (...,V,3)."""
+    along = vertices[..., edges[:, 1], :] - vertices[..., edges[:, 0], :]
+    return (along.square().sum(-1) + TINY).sqrt()
+
+
+def stretch(lengths: Tensor, shortest: Tensor, longest: Tensor) -> Tensor:
+    """Mean squared strain of edges beyond the span they may have, all (...,E).
+
+    The span runs from the shorter to the longer of bind pose and coarse motion: an edge that the coarse
+    layer has stretched may relax to its bind length for free, and nothing is punished at the start. Where
+    cloth gives or crumples, the caller widens the span.
+    """
+    return ((lengths / longest - 1).clamp(min=0) + (1 - lengths / shortest).clamp(min=0)).square().mean()
+
+
+def best_rotations(before: Tensor, after: Tensor, sources: Tensor, count: int) -> Tensor:
+    """Rotations (count,3,3) that best turn the edges `before` of each vertex into `after`, both (E,3).
+
+    Sorkine and Alexa 2007, eq. 5-6; `sources` (E,) is the vertex each edge leaves from. No gradient.
+    """
+    with torch.no_grad():
+        outer = (after[:, :, None] * before[:, None, :]).flatten(1)
+        sums = torch.zeros(count, 9, dtype=before.dtype, device=before.device).index_add_(0, sources, outer)
+        U, _, Vh = torch.linalg.svd(sums.view(count, 3, 3))
+        sign = torch.ones(count, 3, dtype=before.dtype, device=before.device)
+        sign[:, 2] = torch.linalg.det(U @ Vh).sign()
+        return (U * sign[:, None, :]) @ Vh
+
+
+def rigidity(before: Tensor, after: Tensor, sources: Tensor, count: int) -> Tensor:
+    """As-rigid-as-possible energy: mean squared edge change that no rotation of its vertex explains.
+
+    Args:
+        before, after: (E,3) edges leaving each vertex, metres; weighted by 1 / length squared of `before`.
+        sources: (E,) index 0..count-1 of the vertex each edge leaves from.
+    """
+    scale = before.square().sum(-1, keepdim=True).clamp(min=TINY).rsqrt()
+    before, after = before * scale, after * scale
+    turned = (best_rotations(before, after, sources, count)[sources] @ before[..., None]).squeeze(-1)
+    return (after - turned).square().sum(-1).mean()
+
+
+def acceleration(offsets: Tensor) -> Tensor:
+    """Mean squared second difference of `offsets` (3,P,3) at three frames in a row, metres^2 / frame^4."""
+    return (offsets[0] - 2 * offsets[1] + offsets[2]).square().sum(-1).mean()
+
+
+def plane_variation(space: Tensor, time: Tensor) -> Tensor:
+    """Roughness of one HexPlane level: squared steps along space, squared bends along time.
+
+    Args:
+        space: (3,C,R,R) planes over two space axes.
+        time: (3,C,K,R) planes over time (K) and one space axis; motion at even pace costs nothing.
+    """
+    steps = [space.diff(dim=2), space.diff(dim=3), time.diff(dim=3), time.diff(n=2, dim=2)]
+    return torch.stack([step.square().mean() for step in steps]).sum()
+
+
+def proposal(offsets: Tensor, proposed: Tensor, confidence: Tensor, scale: float) -> Tensor:
+    """Pseudo-Huber distance of world offsets to proposed ones, both (P,3), weighted by `confidence` (P,).
+
+    Quadratic within `scale` metres and linear beyond, so a few wild proposals do not tear the cloth.
+    """
+    squared = (offsets - proposed).square().sum(-1) / scale**2
+    return (confidence * ((1 + squared).sqrt() - 1)).sum() / confidence.sum().clamp(min=TINY)

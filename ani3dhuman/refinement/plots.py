@@ -1,0 +1,77 @@
+"""The course of a fit as a picture."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..cache.atomic import write_bytes
+
+INK, GRID = "#2b2d33", "#e4e6ea"
+COLORS = {
+    "photometric": "#2e6fbb",
+    "alpha": "#3aa6a0",
+    "stretch": "#d1495b",
+    "rigidity": "#ef8a3c",
+    "acceleration": "#7a5195",
+    "magnitude": "#9a7b4f",
+    "planes": "#8a93a3",
+    "proposal": "#3a7d44",
+}
+
+
+def plot_losses(history: dict[str, list[float]], png: Path, title: str = "Residual field") -> None:
+    """Draw `RefinementResult.history` on a log axis: every term, their sum, and the held-out frames."""
+    style: Any = {
+        "font.size": 9,
+        "axes.edgecolor": GRID,
+        "axes.labelcolor": INK,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(9, 5), dpi=110, layout="constrained")
+        axes = figure.add_subplot()
+        steps = np.array(history.get("step", []))
+        if len(steps):
+            _curve(axes, steps, history["total"], INK, "total", 2.0)
+            for name, color in COLORS.items():
+                if name in history and max(history[name]) > 0:
+                    _curve(axes, steps, history[name], color, name, 1.3)
+        axes.plot(
+            history["validation_step"],
+            history["validation"],
+            color=INK,
+            lw=0,
+            marker="o",
+            ms=5,
+            mfc="white",
+            label="held-out frames",
+        )
+        axes.set_yscale("log")
+        axes.set_xlabel("step")
+        axes.set_ylabel("weighted loss")
+        axes.set_title(title, loc="left", weight="bold")
+        axes.grid(color=GRID, lw=0.6, which="major")
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        data = io.BytesIO()
+        FigureCanvasAgg(figure).print_png(data)
+    write_bytes(Path(png), data.getvalue())
+
+
+def _curve(axes: Any, steps: np.ndarray, values: list[float], color: str, name: str, width: float) -> None:
+    """A faint line of every step under its running mean, since single frames differ more than steps do."""
+    raw = np.maximum(values, 1e-9)
+    span = min(max(1, len(raw) // 20), len(raw))
+    mean = np.convolve(np.pad(raw, (span - 1, 0), mode="edge"), np.ones(span) / span, mode="valid")
+    axes.plot(steps, raw, color=color, lw=0.6, alpha=0.22)
+    axes.plot(steps, mean, color=color, lw=width, label=name)

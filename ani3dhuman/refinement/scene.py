@@ -1,0 +1,216 @@
+"""The problem as tensors, cut down to what can change: open vertices, their Gaussians, the picture around them.
+
+Most of a character is skin that never moves in refinement. Its Gaussians are posed once per frame; only
+those on faces with an open vertex are posed again in every step, and only the window of the picture
+where the garment is seen, or may swing to, is drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..motion.binding import SurfaceBinding, edges_of
+from ..motion.residual import displace
+from ..rendering import rasterize
+from .losses import edge_lengths
+from .problem import RefinementProblem
+
+TILE = 16  # windows are whole tiles of the rasteriser
+GIVE = 0.02  # woven cloth gives a little when pulled
+CRUMPLE = 0.06  # and folds finer than an edge make it shorter
+
+
+@dataclass(frozen=True)
+class Window:
+    """Part of a picture in pixels, the far ends excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def cut(self, pictures: Tensor) -> Tensor:
+        """The window of `pictures` (...,H,W)."""
+        return pictures[..., self.top : self.bottom, self.left : self.right]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Tensors for the optimiser; P open vertices, A active ones (the open first, then their neighbours).
+
+    Attributes:
+        points, gates: (P,3) bind pose and (P,) of the open vertices.
+        open_ids: (P,) their indices in the whole mesh.
+        coarse: (T,A,3) world metres; rotations: (T,P,3,3) bone-local to world.
+        edges: (E,2) active edges with an open end; shortest, longest: (T,E) metres, see `losses.stretch`.
+        arrows: (D,2) directed edges leaving open vertices.
+        binding: of the moving Gaussians on the active faces.
+        still_means, still_quats: (T,S,3|4) of the Gaussians that never move.
+        scales (N,3) or (T,N,3), opacities (N,), colors (T,N,3): the S still Gaussians first.
+        viewmats, Ks, width, height, ortho: cameras.
+        target: (T,3,H,W); weights: (T,1,H,W); target_alpha: (T,1,H,W) or None.
+        windows: one per frame; seen: frames where anything can be compared.
+        proposed, confidence: (T,P,3), (T,P), or None.
+    """
+
+    points: Tensor
+    gates: Tensor
+    open_ids: Tensor
+    coarse: Tensor
+    rotations: Tensor
+    edges: Tensor
+    shortest: Tensor
+    longest: Tensor
+    arrows: Tensor
+    binding: SurfaceBinding
+    still_means: Tensor
+    still_quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+    colors: Tensor
+    background: Tensor
+    viewmats: Tensor
+    Ks: Tensor
+    ortho: bool
+    target: Tensor
+    target_alpha: Tensor | None
+    weights: Tensor
+    windows: tuple[Window, ...]
+    seen: tuple[int, ...]
+    proposed: Tensor | None
+    confidence: Tensor | None
+
+    @property
+    def frames(self) -> int:
+        return len(self.coarse)
+
+    def time(self, frame: int) -> float:
+        """Time of a frame index for the field: 0 first, 1 last."""
+        return frame / max(self.frames - 1, 1)
+
+    def active_vertices(self, frame: int, offsets: Tensor) -> Tensor:
+        """Active vertices (A,3) in world metres with bone-local `offsets` (P,3) of the open ones."""
+        count = len(self.points)
+        moved = displace(self.coarse[frame, :count], self.rotations[frame], offsets)
+        return torch.cat([moved, self.coarse[frame, count:]])
+
+    def draw(self, frame: int, active: Tensor) -> tuple[Tensor, Tensor]:
+        """The frame's window with `active` vertices (A,3): colours (1,3,h,w) and alpha (1,1,h,w)."""
+        means, quats = self.binding.pose(active)
+        window, K = self.windows[frame], self.Ks[frame].clone()
+        K[0, 2] -= window.left
+        K[1, 2] -= window.top
+        colors, alphas, _ = rasterize(
+            torch.cat([self.still_means[frame], means]),
+            torch.cat([self.still_quats[frame], quats]),
+            self.scales if self.scales.ndim == 2 else self.scales[frame],
+            self.opacities,
+            self.colors[frame],
+            self.viewmats[frame][None],
+            K[None],
+            window.right - window.left,
+            window.bottom - window.top,
+            backgrounds=self.background[None],
+            camera_model="ortho" if self.ortho else "pinhole",
+        )
+        return colors.permute(0, 3, 1, 2), alphas.permute(0, 3, 1, 2)
+
+
+def build_scene(problem: RefinementProblem, margin: int) -> Scene:
+    """Tensors of `problem`; `margin` pixels around the garment mask are compared too."""
+    faces = problem.faces.astype(np.int64)
+    is_open = problem.gates > 0
+    open_ids = np.flatnonzero(is_open)
+    active_faces = np.flatnonzero(is_open[faces].any(1))
+    around = np.setdiff1d(np.unique(faces[active_faces]), open_ids)
+    active_ids = np.concatenate([open_ids, around])
+    place = np.full(len(is_open), -1)
+    place[active_ids] = np.arange(len(active_ids))
+    local_faces = place[faces[active_faces]]
+
+    edges = edges_of(local_faces)
+    edges = edges[(edges < len(open_ids)).any(1)]
+    both_ways = np.concatenate([edges, edges[:, ::-1]])
+    arrows = both_ways[both_ways[:, 0] < len(open_ids)]
+
+    coarse = _tensor(problem.coarse_vertices)
+    active = coarse[:, active_ids]
+    now = edge_lengths(active, torch.from_numpy(edges))
+    bind = edge_lengths(_tensor(problem.bind_vertices)[active_ids], torch.from_numpy(edges))
+
+    moving = np.isin(problem.binding.triangle_ids.numpy(), active_faces)
+    order = np.concatenate([np.flatnonzero(~moving), np.flatnonzero(moving)])
+    face_place = np.full(len(faces), -1)
+    face_place[active_faces] = np.arange(len(active_faces))
+    still = _part(problem.binding, ~moving)
+    poses = [still.pose(frame) for frame in coarse]
+    moves = _part(problem.binding, moving)
+
+    weights = functional.max_pool2d(_tensor(problem.garment_mask)[:, None], 2 * margin + 1, 1, margin)
+    windows = tuple(_window(frame[0].numpy() > 0) for frame in weights)
+    return Scene(
+        points=_tensor(problem.bind_vertices)[open_ids],
+        gates=_tensor(problem.gates)[open_ids],
+        open_ids=torch.from_numpy(open_ids),
+        coarse=active,
+        rotations=_tensor(problem.blended_rotations[:, open_ids]),
+        edges=torch.from_numpy(edges),
+        shortest=torch.minimum(now, bind) * (1 - CRUMPLE),
+        longest=torch.maximum(now, bind) * (1 + GIVE),
+        arrows=torch.from_numpy(np.ascontiguousarray(arrows)),
+        binding=SurfaceBinding(
+            torch.from_numpy(local_faces),
+            torch.from_numpy(face_place[moves.triangle_ids.numpy()]),
+            moves.barycentrics,
+            moves.local_quats,
+        ),
+        still_means=torch.stack([means for means, _ in poses]),
+        still_quats=torch.stack([quats for _, quats in poses]),
+        scales=_tensor(problem.scales)[..., order, :],
+        opacities=_tensor(problem.opacities)[order],
+        colors=_tensor(problem.colors)[:, order],
+        background=_tensor(problem.background),
+        viewmats=_tensor(problem.cameras.viewmats),
+        Ks=_tensor(problem.cameras.Ks),
+        ortho=problem.cameras.camera_type == "orthographic",
+        target=_tensor(problem.target).permute(0, 3, 1, 2).contiguous(),
+        target_alpha=_optional(problem.target_alpha, (slice(None), None)),
+        weights=weights,
+        windows=windows,
+        seen=tuple(t for t in range(problem.frames) if weights[t].any()),
+        proposed=_optional(problem.vertex_targets, (slice(None), open_ids)),
+        confidence=_optional(problem.vertex_confidence, (slice(None), open_ids)),
+    )
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+
+
+def _optional(array: np.ndarray | None, pick: tuple) -> Tensor | None:
+    return None if array is None else _tensor(array[pick])
+
+
+def _part(binding: SurfaceBinding, chosen: np.ndarray) -> SurfaceBinding:
+    """The binding of some of its Gaussians."""
+    keep = torch.from_numpy(chosen)
+    return SurfaceBinding(
+        binding.faces, binding.triangle_ids[keep], binding.barycentrics[keep], binding.local_quats[keep]
+    )
+
+
+def _window(mask: np.ndarray) -> Window:
+    """The smallest box of whole tiles around `mask` (H,W); one tile where nothing is seen."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return Window(0, 0, min(TILE, width), min(TILE, height))
+    left, top = columns[0] // TILE * TILE, rows[0] // TILE * TILE
+    right = min(-(-(columns[-1] + 1) // TILE) * TILE, width)
+    bottom = min(-(-(rows[-1] + 1) // TILE) * TILE, height)
+    return Window(int(left), int(top), int(right), int(bottom))

@@ -1,0 +1,131 @@
+"""A hanging sheet before a still wall, one camera, and a video of the sheet swinging in a known way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ani3dhuman.camera import CameraPath
+from ani3dhuman.motion.binding import SurfaceBinding
+from ani3dhuman.refinement import RefinementProblem
+from ani3dhuman.rendering import rasterize
+
+SIDE, T, SIZE = 11, 10, 96
+
+
+def turn(angle: float) -> np.ndarray:
+    """Rotation about the vertical."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]], np.float32)
+
+
+def grid(width: float, y: float, top: float, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """A square of side x side vertices facing -Y, hanging from height `top`; vertices and faces."""
+    x, z = np.meshgrid(np.linspace(-width / 2, width / 2, side), np.linspace(top, top - width, side))
+    vertices = np.stack([x, np.full_like(x, y), z], -1).reshape(-1, 3).astype(np.float32)
+    corner = (np.arange(side - 1)[:, None] * side + np.arange(side - 1)).ravel()
+    quads = np.stack([corner, corner + 1, corner + side + 1, corner + side], -1)
+    return vertices, np.concatenate([quads[:, [0, 2, 1]], quads[:, [0, 3, 2]]])
+
+
+def render(problem: RefinementProblem, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whole pictures (T,H,W,3) and alpha (T,H,W) of mesh vertices (T,V,3)."""
+    pictures, alphas = [], []
+    cameras = problem.cameras
+    for t in range(len(vertices)):
+        means, quats = problem.binding.pose(torch.from_numpy(vertices[t]))
+        gaussians = (means, quats, torch.from_numpy(problem.scales), torch.from_numpy(problem.opacities))
+        colors, alpha, _ = rasterize(
+            *gaussians,
+            torch.from_numpy(np.array(problem.colors[t])),
+            torch.from_numpy(cameras.viewmats[t : t + 1]),
+            torch.from_numpy(cameras.Ks[t : t + 1]),
+            cameras.width,
+            cameras.height,
+            backgrounds=torch.from_numpy(problem.background)[None],
+        )
+        pictures.append(colors[0].numpy())
+        alphas.append(alpha[0, ..., 0].numpy())
+    return np.stack(pictures), np.stack(alphas)
+
+
+def swinging_sheet() -> tuple[RefinementProblem, np.ndarray]:
+    """The problem, and the true vertices (T,V,3) that its target video shows."""
+    rng = np.random.default_rng(5)
+    sheet, sheet_faces = grid(1.0, 0.0, 1.5, SIDE)
+    wall, wall_faces = grid(1.6, 0.4, 1.8, 5)
+    bind = np.concatenate([sheet, wall])
+    faces = np.concatenate([sheet_faces, wall_faces + len(sheet)])
+    hang = np.clip((1.5 - bind[:, 2]) / 1.0, 0, 1)  # 0 at the rod, 1 at the hem
+    gates = np.where(np.arange(len(bind)) < len(sheet), np.clip(hang * 3, 0, 1), 0).astype(np.float32)
+
+    angles = np.linspace(-0.3, 0.3, T)
+    rotations = np.stack([turn(a) for a in angles])
+    coarse = np.einsum("tij,vj->tvi", rotations, bind).astype(np.float32)
+    phase = np.pi * np.arange(T) / T  # half a swing: a whole one in ten frames would be a flag, not a skirt
+    wave = np.sin(phase[:, None] + 0.6 * bind[:, 0] - 1.5 * hang)
+    local = (
+        np.stack([0.07 * wave, 0.03 * wave, 0.02 * np.cos(phase)[:, None] * hang], -1)
+        * (gates * hang)[:, None]
+    )
+    truth = coarse + np.einsum("tij,tvj->tvi", rotations, local).astype(np.float32)
+
+    on_sheet, on_wall = len(sheet_faces) * 2, len(wall_faces) * 3
+    ids = np.concatenate(
+        [
+            np.repeat(np.arange(len(sheet_faces)), 2),
+            len(sheet_faces) + np.repeat(np.arange(len(wall_faces)), 3),
+        ]
+    )
+    count = on_sheet + on_wall
+    quats = np.zeros((count, 4), np.float32)
+    quats[:, 0] = 1
+    binding = SurfaceBinding(
+        torch.from_numpy(faces),
+        torch.from_numpy(ids),
+        torch.from_numpy(rng.dirichlet([2, 2, 2], count).astype(np.float32)),
+        torch.from_numpy(quats),
+    )
+    scales = np.where(np.arange(count)[:, None] < on_sheet, [[0.035, 0.035, 0.004]], [[0.15, 0.15, 0.01]])
+    places = binding.means(torch.from_numpy(bind)).numpy()
+    stripes = 0.5 + 0.5 * np.stack(
+        [np.sin(9 * places[:, 0]), np.sin(11 * places[:, 2]), np.cos(7 * places[:, 0])], -1
+    )
+    colors = np.where(np.arange(count)[:, None] < on_sheet, stripes, [[0.75, 0.72, 0.7]]).astype(np.float32)
+
+    viewmat = np.array([[1, 0, 0, 0], [0, 0, -1, 1.0], [0, 1, 0, 2.2], [0, 0, 0, 1]], np.float32)
+    K = np.array([[130, 0, SIZE / 2], [0, 130, SIZE / 2], [0, 0, 1]], np.float32)
+    cameras = CameraPath(np.repeat(viewmat[None], T, 0), np.repeat(K[None], T, 0), SIZE, SIZE)
+    problem = RefinementProblem(
+        coarse_vertices=coarse,
+        bind_vertices=bind,
+        gates=gates,
+        blended_rotations=np.repeat(rotations[:, None], len(bind), 1),
+        faces=faces,
+        binding=binding,
+        scales=scales.astype(np.float32),
+        opacities=np.full(count, 0.9, np.float32),
+        colors=np.broadcast_to(colors, (T, count, 3)),
+        cameras=cameras,
+        target=np.zeros((T, SIZE, SIZE, 3), np.float32),
+        garment_mask=np.ones((T, SIZE, SIZE), np.float32),
+        background=np.array([0.2, 0.25, 0.3], np.float32),
+    )
+    target, _ = render(problem, truth)
+    shown = SurfaceBinding(
+        binding.faces,
+        binding.triangle_ids[:on_sheet],
+        binding.barycentrics[:on_sheet],
+        binding.local_quats[:on_sheet],
+    )
+    sheet_only = replace(
+        problem,
+        binding=shown,
+        scales=problem.scales[:on_sheet],
+        opacities=problem.opacities[:on_sheet],
+        colors=problem.colors[:, :on_sheet],
+    )
+    mask = render(sheet_only, coarse)[1]
+    return replace(problem, target=target, garment_mask=(mask > 0.3).astype(np.float32)), truth

@@ -1,0 +1,236 @@
+"""Refinement of a sheet whose true motion is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from sheet import render, swinging_sheet
+
+from ani3dhuman.errors import Ani3DError, Cancelled
+from ani3dhuman.motion.residual import FieldConfig
+from ani3dhuman.progress import Progress, Report
+from ani3dhuman.refinement import LossWeights, RefinementConfig, RefinementProblem, plot_losses, refine
+from ani3dhuman.refinement.fit import frames_of_step, split_frames
+from ani3dhuman.refinement.scene import Window, build_scene
+
+CONFIG = RefinementConfig(
+    steps=120,
+    validate_every=30,
+    margin=8,
+    field=FieldConfig(resolutions=(6, 12), time_resolution=8, hidden=32),
+)
+SHORT = replace(CONFIG, steps=5, validate_every=2)
+
+
+@pytest.fixture(scope="module")
+def sheet():
+    return swinging_sheet()
+
+
+@pytest.fixture(scope="module")
+def refined(sheet):
+    reports: list[Report] = []
+    return refine(sheet[0], CONFIG, Progress("refine", CONFIG.steps, reports.append)), reports
+
+
+def error(vertices: np.ndarray, truth: np.ndarray, gates: np.ndarray) -> float:
+    return float(np.linalg.norm((vertices - truth)[:, gates > 0.5], axis=-1).mean())
+
+
+def test_the_garment_comes_closer_to_the_truth(sheet, refined):
+    problem, truth = sheet
+    result, _ = refined
+    before = error(problem.coarse_vertices, truth, problem.gates)
+    after = error(result.vertices, truth, problem.gates)
+    assert before > 0.02
+    assert after < 0.7 * before
+    # what one camera can tell, without the depth it cannot
+    sideways = error(result.vertices[..., [0, 2]], truth[..., [0, 2]], problem.gates)
+    assert sideways < 0.4 * error(problem.coarse_vertices[..., [0, 2]], truth[..., [0, 2]], problem.gates)
+
+
+def test_pictures_come_closer_on_every_frame_together(sheet, refined):
+    problem, _ = sheet
+    result, _ = refined
+    coarse, fine = (
+        np.abs(render(problem, vertices)[0] - problem.target).mean()
+        for vertices in (problem.coarse_vertices, result.vertices)
+    )
+    assert fine < 0.6 * coarse
+    assert result.improved and result.best_validation < 0.6 * result.start_validation
+    assert result.history["validation"][0] == result.start_validation
+    assert min(result.history["validation"]) == result.best_validation
+
+
+def test_gated_vertices_never_move(sheet, refined):
+    problem, _ = sheet
+    result, _ = refined
+    closed = problem.gates == 0
+    assert closed.sum() > 20
+    assert result.vertices[:, closed].tobytes() == problem.coarse_vertices[:, closed].tobytes()
+    assert result.vertices.dtype == np.float32
+
+
+def test_progress_counts_every_step_and_shows_pictures(refined):
+    _, reports = refined
+    assert [report.step for report in reports] == list(range(1, CONFIG.steps + 1))
+    previews = [report.preview for report in reports if report.preview is not None]
+    assert len(previews) == 4
+    assert previews[0].dtype == np.uint8 and max(previews[0].shape) <= 128
+
+
+def test_loss_plot(refined, tmp_path):
+    result, _ = refined
+    plot_losses(result.history, tmp_path / "loss.png")
+    picture = cv2.imread(str(tmp_path / "loss.png"))
+    assert picture.shape[1] > 700 and picture.std() > 5
+
+
+def test_the_window_shows_the_same_pixels_as_the_whole_picture(sheet):
+    problem, _ = sheet
+    mask = np.zeros_like(problem.garment_mask)
+    mask[:, 40:60, 30:70] = 1
+    scene = build_scene(replace(problem, garment_mask=mask), margin=4)
+    window = scene.windows[4]
+    assert window == Window(left=16, top=32, right=80, bottom=64)
+    nothing = torch.zeros(len(scene.points), 3)
+    image, alpha = scene.draw(4, scene.active_vertices(4, nothing))
+    whole, whole_alpha = render(problem, problem.coarse_vertices)
+    part = (slice(window.top, window.bottom), slice(window.left, window.right))
+    assert np.allclose(image[0].permute(1, 2, 0).numpy(), whole[4][part], atol=2e-3)
+    assert np.allclose(alpha[0, 0].numpy(), whole_alpha[4][part], atol=2e-3)
+
+
+def test_same_seed_same_result_even_with_threads(sheet, threads):
+    problem, _ = sheet
+    threads(2)
+    first, second = (refine(problem, SHORT, Progress("refine", SHORT.steps)) for _ in range(2))
+    threads(1)
+    assert first.vertices.tobytes() == second.vertices.tobytes()
+    assert first.history == second.history
+    other = refine(problem, replace(SHORT, seed=1), Progress("refine", SHORT.steps))
+    assert other.history["total"] != first.history["total"]
+
+
+def test_cancel_stops_within_a_step_and_resumes_to_the_same_result(sheet, tmp_path):
+    problem, _ = sheet
+    path = tmp_path / "fit.safetensors"
+    straight = refine(problem, SHORT, Progress("refine", SHORT.steps))
+
+    stopped = Progress("refine", SHORT.steps, should_cancel=lambda: stopped.step >= 3)
+    with pytest.raises(Cancelled):
+        refine(problem, SHORT, stopped, path)
+    assert stopped.step == 3 and path.exists()
+
+    reports: list[Report] = []
+    resumed = refine(problem, SHORT, Progress("refine", SHORT.steps, reports.append), path)
+    assert [report.step for report in reports] == [3, 4, 5]
+    assert resumed.vertices.tobytes() == straight.vertices.tobytes()
+    assert resumed.history == straight.history
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_of_other_inputs_or_a_damaged_one_is_not_used(sheet, tmp_path):
+    problem, _ = sheet
+    path = tmp_path / "fit.safetensors"
+    stopped = Progress("refine", SHORT.steps, should_cancel=lambda: stopped.step >= 2)
+    with pytest.raises(Cancelled):
+        refine(problem, SHORT, stopped, path)
+    kept = path.read_bytes()
+    for config, data in ((replace(SHORT, seed=3), kept), (SHORT, kept[: len(kept) // 2])):
+        path.write_bytes(data)
+        reports: list[Report] = []
+        refine(problem, config, Progress("refine", SHORT.steps, reports.append), path)
+        assert reports[0].step == 1
+
+
+def test_a_fit_that_helps_nothing_returns_the_coarse_layer(sheet):
+    problem, _ = sheet
+    shown = render(problem, problem.coarse_vertices)[0]
+    perfect = replace(problem, target=shown)
+    result = refine(perfect, SHORT, Progress("refine", SHORT.steps))
+    assert not result.improved and result.best_step == 0
+    assert "coarse" in result.message
+    assert result.vertices.tobytes() == problem.coarse_vertices.tobytes()
+    assert (result.field(torch.rand(5, 3), 0.5) == 0).all()
+
+
+def test_it_settles_early_when_nothing_gets_better(sheet):
+    problem, _ = sheet
+    perfect = replace(problem, target=render(problem, problem.coarse_vertices)[0])
+    config = replace(SHORT, steps=50, validate_every=2, patience=2)
+    progress = Progress("refine", config.steps)
+    result = refine(perfect, config, progress)
+    assert len(result.history["step"]) == 4
+    assert progress.step == config.steps
+
+
+def test_proposals_and_alpha_lead_where_pictures_are_silent(sheet):
+    problem, truth = sheet
+    alpha = render(problem, truth)[1]
+    offsets = truth - problem.coarse_vertices
+    led = replace(
+        problem,
+        target_alpha=alpha,
+        vertex_targets=offsets,
+        vertex_confidence=np.ones(offsets.shape[:2], np.float32),
+    )
+    weights = LossWeights(photometric=1e-3, alpha=1e-3, magnitude=0, proposal=0.2)
+    config = replace(CONFIG, steps=50, weights=weights, validate_every=10)
+    result = refine(led, config, Progress("refine", config.steps))
+    assert {"alpha", "proposal"} <= result.history.keys()
+    before = error(problem.coarse_vertices, truth, problem.gates)
+    assert error(result.vertices, truth, problem.gates) < 0.5 * before
+
+
+def test_an_orthographic_camera(sheet):
+    problem, _ = sheet
+    Ks = problem.cameras.Ks.copy()
+    Ks[:, [0, 1], [0, 1]] = 55.0
+    flat = replace(problem, cameras=replace(problem.cameras, Ks=Ks, camera_type="orthographic"))
+    assert (
+        refine(flat, replace(SHORT, steps=2), Progress("refine", 2)).vertices.shape
+        == flat.coarse_vertices.shape
+    )
+
+
+def test_every_frame_is_drawn_equally_often():
+    drawn = [frame for step in range(15) for frame in frames_of_step([1, 4, 6, 7, 9], step, 2, seed=0)]
+    assert sorted(drawn) == sorted([1, 4, 6, 7, 9] * 6)
+    rounds = [tuple(drawn[k : k + 5]) for k in range(0, 30, 5)]
+    assert len(set(rounds)) > 1
+
+
+def test_held_out_frames_are_kept_from_training():
+    training, held_out = split_frames(tuple(range(20)), 8)
+    assert held_out == [4, 12] and sorted(training + held_out) == list(range(20))
+    assert split_frames((3, 4), 8) == ([3, 4], [3, 4])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: {"gates": p.gates[:-1]},
+        lambda p: {"gates": p.gates * 2},
+        lambda p: {"target": p.target[:-1]},
+        lambda p: {"colors": p.colors[:, :-1]},
+        lambda p: {"cameras": p.cameras.resized(48, 48)},
+        lambda p: {"vertex_targets": p.coarse_vertices},
+    ],
+)
+def test_inputs_that_do_not_fit_together(sheet, change):
+    problem: RefinementProblem = sheet[0]
+    with pytest.raises(Ani3DError) as caught:
+        replace(problem, **change(problem))
+    assert caught.value.code == "refinement.shape"
+
+
+@pytest.mark.parametrize("name", ["gates", "garment_mask"])
+def test_nothing_to_refine(sheet, name):
+    with pytest.raises(Ani3DError) as caught:
+        replace(sheet[0], **{name: np.zeros_like(getattr(sheet[0], name))})
+    assert caught.value.code == "refinement.nothing_moves"
