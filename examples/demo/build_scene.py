@@ -57,7 +57,9 @@ def ambient_occlusion(parts: list[Part], rays: int = 28, reach: float = 0.35) ->
     return tints
 
 
-def add_material(name: str, picture: np.ndarray | None, colour: tuple[float, float, float], roughness: float):
+def add_material(
+    name: str, picture: np.ndarray | None, colour: tuple[float, float, float], roughness: float
+) -> bpy.types.Material:
     """A Principled material with `picture` (H,W,4) u1 sRGB, packed, or the linear `colour` as its base colour."""
     material = bpy.data.materials.new(name)
     material.use_nodes = True
@@ -224,6 +226,7 @@ def main() -> None:
     out = parser.parse_args().out.resolve()
     build_scene()
     out.parent.mkdir(parents=True, exist_ok=True)
+    bpy.context.preferences.filepaths.save_version = 0  # no demo.blend1 beside it
     bpy.ops.wm.save_as_mainfile(filepath=str(out), compress=True)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
