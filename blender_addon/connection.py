@@ -30,6 +30,7 @@ from .errors import AddonError, cannot_write
 T = TypeVar("T")
 START_SECONDS = 120.0  # the first start compiles bytecode of large packages
 STOP_SECONDS = 10.0
+ANSWER_SECONDS = 15.0  # the engine answers in milliseconds, but its computer may be busy with the job
 
 
 @dataclass
@@ -42,9 +43,22 @@ class Link:
     executor: ThreadPoolExecutor
     clients: list[Client] = field(default_factory=list)
 
-    def call(self, function: Callable[[Client], T]) -> Future[T]:
-        """Run `function(client)` on the worker thread."""
-        return self.executor.submit(lambda: function(self._client()))
+    def call(self, function: Callable[[Client], T], patience: float = ANSWER_SECONDS) -> Future[T]:
+        """Run `function(client)` on the worker thread; any one answer may take `patience` seconds."""
+
+        def work() -> T:
+            client = self._client()
+            client.timeout = patience
+            return function(client)
+
+        return self.executor.submit(work)
+
+    def check(self) -> None:
+        """Raise `AddonError` ``engine.unreachable`` when the engine that Blender started has ended."""
+        if not self.alive():
+            raise AddonError(
+                "engine.unreachable", "The engine is not running.", "Start it with Start Engine first."
+            )
 
     def _client(self) -> Client:
         """The worker thread's client; sockets may not change threads, so it is made there."""

@@ -99,7 +99,9 @@ def follow(job: str) -> Moment:
     moment: Moment | None = None
     try:
         while moment is None or moment.state not in ENDED:
-            moment, since = connection.wait(link.call(lambda c, s=since, m=moment: look(c, job, s, m)))
+            moment, since = connection.wait(
+                link.call(lambda c, s=since, m=moment: look(c, job, s, m)), on_tick=link.check
+            )
             tell(moment)
     except KeyboardInterrupt:
         connection.wait(link.call(lambda client: client.cancel(job)))
