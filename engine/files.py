@@ -86,18 +86,22 @@ class Blobs:
                 write_atomically(path, data)
 
     def get(self, table: list[list[Any]]) -> dict[str, np.ndarray]:
-        """The arrays of a table. Raises WireError `store.corrupt` when bytes are missing or changed."""
+        """The arrays of a table, writable like those of a shot file.
+
+        Raises:
+            WireError: `store.corrupt` when bytes are missing or changed.
+        """
         arrays = {}
         for name, dtype, shape, digest in table:
             path = self._path(digest)
-            data = path.read_bytes() if path.is_file() else b""
-            if hashlib.sha256(data).hexdigest() != digest:
+            data = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
+            if hashlib.sha256(data.data).hexdigest() != digest:
                 raise WireError(
                     "store.corrupt",
                     f"The stored array '{name}' ({path}) is missing or changed.",
                     "Delete the job and submit the shot again; check the disk.",
                 )
-            arrays[name] = np.frombuffer(data, dtype=dtype).reshape(shape) if data else np.empty(shape, dtype)
+            arrays[name] = data.view(dtype).reshape(shape) if data.size else np.empty(shape, dtype)
         return arrays
 
     def remove(self, digests: Iterable[str]) -> None:

@@ -94,8 +94,8 @@ class Store:
     def submit(self, name: str, shot: dict[str, np.ndarray], settings: dict[str, Any]) -> tuple[str, bool]:
         """Put a job in the queue; its id, and whether it was there already (queued, running or done).
 
-        A failed or cancelled job, or one whose result files are gone, is queued again in its old folder, where
-        finished stages lie.
+        A failed or cancelled job, or one whose result files are missing or cut, is queued again in its old folder,
+        where finished stages lie.
 
         Raises:
             WireError: `disk.full`; then nothing of the job is left but arrays other jobs may share.
@@ -104,7 +104,7 @@ class Store:
         row = self._rows.execute("SELECT state, result FROM jobs WHERE id = ?", (job,)).fetchone()
         if row and row["state"] in ("queued", "running"):
             return job, True
-        if row and row["state"] == "done" and (self.folder(job) / row["result"]).is_dir():
+        if row and row["state"] == "done" and self._is_whole(job):
             return job, True
         self._blobs.put(blobs)
         self.folder(job).mkdir(exist_ok=True)
@@ -220,6 +220,11 @@ class Store:
         if row is None:
             raise WireError("job.unknown", f"There is no job '{job[:40]}'.", "Ask for the list of jobs.")
         return row
+
+    def _is_whole(self, job: str) -> bool:
+        """Whether the result files of a job that is done are there in full length."""
+        paths = [(self._result(job) / info.name, info.size) for info in self.files(job)]
+        return all(path.is_file() and path.stat().st_size == size for path, size in paths)
 
     def _result(self, job: str) -> Path:
         row = self._row(job)
