@@ -44,6 +44,6 @@ class Avatar:
         quats = np.empty((len(vertices), self.count, 4), np.float32)
         with torch.no_grad():
             for t, frame in enumerate(vertices):
-                m, q = self.binding.pose(torch.from_numpy(np.ascontiguousarray(frame)))
+                m, q = self.binding.pose(torch.from_numpy(np.array(frame)))
                 means[t], quats[t] = m.numpy(), q.numpy()
         return means, quats

@@ -88,9 +88,15 @@ def _restore(
     settings, shot = job.settings, job.shot
     if settings.prior == "none":
         progress.advance(progress.total)
-        return {"rgb": coarse["rgb"], "alpha": coarse["alpha"], "notes": np.array(json.dumps({"prior": "none"}))}
+        untouched = {"rgb": coarse["rgb"], "alpha": coarse["alpha"], "vertices": vertices["coarse"]}
+        return {**untouched, "notes": np.array(json.dumps({"prior": "none"}))}
     clip = coarse_clip(shot, avatar, vertices, pins, cameras)
-    config = RestoreConfig(settings.strength, settings.sampling_steps, settings.guidance, seed=settings.seed)
+    config = RestoreConfig(
+        strength=settings.strength,
+        schedule_steps=settings.sampling_steps,
+        guidance_scale=settings.guidance,
+        seed=settings.seed,
+    )
     result = restore(load_compact_prior(), clip, config, progress)
     rgb = (np.clip(result.frames, 0, 1) * 255 + 0.5).astype(np.uint8)
     arrays = {"rgb": rgb, "alpha": coarse["alpha"], "notes": np.array(json.dumps(result.report))}
@@ -139,7 +145,11 @@ def _problem(
     coarse: Arrays,
     restored: Arrays,
 ) -> RefinementProblem:
-    """The fit at picture size of `cameras`: targets shrunk, gates from pins and regions."""
+    """The fit at picture size of `cameras`: gates from pins and regions, the restored video as target.
+
+    Where the prior knows the restored mesh, the target is rendered at this size: shrinking a larger picture
+    would leave a difference in blur, which the field would try to explain by motion.
+    """
     gates = np.where(shot["region_ids"] >= 2, 1 - pins, 0).astype(np.float32)
     rotations = np.broadcast_to(np.eye(3, dtype=np.float32), (shot.frames, len(gates), 3, 3)).copy()
     open_ids = np.flatnonzero(gates > 0)
@@ -147,6 +157,11 @@ def _problem(
         shot["weight_indices"][open_ids], shot["weight_values"][open_ids], shot.skinning_transforms()
     )
     gaussians = stages.pose_gaussians(shot, avatar, coarse_vertices, cameras)
+    target = proposal = None
+    if "vertices" in restored:
+        wanted = np.asarray(restored["vertices"])
+        picture = stages.render_gaussians(shot, avatar, wanted, cameras, Progress("target", shot.frames))
+        target, proposal = picture["rgb"] / np.float32(255), wanted - coarse_vertices
     loose = np.asarray(coarse["alpha"], np.float32) - np.asarray(coarse["preserve"], np.float32)
     return RefinementProblem(
         coarse_vertices=coarse_vertices,
@@ -159,9 +174,11 @@ def _problem(
         opacities=avatar.opacities,
         colors=gaussians.colors,
         cameras=cameras,
-        target=_shrunk(restored["rgb"], cameras) / np.float32(255),
+        target=_shrunk(restored["rgb"], cameras) / np.float32(255) if target is None else target,
         garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
         background=stages.background_srgb(shot),
+        vertex_targets=proposal,
+        vertex_confidence=None if proposal is None else np.broadcast_to(gates, proposal.shape[:2]),
     )
 
 
