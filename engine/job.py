@@ -1,7 +1,8 @@
-"""What a job is: the library's pipeline behind two functions, imported only when called.
+"""What a job is: the library's pipeline behind two functions.
 
-The server calls `check` before it takes a job; the worker process calls `run`. Another module with the same two
-functions can stand in (`--job MODULE` of the worker).
+The server calls `check` before it takes a job; the worker process calls `run`. What `check` needs is imported before
+the engine listens, so that no request waits for it. Another module with the same two functions can stand in
+(`--job MODULE` of the worker).
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.progress import Report
+from ani3dhuman.shot import Shot
 
 
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
     """The shot's name, if the engine can take it. Raises Ani3DError `shot.*` or `settings.*`."""
-    from ani3dhuman.pipeline.settings import Settings
-    from ani3dhuman.shot import Shot
-
     Settings.from_dict(settings)
     return Shot.from_arrays(shot).name
 
@@ -32,8 +32,6 @@ def run(
     should_cancel: Callable[[], bool],
 ) -> Path:
     """Animate the shot in the folder `out`, going on from stages that lie there; the folder of result files."""
-    from ani3dhuman.pipeline import animate
-    from ani3dhuman.pipeline.settings import Settings
-    from ani3dhuman.shot import Shot
+    from ani3dhuman.pipeline import animate  # heavy, and only the worker needs it
 
     return animate(Shot.from_arrays(shot), out, Settings.from_dict(settings), listener, should_cancel)
