@@ -95,3 +95,11 @@ def test_needles_and_saturated_gaussians() -> None:
     scene.scales[100:120] *= 40
     scene.opacities[100:200] = 1.0
     assert_same_rendering(scene)
+
+
+def test_crowded_scene_where_pixels_finish_early() -> None:
+    scene = random_scene(3000, width=75, height=50, size=0.1)
+    scene.opacities.mul_(0.5).add_(0.5)
+    image, alphas, _ = rasterize(*scene.arguments())
+    assert (alphas > 0.999).double().mean() > 0.95
+    assert_same_rendering(scene)
