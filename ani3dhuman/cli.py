@@ -57,7 +57,8 @@ def _parse_overrides(pairs: list[str]) -> dict[str, object]:
 
 def _animate(options: argparse.Namespace) -> None:
     # heavy imports wait until the arguments are known to be good
-    from .pipeline import Settings, animate
+    from .pipeline.animate import animate
+    from .pipeline.settings import Settings
     from .presentation.terminal import Bars, table
     from .shot import Shot
 

@@ -117,7 +117,10 @@ class Shot:
                     continue
                 raise _bad("missing_array", f"The shot has no array '{name}'.", "Export the shot again.")
             checked[name] = _check_array(name, np.asarray(arrays[name]), shape, kind, sizes)
-        names = sorted((k for k in arrays if k.startswith("texture_")), key=lambda k: int(k.split("_")[1]))
+        count = sum(name.startswith("texture_") for name in arrays)
+        names = [f"texture_{i}" for i in range(count)]
+        if missing := [name for name in names if name not in arrays]:
+            raise _bad("missing_array", f"The shot has {count} textures but no '{missing[0]}'.", "Export it again.")
         textures = tuple(np.asarray(arrays[k]) for k in names)
         for name, texture in zip(names, textures, strict=True):
             if texture.ndim != 3 or texture.shape[2] != 4 or texture.dtype != np.uint8:

@@ -32,6 +32,6 @@ def run(
     should_cancel: Callable[[], bool],
 ) -> Path:
     """Animate the shot in the folder `out`, going on from stages that lie there; the folder of result files."""
-    from ani3dhuman.pipeline import animate  # heavy, and only the worker needs it
+    from ani3dhuman.pipeline.animate import animate  # heavy, and only the worker needs it
 
     return animate(Shot.from_arrays(shot), out, Settings.from_dict(settings), listener, should_cancel)

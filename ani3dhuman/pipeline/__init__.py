@@ -1,6 +1,4 @@
-"""The stages joined: a shot goes in, caches and pictures come out."""
+"""The stages joined: a shot goes in, caches and pictures come out.
 
-from .animate import animate
-from .settings import PRESETS, Settings
-
-__all__ = ["PRESETS", "Settings", "animate"]
+`animate.animate` runs a job; `settings.Settings` says how, and imports nothing heavy.
+"""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import Ani3DError
-from ..motion.cloth import FABRICS
+from ..motion.fabrics import FABRICS
 
 PRIORS = ("compact", "none")
 
@@ -19,7 +19,7 @@ class Settings:
         gaussians: Gaussians of the avatar.
         render_scale: picture size relative to the shot's.
         physics: simulate garment and hair before rendering the coarse layer.
-        fabric: name of the garment's fabric, see `ani3dhuman.motion.cloth.FABRICS`.
+        fabric: name of the garment's fabric, see `ani3dhuman.motion.fabrics.FABRICS`.
         prior: what restores the coarse video; ``"none"`` leaves it as it is.
         strength: how far restoration may leave the coarse video, 0..1 (METHOD: strength).
         sampling_steps: steps of the full noise schedule; strength takes its share of them.

@@ -9,7 +9,8 @@ from ..avatar import Avatar, Lighting, avatar_from_shot, linear_to_srgb, shade
 from ..camera import CameraPath
 from ..gaussians import GaussianFrames
 from ..motion.binding import SurfaceBinding
-from ..motion.cloth import FABRICS, simulate_character
+from ..motion.cloth import simulate_character
+from ..motion.fabrics import FABRICS
 from ..motion.pinning import pin_weights
 from ..motion.skinning import skin
 from ..progress import Progress

@@ -16,7 +16,7 @@ class LossWeights:
     stretch: float = 2.0
     rigidity: float = 0.5
     acceleration: float = 30.0
-    magnitude: float = 3.0
+    magnitude: float = 1.0
     planes: float = 0.002
     proposal: float = 0.02
 
@@ -28,7 +28,7 @@ class RefinementConfig:
     Attributes:
         steps: optimiser steps at most.
         frames_per_step: frames drawn in each step; every frame is drawn equally often.
-        plane_rate, decoder_rate: Adam's learning rates at the start; they fall to a tenth along a cosine.
+        plane_rate, decoder_rate: Adam's learning rates after a short warm-up; they fall to a tenth along a cosine.
         ssim_share: share of structural similarity in the photometric loss.
         pyramid_levels: halved pictures the L1 term also compares.
         margin: pixels around the garment mask that still count, so that a skirt may swing out of it.
@@ -43,8 +43,8 @@ class RefinementConfig:
 
     steps: int = 400
     frames_per_step: int = 1
-    plane_rate: float = 2e-2
-    decoder_rate: float = 1e-2
+    plane_rate: float = 1e-2
+    decoder_rate: float = 5e-3
     ssim_share: float = 0.2
     pyramid_levels: int = 3
     margin: int = 16

@@ -27,6 +27,7 @@ from .problem import RefinementProblem
 from .scene import Scene, build_scene
 
 PREVIEW_SIDE = 128
+WARM_UP = 20  # steps until the full learning rate
 FRAMES_AT_ONCE = 8  # when the whole clip is evaluated
 
 
@@ -156,7 +157,9 @@ class _Fit:
 
     def advance(self) -> None:
         """One optimiser step."""
-        share = 0.55 + 0.45 * math.cos(math.pi * self.step / self.config.steps)
+        # single frames pull in different directions, and Adam knows their spread only after some of them
+        warm = min(1.0, (self.step + 1) / WARM_UP)
+        share = warm * (0.55 + 0.45 * math.cos(math.pi * self.step / self.config.steps))
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
         self.optimizer.zero_grad(set_to_none=True)

@@ -29,11 +29,11 @@ def shadow_map(vertices: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarr
     center = vertices[:, :2].mean(0)
     size = int(2 * REACH / CELL)
     origin = center - REACH
-    shadow = np.zeros((size, size), np.float32)
+    shadow: np.ndarray = np.zeros((size, size), np.float32)
     height = np.maximum(vertices[:, 2] - floor, 0)
     cells = np.clip(((vertices[:, :2] - origin) / CELL).astype(int), 0, size - 1)
     for below, blur in ((0.12, 1.5), (0.5, 5.0), (2.5, 14.0)):  # contact, shins and hem, the whole figure
-        layer = np.zeros_like(shadow)
+        layer: np.ndarray = np.zeros_like(shadow)
         chosen = height < below
         layer[cells[chosen, 1], cells[chosen, 0]] = 1
         layer = cv2.dilate(layer, np.ones((3, 3), np.uint8), iterations=2)

@@ -10,7 +10,8 @@ from ani3dhuman import cli
 from ani3dhuman.cache.frames import FrameCache
 from ani3dhuman.cache.video import read_video
 from ani3dhuman.errors import Cancelled
-from ani3dhuman.pipeline import Settings, animate
+from ani3dhuman.pipeline.animate import animate
+from ani3dhuman.pipeline.settings import Settings
 
 SMALL = Settings.from_dict({"preset": "draft", "gaussians": 2500, "refine_steps": 12, "refine_height": 96})
 FRAMES = 6

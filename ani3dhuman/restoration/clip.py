@@ -1,0 +1,114 @@
+"""What goes into restoration and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..avatar import Avatar, Lighting, shade
+from ..camera import CameraPath
+from ..gaussians import GaussianFrames
+from ..progress import Progress
+from ..rendering import rasterize
+
+MOVING_REGIONS = (2, 3)  # hair and garment: all that restoration may touch
+
+
+@dataclass(frozen=True)
+class CoarseClip:
+    """A character as the rigid and physics layers leave it, seen along a camera path. World space, metres.
+
+    Attributes:
+        cameras: T cameras at picture size.
+        avatar: Gaussians bound to the mesh.
+        lighting: the scene's lights, for colours that follow the folds.
+        background: (3,) sRGB 0..1.
+        fps: frames a second.
+        bind_vertices: (V,3) bind pose, which gives the rest lengths of the fabric.
+        rigid_vertices: (T,V,3) what the skeleton alone says.
+        vertices: (T,V,3) the coarse layer; equal to `rigid_vertices` where there is no physics.
+        vertex_regions: (V,) indices into `ani3dhuman.shot.REGIONS`.
+        pin_weights: (V,) 1 sits on the skin .. 0 flies free.
+    """
+
+    cameras: CameraPath
+    avatar: Avatar
+    lighting: Lighting
+    background: np.ndarray
+    fps: float
+    bind_vertices: np.ndarray
+    rigid_vertices: np.ndarray
+    vertices: np.ndarray
+    vertex_regions: np.ndarray
+    pin_weights: np.ndarray
+
+    @property
+    def frames(self) -> int:
+        return len(self.vertices)
+
+    @property
+    def freedom(self) -> np.ndarray:
+        """(V,) float32, 0 where a vertex must not leave the coarse layer (body, face, pinned cloth) .. 1 free."""
+        moving = np.isin(self.vertex_regions, MOVING_REGIONS)
+        return np.where(moving, 1.0 - self.pin_weights, 0.0).astype(np.float32)
+
+    def pose(self, vertices: np.ndarray) -> GaussianFrames:
+        """The avatar on deformed vertices (T,V,3), lit."""
+        means, quats = self.avatar.pose(vertices)
+        colors = shade(self.avatar, vertices, self.lighting, self.cameras.positions())
+        scales = np.broadcast_to(self.avatar.scales, means.shape)
+        return GaussianFrames(means, quats, scales, self.avatar.opacities, colors)
+
+    def render(self, gaussians: GaussianFrames, progress: Progress | None = None) -> np.ndarray:
+        """Pictures (T,H,W,3) float32 sRGB 0..1 of posed Gaussians; `progress` is advanced once a frame."""
+        pictures = np.empty((gaussians.frames, self.cameras.height, self.cameras.width, 3), np.float32)
+        for t in range(gaussians.frames):
+            colors, alpha = draw(gaussians, gaussians.colors[t], self.cameras, t)
+            pictures[t] = np.clip(colors + (1 - alpha[..., None]) * self.background, 0, 1)
+            if progress:
+                progress.advance()
+        return pictures
+
+
+@dataclass(frozen=True)
+class RestoredClip:
+    """The result of restoration.
+
+    Attributes:
+        frames: (T,H,W,3) float32 sRGB 0..1.
+        vertices: (T,V,3) mesh of the restored layer; None for priors that know only pictures.
+        offsets: (T,N,3) world metres by which each Gaussian left the coarse layer; None likewise.
+        report: figures about the run, JSON values.
+    """
+
+    frames: np.ndarray
+    vertices: np.ndarray | None
+    offsets: np.ndarray | None
+    report: dict[str, Any]
+
+
+def draw(
+    gaussians: GaussianFrames, features: np.ndarray, cameras: CameraPath, frame: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Composite `features` (N,D) of the Gaussians of one frame: channels (H,W,D), premultiplied, and alpha (H,W)."""
+    with torch.no_grad():
+        picture, alpha, _ = rasterize(
+            _tensor(gaussians.means[frame]),
+            _tensor(gaussians.quats[frame]),
+            _tensor(gaussians.scales[frame]),
+            _tensor(gaussians.opacities),
+            _tensor(features),
+            _tensor(cameras.viewmats[frame : frame + 1]),
+            _tensor(cameras.Ks[frame : frame + 1]),
+            cameras.width,
+            cameras.height,
+            camera_model="ortho" if cameras.camera_type == "orthographic" else "pinhole",
+        )
+    return picture[0].numpy(), alpha[0, ..., 0].numpy()
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))

@@ -1,0 +1,101 @@
+"""The prior that ships: it knows how cloth and hair leave their coarse motion, in screen-space displacement maps.
+
+Latents are per-cell offsets of the visible cloth from the coarse layer to the true one, small and
+smooth. z_init = 0 is the coarse clip itself. The restored clip is the avatar moved by the offsets and
+drawn again, so it is as crisp as the coarse one at any size, and skin and face cannot change.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import Ani3DError
+from ..progress import Progress
+from .clip import CoarseClip, RestoredClip
+from .feature_maps import CHANNELS, SurfaceMaps, surface_maps
+from .lifting import lift_offsets
+from .limits import limit_offsets
+from .network import DisplacementNet
+from .noise import colour
+from .prior import EncodedClip
+
+WEIGHTS = Path(__file__).parent.parent / "assets" / "compact_prior"
+SEEN = 0.02  # coverage below which a cell counts as free of cloth
+
+
+class CompactPrior:
+    """`VideoPrior` over displacement maps.
+
+    Args:
+        net: the network, in eval mode.
+        amount: share of the sampled offset that is applied, chosen on held-out clips.
+    """
+
+    def __init__(self, net: DisplacementNet, amount: float = 1.0) -> None:
+        if not 0.0 <= amount <= 1.0:
+            raise Ani3DError("restoration.amount", f"Amount {amount} is not in [0, 1].", "Use 1 to apply all of it.")
+        self.net = net.eval()
+        self.amount = amount
+
+    @property
+    def window(self) -> int:
+        return int(self.net.config["window"])
+
+    def encode(self, clip: CoarseClip) -> EncodedClip:
+        """Latents 0 (T,3,h,w), preserved where no cloth is seen, conditions (T,K,h,w)."""
+        maps = surface_maps(clip, tuple(self.net.config["grid"]))
+        if maps.conditions.shape[1] != self.net.config["condition_channels"]:
+            raise Ani3DError(
+                "restoration.prior_version",
+                f"The prior wants {self.net.config['condition_channels']} channels, this version makes {CHANNELS}.",
+                "Use the prior that ships with this version.",
+            )
+        preserve = torch.from_numpy((maps.coverage < SEEN).astype(np.float32))
+        latents = torch.zeros(clip.frames, 3, *preserve.shape[2:])
+        return EncodedClip(latents, preserve, torch.from_numpy(maps.conditions), maps)
+
+    def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
+        return colour(white)
+
+    def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+        """(z - x0) / sigma, x0 being 0 exactly where no cloth is seen."""
+        level = torch.full((1,), sigma)
+        clean = self.net(latents[None], level, conditions[None])[0]
+        return (latents - clean * cloth_mask(conditions)) / sigma
+
+    def decode(
+        self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor, progress: Progress | None = None
+    ) -> RestoredClip:
+        """Move the mesh by the offsets, within what cloth can do, and draw the avatar again."""
+        maps: SurfaceMaps = encoded.context
+        metres = latents.numpy() * (self.amount * self.net.config["offset_scale"])
+        offsets = limit_offsets(clip, lift_offsets(clip, maps, metres))
+        vertices = clip.vertices + offsets
+        gaussians = clip.pose(vertices)
+        moved = gaussians.means - clip.avatar.pose(clip.vertices)[0]
+        frames = clip.render(gaussians, progress)
+        size = np.linalg.norm(offsets[:, clip.freedom > 0.5], axis=-1)
+        report = {
+            "offset_mean_cm": round(float(100 * size.mean()), 3) if size.size else 0.0,
+            "offset_p99_cm": round(float(100 * np.percentile(size, 99)), 3) if size.size else 0.0,
+        }
+        return RestoredClip(frames, vertices, moved, report)
+
+
+def cloth_mask(conditions: torch.Tensor) -> torch.Tensor:
+    """(...,1,h,w) 1 where conditions (...,K,h,w) show garment or hair."""
+    return (conditions[..., :2, :, :].sum(-3, keepdim=True) >= SEEN).to(conditions.dtype)
+
+
+def load_compact_prior(folder: Path = WEIGHTS, amount: float = 1.0) -> CompactPrior:
+    """The shipped prior, or one that training wrote to `folder`."""
+    if not (Path(folder) / "config.json").is_file():
+        raise Ani3DError(
+            "restoration.no_prior",
+            f"There is no compact prior in {folder}.",
+            "Install the package with its data files, or train one (docs/restoration.md).",
+        )
+    return CompactPrior(DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32), amount)

@@ -1,0 +1,95 @@
+"""What a displacement may do to cloth: not stretch it, not push it into the body."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from scipy.spatial import cKDTree
+
+from ..motion.binding import edges_of
+from ..motion.cloth_kernels import point_normals
+from .clip import CoarseClip
+
+ROUNDS = 12
+STRETCH = 1.06  # an edge may be this much longer than at rest, or as long as the coarse layer has it
+SQUEEZE = 0.75  # nor shorter than this share of rest, or of the coarse layer
+CLEARANCE = 0.006  # metres kept from the body, unless the coarse layer is closer already
+REACH = 0.06  # metres inside the body beyond which a vertex is taken to lie on another limb's far side
+
+
+@njit(cache=True)
+def _limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place."""
+    for _ in range(rounds):
+        for e in range(edges.shape[0]):
+            i, j = edges[e, 0], edges[e, 1]
+            w = freedom[i] + freedom[j]
+            if w <= 0.0:
+                continue
+            dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
+            length = np.sqrt(dx * dx + dy * dy + dz * dz)
+            wanted = min(max(length, shortest[e]), longest[e])
+            if wanted == length or length < 1e-9:
+                continue
+            s = (wanted - length) / (length * w)
+            a, b = s * freedom[i], s * freedom[j]
+            x[i, 0] += a * dx
+            x[i, 1] += a * dy
+            x[i, 2] += a * dz
+            x[j, 0] -= b * dx
+            x[j, 1] -= b * dy
+            x[j, 2] -= b * dz
+
+
+def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
+    """Offsets (T,V,3) metres made admissible: edges keep their length within bounds, nothing enters the body.
+
+    Vertices without freedom stay exactly where the coarse layer has them.
+    """
+    freedom = clip.freedom
+    faces = clip.avatar.binding.faces.numpy()
+    moving = np.flatnonzero(freedom > 0)
+    if len(moving) == 0:
+        return np.zeros_like(offsets)
+    edges = edges_of(faces[(freedom[faces] > 0).any(1)])
+    rest = np.linalg.norm(clip.bind_vertices[edges[:, 0]] - clip.bind_vertices[edges[:, 1]], axis=1)
+    body_faces = faces[(clip.vertex_regions[faces] < 2).all(1)]
+    limited = np.zeros_like(offsets)
+    for t, coarse in enumerate(clip.vertices):
+        now = np.linalg.norm(coarse[edges[:, 0]] - coarse[edges[:, 1]], axis=1)
+        shortest = np.minimum(SQUEEZE * rest, now).astype(np.float32)
+        longest = np.maximum(STRETCH * rest, now).astype(np.float32)
+        x = (coarse + offsets[t]).astype(np.float32)
+        _limit_edges(x, freedom, edges, shortest, longest, ROUNDS)
+        if len(body_faces):
+            x[moving] += _out_of_body(coarse, x, moving, body_faces, freedom)
+        limited[t, moving] = x[moving] - coarse[moving]
+    return limited
+
+
+def _out_of_body(
+    coarse: np.ndarray, x: np.ndarray, moving: np.ndarray, body_faces: np.ndarray, freedom: np.ndarray
+) -> np.ndarray:
+    """Pushes (M,3) that bring moved vertices back to the body's surface: planes of the three nearest body points."""
+    used, compact = np.unique(body_faces, return_inverse=True)
+    points = np.ascontiguousarray(coarse[used], np.float32)
+    normals = point_normals(points, compact.reshape(-1, 3))
+    tree = cKDTree(points)
+    before, _ = _heights(tree, points, normals, coarse[moving])
+    after, away = _heights(tree, points, normals, x[moving])
+    wanted = np.minimum(CLEARANCE, before)
+    depth = np.where(after > -REACH, np.maximum(wanted - after, 0), 0)
+    return (np.minimum(1, 4 * freedom[moving]) * depth)[:, None] * away
+
+
+def _heights(
+    tree: cKDTree, points: np.ndarray, normals: np.ndarray, queries: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Height of queries (Q,3) over the surface of `points`, metres, and the unit direction (Q,3) it is measured in."""
+    distance, near = tree.query(queries, k=min(3, len(points)))
+    distance, near = distance.reshape(len(queries), -1), near.reshape(len(queries), -1)
+    weight = 1 / (distance**2 + 1e-6)
+    weight = (weight / weight.sum(1, keepdims=True))[..., None]
+    away = (normals[near] * weight).sum(1)
+    away = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
+    return ((queries - (points[near] * weight).sum(1)) * away).sum(1), away

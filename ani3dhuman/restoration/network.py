@@ -1,0 +1,124 @@
+"""The compact prior's network: a small factorised space-time U-Net that predicts clean displacement maps.
+
+Space is seen by 3x3 convolutions, time by 1x1 convolutions over a frame and its neighbours 1, 2 or 4
+frames away: cheap on a CPU, and any number of frames fits.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+
+class DisplacementNet(ModelMixin, ConfigMixin):
+    """Predicts x0, the offsets of cloth from its coarse layer, from noisy offsets and the clip's maps.
+
+    Args:
+        latent_channels: channels of the displacement maps.
+        condition_channels: channels of the conditions.
+        widths: channels at full, half and quarter of the patched grid.
+        depths: residual blocks at each of those levels, on the way down and again on the way up.
+        patch: cells of the map that make one of the network's.
+        grid: rows and columns of the map it was trained on.
+        window: frames it was trained on.
+        offset_scale: metres that one unit of the latents stands for.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        latent_channels: int = 3,
+        condition_channels: int = 17,
+        widths: tuple[int, ...] = (48, 96, 160),
+        depths: tuple[int, ...] = (2, 2, 2),
+        patch: int = 2,
+        grid: tuple[int, int] = (64, 48),
+        window: int = 16,
+        offset_scale: float = 0.1,
+    ) -> None:
+        super().__init__()
+        signal = 4 * widths[0]
+        self.sigma_embedding = nn.Sequential(nn.Linear(32, signal), nn.SiLU(), nn.Linear(signal, signal), nn.SiLU())
+        self.enter = nn.Conv2d((latent_channels + condition_channels) * patch**2, widths[0], 1)
+        self.down = nn.ModuleList()
+        self.shrink = nn.ModuleList()
+        self.up = nn.ModuleList()
+        self.grow = nn.ModuleList()
+        levels = list(zip(widths, depths, strict=True))
+        for level, (width, depth) in enumerate(levels):
+            self.down.append(nn.ModuleList(Block(width, signal, 2 ** (b % 3)) for b in range(depth)))
+            if level + 1 < len(levels):
+                wider = levels[level + 1][0]
+                self.shrink.append(nn.Conv2d(width, wider, 2, stride=2))
+                self.grow.append(nn.ConvTranspose2d(wider, width, 2, stride=2))
+                self.up.append(nn.ModuleList(Block(width, signal, 2 ** ((b + 1) % 3)) for b in range(depth)))
+        last = nn.Conv2d(widths[0], latent_channels * patch**2, 3, padding=1)
+        self.leave = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), silenced(last))
+
+    def forward(self, latents: torch.Tensor, sigmas: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+        """x0 (B,T,C,h,w) from latents (B,T,C,h,w), sigmas (B,) and conditions (B,T,K,h,w)."""
+        batch, frames = latents.shape[:2]
+        patch = self.config["patch"]
+        x = torch.cat([latents, conditions], 2).flatten(0, 1)
+        x = nn.functional.pixel_unshuffle(x, patch).contiguous(memory_format=torch.channels_last)
+        signal = self.sigma_embedding(fourier_features(sigmas, 32)).repeat_interleave(frames, 0)
+        x = self.enter(x)
+        kept = []
+        for level, blocks in enumerate(self.down):
+            x = _through(blocks, x, signal, frames)
+            if level < len(self.shrink):
+                kept.append(x)
+                x = self.shrink[level](x)
+        for level in reversed(range(len(self.up))):
+            x = self.grow[level](x) + kept[level]
+            x = _through(self.up[level], x, signal, frames)
+        x = nn.functional.pixel_shuffle(self.leave(x), patch)
+        return x.reshape(batch, frames, *x.shape[1:])
+
+
+class Block(nn.Module):
+    """Residual block: space, then the noise level's say, then time at one stride."""
+
+    def __init__(self, width: int, signal: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.norm_space = nn.GroupNorm(8, width)
+        self.space = nn.Conv2d(width, width, 3, padding=1)
+        self.modulate = nn.Linear(signal, 2 * width)
+        self.norm_time = nn.GroupNorm(8, width)
+        self.time = silenced(nn.Conv2d(3 * width, width, 1))
+
+    def forward(self, x: torch.Tensor, signal: torch.Tensor, frames: int) -> torch.Tensor:
+        """(B*frames,C,h,w) to the same; `signal` is (B*frames,S)."""
+        h = self.space(nn.functional.silu(self.norm_space(x)))
+        scale, shift = self.modulate(signal)[..., None, None].chunk(2, 1)
+        h = nn.functional.silu(self.norm_time(h) * (1 + scale) + shift)
+        clip = h.unflatten(0, (-1, frames))
+        before = clip[:, [max(t - self.stride, 0) for t in range(frames)]]
+        after = clip[:, [min(t + self.stride, frames - 1) for t in range(frames)]]
+        h = self.time(torch.cat([before, clip, after], 2).flatten(0, 1))
+        return x + h
+
+
+def _through(blocks: nn.Module, x: torch.Tensor, signal: torch.Tensor, frames: int) -> torch.Tensor:
+    for block in blocks.children():
+        x = block(x, signal, frames)
+    return x
+
+
+def silenced(layer: nn.Conv2d) -> nn.Conv2d:
+    """The layer with weights of 0, so that training starts from "nothing changes"."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def fourier_features(sigmas: torch.Tensor, count: int) -> torch.Tensor:
+    """(B,count) sines and cosines of noise levels (B,) in 0..1."""
+    frequencies = math.pi * torch.exp(torch.linspace(0, math.log(64), count // 2, device=sigmas.device))
+    angles = sigmas[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], 1)
