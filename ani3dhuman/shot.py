@@ -197,9 +197,10 @@ def _check_array(
         fits = fits and size == expected
     if not fits:
         known = ", ".join(f"{k}={v}" for k, v in sizes.items())
+        wanted_kind = "float" if kind == "f" else "integer"
         raise _bad(
             "bad_array",
-            f"'{name}' is {array.dtype} {array.shape}; expected {'float' if kind == 'f' else 'integer'} {want} with {known}.",
+            f"'{name}' is {array.dtype} {array.shape}; expected {wanted_kind} {want} with {known}.",
             "Export the shot again.",
         )
     if kind == "f":
