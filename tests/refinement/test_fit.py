@@ -159,6 +159,13 @@ def test_a_fit_that_helps_nothing_returns_the_coarse_layer(sheet):
     assert (result.field(torch.rand(5, 3), 0.5) == 0).all()
 
 
+def test_no_steps_leave_the_coarse_layer(sheet, tmp_path):
+    result = refine(sheet[0], replace(SHORT, steps=0), Progress("refine", 0))
+    assert result.vertices.tobytes() == sheet[0].coarse_vertices.tobytes()
+    plot_losses(result.history, tmp_path / "loss.png")
+    assert cv2.imread(str(tmp_path / "loss.png")) is not None
+
+
 def test_it_settles_early_when_nothing_gets_better(sheet):
     problem, _ = sheet
     perfect = replace(problem, target=render(problem, problem.coarse_vertices)[0])
