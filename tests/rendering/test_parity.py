@@ -100,6 +100,6 @@ def test_needles_and_saturated_gaussians() -> None:
 def test_crowded_scene_where_pixels_finish_early() -> None:
     scene = random_scene(3000, width=75, height=50, size=0.1)
     scene.opacities.mul_(0.5).add_(0.5)
-    image, alphas, _ = rasterize(*scene.arguments())
+    alphas = rasterize(*scene.arguments())[1]
     assert (alphas > 0.999).double().mean() > 0.95
     assert_same_rendering(scene)
