@@ -58,9 +58,8 @@ def plot_losses(history: dict[str, list[float]], png: Path, title: str = "Residu
             label="held-out frames",
         )
         axes.set_yscale("log")
-        axes.set_ylim(
-            bottom=min(history["validation"]) * 1e-3
-        )  # terms start at zero, which a log axis cannot show
+        # terms start at zero, which a log axis cannot show
+        axes.set_ylim(bottom=max(min(history["validation"]), 1e-6) * 1e-3)
         axes.set_xlabel("step")
         axes.set_ylabel("weighted loss")
         axes.set_title(title, loc="left", weight="bold")
