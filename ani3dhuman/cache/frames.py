@@ -32,9 +32,7 @@ _CHUNK = 1 << 20
 
 
 def _wrong_values(what: str) -> Ani3DError:
-    return Ani3DError(
-        "cache.values", what, "Give every frame once, with the same attributes, finite and float32."
-    )
+    return Ani3DError("cache.values", what, "Give every frame once, with the same attributes, finite and float32.")
 
 
 class _ArrayFile:
@@ -43,9 +41,7 @@ class _ArrayFile:
     def __init__(self, path: Path, name: str, shape: tuple[int, ...], static: bool) -> None:
         self.path, self.name, self.shape, self.static = path, name, shape, static
         self.file: BinaryIO = open(path, "wb")  # noqa: SIM115 - closed by the writer's exit stack
-        np.lib.format.write_array_header_1_0(
-            self.file, {"descr": DTYPE, "fortran_order": False, "shape": shape}
-        )
+        np.lib.format.write_array_header_1_0(self.file, {"descr": DTYPE, "fortran_order": False, "shape": shape})
 
     def append(self, values: np.ndarray) -> None:
         self.file.write(np.ascontiguousarray(values, DTYPE).data)
@@ -91,9 +87,7 @@ class CacheWriter:
         self._check(name, values)
         self._open(name, values.shape, static=True).append(values)
 
-    def frame(
-        self, attributes: Mapping[str, np.ndarray], meshes: Mapping[str, np.ndarray] | None = None
-    ) -> None:
+    def frame(self, attributes: Mapping[str, np.ndarray], meshes: Mapping[str, np.ndarray] | None = None) -> None:
         """Append the next frame: `attributes` name -> (N,k), `meshes` object name -> vertices (V,3), world metres.
 
         Raises `Ani3DError` ``cache.values`` for a wrong shape, a missing or new name, or a NaN.
@@ -164,9 +158,7 @@ class CacheWriter:
                 with ExitStack() as self._stack:
                     yield
                     if self._written != self._head.frames:
-                        raise _wrong_values(
-                            f"{self.path.name} got {self._written} of {self._head.frames} frames."
-                        )
+                        raise _wrong_values(f"{self.path.name} got {self._written} of {self._head.frames} frames.")
                     attributes = tuple(array.finish() for array in self._arrays.values())
                 meshes = tuple(_mesh_entry(name, writer.path) for name, writer in self._meshes.items())
                 head = self._head

@@ -47,9 +47,7 @@ def describe(path: Path) -> str:
         lines.append(f"  {entry.name:<16}{shape:<20}{kind:<11}{_size(entry.bytes):>11}   {span}")
     for mesh, points in zip(head.meshes, cache.meshes().values(), strict=True):
         shape = " x ".join(str(n) for n in points.vertices.shape)
-        lines.append(
-            f"  {mesh.file:<16}{shape:<20}{'per frame':<11}{_size(mesh.bytes):>11}   mesh {mesh.object!r}"
-        )
+        lines.append(f"  {mesh.file:<16}{shape:<20}{'per frame':<11}{_size(mesh.bytes):>11}   mesh {mesh.object!r}")
     size = (high - low).max(axis=0)
     lines += [
         "",
@@ -111,9 +109,7 @@ def plot(path: Path, png: Path) -> None:
         )
         middle = head.frames // 2
         _draw_view(figure.add_subplot(grid[:, 0]), cache, middle, (0, 2, 1), "Front")
-        _draw_view(
-            figure.add_subplot(grid[:2, 1]), cache, middle, (0, 1, 2), "Top, with the path of the centre"
-        )
+        _draw_view(figure.add_subplot(grid[:2, 1]), cache, middle, (0, 1, 2), "Top, with the path of the centre")
         _draw_storage(figure.add_subplot(grid[2, 1]), cache)
         _draw_box(figure.add_subplot(grid[0, 2]), cache)
         _draw_speed(figure.add_subplot(grid[1, 2]), cache)
@@ -136,9 +132,7 @@ def _draw_view(axes: Axes, cache: FrameCache, t: int, order: tuple[int, int, int
     # the front view looks along +Y, the top view down along -Z: what is nearest to the eye is drawn last
     rank = np.argsort(-points[:, depth] if depth == 1 else points[:, depth])
     rgba = np.clip(np.concatenate([base[:, :3] * SH_C0 + 0.5, base[:, 3:]], axis=1), 0, 1)
-    axes.scatter(
-        points[rank, across], points[rank, up], s=2.2, c=rgba[rank], linewidths=0, rasterized=True, zorder=2
-    )
+    axes.scatter(points[rank, across], points[rank, up], s=2.2, c=rgba[rank], linewidths=0, rasterized=True, zorder=2)
     if depth == 2:
         centre = np.stack([frame.mean(axis=0) for frame in positions])
         first, last = centre[0], centre[-1]

@@ -116,9 +116,7 @@ def _check(manifest: Manifest, where: Path) -> None:
     for attribute in manifest.attributes:
         lead = (manifest.count,) if attribute.static else (manifest.frames, manifest.count)
         if len(attribute.shape) != len(lead) + 1 or attribute.shape[: len(lead)] != lead:
-            raise malformed(
-                where, f"attribute {attribute.name!r} has shape {attribute.shape}, expected {(*lead, 'k')}"
-            )
+            raise malformed(where, f"attribute {attribute.name!r} has shape {attribute.shape}, expected {(*lead, 'k')}")
         if attribute.dtype != DTYPE:
             raise malformed(where, f"attribute {attribute.name!r} is {attribute.dtype!r}, expected {DTYPE!r}")
     files = [entry.file for entry in manifest.entries]

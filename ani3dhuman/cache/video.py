@@ -111,7 +111,5 @@ def read_video(path: Path) -> np.ndarray:
     finally:
         capture.release()
     if not frames:
-        raise Ani3DError(
-            "video.missing", f"No frames could be read from {path}.", "Check the path and the file."
-        )
+        raise Ani3DError("video.missing", f"No frames could be read from {path}.", "Check the path and the file.")
     return np.stack(frames)

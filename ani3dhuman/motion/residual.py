@@ -65,12 +65,10 @@ class ResidualField(nn.Module):
         random = torch.Generator().manual_seed(seed)
         channels, moments = config.channels, config.time_resolution
         self.space_planes = nn.ParameterList(
-            torch.stack([_waves(channels, cells, cells, random) for _ in range(3)])
-            for cells in config.resolutions
+            torch.stack([_waves(channels, cells, cells, random) for _ in range(3)]) for cells in config.resolutions
         )
         self.time_planes = nn.ParameterList(
-            torch.stack([_waves(channels, moments, cells, random) for _ in range(3)])
-            for cells in config.resolutions
+            torch.stack([_waves(channels, moments, cells, random) for _ in range(3)]) for cells in config.resolutions
         )
         features = 3 * channels * len(config.resolutions)
         first, last = nn.Linear(features, config.hidden), nn.Linear(config.hidden, 3)
@@ -169,9 +167,7 @@ def hat_weights(positions: Tensor, cells: int) -> Tensor:
     product is faster, and the same on every run, where a gather's backward adds in any order.
     """
     scaled = positions.clamp(0, 1)[:, None] * (cells - 1)
-    return (1 - (scaled - torch.arange(cells, dtype=positions.dtype, device=positions.device)).abs()).clamp(
-        min=0
-    )
+    return (1 - (scaled - torch.arange(cells, dtype=positions.dtype, device=positions.device)).abs()).clamp(min=0)
 
 
 def displace(coarse: Tensor, rotations: Tensor, offsets: Tensor) -> Tensor:

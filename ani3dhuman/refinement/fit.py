@@ -138,9 +138,7 @@ class _Fit:
         self.scene = build_scene(self.problem, config.margin)
         points = self.scene.points
         room = 0.02  # a margin in metres keeps a flat garment's box from having no depth
-        self.field = ResidualField(
-            points.min(0).values - room, points.max(0).values + room, config.field, config.seed
-        )
+        self.field = ResidualField(points.min(0).values - room, points.max(0).values + room, config.field, config.seed)
         planes = [*self.field.space_planes, *self.field.time_planes]
         self.rates = (config.plane_rate, config.decoder_rate)
         self.optimizer = torch.optim.Adam(
@@ -216,9 +214,7 @@ class _Fit:
         if self.best.step == 0:
             message = f"The coarse layer was kept: no field of {self.step} steps matched the held-out frames better."
         else:
-            message = (
-                f"Photometric loss of held-out frames {start:.4f} -> {best:.4f} at step {self.best.step}."
-            )
+            message = f"Photometric loss of held-out frames {start:.4f} -> {best:.4f} at step {self.best.step}."
         vertices = refined_vertices(problem, self.scene, self.field)
         return RefinementResult(vertices, self.field, self.history, self.best.step, start, best, message)
 
@@ -235,9 +231,7 @@ def frames_of_step(training: list[int], step: int, count: int, seed: int) -> lis
     chosen = []
     for position in range(step * count, (step + 1) * count):
         turn, place = divmod(position, len(training))
-        order = torch.randperm(
-            len(training), generator=torch.Generator().manual_seed(seed * 1_000_003 + turn)
-        )
+        order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed * 1_000_003 + turn))
         chosen.append(training[int(order[place])])
     return chosen
 
@@ -256,9 +250,7 @@ def picture_terms(
     return terms
 
 
-def loss_terms(
-    scene: Scene, residual: ResidualField, frame: int, config: RefinementConfig
-) -> dict[str, Tensor]:
+def loss_terms(scene: Scene, residual: ResidualField, frame: int, config: RefinementConfig) -> dict[str, Tensor]:
     """All weighted terms of one frame; their sum is minimised."""
     weights, count = config.weights, len(scene.points)
     first = min(max(frame - 1, 0), max(scene.frames - 3, 0))

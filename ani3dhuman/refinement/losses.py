@@ -57,9 +57,7 @@ def ssim_map(images: Tensor, targets: Tensor) -> Tensor:
     batch, channels = images.shape[:2]
     moments = torch.cat([images, targets, images**2, targets**2, images * targets], 1)
     window = _gaussian_window(images.device, images.dtype).expand(moments.shape[1], 1, -1)
-    blurred = functional.conv2d(
-        moments, window[:, :, None], padding=(0, SSIM_RADIUS), groups=moments.shape[1]
-    )
+    blurred = functional.conv2d(moments, window[:, :, None], padding=(0, SSIM_RADIUS), groups=moments.shape[1])
     blurred = functional.conv2d(blurred, window[..., None], padding=(SSIM_RADIUS, 0), groups=moments.shape[1])
     x, y, xx, yy, xy = blurred.view(batch, 5, channels, *images.shape[2:]).unbind(1)
     luminance = (2 * x * y + C1) / (x**2 + y**2 + C1)
@@ -70,9 +68,7 @@ def ssim_map(images: Tensor, targets: Tensor) -> Tensor:
 def photometric(images: Tensor, targets: Tensor, weights: Tensor, ssim_share: float, levels: int) -> Tensor:
     """(1 - share) pyramid L1 + share (1 - SSIM) / 2; arguments as in `pyramid_l1`."""
     unlike = (1 - ssim_map(images, targets)) / 2
-    return (1 - ssim_share) * pyramid_l1(images, targets, weights, levels) + ssim_share * weighted_mean(
-        unlike, weights
-    )
+    return (1 - ssim_share) * pyramid_l1(images, targets, weights, levels) + ssim_share * weighted_mean(unlike, weights)
 
 
 def edge_lengths(vertices: Tensor, edges: Tensor) -> Tensor:

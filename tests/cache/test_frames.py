@@ -37,9 +37,7 @@ def meshes() -> dict[str, np.ndarray]:
 @pytest.fixture
 def cache(tmp_path: Path, gaussians: GaussianFrames, meshes: dict[str, np.ndarray]) -> Path:
     made_by = {"made by": "a test"}
-    return write_cache(
-        tmp_path / "walk.ani3d", gaussians, fps=24, frame_start=10, meshes=meshes, provenance=made_by
-    )
+    return write_cache(tmp_path / "walk.ani3d", gaussians, fps=24, frame_start=10, meshes=meshes, provenance=made_by)
 
 
 def code_of(call, *arguments) -> str:
@@ -124,9 +122,7 @@ def test_other_version(cache):
     assert code_of(FrameCache.open, cache) == "cache.version"
 
 
-@pytest.mark.parametrize(
-    "entries", [{"count": N + 1}, {"frame_end": 20}, {"attributes": [{}]}, {"fps": None}]
-)
+@pytest.mark.parametrize("entries", [{"count": N + 1}, {"frame_end": 20}, {"attributes": [{}]}, {"fps": None}])
 def test_contradicting_manifest(cache, entries):
     change_manifest(cache, **entries)
     assert code_of(FrameCache.open, cache) == "cache.malformed"
@@ -175,10 +171,7 @@ def test_full_disk_keeps_the_older_cache(cache, gaussians, monkeypatch, name):
 
 def test_cancel_keeps_the_older_cache(cache, gaussians):
     progress = Progress("cache", T, should_cancel=lambda: progress.step == 2)
-    assert (
-        code_of(lambda: write_cache(cache, gaussians, fps=30, frame_start=1, progress=progress))
-        == "cancelled"
-    )
+    assert code_of(lambda: write_cache(cache, gaussians, fps=30, frame_start=1, progress=progress)) == "cancelled"
     assert FrameCache.open(cache).manifest.fps == 24
     assert leftovers(cache.parent) == []
 

@@ -87,10 +87,7 @@ def test_pc2_on_a_full_disk(tmp_path, vertices, monkeypatch):
 def test_video_round_trip(tmp_path, height, width):
     y, x = np.mgrid[:height, :width]
     frames = np.stack(
-        [
-            np.stack([x * 3, y * 4, np.full_like(x, 40 * t)], -1).clip(0, 255).astype(np.uint8)
-            for t in range(6)
-        ]
+        [np.stack([x * 3, y * 4, np.full_like(x, 40 * t)], -1).clip(0, 255).astype(np.uint8) for t in range(6)]
     )
     with VideoWriter(tmp_path / "a.mp4", width, height, 24) as writer:
         for frame in frames:

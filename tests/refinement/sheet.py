@@ -66,10 +66,7 @@ def swinging_sheet() -> tuple[RefinementProblem, np.ndarray]:
     coarse = np.einsum("tij,vj->tvi", rotations, bind).astype(np.float32)
     phase = np.pi * np.arange(T) / T  # half a swing: a whole one in ten frames would be a flag, not a skirt
     wave = np.sin(phase[:, None] + 0.6 * bind[:, 0] - 1.5 * hang)
-    local = (
-        np.stack([0.07 * wave, 0.03 * wave, 0.02 * np.cos(phase)[:, None] * hang], -1)
-        * (gates * hang)[:, None]
-    )
+    local = np.stack([0.07 * wave, 0.03 * wave, 0.02 * np.cos(phase)[:, None] * hang], -1) * (gates * hang)[:, None]
     truth = coarse + np.einsum("tij,tvj->tvi", rotations, local).astype(np.float32)
 
     on_sheet, on_wall = len(sheet_faces) * 2, len(wall_faces) * 3
@@ -90,9 +87,7 @@ def swinging_sheet() -> tuple[RefinementProblem, np.ndarray]:
     )
     scales = np.where(np.arange(count)[:, None] < on_sheet, [[0.035, 0.035, 0.004]], [[0.15, 0.15, 0.01]])
     places = binding.means(torch.from_numpy(bind)).numpy()
-    stripes = 0.5 + 0.5 * np.stack(
-        [np.sin(9 * places[:, 0]), np.sin(11 * places[:, 2]), np.cos(7 * places[:, 0])], -1
-    )
+    stripes = 0.5 + 0.5 * np.stack([np.sin(9 * places[:, 0]), np.sin(11 * places[:, 2]), np.cos(7 * places[:, 0])], -1)
     colors = np.where(np.arange(count)[:, None] < on_sheet, stripes, [[0.75, 0.72, 0.7]]).astype(np.float32)
 
     viewmat = np.array([[1, 0, 0, 0], [0, 0, -1, 1.0], [0, 1, 0, 2.2], [0, 0, 0, 1]], np.float32)

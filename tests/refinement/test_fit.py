@@ -199,10 +199,7 @@ def test_an_orthographic_camera(sheet):
     Ks = problem.cameras.Ks.copy()
     Ks[:, [0, 1], [0, 1]] = 55.0
     flat = replace(problem, cameras=replace(problem.cameras, Ks=Ks, camera_type="orthographic"))
-    assert (
-        refine(flat, replace(SHORT, steps=2), Progress("refine", 2)).vertices.shape
-        == flat.coarse_vertices.shape
-    )
+    assert refine(flat, replace(SHORT, steps=2), Progress("refine", 2)).vertices.shape == flat.coarse_vertices.shape
 
 
 def test_every_frame_is_drawn_equally_often():

@@ -76,9 +76,7 @@ def test_edge_lengths_and_stretch():
     span = torch.tensor([4.0, 2.0]), torch.tensor([5.0, 2.5])
     assert losses.stretch(lengths, *span).item() == 0
     # 10 % beyond the longest for one, half the shortest for the other
-    assert losses.stretch(torch.tensor([5.5, 1.0]), *span).item() == pytest.approx(
-        (0.1**2 + 0.5**2) / 2, rel=1e-5
-    )
+    assert losses.stretch(torch.tensor([5.5, 1.0]), *span).item() == pytest.approx((0.1**2 + 0.5**2) / 2, rel=1e-5)
 
 
 def star(count: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,9 +91,7 @@ def test_rigidity_ignores_rotation_and_sees_scaling():
     assert losses.rigidity(edges, turned(edges), sources, 1).item() == pytest.approx(0, abs=1e-10)
     # every edge 1.3 times as long: the strain 0.3 squared
     assert losses.rigidity(edges, 1.3 * turned(edges), sources, 1).item() == pytest.approx(0.09, rel=1e-4)
-    assert losses.rigidity(0.01 * edges, 0.013 * turned(edges), sources, 1).item() == pytest.approx(
-        0.09, rel=1e-4
-    )
+    assert losses.rigidity(0.01 * edges, 0.013 * turned(edges), sources, 1).item() == pytest.approx(0.09, rel=1e-4)
 
 
 def test_best_rotations_recover_each_vertex_and_never_mirror():

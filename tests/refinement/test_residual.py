@@ -20,9 +20,7 @@ def field(trained: bool, config: FieldConfig = SMALL) -> ResidualField:
     made = ResidualField(torch.zeros(3), torch.ones(3), config, seed=2)
     if trained:
         with torch.no_grad():
-            made.decoder[2].weight.copy_(
-                torch.randn(3, config.hidden, generator=torch.Generator().manual_seed(3))
-            )
+            made.decoder[2].weight.copy_(torch.randn(3, config.hidden, generator=torch.Generator().manual_seed(3)))
     return made
 
 
