@@ -120,6 +120,24 @@ def test_an_opaque_gaussian_ends_the_pixel(backend: str) -> None:
     assert image[0, 12, 16].tolist() == pytest.approx([0.999, 0, 0], abs=1e-6)
 
 
+def test_a_gap_in_a_wall_shows_what_is_behind(backend: str) -> None:
+    x = torch.tensor([0.0, 1.0] * 50 + [4.0])  # a hundred specks hide the left of a row of five pixels
+    z = torch.cat([2 + 0.01 * torch.arange(100), torch.tensor([5.0])])
+    row = single_gaussian(
+        means=torch.stack([(x - 2) * z / 60, torch.zeros(101), z], -1),
+        quats=torch.tensor([[1.0, 0, 0, 0]] * 101),
+        scales=torch.full((101, 3), 1e-4),
+        opacities=torch.full((101,), 0.9),
+        colors=torch.cat([torch.zeros(100, 3), torch.ones(1, 3)]),
+        Ks=torch.tensor([[[60.0, 0, 2.5], [0, 60.0, 0.5], [0, 0, 1]]]),
+        width=5,
+        height=1,
+    )
+    image, _, _ = draw(row, backend)
+    assert image[0, 0, 4].tolist() == pytest.approx([0.9] * 3, abs=1e-4)
+    assert image[0, 0, :2].max() < 1e-3
+
+
 @pytest.mark.parametrize("z", [-2.0, 0.005, 0.0])
 def test_nothing_behind_or_too_near_is_drawn(backend: str, z: float) -> None:
     image, alphas, meta = draw(single_gaussian(means=torch.tensor([[0.0, 0, z]])), backend)
