@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import bpy
 
-from engine.wire import PROTOCOL_VERSION, Client, Welcome, WireError
+from engine.wire import Client, Welcome
 
 from .errors import AddonError, cannot_write
 
@@ -41,37 +41,23 @@ class Link:
     welcome: Welcome
     process: subprocess.Popen[bytes] | None
     executor: ThreadPoolExecutor
-    clients: list[Client] = field(default_factory=list)
+    client: Client
 
-    def call(self, function: Callable[[Client], T], patience: float = ANSWER_SECONDS) -> Future[T]:
-        """Run `function(client)` on the worker thread; any one answer may take `patience` seconds."""
-
-        def work() -> T:
-            client = self._client()
-            client.timeout = patience
-            return function(client)
-
-        return self.executor.submit(work)
+    def call(self, function: Callable[[Client], T]) -> Future[T]:
+        """Run `function(client)` on the worker thread."""
+        return self.executor.submit(function, self.client)
 
     def check(self) -> None:
         """Raise `AddonError` ``engine.unreachable`` when the engine that Blender started has ended."""
         if not self.alive():
-            raise AddonError(
-                "engine.unreachable", "The engine is not running.", "Start it with Start Engine first."
-            )
-
-    def _client(self) -> Client:
-        """The worker thread's client; sockets may not change threads, so it is made there."""
-        if not self.clients:
-            self.clients.append(Client(self.endpoint))
-        return self.clients[0]
+            raise _not_running()
 
     def alive(self) -> bool:
         return self.process is None or self.process.poll() is None
 
     def close(self) -> None:
         """Hang up, and end the engine if Blender started it."""
-        self.executor.submit(lambda: [client.close() for client in self.clients])
+        self.executor.submit(self.client.close)
         self.executor.shutdown(wait=True)
         if self.process:
             _end(self.process)
@@ -82,10 +68,9 @@ _link: Link | None = None
 
 def current() -> Link:
     """The open link. Raises `AddonError` ``engine.unreachable`` when there is none."""
-    if _link is None or not _link.alive():
-        raise AddonError(
-            "engine.unreachable", "The engine is not running.", "Start it with Start Engine first."
-        )
+    if _link is None:
+        raise _not_running()
+    _link.check()
     return _link
 
 
@@ -186,27 +171,29 @@ def stop() -> None:
 def _open(endpoint: str, process: subprocess.Popen[bytes] | None) -> Welcome:
     global _link
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ani3d-wire")
-    clients: list[Client] = []
 
-    def greet() -> Welcome:
-        clients.append(Client(endpoint))
-        return clients[0].hello()
+    def greet() -> tuple[Client, Welcome]:
+        client = Client(endpoint)  # on the worker thread, since a socket may not change threads
+        try:
+            welcome = client.hello()
+        except BaseException:
+            client.close()
+            raise
+        client.timeout = ANSWER_SECONDS
+        return client, welcome
 
     try:
-        welcome = wait(executor.submit(greet))
-        if welcome.protocol != PROTOCOL_VERSION:
-            raise WireError(
-                "protocol.version",
-                f"The engine at {endpoint} speaks protocol {welcome.protocol}, this add-on {PROTOCOL_VERSION}.",
-                "Use the add-on and the engine of the same release.",
-            )
+        client, welcome = wait(executor.submit(greet))
     except BaseException:
-        executor.submit(lambda: [client.close() for client in clients])
         executor.shutdown(wait=True)
         raise
     stop()
-    _link = Link(endpoint, welcome, process, executor, clients)
+    _link = Link(endpoint, welcome, process, executor, client)
     return welcome
+
+
+def _not_running() -> AddonError:
+    return AddonError("engine.unreachable", "The engine is not running.", "Start it with Start Engine first.")
 
 
 def _split(command: str) -> list[str]:

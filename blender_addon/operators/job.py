@@ -20,8 +20,6 @@ from .. import connection, jobs
 from ..errors import AddonError
 from .base import ReportsErrors, WaitsForWork, absolute
 
-SUBMIT_SECONDS = 120.0  # the first shot makes the engine load its libraries
-
 
 class Submit(WaitsForWork, bpy.types.Operator):
     """Send the exported shot to the engine"""
@@ -42,7 +40,7 @@ class Submit(WaitsForWork, bpy.types.Operator):
             raise AddonError("shot.missing", "No shot has been exported.", "Use Export Shot first.")
         shot = _read_shot(absolute(path))
         settings = _read_settings(self.settings) if self.settings else {"preset": scene_settings.preset}
-        return link.call(lambda client: client.submit(shot, settings), patience=SUBMIT_SECONDS)
+        return link.call(lambda client: client.submit(shot, settings))
 
     def finish(self, context: bpy.types.Context, job: str) -> None:
         context.scene.ani3d.job_id = job

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -42,13 +44,17 @@ def engine(addon, part, tmp_path):
 
 def test_round_trip(engine, part, tmp_path):
     rigs.character(frames=8)
+    pins = bpy.data.objects["Skirt"].vertex_groups.new(name="ani3d_pin")
+    pins.add(list(range(96, 108)), 1.0, "REPLACE")  # the waistband, the uppermost ring
     bpy.ops.ani3d.bind_character()
     bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
     jobs = part("jobs")
     seen = []
     jobs.listener = seen.append
     try:
-        bpy.ops.ani3d.submit(settings='{"preset": "draft", "gaussians": 1500, "refine_steps": 10}')
+        bpy.ops.ani3d.submit(
+            settings='{"preset": "draft", "gaussians": 1500, "refine_steps": 10, "prior": "none"}'
+        )
         bpy.ops.ani3d.follow()
     finally:
         jobs.listener = jobs._print
@@ -105,6 +111,22 @@ def test_a_cancelled_job_says_so(engine, part, tmp_path):
     bpy.ops.ani3d.cancel_job()
     with pytest.raises(RuntimeError, match="cancelled"):
         bpy.ops.ani3d.follow()
+
+
+def test_ctrl_c_cancels_the_job(engine, part, tmp_path):
+    rigs.character(frames=8)
+    bpy.ops.ani3d.bind_character()
+    bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
+    bpy.ops.ani3d.submit(settings='{"preset": "final", "prior": "none", "refine_steps": 100000}')
+    press = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    press.start()
+    with pytest.raises(RuntimeError, match="The job was cancelled"):
+        bpy.ops.ani3d.follow()
+    link, job = part("connection").current(), bpy.context.scene.ani3d.job_id
+    deadline = time.monotonic() + 20
+    while link.call(lambda client: client.status(job)).result().state != "cancelled":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_an_engine_that_dies_is_noticed(addon, part, tmp_path):
