@@ -4,4 +4,10 @@ The library knows nothing of Blender or of the engine; it runs a shot file throu
 stages rigid -> physics -> coarse render -> restoration -> residual field -> cache.
 """
 
+import os
+
+# Idle threads that spin take whole cores from their neighbours (other jobs, Blender itself), and torch and
+# numba bring a pool each. OpenMP reads this once, when the first of them loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 __version__ = "0.1.0"

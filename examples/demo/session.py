@@ -81,7 +81,7 @@ def main() -> None:
     started: dict[str, float] = {}
 
     def listener(moment) -> None:  # type: ignore[no-untyped-def]
-        stage = moment.stage or moment.state
+        stage, _, what = (moment.stage or moment.state).partition(" ")
         begun = started.setdefault(stage, time.monotonic())
         tell(
             stage=stage,
@@ -89,7 +89,7 @@ def main() -> None:
             total=max(moment.total, 1),
             eta=moment.eta if np.isfinite(moment.eta) else 0.0,
             elapsed=time.monotonic() - begun,
-            message=moment.message,
+            message=moment.message or what,
         )
 
     jobs.listener = listener
