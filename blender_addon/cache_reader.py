@@ -82,9 +82,7 @@ def open_cache(path: Path | str) -> FrameCache:
             raise _malformed(path, f"it has no attribute '{name}'")
         shape = arrays[name].shape
         if shape not in ((count, width), (end - start + 1, count, width)):
-            raise _malformed(
-                path, f"'{name}' has shape {shape} for {end - start + 1} frames of {count} Gaussians"
-            )
+            raise _malformed(path, f"'{name}' has shape {shape} for {end - start + 1} frames of {count} Gaussians")
     for name in meshes.values():
         _check_inside(path, name)
     return FrameCache(path, start, end, fps, count, meshes, arrays)
@@ -135,9 +133,7 @@ def _map_attribute(folder: Path, entry: dict[str, Any]) -> np.ndarray:
         try:
             version = np.lib.format.read_magic(stream)
             read_header = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
+                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             )
             found, fortran, found_dtype = read_header(stream)
             offset = stream.tell()

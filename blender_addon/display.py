@@ -32,9 +32,7 @@ def add_display(item: bpy.types.Object) -> None:
         compat.mark_as_splats(item.data)
         return
     modifier = item.modifiers.new(NAME, "NODES")
-    modifier.node_group = bpy.data.node_groups.get(NAME) or _ellipsoids(
-        bpy.data.materials.get(NAME) or _material()
-    )
+    modifier.node_group = bpy.data.node_groups.get(NAME) or _ellipsoids(bpy.data.materials.get(NAME) or _material())
 
 
 def _ellipsoids(material: bpy.types.Material) -> bpy.types.NodeTree:

@@ -26,9 +26,5 @@ class AddonError(Exception):
 def cannot_write(path: Path, error: OSError) -> AddonError:
     """The error for a file that could not be written, with the full disk told apart from the rest."""
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return AddonError(
-            "disk.full", f"The disk is full: '{path}' was not written.", "Free some space and try again."
-        )
-    return AddonError(
-        "file.write", f"Cannot write '{path}' ({error.strerror}).", "Choose a folder you may write to."
-    )
+        return AddonError("disk.full", f"The disk is full: '{path}' was not written.", "Free some space and try again.")
+    return AddonError("file.write", f"Cannot write '{path}' ({error.strerror}).", "Choose a folder you may write to.")

@@ -25,9 +25,7 @@ def find_cache(folder: Path) -> Path:
     found = sorted(folder.glob("*.ani3d")) if folder.is_dir() else []
     if len(found) != 1:
         what = f"{len(found)} caches" if found else "no cache (NAME.ani3d)"
-        raise AddonError(
-            "cache.missing", f"There is {what} in '{folder}'.", "Choose the cache folder itself."
-        )
+        raise AddonError("cache.missing", f"There is {what} in '{folder}'.", "Choose the cache folder itself.")
     return found[0]
 
 
@@ -127,9 +125,7 @@ def _mesh_copy(
     return copy
 
 
-def _tag(
-    item: bpy.types.Object, kind: str, path: Path, result: str, source: bpy.types.Object | None = None
-) -> None:
+def _tag(item: bpy.types.Object, kind: str, path: Path, result: str, source: bpy.types.Object | None = None) -> None:
     item.ani3d.kind = kind
     item.ani3d.cache_path = str(path)
     item.ani3d.result = result

@@ -51,9 +51,7 @@ def time_left(seconds: float) -> str:
 
 
 def _print(moment: Moment) -> None:
-    line = (
-        f"Ani3D: {moment.stage or moment.state} {moment.step}/{moment.total} {time_left(moment.eta)}".rstrip()
-    )
+    line = f"Ani3D: {moment.stage or moment.state} {moment.step}/{moment.total} {time_left(moment.eta)}".rstrip()
     print(line, flush=True)
 
 
@@ -105,9 +103,7 @@ def follow(job: str) -> Moment:
             tell(moment)
     except KeyboardInterrupt:
         connection.wait(link.call(lambda client: client.cancel(job)))
-        raise AddonError(
-            "cancelled", "The job was cancelled.", "Submit the shot again to go on from there."
-        ) from None
+        raise AddonError("cancelled", "The job was cancelled.", "Submit the shot again to go on from there.") from None
     raise_if_failed(moment)
     return moment
 

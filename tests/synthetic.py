@@ -14,7 +14,10 @@ COLUMNS = 20
 def tube(radii: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (R*C,3) and triangles of a tube with a ring for each radius and height."""
     angle = np.linspace(0, 2 * np.pi, COLUMNS, endpoint=False)
-    rings = [np.stack([r * np.cos(angle), r * np.sin(angle), np.full(COLUMNS, z)], 1) for r, z in zip(radii, heights, strict=True)]
+    rings = [
+        np.stack([r * np.cos(angle), r * np.sin(angle), np.full(COLUMNS, z)], 1)
+        for r, z in zip(radii, heights, strict=True)
+    ]
     faces = []
     for ring in range(len(rings) - 1):
         for i in range(COLUMNS):

@@ -59,7 +59,10 @@ FAULTS = {
     "no_faces": ({**with_array("faces", lambda a: a[:0]), "face_uvs": np.zeros((0, 3, 2), np.float32),
                   "face_materials": np.zeros(0, np.int32)}, "no faces"),
     "unweighted_vertices": (with_array("weight_values", put(105, 0)), "'Skirt'"),
-    "non_uniform_bone_scale": (with_array("bone_pose", put((2, 1, slice(0, 3), 0), 3.0)), "'chest' is scaled unevenly at frame 3"),
+    "non_uniform_bone_scale": (
+        with_array("bone_pose", put((2, 1, slice(0, 3), 0), 3.0)),
+        "'chest' is scaled unevenly at frame 3",
+    ),
     "bad_camera": (with_array("viewmats", put((0, 0, 0), 2.0)), "camera"),
 }  # fmt: skip
 

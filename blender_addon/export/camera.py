@@ -67,9 +67,7 @@ def intrinsics(scene: bpy.types.Scene, camera: bpy.types.Camera) -> np.ndarray:
     """
     width, height = picture_size(scene)
     oblong = scene.render.pixel_aspect_y / scene.render.pixel_aspect_x  # height of a pixel over its width
-    horizontal = camera.sensor_fit == "HORIZONTAL" or (
-        camera.sensor_fit == "AUTO" and width >= height * oblong
-    )
+    horizontal = camera.sensor_fit == "HORIZONTAL" or (camera.sensor_fit == "AUTO" and width >= height * oblong)
     fitted = width if horizontal else height * oblong
     if camera.type == "ORTHO":
         focal = fitted / camera.ortho_scale

@@ -25,9 +25,7 @@ def check_armature(armature: bpy.types.Object | None) -> None:
         what = f"'{armature.name}' is not an armature." if armature else "No armature is selected."
         raise AddonError("character.no_armature", what, "Select the character's armature and bind it.")
     if armature.mode == "EDIT":
-        raise AddonError(
-            "character.edit_mode", f"'{armature.name}' is in Edit Mode.", "Leave Edit Mode first."
-        )
+        raise AddonError("character.edit_mode", f"'{armature.name}' is in Edit Mode.", "Leave Edit Mode first.")
     if armature.data.pose_position == "REST":
         raise AddonError(
             "character.rest_position",
@@ -36,9 +34,7 @@ def check_armature(armature: bpy.types.Object | None) -> None:
         )
 
 
-def armature_modifier(
-    item: bpy.types.Object, armature: bpy.types.Object
-) -> bpy.types.ArmatureModifier | None:
+def armature_modifier(item: bpy.types.Object, armature: bpy.types.Object) -> bpy.types.ArmatureModifier | None:
     """The modifier by which `armature` deforms `item`, if it does."""
     for modifier in item.modifiers:
         if modifier.type == "ARMATURE" and modifier.object == armature and modifier.show_viewport:
@@ -83,9 +79,7 @@ def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], N
     """Refuse what would skin other vertices than the exported ones; warn of what is left out."""
     for item in objects:
         if item.mode == "EDIT":
-            raise AddonError(
-                "character.edit_mode", f"'{item.name}' is in Edit Mode.", "Leave Edit Mode first."
-            )
+            raise AddonError("character.edit_mode", f"'{item.name}' is in Edit Mode.", "Leave Edit Mode first.")
         seen_armature = False
         for modifier in item.modifiers:
             if not modifier.show_viewport:
@@ -110,9 +104,7 @@ def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], N
                 warn(f"The {where} is not part of the shot: the mesh is exported as its armature deforms it.")
 
 
-def _check_armature_modifier(
-    modifier: bpy.types.ArmatureModifier, where: str, warn: Callable[[str], None]
-) -> None:
+def _check_armature_modifier(modifier: bpy.types.ArmatureModifier, where: str, warn: Callable[[str], None]) -> None:
     if modifier.vertex_group:
         raise AddonError(
             "character.modifiers",

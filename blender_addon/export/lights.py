@@ -21,9 +21,7 @@ class Lighting:
     background: np.ndarray
 
 
-def read_lights(
-    scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, warn: Callable[[str], None]
-) -> Lighting:
+def read_lights(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph, warn: Callable[[str], None]) -> Lighting:
     """The scene's lights as evaluated now. Without any sun the character is lit evenly with white."""
     lamps = [o for o in depsgraph.view_layer.objects if o.type == "LIGHT" and not o.hide_render]
     suns = [o.evaluated_get(depsgraph) for o in lamps if o.data.type == "SUN"]

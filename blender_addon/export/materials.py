@@ -59,9 +59,7 @@ def read_materials(objects: Sequence[bpy.types.Object], warn: Callable[[str], No
     return Palette(entries, textures, rows)
 
 
-def _surface(
-    material: bpy.types.Material, warn: Callable[[str], None]
-) -> tuple[list[float], bpy.types.Image | None]:
+def _surface(material: bpy.types.Material, warn: Callable[[str], None]) -> tuple[list[float], bpy.types.Image | None]:
     """Base colour (linear) and picture of a material."""
     nodes = material.node_tree.nodes if material.node_tree else ()
     principled = next((node for node in nodes if node.type == "BSDF_PRINCIPLED"), None)
@@ -72,9 +70,7 @@ def _surface(
         return list(socket.default_value[:3]), None
     image = _picture_behind(socket)
     if image is None:
-        warn(
-            f"The procedural colour of the material '{material.name}' is exported flat; bake it to a picture."
-        )
+        warn(f"The procedural colour of the material '{material.name}' is exported flat; bake it to a picture.")
     return list(socket.default_value[:3]), image
 
 

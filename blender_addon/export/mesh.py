@@ -76,9 +76,7 @@ def read_meshes(
         vertex_tints=np.concatenate([_tints(item) for item in objects]),
         weight_indices=indices,
         weight_values=values,
-        region_ids=np.concatenate(
-            [region_ids(o, groups) for o, groups in zip(objects, influences, strict=True)]
-        ),
+        region_ids=np.concatenate([region_ids(o, groups) for o, groups in zip(objects, influences, strict=True)]),
         pin_weights=_pin_weights(objects, influences),
         offsets=_offsets(objects, armature.evaluated_get(depsgraph), depsgraph),
     )
@@ -113,9 +111,7 @@ def skin_weights(item: bpy.types.Object, bones: Sequence[str]) -> list[list[tupl
     return result
 
 
-def check_weights(
-    objects: Sequence[bpy.types.Object], weights: Sequence[list[list[tuple[int, float]]]]
-) -> None:
+def check_weights(objects: Sequence[bpy.types.Object], weights: Sequence[list[list[tuple[int, float]]]]) -> None:
     """Raise `AddonError` with the number of unweighted vertices in each object."""
     loose = {
         item.name: sum(sum(w for _, w in pairs) <= NO_WEIGHT for pairs in rows)
@@ -152,9 +148,7 @@ def _joined_weights(weights: Sequence[list[list[tuple[int, float]]]]) -> tuple[n
     return indices, values / values.sum(axis=1, keepdims=True)
 
 
-def _pin_weights(
-    objects: Sequence[bpy.types.Object], influences: Sequence[dict[str, np.ndarray]]
-) -> np.ndarray | None:
+def _pin_weights(objects: Sequence[bpy.types.Object], influences: Sequence[dict[str, np.ndarray]]) -> np.ndarray | None:
     """(V,) of the group `ani3d_pin`, -1 on meshes without it; None when no mesh has it."""
     if not any(PIN_GROUP in groups for groups in influences):
         return None
@@ -171,9 +165,7 @@ def _offsets(
 ) -> np.ndarray:
     """(O,4,4) transforms of the objects in the space of the evaluated armature."""
     to_armature = np.linalg.inv(np.array(armature.matrix_world, np.float64))
-    return np.stack(
-        [to_armature @ np.array(o.evaluated_get(depsgraph).matrix_world, np.float64) for o in objects]
-    )
+    return np.stack([to_armature @ np.array(o.evaluated_get(depsgraph).matrix_world, np.float64) for o in objects])
 
 
 def _coordinates(points: bpy.types.bpy_prop_collection) -> np.ndarray:
@@ -199,9 +191,7 @@ def _rest_vertices(item: bpy.types.Object, warn: Callable[[str], None]) -> np.nd
             change *= _weights_of(item, block.vertex_group)[:, None]
         vertices += change
     if keys.animation_data and (keys.animation_data.action or keys.animation_data.drivers):
-        warn(
-            f"The shape keys of '{item.name}' are exported as they are at the first frame; their motion is left out."
-        )
+        warn(f"The shape keys of '{item.name}' are exported as they are at the first frame; their motion is left out.")
     return vertices
 
 

@@ -46,9 +46,7 @@ def read_rig(armature: bpy.types.Object, warn: Callable[[str], None]) -> Rig:
         )
     bent = [bone.name for bone in bones if bone.bbone_segments > 1]
     if bent:
-        warn(
-            f"Bendy bones are skinned as straight ones: {', '.join(bent[:5])}{'...' if len(bent) > 5 else ''}."
-        )
+        warn(f"Bendy bones are skinned as straight ones: {', '.join(bent[:5])}{'...' if len(bent) > 5 else ''}.")
     rows = {bone.name: row for row, bone in enumerate(bones)}
     return Rig(
         names=tuple(rows),

@@ -34,9 +34,7 @@ class BindCharacter(ReportsErrors, bpy.types.Operator):
         context.scene.ani3d.armature = armature
         count = sum(len(item.data.vertices) for item in objects)
         names = ", ".join(item.name for item in objects)
-        self.report(
-            {"INFO"}, f"Bound '{armature.name}': {len(rig.names)} bones, {count} vertices in {names}."
-        )
+        self.report({"INFO"}, f"Bound '{armature.name}': {len(rig.names)} bones, {count} vertices in {names}.")
 
 
 def _selected_armature(context: bpy.types.Context) -> bpy.types.Object | None:

@@ -19,12 +19,8 @@ class StartEngine(WaitsForWork, bpy.types.Operator):
     bl_idname = "ani3d.start_engine"
     bl_label = "Start Engine"
 
-    command: bpy.props.StringProperty(
-        name="Command", description="Engine program; empty for the preferences' one"
-    )
-    store: bpy.props.StringProperty(
-        name="Store", description="Folder for jobs; empty for the preferences' one"
-    )
+    command: bpy.props.StringProperty(name="Command", description="Engine program; empty for the preferences' one")
+    store: bpy.props.StringProperty(name="Store", description="Folder for jobs; empty for the preferences' one")
     endpoint: bpy.props.StringProperty(
         name="Endpoint", description="Address of a running engine to use instead of starting one"
     )

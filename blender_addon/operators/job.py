@@ -28,9 +28,7 @@ class Submit(WaitsForWork, bpy.types.Operator):
     bl_label = "Animate"
 
     shot: bpy.props.StringProperty(name="Shot", description="Shot file; empty for the one exported last")
-    settings: bpy.props.StringProperty(
-        name="Settings", description="Settings as JSON; empty for the chosen quality"
-    )
+    settings: bpy.props.StringProperty(name="Settings", description="Settings as JSON; empty for the chosen quality")
 
     def begin(self, context: bpy.types.Context) -> Future[str]:
         scene_settings = context.scene.ani3d
@@ -85,9 +83,7 @@ class CancelJob(WaitsForWork, bpy.types.Operator):
 def last_job(context: bpy.types.Context) -> str:
     job = context.scene.ani3d.job_id
     if not job:
-        raise AddonError(
-            "job.unknown", "No job has been submitted from this scene.", "Export and submit a shot first."
-        )
+        raise AddonError("job.unknown", "No job has been submitted from this scene.", "Export and submit a shot first.")
     return job
 
 
@@ -98,20 +94,14 @@ def _read_shot(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-        raise AddonError(
-            "shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again."
-        ) from error
+        raise AddonError("shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again.") from error
 
 
 def _read_settings(text: str) -> dict[str, object]:
     try:
         settings = json.loads(text)
     except ValueError as error:
-        raise AddonError(
-            "settings.malformed", f"The settings are not JSON: {error}.", "Write an object."
-        ) from error
+        raise AddonError("settings.malformed", f"The settings are not JSON: {error}.", "Write an object.") from error
     if not isinstance(settings, dict):
-        raise AddonError(
-            "settings.malformed", "The settings are not a JSON object.", 'Write e.g. {"preset": "draft"}.'
-        )
+        raise AddonError("settings.malformed", "The settings are not a JSON object.", 'Write e.g. {"preset": "draft"}.')
     return settings

@@ -28,9 +28,7 @@ class FetchResult(WaitsForWork, bpy.types.Operator):
         description="Where the files go; empty for a folder beside the .blend",
         subtype="DIR_PATH",
     )
-    import_into_scene: bpy.props.BoolProperty(
-        name="Import", description="Import the result as well", default=True
-    )
+    import_into_scene: bpy.props.BoolProperty(name="Import", description="Import the result as well", default=True)
 
     def begin(self, context: bpy.types.Context) -> Future[list[str]]:
         job, link = self.job or last_job(context), connection.current()
@@ -94,8 +92,6 @@ class RemoveResult(ReportsErrors, bpy.types.Operator):
             raise AddonError("result.unknown", f"There is no result '{self.name}' in this file.", "")
 
 
-def _import(
-    operator: ReportsErrors, context: bpy.types.Context, folder: Path, hide_character: bool = True
-) -> None:
+def _import(operator: ReportsErrors, context: bpy.types.Context, folder: Path, hide_character: bool = True) -> None:
     collection = import_result.import_result(context, folder, hide_character, operator.warn)
     operator.report({"INFO"}, f"Imported '{collection.name}'.")

@@ -51,9 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the Blender extension.")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder for the zip")
     parser.add_argument("--platforms", nargs="+", choices=[*PLATFORMS, "all"], default=[this_platform()])
-    parser.add_argument(
-        "--wheels", type=Path, default=ROOT / "build" / "wheels", help="folder of downloaded wheels"
-    )
+    parser.add_argument("--wheels", type=Path, default=ROOT / "build" / "wheels", help="folder of downloaded wheels")
     parser.add_argument("--blender-ext", type=Path, help="Blender's blender_ext.py; found in bpy otherwise")
     chosen = parser.parse_args()
     platforms = list(PLATFORMS) if "all" in chosen.platforms else chosen.platforms
@@ -138,9 +136,7 @@ def find_blender_ext() -> Path:
     for folder in folders:
         for tool in sorted(folder.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py")):
             return tool
-    raise SystemExit(
-        "Blender's blender_ext.py was not found. Install bpy, or give its path with --blender-ext."
-    )
+    raise SystemExit("Blender's blender_ext.py was not found. Install bpy, or give its path with --blender-ext.")
 
 
 def _run(*arguments: object) -> None:

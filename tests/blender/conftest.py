@@ -28,9 +28,7 @@ if HAS_BPY:
 
 
 def pytest_report_header() -> str:
-    return "tests/blender: " + (
-        f"Blender {bpy.app.version_string}" if HAS_BPY else "not collected, no bpy here"
-    )
+    return "tests/blender: " + (f"Blender {bpy.app.version_string}" if HAS_BPY else "not collected, no bpy here")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,9 +49,7 @@ def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def _installed(extension_zip: Path) -> str:
-    bpy.ops.extensions.package_install_files(
-        filepath=str(extension_zip), repo="user_default", enable_on_install=True
-    )
+    bpy.ops.extensions.package_install_files(filepath=str(extension_zip), repo="user_default", enable_on_install=True)
     return "bl_ext.user_default.ani3dhuman"
 
 

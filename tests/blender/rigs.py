@@ -130,9 +130,7 @@ def evaluated_vertices(item: bpy.types.Object) -> np.ndarray:
 
 def skinned(shot: dict[str, np.ndarray], frame: int) -> np.ndarray:
     """(V,3) linear blend skinning of a shot's vertices at row `frame`, in float64, straight from its definition."""
-    transforms = shot["bone_pose"][frame].astype(np.float64) @ np.linalg.inv(
-        shot["bone_rest"].astype(np.float64)
-    )
+    transforms = shot["bone_pose"][frame].astype(np.float64) @ np.linalg.inv(shot["bone_rest"].astype(np.float64))
     blended = np.einsum("vk,vkij->vij", shot["weight_values"], transforms[shot["weight_indices"]])
     points = np.concatenate([shot["vertices"], np.ones((len(shot["vertices"]), 1))], axis=1)
     return np.einsum("vij,vj->vi", blended, points)[:, :3]
@@ -162,9 +160,7 @@ def write_cache(folder: Path, arrays: dict[str, np.ndarray], frames: tuple[int, 
         )
     listed = []
     for name, points in (meshes or {}).items():
-        header = struct.pack(
-            "<12siiffi", b"POINTCACHE2\0", 1, points.shape[1], float(frames[0]), 1.0, len(points)
-        )
+        header = struct.pack("<12siiffi", b"POINTCACHE2\0", 1, points.shape[1], float(frames[0]), 1.0, len(points))
         (folder / f"{name}.pc2").write_bytes(header + points.astype("<f4").tobytes())
         listed.append({"object": name, "file": f"{name}.pc2"})
     manifest = {

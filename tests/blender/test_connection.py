@@ -79,9 +79,7 @@ def test_command_that_does_not_exist(addon, tmp_path):
 def test_engine_that_ends_while_starting(addon, tmp_path):
     script = tmp_path / "engine.py"
     script.write_text("print('the store is locked'); raise SystemExit(3)")
-    text = _error(
-        bpy.ops.ani3d.start_engine, command=f"{sys.executable} {script}", store=str(tmp_path / "store")
-    )
+    text = _error(bpy.ops.ani3d.start_engine, command=f"{sys.executable} {script}", store=str(tmp_path / "store"))
     assert "ended while starting (exit code 3): the store is locked" in text
     assert "engine.log" in text
 

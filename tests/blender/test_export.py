@@ -186,9 +186,7 @@ def test_uvs_follow_the_triangles(addon, part):
         uv.vector = mesh.vertices[loop.vertex_index].co.xz
     shot = part("export").export_shot(bpy.context, rig)
     half = FACES // 2
-    np.testing.assert_allclose(
-        shot["face_uvs"][:half], shot["vertices"][shot["faces"][:half]][..., [0, 2]], atol=1e-6
-    )
+    np.testing.assert_allclose(shot["face_uvs"][:half], shot["vertices"][shot["faces"][:half]][..., [0, 2]], atol=1e-6)
 
 
 @pytest.mark.parametrize("domain", ["POINT", "CORNER"])

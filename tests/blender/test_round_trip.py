@@ -52,9 +52,7 @@ def test_round_trip(engine, part, tmp_path):
     seen = []
     jobs.listener = seen.append
     try:
-        bpy.ops.ani3d.submit(
-            settings='{"preset": "draft", "gaussians": 1500, "refine_steps": 10, "prior": "none"}'
-        )
+        bpy.ops.ani3d.submit(settings='{"preset": "draft", "gaussians": 1500, "refine_steps": 10, "prior": "none"}')
         bpy.ops.ani3d.follow()
     finally:
         jobs.listener = jobs._print
@@ -74,9 +72,7 @@ def test_round_trip(engine, part, tmp_path):
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     bpy.ops.wm.open_mainfile(filepath=str(blend))
     gaussians = next(item for item in bpy.data.objects if item.ani3d.kind == "GAUSSIANS")
-    written = {
-        name: np.load(cache / file) for name, file in ((a["name"], a["file"]) for a in manifest["attributes"])
-    }
+    written = {name: np.load(cache / file) for name, file in ((a["name"], a["file"]) for a in manifest["attributes"])}
     body = next(i for i in bpy.data.objects if i.ani3d.kind == "MESH" and i.ani3d.source.name == "Body")
     points = np.memmap(cache / "Body.pc2", "<f4", "r", 32).reshape(8, -1, 3)
     for frame in (3, 9):

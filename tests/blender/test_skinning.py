@@ -24,9 +24,7 @@ def _poses_differ(part, rig: bpy.types.Object, items: list[bpy.types.Object]) ->
     worst = 0.0
     for row, frame in enumerate(range(1, 11)):
         scene.frame_set(frame)
-        expected = np.concatenate(
-            [rigs.evaluated_vertices(item) for item in sorted(items, key=lambda o: o.name)]
-        )
+        expected = np.concatenate([rigs.evaluated_vertices(item) for item in sorted(items, key=lambda o: o.name)])
         worst = max(worst, np.abs(rigs.skinned(shot, row) - expected).max())
     moved = np.ptp(np.stack([rigs.skinned(shot, row) for row in range(10)]), axis=0).max()
     assert moved > 0.1, "the poses must move the mesh, or the comparison says nothing"
