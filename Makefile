@@ -21,7 +21,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 	@touch $@
 
 demo: .venv/.ready .venv-blender/.ready
-	.venv/bin/python examples/demo/run.py
+	.venv/bin/python examples/demo/run.py $(ARGS)
 
 lint: .venv/.ready
 	.venv/bin/ruff check .
