@@ -111,4 +111,4 @@ def draw(
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+    return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))

@@ -60,6 +60,7 @@ class CompactPrior:
     def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
         return colour(white)
 
+    @torch.no_grad()
     def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
         """(z - x0) / sigma, x0 being 0 exactly where no cloth is seen."""
         level = torch.full((1,), sigma)
@@ -98,4 +99,6 @@ def load_compact_prior(folder: Path = WEIGHTS, amount: float = 1.0) -> CompactPr
             f"There is no compact prior in {folder}.",
             "Install the package with its data files, or train one (docs/restoration.md).",
         )
-    return CompactPrior(DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32), amount)
+    return CompactPrior(
+        DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32), amount
+    )

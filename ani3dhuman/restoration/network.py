@@ -38,7 +38,7 @@ class DisplacementNet(ModelMixin, ConfigMixin):
         patch: int = 2,
         grid: tuple[int, int] = (64, 48),
         window: int = 16,
-        offset_scale: float = 0.1,
+        offset_scale: float = 0.06,
     ) -> None:
         super().__init__()
         signal = 4 * widths[0]

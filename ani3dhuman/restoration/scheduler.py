@@ -188,7 +188,9 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         previous = (1.0 - sigma_next) * clean + sigma_next * noise
         self._step_index = index + 1
         previous = previous.to(model_output.dtype)
-        return FlowMatchEulerDiscreteSchedulerOutput(previous) if return_dict else (previous,)
+        if not return_dict:
+            return (previous,)
+        return FlowMatchEulerDiscreteSchedulerOutput(previous)  # type: ignore[arg-type]
 
     def _noise(self, like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         noise = randn_tensor(like.shape, generator=generator, device=like.device, dtype=torch.float32)

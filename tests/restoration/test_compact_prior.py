@@ -1,0 +1,206 @@
+"""The prior that ships: what it may and may not do to a clip."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_clip import small_clip
+
+from ani3dhuman.errors import Ani3DError
+from ani3dhuman.motion.binding import edges_of
+from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, load_compact_prior, restore
+from ani3dhuman.restoration.clip import draw
+from ani3dhuman.restoration.compact import WEIGHTS, cloth_mask
+from ani3dhuman.restoration.feature_maps import CHANNELS, follow_cloth, levelled_axes, offset_maps, surface_maps
+from ani3dhuman.restoration.lifting import lift_offsets
+from ani3dhuman.restoration.limits import CLEARANCE, STRETCH, limit_offsets
+from ani3dhuman.restoration.network import DisplacementNet
+
+QUICK = RestoreConfig(strength=0.7, schedule_steps=4)
+
+
+@pytest.fixture(scope="module")
+def clip() -> CoarseClip:
+    return small_clip()
+
+
+@pytest.fixture(scope="module")
+def prior() -> CompactPrior:
+    return load_compact_prior()
+
+
+@pytest.fixture(scope="module")
+def restless() -> CompactPrior:
+    """A prior of random weights that moves cloth a lot: what must hold may not depend on good training."""
+    torch.manual_seed(1)
+    net = DisplacementNet(widths=(16, 16, 16), depths=(1, 1, 1))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.15)
+    return CompactPrior(net)
+
+
+def test_the_shipped_weights_load_and_are_small(prior: CompactPrior) -> None:
+    weights = WEIGHTS / "diffusion_pytorch_model.safetensors"
+    assert weights.stat().st_size <= 20e6
+    assert 1e6 < sum(p.numel() for p in prior.net.parameters()) < 5e6
+    assert prior.window == 16
+    assert prior.net.config["condition_channels"] == CHANNELS
+
+
+def test_a_missing_prior_is_named(tmp_path: object) -> None:
+    with pytest.raises(Ani3DError) as caught:
+        load_compact_prior(tmp_path)  # type: ignore[arg-type]
+    assert caught.value.code == "restoration.no_prior"
+
+
+def test_a_prior_of_other_channels_is_refused(clip: CoarseClip) -> None:
+    net = DisplacementNet(condition_channels=5, widths=(8, 8, 8), depths=(1, 1, 1))
+    with pytest.raises(Ani3DError) as caught:
+        CompactPrior(net).encode(clip)
+    assert caught.value.code == "restoration.prior_version"
+
+
+def test_encoding_says_where_the_cloth_is(prior: CompactPrior, clip: CoarseClip) -> None:
+    encoded = prior.encode(clip)
+    rows, columns = prior.net.config["grid"]
+    assert encoded.latents.shape == (clip.frames, 3, rows, columns)
+    assert encoded.preserve.shape == (clip.frames, 1, rows, columns)
+    assert encoded.conditions.shape == (clip.frames, CHANNELS, rows, columns)
+    assert torch.isfinite(encoded.conditions).all()
+    assert not encoded.latents.any()
+    share = 1 - float(encoded.preserve.mean())
+    assert 0.2 < share < 0.9  # the window follows the skirt, which fills a good part of it
+    assert torch.equal(encoded.preserve, 1 - cloth_mask(encoded.conditions))
+
+
+def test_velocity_pins_what_is_not_cloth_to_zero(prior: CompactPrior, clip: CoarseClip) -> None:
+    encoded = prior.encode(clip)
+    noisy = torch.randn(16, *encoded.latents.shape[1:], generator=torch.Generator().manual_seed(0))
+    velocity = prior.velocity(noisy, 0.7, encoded.conditions[:16])
+    assert velocity.shape == noisy.shape
+    clean = noisy - 0.7 * velocity
+    outside = encoded.preserve[:16].expand_as(clean) == 1
+    assert clean[outside].abs().max() < 1e-6
+    assert clean[~outside].abs().max() > 1e-3
+
+
+def test_a_seed_repeats_and_seeds_differ(prior: CompactPrior, clip: CoarseClip) -> None:
+    one = restore(prior, clip, replace(QUICK, seed=1)).vertices
+    again = restore(prior, clip, replace(QUICK, seed=1)).vertices
+    other = restore(prior, clip, replace(QUICK, seed=2)).vertices
+    assert one is not None and again is not None and other is not None
+    assert np.array_equal(one, again)
+    assert np.abs(one - other).max() > 1e-4
+
+
+def test_face_and_skin_cannot_change(restless: CompactPrior, clip: CoarseClip) -> None:
+    restored = restore(restless, clip, QUICK)
+    assert restored.vertices is not None and restored.offsets is not None
+    still = (clip.vertex_regions < 2) | (clip.pin_weights == 1)
+    assert np.array_equal(restored.vertices[:, still], clip.vertices[:, still])
+    assert np.abs(restored.vertices - clip.vertices).max() > 0.01
+    assert restored.offsets.shape == (clip.frames, clip.avatar.count, 3)
+    assert not restored.offsets[:, clip.avatar.region_ids < 2].any()
+    before, after = clip.pose(clip.vertices), clip.pose(restored.vertices)
+    cloth = (clip.avatar.region_ids >= 2).astype(np.float32)[:, None]
+    coarse = clip.render(before)
+    for t in (0, 7, 19):
+        touched = sum(draw(g, cloth, clip.cameras, t)[0][..., 0] for g in (before, after)) > 0
+        assert 0.02 < touched.mean() < 0.6
+        assert np.array_equal(restored.frames[t][~touched], coarse[t][~touched])
+        assert not np.array_equal(restored.frames[t][touched], coarse[t][touched])
+
+
+def test_nothing_applied_is_the_coarse_clip(restless: CompactPrior, clip: CoarseClip) -> None:
+    restored = restore(CompactPrior(restless.net, amount=0.0), clip, QUICK)
+    assert np.array_equal(restored.vertices, clip.vertices)
+    assert np.array_equal(restored.frames, clip.render(clip.pose(clip.vertices)))
+    with pytest.raises(Ani3DError):
+        CompactPrior(restless.net, amount=1.5)
+
+
+def test_windows_of_the_prior_leave_no_seam(restless: CompactPrior) -> None:
+    clip = small_clip(frames=40, gaussians=1500)
+    offsets = restore(restless, clip, QUICK).offsets
+    assert offsets is not None
+    cloth = offsets[:, clip.avatar.region_ids == 3]
+    jerk = np.linalg.norm(np.diff(cloth, n=2, axis=0), axis=2).mean(1)  # jerk[k] is about frame k + 1
+    borders = [k for start in (8, 16, 24, 32) for k in (start - 2, start - 1)]
+    inside = np.setdiff1d(np.arange(len(jerk)), borders)
+    assert jerk[borders].mean() <= 1.15 * jerk[inside].mean()
+
+
+def test_any_length_is_restored(prior: CompactPrior) -> None:
+    for frames in (1, 3):
+        clip = small_clip(frames=frames, gaussians=800)
+        restored = restore(prior, clip, QUICK)
+        assert restored.frames.shape == (frames, clip.cameras.height, clip.cameras.width, 3)
+        assert np.isfinite(restored.frames).all()
+
+
+def test_a_character_without_cloth_comes_back_as_it_was(prior: CompactPrior, clip: CoarseClip) -> None:
+    bare = replace(clip, pin_weights=np.ones_like(clip.pin_weights))
+    assert np.array_equal(restore(prior, bare, QUICK).vertices, bare.vertices)
+
+
+def test_maps_and_lifting_are_inverse_where_cloth_is_seen(clip: CoarseClip) -> None:
+    """A smooth swing drawn as a map and lifted back moves the visible cloth as it was moved."""
+    height = clip.bind_vertices[:, 2]
+    swing = clip.freedom * np.clip(1.0 - height, 0, 1) * 0.15
+    truth = clip.vertices + swing[None, :, None] * np.array([0.8, 0.3, 0.5], np.float32)
+    maps = surface_maps(clip)
+    lifted = lift_offsets(clip, maps, offset_maps(clip, truth, maps))
+    faces_camera = (clip.vertices[:, :, 1] < 0) & (np.linalg.norm(clip.vertices[:, :, :2], axis=2) > 0.1)
+    seen = faces_camera & (swing > 0.03)
+    error = np.linalg.norm(lifted - (truth - clip.vertices), axis=2)
+    assert error[seen].mean() < 0.25 * np.linalg.norm(truth - clip.vertices, axis=2)[seen].mean()
+    assert not lifted[:, clip.freedom == 0].any()
+
+
+def test_the_window_holds_all_cloth_in_every_frame(clip: CoarseClip) -> None:
+    points = clip.vertices[:, clip.vertex_regions == 3]
+    window = follow_cloth(clip.cameras, points)
+    for t in range(clip.frames):
+        pixels, _ = window.project(points[t], t)
+        assert (pixels >= 0).all() and (pixels <= [window.width, window.height]).all()
+
+
+def test_levelled_axes_keep_gravity_down_even_looking_straight_down() -> None:
+    down = np.diag([1.0, -1.0, -1.0, 1.0]).astype(np.float32)  # camera above, looking along -z
+    rolled = np.array([[0, 0, -1, 0], [1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], np.float32)
+    axes = levelled_axes(np.stack([down, rolled]))
+    np.testing.assert_allclose(axes @ axes.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (2, 3, 3)), atol=1e-6)
+    np.testing.assert_allclose(axes[:, 2], [[0, 0, 1]] * 2)
+    np.testing.assert_allclose(np.linalg.det(axes), 1, atol=1e-6)
+
+
+def test_limits_keep_the_fabric_whole_and_outside(clip: CoarseClip) -> None:
+    rng = np.random.default_rng(0)
+    wild = (rng.normal(0, 0.05, clip.vertices.shape) * clip.freedom[:, None]).astype(np.float32)
+    inward = -clip.vertices * [1, 1, 0] + [[[0, 0, 0]]]
+    centre = clip.vertices[:, clip.vertex_regions == 0].mean(1, keepdims=True)
+    inward = (centre - clip.vertices) * [1, 1, 0] * clip.freedom[:, None] * 0.45
+    edges = edges_of(clip.avatar.binding.faces.numpy())
+    edges = edges[(clip.freedom[edges] > 0).any(1)]
+    rest = np.linalg.norm(clip.bind_vertices[edges[:, 0]] - clip.bind_vertices[edges[:, 1]], axis=1)
+
+    def stretch(offsets: np.ndarray) -> float:
+        x = clip.vertices + offsets
+        return float(np.percentile(np.linalg.norm(x[:, edges[:, 0]] - x[:, edges[:, 1]], axis=2) / rest, 99))
+
+    limited = limit_offsets(clip, wild)
+    assert stretch(wild) > 1.5
+    assert stretch(limited) < STRETCH + 0.1
+    assert not limited[:, clip.freedom == 0].any()
+
+    def clearance(offsets: np.ndarray) -> float:
+        x = clip.vertices + offsets - centre
+        return float(np.linalg.norm(x[:, clip.freedom > 0.9, :2], axis=2).min()) - 0.13
+
+    assert clearance(inward) < 0
+    assert clearance(limit_offsets(clip, inward.astype(np.float32))) > 0.5 * CLEARANCE

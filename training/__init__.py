@@ -1,0 +1,1 @@
+"""How the compact prior that ships was made: simulated clips, then flow matching."""
