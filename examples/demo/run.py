@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from ani3dhuman.pipeline.store import content_key
 from ani3dhuman.presentation.terminal import Bars, table
@@ -112,6 +113,16 @@ def build_extension(out: Path, bars: Bars, blender: str) -> float:
     return time.monotonic() - started
 
 
+def write_figures(report: dict[str, Any], figures: dict[str, float]) -> None:
+    """out/bench/demo.json, flat: what docs/benchmarks/demo.md is written from."""
+    figures |= {f"{stage}_s": seconds for stage, seconds in report["seconds"].items()}
+    figures |= {f"hem_{layer}_cm": value for layer, value in report["hem_amplitude_cm"].items()}
+    figures |= {"peak_gb": max(report["peak_gb"].values()), "gaussians": report["gaussians"]}
+    path = ROOT / "out" / "bench" / "demo.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({name: round(value, 3) for name, value in figures.items()}, indent=2), encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "demo")
@@ -144,6 +155,8 @@ def main() -> int:
     report = json.loads((out / "result" / "report.json").read_text(encoding="utf-8"))
     for name in ("contact_sheet.png", "loss.png", "videos/side_by_side.mp4"):
         shutil.copy2(out / "result" / name, out / Path(name).name)
+    figures = {"scene_s": scene_seconds, "extension_s": extension_seconds, "session_s": session_seconds}
+    write_figures(report, {**figures, "demo_s": time.monotonic() - started})
     print()
     print(table(report))
     print(
