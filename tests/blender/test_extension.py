@@ -7,7 +7,9 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 
@@ -121,12 +123,10 @@ def test_panels_draw_in_an_empty_file(addon, part):
 
 def test_panels_show_the_progress_of_a_job(addon, part, monkeypatch):
     connection, jobs = part("connection"), part("jobs")
-    welcome = type("Welcome", (), {"engine_version": "0.1.0", "device": "cpu"})()
-    monkeypatch.setattr(
-        connection,
-        "_link",
-        type("Link", (), {"welcome": welcome, "alive": lambda s: True, "close": lambda s: None})(),
-    )
+    welcome = SimpleNamespace(engine_version="0.1.0", device="cpu")
+    client = SimpleNamespace(close=lambda: None)
+    link = connection.Link("tcp://127.0.0.1:1", welcome, None, ThreadPoolExecutor(), client)
+    monkeypatch.setattr(connection, "_link", link)
     bpy.context.scene.ani3d.job_id = "7"
     monkeypatch.setattr(jobs, "current", jobs.Moment("7", "running", "refine", 30, 120, 75.0))
     assert "refine 1 min 15 s left" in _draw(part)
