@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
-import time
 from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,61 +12,14 @@ import numpy as np
 from .. import __version__
 from ..cache.frames import FrameCache, write_cache
 from ..camera import CameraPath
-from ..progress import Progress, Report
 from ..refinement.plots import plot_losses
 from ..shot import Shot
-from . import restore_refine, stages
+from . import refining, restoring, stages
 from .amplitude import motion_amplitude
-from .pictures import write_pictures
+from .job import Job, Listener
+from .pictures import write_conditions, write_pictures
 from .settings import Settings
-from .store import StageStore, content_key
-
-Listener = Callable[[Report], None]
-
-
-@dataclass
-class Job:
-    """What all stages of one run share: where results go, who listens, how long things took."""
-
-    shot: Shot
-    settings: Settings
-    out: Path
-    listener: Listener | None
-    should_cancel: Callable[[], bool]
-    seconds: dict[str, float] = field(default_factory=dict)
-    peak_gb: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.store = StageStore(self.out / ".work")
-
-    def progress(self, stage: str, total: int) -> Progress:
-        """A fresh progress; also the point where a cancelled job stops before starting a stage."""
-        progress = Progress(stage, total, self.listener, self.should_cancel)
-        progress.advance(0)
-        return progress
-
-    @contextmanager
-    def timed(self, stage: str) -> Any:
-        started = time.monotonic()
-        yield
-        self.seconds[stage] = time.monotonic() - started
-        self.peak_gb[stage] = _peak_gb()
-
-    def run(
-        self, stage: str, key: str, total: int, compute: Callable[[Progress], dict[str, np.ndarray]]
-    ) -> dict[str, np.ndarray]:
-        """A stage through the store, timed; a stage found finished is reported as such."""
-        with self.timed(stage):
-            arrays = self.store.run(stage, key, lambda: compute(self.progress(stage, total)))
-        if stage in self.store.reused and self.listener:
-            self.listener(Report(stage, total, total, 0.0, 0.0, "found finished"))
-        return arrays
-
-
-def _peak_gb() -> float:
-    """Peak resident memory of this process so far, in GB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+from .store import content_key
 
 
 def animate(
@@ -113,7 +61,9 @@ def animate(
         )
         for name in vertices
     }
-    restored, refined = restore_refine.run(job, avatar, vertices, pins, cameras, pictures["coarse"], view_key)
+    scene = stages.Scene(shot, avatar, vertices["rigid"], vertices["coarse"], pins, cameras)
+    restored, restore_key = restoring.run(job, scene, pictures["coarse"], view_key)
+    refined = refining.run(job, scene, pictures["coarse"], restored, restore_key)
     pictures["restored"] = restored
     vertices["refined"] = refined["vertices"]
     pictures["refined"] = job.run(
@@ -122,12 +72,14 @@ def animate(
         shot.frames,
         lambda p: stages.render_gaussians(shot, avatar, vertices["refined"], cameras, p),
     )
+    skeletons = stages.draw_skeletons(shot, cameras)
     cache = _write_cache(job, avatar, vertices["refined"], cameras)
     with job.timed("pictures"):
         losses = json.loads(str(refined["losses"][()]))
         if losses:
             plot_losses(losses, out / "loss.png")
         write_pictures(out, shot, cameras, pictures, vertices, job.progress("pictures", shot.frames))
+        write_conditions(out, shot, pictures["coarse"], skeletons)
     amplitudes = {name: motion_amplitude(shot, np.asarray(v), pins) for name, v in vertices.items()}
     _write_report(job, avatar.count, cache, amplitudes, json.loads(str(refined["notes"][()])))
     return out

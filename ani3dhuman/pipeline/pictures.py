@@ -49,5 +49,31 @@ def write_pictures(
     with VideoWriter(videos / "side_by_side.mp4", first.shape[1], first.shape[0], fps) as writer:
         for t in range(shot.frames):
             writer.write(side_by_side({title: frames[t] for title, frames in shown.items()}))
-    numbers = list(range(int(shot.meta["frame_start"]), int(shot.meta["frame_end"]) + 1))
-    write_png(out / "contact_sheet.png", contact_sheet(shown, numbers))
+    write_png(out / "contact_sheet.png", contact_sheet(shown, frame_numbers(shot)))
+
+
+def write_conditions(out: Path, shot: Shot, coarse: Mapping[str, np.ndarray], skeletons: np.ndarray) -> None:
+    """Write conditions.png: what a video prior is told besides the coarse video - depth, preserve mask, skeleton.
+
+    `coarse` holds alpha, depth and preserve (T,H,W); `skeletons` (T,H,W,3) uint8.
+    """
+    alpha, depth = (np.asarray(coarse[name], np.float32) for name in ("alpha", "depth"))
+    seen = alpha > 0.5
+    near, far = (np.percentile(depth[seen], [1, 99])) if seen.any() else (0.0, 1.0)
+    nearness = np.where(seen, 1 - 0.8 * np.clip((depth - near) / max(far - near, 1e-6), 0, 1), 0)
+    rows = {
+        "Depth": _grey(nearness),
+        "Preserve mask": _grey(np.asarray(coarse["preserve"], np.float32)),
+        "Skeleton": skeletons,
+    }
+    write_png(out / "conditions.png", contact_sheet(rows, frame_numbers(shot)))
+
+
+def frame_numbers(shot: Shot) -> list[int]:
+    """The scene frames of a shot."""
+    return list(range(int(shot.meta["frame_start"]), int(shot.meta["frame_end"]) + 1))
+
+
+def _grey(values: np.ndarray) -> np.ndarray:
+    """Values (T,H,W) in 0..1 as grey pictures (T,H,W,3) uint8."""
+    return np.repeat((np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)[..., None], 3, axis=-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -14,19 +16,38 @@ from ..motion.fabrics import FABRICS
 from ..motion.pinning import pin_weights
 from ..motion.skinning import skin
 from ..progress import Progress
-from ..rendering.layers import LayerRender, render_layer
+from ..rendering.layers import render_layer
 from ..rendering.skeleton_drawing import draw_skeleton
 from ..shot import Shot
 from .settings import Settings
 
 Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What restoration and refinement look at.
+
+    Attributes:
+        shot, avatar, cameras: the scene at picture size.
+        rigid, coarse: (T,V,3) vertices of those layers, world metres.
+        pins: (V,) pin weights.
+    """
+
+    shot: Shot
+    avatar: Avatar
+    rigid: np.ndarray
+    coarse: np.ndarray
+    pins: np.ndarray
+    cameras: CameraPath
+
+
 DETAIL = {1: 6.0, 2: 1.5, 3: 2.2}  # faces are looked at, fabric carries the pattern
 
 
-def picture_size(shot: Shot, scale: float, multiple: int = 16) -> tuple[int, int]:
-    """Width and height of the shot scaled, each rounded to a multiple of 16 (video priors ask for it)."""
-    sides = (shot.meta["width"], shot.meta["height"])
-    width, height = (max(multiple, round(side * scale / multiple) * multiple) for side in sides)
+def picture_size(shot: Shot, scale: float) -> tuple[int, int]:
+    """Width and height of the shot's pictures scaled, in whole pixels."""
+    width, height = (max(8, round(side * scale)) for side in (shot.meta["width"], shot.meta["height"]))
     return width, height
 
 
@@ -92,15 +113,10 @@ def background_srgb(shot: Shot) -> np.ndarray:
 def render_gaussians(
     shot: Shot, avatar: Avatar, vertices: np.ndarray, cameras: CameraPath, progress: Progress
 ) -> Arrays:
-    """A layer's pictures as arrays; see `LayerRender`."""
+    """A layer's pictures as arrays; see `ani3dhuman.rendering.layers.LayerRender`."""
     gaussians = pose_gaussians(shot, avatar, vertices, cameras)
     layer = render_layer(gaussians, avatar.region_ids, cameras, background_srgb(shot), progress)
     return vars(layer)
-
-
-def layer_of(arrays: Arrays) -> LayerRender:
-    """The pictures that `render_gaussians` stored."""
-    return LayerRender(**{k: arrays[k] for k in ("rgb", "alpha", "depth", "preserve")})
 
 
 def draw_skeletons(shot: Shot, cameras: CameraPath) -> np.ndarray:

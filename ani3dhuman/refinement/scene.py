@@ -189,7 +189,7 @@ def build_scene(problem: RefinementProblem, margin: int) -> Scene:
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+    return torch.from_numpy(np.array(array, np.float32))
 
 
 def _optional(array: np.ndarray | None, pick: tuple) -> Tensor | None:

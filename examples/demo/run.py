@@ -153,7 +153,7 @@ def main() -> int:
         return 1
     bars.close()
     report = json.loads((out / "result" / "report.json").read_text(encoding="utf-8"))
-    for name in ("contact_sheet.png", "loss.png", "videos/side_by_side.mp4"):
+    for name in ("contact_sheet.png", "conditions.png", "loss.png", "videos/side_by_side.mp4"):
         shutil.copy2(out / "result" / name, out / Path(name).name)
     figures = {"scene_s": scene_seconds, "extension_s": extension_seconds, "session_s": session_seconds}
     write_figures(report, {**figures, "demo_s": time.monotonic() - started})

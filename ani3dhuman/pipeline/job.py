@@ -1,0 +1,66 @@
+"""What the stages of one run share: where results go, who listens, how long things took."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..progress import Progress, Report
+from ..shot import Shot
+from .settings import Settings
+from .store import StageStore
+
+Listener = Callable[[Report], None]
+
+
+@dataclass
+class Job:
+    """One run of the pipeline; `seconds` and `peak_gb` fill up stage by stage."""
+
+    shot: Shot
+    settings: Settings
+    out: Path
+    listener: Listener | None
+    should_cancel: Callable[[], bool]
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_gb: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.store = StageStore(self.out / ".work")
+
+    def progress(self, stage: str, total: int) -> Progress:
+        """A fresh progress; also the point where a cancelled job stops before starting a stage."""
+        progress = Progress(stage, total, self.listener, self.should_cancel)
+        progress.advance(0)
+        return progress
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Note how long a stage took and the peak memory after it."""
+        started = time.monotonic()
+        yield
+        self.seconds[stage] = time.monotonic() - started
+        self.peak_gb[stage] = peak_memory()
+
+    def run(
+        self, stage: str, key: str, total: int, compute: Callable[[Progress], dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
+        """A stage through the store, timed; a stage found finished is reported as such."""
+        with self.timed(stage):
+            arrays = self.store.run(stage, key, lambda: compute(self.progress(stage, total)))
+        if stage in self.store.reused and self.listener:
+            self.listener(Report(stage, total, total, 0.0, 0.0, "found finished"))
+        return arrays
+
+
+def peak_memory() -> float:
+    """Peak resident memory of this process so far, in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

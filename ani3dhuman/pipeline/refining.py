@@ -1,0 +1,92 @@
+"""The residual field fitted to the restored video."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..camera import CameraPath
+from ..motion.skinning import blended_rotations
+from ..progress import Progress
+from ..refinement import RefinementConfig, RefinementProblem, refine
+from . import stages
+from .job import Job
+from .stages import Arrays, Scene
+from .store import content_key
+
+
+def run(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str) -> Arrays:
+    """The refined layer: vertices (T,V,3), losses and notes as JSON."""
+    settings = job.settings
+    key = content_key(restore_key, settings.refine_steps, settings.refine_height)
+    total = max(settings.refine_steps, 1)
+    return job.run("refine", key, total, lambda p: _refine(job, scene, coarse, restored, p))
+
+
+def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, progress: Progress) -> Arrays:
+    """Fit the residual field to the restored video at `settings.refine_height` pixels."""
+    settings, shot = job.settings, job.shot
+    notes: dict[str, Any] = {"restoration": json.loads(str(restored["notes"][()]))}
+    if settings.refine_steps == 0 or not (scene.pins < 0.99).any():
+        progress.advance(progress.total)
+        notes["refinement"] = "left out" if settings.refine_steps == 0 else "nothing on this character can move"
+        return _packed(np.asarray(scene.coarse), {}, notes)
+    size = stages.picture_size(shot, settings.refine_height / int(shot.meta["height"]))
+    problem = _problem(scene, scene.cameras.resized(*size), coarse, restored)
+    config = RefinementConfig(steps=settings.refine_steps, seed=settings.seed)
+    result = refine(problem, config, progress, checkpoint=job.out / ".work" / "refine.checkpoint")
+    notes["refinement"] = result.message
+    return _packed(result.vertices, result.history, notes)
+
+
+def _packed(vertices: np.ndarray, losses: dict[str, Any], notes: dict[str, Any]) -> Arrays:
+    return {"vertices": vertices, "losses": np.array(json.dumps(losses)), "notes": np.array(json.dumps(notes))}
+
+
+def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays) -> RefinementProblem:
+    """The fit at picture size of `cameras`: gates from pins and regions, the restored video as target.
+
+    Where the prior knows the restored mesh, the target is rendered at this size: shrinking a larger picture
+    would leave a difference in blur, which the field would try to explain by motion.
+    """
+    shot, avatar = scene.shot, scene.avatar
+    coarse_vertices = np.asarray(scene.coarse)
+    gates = np.where(shot["region_ids"] >= 2, 1 - scene.pins, 0).astype(np.float32)
+    rotations = np.broadcast_to(np.eye(3, dtype=np.float32), (shot.frames, len(gates), 3, 3)).copy()
+    open_ids = np.flatnonzero(gates > 0)
+    rotations[:, open_ids] = blended_rotations(
+        shot["weight_indices"][open_ids], shot["weight_values"][open_ids], shot.skinning_transforms()
+    )
+    gaussians = stages.pose_gaussians(shot, avatar, coarse_vertices, cameras)
+    target = proposal = None
+    if "vertices" in restored:
+        wanted = np.asarray(restored["vertices"])
+        picture = stages.render_gaussians(shot, avatar, wanted, cameras, Progress("target", shot.frames))
+        target, proposal = picture["rgb"] / np.float32(255), wanted - coarse_vertices
+    loose = np.asarray(coarse["alpha"], np.float32) - np.asarray(coarse["preserve"], np.float32)
+    return RefinementProblem(
+        coarse_vertices=coarse_vertices,
+        bind_vertices=shot["vertices"],
+        gates=gates,
+        blended_rotations=rotations,
+        faces=shot["faces"],
+        binding=avatar.binding,
+        scales=avatar.scales,
+        opacities=avatar.opacities,
+        colors=gaussians.colors,
+        cameras=cameras,
+        target=_shrunk(restored["rgb"], cameras) / np.float32(255) if target is None else target,
+        garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
+        background=stages.background_srgb(shot),
+        vertex_targets=proposal,
+        vertex_confidence=None if proposal is None else np.broadcast_to(gates, proposal.shape[:2]),
+    )
+
+
+def _shrunk(pictures: np.ndarray, cameras: CameraPath) -> np.ndarray:
+    """Pictures (T,H,W[,3]) at the cameras' size, float32, area-averaged."""
+    size = (cameras.width, cameras.height)
+    return np.stack([cv2.resize(np.asarray(p, np.float32), size, interpolation=cv2.INTER_AREA) for p in pictures])
