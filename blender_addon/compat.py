@@ -7,6 +7,8 @@ Splats: from 5.3 a point cloud may be a Gaussian splat and Blender draws it; bef
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import bpy
 import numpy as np
 
@@ -73,3 +75,10 @@ def node_tree(owner: bpy.types.Material | bpy.types.World) -> bpy.types.NodeTree
     if owner.node_tree is None:
         owner.use_nodes = True
     return owner.node_tree
+
+
+def nodes_in_use(owner: bpy.types.Material | bpy.types.World) -> Sequence[bpy.types.Node]:
+    """The shader nodes a material or world is drawn with; before 5.0 it may have some that are switched off."""
+    if owner.node_tree is None or (bpy.app.version < (5, 0) and not owner.use_nodes):
+        return ()
+    return owner.node_tree.nodes

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from .. import compat
+
 
 @dataclass(frozen=True)
 class Lighting:
@@ -41,8 +43,7 @@ def _world_color(scene: bpy.types.Scene, warn: Callable[[str], None]) -> np.ndar
     world = scene.world
     if world is None:
         return np.zeros(3)
-    nodes = world.node_tree.nodes if world.node_tree else ()
-    node = next((n for n in nodes if n.type == "BACKGROUND"), None)
+    node = next((n for n in compat.nodes_in_use(world) if n.type == "BACKGROUND"), None)
     if node is None:
         return np.array(world.color[:], np.float64)
     color, strength = node.inputs["Color"], node.inputs["Strength"]

@@ -10,6 +10,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from .. import compat
 from .mesh import Figure
 
 DEFAULT = {"name": "default", "base_color": [0.8, 0.8, 0.8], "texture": -1}
@@ -61,8 +62,7 @@ def read_materials(objects: Sequence[bpy.types.Object], warn: Callable[[str], No
 
 def _surface(material: bpy.types.Material, warn: Callable[[str], None]) -> tuple[list[float], bpy.types.Image | None]:
     """Base colour (linear) and picture of a material."""
-    nodes = material.node_tree.nodes if material.node_tree else ()
-    principled = next((node for node in nodes if node.type == "BSDF_PRINCIPLED"), None)
+    principled = next((node for node in compat.nodes_in_use(material) if node.type == "BSDF_PRINCIPLED"), None)
     if principled is None:
         return list(material.diffuse_color[:3]), None
     socket = principled.inputs["Base Color"]

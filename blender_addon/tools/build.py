@@ -3,7 +3,8 @@
 
 The zip brings everything it needs as wheels, since nothing may be installed into Blender: pyzmq and msgpack from
 the package index, and `ani3dhuman_wire`, made here from engine/wire. Blender's own tool, found inside bpy, checks
-and packs it. Blender 4.2-5.0 has Python 3.11, later ones 3.13, and Blender unpacks the wheels that fit.
+and packs it. Blender 4.2-5.0 has Python 3.11, later ones 3.13, and Linux distributions build theirs with 3.14;
+Blender unpacks the wheels that fit.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 ADDON = Path(__file__).resolve().parents[1]
 ROOT = ADDON.parent
 REQUIREMENTS = ("pyzmq==27.3.0", "msgpack==1.2.4")
-PYTHONS = ("3.11", "3.13")
+PYTHONS = ("3.11", "3.13", "3.14")
 # Blender's name of a platform -> the tags that wheels for it carry, the newest first
 PLATFORMS = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),

@@ -114,7 +114,7 @@ def test_sun_and_world(addon, part):
     rig = rigs.character()
     sun = bpy.data.objects["Sun"]
     sun.data.color, sun.rotation_euler = (1, 0.5, 0.25), (np.pi / 2, 0, 0)
-    world = bpy.context.scene.world.node_tree.nodes["Background"]
+    world = part("compat").node_tree(bpy.context.scene.world).nodes["Background"]
     world.inputs["Color"].default_value, world.inputs["Strength"].default_value = (0.1, 0.2, 0.3, 1), 2.0
     shot = part("export").export_shot(bpy.context, rig)
     np.testing.assert_allclose(shot["sun_directions"], [[0, 1, 0]], atol=1e-6)
@@ -136,6 +136,8 @@ def test_without_a_sun_the_light_is_even_and_lamps_are_named(addon, part):
 
 def _material(name: str, image: bpy.types.Image | None, color=(0.1, 0.2, 0.3, 1)) -> bpy.types.Material:
     material = bpy.data.materials.new(name)
+    if bpy.app.version < (5, 0):
+        material.use_nodes = True
     nodes = material.node_tree.nodes
     socket = nodes["Principled BSDF"].inputs["Base Color"]
     socket.default_value = color
@@ -168,6 +170,19 @@ def test_materials_and_pictures(addon, part):
     assert shot["face_materials"][:20].tolist() == [1] * 20
     assert set(shot["face_materials"][20 : FACES // 2].tolist()) == {0}
     assert set(shot["face_materials"][FACES // 2 :].tolist()) == {1}
+
+
+def test_material_without_nodes_gives_its_viewport_colour(addon, part):
+    rig = rigs.character()
+    material = _material("Clay", None)
+    material.diffuse_color = (0.4, 0.5, 0.6, 1)
+    if bpy.app.version < (5, 0):
+        material.use_nodes = False  # the nodes stay, switched off
+    else:
+        material.node_tree.nodes.clear()
+    bpy.data.objects["Body"].data.materials.append(material)
+    shot = part("export").export_shot(bpy.context, rig)
+    np.testing.assert_allclose(rigs.meta(shot)["materials"][0]["base_color"], [0.4, 0.5, 0.6], atol=1e-6)
 
 
 def test_float_picture_is_encoded(addon, part):
