@@ -56,19 +56,39 @@ def _print(moment: Moment) -> None:
 
 
 listener: Callable[[Moment], None] = _print
-current: Moment | None = None
+current: Moment | None = None  # of the job that is followed
+transfer: Moment | None = None  # of a fetch, which may go on while another job runs
 error: str = ""
 _poll: Future[tuple[Moment, int]] | None = None
 _since = 0
 
 
 def tell(moment: Moment) -> None:
-    """Make `moment` the current one; scripts hear of it when it differs from the last."""
+    """Make `moment` the current one of the job; scripts hear of it when it differs from the last."""
     global current
     if moment != current:
         current = moment
-        if bpy.app.background:
-            listener(moment)
+        report(moment)
+
+
+def of(job: str) -> Moment | None:
+    """The current moment if it is of `job`; another file that is opened has another job."""
+    return current if current and current.job == job else None
+
+
+def tell_transfer(moment: Moment | None) -> None:
+    """The same for a fetch; None when it is over."""
+    global transfer
+    if moment != transfer:
+        transfer = moment
+        if moment:
+            report(moment)
+
+
+def report(moment: Moment) -> None:
+    """Tell scripts of `moment`; with a window the panel shows it."""
+    if bpy.app.background:
+        listener(moment)
 
 
 def look(client: Client, job: str, since: int, last: Moment | None) -> tuple[Moment, int]:

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import bpy
 
 from . import connection, jobs, playback
 from .import_result import result_names
+
+DEFAULT_WIDTH = 280.0  # of a sidebar, in pixels of an unscaled interface
+LETTER_WIDTH = 6.5  # a little more than a letter takes on average
 
 
 class _Panel:
@@ -33,11 +38,13 @@ class ShotPanel(_Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         scene = context.scene
         column = self.layout.column()
-        column.enabled = scene.ani3d.armature is not None
+        if scene.ani3d.armature is None:
+            column.label(text="Bind a character first", icon="INFO")
+            return
         row = column.row(align=True)
         row.prop(scene, "frame_start", text="Start")
         row.prop(scene, "frame_end", text="End")
-        column.prop(scene.ani3d, "shot_path", text="")
+        column.prop(scene.ani3d, "shot_path", text="", placeholder="Beside the .blend")
         column.operator("ani3d.export_shot", icon="EXPORT")
 
 
@@ -49,30 +56,34 @@ class EnginePanel(_Panel, bpy.types.Panel):
         settings, column = context.scene.ani3d, self.layout.column()
         if not connection.is_open():
             column.operator("ani3d.start_engine", icon="PLAY")
+            if jobs.error:
+                _sentences(context, column, jobs.error)
             return
         welcome = connection.current().welcome
         row = column.row()
         row.label(text=f"Engine {welcome.engine_version} on {welcome.device}", icon="CHECKMARK")
         row.operator("ani3d.stop_engine", text="", icon="X")
         column.prop(settings, "preset")
+        if not settings.shot_path:
+            column.label(text="Export a shot first", icon="INFO")
+            return
         column.operator("ani3d.submit", icon="RENDER_ANIMATION")
         if settings.job_id:
-            self._job(column)
+            self._job(context, column)
 
     @staticmethod
-    def _job(column: bpy.types.UILayout) -> None:
-        moment = jobs.current
+    def _job(context: bpy.types.Context, column: bpy.types.UILayout) -> None:
+        moment = jobs.of(context.scene.ani3d.job_id)
         if moment is None:
             column.operator("ani3d.follow", icon="FILE_REFRESH")
             return
-        text = " ".join(part for part in (moment.stage or moment.state, jobs.time_left(moment.eta)) if part)
         if moment.state in jobs.ENDED:
             column.label(text=f"Job {moment.state}", icon="CHECKMARK" if moment.state == "done" else "ERROR")
-            for line in filter(None, (moment.message, jobs.error)):
-                column.label(text=line)
+            for text in filter(None, (moment.message, jobs.error)):
+                _sentences(context, column, text)
             return
         row = column.row(align=True)
-        row.progress(factor=moment.factor, text=text)
+        row.progress(factor=moment.factor, text=_progress_text(moment.stage or moment.state, moment.eta))
         row.operator("ani3d.cancel_job", text="", icon="CANCEL")
 
 
@@ -82,8 +93,14 @@ class ResultPanel(_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
-        if context.scene.ani3d.job_id and connection.is_open():
-            column.operator("ani3d.fetch_result", icon="IMPORT")
+        job = context.scene.ani3d.job_id
+        if transfer := jobs.transfer:
+            column.progress(factor=transfer.factor, text=_progress_text("fetching", transfer.eta))
+            column.label(text="Escape stops fetching")
+        elif job and connection.is_open():
+            moment, row = jobs.of(job), column.row()
+            row.enabled = moment is None or moment.state == "done"
+            row.operator("ani3d.fetch_result", icon="IMPORT")
         column.operator("ani3d.import_result", icon="FILE_FOLDER")
         for name in result_names():
             box = column.box()
@@ -92,16 +109,29 @@ class ResultPanel(_Panel, bpy.types.Panel):
             row.operator("ani3d.remove_result", text="", icon="TRASH").name = name
             for item in bpy.data.objects:
                 if item.ani3d.kind != "NONE" and item.ani3d.result == name:
-                    self._part(box, item)
+                    self._part(context, box, item)
 
     @staticmethod
-    def _part(box: bpy.types.UILayout, item: bpy.types.Object) -> None:
+    def _part(context: bpy.types.Context, box: bpy.types.UILayout, item: bpy.types.Object) -> None:
         row = box.row(align=True)
         row.label(text=item.name)
         row.prop(item, "hide_viewport", text="", emboss=False)
         row.prop(item, "hide_render", text="", emboss=False)
         if problem := playback.error_of(item):
-            box.label(text=problem, icon="ERROR")
+            _sentences(context, box, problem)
+
+
+def _progress_text(stage: str, eta: float) -> str:
+    name = stage.replace("_", " ").capitalize()
+    return f"{name}: {left}" if (left := jobs.time_left(eta)) else name
+
+
+def _sentences(context: bpy.types.Context, layout: bpy.types.UILayout, text: str) -> None:
+    """`text` in as many lines as the sidebar's width asks for, since a label does not wrap."""
+    width = context.region.width / context.preferences.system.ui_scale if context.region else DEFAULT_WIDTH
+    column = layout.column(align=True)
+    for line in textwrap.wrap(text, max(20, int(width / LETTER_WIDTH) - 8)):
+        column.label(text=line)
 
 
 CLASSES = (CharacterPanel, ShotPanel, EnginePanel, ResultPanel)

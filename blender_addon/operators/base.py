@@ -38,7 +38,8 @@ class WaitsForWork(ReportsErrors):
     """Mixin for what takes seconds: `begin` starts work on another thread, `finish` gets what it returned.
 
     With a window Blender stays usable meanwhile; without one the operator waits. Subclasses may write `tick`,
-    called about ten times a second, and `stop`, called when the user presses Escape or Ctrl-C.
+    called about ten times a second, `stop`, called when the user presses Escape or Ctrl-C, and `leave`, called
+    when the work is over, however it ended.
     """
 
     def begin(self, context: bpy.types.Context) -> Future[Any]:
@@ -51,6 +52,9 @@ class WaitsForWork(ReportsErrors):
         pass
 
     def stop(self) -> None:
+        pass
+
+    def leave(self) -> None:
         pass
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -72,7 +76,13 @@ class WaitsForWork(ReportsErrors):
         if not self._future.done():
             return {"PASS_THROUGH"}
         context.window_manager.event_timer_remove(self._timer)
+        self.leave()
         return {"FINISHED"} if self.succeeds(self._collect, context) else {"CANCELLED"}
+
+    def cancel(self, _context: bpy.types.Context) -> None:
+        """Blender takes the operator away, as when another file is opened; its timers go with the window."""
+        self.stop()
+        self.leave()
 
     def _begin(self, context: bpy.types.Context) -> None:
         self._future = self.begin(context)
@@ -83,6 +93,8 @@ class WaitsForWork(ReportsErrors):
         except KeyboardInterrupt:
             self.stop()
             raise AddonError("cancelled", f"{self.bl_label} was cancelled.", "") from None
+        finally:
+            self.leave()
         self._collect(context)
 
     def _collect(self, context: bpy.types.Context) -> None:

@@ -17,11 +17,11 @@ class BindCharacter(ReportsErrors, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     armature: bpy.props.StringProperty(
-        name="Armature", description="Name of the armature object; empty for the active object"
+        name="Armature", description="Name of the armature object; empty for the selected one"
     )
 
     def run(self, context: bpy.types.Context) -> None:
-        armature = bpy.data.objects.get(self.armature) if self.armature else _selected_armature(context)
+        armature = bpy.data.objects.get(self.armature) if self.armature else _chosen_armature(context)
         character.check_armature(armature)
         objects = character.meshes_of(armature, context.view_layer)
         character.check_modifiers(objects, self.warn)
@@ -37,8 +37,9 @@ class BindCharacter(ReportsErrors, bpy.types.Operator):
         self.report({"INFO"}, f"Bound '{armature.name}': {len(rig.names)} bones, {count} vertices in {names}.")
 
 
-def _selected_armature(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The active object if it is an armature, the armature of an active mesh, else the one selected armature."""
+def _chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The active object if it is an armature, the armature of an active mesh, the one selected armature, else the
+    one that the panel names."""
     active = context.view_layer.objects.active
     if active is not None and active.select_get():
         if active.type == "ARMATURE":
@@ -46,4 +47,4 @@ def _selected_armature(context: bpy.types.Context) -> bpy.types.Object | None:
         if active.type == "MESH" and (owner := active.find_armature()):
             return owner
     armatures = [item for item in context.view_layer.objects if item.select_get() and item.type == "ARMATURE"]
-    return armatures[0] if len(armatures) == 1 else None
+    return armatures[0] if len(armatures) == 1 else context.scene.ani3d.armature

@@ -35,6 +35,7 @@ class StartEngine(WaitsForWork, bpy.types.Operator):
         return connection.on_thread(lambda: connection.start(command, store))
 
     def finish(self, _context: bpy.types.Context, welcome: Welcome) -> None:
+        jobs.forget()  # what an engine before it was at, or why it ended
         self.report({"INFO"}, f"Engine {welcome.engine_version} on {welcome.device}.")
 
 

@@ -32,7 +32,7 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
 
         def progress(step: int, total: int, left: float) -> None:
             windows.progress_update(step / total)
-            jobs.tell(jobs.Moment("", "running", "export", step, total, left))
+            jobs.report(jobs.Moment("", "running", "export", step, total, left))
 
         windows.progress_begin(0, 1)
         try:

@@ -40,13 +40,15 @@ class FetchResult(WaitsForWork, bpy.types.Operator):
 
     def tick(self, _context: bpy.types.Context) -> None:
         if self._moments:
-            jobs.tell(self._moments[-1])
+            jobs.tell_transfer(self._moments[-1])
 
     def stop(self) -> None:
         self._stopped.set()
 
+    def leave(self) -> None:
+        jobs.tell_transfer(None)
+
     def finish(self, context: bpy.types.Context, names: list[str]) -> None:
-        self.tick(context)
         if self.import_into_scene:
             _import(self, context, self._folder)
         self.report({"INFO"}, f"Fetched {len(names)} files into '{self._folder}'.")

@@ -29,6 +29,14 @@ def test_no_armature_selected(addon):
     assert "'Camera' is not an armature" in _error(bpy.ops.ani3d.bind_character, armature="Camera")
 
 
+def test_without_a_selection_the_panels_armature_is_bound(addon):
+    rig = rigs.character()
+    rigs.select(None)
+    bpy.context.scene.ani3d.armature = rig  # as picked in the panel
+    bpy.ops.ani3d.bind_character()
+    assert "ani3d_body" in bpy.data.objects["Body"].vertex_groups
+
+
 def test_unweighted_vertices_are_counted_for_each_object(addon):
     rigs.character()
     for name, vertices in (("Body", [0, 5]), ("Skirt", [3])):

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import bpy
+import rigs
 
 INSTALL = """
 import sys, bpy
@@ -118,7 +119,10 @@ def _draw(part) -> list[str]:
 
 def test_panels_draw_in_an_empty_file(addon, part):
     drawn = _draw(part)
-    assert {"ani3d.bind_character", "ani3d.export_shot", "ani3d.start_engine"} <= set(drawn)
+    assert {"ani3d.bind_character", "Bind a character first", "ani3d.start_engine"} <= set(drawn)
+    assert "ani3d.export_shot" not in drawn
+    bpy.context.scene.ani3d.armature = rigs.armature()
+    assert "ani3d.export_shot" in _draw(part)
 
 
 def test_panels_show_the_progress_of_a_job(addon, part, monkeypatch):
@@ -127,9 +131,26 @@ def test_panels_show_the_progress_of_a_job(addon, part, monkeypatch):
     client = SimpleNamespace(close=lambda: None)
     link = connection.Link("tcp://127.0.0.1:1", welcome, None, ThreadPoolExecutor(), client)
     monkeypatch.setattr(connection, "_link", link)
-    bpy.context.scene.ani3d.job_id = "7"
+    settings = bpy.context.scene.ani3d
+    assert "Export a shot first" in _draw(part)
+    settings.job_id, settings.shot_path = "7", "/nowhere/shot.npz"
     monkeypatch.setattr(jobs, "current", jobs.Moment("7", "running", "refine", 30, 120, 75.0))
-    assert "refine 1 min 15 s left" in _draw(part)
-    assert "ani3d.cancel_job" in _draw(part)
+    assert {"Refine: 1 min 15 s left", "ani3d.cancel_job"} <= set(_draw(part))
     monkeypatch.setattr(jobs, "current", jobs.Moment("7", "failed", "refine", 30, 120, 0.0, "No room left."))
     assert {"Job failed", "No room left."} <= set(_draw(part))
+    settings.job_id = "8"  # as when another file is opened
+    assert "ani3d.follow" in _draw(part)
+    assert "No room left." not in _draw(part)
+    monkeypatch.setattr(jobs, "transfer", jobs.Moment("8", "fetching", "fetch a/b.npy", 1, 4, 3.0))
+    assert "Fetching: 3 s left" in _draw(part)
+    assert "ani3d.fetch_result" not in _draw(part)
+
+
+def test_panel_says_why_the_engine_is_gone_in_lines_that_fit(addon, part, monkeypatch):
+    text = "The engine is not running. Start it with Start Engine first."
+    monkeypatch.setattr(part("jobs"), "error", text)
+    drawn = _draw(part)
+    assert text not in drawn
+    first = next(line for line in drawn if line.startswith("The engine"))
+    assert len(first) < 45
+    assert text.startswith(first)

@@ -58,7 +58,9 @@ def test_round_trip(engine, part, tmp_path):
         jobs.listener = jobs._print
     assert seen[-1].state == "done"
     assert len({moment.stage for moment in seen}) > 2
+    ended = jobs.current
     bpy.ops.ani3d.fetch_result(directory=str(tmp_path / "result"))
+    assert (jobs.current, jobs.transfer) == (ended, None)
 
     cache = next((tmp_path / "result").glob("*.ani3d"))
     manifest = json.loads((cache / "manifest.json").read_text())
