@@ -49,8 +49,12 @@ class Link:
 
     def check(self) -> None:
         """Raise `AddonError` ``engine.unreachable`` when the engine that Blender started has ended."""
-        if not self.alive():
-            raise _not_running()
+        if self.process and self.process.poll() is not None:
+            raise AddonError(
+                "engine.unreachable",
+                f"The engine has ended by itself (exit code {self.process.returncode}).",
+                "Start it again and submit the shot: finished stages are kept.",
+            )
 
     def alive(self) -> bool:
         return self.process is None or self.process.poll() is None
@@ -69,7 +73,7 @@ _link: Link | None = None
 def current() -> Link:
     """The open link. Raises `AddonError` ``engine.unreachable`` when there is none."""
     if _link is None:
-        raise _not_running()
+        raise AddonError("engine.unreachable", "The engine is not running.", "Start it with Start Engine first.")
     _link.check()
     return _link
 
@@ -133,7 +137,7 @@ def start(command: str, store: Path) -> Welcome:
         except (OSError, ValueError) as error:
             raise AddonError(
                 "engine.command",
-                f"The engine could not be started with '{command}' ({error}).",
+                f"The engine could not be started with '{command}' ({_reason(error)}).",
                 "Install the engine and set its command in the add-on's preferences.",
             ) from error
         try:
@@ -192,8 +196,8 @@ def _open(endpoint: str, process: subprocess.Popen[bytes] | None) -> Welcome:
     return welcome
 
 
-def _not_running() -> AddonError:
-    return AddonError("engine.unreachable", "The engine is not running.", "Start it with Start Engine first.")
+def _reason(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)  # str() would name the file once more
 
 
 def _split(command: str) -> list[str]:

@@ -28,8 +28,9 @@ class Ani3DPreferences(bpy.types.AddonPreferences):
 
     def draw(self, _context: bpy.types.Context) -> None:
         column = self.layout.column()
-        for name in ("engine_command", "endpoint", "store"):
-            column.prop(self, name)
+        column.prop(self, "engine_command")
+        column.prop(self, "endpoint", placeholder="Start an engine on this computer")
+        column.prop(self, "store", placeholder="A folder of this extension")
 
 
 def get(context: bpy.types.Context) -> Ani3DPreferences:

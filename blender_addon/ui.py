@@ -27,7 +27,7 @@ class CharacterPanel(_Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         settings = context.scene.ani3d
         column = self.layout.column()
-        column.prop(settings, "armature", text="")
+        column.prop(settings, "armature", text="", placeholder="Armature")
         column.operator("ani3d.bind_character", icon="ARMATURE_DATA")
 
 
@@ -55,7 +55,9 @@ class EnginePanel(_Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         settings, column = context.scene.ani3d, self.layout.column()
         if not connection.is_open():
-            column.operator("ani3d.start_engine", icon="PLAY")
+            row = column.row(align=True)
+            row.operator("ani3d.start_engine", icon="PLAY")
+            row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = __package__
             if jobs.error:
                 _sentences(context, column, jobs.error)
             return

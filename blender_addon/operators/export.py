@@ -16,6 +16,7 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
 
     bl_idname = "ani3d.export_shot"
     bl_label = "Export Shot"
+    bl_options = {"UNDO"}  # undoing a later step must not forget the path
 
     filepath: bpy.props.StringProperty(
         name="File", description="Shot file (.npz); empty for one beside the .blend", subtype="FILE_PATH"

@@ -26,6 +26,7 @@ class Submit(WaitsForWork, bpy.types.Operator):
 
     bl_idname = "ani3d.submit"
     bl_label = "Animate"
+    bl_options = {"UNDO"}  # undoing a later step must not forget the job
 
     shot: bpy.props.StringProperty(name="Shot", description="Shot file; empty for the one exported last")
     settings: bpy.props.StringProperty(name="Settings", description="Settings as JSON; empty for the chosen quality")
@@ -77,7 +78,8 @@ class CancelJob(WaitsForWork, bpy.types.Operator):
         return connection.current().call(lambda client: client.cancel(job))
 
     def finish(self, context: bpy.types.Context, status: JobStatus) -> None:
-        self.report({"INFO"}, f"Job {status.id} is {status.state}.")
+        state = status.state if status.state in jobs.ENDED else "being cancelled"
+        self.report({"INFO"}, f"Job {status.id} is {state}.")
 
 
 def last_job(context: bpy.types.Context) -> str:

@@ -64,6 +64,8 @@ class ImportResult(ReportsErrors, bpy.types.Operator):
     directory: bpy.props.StringProperty(
         name="Folder", description="Result folder, or the cache folder NAME.ani3d in it", subtype="DIR_PATH"
     )
+    # By its name the file browser knows to show folders only.
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     hide_character: bpy.props.BoolProperty(
         name="Hide Character", description="Hide the meshes that the result replaces", default=True
     )
