@@ -2,6 +2,7 @@
 
 from .avatar import Avatar
 from .from_mesh import avatar_from_shot, linear_to_srgb
+from .posing import pose_avatar
 from .shading import Lighting, shade
 
-__all__ = ["Avatar", "Lighting", "avatar_from_shot", "linear_to_srgb", "shade"]
+__all__ = ["Avatar", "Lighting", "avatar_from_shot", "linear_to_srgb", "pose_avatar", "shade"]

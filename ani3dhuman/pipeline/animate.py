@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..avatar import Avatar, Lighting, pose_avatar
 from ..cache.frames import FrameCache, write_cache
 from ..camera import CameraPath
 from ..refinement.plots import plot_losses
@@ -98,12 +99,12 @@ def _motion_layers(job: Job, scene_key: str) -> dict[str, Any]:
     return {"avatar": avatar, "rigid": rigid, "cloth": cloth, "key": content_key(avatar_key, cloth_key)}
 
 
-def _write_cache(job: Job, avatar: Any, vertices: np.ndarray, cameras: CameraPath) -> Path:
+def _write_cache(job: Job, avatar: Avatar, vertices: np.ndarray, cameras: CameraPath) -> Path:
     """The result as NAME.ani3d with one PC2 per object."""
     shot = job.shot
     path = job.out / f"{shot.name}.ani3d"
     with job.timed("cache"):
-        gaussians = stages.pose_gaussians(shot, avatar, vertices, cameras)
+        gaussians = pose_avatar(avatar, vertices, Lighting.of(shot), cameras)
         meshes = {
             o["name"]: vertices[:, o["vertex_start"] : o["vertex_start"] + o["vertex_count"]]
             for o in shot.meta["objects"]

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..avatar import Lighting, pose_avatar
 from ..camera import CameraPath
 from ..motion.skinning import blended_rotations
 from ..progress import Progress
@@ -60,7 +61,7 @@ def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays
     rotations[:, open_ids] = blended_rotations(
         shot["weight_indices"][open_ids], shot["weight_values"][open_ids], shot.skinning_transforms()
     )
-    gaussians = stages.pose_gaussians(shot, avatar, coarse_vertices, cameras)
+    gaussians = pose_avatar(avatar, coarse_vertices, Lighting.of(shot), cameras)
     target = proposal = None
     if "vertices" in restored:
         wanted = np.asarray(restored["vertices"])

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..avatar import Avatar, Lighting, avatar_from_shot, linear_to_srgb, shade
+from ..avatar import Avatar, Lighting, avatar_from_shot, linear_to_srgb, pose_avatar
 from ..camera import CameraPath
-from ..gaussians import GaussianFrames
 from ..motion.binding import SurfaceBinding
 from ..motion.cloth import simulate_character
 from ..motion.fabrics import FABRICS
@@ -97,14 +96,6 @@ def simulate_cloth(shot: Shot, rigid: np.ndarray, settings: Settings, progress: 
     return {"vertices": vertices, "pins": pins}
 
 
-def pose_gaussians(shot: Shot, avatar: Avatar, vertices: np.ndarray, cameras: CameraPath) -> GaussianFrames:
-    """Gaussians on deformed vertices (T,V,3), lit by the scene's lights."""
-    means, quats = avatar.pose(vertices)
-    colors = shade(avatar, vertices, Lighting.of(shot), cameras.positions())
-    scales = np.broadcast_to(avatar.scales, (len(vertices), *avatar.scales.shape))
-    return GaussianFrames(means, quats, scales, avatar.opacities, colors)
-
-
 def background_srgb(shot: Shot) -> np.ndarray:
     """The scene's background colour (3,) as displayed."""
     return linear_to_srgb(shot["background"]).astype(np.float32)
@@ -114,7 +105,7 @@ def render_gaussians(
     shot: Shot, avatar: Avatar, vertices: np.ndarray, cameras: CameraPath, progress: Progress
 ) -> Arrays:
     """A layer's pictures as arrays; see `ani3dhuman.rendering.layers.LayerRender`."""
-    gaussians = pose_gaussians(shot, avatar, vertices, cameras)
+    gaussians = pose_avatar(avatar, vertices, Lighting.of(shot), cameras)
     layer = render_layer(gaussians, avatar.region_ids, cameras, background_srgb(shot), progress)
     return vars(layer)
 
