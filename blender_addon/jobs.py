@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -58,7 +58,7 @@ def _print(moment: Moment) -> None:
 listener: Callable[[Moment], None] = _print
 current: Moment | None = None  # of the job that is followed
 transfer: Moment | None = None  # of a fetch, which may go on while another job runs
-error: str = ""
+error: str = ""  # why the job is followed no longer
 _poll: Future[tuple[Moment, int]] | None = None
 _since = 0
 
@@ -176,7 +176,7 @@ def forget() -> None:
 
 def _tick() -> float | None:
     """Timer: collect the answer to the last question, ask the next; None ends the timer."""
-    global error, _poll, _since
+    global current, error, _poll, _since
     if current is None or current.state in ENDED:
         return None
     try:
@@ -189,8 +189,7 @@ def _tick() -> float | None:
             tell(moment)
             connection.redraw()
     except (AddonError, WireError) as problem:
-        tell(replace(current, state="failed"))
-        error, _poll = str(problem), None
+        current, error, _poll = None, str(problem), None  # the job may well go on: Follow Job asks again
         connection.redraw()
         return None
     return TICK

@@ -7,7 +7,7 @@ import textwrap
 
 import bpy
 
-from . import connection, jobs, playback
+from . import connection, jobs, playback, preferences
 from .import_result import result_names
 
 DEFAULT_WIDTH = 280.0  # of a sidebar, in pixels of an unscaled interface
@@ -56,7 +56,8 @@ class EnginePanel(_Panel, bpy.types.Panel):
         settings, column = context.scene.ani3d, self.layout.column()
         if not connection.is_open():
             row = column.row(align=True)
-            row.operator("ani3d.start_engine", icon="PLAY")
+            known = preferences.get(context).endpoint
+            row.operator("ani3d.start_engine", text="Connect to Engine" if known else "Start Engine", icon="PLAY")
             row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = __package__
             if jobs.error:
                 _sentences(context, column, jobs.error)
@@ -78,11 +79,13 @@ class EnginePanel(_Panel, bpy.types.Panel):
         moment = jobs.of(context.scene.ani3d.job_id)
         if moment is None:
             column.operator("ani3d.follow", icon="FILE_REFRESH")
+            if jobs.error:
+                _sentences(context, column, jobs.error)
             return
         if moment.state in jobs.ENDED:
             column.label(text=f"Job {moment.state}", icon="CHECKMARK" if moment.state == "done" else "ERROR")
-            for text in filter(None, (moment.message, jobs.error)):
-                _sentences(context, column, text)
+            if moment.message:
+                _sentences(context, column, moment.message)
             return
         row = column.row(align=True)
         row.progress(factor=moment.factor, text=_progress_text(moment.stage or moment.state, moment.eta))

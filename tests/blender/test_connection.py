@@ -92,6 +92,17 @@ def test_engine_not_running(addon, operator, tmp_path):
     assert "The engine is not running. Start it with Start Engine first." in text
 
 
+def test_a_window_that_loses_the_engine_says_why_and_can_follow_on(addon, part):
+    jobs = part("jobs")
+    jobs.watch("7")
+    try:
+        assert jobs._tick() is None  # the timer ends
+        assert jobs.current is None
+        assert "The engine is not running" in jobs.error
+    finally:
+        jobs.forget()
+
+
 def test_settings_and_shots_that_cannot_be_read(addon, part, tmp_path, monkeypatch):
     monkeypatch.setattr(part("connection"), "current", lambda: None)
     assert "No shot has been exported" in _error(bpy.ops.ani3d.submit)
