@@ -95,5 +95,5 @@ class Connection:
         return WireError(
             "engine.unreachable",
             f"No engine at {self.endpoint}{detail}.",
-            "Start it with `ani3dhuman-engine`, or from the add-on's panel.",
+            "Start it with `ani3dhuman-engine`, or check the endpoint in the preferences.",
         )
