@@ -2,7 +2,7 @@
 
 from .frames import CacheWriter, FrameCache, file_sha256, write_cache
 from .pc2 import PC2Writer, PointCache, read_pc2
-from .video import VideoWriter, read_video, write_png, write_video
+from .video import VideoWriter, read_video, write_png
 
 __all__ = [
     "CacheWriter",
@@ -15,5 +15,4 @@ __all__ = [
     "read_video",
     "write_cache",
     "write_png",
-    "write_video",
 ]

@@ -91,13 +91,6 @@ def _frame_count(path: Path) -> int:
         capture.release()
 
 
-def write_video(path: Path, frames: np.ndarray, fps: float) -> None:
-    """Write a whole clip (T,H,W,3) uint8 sRGB as MP4."""
-    with VideoWriter(path, frames.shape[2], frames.shape[1], fps) as writer:
-        for frame in frames:
-            writer.write(frame)
-
-
 def read_video(path: Path) -> np.ndarray:
     """All frames (T,H,W,3) uint8 sRGB. Raises `Ani3DError` ``video.missing`` when there is nothing to read."""
     capture = cv2.VideoCapture(str(path))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
 
-from ..cache.video import VideoWriter, write_png, write_video
+from ..cache.video import VideoWriter, write_png
 from ..camera import CameraPath
+from ..errors import Cancelled
 from ..presentation.sheets import contact_sheet, side_by_side
 from ..progress import Progress
 from ..rendering.backdrop import compose, studio
@@ -29,8 +31,9 @@ def write_pictures(
     """Write videos/NAME.mp4 for each layer, videos/side_by_side.mp4 and contact_sheet.png into `out`.
 
     `layers` name -> rgb (T,H,W,3) uint8 and alpha (T,H,W); `vertices` name -> (T,V,3) for the shadows (a layer
-    without its own uses the coarse one's).
+    without its own uses the coarse one's). The progress's total is set here.
     """
+    progress.total = shot.frames * (2 + len(layers))
     background = background_srgb(shot)
     floor = float(np.asarray(vertices["rigid"])[:, :, 2].min())
     videos = out / "videos"
@@ -43,13 +46,26 @@ def write_pictures(
             backdrop = studio(cameras, t, floor_points, background, floor)
             shown[TITLES[name]][t] = compose(layer["rgb"][t], np.asarray(layer["alpha"][t]), background, backdrop)
         progress.advance()
-    for name in layers:
-        write_video(videos / f"{name}.mp4", shown[TITLES[name]], fps)
-    first = side_by_side({title: frames[0] for title, frames in shown.items()})
-    with VideoWriter(videos / "side_by_side.mp4", first.shape[1], first.shape[0], fps) as writer:
-        for t in range(shot.frames):
-            writer.write(side_by_side({title: frames[t] for title, frames in shown.items()}))
+    clips: dict[str, Callable[[int], np.ndarray]] = {
+        "side_by_side": lambda t: side_by_side({title: frames[t] for title, frames in shown.items()}),
+        **{name: lambda t, title=TITLES[name]: shown[title][t] for name in layers},  # type: ignore[misc]
+    }
+    with ThreadPoolExecutor() as pool:  # an encoder keeps one core busy
+        jobs = [pool.submit(_encode, videos / f"{n}.mp4", c, shot.frames, fps, progress) for n, c in clips.items()]
+        for job in as_completed(jobs):
+            job.result()
+            progress.advance(shot.frames)
     write_png(out / "contact_sheet.png", contact_sheet(shown, frame_numbers(shot)))
+
+
+def _encode(path: Path, picture: Callable[[int], np.ndarray], frames: int, fps: float, progress: Progress) -> None:
+    """Write one video frame by frame; stops when the job is to be cancelled, and then no file appears."""
+    height, width = picture(0).shape[:2]
+    with VideoWriter(path, width, height, fps) as writer:
+        for t in range(frames):
+            if progress.should_cancel():
+                raise Cancelled(progress.stage)
+            writer.write(picture(t))
 
 
 def write_conditions(out: Path, shot: Shot, coarse: Mapping[str, np.ndarray], skeletons: np.ndarray) -> None:
