@@ -65,11 +65,8 @@ def studio(cameras: CameraPath, frame: int, vertices: np.ndarray, background: np
     shadow, first = shadow_map(vertices, floor)
     cells = ((points - first) / CELL - 0.5).astype(np.float32)
     on_floor = cv2.remap(shadow, cells[..., 0], cells[..., 1], cv2.INTER_LINEAR, borderValue=0)
-    away = np.linalg.norm(points - vertices[:, :2].mean(0), axis=-1)
-    pool = np.where(hit, 0.06 * np.exp(-((away / 1.4) ** 2)), 0)  # light falls where the character stands
     fade = np.where(hit, 1 - STRENGTH * on_floor, 1.0)
-    rows = np.linspace(0.03, -0.03, cameras.height, dtype=np.float32)[:, None, None]
-    return np.clip((background + rows + pool[..., None]) * fade[..., None], 0, 1).astype(np.float32)
+    return (background * fade[..., None]).astype(np.float32)
 
 
 def _rays(cameras: CameraPath, frame: int) -> tuple[np.ndarray, np.ndarray]:
