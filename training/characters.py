@@ -135,7 +135,8 @@ def _dress(rng: np.random.Generator, trunk: np.ndarray, weights: np.ndarray) -> 
 
 def _outline(trunk: np.ndarray, z: float, angle: np.ndarray, axis_y: float) -> np.ndarray:
     """Convex outline of the trunk at a height, as radii at angles about x = 0, y = axis_y."""
-    near = trunk[np.abs(trunk[:, 2] - z) < 0.02][:, :2] - [0, axis_y]
+    away = np.abs(trunk[:, 2] - z)
+    near = trunk[away < max(0.02, 1.01 * away.min())][:, :2] - [0, axis_y]
     normal = np.linspace(0, 2 * np.pi, 360, endpoint=False)
     support = (near @ np.stack([np.sin(normal), -np.cos(normal)])).max(0)
     cosine = np.cos(angle[:, None] - normal)

@@ -2,9 +2,10 @@
 
     python -m training.make_clips --out out/clips --count 300 --first-seed 0
 
-Each seed gives one character, one motion, one true simulation, and two coarse versions (rigid, and a light or
-generic cloth pass), each seen by a camera of its own. A clip's file depends on its seed alone; finished files are
-kept, so the script can be stopped and started again, and several may run side by side over different seeds.
+Each seed gives one character, one motion, one true simulation, and two coarse versions, each seen by a camera of its
+own: "rigid", and either "light" (few substeps, another fabric) or "cotton" (the cloth pass as the pipeline runs it).
+A clip's file depends on its seed alone; finished files are kept, so the script can be stopped and started again, and
+several may run side by side over different seeds.
 """
 
 from __future__ import annotations
@@ -67,13 +68,12 @@ def make_take(seed: int) -> Take | None:
         return None
     if rng.random() < 0.5:
         substeps = int(rng.integers(3, 12))
-        light = _simulate(
-            character, rigid, replace(generic, substeps=substeps), replace(FABRICS["hair"], substeps=substeps)
-        )
+        quick = replace(FABRICS["hair"], substeps=substeps)
+        name, physics = "light", _simulate(character, rigid, replace(generic, substeps=substeps), quick)
     else:
-        light = _simulate(character, rigid, FABRICS["cotton"], FABRICS["hair"])
+        name, physics = "cotton", _simulate(character, rigid, FABRICS["cotton"], FABRICS["hair"])
     seen = slice(HISTORY, None)
-    return Take(character, rigid[seen], truth[seen], {"rigid": rigid[seen], "physics": light[seen]})
+    return Take(character, rigid[seen], truth[seen], {"rigid": rigid[seen], name: physics[seen]})
 
 
 def _simulate(character: Character, rigid: np.ndarray, garment: ClothSettings, hair: ClothSettings) -> np.ndarray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -178,7 +179,7 @@ def main() -> None:
         started = time.monotonic()
         share = minutes / options.minutes
         for group in optimizer.param_groups:
-            group["lr"] = options.rate * min(1, (step + 1) / 50) * (0.02 + 0.98 * (1 + np.cos(np.pi * share)) / 2)
+            group["lr"] = options.rate * min(1, (step + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * share)))
         clean, conditions = take_batch(clips.train, rng, options.batch, window, scale)
         loss = flow_loss(net, clean, conditions, draw_sigmas(options.batch)).mean()
         optimizer.zero_grad()

@@ -15,6 +15,7 @@ STRETCH = 1.06  # an edge may be this much longer than at rest, or as long as th
 SQUEEZE = 0.75  # nor shorter than this share of rest, or of the coarse layer
 CLEARANCE = 0.006  # metres kept from the body, unless the coarse layer is closer already
 REACH = 0.06  # metres inside the body beyond which a vertex is taken to lie on another limb's far side
+STRIDE = 0.03  # metres that cloth is moved before it is held against the body again
 
 
 @njit(cache=True)
@@ -55,41 +56,48 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
     rest = np.linalg.norm(clip.bind_vertices[edges[:, 0]] - clip.bind_vertices[edges[:, 1]], axis=1)
     body_faces = faces[(clip.vertex_regions[faces] < 2).all(1)]
     limited = np.zeros_like(offsets)
+    offsets = np.where((freedom > 0)[:, None], offsets, 0).astype(np.float32)
     for t, coarse in enumerate(clip.vertices):
         now = np.linalg.norm(coarse[edges[:, 0]] - coarse[edges[:, 1]], axis=1)
         shortest = np.minimum(SQUEEZE * rest, now).astype(np.float32)
         longest = np.maximum(STRETCH * rest, now).astype(np.float32)
-        x = (coarse + offsets[t]).astype(np.float32)
-        _limit_edges(x, freedom, edges, shortest, longest, ROUNDS)
-        if len(body_faces):
-            x[moving] += _out_of_body(coarse, x, moving, body_faces, freedom)
+        body = _Body(coarse, body_faces) if len(body_faces) else None
+        clearance = body.heights(coarse[moving])[0] if body else np.zeros(len(moving))
+        strides = int(np.ceil(np.linalg.norm(offsets[t, moving], axis=1).max() / STRIDE))
+        x = coarse.astype(np.float32)
+        for _ in range(strides):
+            x += offsets[t] / strides
+            _limit_edges(x, freedom, edges, shortest, longest, ROUNDS)
+            if body:
+                x[moving] += body.push(x[moving], np.minimum(CLEARANCE, clearance), freedom[moving])
         limited[t, moving] = x[moving] - coarse[moving]
     return limited
 
 
-def _out_of_body(
-    coarse: np.ndarray, x: np.ndarray, moving: np.ndarray, body_faces: np.ndarray, freedom: np.ndarray
-) -> np.ndarray:
-    """Pushes (M,3) that bring moved vertices back to the body's surface: planes of the three nearest body points."""
-    used, compact = np.unique(body_faces, return_inverse=True)
-    points = np.ascontiguousarray(coarse[used], np.float32)
-    normals = point_normals(points, compact.reshape(-1, 3))
-    tree = cKDTree(points)
-    before, _ = _heights(tree, points, normals, coarse[moving])
-    after, away = _heights(tree, points, normals, x[moving])
-    wanted = np.minimum(CLEARANCE, before)
-    depth = np.where(after > -REACH, np.maximum(wanted - after, 0), 0)
-    return (np.minimum(1, 4 * freedom[moving]) * depth)[:, None] * away
+class _Body:
+    """The body's surface of one frame: its points, normals and a tree to find them by."""
 
+    def __init__(self, vertices: np.ndarray, faces: np.ndarray) -> None:
+        used, compact = np.unique(faces, return_inverse=True)
+        self.points = np.ascontiguousarray(vertices[used], np.float32)
+        self.normals = point_normals(self.points, compact.reshape(-1, 3))
+        self.tree = cKDTree(self.points)
 
-def _heights(
-    tree: cKDTree, points: np.ndarray, normals: np.ndarray, queries: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Height of queries (Q,3) over the surface of `points`, metres, and the unit direction (Q,3) it is measured in."""
-    distance, near = tree.query(queries, k=min(3, len(points)))
-    distance, near = distance.reshape(len(queries), -1), near.reshape(len(queries), -1)
-    weight = 1 / (distance**2 + 1e-6)
-    weight = (weight / weight.sum(1, keepdims=True))[..., None]
-    away = (normals[near] * weight).sum(1)
-    away = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
-    return ((queries - (points[near] * weight).sum(1)) * away).sum(1), away
+    def heights(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Height of queries (Q,3) over the surface, metres, and the unit direction (Q,3) it is measured in.
+
+        Planes of the three nearest body points are blended by distance.
+        """
+        distance, near = self.tree.query(queries, k=min(3, len(self.points)))
+        distance, near = distance.reshape(len(queries), -1), near.reshape(len(queries), -1)
+        weight = 1 / (distance**2 + 1e-6)
+        weight = (weight / weight.sum(1, keepdims=True))[..., None]
+        away = (self.normals[near] * weight).sum(1)
+        away = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
+        return ((queries - (self.points[near] * weight).sum(1)) * away).sum(1), away
+
+    def push(self, queries: np.ndarray, wanted: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+        """Pushes (Q,3) that bring points back to their wanted height (Q,), gently where they are nearly pinned."""
+        height, away = self.heights(queries)
+        depth = np.where(height > -REACH, np.maximum(wanted - height, 0), 0)
+        return (np.minimum(1, 4 * freedom) * depth)[:, None] * away

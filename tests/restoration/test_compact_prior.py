@@ -13,7 +13,7 @@ from ani3dhuman.errors import Ani3DError
 from ani3dhuman.motion.binding import edges_of
 from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, load_compact_prior, restore
 from ani3dhuman.restoration.clip import draw
-from ani3dhuman.restoration.compact import WEIGHTS, cloth_mask
+from ani3dhuman.restoration.compact import SIMULATED, WEIGHTS, amount_for, cloth_mask
 from ani3dhuman.restoration.feature_maps import CHANNELS, follow_cloth, levelled_axes, offset_maps, surface_maps
 from ani3dhuman.restoration.lifting import lift_offsets
 from ani3dhuman.restoration.limits import CLEARANCE, STRETCH, limit_offsets
@@ -122,6 +122,14 @@ def test_nothing_applied_is_the_coarse_clip(restless: CompactPrior, clip: Coarse
     assert np.array_equal(restored.frames, clip.render(clip.pose(clip.vertices)))
     with pytest.raises(Ani3DError):
         CompactPrior(restless.net, amount=1.5)
+
+
+def test_the_prior_says_less_where_physics_has_spoken(clip: CoarseClip) -> None:
+    assert amount_for(clip) == pytest.approx(1.0)
+    swung = clip.vertices + np.float32(0.05) * clip.freedom[:, None]
+    assert amount_for(replace(clip, vertices=swung)) == pytest.approx(SIMULATED, abs=0.01)
+    slightly = clip.vertices + np.float32(0.005) * clip.freedom[:, None]
+    assert SIMULATED < amount_for(replace(clip, vertices=slightly)) < 1.0
 
 
 def test_windows_of_the_prior_leave_no_seam(restless: CompactPrior) -> None:
