@@ -103,7 +103,7 @@ def truth_of(clip: CoarseClip, take: Take) -> dict[str, np.ndarray]:
     cloth = np.isin(clip.avatar.region_ids, MOVING_REGIONS).astype(np.float32)[:, None]
     shown = [[draw(g, cloth, clip.cameras, t)[0][..., 0] > 0.3 for g in (posed, coarse)] for t in range(clip.frames)]
     region = np.array(shown).any(1).astype(np.float32)
-    return {"vertices": take.truth, "pictures": clip.render(posed), "region": region}
+    return {"vertices": take.truth, "pictures": clip.render(posed)[0], "region": region}
 
 
 def judge(net: DisplacementNet, take: Take, seed: int, strip: Path | None) -> dict[str, dict[str, dict]]:
@@ -114,7 +114,7 @@ def judge(net: DisplacementNet, take: Take, seed: int, strip: Path | None) -> di
         clip = coarse_clip(take, name, rng)
         clip = replace(clip, cameras=clip.cameras.resized(*SIZE))
         truth = truth_of(clip, take)
-        coarse = clip.render(clip.pose(clip.vertices))
+        coarse, _ = clip.render(clip.pose(clip.vertices))
         results[name] = {"coarse": figures(clip, clip.vertices, coarse, truth)}
         rows = [coarse]
         for method, (config, amount) in METHODS.items():

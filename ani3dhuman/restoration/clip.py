@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..avatar import Avatar, Lighting, shade
+from ..avatar import Avatar, Lighting, pose_avatar
 from ..camera import CameraPath
 from ..gaussians import GaussianFrames
 from ..progress import Progress
@@ -57,20 +57,22 @@ class CoarseClip:
 
     def pose(self, vertices: np.ndarray) -> GaussianFrames:
         """The avatar on deformed vertices (T,V,3), lit."""
-        means, quats = self.avatar.pose(vertices)
-        colors = shade(self.avatar, vertices, self.lighting, self.cameras.positions())
-        scales = np.broadcast_to(self.avatar.scales, means.shape)
-        return GaussianFrames(means, quats, scales, self.avatar.opacities, colors)
+        return pose_avatar(self.avatar, vertices, self.lighting, self.cameras)
 
-    def render(self, gaussians: GaussianFrames, progress: Progress | None = None) -> np.ndarray:
-        """Pictures (T,H,W,3) float32 sRGB 0..1 of posed Gaussians; `progress` is advanced once a frame."""
-        pictures = np.empty((gaussians.frames, self.cameras.height, self.cameras.width, 3), np.float32)
+    def render(self, gaussians: GaussianFrames, progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Draw posed Gaussians over the background; `progress` is advanced once a frame.
+
+        Returns:
+            Pictures (T,H,W,3) sRGB 0..1 and their coverage (T,H,W) 0..1, float32.
+        """
+        size = (gaussians.frames, self.cameras.height, self.cameras.width)
+        pictures, alphas = np.empty((*size, 3), np.float32), np.empty(size, np.float32)
         for t in range(gaussians.frames):
-            colors, alpha = draw(gaussians, gaussians.colors[t], self.cameras, t)
-            pictures[t] = np.clip(colors + (1 - alpha[..., None]) * self.background, 0, 1)
+            colors, alphas[t] = draw(gaussians, gaussians.colors[t], self.cameras, t)
+            pictures[t] = np.clip(colors + (1 - alphas[t, ..., None]) * self.background, 0, 1)
             if progress:
                 progress.advance()
-        return pictures
+        return pictures, alphas
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,14 @@ class RestoredClip:
 
     Attributes:
         frames: (T,H,W,3) float32 sRGB 0..1.
-        vertices: (T,V,3) mesh of the restored layer; None for priors that know only pictures.
+        alphas: (T,H,W) float32 coverage 0..1; None for priors that know only pictures.
+        vertices: (T,V,3) mesh of the restored layer; None likewise.
         offsets: (T,N,3) world metres by which each Gaussian left the coarse layer; None likewise.
         report: figures about the run, JSON values.
     """
 
     frames: np.ndarray
+    alphas: np.ndarray | None
     vertices: np.ndarray | None
     offsets: np.ndarray | None
     report: dict[str, Any]

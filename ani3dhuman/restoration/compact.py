@@ -80,14 +80,14 @@ class CompactPrior:
         vertices = clip.vertices + offsets
         gaussians = clip.pose(vertices)
         moved = gaussians.means - clip.avatar.pose(clip.vertices)[0]
-        frames = clip.render(gaussians, progress)
+        frames, alphas = clip.render(gaussians, progress)
         size = np.linalg.norm(offsets[:, clip.freedom > 0.5], axis=-1)
         report = {
             "amount": round(amount, 3),
             "offset_mean_cm": round(float(100 * size.mean()), 3) if size.size else 0.0,
             "offset_p99_cm": round(float(100 * np.percentile(size, 99)), 3) if size.size else 0.0,
         }
-        return RestoredClip(frames, vertices, moved, report)
+        return RestoredClip(frames, alphas, vertices, moved, report)
 
 
 def cloth_mask(conditions: torch.Tensor) -> torch.Tensor:

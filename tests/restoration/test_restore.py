@@ -43,7 +43,7 @@ class ToyPrior:
         for _ in range(clip.frames):
             if progress:
                 progress.advance()
-        return RestoredClip(latents.numpy(), None, None, {})
+        return RestoredClip(latents.numpy(), None, None, None, {})
 
 
 def clip_of(frames: int) -> Any:
