@@ -22,8 +22,9 @@ from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
 from ani3dhuman.motion.binding import edges_of
+from ani3dhuman.rendering.draw import draw
 from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, load_compact_prior, restore
-from ani3dhuman.restoration.clip import MOVING_REGIONS, draw
+from ani3dhuman.restoration.clip import MOVING_REGIONS
 from ani3dhuman.restoration.compact import WEIGHTS
 from ani3dhuman.restoration.network import DisplacementNet
 

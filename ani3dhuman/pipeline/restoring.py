@@ -60,7 +60,8 @@ def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arra
     )
     result = restore(load_compact_prior(), coarse_clip(scene), config, progress)
     rgb = (np.clip(result.frames, 0, 1) * 255 + 0.5).astype(np.uint8)
-    arrays = {"rgb": rgb, "alpha": coarse["alpha"], "notes": np.array(json.dumps(result.report))}
+    alpha = coarse["alpha"] if result.alphas is None else result.alphas.astype(np.float16)
+    arrays = {"rgb": rgb, "alpha": alpha, "notes": np.array(json.dumps(result.report))}
     if result.vertices is not None:
         arrays["vertices"] = result.vertices
     return arrays

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..avatar import Avatar, Lighting, pose_avatar
 from ..camera import CameraPath
 from ..gaussians import GaussianFrames
 from ..progress import Progress
-from ..rendering import rasterize
+from ..rendering.draw import draw
 
 MOVING_REGIONS = (2, 3)  # hair and garment: all that restoration may touch
 
@@ -92,27 +91,3 @@ class RestoredClip:
     vertices: np.ndarray | None
     offsets: np.ndarray | None
     report: dict[str, Any]
-
-
-def draw(
-    gaussians: GaussianFrames, features: np.ndarray, cameras: CameraPath, frame: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Composite `features` (N,D) of the Gaussians of one frame: channels (H,W,D), premultiplied, and alpha (H,W)."""
-    with torch.no_grad():
-        picture, alpha, _ = rasterize(
-            _tensor(gaussians.means[frame]),
-            _tensor(gaussians.quats[frame]),
-            _tensor(gaussians.scales[frame]),
-            _tensor(gaussians.opacities),
-            _tensor(features),
-            _tensor(cameras.viewmats[frame : frame + 1]),
-            _tensor(cameras.Ks[frame : frame + 1]),
-            cameras.width,
-            cameras.height,
-            camera_model="ortho" if cameras.camera_type == "orthographic" else "pinhole",
-        )
-    return picture[0].numpy(), alpha[0, ..., 0].numpy()
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))

@@ -16,7 +16,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from ..camera import CameraPath
 from ..gaussians import GaussianFrames
-from .clip import MOVING_REGIONS, CoarseClip, draw
+from ..rendering.draw import draw
+from .clip import MOVING_REGIONS, CoarseClip
 
 GRID = (64, 48)  # rows and columns of the map
 CHANNELS = 17
