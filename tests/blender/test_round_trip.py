@@ -52,7 +52,7 @@ def test_round_trip(engine, part, tmp_path):
     seen = []
     jobs.listener = seen.append
     try:
-        bpy.ops.ani3d.submit(settings='{"preset": "draft", "gaussians": 1500, "refine_steps": 10, "prior": "none"}')
+        bpy.ops.ani3d.submit(settings='{"preset": "draft", "gaussians": 1500, "refine_steps": 10}')
         bpy.ops.ani3d.follow()
     finally:
         jobs.listener = jobs._print
