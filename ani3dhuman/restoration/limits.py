@@ -11,10 +11,13 @@ from ..motion.cloth_kernels import point_normals
 from .clip import CoarseClip
 
 ROUNDS = 12
-STRETCH = 1.06  # an edge may be this much longer than at rest, or as long as the coarse layer has it
+STRETCH = 1.06  # an edge may be this much longer than at rest
+TOLERATED = 1.15  # or as long as the coarse layer has it, but no longer than this
 SQUEEZE = 0.75  # nor shorter than this share of rest, or of the coarse layer
-CLEARANCE = 0.006  # metres kept from the body, unless the coarse layer is closer already
+CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is closer already
+LEAST_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
 REACH = 0.06  # metres inside the body beyond which a vertex is taken to lie on another limb's far side
+AGREEMENT = 0.6  # length of the mean normal of neighbouring body points below which they are not one surface
 STRIDE = 0.03  # metres that cloth is moved before it is held against the body again
 
 
@@ -60,16 +63,17 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
     for t, coarse in enumerate(clip.vertices):
         now = np.linalg.norm(coarse[edges[:, 0]] - coarse[edges[:, 1]], axis=1)
         shortest = np.minimum(SQUEEZE * rest, now).astype(np.float32)
-        longest = np.maximum(STRETCH * rest, now).astype(np.float32)
+        longest = np.maximum(STRETCH * rest, np.minimum(now, TOLERATED * rest)).astype(np.float32)
         body = _Body(coarse, body_faces) if len(body_faces) else None
-        clearance = body.heights(coarse[moving])[0] if body else np.zeros(len(moving))
+        if body:
+            wanted = np.clip(body.heights(coarse[moving])[0], LEAST_CLEARANCE, CLEARANCE)
         strides = int(np.ceil(np.linalg.norm(offsets[t, moving], axis=1).max() / STRIDE))
         x = coarse.astype(np.float32)
         for _ in range(strides):
             x += offsets[t] / strides
             _limit_edges(x, freedom, edges, shortest, longest, ROUNDS)
             if body:
-                x[moving] += body.push(x[moving], np.minimum(CLEARANCE, clearance), freedom[moving])
+                x[moving] += body.push(x[moving], wanted, freedom[moving])
         limited[t, moving] = x[moving] - coarse[moving]
     return limited
 
@@ -86,12 +90,16 @@ class _Body:
     def heights(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Height of queries (Q,3) over the surface, metres, and the unit direction (Q,3) it is measured in.
 
-        Planes of the three nearest body points are blended by distance.
+        Planes of the three nearest body points are blended by distance; where they face each other (between the
+        legs) the nearest one decides alone.
         """
         distance, near = self.tree.query(queries, k=min(3, len(self.points)))
         distance, near = distance.reshape(len(queries), -1), near.reshape(len(queries), -1)
         weight = 1 / (distance**2 + 1e-6)
         weight = (weight / weight.sum(1, keepdims=True))[..., None]
+        torn = np.linalg.norm((self.normals[near] * weight).sum(1), axis=1) < AGREEMENT
+        weight[torn] = 0
+        weight[torn, 0] = 1
         away = (self.normals[near] * weight).sum(1)
         away = away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
         return ((queries - (self.points[near] * weight).sum(1)) * away).sum(1), away
