@@ -13,7 +13,8 @@ from ..camera import CameraPath
 from ..motion.skinning import blended_rotations
 from ..progress import Progress
 from ..refinement import RefinementConfig, RefinementProblem, refine
-from . import stages
+from ..restoration.limits import limit_offsets
+from . import restoring, stages
 from .job import Job
 from .stages import Arrays, Scene
 from .store import content_key
@@ -40,7 +41,10 @@ def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, progress: 
     config = RefinementConfig(steps=settings.refine_steps, seed=settings.seed)
     result = refine(problem, config, progress, checkpoint=job.out / ".work" / "refine.checkpoint")
     notes["refinement"] = result.message
-    return _packed(result.vertices, result.history, notes)
+    # the field is smooth and sees pictures only: what it pushes into the body or overstretches is brought back
+    clip = restoring.coarse_clip(scene)
+    vertices = clip.vertices + limit_offsets(clip, result.vertices - clip.vertices)
+    return _packed(vertices, result.history, notes)
 
 
 def _packed(vertices: np.ndarray, losses: dict[str, Any], notes: dict[str, Any]) -> Arrays:
