@@ -46,5 +46,7 @@ def table(report: dict[str, Any]) -> str:
     lines.append(f"{report['frames']} frames, {report['gaussians']} Gaussians, {report['vertices']} vertices")
     amplitudes = "  ->  ".join(f"{layer} {value:.1f}" for layer, value in report["hem_amplitude_cm"].items())
     lines.append(f"motion of the hem, cm RMS seen from the hips: {amplitudes}")
-    lines += [f"{name}: {note}" for name, note in report["notes"].items()]
+    for name, note in report["notes"].items():
+        text = ", ".join(f"{k} {v}" for k, v in note.items()) if isinstance(note, dict) else note
+        lines.append(f"{name}: {text}")
     return "\n".join(lines)

@@ -74,8 +74,16 @@ def test_the_table_names_every_stage_and_layer():
             "gaussians": 10,
             "vertices": 20,
             "hem_amplitude_cm": {"rigid": 3.0, "refined": 9.5},
-            "notes": {"refinement": "fine"},
+            "notes": {"refinement": "fine", "restoration": {"steps": 7, "seed": 0}},
         }
     )
-    for expected in ("rigid", "1.2", "finished before", "8 frames", "rigid 3.0  ->  refined 9.5", "refinement: fine"):
+    for expected in (
+        "rigid",
+        "1.2",
+        "finished before",
+        "8 frames",
+        "rigid 3.0  ->  refined 9.5",
+        "refinement: fine",
+        "steps 7, seed 0",
+    ):
         assert expected in text
