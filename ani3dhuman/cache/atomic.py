@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from ..errors import Ani3DError
 
@@ -56,3 +59,21 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+class WrittenWhole(ABC):
+    """A writer used in a `with` block, which publishes what it wrote only when the block ends well."""
+
+    @abstractmethod
+    def _write_whole(self) -> AbstractContextManager[None]:
+        """The block from opening to publishing; it removes its traces when an error passes through."""
+
+    def __enter__(self) -> Self:
+        self._session = self._write_whole()
+        self._session.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.__exit__(kind, error, trace)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,7 +23,7 @@ import numpy as np
 from ..errors import Ani3DError
 from ..gaussians import SH_C0, GaussianFrames
 from ..progress import Progress
-from .atomic import full_disk_reported
+from .atomic import WrittenWhole, full_disk_reported
 from .manifest import DTYPE, MANIFEST, Attribute, Manifest, MeshFile, malformed, parse
 from .pc2 import PC2Writer, PointCache, read_pc2
 
@@ -54,7 +53,7 @@ class _ArrayFile:
         return Attribute(self.name, self.path.name, DTYPE, self.shape, self.static, size, digest)
 
 
-class CacheWriter:
+class CacheWriter(WrittenWhole):
     """Write a cache frame by frame; it appears at `path` only when every frame of the range was written.
 
     Args:
@@ -138,16 +137,6 @@ class CacheWriter:
             raise _wrong_values(f"Two objects would share the file {path.name}; rename {name!r}.")
         writer = PC2Writer(path, vertices, self._head.frame_start, self._head.frames)
         self._meshes[name] = self._stack.enter_context(writer)
-
-    def __enter__(self) -> CacheWriter:
-        self._session = self._write_whole()
-        self._session.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._session.__exit__(kind, error, trace)
 
     @contextmanager
     def _write_whole(self) -> Iterator[None]:

@@ -12,18 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
 from ..errors import Ani3DError
-from .atomic import atomic_path
+from .atomic import WrittenWhole, atomic_path
 
 HEADER = struct.Struct("<12siiffi")
 MAGIC = b"POINTCACHE2\0"
 
 
-class PC2Writer:
+class PC2Writer(WrittenWhole):
     """Write a PC2 frame by frame; the file appears at `path` only when all `frames` were written.
 
     Args:
@@ -43,16 +42,6 @@ class PC2Writer:
             raise self._misused(f"frame {self.start + self.written} has vertices {vertices.shape}")
         self._file.write(np.ascontiguousarray(vertices, "<f4").data)
         self.written += 1
-
-    def __enter__(self) -> PC2Writer:
-        self._session = self._write_whole()
-        self._session.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._session.__exit__(kind, error, trace)
 
     @contextmanager
     def _write_whole(self) -> Iterator[None]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
 
 from ..errors import Ani3DError
-from .atomic import atomic_path, write_bytes
+from .atomic import WrittenWhole, atomic_path, write_bytes
 
 VP9 = int.from_bytes(b"vp09", "little")
 
@@ -26,7 +25,7 @@ def write_png(path: Path, picture: np.ndarray) -> None:
     write_bytes(Path(path), data.tobytes())
 
 
-class VideoWriter:
+class VideoWriter(WrittenWhole):
     """Write RGB frames (H,W,3) uint8 sRGB to an MP4; it appears at `path` when the block ends well.
 
     Odd sizes are padded by repeating the last row or column, because the encoder halves the colour planes.
@@ -48,16 +47,6 @@ class VideoWriter:
         padding = ((0, self.height % 2), (0, self.width % 2), (0, 0))
         self._encoder.write(cv2.cvtColor(np.pad(frame, padding, mode="edge"), cv2.COLOR_RGB2BGR))
         self.written += 1
-
-    def __enter__(self) -> VideoWriter:
-        self._session = self._write_whole()
-        self._session.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._session.__exit__(kind, error, trace)
 
     @contextmanager
     def _write_whole(self) -> Iterator[None]:
