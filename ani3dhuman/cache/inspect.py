@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,10 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..gaussians import SH_C0
+from ..presentation.style import GRID, INK, STYLE
 from .atomic import write_bytes
 from .frames import FrameCache
 
-INK, GRID = "#2b2d33", "#e4e6ea"
 AXES = {"x": "#d1495b", "y": "#3a7d44", "z": "#2e6fbb"}
 MAX_POINTS = 30_000  # more dots than this only slow the picture down
 
@@ -86,19 +85,7 @@ def plot(path: Path, png: Path) -> None:
     """Draw the cache at `path` into the picture `png`: front and top view, extent, motion, storage."""
     cache = FrameCache.open(path)
     head = cache.manifest
-    style: Any = {
-        "font.size": 9,
-        "axes.edgecolor": GRID,
-        "axes.labelcolor": INK,
-        "text.color": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-    }
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 7.2), dpi=110, layout="constrained")
         grid = figure.add_gridspec(3, 3, width_ratios=[1.0, 1.0, 1.15])
         figure.suptitle(

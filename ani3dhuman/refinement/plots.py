@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..cache.atomic import write_bytes
+from ..presentation.style import GRID, INK, STYLE
 
-INK, GRID = "#2b2d33", "#e4e6ea"
 COLORS = {
     "photometric": "#2e6fbb",
     "alpha": "#3aa6a0",
@@ -28,17 +28,7 @@ COLORS = {
 
 def plot_losses(history: dict[str, list[float]], png: Path, title: str = "Residual field") -> None:
     """Draw `RefinementResult.history` on a log axis: every term, their sum, and the held-out frames."""
-    style: Any = {
-        "font.size": 9,
-        "axes.edgecolor": GRID,
-        "axes.labelcolor": INK,
-        "text.color": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 5), dpi=110, layout="constrained")
         axes = figure.add_subplot()
         steps = np.array(history.get("step", []))
