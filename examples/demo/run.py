@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ani3dhuman.pipeline.settings import PRESETS
 from ani3dhuman.pipeline.store import content_key
 from ani3dhuman.presentation.terminal import Bars, table
 from ani3dhuman.progress import Report
@@ -126,7 +127,7 @@ def write_figures(report: dict[str, Any], figures: dict[str, float]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "demo")
-    parser.add_argument("--settings", default='{"preset": "preview"}', help="settings of the job, JSON")
+    parser.add_argument("--preset", default="preview", choices=sorted(PRESETS), help="how much work the engine does")
     options = parser.parse_args()
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -139,7 +140,7 @@ def main() -> int:
         extension = next((ROOT / "dist").glob("ani3dhuman-*.zip"))
         command = [blender, str(HERE / "session.py"), "--blend", str(out / "demo.blend"), "--extension", str(extension)]
         engine = str(Path(sys.executable).parent / "ani3dhuman-engine")
-        command += ["--engine", engine, "--out", str(out), "--settings", options.settings]
+        command += ["--engine", engine, "--out", str(out), "--settings", json.dumps({"preset": options.preset})]
         session_started = time.monotonic()
         run(command, out / "session.log", bars)
         session_seconds = time.monotonic() - session_started
