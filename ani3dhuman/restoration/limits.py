@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
 from ..motion.binding import edges_of
@@ -18,6 +19,7 @@ CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is close
 LEAST_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
 REACH = 0.06  # metres inside the body beyond which a vertex is taken to lie on another limb's far side
 AGREEMENT = 0.6  # length of the mean normal of neighbouring body points below which they are not one surface
+SETTLING = 0.7  # frames (sigma) over which what the limits did is evened out: each frame is limited by itself
 STRIDE = 0.03  # metres that cloth is moved before it is held against the body again
 
 
@@ -75,7 +77,7 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
             if body:
                 x[moving] += body.push(x[moving], wanted, freedom[moving])
         limited[t, moving] = x[moving] - coarse[moving]
-    return limited
+    return gaussian_filter1d(limited, SETTLING, axis=0, mode="nearest")
 
 
 class _Body:
