@@ -102,7 +102,7 @@ def truth_of(clip: CoarseClip, take: Take) -> dict[str, np.ndarray]:
     posed, coarse = clip.pose(take.truth), clip.pose(clip.vertices)
     cloth = np.isin(clip.avatar.region_ids, MOVING_REGIONS).astype(np.float32)[:, None]
     shown = [[draw(g, cloth, clip.cameras, t)[0][..., 0] > 0.3 for g in (posed, coarse)] for t in range(clip.frames)]
-    region = np.array(shown).any(1).astype(np.float32)
+    region = np.asarray(np.array(shown).any(1), np.float32)
     return {"vertices": take.truth, "pictures": clip.render(posed)[0], "region": region}
 
 

@@ -94,7 +94,7 @@ def flow_loss(
     clean = clean * mask
     noise = colour(torch.randn(clean.shape, generator=generator))
     with torch.autocast("cpu", torch.bfloat16):
-        predicted = net((1 - sigma) * clean + sigma * noise, sigmas, conditions).float()
+        predicted = net.forward((1 - sigma) * clean + sigma * noise, sigmas, conditions).float()
     coverage = conditions[:, :, :2].sum(2, keepdim=True).clamp(0, 1)
     error = ((predicted - clean) ** 2 * coverage).sum((1, 2, 3, 4)) / (3 * coverage.sum((1, 2, 3, 4)) + 1)
     return error / sigmas.clamp(min=WEIGHT_CAP) ** 2
