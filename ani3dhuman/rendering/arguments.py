@@ -28,6 +28,7 @@ def check_arguments(
     *,
     near_plane: float,
     far_plane: float,
+    radius_clip: float,
     eps2d: float,
     sh_degree: int | None,
     backgrounds: Tensor | None,
@@ -37,7 +38,9 @@ def check_arguments(
     backend: str | None,
 ) -> None:
     """Raise Ani3DError for the first argument of `rasterize` that cannot be drawn."""
-    _check_options(width, height, near_plane, far_plane, eps2d, sh_degree, render_mode, rasterize_mode, camera_model)
+    _check_options(
+        width, height, near_plane, far_plane, radius_clip, eps2d, sh_degree, render_mode, rasterize_mode, camera_model
+    )
     tensors = {
         "means": means,
         "quats": quats,
@@ -64,6 +67,7 @@ def _check_options(
     height: int,
     near_plane: float,
     far_plane: float,
+    radius_clip: float,
     eps2d: float,
     sh_degree: int | None,
     render_mode: str,
@@ -77,6 +81,8 @@ def _check_options(
         _fail("planes", f"near_plane {near_plane} does not lie before far_plane {far_plane}.")
     if camera_model == "pinhole" and not near_plane > 0:
         _fail("planes", f"near_plane is {near_plane}; a pinhole camera cannot draw at depth 0 or behind itself.")
+    if not radius_clip >= 0:
+        _fail("radius_clip", f"radius_clip is {radius_clip}; it is a radius in pixels and must be >= 0.")
     if not eps2d >= 0:
         _fail("eps2d", f"eps2d is {eps2d}; it is a variance in pixels squared and must be >= 0.")
     if sh_degree not in (None, 0, 1, 2, 3):

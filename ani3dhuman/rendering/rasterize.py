@@ -1,4 +1,4 @@
-"""`rasterize`: checks its arguments, picks a backend by device, adds background and expected depth."""
+"""`rasterize`: checks its arguments, picks a backend by device, watches over its gradients."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ani3dhuman.rendering.arguments import check_arguments
+from ani3dhuman.rendering.gradient_guard import guard_inputs, guard_outputs
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 RasterizeMode = Literal["classic", "antialiased"]
@@ -28,6 +29,7 @@ def rasterize(
     *,
     near_plane: float = 0.01,
     far_plane: float = 1e10,
+    radius_clip: float = 0.0,
     eps2d: float = 0.3,
     sh_degree: int | None = None,
     backgrounds: Tensor | None = None,
@@ -51,6 +53,7 @@ def rasterize(
         Ks: (C,3,3) pixel intrinsics without skew, pixel centres at +0.5; for "ortho" fx, fy are pixels per unit.
         width, height: picture size in pixels.
         near_plane, far_plane: depths outside are not drawn.
+        radius_clip: a Gaussian whose radii in the picture are no larger than this, in pixels, is not drawn.
         eps2d: variance added to both axes of the projected covariance, pixels squared.
         sh_degree: 0..3 when `colors` are spherical-harmonics coefficients.
         backgrounds: (C,D) drawn behind; a depth channel has none.
@@ -61,12 +64,15 @@ def rasterize(
             slow, any float dtype, the oracle of the tests.
 
     Returns:
-        (C,H,W,X) channels, (C,H,W,1) alphas, and meta with "means2d" (C,N,2), "radii" (C,N,2) int32 (zero where
-        unseen), "depths" (C,N), "conics" (C,N,3).
+        (C,H,W,X) channels and (C,H,W,1) alphas, premultiplied but for the expected depth; on the CPU the channels are a
+        view of planes (C,X,H,W). And meta with "means2d" (C,N,2) and "depths" (C,N), which take gradients, "radii"
+        (C,N,2) int32 in pixels (zero where unseen), "conics" (C,N,3), "visible_counts" (N,) int32, how many cameras
+        see each Gaussian.
 
     Raises:
-        Ani3DError: a wrong shape, dtype, device or option, a number that is not finite, a negative scale, an opacity
-            outside 0..1, a zero quaternion, a singular viewmat; the message names the argument.
+        Ani3DError: ``rasterize.*``: a wrong shape, dtype, device or option, a number that is not finite, a negative
+            scale, an opacity outside 0..1, a zero quaternion, a singular viewmat; the message names the argument.
+            In the backward pass ``rasterize.gradient``: a gradient that is not finite.
     """
     check_arguments(
         means,
@@ -80,6 +86,7 @@ def rasterize(
         height,
         near_plane=near_plane,
         far_plane=far_plane,
+        radius_clip=radius_clip,
         eps2d=eps2d,
         sh_degree=sh_degree,
         backgrounds=backgrounds,
@@ -88,77 +95,37 @@ def rasterize(
         camera_model=camera_model,
         backend=backend,
     )
-    chosen = backend or ("cuda" if means.is_cuda else "cpu")
-    if chosen == "cuda":
+    backend = backend or ("cuda" if means.is_cuda else "cpu")
+    options: dict[str, Any] = {
+        "near_plane": near_plane,
+        "far_plane": far_plane,
+        "radius_clip": radius_clip,
+        "eps2d": eps2d,
+        "sh_degree": sh_degree,
+        "backgrounds": backgrounds if render_mode.startswith("RGB") else None,
+    }
+    means, quats, scales, opacities, colors, viewmats = guard_inputs(
+        means=means, quats=quats, scales=scales, opacities=opacities, colors=colors, viewmats=viewmats
+    )
+    gaussians = (means, quats, scales, opacities, colors, viewmats, Ks)
+    if backend == "cuda":
         from ani3dhuman.rendering.cuda import rasterize_cuda
 
-        return rasterize_cuda(
-            means,
-            quats,
-            scales,
-            opacities,
-            colors,
-            viewmats,
-            Ks,
-            width,
-            height,
-            near_plane=near_plane,
-            far_plane=far_plane,
-            eps2d=eps2d,
-            sh_degree=sh_degree,
-            backgrounds=backgrounds,
-            render_mode=render_mode,
-            rasterize_mode=rasterize_mode,
-            camera_model=camera_model,
-        )
-    color_mode, depth_mode = render_mode.startswith("RGB"), render_mode.endswith("D")
-    ortho, antialiased = camera_model == "ortho", rasterize_mode == "antialiased"
-    gaussians = (means, quats, scales, opacities, colors, viewmats, Ks)
-    if chosen == "reference":
-        from ani3dhuman.rendering.reference import rasterize_reference
-
-        image, alphas, meta = rasterize_reference(
-            *gaussians,
-            width,
-            height,
-            near_plane=near_plane,
-            far_plane=far_plane,
-            eps2d=eps2d,
-            sh_degree=sh_degree,
-            color_mode=color_mode,
-            depth_mode=depth_mode,
-            ortho=ortho,
-            antialiased=antialiased,
-        )
+        options |= {"render_mode": render_mode, "rasterize_mode": rasterize_mode, "camera_model": camera_model}
+        image, alphas, meta = rasterize_cuda(*gaussians, width, height, **options)
     else:
-        from ani3dhuman.rendering.cpu.autograd import View, rasterize_cpu
-
-        view = View(width, height, near_plane, far_plane, eps2d, ortho, antialiased)
-        image, alphas, meta = rasterize_cpu(*gaussians, view, sh_degree, depth_mode, color_mode)
-    return (
-        _finish(image, alphas, backgrounds, color_mode, depth_mode, render_mode.endswith("ED")),
-        alphas,
-        meta,
-    )
-
-
-def _finish(
-    image: Tensor,
-    alphas: Tensor,
-    backgrounds: Tensor | None,
-    color_mode: bool,
-    depth_mode: bool,
-    expected: bool,
-) -> Tensor:
-    """Put the background behind the colours and turn accumulated depth into expected depth where asked."""
-    if not depth_mode:
-        colors, depths = image, None
-    else:
-        colors, depths = image[..., :-1], image[..., -1:]
-    if color_mode and backgrounds is not None:
-        colors = colors + (1 - alphas) * backgrounds[:, None, None, :]
-    if depths is None:
-        return colors
-    if expected:
-        depths = depths / alphas.clamp(min=1e-10)
-    return torch.cat([colors, depths], -1)
+        options |= {
+            "color_mode": render_mode.startswith("RGB"),
+            "depth_mode": render_mode.endswith("D"),
+            "expected": render_mode.endswith("ED"),
+            "ortho": camera_model == "ortho",
+            "antialiased": rasterize_mode == "antialiased",
+        }
+        if backend == "cpu":
+            from ani3dhuman.rendering.cpu.autograd import rasterize_cpu as draw
+        else:
+            from ani3dhuman.rendering.reference import rasterize_reference as draw
+        image, alphas, meta = draw(*gaussians, width, height, **options)
+    meta["visible_counts"] = (meta["radii"] > 0).all(-1).sum(0, dtype=torch.int32)
+    image, alphas = guard_outputs(image=image, alphas=alphas)
+    return image, alphas, meta

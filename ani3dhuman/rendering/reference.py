@@ -32,19 +32,23 @@ def rasterize_reference(
     *,
     near_plane: float,
     far_plane: float,
+    radius_clip: float,
     eps2d: float,
     sh_degree: int | None,
+    backgrounds: Tensor | None,
     color_mode: bool,
     depth_mode: bool,
+    expected: bool,
     ortho: bool,
     antialiased: bool,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Render (C,H,W,X) accumulated channels without background, (C,H,W,1) alphas, and meta."""
+    """Render (C,H,W,X) channels over the background, (C,H,W,1) alphas, and meta."""
     images, alphas, metas = [], [], []
     for camera in range(len(viewmats)):
         meta = project(
             means, quats, scales, opacities, viewmats[camera], Ks[camera], width, height,
-            near_plane=near_plane, far_plane=far_plane, eps2d=eps2d, ortho=ortho, antialiased=antialiased,
+            near_plane=near_plane, far_plane=far_plane, radius_clip=radius_clip, eps2d=eps2d,
+            ortho=ortho, antialiased=antialiased,
         )  # fmt: skip
         channels = []
         if color_mode:
@@ -56,6 +60,12 @@ def rasterize_reference(
         if depth_mode:
             channels.append(meta["depths"][:, None])
         image, alpha = composite(meta, torch.cat(channels, -1), width, height)
+        parts = list(image.split([features.shape[-1] for features in channels], -1))
+        if backgrounds is not None:
+            parts[0] = parts[0] + (1 - alpha) * backgrounds[camera]
+        if expected:
+            parts[-1] = parts[-1] / alpha.clamp(min=1e-10)
+        image = torch.cat(parts, -1)
         images.append(image)
         alphas.append(alpha)
         metas.append(meta)
@@ -85,6 +95,7 @@ def project(
     *,
     near_plane: float,
     far_plane: float,
+    radius_clip: float,
     eps2d: float,
     ortho: bool,
     antialiased: bool,
@@ -125,7 +136,7 @@ def project(
         radii = torch.stack([(extent * a.sqrt()).ceil(), (extent * c.sqrt()).ceil()], -1)
         size = torch.tensor([width, height], dtype=means2d.dtype, device=means2d.device)
         inside = ((means2d + radii > 0) & (means2d - radii < size)).all(-1)
-        seen = valid & inside & (opacities * 255 >= 1)
+        seen = valid & inside & (opacities * 255 >= 1) & (radii > radius_clip).any(-1)
         radii = torch.where(seen[:, None], radii, torch.zeros_like(radii)).int()
     return {"means2d": means2d, "conics": conics, "depths": depths, "radii": radii, "opacities": opacities}
 

@@ -144,6 +144,21 @@ def test_nothing_behind_or_too_near_is_drawn(backend: str, z: float) -> None:
     assert not image.any() and not alphas.any() and not meta["radii"].any()
 
 
+def test_radius_clip(backend: str) -> None:
+    _, _, meta = draw(single_gaussian(), backend)
+    radius = float(meta["radii"].max())
+    _, kept, _ = draw(single_gaussian(), backend, radius_clip=radius - 1)
+    _, dropped, _ = draw(single_gaussian(), backend, radius_clip=radius)
+    assert kept.any() and not dropped.any()
+
+
+def test_many_channels_in_one_pass(backend: str) -> None:
+    colors = torch.linspace(0, 1, 32)[None]
+    image, alphas, _ = draw(single_gaussian(colors=colors), backend, render_mode="RGB+D")
+    assert torch.allclose(image[..., :32], alphas * colors[0], atol=1e-6)
+    assert torch.allclose(image[..., 32:], 2 * alphas, atol=1e-5)
+
+
 def test_far_plane(backend: str) -> None:
     _, alphas, _ = draw(single_gaussian(), backend, far_plane=1.9)
     assert not alphas.any()
@@ -190,6 +205,8 @@ def test_cameras_are_independent(backend: str) -> None:
     first, _, _ = draw(scene, backend, render_mode="RGB+ED")
     second, _, _ = draw(replace(scene, viewmats=other, colors=1 - scene.colors), backend, render_mode="RGB+ED")
     assert meta["depths"].shape == (2, 200)
+    assert torch.equal(meta["visible_counts"], (meta["radii"] > 0).all(-1).sum(0).int())
+    assert set(meta["visible_counts"].tolist()) == {0, 1, 2}
     assert torch.allclose(image, torch.cat([first, second]), atol=1e-6)
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 import torch
 from gaussian_scenes import Scene, random_scene
 from torch import Tensor
 
+from ani3dhuman.errors import Ani3DError
 from ani3dhuman.rendering import rasterize
-from ani3dhuman.rendering.cpu.tiles import order_by_depth
+from ani3dhuman.rendering.cpu import jit
+from ani3dhuman.rendering.cpu.composite import composite_forward
+from ani3dhuman.rendering.cpu.tiles import SORT_CHUNK, order_by_depth
 
 
 @pytest.fixture
@@ -83,10 +91,106 @@ def test_strided_inputs_are_read_right(scene: Scene) -> None:
     assert torch.equal(image, rasterize(*scene.arguments(), sh_degree=3)[0])
 
 
-def test_depth_order_is_stable_and_knows_signs() -> None:
+@pytest.mark.parametrize("count", [5000, 3 * SORT_CHUNK + 7], ids=["alone", "shared"])
+def test_depth_order_is_stable_and_knows_signs(count: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    depths = (torch.randint(-5, 6, (5000,), generator=generator) * 0.37).numpy()
-    touched = torch.randint(0, 2, (5000,), generator=generator).int().numpy()
-    order = order_by_depth(depths, 0, 5000, touched)
-    expected = torch.sort(torch.from_numpy(depths), stable=True).indices
-    assert order.tolist() == [i for i in expected.tolist() if touched[i]]
+    depths = (torch.randint(-5, 6, (count,), generator=generator) * 0.37).numpy()
+    touched = torch.randint(0, 2, (count,), generator=generator).numpy()
+    slot_starts = np.concatenate([[0], touched.cumsum()])
+    order = order_by_depth(depths, slot_starts, int(touched.sum()))
+    expected = torch.sort(torch.from_numpy(depths), stable=True).indices.numpy()
+    assert (order == expected[touched[expected] > 0]).all()
+
+
+def test_a_second_process_draws_from_the_cache_without_compiling(scene: Scene) -> None:
+    everything(scene)  # whatever this process had to compile is now kept
+    program = """
+import logging, sys
+import torch
+from numba.core import event
+logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+seen = []
+class Listener(event.Listener):
+    def on_start(self, e): seen.append(e.data["dispatcher"])
+    def on_end(self, e): pass
+event.register("numba:compile", Listener())
+from ani3dhuman.rendering import rasterize
+means = torch.tensor([[0.0, 0, 2]], requires_grad=True)
+image, alphas, _ = rasterize(means, torch.tensor([[1.0, 0, 0, 0]]), torch.full((1, 3), 0.1), torch.ones(1),
+    torch.ones(1, 16, 3), torch.eye(4)[None], torch.tensor([[[60.0, 0, 8], [0, 60, 8], [0, 0, 1]]]), 16, 16,
+    sh_degree=3, render_mode="RGB+ED")
+(image.square().sum() + alphas.sum()).backward()
+print(len(seen), float(means.grad.abs().sum()) > 0)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["0", "True"]
+    assert "Compiling" not in ran.stderr
+
+
+def test_the_first_process_says_that_it_compiles(tmp_path: Path) -> None:
+    program = """
+import numpy as np
+from ani3dhuman.rendering.cpu.tiles import assign_slots
+for _ in range(2):
+    assign_slots(np.zeros((3, 4), np.int32), np.zeros(4, np.int64))
+"""
+    place = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=place)
+    assert ran.stderr.count("Compiling the CPU rasteriser") == 1
+    again = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=place)
+    assert "Compiling" not in again.stderr
+
+
+def test_kept_code_is_bound_to_the_whole_folder() -> None:
+    folder = Path(jit.__file__).parent
+    assert jit.folder_stamp(folder) == jit.STAMP
+    assert composite_forward._cache._cache_file._source_stamp == jit.STAMP
+
+
+def test_a_changed_helper_makes_kept_code_stale(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("a = 1")
+    before = jit.folder_stamp(tmp_path)
+    (tmp_path / "helper.py").write_text("a = 2")
+    assert jit.folder_stamp(tmp_path) != before
+
+
+def test_backwards_of_a_loss_that_is_not_finite_says_so(scene: Scene) -> None:
+    scene.means.requires_grad_()
+    image, _, _ = rasterize(*scene.arguments(), sh_degree=3)
+    loss = (image[0, 4, 7, 1] * 0).log() + image.sum()
+    with pytest.raises(
+        Ani3DError, match=r"gradient of image of shape \(1, 90, 120, 3\).*first at \[0, 4, 7, 1\]"
+    ) as caught:
+        loss.backward()
+    assert caught.value.code == "rasterize.gradient" and "loss" in caught.value.hint
+    assert scene.means.grad is None
+
+
+def test_a_gradient_too_large_for_float32_does_not_reach_the_optimiser(scene: Scene) -> None:
+    scene.means.requires_grad_()
+    image, _, _ = rasterize(*scene.arguments(), sh_degree=3)
+    with pytest.raises(Ani3DError, match=r"gradient of means of shape \(3000, 3\)"):
+        (image * 3e37).sum().backward()
+    assert scene.means.grad is None
+
+
+def test_the_picture_is_a_view_of_planes(scene: Scene) -> None:
+    image, _, _ = rasterize(*scene.arguments(), sh_degree=3)
+    assert image.permute(0, 3, 1, 2).is_contiguous()
+
+
+def test_gradients_are_the_same_for_packed_and_planar_losses(scene: Scene) -> None:
+    results = []
+    for change in (Tensor.contiguous, lambda t: t):
+        tensors = scene.differentiable()
+        image, _, _ = rasterize(*scene.arguments(), sh_degree=3)
+        results.append(torch.autograd.grad(change(image).square().sum(), tensors))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_radius_clip_leaves_out_small_gaussians(scene: Scene) -> None:
+    _, _, everyone = rasterize(*scene.arguments(), sh_degree=3)
+    _, _, meta = rasterize(*scene.arguments(), sh_degree=3, radius_clip=5.0)
+    large = everyone["radii"].amax(-1) > 5
+    assert 0 < large.sum() < (everyone["radii"] > 0).all(-1).sum()
+    assert torch.equal((meta["radii"] > 0).all(-1), large)

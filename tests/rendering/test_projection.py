@@ -52,10 +52,14 @@ def test_projection_agrees_with_gsplat(backend: str, ortho: bool) -> None:
     scene = plain if backend == "cpu" else plain.to(torch.float64)
     inputs = [getattr(scene, name).requires_grad_() for name in INPUTS]
     if backend == "cpu":
-        view = View(scene.width, scene.height, 0.01, 1e10, 0.3, ortho=ortho, antialiased=True)
-        means2d, conics, depths, compensations, _, own_radii = Project.apply(
+        view = View(scene.width, scene.height, 0.01, 1e10, 0.0, 0.3, ortho=ortho, antialiased=True)
+        means2d, covs2d, depths, compensations, plain_conics, own_radii, _ = Project.apply(
             scene.means, scene.quats, scene.scales, scene.opacities, scene.viewmats, scene.Ks, view
         )
+        # the kernel differentiates covariances; conics are for looking at
+        xx, xy, yy = covs2d.unbind(-1)
+        conics = torch.stack([yy, -xy, xx], -1) / (xx * yy - xy * xy)[..., None]
+        assert torch.allclose(conics[:, seen].float(), plain_conics[:, seen], rtol=1e-5, atol=1e-6)
     else:
         meta = project(
             scene.means,
@@ -68,6 +72,7 @@ def test_projection_agrees_with_gsplat(backend: str, ortho: bool) -> None:
             scene.height,
             near_plane=0.01,
             far_plane=1e10,
+            radius_clip=0.0,
             eps2d=0.3,
             ortho=ortho,
             antialiased=True,
@@ -83,6 +88,7 @@ def test_projection_agrees_with_gsplat(backend: str, ortho: bool) -> None:
     for own, theirs in zip(outputs, expected, strict=True):
         own, theirs = own[:, seen].double(), theirs[:, seen]
         assert (own - theirs).abs().max() <= tolerance * theirs.abs().max()
+    assert (means2d[:, seen].double() - expected[0][:, seen]).abs().max() <= 1e-4, "pixels"
     drawn = (own_radii[0] > 0).all(-1)
     expected_gradients = gradients(expected, drawn, exact_inputs)
     for name, own, theirs in zip(INPUTS, gradients(outputs, drawn, inputs), expected_gradients, strict=True):

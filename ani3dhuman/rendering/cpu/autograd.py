@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ani3dhuman.rendering.cpu import composite, harmonics, projection, tiles
+from ani3dhuman.rendering.cpu import composite, composite_backward, harmonics, projection, tiles
+from ani3dhuman.rendering.cpu.composite import CHANNELS_MIN
+from ani3dhuman.rendering.cpu.footprint import LAYOUT, RECORD, TILE_PIXELS
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class View:
     height: int
     near_plane: float
     far_plane: float
+    radius_clip: float
     eps2d: float
     ortho: bool
     antialiased: bool
@@ -37,13 +40,24 @@ def rasterize_cpu(
     colors: Tensor,
     viewmats: Tensor,
     Ks: Tensor,
-    view: View,
+    width: int,
+    height: int,
+    *,
+    near_plane: float,
+    far_plane: float,
+    radius_clip: float,
+    eps2d: float,
     sh_degree: int | None,
-    depth_mode: bool,
+    backgrounds: Tensor | None,
     color_mode: bool,
+    depth_mode: bool,
+    expected: bool,
+    ortho: bool,
+    antialiased: bool,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Render (C,H,W,X) accumulated channels without background, (C,H,W,1) alphas, and meta; float32 CPU tensors."""
-    means2d, conics, depths, compensations, reach, radii = Project.apply(
+    """Render (C,H,W,X) channels over the background, (C,H,W,1) alphas, and meta; float32 CPU tensors."""
+    view = View(width, height, near_plane, far_plane, radius_clip, eps2d, ortho, antialiased)
+    means2d, covs2d, depths, compensations, conics, radii, splats = Project.apply(
         means, quats, scales, opacities, viewmats, Ks, view
     )
     cameras, count = depths.shape
@@ -56,13 +70,14 @@ def rasterize_cpu(
             centres = torch.linalg.inv(viewmats)[:, :3, 3]
             channels.append(Shade.apply(means, centres, colors, radii, sh_degree))
         else:
-            channels.append(colors if colors.dim() == 3 else colors.expand(cameras, *colors.shape))
+            channels.append(colors.expand(cameras, -1, -1))
     if depth_mode:
         channels.append(depths[..., None])
     features = channels[0] if len(channels) == 1 else torch.cat(channels, -1)
-    image, alphas = Composite.apply(means2d, conics, seen, features, depths.detach(), reach, view)
-    meta = {"means2d": means2d, "conics": conics, "depths": depths, "radii": radii, "opacities": seen}
-    return image, alphas, meta
+    image, alphas = Composite.apply(
+        means2d, covs2d, seen, features, backgrounds, depths.detach(), splats, view, expected
+    )
+    return image, alphas, {"means2d": means2d, "conics": conics, "depths": depths, "radii": radii, "opacities": seen}
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -74,8 +89,8 @@ def _arrays(*tensors: Tensor) -> Any:
 
 
 class Project(torch.autograd.Function):
-    """means, quats, scales, cameras -> means2d (C,N,2), conics (C,N,3), depths (C,N), compensations (C,N), and without
-    gradients reach (C,N,2) and radii (C,N,2)."""
+    """means, quats, scales, cameras -> means2d (C,N,2), covs2d (C,N,3), depths (C,N), compensations (C,N), and
+    without gradients conics (C,N,3), radii (C,N,2) and splat records (C*N*8,)."""
 
     @staticmethod
     def forward(
@@ -88,16 +103,13 @@ class Project(torch.autograd.Function):
         Ks: Tensor,
         view: View,
     ) -> tuple[Tensor, ...]:
-        inputs = _arrays(means, quats, scales, opacities, viewmats, Ks)
-        cameras, count = len(viewmats), len(means)
-        means2d = np.zeros((cameras, count, 2), np.float32)
-        conics = np.zeros((cameras, count, 3), np.float32)
-        depths = np.zeros((cameras, count), np.float32)
-        compensations = np.zeros((cameras, count), np.float32)
-        reach = np.zeros((cameras, count, 2), np.float32)
-        radii = np.zeros((cameras, count, 2), np.int32)
+        shape = (len(viewmats), len(means))
+        # covs2d in float64: its gradient's component along a needle is a small difference of large numbers
+        kinds = (((2,), np.float32), ((3,), np.float64), ((), np.float32), ((), np.float32), ((3,), np.float32))
+        outputs = [np.zeros((*shape, *rest), kind) for rest, kind in kinds]
+        outputs += [np.zeros((*shape, 2), np.int32), np.zeros(shape[0] * shape[1] * RECORD, np.float64)]
         projection.project_forward(
-            *inputs,
+            *_arrays(means, quats, scales, opacities, viewmats, Ks),
             view.width,
             view.height,
             float(view.near_plane),
@@ -105,37 +117,38 @@ class Project(torch.autograd.Function):
             float(view.eps2d),
             view.ortho,
             view.antialiased,
-            means2d,
-            conics,
-            depths,
-            compensations,
-            reach,
-            radii,
+            float(view.radius_clip),
+            *outputs,
         )
-        ctx.saved = (means, quats, scales, viewmats, Ks, view, conics, compensations, radii)
-        outputs = tuple(torch.from_numpy(a) for a in (means2d, conics, depths, compensations, reach, radii))
-        ctx.mark_non_differentiable(*outputs[4:])
-        return outputs
+        ctx.set_materialize_grads(False)
+        ctx.saved = (means, quats, scales, viewmats, Ks, view, outputs[5])
+        tensors = tuple(torch.from_numpy(a) for a in outputs)
+        ctx.mark_non_differentiable(*tensors[4:])
+        return tensors
 
     @staticmethod
-    def backward(ctx: Any, g_means2d: Tensor, g_conics: Tensor, g_depths: Tensor, g_comp: Tensor, *_: Any) -> Any:
-        means, quats, scales, viewmats, Ks, view, conics, compensations, radii = ctx.saved
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        means, quats, scales, viewmats, Ks, view, radii = ctx.saved
         g_means = np.zeros(means.shape, np.float32)
         g_quats = np.zeros(quats.shape, np.float32)
         g_scales = np.zeros(scales.shape, np.float32)
         chunks = -(-len(means) // projection.CHUNK)
         g_views = np.zeros((chunks, len(viewmats), 12), np.float64)
+        shape = (len(viewmats), len(means))
+        g_means2d = np.zeros((*shape, 2), np.float32) if gradients[0] is None else _array(gradients[0])
+        g_covs2d = np.zeros((*shape, 3), np.float64) if gradients[1] is None else _array(gradients[1])
+        g_depths, g_compensations = (np.zeros((0, 0), np.float32) if g is None else _array(g) for g in gradients[2:4])
         projection.project_backward(
             *_arrays(means, quats, scales, viewmats, Ks),
             view.width,
             view.height,
             float(view.eps2d),
             view.ortho,
-            view.antialiased,
-            conics,
-            compensations,
             radii,
-            *_arrays(g_means2d, g_conics, g_depths, g_comp),
+            g_means2d,
+            g_covs2d,
+            g_depths,
+            g_compensations,
             g_means,
             g_quats,
             g_scales,
@@ -145,8 +158,8 @@ class Project(torch.autograd.Function):
         g_viewmats = np.zeros(viewmats.shape, np.float32)
         g_viewmats[:, :3, :3] = total[:, :9].reshape(-1, 3, 3)
         g_viewmats[:, :3, 3] = total[:, 9:]
-        gradients = (torch.from_numpy(a) for a in (g_means, g_quats, g_scales))
-        return (*gradients, None, torch.from_numpy(g_viewmats), None, None)
+        found = (torch.from_numpy(a) for a in (g_means, g_quats, g_scales))
+        return (*found, None, torch.from_numpy(g_viewmats), None, None)
 
 
 class Shade(torch.autograd.Function):
@@ -187,68 +200,106 @@ class Shade(torch.autograd.Function):
 
 
 class Composite(torch.autograd.Function):
-    """Projected Gaussians and their channels (C,N,X) -> image (C,H,W,X) and alphas (C,H,W,1)."""
+    """Projected Gaussians and their channels (C,N,X) -> image (C,H,W,X), a view of planes, and alphas (C,H,W,1)."""
 
     @staticmethod
     def forward(
         ctx: Any,
         means2d: Tensor,
-        conics: Tensor,
+        covs2d: Tensor,
         opacities: Tensor,
         features: Tensor,
+        backgrounds: Tensor | None,
         depths: Tensor,
-        reach: Tensor,
+        splats: Tensor,
         view: View,
+        expected: bool,
     ) -> tuple[Tensor, Tensor]:
-        means2d_, conics_, opacities_, features_ = _arrays(means2d, conics, opacities, features)
-        cameras, channels = features.shape[0], features.shape[2]
-        lists = tiles.list_tiles(means2d_, _array(reach), _array(depths), view.width, view.height)
-        flat = (
-            means2d_.reshape(-1, 2),
-            conics_.reshape(-1, 3),
-            opacities_.reshape(-1),
-            features_.reshape(-1, channels),
-        )
-        image = np.empty((cameras, view.height, view.width, channels), np.float32)
-        transmittance = np.empty((cameras, view.height, view.width), np.float32)
+        cameras, count, given = features.shape
+        used = given + expected  # expected depth is depth over coverage, and coverage a channel of ones
+        channels = max(used, CHANNELS_MIN)
+        padded = _array(features)
+        if channels > given:
+            padded = np.zeros((cameras, count, channels), np.float32)
+            padded[..., :given] = _array(features)
+            padded[..., given:used] = 1
+        behind = np.zeros((cameras, channels), np.float32)
+        if backgrounds is not None:
+            behind[:, : backgrounds.shape[1]] = _array(backgrounds)
+        splats_ = splats.numpy()
+        lists = tiles.list_tiles(splats_, _array(depths), view.width, view.height)
+        scene = (splats_, padded.reshape(-1), lists, behind, given - 1 if expected else -1)
+        image = np.empty((cameras, channels, view.height, view.width), np.float32)
+        alphas = np.empty((cameras, view.height, view.width), np.float32)
+        transmittance = np.empty(len(lists.schedule) * TILE_PIXELS, np.float32)
+        last = np.empty_like(transmittance)
+        masks = np.empty(len(lists.ids), np.uint64)
         composite.composite_forward(
-            *flat, lists.tile_starts, lists.ids, lists.rows, lists.schedule, image, transmittance
+            splats_,
+            scene[1],
+            lists.tile_starts,
+            lists.ids,
+            lists.schedule,
+            LAYOUT,
+            behind,
+            scene[4],
+            image,
+            alphas,
+            transmittance,
+            last,
+            masks,
         )
-        ctx.saved = (flat, lists, image, transmittance, means2d.shape, features.shape)
-        return torch.from_numpy(image), torch.from_numpy(1 - transmittance)[..., None]
+        ctx.saved = (scene, (image, transmittance, last, masks), _array(opacities), features.shape, backgrounds)
+        return torch.from_numpy(image)[:, :given].permute(0, 2, 3, 1), torch.from_numpy(alphas)[..., None]
 
     @staticmethod
     def backward(ctx: Any, g_image: Tensor, g_alphas: Tensor) -> Any:
-        flat, lists, image, transmittance, shape, features_shape = ctx.saved
-        channels = features_shape[2]
-        sums = np.zeros((len(lists.ids), composite.MOMENTS + channels), np.float32)
-        composite.composite_backward(
-            *flat,
+        (splats, features, lists, behind, expected), drawn, opacities, shape, backgrounds = ctx.saved
+        cameras, count, given = shape
+        width = composite_backward.row_width(behind.shape[1])
+        rows = np.empty(len(lists.ids) * width, np.float32)
+        g_behind = np.zeros((len(lists.schedule), given * 16), np.float32)
+        composite_backward.composite_backward(
+            splats,
+            features,
             lists.tile_starts,
             lists.ids,
-            lists.rows,
             lists.slots,
             lists.schedule,
-            image,
-            transmittance,
-            _array(g_image),
-            -_array(g_alphas)[..., 0],
-            sums,
+            LAYOUT,
+            behind,
+            expected,
+            *drawn,
+            _array(g_image.permute(0, 3, 1, 2)),
+            _array(g_alphas[..., 0]),
+            g_behind,
+            rows,
         )
-        cameras, count = shape[:2]
-        g_means2d = np.empty((cameras * count, 2), np.float32)
-        g_conics = np.empty((cameras * count, 3), np.float32)
-        g_opacities = np.empty(cameras * count, np.float32)
-        g_features = np.empty((cameras * count, channels), np.float32)
-        composite.gather_gradients(
-            flat[1], flat[2], lists.slot_starts, sums, g_means2d, g_conics, g_opacities, g_features
+        total = cameras * count
+        g_means2d = np.empty((total, 2), np.float32)
+        g_covs2d = np.empty((total, 3), np.float64)
+        g_opacities = np.empty(total, np.float32)
+        g_features = np.empty((total, given), np.float32)
+        composite_backward.gather_gradients(
+            splats,
+            opacities.reshape(-1),
+            lists.slot_starts,
+            rows,
+            width,
+            g_means2d,
+            g_covs2d,
+            g_opacities,
+            g_features,
         )
+        g_backgrounds = None
+        if backgrounds is not None:
+            by_channel = g_behind.reshape(cameras, -1, given, 16).sum((1, 3))
+            g_backgrounds = torch.from_numpy(by_channel[:, : backgrounds.shape[1]].copy())
         return (
             torch.from_numpy(g_means2d.reshape(cameras, count, 2)),
-            torch.from_numpy(g_conics.reshape(cameras, count, 3)),
+            torch.from_numpy(g_covs2d.reshape(cameras, count, 3)),
             torch.from_numpy(g_opacities.reshape(cameras, count)),
-            torch.from_numpy(g_features.reshape(features_shape)),
-            None,
-            None,
-            None,
+            torch.from_numpy(g_features.reshape(shape)),
+            g_backgrounds,
+            *(None,) * 4,
         )

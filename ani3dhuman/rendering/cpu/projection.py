@@ -15,11 +15,28 @@ import math
 import numpy as np
 from numba import prange
 
+from ani3dhuman.rendering.cpu.footprint import (
+    L11,
+    L21,
+    L22,
+    LOG_ALPHA_MIN,
+    LOG_OPACITY,
+    MEAN_X,
+    MEAN_Y,
+    REACH_X,
+    REACH_Y,
+    RECORD,
+    SCALE,
+    SLOPE_X,
+    SLOPE_Y,
+    U,
+)
 from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
 
 CHUNK = 512  # Gaussians whose camera gradients are summed together: fixed, so that sums do not depend on threads
 FOV_MARGIN = 0.15  # Jacobians are taken no further outside the picture than this share of its size
 SIGMA_EXTENT = 3.33
+REACH_MAX = 1e9  # pixels; more would not fit into the int32 of a radius
 
 Matrix = tuple[float, ...]  # nine numbers, row-major
 
@@ -102,11 +119,11 @@ def rotation_part(viewmat: np.ndarray) -> Matrix:
 
 @kernel
 def clamped_slopes(
-    x: float, y: float, z: float, fx: float, fy: float, cx: float, cy: float, width: int, height: int
+    x: float, y: float, inverse_z: float, fx: float, fy: float, cx: float, cy: float, width: int, height: int
 ) -> tuple[float, float, bool, bool]:
     """x/z and y/z held near the field of view, where the linearisation is still fair, and whether each is free."""
-    slope_x = x / z
-    slope_y = y / z
+    slope_x = x * inverse_z
+    slope_y = y * inverse_z
     margin_x = FOV_MARGIN * width / fx
     margin_y = FOV_MARGIN * height / fy
     held_x = min(max(slope_x, -cx / fx - margin_x), (width - cx) / fx + margin_x)
@@ -119,7 +136,7 @@ def factor_2d(
     g: Matrix,
     x: float,
     y: float,
-    z: float,
+    inverse_z: float,
     fx: float,
     fy: float,
     cx: float,
@@ -132,8 +149,9 @@ def factor_2d(
     if ortho:
         j00, j02, j11, j12 = fx, 0.0, fy, 0.0
     else:
-        held_x, held_y, _, _ = clamped_slopes(x, y, z, fx, fy, cx, cy, width, height)
-        j00, j02, j11, j12 = fx / z, -fx * held_x / z, fy / z, -fy * held_y / z
+        held_x, held_y, _, _ = clamped_slopes(x, y, inverse_z, fx, fy, cx, cy, width, height)
+        j00, j11 = fx * inverse_z, fy * inverse_z
+        j02, j12 = -j00 * held_x, -j11 * held_y
     return (
         (j00, j02, j11, j12),
         (
@@ -162,14 +180,17 @@ def project_forward(
     eps2d: float,
     ortho: bool,
     antialiased: bool,
+    radius_clip: float,
     means2d: np.ndarray,  # (C,N,2) out, as are the rest; all come in as zeros
-    conics: np.ndarray,  # (C,N,3)
+    covs2d: np.ndarray,  # (C,N,3) xx, xy, yy with eps2d
     depths: np.ndarray,  # (C,N)
     compensations: np.ndarray,  # (C,N)
-    reach: np.ndarray,  # (C,N,2) half of the pixel box in which alpha >= 1/255
-    radii: np.ndarray,  # (C,N,2) int32, reach rounded up; zero marks a Gaussian that this camera does not see
+    conics: np.ndarray,  # (C,N,3)
+    radii: np.ndarray,  # (C,N,2) int32; zero marks a Gaussian that this camera does not see
+    splats: np.ndarray,  # (C*N*8,) float64 records of `footprint`
 ) -> None:
     count = means.shape[0]
+    splats32 = splats.view(np.float32)
     for chunk in prange((count + CHUNK - 1) // CHUNK):
         for camera in range(viewmats.shape[0]):
             W = rotation_part(viewmats[camera])
@@ -202,7 +223,8 @@ def project_forward(
                     r[7] * sy,
                     r[8] * sz,
                 )
-                _, q = factor_2d(product(W, m), x, y, z, fx, fy, cx, cy, width, height, ortho)
+                inverse_z = 1.0 if ortho else 1.0 / z
+                _, q = factor_2d(product(W, m), x, y, inverse_z, fx, fy, cx, cy, width, height, ortho)
                 a = q[0] * q[0] + q[1] * q[1] + q[2] * q[2]
                 b = q[0] * q[3] + q[1] * q[4] + q[2] * q[5]
                 c = q[3] * q[3] + q[4] * q[4] + q[5] * q[5]
@@ -212,29 +234,49 @@ def project_forward(
                 determinant = a * c - b * b
                 if determinant <= 1e-30:
                     continue
-                u = fx * x + cx if ortho else fx * x / z + cx
-                v = fy * y + cy if ortho else fy * y / z + cy
+                inverse = 1.0 / determinant
+                u = fx * x * inverse_z + cx
+                v = fy * y * inverse_z + cy
                 means2d[camera, n, 0] = u
                 means2d[camera, n, 1] = v
-                conics[camera, n, 0] = c / determinant
-                conics[camera, n, 1] = -b / determinant
-                conics[camera, n, 2] = a / determinant
+                covs2d[camera, n, 0] = a
+                covs2d[camera, n, 1] = b
+                covs2d[camera, n, 2] = c
+                conics[camera, n, 0] = c * inverse
+                conics[camera, n, 1] = -b * inverse
+                conics[camera, n, 2] = a * inverse
                 seen = np.float64(opacities[n])
                 if antialiased:
-                    compensations[camera, n] = math.sqrt(max(0.0, sharp / determinant))
+                    compensations[camera, n] = math.sqrt(max(0.0, sharp * inverse))
                     seen *= compensations[camera, n]
                 if seen * 255.0 < 1.0:
                     continue
-                extent = min(SIGMA_EXTENT, math.sqrt(2.0 * math.log(seen * 255.0)))
-                reach_x = extent * math.sqrt(a)
-                reach_y = extent * math.sqrt(c)
+                log_opacity = math.log2(seen)
+                extent = min(SIGMA_EXTENT, math.sqrt(max(0.0, log_opacity - LOG_ALPHA_MIN)) / SCALE)
+                root_a, root_c = math.sqrt(a), math.sqrt(c)
+                reach_x = min(extent * root_a, REACH_MAX)
+                reach_y = min(extent * root_c, REACH_MAX)
                 radius_x = math.ceil(reach_x)
                 radius_y = math.ceil(reach_y)
+                if max(radius_x, radius_y) <= radius_clip:
+                    continue
                 if u + radius_x > 0 and u - radius_x < width and v + radius_y > 0 and v - radius_y < height:
-                    reach[camera, n, 0] = reach_x
-                    reach[camera, n, 1] = reach_y
                     radii[camera, n, 0] = radius_x
                     radii[camera, n, 1] = radius_y
+                    g = U(camera) * U(count) + U(n)
+                    at, at32 = g * U(RECORD), g * U(2 * RECORD)
+                    inverse_root = 1.0 / root_c
+                    l11 = SCALE * root_c * math.sqrt(inverse)
+                    splats[at + MEAN_X] = u
+                    splats[at + MEAN_Y] = v
+                    splats[at + L11] = l11
+                    splats[at + L21] = -b * inverse_root * inverse_root * l11
+                    splats[at + L22] = SCALE * inverse_root
+                    splats32[at32 + LOG_OPACITY] = log_opacity
+                    splats32[at32 + SLOPE_Y] = b / a
+                    splats32[at32 + SLOPE_X] = b * inverse_root * inverse_root
+                    splats32[at32 + REACH_X] = reach_x
+                    splats32[at32 + REACH_Y] = reach_y
 
 
 @parallel_kernel
@@ -248,13 +290,10 @@ def project_backward(
     height: int,
     eps2d: float,
     ortho: bool,
-    antialiased: bool,
-    conics: np.ndarray,
-    compensations: np.ndarray,
     radii: np.ndarray,
     g_means2d: np.ndarray,  # (C,N,2)
-    g_conics: np.ndarray,  # (C,N,3)
-    g_depths: np.ndarray,  # (C,N)
+    g_covs2d: np.ndarray,  # (C,N,3)
+    g_depths: np.ndarray,  # (C,N), or (0,0) for none, as is the next
     g_compensations: np.ndarray,  # (C,N)
     g_means: np.ndarray,  # (N,3) out, as are the rest; all come in as zeros
     g_quats: np.ndarray,  # (N,4)
@@ -262,6 +301,8 @@ def project_backward(
     g_view_chunks: np.ndarray,  # (chunks,C,12) float64: rotation row-major, then translation
 ) -> None:
     count = means.shape[0]
+    has_depths = g_depths.shape[0] > 0
+    has_compensations = g_compensations.shape[0] > 0
     for chunk in prange((count + CHUNK - 1) // CHUNK):
         for camera in range(viewmats.shape[0]):
             W = rotation_part(viewmats[camera])
@@ -297,29 +338,27 @@ def project_backward(
                     r[8] * sz,
                 )
                 G = product(W, m)
-                jacobian, q = factor_2d(G, x, y, z, fx, fy, cx, cy, width, height, ortho)
+                inverse_z = 1.0 if ortho else 1.0 / z
+                jacobian, q = factor_2d(G, x, y, inverse_z, fx, fy, cx, cy, width, height, ortho)
                 j00, j02, j11, j12 = jacobian
 
-                # conic = inverse(cov2d + eps2d I):  dL/dcov2d = -conic dL/dconic conic
-                a, b, c = (
-                    np.float64(conics[camera, n, 0]),
-                    np.float64(conics[camera, n, 1]),
-                    np.float64(conics[camera, n, 2]),
-                )
-                ga = np.float64(g_conics[camera, n, 0])
-                gb = 0.5 * g_conics[camera, n, 1]
-                gc = np.float64(g_conics[camera, n, 2])
-                ta, tb = a * ga + b * gb, a * gb + b * gc
-                tc, td = b * ga + c * gb, b * gb + c * gc
-                g_xx = -(ta * a + tb * b)
-                g_xy = -(ta * b + tb * c)
-                g_yy = -(tc * b + td * c)
-                if antialiased:
+                # each entry of the symmetric cov2d takes half of what its off-diagonal number takes
+                g_xx = np.float64(g_covs2d[camera, n, 0])
+                g_xy = 0.5 * g_covs2d[camera, n, 1]
+                g_yy = np.float64(g_covs2d[camera, n, 2])
+                if has_compensations:
+                    xx = q[0] * q[0] + q[1] * q[1] + q[2] * q[2]
+                    xy = q[0] * q[3] + q[1] * q[4] + q[2] * q[5]
+                    yy = q[3] * q[3] + q[4] * q[4] + q[5] * q[5]
+                    sharp = xx * yy - xy * xy
+                    xx += eps2d
+                    yy += eps2d
+                    inverse_determinant = 1.0 / (xx * yy - xy * xy)
+                    a, b, c = yy * inverse_determinant, -xy * inverse_determinant, xx * inverse_determinant
                     # compensation^2 = det(cov2d) / det(cov2d + eps2d I)
-                    rho = np.float64(compensations[camera, n])
-                    g_ratio = 0.5 * g_compensations[camera, n] / (rho + 1e-6)
-                    rest = 1.0 - rho * rho
-                    inverse_determinant = a * c - b * b
+                    square = max(0.0, sharp * inverse_determinant)
+                    g_ratio = 0.5 * g_compensations[camera, n] / (math.sqrt(square) + 1e-6)
+                    rest = 1.0 - square
                     g_xx += g_ratio * (rest * a - eps2d * inverse_determinant)
                     g_xy += g_ratio * rest * b
                     g_yy += g_ratio * (rest * c - eps2d * inverse_determinant)
@@ -344,7 +383,7 @@ def project_backward(
                 )
 
                 gu, gv = np.float64(g_means2d[camera, n, 0]), np.float64(g_means2d[camera, n, 1])
-                g_z = np.float64(g_depths[camera, n])
+                g_z = np.float64(g_depths[camera, n]) if has_depths else 0.0
                 if ortho:
                     g_x = fx * gu
                     g_y = fy * gv
@@ -353,18 +392,18 @@ def project_backward(
                     g_j02 = h0 * G[6] + h1 * G[7] + h2 * G[8]
                     g_j11 = h3 * G[3] + h4 * G[4] + h5 * G[5]
                     g_j12 = h3 * G[6] + h4 * G[7] + h5 * G[8]
-                    held_x, held_y, free_x, free_y = clamped_slopes(x, y, z, fx, fy, cx, cy, width, height)
-                    z2 = z * z
-                    g_x = fx / z * gu
-                    g_y = fy / z * gv
-                    g_z -= (fx * x * gu + fy * y * gv) / z2
-                    g_z += (fx * (held_x * g_j02 - g_j00) + fy * (held_y * g_j12 - g_j11)) / z2
+                    held_x, held_y, free_x, free_y = clamped_slopes(x, y, inverse_z, fx, fy, cx, cy, width, height)
+                    inverse_z2 = inverse_z * inverse_z
+                    g_x = fx * inverse_z * gu
+                    g_y = fy * inverse_z * gv
+                    g_z -= (fx * x * gu + fy * y * gv) * inverse_z2
+                    g_z += (fx * (held_x * g_j02 - g_j00) + fy * (held_y * g_j12 - g_j11)) * inverse_z2
                     if free_x:
-                        g_x -= fx * g_j02 / z2
-                        g_z += fx * held_x * g_j02 / z2
+                        g_x -= fx * g_j02 * inverse_z2
+                        g_z += fx * held_x * g_j02 * inverse_z2
                     if free_y:
-                        g_y -= fy * g_j12 / z2
-                        g_z += fy * held_y * g_j12 / z2
+                        g_y -= fy * g_j12 * inverse_z2
+                        g_z += fy * held_y * g_j12 * inverse_z2
 
                 back_x, back_y, back_z = apply(Wt, g_x, g_y, g_z)
                 g_means[n, 0] += back_x
