@@ -32,6 +32,19 @@ class CameraPath:
         scale = np.array([width / self.width, height / self.height, 1.0], np.float32)
         return CameraPath(self.viewmats, self.Ks * scale[:, None], width, height, self.camera_type)
 
+    def reframed(self, width: int, height: int) -> CameraPath:
+        """The same cameras for another picture size and shape, with pixels as square as they are.
+
+        The field of view is kept along the longer side, as in Blender with the sensor fitted to it; the other side
+        sees more or less.
+        """
+        scale = max(width, height) / max(self.width, self.height)
+        Ks = self.Ks.copy()
+        Ks[:, :2] *= scale
+        Ks[:, 0, 2] += (width - scale * self.width) / 2
+        Ks[:, 1, 2] += (height - scale * self.height) / 2
+        return CameraPath(self.viewmats, Ks, width, height, self.camera_type)
+
     def positions(self) -> np.ndarray:
         """(T,3) camera centres in world space, metres."""
         rotations, translations = self.viewmats[:, :3, :3], self.viewmats[:, :3, 3]

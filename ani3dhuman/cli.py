@@ -1,15 +1,22 @@
-"""The command line of the library: run a shot, look into a cache."""
+"""The command line of the library: run a shot, look into a cache, render it as film."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from .errors import Ani3DError, Cancelled
+
+if TYPE_CHECKING:
+    from .presentation.terminal import Bars
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     inspect.add_argument("--plot", type=Path, help="picture to write (default: NAME.png beside the cache)")
     inspect.set_defaults(run=_inspect)
 
+    _add_render(commands.add_parser("render", help="render a cache as film: motion blur, depth of field, EXR"))
+
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -39,6 +48,50 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error.message}\n{error.hint}", file=sys.stderr)
         return 1
     return 0
+
+
+def _add_render(render: argparse.ArgumentParser) -> None:
+    render.add_argument("cache", type=Path, help="NAME.ani3d folder")
+    render.add_argument("--shot", type=Path, required=True, help="shot.npz with the cameras")
+    render.add_argument("-o", "--out", type=Path, required=True, help="folder for the pictures, made when missing")
+    render.add_argument("--format", default="exr", help="exr (default), png (16 bits) or mp4")
+    render.add_argument("--float", action="store_true", help="32-bit EXR instead of 16-bit")
+    render.add_argument("--frames", metavar="A:B", help="first and last scene frame, or one frame (default: all)")
+    size = render.add_mutually_exclusive_group()
+    size.add_argument("--size", metavar="WxH", help="picture size in pixels (default: the shot's)")
+    size.add_argument("--scale", type=float, default=1.0, help="picture size relative to the shot's")
+    behind = render.add_mutually_exclusive_group()
+    behind.add_argument("--background", metavar="RRGGBB", help="sRGB colour behind (default: the shot's)")
+    behind.add_argument("--transparent", action="store_true", help="nothing behind: alpha in exr and png")
+    render.add_argument("--samples", type=int, default=32, help="pictures averaged per frame (default: 32)")
+    render.add_argument("--shutter", type=float, default=0.5, help="open time in frames (default: 0.5; 0: no blur)")
+    render.add_argument("--shutter-position", default="center", help="start, center (default) or end is on the frame")
+    render.add_argument("--fstop", type=float, help="aperture for depth of field; needs --focus (default: all sharp)")
+    render.add_argument("--focus", type=float, metavar="METRES", help="distance that is sharp, along the view")
+    render.add_argument(
+        "--focal", type=float, metavar="MM", help="focal length (default: from the shot's view, on a 36 mm sensor)"
+    )
+    render.add_argument("--seed", type=int, default=0, help="of the jitter; the same seed gives the same picture")
+    render.set_defaults(run=_render)
+
+
+@contextmanager
+def _watched() -> Iterator[tuple[Bars, Callable[[], bool]]]:
+    """Progress bars, and a function that says whether Ctrl-C was pressed meanwhile."""
+    from .presentation.terminal import Bars
+
+    stopping = [False]
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        stopping[0] = True
+
+    previous = signal.signal(signal.SIGINT, stop)
+    bars = Bars()
+    try:
+        yield bars, lambda: stopping[0]
+    finally:
+        bars.close()
+        signal.signal(signal.SIGINT, previous)
 
 
 def _parse_overrides(pairs: list[str]) -> dict[str, object]:
@@ -59,23 +112,13 @@ def _animate(options: argparse.Namespace) -> None:
     # heavy imports wait until the arguments are known to be good
     from .pipeline.animate import animate
     from .pipeline.settings import Settings
-    from .presentation.terminal import Bars, table
+    from .presentation.terminal import table
     from .shot import Shot
 
     settings = Settings.from_dict({"preset": options.preset, **_parse_overrides(options.set)})
     shot = Shot.load(options.shot)
-    stopping = [False]
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        stopping[0] = True
-
-    previous = signal.signal(signal.SIGINT, stop)
-    bars = Bars()
-    try:
-        out = animate(shot, options.out, settings, bars.listen, lambda: stopping[0])
-    finally:
-        bars.close()
-        signal.signal(signal.SIGINT, previous)
+    with _watched() as (bars, stopped):
+        out = animate(shot, options.out, settings, bars.listen, stopped)
     print(table(json.loads((out / "report.json").read_text(encoding="utf-8"))))
     print(f"results in {out}")
 
@@ -87,6 +130,59 @@ def _inspect(options: argparse.Namespace) -> None:
     picture = options.plot or options.cache.with_suffix(".png")
     plot(options.cache, picture)
     print(f"plotted in {picture}")
+
+
+def _render(options: argparse.Namespace) -> None:
+    frames = _numbers("--frames", options.frames, r"(-?\d+)(?::(-?\d+))?", "Write it as --frames 1:48 or --frames 12.")
+    size = _numbers("--size", options.size, r"(\d{1,5})x(\d{1,5})", "Write it as --size 1920x1080.")
+    color = _numbers("--background", options.background, r"#?" + r"([\da-fA-F]{2})" * 3, "Write it as F0F0F0.", 16)
+
+    import numpy as np
+
+    from .cache.frames import FrameCache
+    from .pipeline.film import Delivery, render_shot
+    from .pipeline.stages import background_srgb, picture_size
+    from .rendering.exposure import Exposure
+    from .shot import Shot
+
+    exposure = Exposure(
+        samples=options.samples,
+        shutter=options.shutter,
+        shutter_position=options.shutter_position,
+        fstop=options.fstop,
+        focal_length=options.focal,
+        focus_distance=options.focus,
+        seed=options.seed,
+    )
+    if not (0 < options.scale <= 16 and min(size or [8]) >= 8):
+        raise Ani3DError("film.size", "The picture size is out of range.", "Give --scale up to 16, or --size from 8x8.")
+    shot = Shot.load(options.shot)
+    background = np.array(color, np.float32) / 255 if color else background_srgb(shot)
+    delivery = Delivery(options.format, None if options.transparent else background, options.float)
+    cache = FrameCache.open(options.cache)
+    with _watched() as (bars, stopped):
+        files = render_shot(
+            cache,
+            shot.cameras.reframed(*(size or picture_size(shot, options.scale))),
+            int(shot.meta["frame_start"]),
+            options.out,
+            exposure,
+            delivery,
+            (frames[0], frames[-1]) if frames else None,
+            bars.listen,
+            stopped,
+        )
+    print(f"{len(files)} files in {options.out}, the last is {files[-1].name}")
+
+
+def _numbers(option: str, text: str | None, pattern: str, hint: str, base: int = 10) -> list[int] | None:
+    """The whole numbers that an option's text spells, or None where it is not given."""
+    if text is None:
+        return None
+    match = re.fullmatch(pattern, text)
+    if not match:
+        raise Ani3DError("film.syntax", f"{option} {text} cannot be read.", hint)
+    return [int(group, base) for group in match.groups() if group is not None]
 
 
 if __name__ == "__main__":

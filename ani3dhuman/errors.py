@@ -22,5 +22,5 @@ class Ani3DError(Exception):
 class Cancelled(Ani3DError):
     """Raised inside a stage when the caller asked to stop; finished stages stay on disk."""
 
-    def __init__(self, where: str) -> None:
-        super().__init__("cancelled", f"Cancelled during {where}.", "Run again to go on from the last finished stage.")
+    def __init__(self, where: str, hint: str = "Run again to go on from the last finished stage.") -> None:
+        super().__init__("cancelled", f"Cancelled during {where}.", hint)

@@ -1,8 +1,8 @@
 """Gaussian avatars: canonical Gaussians, how they hang on the mesh, and what they look like."""
 
 from .avatar import Avatar
-from .from_mesh import avatar_from_shot, linear_to_srgb
+from .from_mesh import avatar_from_shot
 from .posing import pose_avatar
 from .shading import Lighting, shade
 
-__all__ = ["Avatar", "Lighting", "avatar_from_shot", "linear_to_srgb", "pose_avatar", "shade"]
+__all__ = ["Avatar", "Lighting", "avatar_from_shot", "pose_avatar", "shade"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ..color import srgb_to_linear
 from ..errors import Ani3DError
 from ..motion.binding import SurfaceBinding
 from ..shot import Shot
@@ -14,17 +15,6 @@ from .sampling import spread_samples
 OPACITY = 0.95
 FLATNESS = 0.12  # thickness over width of a surface Gaussian
 OVERLAP = 0.68  # standard deviation over the mean spacing of samples: closed surface, crisp texture
-
-
-def srgb_to_linear(c: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1 decoding, 0..1 to 0..1."""
-    return np.where(c <= 0.04045, c / 12.92, ((np.maximum(c, 0) + 0.055) / 1.055) ** 2.4)
-
-
-def linear_to_srgb(c: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1 encoding of linear light clipped to 0..1."""
-    c = np.clip(c, 0, 1)
-    return np.where(c <= 0.0031308, c * 12.92, 1.055 * c ** (1 / 2.4) - 0.055)
 
 
 def avatar_from_shot(shot: Shot, count: int, detail: dict[int, float] | None = None, seed: int = 0) -> Avatar:

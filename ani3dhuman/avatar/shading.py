@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..color import linear_to_srgb
 from ..motion.cloth_kernels import point_normals
 from ..shot import Shot
 from .avatar import Avatar
-from .from_mesh import linear_to_srgb
 
 WRAP = 0.25  # how far light reaches around the terminator, softens what a shadow map would soften
 GROUND = 0.55  # light from below, relative to the sky above

@@ -292,6 +292,11 @@ class FrameCache:
 
     def frame(self, scene_frame: int) -> dict[str, np.ndarray]:
         """All attributes (N,k) at a scene frame. Raises `Ani3DError` ``cache.frame`` outside the range."""
+        t = self._index(scene_frame)
+        static = {entry.name for entry in self.manifest.attributes if entry.static}
+        return {name: array if name in static else array[t] for name, array in self.arrays.items()}
+
+    def _index(self, scene_frame: int) -> int:
         start, end = self.manifest.frame_start, self.manifest.frame_end
         if not start <= scene_frame <= end:
             raise Ani3DError(
@@ -299,9 +304,37 @@ class FrameCache:
                 f"Frame {scene_frame} is outside {self.path.name} ({start}..{end}).",
                 "Choose a frame of the range.",
             )
-        static = {entry.name for entry in self.manifest.attributes if entry.static}
-        t = scene_frame - start
-        return {name: array if name in static else array[t] for name, array in self.arrays.items()}
+        return scene_frame - start
+
+    def gaussians(self, first: int, last: int) -> GaussianFrames:
+        """The Gaussians of the scene frames `first`..`last`, both included; positions and rotations stay memory maps.
+
+        Raises `Ani3DError`: ``cache.frame`` outside the range, ``cache.attributes`` when the cache holds no drawable
+        Gaussians, ``cache.opacity`` when opacities change over these frames, which `GaussianFrames` cannot say.
+        """
+        for name, width in (("position", 3), ("rotation", 4), ("scale", 3), ("radiance:base", 4)):
+            if name not in self.arrays or self.arrays[name].shape[-1] != width:
+                raise Ani3DError(
+                    "cache.attributes",
+                    f"{self.path.name} has no attribute {name!r} of {width} numbers a Gaussian.",
+                    "Give a cache that holds Gaussians.",
+                )
+        start, stop = self._index(first), self._index(last) + 1
+
+        def during(name: str) -> np.ndarray:
+            array = self.arrays[name]
+            return array[start:stop] if array.ndim == 3 else np.broadcast_to(array, (stop - start, *array.shape))
+
+        radiance = during("radiance:base")
+        opacities = radiance[0, :, 3]
+        if any(not np.array_equal(opacities, other[:, 3]) for other in radiance):
+            raise Ani3DError(
+                "cache.opacity",
+                f"The opacities in {self.path.name} change between frames {first} and {last}.",
+                "Only Gaussians of constant opacity can be rendered.",
+            )
+        colors = np.clip(radiance[..., :3] * SH_C0 + 0.5, 0, 1)
+        return GaussianFrames(during("position"), during("rotation"), during("scale"), opacities, colors)
 
     def meshes(self) -> dict[str, PointCache]:
         """The deformed meshes by object name."""

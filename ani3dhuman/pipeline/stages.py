@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..avatar import Avatar, Lighting, avatar_from_shot, linear_to_srgb, pose_avatar
+from ..avatar import Avatar, Lighting, avatar_from_shot, pose_avatar
 from ..camera import CameraPath
+from ..color import linear_to_srgb
 from ..motion.binding import SurfaceBinding
 from ..motion.cloth import simulate_character
 from ..motion.fabrics import FABRICS

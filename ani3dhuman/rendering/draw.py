@@ -11,7 +11,12 @@ from .rasterize import rasterize
 
 
 def draw(
-    gaussians: GaussianFrames, features: np.ndarray, cameras: CameraPath, frame: int, with_depth: bool = False
+    gaussians: GaussianFrames,
+    features: np.ndarray,
+    cameras: CameraPath,
+    frame: int,
+    with_depth: bool = False,
+    background: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Composite `features` of the Gaussians of one frame, without gradients, on the CPU.
 
@@ -21,6 +26,7 @@ def draw(
         cameras: T cameras.
         frame: index of the frame.
         with_depth: add expected depth in metres as the last channel.
+        background: (D,) behind the features; the alpha stays that of the Gaussians.
 
     Returns:
         Channels (H,W,D), premultiplied but for the depth, and alpha (H,W); float32.
@@ -36,6 +42,7 @@ def draw(
             _tensor(cameras.Ks[frame : frame + 1]),
             cameras.width,
             cameras.height,
+            backgrounds=None if background is None else _tensor(background)[None],
             render_mode="RGB+ED" if with_depth else "RGB",
             camera_model="ortho" if cameras.camera_type == "orthographic" else "pinhole",
         )

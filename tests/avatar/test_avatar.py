@@ -5,8 +5,9 @@ import pytest
 from scipy.spatial import cKDTree
 from synthetic import make_arrays, make_shot
 
-from ani3dhuman.avatar import Lighting, avatar_from_shot, linear_to_srgb, shade
-from ani3dhuman.avatar.from_mesh import OVERLAP, srgb_to_linear
+from ani3dhuman.avatar import Lighting, avatar_from_shot, shade
+from ani3dhuman.avatar.from_mesh import OVERLAP
+from ani3dhuman.color import linear_to_srgb, srgb_to_linear
 from ani3dhuman.errors import Ani3DError
 from ani3dhuman.shot import Shot
 

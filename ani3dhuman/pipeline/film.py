@@ -1,0 +1,173 @@
+"""A film shot from a cache: frames as EXR or PNG files, or one video."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from .. import __version__
+from ..cache.film import write_exr, write_png16
+from ..cache.frames import FrameCache
+from ..cache.video import VideoWriter
+from ..camera import CameraPath
+from ..errors import Ani3DError, Cancelled
+from ..picture import Alpha, Picture, Transfer
+from ..progress import Progress
+from ..rendering.exposure import Exposure
+from ..rendering.film import render_frame
+from .job import Listener
+
+Format = Literal["exr", "png", "mp4"]
+Write = Callable[[int, Picture], None]
+DECLARED: dict[Format, tuple[Alpha, Transfer]] = {
+    "exr": ("premultiplied", "linear"),
+    "png": ("straight", "srgb"),
+    "mp4": ("straight", "srgb"),
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What is to be written.
+
+    Attributes:
+        format: ``"exr"`` (premultiplied, linear), ``"png"`` (16 bits, straight, sRGB) or ``"mp4"`` (VP9, 8 bits, sRGB).
+        background: (3,) sRGB-encoded 0..1, or None for a transparent picture.
+        full_float: EXR in 32 bits a channel instead of 16.
+
+    Raises:
+        Ani3DError: ``film.format`` for other formats, a transparent video, and 32 bits in a format without them.
+    """
+
+    format: Format
+    background: np.ndarray | None
+    full_float: bool = False
+
+    def __post_init__(self) -> None:
+        if self.format not in DECLARED:
+            raise Ani3DError(
+                "film.format", f"There is no format {self.format!r}.", f"Known formats: {', '.join(DECLARED)}."
+            )
+        if self.format == "mp4" and self.background is None:
+            raise Ani3DError("film.format", "An mp4 cannot be transparent.", "Render exr or png, or give a background.")
+        if self.full_float and self.format != "exr":
+            raise Ani3DError("film.format", f"A {self.format} file has no 32-bit floats.", "Render exr.")
+
+
+def render_shot(
+    cache: FrameCache,
+    cameras: CameraPath,
+    camera_start: int,
+    out: Path,
+    exposure: Exposure,
+    delivery: Delivery,
+    frames: tuple[int, int] | None = None,
+    listener: Listener | None = None,
+    should_cancel: Callable[[], bool] = lambda: False,
+) -> list[Path]:
+    """Render frames of a cache as the cameras see them.
+
+    Only frames that a shutter touches are read, so the length of the cache does not matter. Past the first and last
+    frame that cache and cameras share, the shutter sees them stand still.
+
+    Args:
+        cache: posed Gaussians.
+        cameras: the camera path, in the size of the pictures.
+        camera_start: scene frame of the first camera.
+        out: folder of the result, made when missing.
+        exposure: film settings of the camera.
+        delivery: format and background.
+        frames: first and last scene frame; None renders all of the cache.
+        listener: called with every progress report.
+        should_cancel: asked after every sample.
+
+    Returns:
+        The files: NAME_0001.exr or .png a frame, or NAME.mp4.
+
+    Raises:
+        Ani3DError: ``film.frames`` when cache or cameras lack a frame, and the errors of `FrameCache.gaussians`,
+            `render_frame` and the writers.
+        Cancelled: finished frames stay; a video is dropped.
+    """
+    head = cache.manifest
+    first, last = frames or (head.frame_start, head.frame_end)
+    camera_end = camera_start + len(cameras) - 1
+    start, end = max(head.frame_start, camera_start), min(head.frame_end, camera_end)
+    if not start <= first <= last <= end:
+        raise Ani3DError(
+            "film.frames",
+            f"Frames {first}..{last} are asked for; {cache.path.name} has {head.frame_start}..{head.frame_end}, "
+            f"the shot's cameras {camera_start}..{camera_end}.",
+            f"Ask for frames within {start}..{end}." if start <= end else "Take the shot that the cache was made from.",
+        )
+    alpha, transfer = DECLARED[delivery.format]
+    exposure.lens_radius(cameras)  # an impossible lens is told before anything is made
+    progress = Progress("film", (last - first + 1) * exposure.passes, listener, should_cancel)
+    progress.advance(0)
+    with _opened(cache, cameras, Path(out), exposure, delivery) as (files, write):
+        for frame in range(first, last + 1):
+            opens, closes = exposure.interval(frame)
+            low, high = max(math.floor(opens), start), min(math.ceil(closes), end)
+            window = slice(low - camera_start, high - camera_start + 1)
+            try:
+                picture = render_frame(
+                    cache.gaussians(low, high),
+                    replace(cameras, viewmats=cameras.viewmats[window], Ks=cameras.Ks[window]),
+                    frame,
+                    exposure,
+                    background=delivery.background,
+                    frame_start=low,
+                    alpha=alpha,
+                    transfer=transfer,
+                    progress=progress,
+                )
+            except Cancelled as stop:
+                raise _stopped(frame, last, len(files), delivery) from stop
+            write(frame, picture)
+    return files
+
+
+@contextmanager
+def _opened(
+    cache: FrameCache, cameras: CameraPath, out: Path, exposure: Exposure, delivery: Delivery
+) -> Iterator[tuple[list[Path], Write]]:
+    """A function that takes each frame to disk, and the list of files it fills."""
+    files: list[Path] = []
+    name = cache.path.stem
+
+    def write_file(frame: int, picture: Picture) -> None:
+        path = out / f"{name}_{frame:04d}.{delivery.format}"
+        if delivery.format == "png":
+            write_png16(path, picture)
+        else:
+            film = json.dumps({key: value for key, value in asdict(exposure).items() if value is not None})
+            metadata: dict[str, str | int | float] = {"frame": frame, "exposure": film}
+            metadata["software"] = f"ani3dhuman {__version__}"
+            write_exr(path, picture, full_float=delivery.full_float, metadata=metadata)
+        files.append(path)
+
+    if delivery.format != "mp4":
+        yield files, write_file
+        return
+    path = out / f"{name}.mp4"
+    with VideoWriter(path, cameras.width, cameras.height, cache.manifest.fps) as video:
+
+        def write_frame(frame: int, picture: Picture) -> None:
+            video.write((np.clip(picture.rgba[..., :3], 0, 1) * 255 + 0.5).astype(np.uint8))
+
+        yield files, write_frame
+    files.append(path)
+
+
+def _stopped(frame: int, last: int, finished: int, delivery: Delivery) -> Cancelled:
+    """What a user is told who pressed Ctrl-C."""
+    if delivery.format == "mp4":
+        return Cancelled(f"frame {frame}", "No video was written.")
+    return Cancelled(f"frame {frame}", f"{finished} frames are finished; --frames {frame}:{last} renders the rest.")

@@ -1,0 +1,99 @@
+"""A film frame: motion blur and depth of field as the mean of sharp pictures, each at its own time and lens point."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..camera import CameraPath
+from ..errors import Ani3DError
+from ..gaussians import GaussianFrames
+from ..picture import Alpha, Picture, Transfer
+from ..progress import Progress
+from .draw import draw
+from .exposure import Exposure
+from .subframe import camera_at, gaussians_at
+
+
+def render_frame(
+    gaussians: GaussianFrames,
+    cameras: CameraPath,
+    frame: int,
+    exposure: Exposure,
+    *,
+    background: np.ndarray | None = None,
+    frame_start: int = 0,
+    alpha: Alpha = "premultiplied",
+    transfer: Transfer = "linear",
+    progress: Progress | None = None,
+) -> Picture:
+    """Expose one frame.
+
+    Within a sample, Gaussians and background are blended in sRGB-encoded colours, since 3D Gaussian Splatting is
+    fitted and displayed so. The samples are averaged in linear light, since a shutter and a lens add up light: each
+    is divided by its alpha, decoded, multiplied by its alpha again, and only then summed. A mean of encoded colours
+    would darken every streak. A frame of a single sample is never decoded unless `transfer` asks for it, and with
+    shutter 0 and no lens it is the plain rasterisation bit for bit.
+
+    Args:
+        gaussians: T frames of N Gaussians.
+        cameras: T cameras.
+        frame: scene frame.
+        exposure: shutter, lens and samples.
+        background: (3,) sRGB-encoded 0..1 for an opaque picture; None leaves it transparent.
+        frame_start: scene frame of index 0 of `gaussians` and `cameras`.
+        alpha, transfer: how the picture is to be declared, see `Picture`.
+        progress: advanced once a sample; that is also where a cancelled render stops.
+
+    Returns:
+        The picture in the size of `cameras`.
+
+    Raises:
+        Ani3DError: ``film.frame`` when the frame is not among the T, ``film.orthographic`` for a lens on an
+            orthographic camera.
+        Cancelled: when `progress` is asked to stop.
+    """
+    if not 0 <= frame - frame_start < min(gaussians.frames, len(cameras)):
+        raise Ani3DError(
+            "film.frame",
+            f"Frame {frame} is outside {frame_start}..{frame_start + min(gaussians.frames, len(cameras)) - 1}.",
+            "Choose a frame that both the Gaussians and the cameras have.",
+        )
+    radius = exposure.lens_radius(cameras, frame - frame_start)
+    times, lens = exposure.sample(frame)
+    total = np.zeros((cameras.height, cameras.width, 4))
+    for time, point in zip(times - frame_start, lens * radius, strict=True):
+        camera = camera_at(cameras, time)
+        if radius and exposure.focus_distance is not None:
+            camera = through_lens(camera, point, exposure.focus_distance)
+        sample = _sharp(gaussians_at(gaussians, time), camera, background)
+        if exposure.passes > 1:
+            total += sample.to("premultiplied", "linear").rgba
+        if progress:
+            progress.advance()
+    if exposure.passes > 1:
+        sample = Picture((total / exposure.passes).astype(np.float32), "premultiplied", "linear")
+    return sample.to(alpha, transfer)
+
+
+def through_lens(camera: CameraPath, point: np.ndarray, focus_distance: float) -> CameraPath:
+    """One camera moved to a point of its lens, its picture plane sheared so that the plane of focus stays still.
+
+    Args:
+        camera: a path of one perspective camera.
+        point: (2,) metres along the camera's x (right) and y (down).
+        focus_distance: metres along z.
+    """
+    viewmats, Ks = camera.viewmats.copy(), camera.Ks.copy()
+    viewmats[0, :2, 3] -= point
+    Ks[0, :2, 2] += Ks[0, [0, 1], [0, 1]] * point / focus_distance
+    return replace(camera, viewmats=viewmats, Ks=Ks)
+
+
+def _sharp(gaussians: GaussianFrames, camera: CameraPath, background: np.ndarray | None) -> Picture:
+    """One frame of Gaussians as the rasteriser draws it."""
+    rgb, coverage = draw(gaussians, gaussians.colors[0], camera, 0, background=background)
+    if background is not None:
+        coverage = np.ones_like(coverage)
+    return Picture(np.concatenate([rgb, coverage[..., None]], axis=-1), "premultiplied", "srgb")
