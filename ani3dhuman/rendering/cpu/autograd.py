@@ -16,6 +16,7 @@ from torch import Tensor
 from ani3dhuman.rendering.cpu import composite, composite_backward, harmonics, projection, tiles
 from ani3dhuman.rendering.cpu.composite import CHANNELS_MIN
 from ani3dhuman.rendering.cpu.footprint import LAYOUT, RECORD, TILE_PIXELS
+from ani3dhuman.rendering.cpu.simd import WIDE_LANES
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,12 @@ def _arrays(*tensors: Tensor) -> Any:
     return [_array(tensor) for tensor in tensors]
 
 
+def _memory(tensor: Tensor) -> np.ndarray:
+    """The memory that a tensor of any strides spans, as one flat array."""
+    extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.detach().as_strided((extent,), (1,), tensor.storage_offset()).numpy()
+
+
 class Project(torch.autograd.Function):
     """means, quats, scales, cameras -> means2d (C,N,2), covs2d (C,N,3), depths (C,N), compensations (C,N), and
     without gradients conics (C,N,3), radii (C,N,2) and splat records (C*N*8,)."""
@@ -103,13 +110,14 @@ class Project(torch.autograd.Function):
         Ks: Tensor,
         view: View,
     ) -> tuple[Tensor, ...]:
-        shape = (len(viewmats), len(means))
+        cameras, count = len(viewmats), len(means)
         # covs2d in float64: its gradient's component along a needle is a small difference of large numbers
         kinds = (((2,), np.float32), ((3,), np.float64), ((), np.float32), ((), np.float32), ((3,), np.float32))
-        outputs = [np.zeros((*shape, *rest), kind) for rest, kind in kinds]
-        outputs += [np.zeros((*shape, 2), np.int32), np.zeros(shape[0] * shape[1] * RECORD, np.float64)]
+        outputs = [np.zeros((cameras, count, *rest), kind) for rest, kind in (*kinds, ((2,), np.int32))]
+        outputs.append(np.zeros(cameras * count * RECORD, np.float64))
         projection.project_forward(
-            *_arrays(means, quats, scales, opacities, viewmats, Ks),
+            *(a.reshape(-1) for a in _arrays(means, quats, scales, opacities)),
+            *_arrays(viewmats, Ks),
             view.width,
             view.height,
             float(view.near_plane),
@@ -118,7 +126,7 @@ class Project(torch.autograd.Function):
             view.ortho,
             view.antialiased,
             float(view.radius_clip),
-            *outputs,
+            *(a.reshape(-1) for a in outputs),
         )
         ctx.set_materialize_grads(False)
         ctx.saved = (means, quats, scales, viewmats, Ks, view, outputs[5])
@@ -129,37 +137,30 @@ class Project(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         means, quats, scales, viewmats, Ks, view, radii = ctx.saved
-        g_means = np.zeros(means.shape, np.float32)
-        g_quats = np.zeros(quats.shape, np.float32)
-        g_scales = np.zeros(scales.shape, np.float32)
-        chunks = -(-len(means) // projection.CHUNK)
-        g_views = np.zeros((chunks, len(viewmats), 12), np.float64)
-        shape = (len(viewmats), len(means))
-        g_means2d = np.zeros((*shape, 2), np.float32) if gradients[0] is None else _array(gradients[0])
-        g_covs2d = np.zeros((*shape, 3), np.float64) if gradients[1] is None else _array(gradients[1])
-        g_depths, g_compensations = (np.zeros((0, 0), np.float32) if g is None else _array(g) for g in gradients[2:4])
+        cameras, count = len(viewmats), len(means)
+        g_means2d, g_covs2d, g_depths, g_compensations = (
+            np.zeros(0 if k > 1 else (cameras, count, 2 + k), np.float64 if k == 1 else np.float32)
+            if g is None
+            else _array(g)
+            for k, g in enumerate(gradients[:4])
+        )
+        found = [np.empty(t.shape, np.float32) for t in (means, quats, scales)]
+        chunks = -(-count // projection.CHUNK) if ctx.needs_input_grad[4] else 0
+        g_views = np.zeros((chunks, cameras, 12, WIDE_LANES), np.float64)
         projection.project_backward(
-            *_arrays(means, quats, scales, viewmats, Ks),
+            *(a.reshape(-1) for a in _arrays(means, quats, scales)),
+            *_arrays(viewmats, Ks),
             view.width,
             view.height,
             float(view.eps2d),
             view.ortho,
-            radii,
-            g_means2d,
-            g_covs2d,
-            g_depths,
-            g_compensations,
-            g_means,
-            g_quats,
-            g_scales,
-            g_views,
+            *(a.reshape(-1) for a in (radii, g_means2d, g_covs2d, g_depths, g_compensations, *found, g_views)),
         )
-        total = g_views.sum(0)
+        total = g_views.sum((0, 3))
         g_viewmats = np.zeros(viewmats.shape, np.float32)
         g_viewmats[:, :3, :3] = total[:, :9].reshape(-1, 3, 3)
         g_viewmats[:, :3, 3] = total[:, 9:]
-        found = (torch.from_numpy(a) for a in (g_means, g_quats, g_scales))
-        return (*found, None, torch.from_numpy(g_viewmats), None, None)
+        return (*map(torch.from_numpy, found), None, torch.from_numpy(g_viewmats), None, None)
 
 
 class Shade(torch.autograd.Function):
@@ -270,7 +271,8 @@ class Composite(torch.autograd.Function):
             behind,
             expected,
             *drawn,
-            _array(g_image.permute(0, 3, 1, 2)),
+            _memory(g_image),
+            g_image.stride(),
             _array(g_alphas[..., 0]),
             g_behind,
             rows,

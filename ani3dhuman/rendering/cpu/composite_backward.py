@@ -45,6 +45,7 @@ from ani3dhuman.rendering.cpu.simd import (
     fnma,
     load,
     load_rows,
+    load_strided,
     maximum,
     minimum,
     prefetch,
@@ -65,15 +66,18 @@ def row_width(channels: int) -> int:
 
 
 @kernel
-def read_block(flat, first, width, height, left, top, scratch):  # type: ignore[no-untyped-def]
-    """4x4 pixels of the (H,W) picture that starts at `first`, zeros beyond its edge."""
-    at = U(first) + U(top) * U(width) + U(left)
+def read_block(flat, first, step, stride, width, height, left, top, scratch):  # type: ignore[no-untyped-def]
+    """4x4 pixels of a picture in any memory order, zeros beyond its edge.
+
+    Pixels are `step` floats apart and rows `stride`; the picture starts at `first`.
+    """
+    at = U(first) + U(top) * U(stride) + U(left) * U(step)
     if left + BLOCK <= width and top + BLOCK <= height:
-        return load_rows(flat, at, width)
+        return load_rows(flat, at, stride) if step == 1 else load_strided(flat, at, step, stride)
     for k in range(16):
         x, y = k % 4, k // 4
         inside = left + x < width and top + y < height
-        scratch[k] = flat[at + U(y) * U(width) + U(x)] if inside else f4(0)
+        scratch[k] = flat[at + U(y) * U(stride) + U(x) * U(step)] if inside else f4(0)
     return load(scratch, U(0))
 
 
@@ -90,14 +94,16 @@ def read_tile(
     transmittance: np.ndarray,
     own: np.uint64,
     g_image: np.ndarray,
+    g_strides: tuple[int, int, int, int],
     g_alphas: np.ndarray,
     g_background: np.ndarray,
 ) -> None:
     """Set up T, B and the image's gradient: planes 0, 1 and 2.. of each block; sum the background's gradient."""
-    height, width, given = g_alphas.shape[1], g_alphas.shape[2], g_image.shape[1]
+    height, width, given = g_alphas.shape[1], g_alphas.shape[2], g_background.shape[0] // 16
     stride = LANES * U(2 + channels)
     pixels = height * width
-    flat_image, flat_gradient, flat_alphas = image.reshape(-1), g_image.reshape(-1), g_alphas.reshape(-1)
+    flat_image, flat_alphas = image.reshape(-1), g_alphas.reshape(-1)
+    g_camera, g_row, g_step, g_channel = g_strides
     scratch = aligned(16)
     for b in range(BLOCKS):
         left, top = x0 + b % 8 * BLOCK, y0 + b // 8 * BLOCK
@@ -105,14 +111,15 @@ def read_tile(
             continue
         p = U(b) * stride
         see_through = load(transmittance, own + U(b) * LANES)
-        behind = f4(0) - read_block(flat_alphas, camera * pixels, width, height, left, top, scratch)
+        behind = f4(0) - read_block(flat_alphas, camera * pixels, 1, width, width, height, left, top, scratch)
         for c in range(given):
-            v = read_block(flat_gradient, (camera * given + c) * pixels, width, height, left, top, scratch)
+            first = camera * g_camera + c * g_channel
+            v = read_block(g_image, first, g_step, g_row, width, height, left, top, scratch)
             if c == expected:
                 # depth = D / coverage: D takes v / coverage, and coverage minus depth times that
                 first = camera * channels * pixels
-                depth = read_block(flat_image, first + c * pixels, width, height, left, top, scratch)
-                coverage = read_block(flat_image, first + (c + 1) * pixels, width, height, left, top, scratch)
+                depth = read_block(flat_image, first + c * pixels, 1, width, width, height, left, top, scratch)
+                coverage = read_block(flat_image, first + (c + 1) * pixels, 1, width, width, height, left, top, scratch)
                 v = v / maximum(coverage, COVERAGE_MIN)
                 store(planes, p + LANES * U(3 + c), f4(0) - v * depth)
             store(planes, p + LANES * U(2 + c), v)
@@ -143,6 +150,7 @@ def backward_tile(
     last: np.ndarray,
     masks: np.ndarray,
     g_image: np.ndarray,
+    g_strides: tuple[int, int, int, int],
     g_alphas: np.ndarray,
     g_background: np.ndarray,
     rows: np.ndarray,
@@ -153,7 +161,7 @@ def backward_tile(
     planes = aligned(BLOCKS * 16 * (2 + channels))
     places = aligned(PLACES)
     read_tile(
-        camera, x0, y0, planes, channels, backgrounds, expected, image, transmittance, own, g_image, g_alphas,
+        camera, x0, y0, planes, channels, backgrounds, expected, image, transmittance, own, g_image, g_strides, g_alphas,
         g_background,
     )  # fmt: skip
     pixel_x, pixel_y = load(layout, PIXEL_X), load(layout, PIXEL_Y)
@@ -250,7 +258,8 @@ def composite_backward(
     transmittance: np.ndarray,
     last: np.ndarray,
     masks: np.ndarray,
-    g_image: np.ndarray,  # (C,X',H,W), X' <= X: no coverage, no padding
+    g_image: np.ndarray,  # flat memory of (C,H,W,X'), X' <= X: no coverage, no padding
+    g_strides: tuple[int, int, int, int],  # its strides in floats
     g_alphas: np.ndarray,  # (C,H,W)
     g_backgrounds: np.ndarray,  # (tiles,X'*16) out, comes in as zeros; to be summed over tiles and sixteens
     rows: np.ndarray,  # (M*row_width,) out
@@ -263,7 +272,7 @@ def composite_backward(
         tile = np.int64(schedule[job])
         backward_tile(
             tile, splats, splats32, features, channels, tile_starts, ids, slots, layout, backgrounds, expected, image,
-            transmittance, last, masks, g_image, g_alphas, g_backgrounds[tile], rows,
+            transmittance, last, masks, g_image, g_strides, g_alphas, g_backgrounds[tile], rows,
         )  # fmt: skip
 
 

@@ -17,13 +17,17 @@ import numpy as np
 
 from ani3dhuman.rendering.cpu.jit import kernel
 from ani3dhuman.rendering.cpu.simd import (
-    bits,
+    floor,
     fma,
+    fnma,
     load,
     maximum,
     minimum,
+    select,
     shift_exponent,
+    spans,
     splat,
+    sqrt,
     store,
 )
 
@@ -56,11 +60,23 @@ E0, E1, E2, E3, E4, E5 = (
 ROUNDER = f4(1.5 * 2**23)  # adding it rounds to an integer, which then stands in the low bits
 
 _lane = np.arange(16)
-# four vectors: pixel centres inside a block, then corners of the 16 blocks of a strip
+# vectors: pixel centres inside a block, corners of the 16 blocks of a strip; and for `touched_blocks`, +1 in the lanes
+# of right ends and -1 in those of left ends, the first pixel centre of each row of blocks, what turns a block counted
+# from the right into one counted from the left, and the ends of an empty row
 LAYOUT = np.concatenate(
-    [_lane % BLOCK + 0.5, _lane // BLOCK + 0.5, _lane % 8 * BLOCK, _lane // 8 * BLOCK], dtype=np.float32
+    [
+        _lane % BLOCK + 0.5,
+        _lane // BLOCK + 0.5,
+        _lane % 8 * BLOCK,
+        _lane // 8 * BLOCK,
+        np.where(_lane < 8, 1, -1),
+        _lane % 8 * BLOCK + 0.5,
+        np.where(_lane < 8, 0, 7),
+        np.where(_lane < 8, -1, 8),
+    ],
+    dtype=np.float32,
 )
-PIXEL_X, PIXEL_Y, CORNER_X, CORNER_Y = (U(16 * k) for k in range(4))
+PIXEL_X, PIXEL_Y, CORNER_X, CORNER_Y, SIDE, ROW_TOP, MIRROR, EMPTY = (U(16 * k) for k in range(8))
 PLACES = 2 * BLOCKS  # floats that `place` fills
 
 
@@ -93,34 +109,32 @@ def place(layout, places, g, splats, x0, y0):  # type: ignore[no-untyped-def]
 def touched_blocks(layout, g, splats, splats32, x0, y0):  # type: ignore[no-untyped-def]
     """Bit mask of the tile's blocks in which alpha reaches 1/255 somewhere.
 
-    The least of a convex quadratic over a box lies where the box is nearest in x or in y: on the vertical line nearest
-    to the mean, or on the horizontal one, each searched in closed form.
+    An ellipse cut by a row of blocks is convex, so it touches the blocks from its leftmost to its rightmost point
+    there. Those lie where the whole ellipse has them, or on the row's edge next to that. The right ends of the eight
+    rows are found in lanes 0 to 7, the left ends in 8 to 15.
     """
     at, at32 = U(g) * U(RECORD), U(g) * U(2 * RECORD)
-    my = splats[at + MEAN_Y] - y0
-    mx = splats[at + MEAN_X] - x0
-    u0 = f4(-splats[at + L11] * mx - splats[at + L21] * my)
-    v0 = f4(-splats[at + L22] * my)
-    l11, l21, l22 = f4(splats[at + L11]), f4(splats[at + L21]), f4(splats[at + L22])
-    mean_x, mean_y = f4(mx), f4(my)
-    slope_y, slope_x = splats32[at32 + SLOPE_Y], splats32[at32 + SLOPE_X]
+    mean_x, mean_y = f4(splats[at + MEAN_X] - x0), f4(splats[at + MEAN_Y] - y0)
+    l22 = f4(splats[at + L22])
+    width = f4(1 / splats[at + L11])
+    reach_x = splats32[at32 + REACH_X]
     most = (splats32[at32 + LOG_OPACITY] - f4(LOG_ALPHA_MIN)) * SLACK + MARGIN
-    corner_x, corner_y = load(layout, CORNER_X), load(layout, CORNER_Y)
-    left, right = corner_x + f4(0.5), corner_x + f4(BLOCK - 0.5)
-    near_x = minimum(maximum(splat(mean_x), left), right)
-    mask = U(0)
-    for strip in range(TILE // STRIP):
-        top = corner_y + f4(strip * STRIP + 0.5)
-        bottom = top + f4(BLOCK - 1)
-        near_y = minimum(maximum(splat(mean_y), top), bottom)
-        y = minimum(maximum(fma(near_x - mean_x, slope_y, mean_y), top), bottom)
-        u, v = fma(near_x, l11, fma(y, l21, u0)), fma(y, l22, v0)
-        on_vertical = fma(u, u, v * v)
-        x = minimum(maximum(fma(near_y - mean_y, slope_x, mean_x), left), right)
-        u, v = fma(x, l11, fma(near_y, l21, u0)), fma(near_y, l22, v0)
-        on_horizontal = fma(u, u, v * v)
-        mask |= bits(minimum(on_vertical, on_horizontal) <= most) << (U(strip) * LANES)
-    return mask
+    side, top = load(layout, SIDE), load(layout, ROW_TOP)
+    bottom = top + f4(BLOCK - 1)
+    extreme = fma(side, splats32[at32 + SLOPE_Y] * reach_x, mean_y)
+    dy = minimum(maximum(extreme, top), bottom) - mean_y
+    v = dy * l22
+    across = sqrt(maximum(fnma(v, v, most), f4(0))) * width
+    x = fma(dy, splats32[at32 + SLOPE_X], fma(side, across, mean_x))
+    # float32 places a mean that is far away no better than this
+    x = fma(side, f4(0.01) + f4(1e-6) * (abs(mean_x) + reach_x), x)
+    # the last block that begins before the right end; the first that ends after the left one
+    ends = side * floor(fma(x - f4(TILE / 2), side * f4(1 / BLOCK), f4(TILE / 2 / BLOCK - 0.125))) + load(
+        layout, MIRROR
+    )
+    near = (minimum(maximum(splat(mean_y), top), bottom) - mean_y) * l22
+    ends = minimum(maximum(ends, f4(-1)), f4(TILE // BLOCK))
+    return spans(select(near * near <= most, ends, load(layout, EMPTY)))
 
 
 @kernel

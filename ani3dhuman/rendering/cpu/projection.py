@@ -1,8 +1,8 @@
-"""Perspective and orthographic projection of Gaussians, forward and backward, in one kernel each (EWA splatting).
+"""Perspective and orthographic projection, eight Gaussians at a time, forward and backward (EWA splatting).
 
 The covariance is carried as a factor: Sigma = (R S)(R S)^T, so that cov2d = Q Q^T with Q = J W R S (2x3), and the
-backward pass is a chain of small products. Small matrices are tuples, which LLVM keeps in registers; arithmetic is
-float64, which costs nothing here and spares thin Gaussians from cancellation.
+backward pass is a chain of small products. Small matrices are tuples of vectors, one Gaussian a lane; arithmetic is
+float64, which spares thin Gaussians from cancellation.
 
 Source: Zwicker et al., EWA Splatting (2002), eq. 24-31; rules and clamps are those of gsplat's
 `_fully_fused_projection` and its CUDA kernel.
@@ -10,7 +10,7 @@ Source: Zwicker et al., EWA Splatting (2002), eq. 24-31; rules and clamps are th
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 from numba import prange
@@ -32,24 +32,46 @@ from ani3dhuman.rendering.cpu.footprint import (
     U,
 )
 from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
+from ani3dhuman.rendering.cpu.simd import (
+    WIDE_LANES,
+    bits,
+    both,
+    ceil,
+    exponent_and_mantissa,
+    first_lanes,
+    gather,
+    load,
+    maximum,
+    minimum,
+    scatter,
+    select,
+    splat64,
+    sqrt,
+    store,
+)
 
 CHUNK = 512  # Gaussians whose camera gradients are summed together: fixed, so that sums do not depend on threads
 FOV_MARGIN = 0.15  # Jacobians are taken no further outside the picture than this share of its size
 SIGMA_EXTENT = 3.33
 REACH_MAX = 1e9  # pixels; more would not fit into the int32 of a radius
 
-Matrix = tuple[float, ...]  # nine numbers, row-major
+Matrix = tuple[Any, ...]  # nine vectors or numbers, row-major
 
 
 @kernel
-def normalized(w: float, x: float, y: float, z: float) -> tuple[float, float, float, float, float]:
-    """Unit quaternion, and one over its former length."""
-    scale = 1.0 / math.sqrt(w * w + x * x + y * y + z * z)
-    return w * scale, x * scale, y * scale, z * scale, scale
+def log2(x):  # type: ignore[no-untyped-def]
+    """log2 of normal positive numbers, error below 2e-9: exponent, plus the series of atanh for the mantissa."""
+    exponent, mantissa = exponent_and_mantissa(x)
+    large = mantissa > 1.4142135623730951
+    mantissa = select(large, 0.5 * mantissa, mantissa)
+    s = (mantissa - 1.0) / (mantissa + 1.0)
+    square = s * s
+    series = 1.0 + square * (1 / 3 + square * (1 / 5 + square * (1 / 7 + square * (1 / 9 + square * (1 / 11)))))
+    return select(large, exponent + 1.0, exponent) + 2.8853900817779268 * s * series
 
 
 @kernel
-def rotation_of(w: float, x: float, y: float, z: float) -> Matrix:
+def rotation_of(w, x, y, z):  # type: ignore[no-untyped-def]
     """Row-major rotation matrix of a unit quaternion."""
     return (
         1.0 - 2.0 * (y * y + z * z),
@@ -65,7 +87,7 @@ def rotation_of(w: float, x: float, y: float, z: float) -> Matrix:
 
 
 @kernel
-def rotation_backward(w: float, x: float, y: float, z: float, g: Matrix) -> tuple[float, float, float, float]:
+def rotation_backward(w, x, y, z, g):  # type: ignore[no-untyped-def]
     """Gradient on the unit quaternion from the gradient `g` on its rotation matrix."""
     return (
         2.0 * (x * (g[7] - g[5]) + y * (g[2] - g[6]) + z * (g[3] - g[1])),
@@ -76,7 +98,7 @@ def rotation_backward(w: float, x: float, y: float, z: float, g: Matrix) -> tupl
 
 
 @kernel
-def product(a: Matrix, b: Matrix) -> Matrix:
+def product(a, b):  # type: ignore[no-untyped-def]
     """a b of row-major 3x3 matrices."""
     return (
         a[0] * b[0] + a[1] * b[3] + a[2] * b[6],
@@ -92,12 +114,18 @@ def product(a: Matrix, b: Matrix) -> Matrix:
 
 
 @kernel
-def transposed(a: Matrix) -> Matrix:
+def transposed(a):  # type: ignore[no-untyped-def]
     return a[0], a[3], a[6], a[1], a[4], a[7], a[2], a[5], a[8]
 
 
 @kernel
-def apply(a: Matrix, x: float, y: float, z: float) -> tuple[float, float, float]:
+def with_columns(a, x, y, z):  # type: ignore[no-untyped-def]
+    """a with its columns times x, y and z."""
+    return a[0] * x, a[1] * y, a[2] * z, a[3] * x, a[4] * y, a[5] * z, a[6] * x, a[7] * y, a[8] * z
+
+
+@kernel
+def apply(a, x, y, z):  # type: ignore[no-untyped-def]
     """a (x, y, z)."""
     return a[0] * x + a[1] * y + a[2] * z, a[3] * x + a[4] * y + a[5] * z, a[6] * x + a[7] * y + a[8] * z
 
@@ -118,40 +146,44 @@ def rotation_part(viewmat: np.ndarray) -> Matrix:
 
 
 @kernel
-def clamped_slopes(
-    x: float, y: float, inverse_z: float, fx: float, fy: float, cx: float, cy: float, width: int, height: int
-) -> tuple[float, float, bool, bool]:
-    """x/z and y/z held near the field of view, where the linearisation is still fair, and whether each is free."""
-    slope_x = x * inverse_z
-    slope_y = y * inverse_z
-    margin_x = FOV_MARGIN * width / fx
-    margin_y = FOV_MARGIN * height / fy
-    held_x = min(max(slope_x, -cx / fx - margin_x), (width - cx) / fx + margin_x)
-    held_y = min(max(slope_y, -cy / fy - margin_y), (height - cy) / fy + margin_y)
-    return held_x, held_y, held_x == slope_x, held_y == slope_y
+def pose_of(n, valid, means, quats, scales, W, viewmat):  # type: ignore[no-untyped-def]
+    """Camera-space means (x, y, z), rotations R, unit quaternions with one over their former length, and scales."""
+    first = U(n)
+    mean = (
+        gather(means, first * U(3), 3, valid),
+        gather(means, first * U(3) + U(1), 3, valid),
+        gather(means, first * U(3) + U(2), 3, valid),
+    )
+    x, y, z = apply(W, mean[0], mean[1], mean[2])
+    w, i = gather(quats, first * U(4), 4, valid), gather(quats, first * U(4) + U(1), 4, valid)
+    j, k = gather(quats, first * U(4) + U(2), 4, valid), gather(quats, first * U(4) + U(3), 4, valid)
+    shrink = 1.0 / sqrt(w * w + i * i + j * j + k * k)
+    unit = (w * shrink, i * shrink, j * shrink, k * shrink)
+    scale = (
+        gather(scales, first * U(3), 3, valid),
+        gather(scales, first * U(3) + U(1), 3, valid),
+        gather(scales, first * U(3) + U(2), 3, valid),
+    )
+    camera = (
+        x + np.float64(viewmat[0, 3]), y + np.float64(viewmat[1, 3]), z + np.float64(viewmat[2, 3])
+    )  # fmt: skip
+    return mean, camera, rotation_of(unit[0], unit[1], unit[2], unit[3]), unit, shrink, scale
 
 
 @kernel
-def factor_2d(
-    g: Matrix,
-    x: float,
-    y: float,
-    inverse_z: float,
-    fx: float,
-    fy: float,
-    cx: float,
-    cy: float,
-    width: int,
-    height: int,
-    ortho: bool,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def held(slope, center, focal, size):  # type: ignore[no-untyped-def]
+    """x/z or y/z held near the field of view, where the linearisation is still fair."""
+    margin = FOV_MARGIN * size / focal
+    return minimum(maximum(slope, -center / focal - margin), (size - center) / focal + margin)
+
+
+@kernel
+def factor_2d(g, x, y, inverse_z, fx, fy, cx, cy, width, height, ortho):  # type: ignore[no-untyped-def]
     """The four non-zero entries of the camera's Jacobian J, and Q = J g (2x3) of the camera-space factor g."""
-    if ortho:
-        j00, j02, j11, j12 = fx, 0.0, fy, 0.0
-    else:
-        held_x, held_y, _, _ = clamped_slopes(x, y, inverse_z, fx, fy, cx, cy, width, height)
-        j00, j11 = fx * inverse_z, fy * inverse_z
-        j02, j12 = -j00 * held_x, -j11 * held_y
+    j00, j11 = fx * inverse_z, fy * inverse_z
+    perspective = 0.0 if ortho else 1.0
+    j02 = -perspective * j00 * held(x * inverse_z, cx, fx, width)
+    j12 = -perspective * j11 * held(y * inverse_z, cy, fy, height)
     return (
         (j00, j02, j11, j12),
         (
@@ -165,11 +197,21 @@ def factor_2d(
     )
 
 
+@kernel
+def covariance(q):  # type: ignore[no-untyped-def]
+    """xx, xy, yy of Q Q^T, and its determinant as a sum of squares (Cauchy-Binet), so that it is never negative."""
+    xx = q[0] * q[0] + q[1] * q[1] + q[2] * q[2]
+    xy = q[0] * q[3] + q[1] * q[4] + q[2] * q[5]
+    yy = q[3] * q[3] + q[4] * q[4] + q[5] * q[5]
+    m0, m1, m2 = q[0] * q[4] - q[1] * q[3], q[0] * q[5] - q[2] * q[3], q[1] * q[5] - q[2] * q[4]
+    return xx, xy, yy, m0 * m0 + m1 * m1 + m2 * m2
+
+
 @parallel_kernel
 def project_forward(
-    means: np.ndarray,  # (N,3)
-    quats: np.ndarray,  # (N,4)
-    scales: np.ndarray,  # (N,3)
+    means: np.ndarray,  # (N*3,) and so on: everything per Gaussian comes flat
+    quats: np.ndarray,  # (N*4,)
+    scales: np.ndarray,  # (N*3,)
     opacities: np.ndarray,  # (N,) bound the radii only
     viewmats: np.ndarray,  # (C,4,4)
     Ks: np.ndarray,  # (C,3,3)
@@ -181,102 +223,82 @@ def project_forward(
     ortho: bool,
     antialiased: bool,
     radius_clip: float,
-    means2d: np.ndarray,  # (C,N,2) out, as are the rest; all come in as zeros
-    covs2d: np.ndarray,  # (C,N,3) xx, xy, yy with eps2d
-    depths: np.ndarray,  # (C,N)
-    compensations: np.ndarray,  # (C,N)
-    conics: np.ndarray,  # (C,N,3)
-    radii: np.ndarray,  # (C,N,2) int32; zero marks a Gaussian that this camera does not see
-    splats: np.ndarray,  # (C*N*8,) float64 records of `footprint`
+    means2d: np.ndarray,  # (C*N*2,) out, as are the rest; zeros where a Gaussian is not between the planes
+    covs2d: np.ndarray,  # (C*N*3,) float64 xx, xy, yy with eps2d
+    depths: np.ndarray,  # (C*N,)
+    compensations: np.ndarray,  # (C*N,)
+    conics: np.ndarray,  # (C*N*3,)
+    radii: np.ndarray,  # (C*N*2,) int32; zero marks a Gaussian that this camera does not see
+    splats: np.ndarray,  # (C*N*8,) float64 records of `footprint`; zeros where unseen
 ) -> None:
-    count = means.shape[0]
+    count = opacities.shape[0]
     splats32 = splats.view(np.float32)
-    for chunk in prange((count + CHUNK - 1) // CHUNK):
+    chunks = (count + CHUNK - 1) // CHUNK
+    for chunk in prange(chunks):
         for camera in range(viewmats.shape[0]):
-            W = rotation_part(viewmats[camera])
+            viewmat = viewmats[camera]
+            W = rotation_part(viewmat)
             fx, fy = np.float64(Ks[camera, 0, 0]), np.float64(Ks[camera, 1, 1])
             cx, cy = np.float64(Ks[camera, 0, 2]), np.float64(Ks[camera, 1, 2])
-            for n in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK)):
-                x, y, z = apply(W, np.float64(means[n, 0]), np.float64(means[n, 1]), np.float64(means[n, 2]))
-                x += viewmats[camera, 0, 3]
-                y += viewmats[camera, 1, 3]
-                z += viewmats[camera, 2, 3]
-                depths[camera, n] = z
-                if z < near_plane or z > far_plane:
+            for n in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK), WIDE_LANES):
+                valid = count - n
+                at = U(camera) * U(count) + U(n)
+                _, (x, y, z), R, _, _, s = pose_of(n, valid, means, quats, scales, W, viewmat)
+                scatter(depths, at, 1, valid, z)
+                between = both(z >= near_plane, z <= far_plane)
+                if bits(between) == U(0):
                     continue
-                qw, qx, qy, qz, _ = normalized(
-                    np.float64(quats[n, 0]),
-                    np.float64(quats[n, 1]),
-                    np.float64(quats[n, 2]),
-                    np.float64(quats[n, 3]),
-                )
-                r = rotation_of(qw, qx, qy, qz)
-                sx, sy, sz = np.float64(scales[n, 0]), np.float64(scales[n, 1]), np.float64(scales[n, 2])
-                m = (
-                    r[0] * sx,
-                    r[1] * sy,
-                    r[2] * sz,
-                    r[3] * sx,
-                    r[4] * sy,
-                    r[5] * sz,
-                    r[6] * sx,
-                    r[7] * sy,
-                    r[8] * sz,
-                )
-                inverse_z = 1.0 if ortho else 1.0 / z
-                _, q = factor_2d(product(W, m), x, y, inverse_z, fx, fy, cx, cy, width, height, ortho)
-                a = q[0] * q[0] + q[1] * q[1] + q[2] * q[2]
-                b = q[0] * q[3] + q[1] * q[4] + q[2] * q[5]
-                c = q[3] * q[3] + q[4] * q[4] + q[5] * q[5]
-                sharp = a * c - b * b
-                a += eps2d
-                c += eps2d
-                determinant = a * c - b * b
-                if determinant <= 1e-30:
-                    continue
-                inverse = 1.0 / determinant
-                u = fx * x * inverse_z + cx
-                v = fy * y * inverse_z + cy
-                means2d[camera, n, 0] = u
-                means2d[camera, n, 1] = v
-                covs2d[camera, n, 0] = a
-                covs2d[camera, n, 1] = b
-                covs2d[camera, n, 2] = c
-                conics[camera, n, 0] = c * inverse
-                conics[camera, n, 1] = -b * inverse
-                conics[camera, n, 2] = a * inverse
-                seen = np.float64(opacities[n])
+                inverse_z = splat64(1.0) if ortho else 1.0 / select(between, z, 1.0)
+                G = product(W, with_columns(R, s[0], s[1], s[2]))
+                _, q = factor_2d(G, x, y, inverse_z, fx, fy, cx, cy, width, height, ortho)
+                a, b, c, sharp = covariance(q)
+                determinant = sharp + eps2d * (a + c) + eps2d * eps2d
+                a, c = a + eps2d, c + eps2d
+                good = both(between, determinant > 1e-30)
+                inverse = select(good, 1.0 / select(good, determinant, 1.0), 0.0)
+                u = select(good, fx * x * inverse_z + cx, 0.0)
+                v = select(good, fy * y * inverse_z + cy, 0.0)
+                a, b, c = select(good, a, 0.0), select(good, b, 0.0), select(good, c, 0.0)
+                scatter(means2d, at * U(2), 2, valid, u)
+                scatter(means2d, at * U(2) + U(1), 2, valid, v)
+                scatter(covs2d, at * U(3), 3, valid, a)
+                scatter(covs2d, at * U(3) + U(1), 3, valid, b)
+                scatter(covs2d, at * U(3) + U(2), 3, valid, c)
+                scatter(conics, at * U(3), 3, valid, c * inverse)
+                scatter(conics, at * U(3) + U(1), 3, valid, -1.0 * b * inverse)
+                scatter(conics, at * U(3) + U(2), 3, valid, a * inverse)
+                opacity = gather(opacities, U(n), 1, valid)
                 if antialiased:
-                    compensations[camera, n] = math.sqrt(max(0.0, sharp * inverse))
-                    seen *= compensations[camera, n]
-                if seen * 255.0 < 1.0:
+                    compensation = sqrt(sharp * inverse)
+                    scatter(compensations, at, 1, valid, compensation)
+                    opacity = opacity * compensation
+                visible = both(good, opacity * 255.0 >= 1.0)
+                log_opacity = log2(select(visible, opacity, 1.0))
+                extent = minimum(sqrt(maximum(log_opacity - LOG_ALPHA_MIN, 0.0)) * (1.0 / SCALE), SIGMA_EXTENT)
+                root_c = sqrt(c)
+                reach_x, reach_y = minimum(extent * sqrt(a), REACH_MAX), minimum(extent * root_c, REACH_MAX)
+                radius_x, radius_y = ceil(reach_x), ceil(reach_y)
+                inside = both(both(u + radius_x > 0.0, u - radius_x < width), v + radius_y > 0.0)
+                inside = both(both(inside, v - radius_y < height), maximum(radius_x, radius_y) > radius_clip)
+                seen = both(visible, inside)
+                if bits(seen) == U(0):
                     continue
-                log_opacity = math.log2(seen)
-                extent = min(SIGMA_EXTENT, math.sqrt(max(0.0, log_opacity - LOG_ALPHA_MIN)) / SCALE)
-                root_a, root_c = math.sqrt(a), math.sqrt(c)
-                reach_x = min(extent * root_a, REACH_MAX)
-                reach_y = min(extent * root_c, REACH_MAX)
-                radius_x = math.ceil(reach_x)
-                radius_y = math.ceil(reach_y)
-                if max(radius_x, radius_y) <= radius_clip:
-                    continue
-                if u + radius_x > 0 and u - radius_x < width and v + radius_y > 0 and v - radius_y < height:
-                    radii[camera, n, 0] = radius_x
-                    radii[camera, n, 1] = radius_y
-                    g = U(camera) * U(count) + U(n)
-                    at, at32 = g * U(RECORD), g * U(2 * RECORD)
-                    inverse_root = 1.0 / root_c
-                    l11 = SCALE * root_c * math.sqrt(inverse)
-                    splats[at + MEAN_X] = u
-                    splats[at + MEAN_Y] = v
-                    splats[at + L11] = l11
-                    splats[at + L21] = -b * inverse_root * inverse_root * l11
-                    splats[at + L22] = SCALE * inverse_root
-                    splats32[at32 + LOG_OPACITY] = log_opacity
-                    splats32[at32 + SLOPE_Y] = b / a
-                    splats32[at32 + SLOPE_X] = b * inverse_root * inverse_root
-                    splats32[at32 + REACH_X] = reach_x
-                    splats32[at32 + REACH_Y] = reach_y
+                inverse_root = 1.0 / select(seen, root_c, 1.0)
+                slope_x = b * inverse_root * inverse_root
+                l11 = select(seen, SCALE * root_c * sqrt(inverse), 0.0)
+                scatter(radii, at * U(2), 2, valid, select(seen, radius_x, 0.0))
+                scatter(radii, at * U(2) + U(1), 2, valid, select(seen, radius_y, 0.0))
+                wide, narrow = at * U(RECORD), at * U(2 * RECORD)
+                scatter(splats, wide + MEAN_X, RECORD, valid, u)
+                scatter(splats, wide + MEAN_Y, RECORD, valid, v)
+                scatter(splats, wide + L11, RECORD, valid, l11)
+                scatter(splats, wide + L21, RECORD, valid, -1.0 * slope_x * l11)
+                scatter(splats, wide + L22, RECORD, valid, SCALE * inverse_root)
+                scatter(splats32, narrow + LOG_OPACITY, 2 * RECORD, valid, log_opacity)
+                scatter(splats32, narrow + SLOPE_Y, 2 * RECORD, valid, b / select(seen, a, 1.0))
+                scatter(splats32, narrow + SLOPE_X, 2 * RECORD, valid, slope_x)
+                scatter(splats32, narrow + REACH_X, 2 * RECORD, valid, select(seen, reach_x, 0.0))
+                scatter(splats32, narrow + REACH_Y, 2 * RECORD, valid, select(seen, reach_y, 0.0))
 
 
 @parallel_kernel
@@ -291,85 +313,62 @@ def project_backward(
     eps2d: float,
     ortho: bool,
     radii: np.ndarray,
-    g_means2d: np.ndarray,  # (C,N,2)
-    g_covs2d: np.ndarray,  # (C,N,3)
-    g_depths: np.ndarray,  # (C,N), or (0,0) for none, as is the next
-    g_compensations: np.ndarray,  # (C,N)
-    g_means: np.ndarray,  # (N,3) out, as are the rest; all come in as zeros
-    g_quats: np.ndarray,  # (N,4)
-    g_scales: np.ndarray,  # (N,3)
-    g_view_chunks: np.ndarray,  # (chunks,C,12) float64: rotation row-major, then translation
+    g_means2d: np.ndarray,  # (C*N*2,)
+    g_covs2d: np.ndarray,  # (C*N*3,)
+    g_depths: np.ndarray,  # (C*N,), or (0,) for none, as is the next
+    g_compensations: np.ndarray,  # (C*N,)
+    g_means: np.ndarray,  # (N*3,) out, as are the rest
+    g_quats: np.ndarray,  # (N*4,)
+    g_scales: np.ndarray,  # (N*3,)
+    g_views: np.ndarray,  # (chunks*C*12*8,) float64: rotation row-major, then translation, by chunk and lane; comes in
+    # as zeros, or as (0,) for none
 ) -> None:
-    count = means.shape[0]
-    has_depths = g_depths.shape[0] > 0
-    has_compensations = g_compensations.shape[0] > 0
-    for chunk in prange((count + CHUNK - 1) // CHUNK):
-        for camera in range(viewmats.shape[0]):
-            W = rotation_part(viewmats[camera])
-            Wt = transposed(W)
-            fx, fy = np.float64(Ks[camera, 0, 0]), np.float64(Ks[camera, 1, 1])
-            cx, cy = np.float64(Ks[camera, 0, 2]), np.float64(Ks[camera, 1, 2])
-            view = g_view_chunks[chunk, camera]
-            for n in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK)):
-                if radii[camera, n, 0] <= 0:
+    count = means.shape[0] // 3
+    has_depths, has_compensations = g_depths.shape[0] > 0, g_compensations.shape[0] > 0
+    has_views = g_views.shape[0] > 0
+    chunks = (count + CHUNK - 1) // CHUNK
+    for chunk in prange(chunks):
+        for n in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK), WIDE_LANES):
+            valid = count - n
+            to_x, to_y, to_z = splat64(0.0), splat64(0.0), splat64(0.0)
+            to_sx, to_sy, to_sz = splat64(0.0), splat64(0.0), splat64(0.0)
+            to_w, to_i, to_j, to_k = splat64(0.0), splat64(0.0), splat64(0.0), splat64(0.0)
+            for camera in range(viewmats.shape[0]):
+                at = U(camera) * U(count) + U(n)
+                seen = gather(radii, at * U(2), 2, valid) > 0.0
+                if bits(seen) == U(0):
                     continue
-                mx, my, mz = np.float64(means[n, 0]), np.float64(means[n, 1]), np.float64(means[n, 2])
-                x, y, z = apply(W, mx, my, mz)
-                x += viewmats[camera, 0, 3]
-                y += viewmats[camera, 1, 3]
-                z += viewmats[camera, 2, 3]
-                qw, qx, qy, qz, shrink = normalized(
-                    np.float64(quats[n, 0]),
-                    np.float64(quats[n, 1]),
-                    np.float64(quats[n, 2]),
-                    np.float64(quats[n, 3]),
-                )
-                r = rotation_of(qw, qx, qy, qz)
-                sx, sy, sz = np.float64(scales[n, 0]), np.float64(scales[n, 1]), np.float64(scales[n, 2])
-                m = (
-                    r[0] * sx,
-                    r[1] * sy,
-                    r[2] * sz,
-                    r[3] * sx,
-                    r[4] * sy,
-                    r[5] * sz,
-                    r[6] * sx,
-                    r[7] * sy,
-                    r[8] * sz,
-                )
-                G = product(W, m)
-                inverse_z = 1.0 if ortho else 1.0 / z
-                jacobian, q = factor_2d(G, x, y, inverse_z, fx, fy, cx, cy, width, height, ortho)
-                j00, j02, j11, j12 = jacobian
+                viewmat = viewmats[camera]
+                W = rotation_part(viewmat)
+                Wt = transposed(W)
+                fx, fy = np.float64(Ks[camera, 0, 0]), np.float64(Ks[camera, 1, 1])
+                cx, cy = np.float64(Ks[camera, 0, 2]), np.float64(Ks[camera, 1, 2])
+                mean, (x, y, z), R, unit, shrink, s = pose_of(n, valid, means, quats, scales, W, viewmat)
+                M = with_columns(R, s[0], s[1], s[2])
+                G = product(W, M)
+                inverse_z = splat64(1.0) if ortho else 1.0 / select(seen, z, 1.0)
+                (j00, j02, j11, j12), q = factor_2d(G, x, y, inverse_z, fx, fy, cx, cy, width, height, ortho)
 
                 # each entry of the symmetric cov2d takes half of what its off-diagonal number takes
-                g_xx = np.float64(g_covs2d[camera, n, 0])
-                g_xy = 0.5 * g_covs2d[camera, n, 1]
-                g_yy = np.float64(g_covs2d[camera, n, 2])
+                g_xx = select(seen, gather(g_covs2d, at * U(3), 3, valid), 0.0)
+                g_xy = select(seen, 0.5 * gather(g_covs2d, at * U(3) + U(1), 3, valid), 0.0)
+                g_yy = select(seen, gather(g_covs2d, at * U(3) + U(2), 3, valid), 0.0)
                 if has_compensations:
-                    xx = q[0] * q[0] + q[1] * q[1] + q[2] * q[2]
-                    xy = q[0] * q[3] + q[1] * q[4] + q[2] * q[5]
-                    yy = q[3] * q[3] + q[4] * q[4] + q[5] * q[5]
-                    sharp = xx * yy - xy * xy
-                    xx += eps2d
-                    yy += eps2d
-                    inverse_determinant = 1.0 / (xx * yy - xy * xy)
-                    a, b, c = yy * inverse_determinant, -xy * inverse_determinant, xx * inverse_determinant
                     # compensation^2 = det(cov2d) / det(cov2d + eps2d I)
-                    square = max(0.0, sharp * inverse_determinant)
-                    g_ratio = 0.5 * g_compensations[camera, n] / (math.sqrt(square) + 1e-6)
-                    rest = 1.0 - square
-                    g_xx += g_ratio * (rest * a - eps2d * inverse_determinant)
-                    g_xy += g_ratio * rest * b
-                    g_yy += g_ratio * (rest * c - eps2d * inverse_determinant)
+                    xx, xy, yy, sharp = covariance(q)
+                    inverse = 1.0 / select(seen, sharp + eps2d * (xx + yy) + eps2d * eps2d, 1.0)
+                    square = sharp * inverse
+                    g_ratio = 0.5 * gather(g_compensations, at, 1, valid) / (sqrt(square) + 1e-6)
+                    g_ratio = select(seen, g_ratio, 0.0)
+                    rest = (1.0 - square) * inverse
+                    g_xx = g_xx + g_ratio * (rest * (yy + eps2d) - eps2d * inverse)
+                    g_xy = g_xy - g_ratio * rest * xy
+                    g_yy = g_yy + g_ratio * (rest * (xx + eps2d) - eps2d * inverse)
 
                 # cov2d = Q Q^T, Q = J G
-                h0 = 2.0 * (g_xx * q[0] + g_xy * q[3])
-                h1 = 2.0 * (g_xx * q[1] + g_xy * q[4])
-                h2 = 2.0 * (g_xx * q[2] + g_xy * q[5])
-                h3 = 2.0 * (g_xy * q[0] + g_yy * q[3])
-                h4 = 2.0 * (g_xy * q[1] + g_yy * q[4])
-                h5 = 2.0 * (g_xy * q[2] + g_yy * q[5])
+                h0, h3 = 2.0 * (g_xx * q[0] + g_xy * q[3]), 2.0 * (g_xy * q[0] + g_yy * q[3])
+                h1, h4 = 2.0 * (g_xx * q[1] + g_xy * q[4]), 2.0 * (g_xy * q[1] + g_yy * q[4])
+                h2, h5 = 2.0 * (g_xx * q[2] + g_xy * q[5]), 2.0 * (g_xy * q[2] + g_yy * q[5])
                 g_G = (
                     j00 * h0,
                     j00 * h1,
@@ -382,67 +381,63 @@ def project_backward(
                     j02 * h2 + j12 * h5,
                 )
 
-                gu, gv = np.float64(g_means2d[camera, n, 0]), np.float64(g_means2d[camera, n, 1])
-                g_z = np.float64(g_depths[camera, n]) if has_depths else 0.0
-                if ortho:
-                    g_x = fx * gu
-                    g_y = fy * gv
-                else:
+                gu = select(seen, gather(g_means2d, at * U(2), 2, valid), 0.0)
+                gv = select(seen, gather(g_means2d, at * U(2) + U(1), 2, valid), 0.0)
+                g_x, g_y = j00 * gu, j11 * gv
+                g_z = splat64(0.0)
+                if has_depths:
+                    g_z = select(seen, gather(g_depths, at, 1, valid), 0.0)
+                if not ortho:
                     g_j00 = h0 * G[0] + h1 * G[1] + h2 * G[2]
                     g_j02 = h0 * G[6] + h1 * G[7] + h2 * G[8]
                     g_j11 = h3 * G[3] + h4 * G[4] + h5 * G[5]
                     g_j12 = h3 * G[6] + h4 * G[7] + h5 * G[8]
-                    held_x, held_y, free_x, free_y = clamped_slopes(x, y, inverse_z, fx, fy, cx, cy, width, height)
-                    inverse_z2 = inverse_z * inverse_z
-                    g_x = fx * inverse_z * gu
-                    g_y = fy * inverse_z * gv
-                    g_z -= (fx * x * gu + fy * y * gv) * inverse_z2
-                    g_z += (fx * (held_x * g_j02 - g_j00) + fy * (held_y * g_j12 - g_j11)) * inverse_z2
-                    if free_x:
-                        g_x -= fx * g_j02 * inverse_z2
-                        g_z += fx * held_x * g_j02 * inverse_z2
-                    if free_y:
-                        g_y -= fy * g_j12 * inverse_z2
-                        g_z += fy * held_y * g_j12 * inverse_z2
+                    slope_x, slope_y = x * inverse_z, y * inverse_z
+                    held_x, held_y = held(slope_x, cx, fx, width), held(slope_y, cy, fy, height)
+                    # a slope that is held does not move with the mean
+                    free_x = select(both(held_x <= slope_x, held_x >= slope_x), g_j02, 0.0)
+                    free_y = select(both(held_y <= slope_y, held_y >= slope_y), g_j12, 0.0)
+                    fx2, fy2 = j00 * inverse_z, j11 * inverse_z
+                    g_x = g_x - fx2 * free_x
+                    g_y = g_y - fy2 * free_y
+                    g_z = g_z - fx2 * x * gu - fy2 * y * gv
+                    g_z = g_z + fx2 * (held_x * (g_j02 + free_x) - g_j00) + fy2 * (held_y * (g_j12 + free_y) - g_j11)
 
                 back_x, back_y, back_z = apply(Wt, g_x, g_y, g_z)
-                g_means[n, 0] += back_x
-                g_means[n, 1] += back_y
-                g_means[n, 2] += back_z
+                to_x, to_y, to_z = to_x + back_x, to_y + back_y, to_z + back_z
 
                 # G = W M, M = R S
-                g_m = product(Wt, g_G)
-                g_scales[n, 0] += g_m[0] * r[0] + g_m[3] * r[3] + g_m[6] * r[6]
-                g_scales[n, 1] += g_m[1] * r[1] + g_m[4] * r[4] + g_m[7] * r[7]
-                g_scales[n, 2] += g_m[2] * r[2] + g_m[5] * r[5] + g_m[8] * r[8]
-                g_r = (
-                    g_m[0] * sx,
-                    g_m[1] * sy,
-                    g_m[2] * sz,
-                    g_m[3] * sx,
-                    g_m[4] * sy,
-                    g_m[5] * sz,
-                    g_m[6] * sx,
-                    g_m[7] * sy,
-                    g_m[8] * sz,
-                )
-                gw, gx, gy, gz = rotation_backward(qw, qx, qy, qz, g_r)
-                along = gw * qw + gx * qx + gy * qy + gz * qz
-                g_quats[n, 0] += (gw - along * qw) * shrink
-                g_quats[n, 1] += (gx - along * qx) * shrink
-                g_quats[n, 2] += (gy - along * qy) * shrink
-                g_quats[n, 3] += (gz - along * qz) * shrink
+                g_M = product(Wt, g_G)
+                to_sx = to_sx + (g_M[0] * R[0] + g_M[3] * R[3] + g_M[6] * R[6])
+                to_sy = to_sy + (g_M[1] * R[1] + g_M[4] * R[4] + g_M[7] * R[7])
+                to_sz = to_sz + (g_M[2] * R[2] + g_M[5] * R[5] + g_M[8] * R[8])
+                g_R = with_columns(g_M, s[0], s[1], s[2])
+                gw, gi, gj, gk = rotation_backward(unit[0], unit[1], unit[2], unit[3], g_R)
+                along = gw * unit[0] + gi * unit[1] + gj * unit[2] + gk * unit[3]
+                to_w, to_i = to_w + (gw - along * unit[0]) * shrink, to_i + (gi - along * unit[1]) * shrink
+                to_j, to_k = to_j + (gj - along * unit[2]) * shrink, to_k + (gk - along * unit[3]) * shrink
 
-                g_W = product(g_G, transposed(m))
-                view[0] += g_W[0] + g_x * mx
-                view[1] += g_W[1] + g_x * my
-                view[2] += g_W[2] + g_x * mz
-                view[3] += g_W[3] + g_y * mx
-                view[4] += g_W[4] + g_y * my
-                view[5] += g_W[5] + g_y * mz
-                view[6] += g_W[6] + g_z * mx
-                view[7] += g_W[7] + g_z * my
-                view[8] += g_W[8] + g_z * mz
-                view[9] += g_x
-                view[10] += g_y
-                view[11] += g_z
+                if has_views:
+                    g_W = product(g_G, transposed(M))
+                    to_view = (
+                        g_W[0] + g_x * mean[0], g_W[1] + g_x * mean[1], g_W[2] + g_x * mean[2],
+                        g_W[3] + g_y * mean[0], g_W[4] + g_y * mean[1], g_W[5] + g_y * mean[2],
+                        g_W[6] + g_z * mean[0], g_W[7] + g_z * mean[1], g_W[8] + g_z * mean[2],
+                        g_x, g_y, g_z,
+                    )  # fmt: skip
+                    first = (U(chunk) * U(viewmats.shape[0]) + U(camera)) * U(12 * WIDE_LANES)
+                    once = first_lanes(valid)
+                    for k in range(12):
+                        place = first + U(k * WIDE_LANES)
+                        store(g_views, place, load(g_views, place) + select(once, to_view[k], 0.0))
+            first = U(n)
+            scatter(g_means, first * U(3), 3, valid, to_x)
+            scatter(g_means, first * U(3) + U(1), 3, valid, to_y)
+            scatter(g_means, first * U(3) + U(2), 3, valid, to_z)
+            scatter(g_quats, first * U(4), 4, valid, to_w)
+            scatter(g_quats, first * U(4) + U(1), 4, valid, to_i)
+            scatter(g_quats, first * U(4) + U(2), 4, valid, to_j)
+            scatter(g_quats, first * U(4) + U(3), 4, valid, to_k)
+            scatter(g_scales, first * U(3), 3, valid, to_sx)
+            scatter(g_scales, first * U(3) + U(1), 3, valid, to_sy)
+            scatter(g_scales, first * U(3) + U(2), 3, valid, to_sz)

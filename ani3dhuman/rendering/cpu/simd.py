@@ -1,11 +1,12 @@
-"""Vectors of 16 floats as a numba type, so that kernels say what runs in SIMD instead of hoping that LLVM sees it.
+"""Vectors as numba types, so that kernels say what runs in SIMD instead of hoping that LLVM sees it.
 
 A kernel writes `fma(u, u, v * v)` on vectors as it would on numbers; every operation becomes one LLVM vector
 instruction, which is one AVX-512 instruction, two of AVX or four of NEON. Comparisons give masks, `select` picks by
 mask, `bits` turns a mask into an integer. Nothing here is reordered: the same operations give the same bits in every
 kernel that uses them.
 
-Indices count floats from the start of a C-contiguous float32 array and are never checked nor wrapped.
+There are 16 float32 (pixels of a block) and 8 float64 (Gaussians being projected). Indices count elements from the
+start of a C-contiguous array and are never checked nor wrapped.
 """
 
 from __future__ import annotations
@@ -24,82 +25,100 @@ from numba.extending import models, overload, register_model
 
 intrinsic: Any = numba.extending.intrinsic  # what it returns is called without the typing context
 
-LANES = 16
 ROW = 4  # `load_rows` and `store_rows` see a vector as 4x4 pixels
 
-_FLOATS = ir.VectorType(ir.FloatType(), LANES)
-_INTS = ir.VectorType(ir.IntType(32), LANES)
-_BOOLS = ir.VectorType(ir.IntType(1), LANES)
-_FOUR = ir.VectorType(ir.FloatType(), ROW)
+
+class Vector(types.Type):
+    """`lanes` numbers of one type."""
+
+    def __init__(self, element: types.Float, lanes: int) -> None:
+        self.element, self.lanes = element, lanes
+        self.llvm = ir.VectorType(ir.FloatType() if element.bitwidth == 32 else ir.DoubleType(), lanes)
+        self.integers = ir.VectorType(ir.IntType(element.bitwidth), lanes)
+        super().__init__(name=f"{element}x{lanes}")
 
 
-class Float32x16(types.Type):
-    """16 floats."""
+class Mask(types.Type):
+    """`lanes` truth values, what comparing two vectors gives."""
 
-    def __init__(self) -> None:
-        super().__init__(name="Float32x16")
-
-
-class Mask16(types.Type):
-    """16 truth values, what comparing two vectors gives."""
-
-    def __init__(self) -> None:
-        super().__init__(name="Mask16")
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        self.llvm = ir.VectorType(ir.IntType(1), lanes)
+        super().__init__(name=f"mask{lanes}")
 
 
-f32x16 = Float32x16()
-mask16 = Mask16()
+f32x16 = Vector(types.float32, 16)
+f64x8 = Vector(types.float64, 8)
+LANES, WIDE_LANES = f32x16.lanes, f64x8.lanes
 
 
-@register_model(Float32x16)
-class _FloatsModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: types.Type) -> None:
-        super().__init__(manager, kind, _FLOATS)
+@register_model(Vector)
+@register_model(Mask)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, kind.llvm)
 
 
-@register_model(Mask16)
-class _MaskModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: types.Type) -> None:
-        super().__init__(manager, kind, _BOOLS)
-
-
-def _broadcast(builder: Any, value: Any) -> Any:
-    undefined = ir.Constant(_FLOATS, ir.Undefined)
+def _broadcast(builder: Any, value: Any, kind: Any) -> Any:
+    """A number in all lanes of LLVM vector type `kind`."""
+    undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.IntType(32)(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(_INTS, [0] * LANES))
+    return builder.shuffle_vector(first, undefined, _places([0] * kind.count))
 
 
-def _vector(context: Any, builder: Any, value: Any, kind: types.Type) -> Any:
+def _places(lanes: list[int]) -> Any:
+    """The constant that tells `shuffle_vector` where each lane comes from."""
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+
+
+def _as_vector(context: Any, builder: Any, value: Any, kind: types.Type, wanted: Vector) -> Any:
     """A vector as it is, a number in all lanes."""
-    if kind == f32x16:
+    if kind == wanted:
         return value
-    return _broadcast(builder, context.cast(builder, value, kind, types.float32))
+    return _broadcast(builder, context.cast(builder, value, kind, wanted.element), wanted.llvm)
 
 
-def _is_operand(kind: Any) -> bool:
-    return kind == f32x16 or isinstance(kind, (types.Float, types.Integer))
+def _common(kinds: tuple[Any, ...]) -> Vector | None:
+    """The vector type of operands that are vectors of one type and plain numbers; None for anything else."""
+    vectors = {kind for kind in kinds if isinstance(kind, Vector)}
+    numbers = all(isinstance(kind, (Vector, types.Float, types.Integer)) for kind in kinds)
+    return vectors.pop() if numbers and len(vectors) == 1 else None
+
+
+def _call(builder: Any, name: str, kind: Any, *arguments: Any) -> Any:
+    """An LLVM intrinsic on vectors of LLVM type `kind`."""
+    width = "f32" if isinstance(kind.element, ir.FloatType) else "f64"
+    function = ir.FunctionType(kind, [kind] * len(arguments))
+    full_name = f"llvm.{name}.v{kind.count}{width}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, full_name), arguments)
 
 
 def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """a b + c, in one rounding where the processor has such an instruction."""
-    kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fmuladd.v16f32"), [a, b, c])
+    return _call(builder, "fmuladd", a.type, a, b, c)
 
 
-def _operation(count: int, result: types.Type, emit: Callable[..., Any], about: str) -> Any:
+def _operation(count: int, emit: Callable[..., Any], about: str, compares: bool = False) -> Any:
     """A function of `count` vectors or numbers, at least one of them a vector."""
 
-    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return emit(builder, *(_vector(context, builder, v, k) for v, k in zip(args, sig.args, strict=True)))
-
     def typed(*kinds: Any) -> Any:
-        if not all(map(_is_operand, kinds)) or f32x16 not in kinds:
+        wanted = _common(kinds)
+        if wanted is None:
             return None
-        return signature(result, *kinds), code
 
-    if count == 2:
+        def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            operands = zip(args, sig.args, strict=True)
+            return emit(builder, *(_as_vector(context, builder, v, k, wanted) for v, k in operands))
 
-        def build(typingctx: Any, a: Any, b: Any) -> Any:
+        return signature(Mask(wanted.lanes) if compares else wanted, *kinds), code
+
+    if count == 1:
+
+        def build(typingctx: Any, a: Any) -> Any:
+            return typed(a)
+    elif count == 2:
+
+        def build(typingctx: Any, a: Any, b: Any) -> Any:  # type: ignore[misc]
             return typed(a, b)
     else:
 
@@ -110,13 +129,11 @@ def _operation(count: int, result: types.Type, emit: Callable[..., Any], about: 
     return intrinsic(build)
 
 
-def _operator(symbol: Any, result: types.Type, emit: Callable[..., Any]) -> None:
-    call = _operation(2, result, emit, symbol.__name__)
+def _operator(symbol: Any, emit: Callable[..., Any], compares: bool = False) -> None:
+    call = _operation(2, emit, symbol.__name__, compares)
 
     def implementation(a, b):  # type: ignore[no-untyped-def]  # numba compares its signature with the lambda's
-        if _is_operand(a) and _is_operand(b) and f32x16 in (a, b):
-            return lambda a, b: call(a, b)
-        return None
+        return None if _common((a, b)) is None else lambda a, b: call(a, b)
 
     overload(symbol)(implementation)
 
@@ -125,46 +142,62 @@ def _compare(sign: str) -> Callable[..., Any]:
     return lambda builder, a, b: builder.fcmp_ordered(sign, a, b)
 
 
-_operator(operator.add, f32x16, lambda builder, a, b: builder.fadd(a, b))
-_operator(operator.sub, f32x16, lambda builder, a, b: builder.fsub(a, b))
-_operator(operator.mul, f32x16, lambda builder, a, b: builder.fmul(a, b))
-_operator(operator.truediv, f32x16, lambda builder, a, b: builder.fdiv(a, b))
-_operator(operator.lt, mask16, _compare("<"))
-_operator(operator.le, mask16, _compare("<="))
-_operator(operator.gt, mask16, _compare(">"))
-_operator(operator.ge, mask16, _compare(">="))
+_operator(operator.add, lambda builder, a, b: builder.fadd(a, b))
+_operator(operator.sub, lambda builder, a, b: builder.fsub(a, b))
+_operator(operator.mul, lambda builder, a, b: builder.fmul(a, b))
+_operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
+_operator(operator.lt, _compare("<"), compares=True)
+_operator(operator.le, _compare("<="), compares=True)
+_operator(operator.gt, _compare(">"), compares=True)
+_operator(operator.ge, _compare(">="), compares=True)
 
-minimum = _operation(2, f32x16, lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y), "The smaller, by lane.")
-maximum = _operation(2, f32x16, lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y), "The larger, by lane.")
-fma = _operation(3, f32x16, _fused, "a b + c.")
-fnma = _operation(3, f32x16, lambda b, x, y, z: _fused(b, b.fneg(x), y, z), "c - a b.")
+minimum = _operation(2, lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y), "The smaller, by lane.")
+maximum = _operation(2, lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y), "The larger, by lane.")
+fma = _operation(3, _fused, "a b + c.")
+fnma = _operation(3, lambda b, x, y, z: _fused(b, b.fneg(x), y, z), "c - a b.")
+
+
+sqrt = _operation(1, lambda b, x: _call(b, "sqrt", x.type, x), "Square root, by lane.")
+ceil = _operation(1, lambda b, x: _call(b, "ceil", x.type, x), "The next integer up, by lane.")
+floor = _operation(1, lambda b, x: _call(b, "floor", x.type, x), "The next integer down, by lane.")
 
 
 @intrinsic
 def splat(typingctx: Any, number: Any) -> Any:
-    """A number in all lanes."""
+    """A float32 in 16 lanes."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _vector(context, builder, args[0], sig.args[0])
+        return _as_vector(context, builder, args[0], sig.args[0], f32x16)
 
     return signature(f32x16, number), code
 
 
 @intrinsic
-def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
-    """a where the mask is set, else b."""
+def splat64(typingctx: Any, number: Any) -> Any:
+    """A float64 in 8 lanes."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        chosen = (_vector(context, builder, v, k) for v, k in zip(args[1:], sig.args[1:], strict=True))
-        return builder.select(args[0], *chosen)
+        return _as_vector(context, builder, args[0], sig.args[0], f64x8)
 
-    return signature(f32x16, mask, a, b), code
+    return signature(f64x8, number), code
+
+
+@intrinsic
+def select(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
+    """a where the mask is set, else b."""
+    wanted = _common((a, b))
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        operands = zip(args[1:], sig.args[1:], strict=True)
+        return builder.select(args[0], *(_as_vector(context, builder, v, k, wanted) for v, k in operands))
+
+    return None if wanted is None else (signature(wanted, mask, a, b), code)
 
 
 @intrinsic
 def both(typingctx: Any, a: Any, b: Any) -> Any:
     """Where two masks are set."""
-    return signature(mask16, a, b), lambda context, builder, sig, args: builder.and_(*args)
+    return signature(a, a, b), lambda context, builder, sig, args: builder.and_(*args)
 
 
 @intrinsic
@@ -172,7 +205,7 @@ def bits(typingctx: Any, mask: Any) -> Any:
     """uint64 with bit k set where lane k of the mask is."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.zext(builder.bitcast(args[0], ir.IntType(LANES)), ir.IntType(64))
+        return builder.zext(builder.bitcast(args[0], ir.IntType(sig.args[0].lanes)), ir.IntType(64))
 
     return signature(types.uint64, mask), code
 
@@ -192,8 +225,8 @@ def minus_magnitude(typingctx: Any, a: Any) -> Any:
     """-|a|."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        sign = ir.Constant(_INTS, [0x80000000] * LANES)
-        return builder.bitcast(builder.or_(builder.bitcast(args[0], _INTS), sign), _FLOATS)
+        sign = ir.Constant(f32x16.integers, [0x80000000] * LANES)
+        return builder.bitcast(builder.or_(builder.bitcast(args[0], f32x16.integers), sign), f32x16.llvm)
 
     return signature(f32x16, a), code
 
@@ -203,10 +236,39 @@ def shift_exponent(typingctx: Any, a: Any, n: Any) -> Any:
     """a 2^n, where n holds integers in the low bits of a float (an integer plus 1.5 2^23)."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        high = builder.shl(builder.bitcast(args[1], _INTS), ir.Constant(_INTS, [23] * LANES))
-        return builder.bitcast(builder.add(builder.bitcast(args[0], _INTS), high), _FLOATS)
+        high = builder.shl(builder.bitcast(args[1], f32x16.integers), ir.Constant(f32x16.integers, [23] * LANES))
+        return builder.bitcast(builder.add(builder.bitcast(args[0], f32x16.integers), high), f32x16.llvm)
 
     return signature(f32x16, a, n), code
+
+
+@intrinsic
+def spans(typingctx: Any, ends: Any) -> Any:
+    """uint64 of 8 rows of 8 bits: row r has bits first..last set, from whole numbers in lanes 8 + r and r.
+
+    Ends beyond 0..7 are cut off; a row whose last is before its first is empty.
+    """
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(32), 8)
+
+        def constant(number: int) -> Any:
+            return ir.Constant(kind, [number] * 8)
+
+        whole = builder.fptosi(args[0], f32x16.integers)
+        last = builder.shuffle_vector(whole, whole, _places(list(range(8))))
+        first = builder.shuffle_vector(whole, whole, _places(list(range(8, 16))))
+        # shifting by 1 more than the highest bit, 8, is fine in 32 bits, so the ends are cut to 0..8 after last + 1
+        after = builder.add(last, constant(1))
+        cut = []
+        for number in (after, first):
+            number = builder.select(builder.icmp_signed("<", number, constant(0)), constant(0), number)
+            cut.append(builder.select(builder.icmp_signed(">", number, constant(8)), constant(8), number))
+        upto, below = (builder.sub(builder.shl(constant(1), number), constant(1)) for number in cut)
+        rows = builder.and_(upto, builder.not_(below))
+        return builder.bitcast(builder.trunc(rows, ir.VectorType(ir.IntType(8), 8)), ir.IntType(64))
+
+    return signature(types.uint64, ends), code
 
 
 @intrinsic
@@ -214,16 +276,19 @@ def reciprocal(typingctx: Any, a: Any) -> Any:
     """1 / a to within two units in the last place; AVX-512 estimates and refines, since its division is slow."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        one = ir.Constant(_FLOATS, [1.0] * LANES)
+        one = ir.Constant(f32x16.llvm, [1.0] * LANES)
         if not llvmlite.binding.get_host_cpu_features().get("avx512f"):
             return builder.fdiv(one, args[0])
-        kind = ir.FunctionType(_FLOATS, [_FLOATS, _FLOATS, ir.IntType(16)])
+        kind = ir.FunctionType(f32x16.llvm, [f32x16.llvm, f32x16.llvm, ir.IntType(16)])
         estimate = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.rcp14.ps.512")
-        near = builder.call(estimate, [args[0], ir.Constant(_FLOATS, ir.Undefined), ir.IntType(16)(0xFFFF)])
+        near = builder.call(estimate, [args[0], ir.Constant(f32x16.llvm, ir.Undefined), ir.IntType(16)(0xFFFF)])
         error = _fused(builder, builder.fneg(args[0]), near, one)
         return _fused(builder, error, near, near)
 
     return signature(f32x16, a), code
+
+
+_FOUR = ir.VectorType(ir.FloatType(), ROW)
 
 
 def _address(context: Any, builder: Any, sig: Any, args: Any, kind: Any, offset: Any = None) -> Any:
@@ -235,25 +300,101 @@ def _address(context: Any, builder: Any, sig: Any, args: Any, kind: Any, offset:
     return builder.bitcast(builder.gep(data, [index]), kind.as_pointer())
 
 
+def _vector_in(array: Any) -> Vector:
+    return f32x16 if array.dtype == types.float32 else f64x8
+
+
 @intrinsic
 def load(typingctx: Any, array: Any, index: Any) -> Any:
-    """Floats index .. index + 15."""
+    """16 float32, or 8 float64, from `index` on."""
+    kind = _vector_in(array)
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load(_address(context, builder, sig, args, _FLOATS), align=4)
+        return builder.load(_address(context, builder, sig, args, kind.llvm), align=kind.element.bitwidth // 8)
 
-    return signature(f32x16, array, index), code
+    return signature(kind, array, index), code
 
 
 @intrinsic
 def store(typingctx: Any, array: Any, index: Any, vector: Any) -> Any:
-    """Write floats index .. index + 15."""
+    """Write what `load` reads."""
+    kind = _vector_in(array)
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        builder.store(args[2], _address(context, builder, sig, args, _FLOATS), align=4)
+        builder.store(args[2], _address(context, builder, sig, args, kind.llvm), align=kind.element.bitwidth // 8)
         return context.get_dummy_value()
 
-    return signature(types.none, array, index, vector), code
+    return (signature(types.none, array, index, vector), code) if vector == kind else None
+
+
+@intrinsic
+def first_lanes(typingctx: Any, count: Any) -> Any:
+    """Mask of 8 with the first `count` lanes set."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        count = _broadcast(builder, context.cast(builder, args[0], sig.args[0], types.int64), f64x8.integers)
+        return builder.icmp_signed("<", ir.Constant(f64x8.integers, list(range(WIDE_LANES))), count)
+
+    return signature(Mask(WIDE_LANES), count), code
+
+
+def _rows_of(context: Any, builder: Any, stride: Any, valid: Any) -> list[Any]:
+    """Offsets of 8 rows that are `stride` elements long, of which those from `valid` on stand in for row 0."""
+    i64 = ir.IntType(64)
+    rows = (builder.select(builder.icmp_signed("<", i64(k), valid), i64(k), i64(0)) for k in range(WIDE_LANES))
+    return [builder.mul(row, stride) for row in rows]
+
+
+@intrinsic
+def gather(typingctx: Any, array: Any, index: Any, stride: Any, valid: Any) -> Any:
+    """One column of 8 rows, as float64: elements index, index + stride, ...; row 0 again from row `valid` on."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        element = context.get_value_type(sig.args[0].dtype)
+        column = ir.Constant(f64x8.llvm, ir.Undefined)
+        step, valid = (context.cast(builder, args[k], sig.args[k], types.intp) for k in (2, 3))
+        for k, row in enumerate(_rows_of(context, builder, step, valid)):
+            number = builder.load(_address(context, builder, sig, args, element, row))
+            number = context.cast(builder, number, sig.args[0].dtype, types.float64)
+            column = builder.insert_element(column, number, ir.IntType(32)(k))
+        return column
+
+    return signature(f64x8, array, index, stride, valid), code
+
+
+@intrinsic
+def scatter(typingctx: Any, array: Any, index: Any, stride: Any, valid: Any, column: Any) -> Any:
+    """Write what `gather` reads; lanes from `valid` on must hold what lane 0 holds."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        element = context.get_value_type(sig.args[0].dtype)
+        step, valid = (context.cast(builder, args[k], sig.args[k], types.intp) for k in (2, 3))
+        for k, row in enumerate(_rows_of(context, builder, step, valid)):
+            number = builder.extract_element(args[4], ir.IntType(32)(k))
+            number = context.cast(builder, number, types.float64, sig.args[0].dtype)
+            builder.store(number, _address(context, builder, sig, args, element, row))
+        return context.get_dummy_value()
+
+    return signature(types.none, array, index, stride, valid, column), code
+
+
+@intrinsic
+def exponent_and_mantissa(typingctx: Any, a: Any) -> Any:
+    """Integer n and m in [1, 2) with a = m 2^n, for normal positive float64."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = f64x8.integers
+
+        def constant(number: int) -> Any:
+            return ir.Constant(kind, [number] * WIDE_LANES)
+
+        whole = builder.bitcast(args[0], kind)
+        exponent = builder.sub(builder.lshr(whole, constant(52)), constant(1023))
+        mantissa = builder.or_(builder.and_(whole, constant((1 << 52) - 1)), constant(1023 << 52))
+        pair = (builder.sitofp(exponent, f64x8.llvm), builder.bitcast(mantissa, f64x8.llvm))
+        return context.make_tuple(builder, sig.return_type, pair)
+
+    return signature(types.UniTuple(f64x8, 2), a), code
 
 
 @intrinsic
@@ -266,11 +407,26 @@ def load_rows(typingctx: Any, array: Any, index: Any, stride: Any) -> Any:
         for r in range(LANES // ROW):
             offset = builder.mul(step, ir.IntType(64)(r))
             rows.append(builder.load(_address(context, builder, sig, args, _FOUR, offset), align=4))
-        pair = ir.Constant(ir.VectorType(ir.IntType(32), 8), list(range(8)))
-        halves = [builder.shuffle_vector(rows[k], rows[k + 1], pair) for k in (0, 2)]
-        return builder.shuffle_vector(*halves, ir.Constant(_INTS, list(range(LANES))))
+        halves = [builder.shuffle_vector(rows[k], rows[k + 1], _places(list(range(8)))) for k in (0, 2)]
+        return builder.shuffle_vector(*halves, _places(list(range(LANES))))
 
     return signature(f32x16, array, index, stride), code
+
+
+@intrinsic
+def load_strided(typingctx: Any, array: Any, index: Any, step: Any, stride: Any) -> Any:
+    """4x4 pixels `step` floats apart in rows `stride` floats apart."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        step, stride = (context.cast(builder, args[k], sig.args[k], types.intp) for k in (2, 3))
+        vector = ir.Constant(f32x16.llvm, ir.Undefined)
+        for lane in range(LANES):
+            column, row = (builder.mul(d, ir.IntType(64)(n)) for d, n in ((step, lane % ROW), (stride, lane // ROW)))
+            address = _address(context, builder, sig, args, ir.FloatType(), builder.add(column, row))
+            vector = builder.insert_element(vector, builder.load(address), ir.IntType(32)(lane))
+        return vector
+
+    return signature(f32x16, array, index, step, stride), code
 
 
 @intrinsic
@@ -280,8 +436,8 @@ def store_rows(typingctx: Any, array: Any, index: Any, stride: Any, vector: Any)
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         step = context.cast(builder, args[2], sig.args[2], types.intp)
         for r in range(LANES // ROW):
-            lanes = ir.Constant(ir.VectorType(ir.IntType(32), ROW), list(range(ROW * r, ROW * (r + 1))))
-            row = builder.shuffle_vector(args[3], ir.Constant(_FLOATS, ir.Undefined), lanes)
+            lanes = _places(list(range(ROW * r, ROW * (r + 1))))
+            row = builder.shuffle_vector(args[3], ir.Constant(f32x16.llvm, ir.Undefined), lanes)
             offset = builder.mul(step, ir.IntType(64)(r))
             builder.store(row, _address(context, builder, sig, args, _FOUR, offset), align=4)
         return context.get_dummy_value()
@@ -315,11 +471,11 @@ def sums(typingctx: Any, vectors: Any) -> Any:
 
     def fold(builder: Any, a: Any, b: Any, stride: int) -> Any:
         low = [(lane & stride and LANES) + (lane & ~stride) for lane in range(LANES)]
-        halves = (ir.Constant(_INTS, low), ir.Constant(_INTS, [lane + stride for lane in low]))
+        halves = (_places(low), _places([lane + stride for lane in low]))
         return builder.fadd(*(builder.shuffle_vector(a, b, half) for half in halves))
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        zero = ir.Constant(_FLOATS, [0.0] * LANES)
+        zero = ir.Constant(f32x16.llvm, [0.0] * LANES)
         level = [builder.extract_value(args[0], k) if k < count else None for k in range(LANES)]
         stride = LANES // 2
         while stride:
