@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 BPY ?= bpy==5.0.1
 PIP = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench-render clean
 
 .venv/.ready: pyproject.toml
 	@echo "Making the engine's environment (.venv)"
@@ -31,6 +31,14 @@ lint: .venv/.ready
 test: .venv/.ready .venv-blender/.ready lint
 	.venv/bin/python -m pytest -m "not blender" tests
 	.venv-blender/bin/python -m pytest -m blender -p no:cacheprovider tests/blender tests/test_demo_scene.py
+
+out/demo/shot.npz:
+	$(MAKE) demo ARGS="--preset draft"
+
+# PEERS=1 installs and times other renderers too (1.6 GB)
+bench-render: .venv/.ready out/demo/shot.npz
+	@if [ -n "$(PEERS)" ]; then benchmarks/peers/setup.sh; fi
+	.venv/bin/python -m benchmarks.render.run $(if $(PEERS),--peers) $(ARGS)
 
 clean:
 	rm -rf out dist build
