@@ -15,7 +15,14 @@ import torch
 from numba import njit
 
 from ani3dhuman.rendering import rasterize
-from ani3dhuman.rendering.cpu.simd import fma, load, splat, store
+from ani3dhuman.rendering.cpu.simd import (
+    fma,
+    splat,
+)
+from ani3dhuman.rendering.cpu.simd_memory import (
+    load,
+    store,
+)
 
 from .scenes import Scene
 

@@ -10,25 +10,37 @@ import numpy as np
 import pytest
 from numba import njit, types
 
-from ani3dhuman.rendering.cpu import composite, composite_backward, footprint, simd
+from ani3dhuman.rendering.cpu import composite, composite_backward, footprint
 from ani3dhuman.rendering.cpu.footprint import LAYOUT, exp2, f4
+from ani3dhuman.rendering.cpu.projection import log2
 from ani3dhuman.rendering.cpu.simd import (
     bits,
     both,
+    ceil,
     first_bit,
+    first_lanes,
+    floor,
     fma,
     fnma,
-    load,
-    load_rows,
     maximum,
     minimum,
     minus_magnitude,
     reciprocal,
     select,
+    spans,
     splat,
+    splat64,
+    sqrt,
+    sums,
+)
+from ani3dhuman.rendering.cpu.simd_memory import (
+    gather,
+    load,
+    load_rows,
+    load_strided,
+    scatter,
     store,
     store_rows,
-    sums,
 )
 
 A = np.linspace(-3, 4, 16, dtype=np.float32)
@@ -68,6 +80,34 @@ def test_fused_products_and_reciprocals_are_within_rounding() -> None:
     assert np.allclose(out, exact, rtol=3e-7, atol=3e-7)
 
 
+def test_columns_of_a_table_in_float64() -> None:
+    @njit
+    def run(table: Any, out: Any, valid: int) -> None:
+        x = gather(table, 1, 3, valid)
+        scatter(out, 0, 1, valid, sqrt(ceil(x * 2.0)) + floor(x) * select(first_lanes(3), splat64(0.0), 1.0))
+
+    table, out = np.linspace(0.1, 9, 24, dtype=np.float32), np.full(8, -1.0)
+    run(table, out, 8)
+    x = table.reshape(8, 3)[:, 1].astype(float)
+    expected = np.sqrt(np.ceil(x * 2)) + np.where(np.arange(8) < 3, 0, np.floor(x))
+    assert np.array_equal(out, expected)
+    short = np.full(8, -1.0)
+    run(table, short, 2)
+    assert np.array_equal(short[:2], expected[:2]) and (short[2:] == -1).all(), "rows beyond the table stay as they are"
+
+
+def test_logarithms_are_better_than_float32() -> None:
+    @njit
+    def run(x: Any, out: Any) -> None:
+        for k in range(0, len(x), 8):
+            store(out, k, log2(load(x, k)))
+
+    x = np.geomspace(1e-6, 3, 8000)
+    out = np.empty_like(x)
+    run(x, out)
+    assert np.abs(out - np.log2(x)).max() < 1e-8
+
+
 def test_masks_choose_and_become_bits() -> None:
     @njit
     def run(a: Any, out: Any) -> Any:
@@ -94,6 +134,51 @@ def test_rows_of_a_picture() -> None:
     expected = np.zeros((4, 9), np.float32)
     expected[:, 3:7] = picture.reshape(4, 10)[:, 2:6]
     assert np.array_equal(out.reshape(4, 9), expected)
+
+
+def test_pixels_of_a_picture_in_any_memory_order() -> None:
+    @njit
+    def run(picture: Any, out: Any) -> None:
+        store(out, 0, load_strided(picture, 5, 3, 30))
+
+    picture, out = np.arange(200, dtype=np.float32), np.empty(16, np.float32)
+    run(picture, out)
+    assert np.array_equal(out.reshape(4, 4), 5 + 3 * np.arange(4) + 30 * np.arange(4)[:, None])
+
+
+def test_spans_of_bits() -> None:
+    @njit
+    def run(ends: Any) -> Any:
+        return spans(load(ends, 0))
+
+    last, first = [0, 7, 3, 9, -1, 5, -4, 100], [0, 0, 2, -3, 0, 6, -9, 8]
+    found = int(run(np.array(last + first, np.float32)))
+    for row, (a, b) in enumerate(zip(first, last, strict=True)):
+        expected = sum(1 << k for k in range(8) if a <= k <= b)
+        assert found >> (8 * row) & 0xFF == expected, row
+
+
+def test_blocks_that_an_ellipse_touches_are_found_and_no_others() -> None:
+    rng = np.random.default_rng(3)
+    at = np.arange(32) + 0.5
+    for _ in range(300):
+        mean, angle = rng.uniform(-20, 52, 2), rng.uniform(0, np.pi)
+        long, short = np.exp(rng.uniform(-0.5, 4)), np.exp(rng.uniform(-0.5, 2))
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        (a, b), (_, c) = turn @ np.diag([long**2, short**2]) @ turn.T
+        opacity = rng.uniform(0.01, 1)
+        splat_, l11 = np.zeros(8), footprint.SCALE * np.sqrt(c / (a * c - b * b))
+        splat_[:5] = *mean, l11, -b / c * l11, footprint.SCALE / np.sqrt(c)
+        reach = np.sqrt(2 * np.log(opacity * 255))
+        splat_.view(np.float32)[10:15] = np.log2(opacity), b / a, b / c, reach * np.sqrt(a), reach * np.sqrt(c)
+        found = int(footprint.touched_blocks(LAYOUT, 0, splat_, splat_.view(np.float32), 0, 0))
+        dx, dy = at[None] - mean[0], at[:, None] - mean[1]
+        sigma = (c * dx * dx - 2 * b * dx * dy + a * dy * dy) / (a * c - b * b) / 2
+        shown = (opacity * np.exp(-sigma) >= 1 / 255).reshape(8, 4, 8, 4).any((1, 3)).reshape(-1)
+        # an ellipse may touch a block between its pixel centres, so some blocks more are allowed
+        assert all(found >> k & 1 for k in range(64) if shown[k]), "a block that shows something was missed"
+        extra = sum(found >> k & 1 for k in range(64)) - int(shown.sum())
+        assert extra <= 8
 
 
 @pytest.mark.parametrize("count", [1, 9, 16])
@@ -138,6 +223,7 @@ def _array(kind: Any, dimensions: int = 1) -> Any:
     return types.Array(kind, dimensions, "C")
 
 
+STRIDES = types.UniTuple(types.int64, 4)
 FLOATS, DOUBLES, IDS = _array(types.float32), _array(types.float64), _array(types.int32)
 STARTS, MASKS = _array(types.int64), _array(types.uint64)
 PICTURE, ALPHAS, BEHIND = _array(types.float32, 4), _array(types.float32, 3), _array(types.float32, 2)
@@ -150,7 +236,8 @@ KERNELS = {
     "backward": (
         composite_backward.backward_tile,
         (
-            *HEAD, IDS, FLOATS, BEHIND, types.int64, PICTURE, FLOATS, FLOATS, MASKS, PICTURE, ALPHAS, FLOATS, FLOATS,
+            *HEAD, IDS, FLOATS, BEHIND, types.int64, PICTURE, FLOATS, FLOATS, MASKS, FLOATS, STRIDES, ALPHAS,
+            FLOATS, FLOATS,
         ),
     ),
 }  # fmt: skip
@@ -172,7 +259,3 @@ def test_the_guard_sees_scalar_code() -> None:
 
     packed, single = floating_point(chained, (FLOATS, types.int64, types.int64, types.float32))
     assert packed < single
-
-
-def test_one_vector_is_one_block() -> None:
-    assert int(footprint.LANES) == simd.LANES == footprint.BLOCK**2 and len(LAYOUT) == 4 * simd.LANES

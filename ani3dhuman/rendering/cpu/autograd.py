@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ani3dhuman.rendering.cpu import composite, composite_backward, harmonics, projection, tiles
+from ani3dhuman.rendering.cpu import composite, composite_backward, harmonics, projection, projection_backward, tiles
 from ani3dhuman.rendering.cpu.composite import CHANNELS_MIN
 from ani3dhuman.rendering.cpu.footprint import LAYOUT, RECORD, TILE_PIXELS
-from ani3dhuman.rendering.cpu.simd import WIDE_LANES
+from ani3dhuman.rendering.cpu.simd import (
+    WIDE_LANES,
+)
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,9 @@ class Project(torch.autograd.Function):
             for k, g in enumerate(gradients[:4])
         )
         found = [np.empty(t.shape, np.float32) for t in (means, quats, scales)]
-        chunks = -(-count // projection.CHUNK) if ctx.needs_input_grad[4] else 0
+        chunks = -(-count // projection_backward.CHUNK) if ctx.needs_input_grad[4] else 0
         g_views = np.zeros((chunks, cameras, 12, WIDE_LANES), np.float64)
-        projection.project_backward(
+        projection_backward.project_backward(
             *(a.reshape(-1) for a in _arrays(means, quats, scales)),
             *_arrays(viewmats, Ks),
             view.width,

@@ -43,12 +43,14 @@ from ani3dhuman.rendering.cpu.simd import (
     first_bit,
     fma,
     fnma,
-    load,
     maximum,
     minimum,
     minus_magnitude,
-    prefetch,
     select,
+)
+from ani3dhuman.rendering.cpu.simd_memory import (
+    load,
+    prefetch,
     store,
     store_rows,
 )

@@ -43,17 +43,19 @@ from ani3dhuman.rendering.cpu.simd import (
     first_bit,
     fma,
     fnma,
-    load,
-    load_rows,
-    load_strided,
     maximum,
     minimum,
-    prefetch,
     reciprocal,
     select,
     splat,
-    store,
     sums,
+)
+from ani3dhuman.rendering.cpu.simd_memory import (
+    load,
+    load_rows,
+    load_strided,
+    prefetch,
+    store,
 )
 
 MOMENTS = 6
@@ -161,8 +163,8 @@ def backward_tile(
     planes = aligned(BLOCKS * 16 * (2 + channels))
     places = aligned(PLACES)
     read_tile(
-        camera, x0, y0, planes, channels, backgrounds, expected, image, transmittance, own, g_image, g_strides, g_alphas,
-        g_background,
+        camera, x0, y0, planes, channels, backgrounds, expected, image, transmittance, own, g_image, g_strides,
+        g_alphas, g_background,
     )  # fmt: skip
     pixel_x, pixel_y = load(layout, PIXEL_X), load(layout, PIXEL_Y)
     zero = splat(f4(0))

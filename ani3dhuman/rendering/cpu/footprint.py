@@ -20,7 +20,6 @@ from ani3dhuman.rendering.cpu.simd import (
     floor,
     fma,
     fnma,
-    load,
     maximum,
     minimum,
     select,
@@ -28,6 +27,9 @@ from ani3dhuman.rendering.cpu.simd import (
     spans,
     splat,
     sqrt,
+)
+from ani3dhuman.rendering.cpu.simd_memory import (
+    load,
     store,
 )
 
