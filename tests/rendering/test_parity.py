@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +45,29 @@ def test_the_comparison_sees_an_error_of_one_in_ten_thousand(monkeypatch: pytest
     monkeypatch.setattr(reference, "blend", slightly_off)
     found = compare(*SCENES["plain"])
     assert found.value > 1e-5 and found.gradient > 1e-4
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"),
+    reason="compiles for another x86 processor: only this processor's code was checked",
+)
+def test_kernels_compiled_for_an_older_processor_agree_too(tmp_path: Path) -> None:
+    program = """
+from agreement import compare
+from agreement_scenes import SCENES
+for name in ("expected depth", "needles antialiased", "larger than a tile"):
+    found = compare(*SCENES[name])
+    print(found.value, found.gradient)
+"""
+    older = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt"}
+    place = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, **older, **place}
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    for line in ran.stdout.splitlines():
+        value, gradient = map(float, line.split())
+        assert value <= 1e-5 and gradient <= 1e-4
+    assert len(ran.stdout.splitlines()) == 3
 
 
 # A dense table of 50,000 Gaussians by pixels does not fit, so pixels near a threshold cannot be named here as in

@@ -14,7 +14,6 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding
 import numba.extending
 from llvmlite import ir
 from numba import types
@@ -276,7 +275,8 @@ def reciprocal(typingctx: Any, a: Any) -> Any:
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         one = ir.Constant(f32x16.llvm, [1.0] * LANES)
-        if not llvmlite.binding.get_host_cpu_features().get("avx512f"):
+        _, _, features = context.codegen().magic_tuple()  # what is compiled for, which the user may have lowered
+        if "+avx512f" not in features.split(","):
             return builder.fdiv(one, args[0])
         kind = ir.FunctionType(f32x16.llvm, [f32x16.llvm, f32x16.llvm, ir.IntType(16)])
         estimate = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.rcp14.ps.512")
