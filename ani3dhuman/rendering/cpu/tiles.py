@@ -55,7 +55,7 @@ def pixel_range(center: float, reach: float, size: int) -> tuple[int, int]:
 
 @parallel_kernel
 def find_rectangles(splats: np.ndarray, width: int, height: int, boxes: np.ndarray) -> None:
-    """boxes (G,4) int32: tile columns x0..x1 and rows y0..y1 (ends excluded); empty where nothing is touched."""
+    """boxes (G,4) int16: tile columns x0..x1 and rows y0..y1 (ends excluded); empty where nothing is touched."""
     splats32 = splats.view(np.float32)
     count = boxes.shape[0]
     for g in prange(count):
@@ -186,7 +186,7 @@ def list_tiles(splats: np.ndarray, depths: np.ndarray, width: int, height: int) 
     """Tile lists of C cameras from splat records (C*N*8,) and depths (C,N) float32."""
     cameras, per_camera = depths.shape
     across, down = -(-width // TILE), -(-height // TILE)
-    boxes = np.empty((cameras * per_camera, 4), np.int32)
+    boxes = np.empty((cameras * per_camera, 4), np.int16)
     slot_starts = np.zeros(cameras * per_camera + 1, np.int64)
     find_rectangles(splats, width, height, boxes)
     touching = assign_slots(boxes, slot_starts)
