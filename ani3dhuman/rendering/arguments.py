@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 from torch import Tensor
 
 from ani3dhuman.errors import Ani3DError
+from ani3dhuman.rendering.view import CameraModel, RasterizeMode, RenderMode, View
 
-RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
-RASTERIZE_MODES = ("classic", "antialiased")
-CAMERA_MODELS = ("pinhole", "ortho")
+RENDER_MODES, RASTERIZE_MODES, CAMERA_MODELS = map(get_args, (RenderMode, RasterizeMode, CameraModel))
 BACKENDS = (None, "cpu", "cuda", "reference")
 MAX_CHANNELS = 32
 OPACITY_SLACK = 1e-3  # what rounding may add to an opacity of 0 or 1
@@ -23,24 +24,12 @@ def check_arguments(
     colors: Tensor,
     viewmats: Tensor,
     Ks: Tensor,
-    width: int,
-    height: int,
-    *,
-    near_plane: float,
-    far_plane: float,
-    radius_clip: float,
-    eps2d: float,
-    sh_degree: int | None,
     backgrounds: Tensor | None,
-    render_mode: str,
-    rasterize_mode: str,
-    camera_model: str,
+    view: View,
     backend: str | None,
 ) -> None:
     """Raise Ani3DError for the first argument of `rasterize` that cannot be drawn."""
-    _check_options(
-        width, height, near_plane, far_plane, radius_clip, eps2d, sh_degree, render_mode, rasterize_mode, camera_model
-    )
+    _check_options(view)
     tensors = {
         "means": means,
         "quats": quats,
@@ -54,7 +43,7 @@ def check_arguments(
         tensors["backgrounds"] = backgrounds
     _check_kind(tensors)
     _check_backend(means, backend)
-    _check_shapes(tensors, sh_degree, color_mode=render_mode.startswith("RGB"))
+    _check_shapes(tensors, view.sh_degree, view.has_colors)
     _check_values(tensors)
 
 
@@ -62,35 +51,24 @@ def _fail(code: str, message: str, hint: str = "") -> None:
     raise Ani3DError(f"rasterize.{code}", message, hint)
 
 
-def _check_options(
-    width: int,
-    height: int,
-    near_plane: float,
-    far_plane: float,
-    radius_clip: float,
-    eps2d: float,
-    sh_degree: int | None,
-    render_mode: str,
-    rasterize_mode: str,
-    camera_model: str,
-) -> None:
-    for name, size in (("width", width), ("height", height)):
+def _check_options(view: View) -> None:
+    for name, size in (("width", view.width), ("height", view.height)):
         if not isinstance(size, int) or not 1 <= size <= 32768:
             _fail("size", f"{name} is {size!r}.", f"Pass {name} as an int from 1 to 32768 pixels.")
-    if not near_plane < far_plane:
-        _fail("planes", f"near_plane {near_plane} does not lie before far_plane {far_plane}.")
-    if camera_model == "pinhole" and not near_plane > 0:
-        _fail("planes", f"near_plane is {near_plane}; a pinhole camera cannot draw at depth 0 or behind itself.")
-    if not radius_clip >= 0:
-        _fail("radius_clip", f"radius_clip is {radius_clip}; it is a radius in pixels and must be >= 0.")
-    if not eps2d >= 0:
-        _fail("eps2d", f"eps2d is {eps2d}; it is a variance in pixels squared and must be >= 0.")
-    if sh_degree not in (None, 0, 1, 2, 3):
-        _fail("sh_degree", f"sh_degree is {sh_degree!r}.", "Pass None, 0, 1, 2 or 3.")
+    if not view.near_plane < view.far_plane:
+        _fail("planes", f"near_plane {view.near_plane} does not lie before far_plane {view.far_plane}.")
+    if view.camera_model == "pinhole" and not view.near_plane > 0:
+        _fail("planes", f"near_plane is {view.near_plane}; a pinhole camera cannot draw at depth 0 or behind itself.")
+    if not view.radius_clip >= 0:
+        _fail("radius_clip", f"radius_clip is {view.radius_clip}; it is a radius in pixels and must be >= 0.")
+    if not view.eps2d >= 0:
+        _fail("eps2d", f"eps2d is {view.eps2d}; it is a variance in pixels squared and must be >= 0.")
+    if view.sh_degree not in (None, 0, 1, 2, 3):
+        _fail("sh_degree", f"sh_degree is {view.sh_degree!r}.", "Pass None, 0, 1, 2 or 3.")
     for name, value, allowed in (
-        ("render_mode", render_mode, RENDER_MODES),
-        ("rasterize_mode", rasterize_mode, RASTERIZE_MODES),
-        ("camera_model", camera_model, CAMERA_MODELS),
+        ("render_mode", view.render_mode, RENDER_MODES),
+        ("rasterize_mode", view.rasterize_mode, RASTERIZE_MODES),
+        ("camera_model", view.camera_model, CAMERA_MODELS),
     ):
         if value not in allowed:
             _fail(name, f"{name} is {value!r}.", f"Pass one of {', '.join(allowed)}.")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
+
+from ani3dhuman.rendering.view import View
 
 
 def rasterize_cuda(
@@ -15,11 +18,11 @@ def rasterize_cuda(
     colors: Tensor,
     viewmats: Tensor,
     Ks: Tensor,
-    width: int,
-    height: int,
-    **options: Any,
+    backgrounds: Tensor | None,
+    view: View,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """`gsplat.rasterization`, unpacked so that meta has the shapes of the other backends."""
     from gsplat import rasterization  # here, because its import costs seconds that CPU users need not pay
 
-    return rasterization(means, quats, scales, opacities, colors, viewmats, Ks, width, height, packed=False, **options)
+    gaussians = (means, quats, scales, opacities, colors, viewmats, Ks)
+    return rasterization(*gaussians, backgrounds=backgrounds, packed=False, **asdict(view))

@@ -9,10 +9,8 @@ from torch import Tensor
 
 from ani3dhuman.rendering.arguments import check_arguments
 from ani3dhuman.rendering.gradient_guard import guard_inputs, guard_outputs
+from ani3dhuman.rendering.view import CameraModel, RasterizeMode, RenderMode, View
 
-RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
-RasterizeMode = Literal["classic", "antialiased"]
-CameraModel = Literal["pinhole", "ortho"]
 Backend = Literal["cpu", "cuda", "reference"]
 
 
@@ -74,58 +72,31 @@ def rasterize(
             scale, an opacity outside 0..1, a zero quaternion, a singular viewmat; the message names the argument.
             In the backward pass ``rasterize.gradient``: a gradient that is not finite.
     """
-    check_arguments(
-        means,
-        quats,
-        scales,
-        opacities,
-        colors,
-        viewmats,
-        Ks,
-        width,
-        height,
-        near_plane=near_plane,
-        far_plane=far_plane,
-        radius_clip=radius_clip,
-        eps2d=eps2d,
-        sh_degree=sh_degree,
-        backgrounds=backgrounds,
-        render_mode=render_mode,
-        rasterize_mode=rasterize_mode,
-        camera_model=camera_model,
-        backend=backend,
+    view = View(
+        width, height, near_plane, far_plane, radius_clip, eps2d, sh_degree, render_mode, rasterize_mode, camera_model
     )
-    backend = backend or ("cuda" if means.is_cuda else "cpu")
-    options: dict[str, Any] = {
-        "near_plane": near_plane,
-        "far_plane": far_plane,
-        "radius_clip": radius_clip,
-        "eps2d": eps2d,
-        "sh_degree": sh_degree,
-        "backgrounds": backgrounds if render_mode.startswith("RGB") else None,
-    }
+    check_arguments(means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, view, backend)
     means, quats, scales, opacities, colors, viewmats = guard_inputs(
         means=means, quats=quats, scales=scales, opacities=opacities, colors=colors, viewmats=viewmats
     )
-    gaussians = (means, quats, scales, opacities, colors, viewmats, Ks)
-    if backend == "cuda":
-        from ani3dhuman.rendering.cuda import rasterize_cuda
-
-        options |= {"render_mode": render_mode, "rasterize_mode": rasterize_mode, "camera_model": camera_model}
-        image, alphas, meta = rasterize_cuda(*gaussians, width, height, **options)
-    else:
-        options |= {
-            "color_mode": render_mode.startswith("RGB"),
-            "depth_mode": render_mode.endswith("D"),
-            "expected": render_mode.endswith("ED"),
-            "ortho": camera_model == "ortho",
-            "antialiased": rasterize_mode == "antialiased",
-        }
-        if backend == "cpu":
-            from ani3dhuman.rendering.cpu.autograd import rasterize_cpu as draw
-        else:
-            from ani3dhuman.rendering.reference import rasterize_reference as draw
-        image, alphas, meta = draw(*gaussians, width, height, **options)
+    behind = backgrounds if view.has_colors else None
+    draw = _backend(backend or ("cuda" if means.is_cuda else "cpu"))
+    image, alphas, meta = draw(means, quats, scales, opacities, colors, viewmats, Ks, behind, view)
     meta["visible_counts"] = (meta["radii"] > 0).all(-1).sum(0, dtype=torch.int32)
     image, alphas = guard_outputs(image=image, alphas=alphas)
     return image, alphas, meta
+
+
+def _backend(name: Backend) -> Any:
+    """The function that draws; each is imported when first asked for, since that costs seconds."""
+    if name == "cuda":
+        from ani3dhuman.rendering.cuda import rasterize_cuda
+
+        return rasterize_cuda
+    if name == "cpu":
+        from ani3dhuman.rendering.cpu.autograd import rasterize_cpu
+
+        return rasterize_cpu
+    from ani3dhuman.rendering.reference import rasterize_reference
+
+    return rasterize_reference

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ani3dhuman.rendering.view import View
+
 TILE = 16
 ALPHA_MIN = 1 / 255
 ALPHA_MAX = 0.999
@@ -27,43 +29,27 @@ def rasterize_reference(
     colors: Tensor,
     viewmats: Tensor,
     Ks: Tensor,
-    width: int,
-    height: int,
-    *,
-    near_plane: float,
-    far_plane: float,
-    radius_clip: float,
-    eps2d: float,
-    sh_degree: int | None,
     backgrounds: Tensor | None,
-    color_mode: bool,
-    depth_mode: bool,
-    expected: bool,
-    ortho: bool,
-    antialiased: bool,
+    view: View,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render (C,H,W,X) channels over the background, (C,H,W,1) alphas, and meta."""
     images, alphas, metas = [], [], []
     for camera in range(len(viewmats)):
-        meta = project(
-            means, quats, scales, opacities, viewmats[camera], Ks[camera], width, height,
-            near_plane=near_plane, far_plane=far_plane, radius_clip=radius_clip, eps2d=eps2d,
-            ortho=ortho, antialiased=antialiased,
-        )  # fmt: skip
+        meta = project(means, quats, scales, opacities, viewmats[camera], Ks[camera], view)
         channels = []
-        if color_mode:
-            own = colors[camera] if colors.dim() == (3 if sh_degree is None else 4) else colors
-            if sh_degree is not None:
+        if view.has_colors:
+            own = colors[camera] if colors.dim() == (3 if view.sh_degree is None else 4) else colors
+            if view.sh_degree is not None:
                 centre = torch.linalg.inv(viewmats[camera])[:3, 3]
-                own = (evaluate_harmonics(sh_degree, means - centre, own) + 0.5).clamp(min=0)
+                own = (evaluate_harmonics(view.sh_degree, means - centre, own) + 0.5).clamp(min=0)
             channels.append(own)
-        if depth_mode:
+        if view.has_depth:
             channels.append(meta["depths"][:, None])
-        image, alpha = composite(meta, torch.cat(channels, -1), width, height)
+        image, alpha = composite(meta, torch.cat(channels, -1), view.width, view.height)
         parts = list(image.split([features.shape[-1] for features in channels], -1))
         if backgrounds is not None:
             parts[0] = parts[0] + (1 - alpha) * backgrounds[camera]
-        if expected:
+        if view.expected_depth:
             parts[-1] = parts[-1] / alpha.clamp(min=1e-10)
         image = torch.cat(parts, -1)
         images.append(image)
@@ -90,15 +76,7 @@ def project(
     opacities: Tensor,
     viewmat: Tensor,
     K: Tensor,
-    width: int,
-    height: int,
-    *,
-    near_plane: float,
-    far_plane: float,
-    radius_clip: float,
-    eps2d: float,
-    ortho: bool,
-    antialiased: bool,
+    view: View,
 ) -> dict[str, Tensor]:
     """means2d (N,2), conics (N,3), depths (N,), radii (N,2) and effective opacities (N,) for one camera.
 
@@ -106,37 +84,37 @@ def project(
     """
     world_to_camera = viewmat[:3, :3]
     x, y, depths = (means @ world_to_camera.T + viewmat[:3, 3]).unbind(-1)
-    z = torch.where((depths >= near_plane) & (depths <= far_plane), depths, torch.ones_like(depths))
+    z = torch.where((depths >= view.near_plane) & (depths <= view.far_plane), depths, torch.ones_like(depths))
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
     zero = torch.zeros_like(z)
-    if ortho:
+    if view.ortho:
         means2d = torch.stack([fx * x + cx, fy * y + cy], -1)
         jacobian = torch.stack([fx + zero, zero, zero, zero, fy + zero, zero], -1).reshape(-1, 2, 3)
     else:
         means2d = torch.stack([fx * x / z + cx, fy * y / z + cy], -1)
         # far outside the picture the linearisation explodes, so it is taken no further than 15 % beyond the edge
-        slope_x = (x / z).clamp(-cx / fx - 0.15 * width / fx, (width - cx) / fx + 0.15 * width / fx)
-        slope_y = (y / z).clamp(-cy / fy - 0.15 * height / fy, (height - cy) / fy + 0.15 * height / fy)
+        slope_x = (x / z).clamp(-cx / fx - 0.15 * view.width / fx, (view.width - cx) / fx + 0.15 * view.width / fx)
+        slope_y = (y / z).clamp(-cy / fy - 0.15 * view.height / fy, (view.height - cy) / fy + 0.15 * view.height / fy)
         jacobian = torch.stack([fx / z, zero, -fx * slope_x / z, zero, fy / z, -fy * slope_y / z], -1).reshape(-1, 2, 3)
     factor = rotation_matrices(quats) * scales[:, None, :]
     flat = jacobian @ world_to_camera @ factor
     covariance = flat @ flat.transpose(-1, -2)
     a, b, c = covariance[:, 0, 0], covariance[:, 0, 1], covariance[:, 1, 1]
     sharp = a * c - b * b
-    a, c = a + eps2d, c + eps2d
+    a, c = a + view.eps2d, c + view.eps2d
     determinant = a * c - b * b
-    valid = (depths >= near_plane) & (depths <= far_plane) & (determinant > 1e-30)
+    valid = (depths >= view.near_plane) & (depths <= view.far_plane) & (determinant > 1e-30)
     determinant = torch.where(valid, determinant, torch.ones_like(determinant))
     conics = torch.stack([c, -b, a], -1) / determinant[:, None]
-    if antialiased:
+    if view.antialiased:
         opacities = opacities * (sharp / determinant).clamp(min=1e-12).sqrt()
     with torch.no_grad():
         # where alpha falls below 1/255, but no further than 3.33 standard deviations
         extent = (2 * (opacities * 255).clamp(min=1).log()).sqrt().clamp(max=SIGMA_EXTENT)
         radii = torch.stack([(extent * a.sqrt()).ceil(), (extent * c.sqrt()).ceil()], -1)
-        size = torch.tensor([width, height], dtype=means2d.dtype, device=means2d.device)
+        size = torch.tensor([view.width, view.height], dtype=means2d.dtype, device=means2d.device)
         inside = ((means2d + radii > 0) & (means2d - radii < size)).all(-1)
-        seen = valid & inside & (opacities * 255 >= 1) & (radii > radius_clip).any(-1)
+        seen = valid & inside & (opacities * 255 >= 1) & (radii > view.radius_clip).any(-1)
         radii = torch.where(seen[:, None], radii, torch.zeros_like(radii)).int()
     return {"means2d": means2d, "conics": conics, "depths": depths, "radii": radii, "opacities": opacities}
 

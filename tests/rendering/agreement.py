@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ani3dhuman.rendering import rasterize
 from ani3dhuman.rendering.reference import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_MIN, project
+from ani3dhuman.rendering.view import View
 
 BAND = 2e-5  # relative distance to a threshold; about 100 roundings of float32
 DEPTH_BAND = 1e-6  # relative difference of depths whose order float32 may not see
@@ -42,19 +43,12 @@ class Agreement:
 def near_threshold(scene: Scene, options: dict[str, Any]) -> Tensor:
     """(C,H,W) bool: pixels where a rule's edge is within the band, found by a dense float64 table."""
     exact = scene.to(torch.float64)
+    view = View(scene.width, scene.height, **{k: v for k, v in options.items() if k != "backgrounds"})
     near = []
     with torch.no_grad():
         for camera in range(len(exact.viewmats)):
-            about = {
-                "near_plane": options.get("near_plane", 0.01),
-                "far_plane": options.get("far_plane", 1e10),
-                "radius_clip": options.get("radius_clip", 0.0),
-                "eps2d": options.get("eps2d", 0.3),
-                "ortho": options.get("camera_model") == "ortho",
-                "antialiased": options.get("rasterize_mode") == "antialiased",
-            }
             shapes = (exact.means, exact.quats, exact.scales, exact.opacities)
-            meta = project(*shapes, exact.viewmats[camera], exact.Ks[camera], exact.width, exact.height, **about)
+            meta = project(*shapes, exact.viewmats[camera], exact.Ks[camera], view)
             order = torch.sort(meta["depths"], stable=True).indices
             order = order[(meta["radii"][order] > 0).all(-1)]
             ys = torch.arange(exact.height, dtype=torch.float64) + 0.5

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import replace
 from typing import Any
 
+import gsplat
 import pytest
 import torch
 from gaussian_scenes import NAMES, Scene, random_scene, single_gaussian
 from torch import Tensor
 
 from ani3dhuman.rendering import rasterize
+from ani3dhuman.rendering.cuda import rasterize_cuda
+from ani3dhuman.rendering.view import View
 
 CUDA = torch.cuda.is_available()
 FAST_BACKENDS = ["cpu", "cuda"] if CUDA else ["cpu"]
@@ -26,6 +30,23 @@ def backend(request: pytest.FixtureRequest) -> str:
 def test_tensors_on_a_gpu_are_drawn_there() -> None:
     image, _, _ = rasterize(*single_gaussian().to("cuda").arguments())
     assert image.is_cuda
+
+
+def test_gsplat_is_called_with_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    takes = inspect.signature(gsplat.rasterization)
+
+    def remember(*given: Any, **named: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        seen.update(takes.bind(*given, **named).arguments)  # fails for a name that gsplat does not know
+        return torch.zeros(1, 26, 33, 4), torch.zeros(1, 26, 33, 1), {"radii": torch.ones(1, 1, 2)}
+
+    monkeypatch.setattr(gsplat, "rasterization", remember)
+    scene, background = single_gaussian(), torch.zeros(1, 3)
+    view = View(33, 26, radius_clip=2.0, eps2d=0.1, render_mode="RGB+ED", camera_model="ortho")
+    rasterize_cuda(*scene.arguments()[:7], background, view)
+    assert seen["means"] is scene.means and seen["Ks"] is scene.Ks and seen["backgrounds"] is background
+    assert (seen["width"], seen["height"], seen["radius_clip"], seen["eps2d"]) == (33, 26, 2.0, 0.1)
+    assert seen["render_mode"] == "RGB+ED" and seen["camera_model"] == "ortho" and seen["packed"] is False
 
 
 def draw(scene: Scene, backend: str, **options: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:

@@ -8,8 +8,9 @@ from gaussian_scenes import Scene, random_scene
 from gsplat.cuda._torch_impl import _fully_fused_projection, _quat_scale_to_covar_preci, _spherical_harmonics
 from torch import Tensor
 
-from ani3dhuman.rendering.cpu.autograd import Project, Shade, View
+from ani3dhuman.rendering.cpu.autograd import Project, Shade
 from ani3dhuman.rendering.reference import evaluate_harmonics, project
+from ani3dhuman.rendering.view import View
 
 INPUTS = ("means", "quats", "scales", "viewmats")
 
@@ -51,8 +52,8 @@ def test_projection_agrees_with_gsplat(backend: str, ortho: bool) -> None:
 
     scene = plain if backend == "cpu" else plain.to(torch.float64)
     inputs = [getattr(scene, name).requires_grad_() for name in INPUTS]
+    view = View(scene.width, scene.height, camera_model="ortho" if ortho else "pinhole", rasterize_mode="antialiased")
     if backend == "cpu":
-        view = View(scene.width, scene.height, 0.01, 1e10, 0.0, 0.3, ortho=ortho, antialiased=True)
         means2d, covs2d, depths, compensations, plain_conics, own_radii, _ = Project.apply(
             scene.means, scene.quats, scene.scales, scene.opacities, scene.viewmats, scene.Ks, view
         )
@@ -61,22 +62,7 @@ def test_projection_agrees_with_gsplat(backend: str, ortho: bool) -> None:
         conics = torch.stack([yy, -xy, xx], -1) / (xx * yy - xy * xy)[..., None]
         assert torch.allclose(conics[:, seen].float(), plain_conics[:, seen], rtol=1e-5, atol=1e-6)
     else:
-        meta = project(
-            scene.means,
-            scene.quats,
-            scene.scales,
-            scene.opacities,
-            scene.viewmats[0],
-            scene.Ks[0],
-            scene.width,
-            scene.height,
-            near_plane=0.01,
-            far_plane=1e10,
-            radius_clip=0.0,
-            eps2d=0.3,
-            ortho=ortho,
-            antialiased=True,
-        )
+        meta = project(scene.means, scene.quats, scene.scales, scene.opacities, scene.viewmats[0], scene.Ks[0], view)
         means2d, conics, depths, compensations, own_radii = (
             meta[name][None] for name in ("means2d", "conics", "depths", "opacities", "radii")
         )

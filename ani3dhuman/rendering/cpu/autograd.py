@@ -6,7 +6,6 @@ Without gradients (torch.no_grad) autograd drops all that an operation saved as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,8 @@ from torch import Tensor
 from ani3dhuman.rendering.cpu import composite, composite_backward, harmonics, projection, projection_backward, tiles
 from ani3dhuman.rendering.cpu.composite import CHANNELS_MIN
 from ani3dhuman.rendering.cpu.footprint import LAYOUT, RECORD, TILE_PIXELS
-from ani3dhuman.rendering.cpu.simd import (
-    WIDE_LANES,
-)
-
-
-@dataclass(frozen=True)
-class View:
-    """What of a rendering is not a tensor; names as in `ani3dhuman.rendering.rasterize`."""
-
-    width: int
-    height: int
-    near_plane: float
-    far_plane: float
-    radius_clip: float
-    eps2d: float
-    ortho: bool
-    antialiased: bool
+from ani3dhuman.rendering.cpu.simd import WIDE_LANES
+from ani3dhuman.rendering.view import View
 
 
 def rasterize_cpu(
@@ -43,23 +27,10 @@ def rasterize_cpu(
     colors: Tensor,
     viewmats: Tensor,
     Ks: Tensor,
-    width: int,
-    height: int,
-    *,
-    near_plane: float,
-    far_plane: float,
-    radius_clip: float,
-    eps2d: float,
-    sh_degree: int | None,
     backgrounds: Tensor | None,
-    color_mode: bool,
-    depth_mode: bool,
-    expected: bool,
-    ortho: bool,
-    antialiased: bool,
+    view: View,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render (C,H,W,X) channels over the background, (C,H,W,1) alphas, and meta; float32 CPU tensors."""
-    view = View(width, height, near_plane, far_plane, radius_clip, eps2d, ortho, antialiased)
     means2d, covs2d, depths, compensations, conics, radii, splats = Project.apply(
         means, quats, scales, opacities, viewmats, Ks, view
     )
@@ -68,18 +39,16 @@ def rasterize_cpu(
     if view.antialiased:
         seen = seen * compensations
     channels = []
-    if color_mode:
-        if sh_degree is not None:
+    if view.has_colors:
+        if view.sh_degree is not None:
             centres = torch.linalg.inv(viewmats)[:, :3, 3]
-            channels.append(Shade.apply(means, centres, colors, radii, sh_degree))
+            channels.append(Shade.apply(means, centres, colors, radii, view.sh_degree))
         else:
             channels.append(colors.expand(cameras, -1, -1))
-    if depth_mode:
+    if view.has_depth:
         channels.append(depths[..., None])
     features = channels[0] if len(channels) == 1 else torch.cat(channels, -1)
-    image, alphas = Composite.apply(
-        means2d, covs2d, seen, features, backgrounds, depths.detach(), splats, view, expected
-    )
+    image, alphas = Composite.apply(means2d, covs2d, seen, features, backgrounds, depths.detach(), splats, view)
     return image, alphas, {"means2d": means2d, "conics": conics, "depths": depths, "radii": radii, "opacities": seen}
 
 
@@ -216,10 +185,9 @@ class Composite(torch.autograd.Function):
         depths: Tensor,
         splats: Tensor,
         view: View,
-        expected: bool,
     ) -> tuple[Tensor, Tensor]:
         cameras, count, given = features.shape
-        used = given + expected  # expected depth is depth over coverage, and coverage a channel of ones
+        used = given + view.expected_depth  # expected depth is depth over coverage, and coverage a channel of ones
         channels = max(used, CHANNELS_MIN)
         padded = _array(features)
         if channels > given:
@@ -231,7 +199,7 @@ class Composite(torch.autograd.Function):
             behind[:, : backgrounds.shape[1]] = _array(backgrounds)
         splats_ = splats.numpy()
         lists = tiles.list_tiles(splats_, _array(depths), view.width, view.height)
-        scene = (splats_, padded.reshape(-1), lists, behind, given - 1 if expected else -1)
+        scene = (splats_, padded.reshape(-1), lists, behind, given - 1 if view.expected_depth else -1)
         image = np.empty((cameras, channels, view.height, view.width), np.float32)
         alphas = np.empty((cameras, view.height, view.width), np.float32)
         transmittance = np.empty(len(lists.schedule) * TILE_PIXELS, np.float32)
@@ -305,5 +273,5 @@ class Composite(torch.autograd.Function):
             torch.from_numpy(g_opacities.reshape(cameras, count)),
             torch.from_numpy(g_features.reshape(shape)),
             g_backgrounds,
-            *(None,) * 4,
+            *(None,) * 3,
         )

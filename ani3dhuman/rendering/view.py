@@ -1,0 +1,47 @@
+"""How a picture is drawn: everything of a `rasterize` call that is not a tensor, as all backends read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
+RasterizeMode = Literal["classic", "antialiased"]
+CameraModel = Literal["pinhole", "ortho"]
+
+
+@dataclass(frozen=True)
+class View:
+    """Picture size and options; names and units as in `ani3dhuman.rendering.rasterize`."""
+
+    width: int
+    height: int
+    near_plane: float = 0.01
+    far_plane: float = 1e10
+    radius_clip: float = 0.0
+    eps2d: float = 0.3
+    sh_degree: int | None = None
+    render_mode: RenderMode = "RGB"
+    rasterize_mode: RasterizeMode = "classic"
+    camera_model: CameraModel = "pinhole"
+
+    @property
+    def has_colors(self) -> bool:
+        return self.render_mode.startswith("RGB")
+
+    @property
+    def has_depth(self) -> bool:
+        return self.render_mode.endswith("D")
+
+    @property
+    def expected_depth(self) -> bool:
+        """Whether the depth channel is divided by coverage."""
+        return self.render_mode.endswith("ED")
+
+    @property
+    def ortho(self) -> bool:
+        return self.camera_model == "ortho"
+
+    @property
+    def antialiased(self) -> bool:
+        return self.rasterize_mode == "antialiased"
