@@ -13,6 +13,7 @@ from .. import __version__
 from ..avatar import Avatar, Lighting, pose_avatar
 from ..cache.frames import FrameCache, write_cache
 from ..camera import CameraPath
+from ..motion.keypoints import map_keypoints
 from ..refinement.plots import plot_losses
 from ..shot import Shot
 from . import refining, restoring, stages
@@ -73,16 +74,18 @@ def animate(
         shot.frames,
         lambda p: stages.render_gaussians(shot, avatar, vertices["refined"], cameras, p),
     )
-    skeletons = stages.draw_skeletons(shot, cameras)
+    keypoints = map_keypoints(shot)
+    skeletons = stages.draw_skeletons(shot, keypoints, cameras, pictures["coarse"])
     cache = _write_cache(job, avatar, vertices["refined"], cameras)
     with job.timed("pictures"):
         losses = json.loads(str(refined["losses"][()]))
         if losses:
             plot_losses(losses, out / "loss.png")
         write_pictures(out, shot, cameras, pictures, vertices, job.progress("pictures", shot.frames))
-        write_conditions(out, shot, pictures["coarse"], skeletons)
+        write_conditions(out, shot, pictures["coarse"], skeletons, "Pose" if keypoints.is_human else "Skeleton")
     amplitudes = {name: motion_amplitude(shot, np.asarray(v), pins) for name, v in vertices.items()}
-    _write_report(job, avatar.count, cache, amplitudes, json.loads(str(refined["notes"][()])))
+    notes = {**json.loads(str(refined["notes"][()])), "pose": keypoints.describe()}
+    _write_report(job, avatar.count, cache, amplitudes, notes)
     return out
 
 

@@ -14,6 +14,7 @@ from ..errors import Cancelled
 from ..presentation.sheets import contact_sheet, side_by_side
 from ..progress import Progress
 from ..rendering.backdrop import compose, studio
+from ..rendering.control_maps import depth_picture
 from ..shot import Shot
 from .stages import background_srgb
 
@@ -68,19 +69,17 @@ def _encode(path: Path, picture: Callable[[int], np.ndarray], frames: int, fps: 
             writer.write(picture(t))
 
 
-def write_conditions(out: Path, shot: Shot, coarse: Mapping[str, np.ndarray], skeletons: np.ndarray) -> None:
-    """Write conditions.png: what a video prior is told besides the coarse video - depth, preserve mask, skeleton.
+def write_conditions(
+    out: Path, shot: Shot, coarse: Mapping[str, np.ndarray], skeletons: np.ndarray, title: str = "Skeleton"
+) -> None:
+    """Write conditions.png: what a video prior is told besides the coarse video - depth, preserve mask, pose.
 
-    `coarse` holds alpha, depth and preserve (T,H,W); `skeletons` (T,H,W,3) uint8.
+    `coarse` holds alpha, depth and preserve (T,H,W); `skeletons` (T,H,W,3) uint8 under `title`.
     """
-    alpha, depth = (np.asarray(coarse[name], np.float32) for name in ("alpha", "depth"))
-    seen = alpha > 0.5
-    near, far = (np.percentile(depth[seen], [1, 99])) if seen.any() else (0.0, 1.0)
-    nearness = np.where(seen, 1 - 0.8 * np.clip((depth - near) / max(far - near, 1e-6), 0, 1), 0)
     rows = {
-        "Depth": _grey(nearness),
+        "Depth": depth_picture(np.asarray(coarse["depth"]), np.asarray(coarse["alpha"])),
         "Preserve mask": _grey(np.asarray(coarse["preserve"], np.float32)),
-        "Skeleton": skeletons,
+        title: skeletons,
     }
     write_png(out / "conditions.png", contact_sheet(rows, frame_numbers(shot)))
 

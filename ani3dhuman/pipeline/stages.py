@@ -13,11 +13,12 @@ from ..color import linear_to_srgb
 from ..motion.binding import SurfaceBinding
 from ..motion.cloth import simulate_character
 from ..motion.fabrics import FABRICS
+from ..motion.keypoints import KeypointMap
 from ..motion.pinning import pin_weights
 from ..motion.skinning import skin
 from ..progress import Progress
-from ..rendering.layers import render_layer
-from ..rendering.skeleton_drawing import draw_skeleton
+from ..rendering.layers import LayerRender, render_layer
+from ..rendering.pose_video import pose_video
 from ..shot import Shot
 from .settings import Settings
 
@@ -111,11 +112,9 @@ def render_gaussians(
     return vars(layer)
 
 
-def draw_skeletons(shot: Shot, cameras: CameraPath) -> np.ndarray:
-    """(T,H,W,3) uint8 drawings of the posed skeleton."""
-    return np.stack(
-        [
-            draw_skeleton(shot["bone_pose"][t], shot["bone_lengths"], shot["bone_parents"], cameras, t)
-            for t in range(shot.frames)
-        ]
-    )
+def draw_skeletons(shot: Shot, keypoints: KeypointMap, cameras: CameraPath, layer: Arrays) -> np.ndarray:
+    """(T,H,W,3) uint8 drawings of the pose: a human's as control models read it, any other rig's bone by bone.
+
+    `layer` holds the arrays of `render_gaussians`, whose depth tells which keypoints are hidden.
+    """
+    return pose_video(shot, keypoints, cameras, LayerRender(**layer))

@@ -1,9 +1,14 @@
 """Sheets, floor and skeleton drawings show what they should, where they should."""
 
+import cv2
 import numpy as np
 import pytest
+from human_rig import human_shot
 from synthetic import make_shot
 
+from ani3dhuman.motion.keypoints import map_keypoints
+from ani3dhuman.pipeline.pictures import write_conditions
+from ani3dhuman.pipeline.stages import draw_skeletons
 from ani3dhuman.presentation.sheets import PAPER, contact_sheet, side_by_side
 from ani3dhuman.presentation.terminal import table
 from ani3dhuman.rendering.backdrop import compose, studio
@@ -62,6 +67,22 @@ def test_bones_behind_the_camera_are_left_out(shot):
     behind = shot["bone_pose"][0].copy()
     behind[:, 1, 3] = -10
     assert not draw_skeleton(behind, shot["bone_lengths"], shot["bone_parents"], shot.cameras, 0).any()
+
+
+@pytest.mark.parametrize("make", [make_shot, human_shot])
+def test_the_conditions_of_a_job_show_the_pose(make, tmp_path):
+    shot = make(2, width=192, height=256) if make is make_shot else make(size=(192, 256), fingers=False)
+    keypoints, size = map_keypoints(shot), (2, 256, 192)
+    coarse = {"rgb": np.zeros((*size, 3), np.uint8), "alpha": np.ones(size), "depth": np.full(size, 9.0)}
+    coarse["preserve"] = np.zeros(size)
+    poses = draw_skeletons(shot, keypoints, shot.cameras, coarse)
+    write_conditions(tmp_path, shot, coarse, poses, "Pose")
+    sheet = cv2.imread(str(tmp_path / "conditions.png"))[..., ::-1]
+    bottom = sheet[-360:, :270].astype(int)
+    enlarged = cv2.resize(poses[0], (270, 360), interpolation=cv2.INTER_AREA).astype(int)
+    assert poses.any() and np.abs(bottom - enlarged).max() <= 1
+    right_wrist = (poses[0] == (170, 255, 0)).all(-1).any()
+    assert right_wrist == keypoints.is_human == (make is human_shot)
 
 
 def test_the_table_names_every_stage_and_layer():
