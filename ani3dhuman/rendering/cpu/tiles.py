@@ -4,8 +4,8 @@ Entries of the lists are grouped by tile and sorted by depth inside it, ties by 
 a second order, grouped by Gaussian: the backward pass writes its sums there, so that each Gaussian can add its own
 rows afterwards in a fixed order.
 
-Sorting runs over chunks in parallel, filling over bands of rows. Where an entry ends up depends on its rank alone, so
-the number of threads does not show in the result.
+Sorting and filling run over chunks in parallel; where an entry ends up depends on its rank alone, so neither the
+number of chunks nor that of threads shows in the result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numba import prange
 
@@ -23,7 +22,8 @@ from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
 WIDER = 1.0001
 RADIX_BITS = 11
 RADIX = 1 << RADIX_BITS
-SORT_CHUNK = 1 << 16  # Gaussians a thread sorts at once
+CHUNK = 1 << 13  # Gaussians a thread takes at once when lists are filled
+SORT_CHUNK = 1 << 16  # and when they are sorted
 
 
 @dataclass(frozen=True)
@@ -146,44 +146,40 @@ def fill_lists(
     per_camera: int,
     across: int,
     down: int,
-    bands: int,  # a power of 2; each band owns every bands-th row of tiles
-    ranked: np.ndarray,  # (touching,4) int32 scratch: boxes in that order, rows counted through all cameras
-    free: np.ndarray,  # (cameras*down,stride) int64 scratch, comes in as zeros; whole cache lines, so that bands do
-    # not share any
+    places: np.ndarray,  # (chunks,tiles) int32, comes in as zeros
     tile_starts: np.ndarray,  # outs, see TileLists
     ids: np.ndarray,
     slots: np.ndarray,
 ) -> None:
-    count, mask = order.shape[0], bands - 1
-    for i in prange(count):
-        g = order[i]
-        first_row = g // per_camera * down
-        ranked[i, 0], ranked[i, 1] = boxes[g, 0], boxes[g, 1]
-        ranked[i, 2], ranked[i, 3] = boxes[g, 2] + first_row, boxes[g, 3] + first_row
-    for band in prange(bands):
-        for i in range(count):
-            for row in range(ranked[i, 2], ranked[i, 3]):
-                if row & mask == band:
-                    for column in range(ranked[i, 0], ranked[i, 1]):
-                        free[row, column] += 1
-    entries = 0
-    for row in range(free.shape[0]):
-        for column in range(across):
-            here = free[row, column]
-            tile_starts[row * across + column] = free[row, column] = entries
-            entries += here
-    tile_starts[free.shape[0] * across] = entries
-    for band in prange(bands):
-        for i in range(count):
-            for row in range(ranked[i, 2], ranked[i, 3]):
-                if row & mask == band:
-                    slot = slot_starts[order[i]] + (row - ranked[i, 2]) * (ranked[i, 1] - ranked[i, 0])
-                    for column in range(ranked[i, 0], ranked[i, 1]):
-                        to = free[row, column]
-                        free[row, column] = to + 1
-                        ids[to] = order[i]
-                        slots[to] = slot
-                        slot += 1
+    count = order.shape[0]
+    chunks, tiles = places.shape
+    for chunk in prange(chunks):
+        for i in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK)):
+            g = order[i]
+            first = g // per_camera * across * down
+            for ty in range(boxes[g, 2], boxes[g, 3]):
+                for tx in range(boxes[g, 0], boxes[g, 1]):
+                    places[chunk, first + ty * across + tx] += 1
+    free = 0
+    for tile in range(tiles):
+        tile_starts[tile] = free
+        for chunk in range(chunks):
+            here = places[chunk, tile]
+            places[chunk, tile] = free
+            free += here
+    tile_starts[tiles] = free
+    for chunk in prange(chunks):
+        for i in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK)):
+            g = order[i]
+            first = g // per_camera * across * down
+            slot = slot_starts[g]
+            for ty in range(boxes[g, 2], boxes[g, 3]):
+                for tx in range(boxes[g, 0], boxes[g, 1]):
+                    to = places[chunk, first + ty * across + tx]
+                    places[chunk, first + ty * across + tx] = to + 1
+                    ids[to] = g
+                    slots[to] = slot
+                    slot += 1
 
 
 def list_tiles(splats: np.ndarray, depths: np.ndarray, width: int, height: int) -> TileLists:
@@ -198,11 +194,8 @@ def list_tiles(splats: np.ndarray, depths: np.ndarray, width: int, height: int) 
     tiles, entries = cameras * across * down, int(slot_starts[-1])
     tile_starts = np.empty(tiles + 1, np.int64)
     ids, slots = np.empty(entries, np.int32), np.empty(entries, np.int32)
-    bands = 1 << (numba.get_num_threads() - 1).bit_length()
-    ranked, free = np.empty((touching, 4), np.int32), np.zeros((cameras * down, -(-across // 8) * 8), np.int64)
-    fill_lists(
-        order, boxes, slot_starts, max(1, per_camera), across, down, bands, ranked, free, tile_starts, ids, slots
-    )
+    places = np.zeros((max(1, -(-touching // CHUNK)), tiles), np.int32)
+    fill_lists(order, boxes, slot_starts, max(1, per_camera), across, down, places, tile_starts, ids, slots)
     return TileLists(tile_starts, ids, slots, slot_starts, _spread(tiles))
 
 
