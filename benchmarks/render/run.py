@@ -77,6 +77,20 @@ def scaling(scene: Scene) -> dict[str, float]:
     return {name: sorted(values)[2] for name, values in ratios.items()}
 
 
+def beside_a_busy_core(scene: Scene) -> dict[str, float]:
+    """All threads while another program takes one core whole: what a loaded workstation does to a frame."""
+    use_threads(all_cores())
+    quiet = timed(forward(scene), 25).median
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(0.5)
+        contended = timed(forward(scene), 25).median
+    finally:
+        busy.kill()
+        busy.wait()
+    return {"busy_core_slowdown": contended / quiet}
+
+
 def against_reference(scene: Scene) -> dict[str, float]:
     """The torch reference's time over ours, on the same threads, one run of it between ours."""
     figures = {}
@@ -167,6 +181,7 @@ def main() -> None:
     figures["forward_fps_50k_480x832"] = 1000 / timed(forward(main_scene), 15).median
     ratios = scaling(main_scene)
     figures |= {"threads2_scaling_480x832": ratios["both"], "threads2_scaling_forward_480x832": ratios["forward"]}
+    figures |= beside_a_busy_core(main_scene)
     reference = against_reference(main_scene)
     figures["speedup_vs_torch_50k_480x832"] = min(v for k, v in reference.items() if k.startswith("speedup"))
     figures |= reference
