@@ -1,22 +1,15 @@
-"""The command line of the library: run a shot, look into a cache, render it as film."""
+"""The command line of the library: run a shot, look into a cache, render it as film, fetch priors, ask the doctor."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
 
+from .commands import doctor, models
+from .commands.common import numbers, size, watched
 from .errors import Ani3DError, Cancelled
-
-if TYPE_CHECKING:
-    from .presentation.terminal import Bars
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     inspect.set_defaults(run=_inspect)
 
     _add_render(commands.add_parser("render", help="render a cache as film: motion blur, depth of field, EXR"))
+    models.add_to(commands.add_parser("models", help="list, fetch and verify the priors that restoration can use"))
+    doctor.add_to(commands.add_parser("doctor", help="what this machine has, and which priors run on it"))
 
     options = parser.parse_args(arguments)
     try:
@@ -57,9 +52,9 @@ def _add_render(render: argparse.ArgumentParser) -> None:
     render.add_argument("--format", default="exr", help="exr (default), png (16 bits) or mp4")
     render.add_argument("--float", action="store_true", help="32-bit EXR instead of 16-bit")
     render.add_argument("--frames", metavar="A:B", help="first and last scene frame, or one frame (default: all)")
-    size = render.add_mutually_exclusive_group()
-    size.add_argument("--size", metavar="WxH", help="picture size in pixels (default: the shot's)")
-    size.add_argument("--scale", type=float, default=1.0, help="picture size relative to the shot's")
+    sizes = render.add_mutually_exclusive_group()
+    sizes.add_argument("--size", metavar="WxH", help="picture size in pixels (default: the shot's)")
+    sizes.add_argument("--scale", type=float, default=1.0, help="picture size relative to the shot's")
     behind = render.add_mutually_exclusive_group()
     behind.add_argument("--background", metavar="RRGGBB", help="sRGB colour behind (default: the shot's)")
     behind.add_argument("--transparent", action="store_true", help="nothing behind: alpha in exr and png")
@@ -73,25 +68,6 @@ def _add_render(render: argparse.ArgumentParser) -> None:
     )
     render.add_argument("--seed", type=int, default=0, help="of the jitter; the same seed gives the same picture")
     render.set_defaults(run=_render)
-
-
-@contextmanager
-def _watched() -> Iterator[tuple[Bars, Callable[[], bool]]]:
-    """Progress bars, and a function that says whether Ctrl-C was pressed meanwhile."""
-    from .presentation.terminal import Bars
-
-    stopping = [False]
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        stopping[0] = True
-
-    previous = signal.signal(signal.SIGINT, stop)
-    bars = Bars()
-    try:
-        yield bars, lambda: stopping[0]
-    finally:
-        bars.close()
-        signal.signal(signal.SIGINT, previous)
 
 
 def _parse_overrides(pairs: list[str]) -> dict[str, object]:
@@ -117,7 +93,7 @@ def _animate(options: argparse.Namespace) -> None:
 
     settings = Settings.from_dict({"preset": options.preset, **_parse_overrides(options.set)})
     shot = Shot.load(options.shot)
-    with _watched() as (bars, stopped):
+    with watched() as (bars, stopped):
         out = animate(shot, options.out, settings, bars.listen, stopped)
     print(table(json.loads((out / "report.json").read_text(encoding="utf-8"))))
     print(f"results in {out}")
@@ -133,9 +109,9 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
-    frames = _numbers("--frames", options.frames, r"(-?\d+)(?::(-?\d+))?", "Write it as --frames 1:48 or --frames 12.")
-    size = _numbers("--size", options.size, r"(\d{1,5})x(\d{1,5})", "Write it as --size 1920x1080.")
-    color = _numbers("--background", options.background, r"#?" + r"([\da-fA-F]{2})" * 3, "Write it as F0F0F0.", 16)
+    frames = numbers("--frames", options.frames, r"(-?\d+)(?::(-?\d+))?", "Write it as --frames 1:48 or --frames 12.")
+    wanted = size("--size", options.size)
+    color = numbers("--background", options.background, r"#?" + r"([\da-fA-F]{2})" * 3, "Write it as F0F0F0.", 16)
 
     import numpy as np
 
@@ -154,16 +130,16 @@ def _render(options: argparse.Namespace) -> None:
         focus_distance=options.focus,
         seed=options.seed,
     )
-    if not (0 < options.scale <= 16 and min(size or [8]) >= 8):
+    if not (0 < options.scale <= 16 and min(wanted or [8]) >= 8):
         raise Ani3DError("film.size", "The picture size is out of range.", "Give --scale up to 16, or --size from 8x8.")
     shot = Shot.load(options.shot)
     background = np.array(color, np.float32) / 255 if color else background_srgb(shot)
     delivery = Delivery(options.format, None if options.transparent else background, options.float)
     cache = FrameCache.open(options.cache)
-    with _watched() as (bars, stopped):
+    with watched() as (bars, stopped):
         files = render_shot(
             cache,
-            shot.cameras.reframed(*(size or picture_size(shot, options.scale))),
+            shot.cameras.reframed(*(wanted or picture_size(shot, options.scale))),
             int(shot.meta["frame_start"]),
             options.out,
             exposure,
@@ -173,16 +149,6 @@ def _render(options: argparse.Namespace) -> None:
             stopped,
         )
     print(f"{len(files)} files in {options.out}, the last is {files[-1].name}")
-
-
-def _numbers(option: str, text: str | None, pattern: str, hint: str, base: int = 10) -> list[int] | None:
-    """The whole numbers that an option's text spells, or None where it is not given."""
-    if text is None:
-        return None
-    match = re.fullmatch(pattern, text)
-    if not match:
-        raise Ani3DError("film.syntax", f"{option} {text} cannot be read.", hint)
-    return [int(group, base) for group in match.groups() if group is not None]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Groups of commands of the `ani3dhuman` command line."""

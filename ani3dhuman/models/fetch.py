@@ -1,0 +1,266 @@
+"""Fetch a model from the Hugging Face hub: resumable to the byte, checked, and never a pickle.
+
+huggingface_hub lists the repository and streams the files. Its own `snapshot_download` begins a file anew
+after an interruption (since 2.0 its temporary files have random names), which costs up to 5 GB a time; so
+files are streamed here into ``NAME.ID.partial`` and continued from where they ended.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+from ..cache.atomic import full_disk_reported
+from ..errors import Ani3DError, Cancelled
+from ..progress import Progress, Report
+from .registry import Model, find
+from .store import PARTIAL, folder_of, local_path, missing_files, refuse_pickles, sha256_of, write_lock, wrong_hash
+
+RESERVE = 1 << 29  # bytes that stay free on the disk
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of the repository; `sha256` is "" where the hub keeps it in git itself; `mark` follows the content."""
+
+    path: str
+    bytes: int
+    sha256: str
+    mark: str
+
+
+def fetch(
+    name: str,
+    root: Path | None = None,
+    offline: bool = False,
+    listener: Callable[[Report], None] | None = None,
+    should_cancel: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Fetch what is not there yet, check everything, write the lock; returns the model's folder.
+
+    Args:
+        name: entry of the registry.
+        root: folder of all models; None takes the default.
+        offline: do not touch the network; succeeds only if everything is there.
+        listener: hears the progress in bytes, in two stages.
+        should_cancel: polled at every piece; partial files stay for the next call.
+
+    Raises:
+        Ani3DError: ``models.unknown``, ``models.offline`` (says how to fetch elsewhere), ``models.repository``,
+            ``models.pickle``, ``models.disk``, ``models.wrong_hash``; `Cancelled`.
+    """
+    model = find(name)
+    folder = folder_of(model, root)
+    if model.ships or (offline and not missing_files(model, folder)):
+        return local_path(name, root)
+    if offline:
+        raise offline_error(model, folder, "--offline was given")
+    revision, files = list_remote(model, folder)
+    if model.kind == "prior":  # of an adapter's repository only the named files matter
+        refuse_pickles(model, [file.path for file in files])
+    files = [file for file in files if wanted(model, file.path)]
+    lacking = {file.path for file in model.files} - {file.path for file in files}
+    if lacking:
+        raise Ani3DError(
+            "models.repository",
+            f"{model.repository} at {revision[:12]} lacks {', '.join(sorted(lacking))}.",
+            "The repository has changed; update this package, which knows the new layout, or report it.",
+        )
+    try:
+        present = _hash([file for file in files if _whole(folder, file)], folder, listener, should_cancel)
+        rest = [file for file in files if not _right(model, file, present.get(file.path))]
+        _download(rest, model, folder, revision, listener, should_cancel)
+        hashes = present | _hash(rest, folder, listener, should_cancel)
+    except Cancelled as stop:
+        raise Cancelled(f"fetching {name}", "What has come so far is kept; run it again to go on.") from stop
+    for file in rest:
+        if not _right(model, file, hashes[file.path]):
+            (folder / file.path).unlink()
+            raise wrong_hash(name, folder / file.path, _expected(model, file), hashes[file.path])
+    write_lock(folder, revision, hashes)
+    for leftover in folder.rglob(f"*{PARTIAL}"):
+        leftover.unlink()
+    return local_path(name, root)
+
+
+def wanted(model: Model, path: str) -> bool:
+    """Whether a file of the repository is fetched: safetensors, JSON and tokenizer files of the components."""
+    if model.kind == "lora":
+        return path in {file.path for file in model.files}
+    folder, _, name = path.rpartition("/")
+    if not folder:
+        return name == "model_index.json"
+    return name.endswith((".safetensors", ".json")) or (folder == "tokenizer" and name.endswith((".model", ".txt")))
+
+
+def list_remote(model: Model, folder: Path) -> tuple[str, list[RemoteFile]]:
+    """Commit hash and files of the repository at the pinned commit, or at the newest where none is pinned."""
+    from huggingface_hub import HfApi
+
+    with _hub_reported(model, folder):
+        info = HfApi().model_info(model.repository, revision=model.revision or None, files_metadata=True)
+    files = []
+    for entry in info.siblings or []:
+        sha = entry.lfs.sha256 if entry.lfs else ""
+        files.append(RemoteFile(entry.rfilename, entry.size or 0, sha, sha or entry.blob_id or ""))
+    return info.sha or "", files
+
+
+@contextmanager
+def _hub_reported(model: Model, folder: Path) -> Iterator[None]:
+    """Turn what the hub raises into errors that say what to do."""
+    import httpx2
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        yield
+    except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise Ani3DError(
+            "models.repository",
+            f"The hub has no {model.repository} at {model.revision or 'its newest commit'} for you.",
+            "It may be gone, renamed, or want a login (hf auth login); a newer version of this package may know more.",
+        ) from error
+    except (OfflineModeIsEnabled, httpx2.HTTPError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
+        raise offline_error(model, folder, f"{type(error).__name__}: {reason}") from error
+    except OSError as error:
+        if error.errno is not None:  # of the disk, not of the network
+            raise
+        raise Ani3DError(
+            "models.interrupted", f"Fetching {model.name} broke off: {error}", "Run it again to go on from there."
+        ) from error
+
+
+def offline_error(model: Model, folder: Path, reason: str) -> Ani3DError:
+    """The error of a machine that cannot reach the hub, with the commands that fetch elsewhere."""
+    what = " ".join(f'"{file.path}"' for file in model.files)
+    if model.kind != "lora":
+        what = '--include "model_index.json" --include "*/*.json" --include "*/*.safetensors" --include "tokenizer/*"'
+    at = f" --revision {model.revision}" if model.revision else ""
+    return Ani3DError(
+        "models.offline",
+        f"{model.name} cannot be fetched: {reason}.",
+        "On a machine with network (pip install huggingface_hub):\n"
+        f"  hf download {model.repository}{at} {what} --local-dir {model.name}\n"
+        f"Copy that folder to {folder}, then check it with:\n"
+        f"  ani3dhuman models verify {model.name} --root {folder.parent}",
+    )
+
+
+def _expected(model: Model, file: RemoteFile) -> str:
+    """The hash a file must have: the registry's, else the hub's, else ""."""
+    return {known.path: known.sha256 for known in model.files}.get(file.path) or file.sha256
+
+
+def _whole(folder: Path, file: RemoteFile) -> bool:
+    path = folder / file.path
+    return path.is_file() and path.stat().st_size == file.bytes
+
+
+def _partial(folder: Path, file: RemoteFile) -> Path:
+    return folder / f"{file.path}.{file.mark[:8]}{PARTIAL}"
+
+
+def _right(model: Model, file: RemoteFile, found: str | None) -> bool:
+    return found is not None and _expected(model, file) in ("", found)
+
+
+def _hash(
+    files: list[RemoteFile],
+    folder: Path,
+    listener: Callable[[Report], None] | None,
+    should_cancel: Callable[[], bool],
+) -> dict[str, str]:
+    """SHA-256 of the files by path."""
+    progress = Progress("checking", sum(file.bytes for file in files), listener, should_cancel)
+    return {file.path: sha256_of(folder / file.path, progress.advance) for file in files}
+
+
+def _download(
+    files: list[RemoteFile],
+    model: Model,
+    folder: Path,
+    revision: str,
+    listener: Callable[[Report], None] | None,
+    should_cancel: Callable[[], bool],
+) -> None:
+    """Stream the files one after the other, each continued from its partial file."""
+    have = {file.path: _partial(folder, file) for file in files}
+    left = {file.path: file.bytes - _size(have[file.path], file) for file in files}
+    _check_disk(model, folder, sum(left.values()))
+    progress = Progress("fetching", sum(left.values()), listener, should_cancel)
+    for number, file in enumerate(files, 1):
+        progress.advance(0, f"{number}/{len(files)} {Path(file.path).name}")
+        partial = have[file.path]
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        done = _size(partial, file)
+        with full_disk_reported(partial), open(partial, "r+b" if done else "wb") as stream:
+            stream.seek(done)
+            with _hub_reported(model, folder):
+                _stream(model.repository, revision, file, stream, done, progress)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, folder / file.path)
+
+
+def _size(partial: Path, file: RemoteFile) -> int:
+    """Bytes of a partial file that can be continued; 0 where it is longer than the file should be."""
+    size = partial.stat().st_size if partial.is_file() else 0
+    return size if size <= file.bytes else 0
+
+
+def _stream(repository: str, revision: str, file: RemoteFile, stream: IO[bytes], done: int, progress: Progress) -> None:
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    class Bar:
+        """What the hub reports bytes to."""
+
+        def __init__(self, **options: Any) -> None:
+            """The hub's wishes for a bar of its own are of no interest."""
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        ) -> None:
+            """Nothing to close."""
+
+        def update(self, count: float | None = 1) -> None:
+            progress.advance(int(count or 0))
+
+    http_get(
+        hf_hub_url(repository, file.path, revision=revision),
+        cast(Any, stream),
+        resume_size=done,
+        headers=build_hf_headers(),
+        expected_size=file.bytes,
+        tqdm_class=cast(Any, Bar),
+    )
+
+
+def _check_disk(model: Model, folder: Path, needed: int) -> None:
+    """Raise ``models.disk`` where the files do not fit."""
+    place = folder
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed + RESERVE > free:
+        raise Ani3DError(
+            "models.disk",
+            f"{model.name} needs {needed / 1e9:.1f} GB more, and the disk of {place} has {free / 1e9:.1f} GB free.",
+            "Free some space, or choose another disk with --root or ANI3DHUMAN_MODELS.",
+        )

@@ -1,0 +1,104 @@
+"""The models that restoration can use: where they come from, what they hold, what they need."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from ..errors import Ani3DError
+from .shapes import WanShape
+
+COMPACT = "compact"  # the prior that ships in the package
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a repository; `sha256` is "" where it is not known beforehand."""
+
+    path: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One entry of `registry.toml`.
+
+    Attributes:
+        name: what commands and settings call it.
+        kind: "prior", or "lora" for an adapter of a prior.
+        licence: SPDX name or a sentence.
+        gigabytes: size of the download in 1e9 bytes, rounded.
+        files: what must be there; a repository may hold more.
+        needs: Python packages beyond the project's own.
+        pipeline: class that runs it, of diffusers or of this package; "" for a lora.
+        repository: "owner/name" on the hub, "" for what ships.
+        revision: commit hash of the repository, "" where it is not pinned.
+        parameters: count by component.
+        experts: transformers that share the noise levels between them.
+        boundary_ratio: noise level (share of the training steps) at which the second expert takes over, or None.
+        transformer: shape of one transformer, or None.
+        base: names of the priors that a lora is for.
+        steps: sampling steps that a lora is distilled to, 0 for a prior.
+    """
+
+    name: str
+    kind: str
+    licence: str
+    gigabytes: float
+    files: tuple[ModelFile, ...]
+    needs: tuple[str, ...]
+    notes: str
+    pipeline: str = ""
+    repository: str = ""
+    revision: str = ""
+    parameters: dict[str, int] | None = None
+    experts: int = 1
+    boundary_ratio: float | None = None
+    transformer: WanShape | None = None
+    base: tuple[str, ...] = ()
+    steps: int = 0
+
+    @property
+    def ships(self) -> bool:
+        """Whether the package holds it."""
+        return not self.repository
+
+    def count(self, component: str) -> int:
+        """Parameters of a component, 0 where there is none."""
+        return (self.parameters or {}).get(component, 0)
+
+    def weights_gb(self, bytes_each: float) -> float:
+        """Gigabytes of all transformers at a precision: 4 float32, 2 bfloat16, 1 float8."""
+        return (self.count("transformer") + self.count("transformer_2")) * bytes_each / 1e9
+
+
+@cache
+def known_models() -> dict[str, Model]:
+    """All entries by name, in the order of the file."""
+    text = resources.files(__package__).joinpath("registry.toml").read_text(encoding="utf-8")
+    return {entry["name"]: _read(entry) for entry in tomllib.loads(text)["model"]}
+
+
+def find(name: str) -> Model:
+    """The entry called `name`. Raises `Ani3DError` ``models.unknown``."""
+    if name not in known_models():
+        known = ", ".join(known_models())
+        raise Ani3DError("models.unknown", f"There is no model called {name!r}.", f"Known are: {known}.")
+    return known_models()[name]
+
+
+def priors() -> list[Model]:
+    """The priors that are Wan networks, smallest first."""
+    return [model for model in known_models().values() if model.transformer]
+
+
+def _read(entry: dict[str, Any]) -> Model:
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    fields["files"] = tuple(ModelFile(**file) for file in entry["files"])
+    fields["pipeline"] = fields.pop("class", "")
+    if "transformer" in entry:
+        fields["transformer"] = WanShape.from_config(entry["transformer"])
+    return Model(**fields)
