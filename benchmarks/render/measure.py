@@ -15,6 +15,7 @@ import torch
 from numba import njit
 
 from ani3dhuman.rendering import rasterize
+from ani3dhuman.rendering.cpu import composite
 from ani3dhuman.rendering.cpu.simd import (
     fma,
     splat,
@@ -133,3 +134,19 @@ def drawn_pairs(scene: Scene) -> int:
     )
     order = np.argsort(depths, kind="stable")
     return int(_count_pairs(means2d, conics, opacities, order, radii, scene.width, scene.height))
+
+
+def evaluated_pairs(scene: Scene) -> int:
+    """Pairs of a pixel and a Gaussian that the CPU kernels evaluate: 16 for every block in which an entry showed."""
+    forward_kernel, seen = composite.composite_forward, []
+
+    def listen(*arguments: Any) -> None:
+        forward_kernel(*arguments)
+        seen.append(arguments[-1])
+
+    composite.composite_forward = listen
+    try:
+        forward(scene)()
+    finally:
+        composite.composite_forward = forward_kernel
+    return 16 * sum(int(mask).bit_count() for mask in seen[0])

@@ -21,6 +21,7 @@ from .measure import (
     FORWARD_FLOPS,
     Times,
     drawn_pairs,
+    evaluated_pairs,
     forward,
     forward_backward,
     peak_gflops,
@@ -131,6 +132,7 @@ def fraction_of_limit(scene: Scene) -> dict[str, float]:
     return {
         "peak_gflops_1_core": peak,
         "pairs_per_pixel": pairs / (scene.width * scene.height),
+        "lane_use": pairs / evaluated_pairs(scene),
         "fraction_forward": pairs * FORWARD_FLOPS / (ahead.median * peak * 1e6),
         "fraction_both": pairs * (FORWARD_FLOPS + BACKWARD_FLOPS) / (both.median * peak * 1e6),
     }
