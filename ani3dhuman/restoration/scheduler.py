@@ -11,10 +11,20 @@ One step from sigma to sigma', with velocity v = eps - x0:
     xt    = W z_init + (1 - W) x0hat,  W = s M             self-guidance where M says "preserve"
     xbar  = (1 - sigma) xt + sigma x0hat                   the pull fades in as the noise falls
     z'    = (1 - sigma') xbar + sigma' eps',  eps' fresh   at the last step sigma' = 0: z' = xbar
+
+The paper's ablations are options of the same scheduler:
+
+    stochastic_sampling=False, guidance_scale=0     ODE (SDEdit with Euler steps)
+    stochastic_sampling=False                       ODE with guidance
+    guidance_scale=0                                SDE
+    (the defaults)                                  SDE with self-guidance: the method itself
+    correction="swap"                               keep the low spatial frequencies of the coarse latents
+    correction="match", correction_every=k          every k-th step match mean and deviation, then pull
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -25,6 +35,7 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from diffusers.utils.torch_utils import randn_tensor
 
 from ..errors import Ani3DError
+from .correction import CORRECTIONS, Correction, correct
 
 
 def shifted_sigmas(steps: int, strength: float = 0.7, shift: float = 5.0, sigma_min: float = 0.0) -> np.ndarray:
@@ -51,6 +62,19 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         stochastic_sampling: fresh noise each step; False re-uses the predicted noise, which is the
             deterministic ODE (SDEdit with Euler steps), the paper's ablation.
         seed: of the noise, drawn on the CPU so that it is the same on every device.
+        correction: how the clean estimate is drawn to the initial latents where the mask preserves, always
+            with weight M (1 - sigma): "pull" (s of the way, the paper's self-guidance), "swap" (low spatial
+            frequencies from the initial latents, high ones from the estimate; s is not used) or "match"
+            (mean and deviation over space and time, each sample and channel by itself, set to those of the
+            initial latents, then the pull). Equations: `restoration.correction`.
+        correction_every: k; the steps k, 2k, 3k .. are corrected, counted from 1, the others not.
+        swap_cutoff: of "swap", in cycles a cell of the latents (0.5 is the finest wave): there half of a
+            wave's amplitude comes from either side.
+
+    Raises:
+        Ani3DError: ``restoration.strength``, ``restoration.guidance_scale``, ``restoration.sigmas``,
+            ``restoration.correction``, ``restoration.correction_every``, ``restoration.swap_cutoff``: an
+            option outside its range.
     """
 
     order = 1
@@ -65,6 +89,9 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         guidance_scale: float = 0.05,
         stochastic_sampling: bool = True,
         seed: int = 0,
+        correction: Correction = "pull",
+        correction_every: int = 1,
+        swap_cutoff: float = 0.125,
     ) -> None:
         if not 0.0 < strength <= 1.0:
             raise Ani3DError(
@@ -82,6 +109,24 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
                 f"Shift {shift} must be positive and sigma_min {sigma_min} in [0, 1).",
                 "Use shift 5 and sigma_min 0.",
             )
+        if correction not in CORRECTIONS:
+            raise Ani3DError(
+                "restoration.correction",
+                f"{correction!r} is no way to correct the clean estimate.",
+                f"Use one of {', '.join(CORRECTIONS)}.",
+            )
+        if not isinstance(correction_every, int) or correction_every < 1:
+            raise Ani3DError(
+                "restoration.correction_every",
+                f"Correcting every {correction_every} steps is not possible.",
+                "Use a whole number of at least 1; 1 corrects at each step.",
+            )
+        if not 0.0 < swap_cutoff < math.inf:
+            raise Ani3DError(
+                "restoration.swap_cutoff",
+                f"Cutoff {swap_cutoff} of the swap is not a positive frequency.",
+                "Use cycles a cell of the latents, about 0.125.",
+            )
         self.num_inference_steps: int | None = None
         self.sigmas = torch.zeros(0)
         self.timesteps = torch.zeros(0)
@@ -89,6 +134,7 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         self._init_latents: torch.Tensor | None = None
         self._mask: torch.Tensor | None = None
         self._noise_filter: Callable[[torch.Tensor], torch.Tensor] | None = None
+        self._begin_index: int | None = None
         self._step_index: int | None = None
         self._generator = torch.Generator()
 
@@ -97,16 +143,34 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         """Index of the next step, None before the first."""
         return self._step_index
 
+    @property
+    def begin_index(self) -> int | None:
+        """Index of the first step if the pipeline has said so, else None: then the first timestep tells."""
+        return self._begin_index
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """Say which of `timesteps` comes first; diffusers' pipelines call this before their loop."""
+        self._begin_index = begin_index
+
     def set_self_guidance(self, init_latents: torch.Tensor | None, mask: torch.Tensor | None = None) -> None:
         """Say what the clip looked like before restoration, and where it must stay so.
 
         Args:
-            init_latents: latents of the coarse clip, of the sample's shape; None switches the pull off.
+            init_latents: latents of the coarse clip, of the sample's shape; None switches the correction off.
+                "swap" and "match" read the axes as (B,C,...,h,w).
             mask: 0..1, broadcastable to the sample's shape, 1 = preserve; None preserves everywhere (M = 1).
 
         Raises:
-            Ani3DError: the mask does not fit the latents.
+            Ani3DError: ``restoration.mask_shape``: the mask does not fit the latents;
+                ``restoration.latents_rank``: they lack the axes that the correction works along.
         """
+        kind = self.config["correction"]
+        if init_latents is not None and kind != "pull" and init_latents.ndim < 4:
+            raise Ani3DError(
+                "restoration.latents_rank",
+                f"Latents {tuple(init_latents.shape)} are not (B,C,...,h,w), which correction {kind!r} needs.",
+                "Give the sampler the latents as the video VAE shapes them.",
+            )
         if init_latents is not None and mask is not None:
             try:
                 fits = torch.broadcast_shapes(mask.shape, init_latents.shape) == init_latents.shape
@@ -137,7 +201,7 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         self.num_inference_steps = num_inference_steps
         self.sigmas = torch.from_numpy(np.append(levels, 0.0)).to(device=device, dtype=torch.float32)
         self.timesteps = self.sigmas[:-1] * config["num_train_timesteps"]
-        self._step_index = None
+        self._begin_index = self._step_index = None
         self._generator = torch.Generator().manual_seed(config["seed"])
 
     def initial_latents(self, init_latents: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -169,18 +233,19 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
 
         Args:
             model_output: velocity v = eps - x0, of the sample's shape.
-            timestep: one of `timesteps`.
+            timestep: one of `timesteps`; read at the first step only, and not after `set_begin_index`.
             sample: z at this level.
             generator: overrides the scheduler's own noise stream.
 
         Returns:
             `prev_sample`: z at the next level, of the model output's dtype.
         """
-        index = self._step_index if self._step_index is not None else self._index_of(timestep)
+        index = self._step_index if self._step_index is not None else self._begin_index
+        index = index if index is not None else self._index_of(timestep)
         sigma, sigma_next = self.sigmas[index], self.sigmas[index + 1]
         latents, velocity = sample.float(), model_output.float()
         posterior_mean = latents - sigma * velocity
-        clean = self._pull(posterior_mean, sigma)
+        clean = self._corrected(posterior_mean, index)
         if self.config["stochastic_sampling"]:
             noise = self._noise(latents, generator or self._generator)
         else:
@@ -196,15 +261,15 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         noise = randn_tensor(like.shape, generator=generator, device=like.device, dtype=torch.float32)
         return noise if self._noise_filter is None else self._noise_filter(noise)
 
-    def _pull(self, posterior_mean: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        """xbar: both lines of self-guidance in one; their product of weights is s M (1 - sigma)."""
-        if self._init_latents is None or self.config["guidance_scale"] == 0.0:
+    def _corrected(self, posterior_mean: torch.Tensor, index: int) -> torch.Tensor:
+        """xbar: both lines of self-guidance in one, their weights multiplied."""
+        config = self.config
+        kind, scale = config["correction"], config["guidance_scale"]
+        idle = kind == "pull" and scale == 0.0
+        if self._init_latents is None or idle or (index + 1) % config["correction_every"]:
             return posterior_mean
         init = self._init_latents.to(posterior_mean)
-        weight = self.config["guidance_scale"] * (1.0 - sigma)
-        if self._mask is not None:
-            weight = weight * self._mask.to(posterior_mean)
-        return posterior_mean + weight * (init - posterior_mean)
+        return correct(posterior_mean, init, self._mask, self.sigmas[index], kind, scale, config["swap_cutoff"])
 
     def _index_of(self, timestep: float | torch.Tensor) -> int:
         matches = (self.timesteps == torch.as_tensor(timestep, device=self.timesteps.device)).nonzero()

@@ -1,43 +1,92 @@
-"""A random Wan-VACE pipeline of 0.2 M parameters, built offline: small enough to run in a test.
+"""Random Wan pipelines of 0.2 M parameters, built offline: small enough to run in a test.
 
-It has no text encoder: give it `prompt_embeds` (1,L,TEXT_DIM), as one does to save memory.
+They have no text encoder: give them `prompt_embeds` (1,L,TEXT_DIM), as one does to save memory.
 """
 
 from __future__ import annotations
 
 import torch
-from diffusers import AutoencoderKLWan, SchedulerMixin, WanVACEPipeline, WanVACETransformer3DModel
+from diffusers import (
+    AutoencoderKLWan,
+    SchedulerMixin,
+    WanPipeline,
+    WanTransformer3DModel,
+    WanVACEPipeline,
+    WanVACETransformer3DModel,
+    WanVideoToVideoPipeline,
+)
 
 TEXT_DIM = 32
+SIZES = {
+    "patch_size": (1, 2, 2),
+    "num_attention_heads": 2,
+    "attention_head_dim": 16,
+    "in_channels": 16,
+    "out_channels": 16,
+    "text_dim": TEXT_DIM,
+    "freq_dim": 64,
+    "ffn_dim": 64,
+    "num_layers": 2,
+    "cross_attn_norm": True,
+    "qk_norm": "rms_norm_across_heads",
+    "rope_max_seq_len": 64,
+}
 
 
-def tiny_wan_vace(scheduler: SchedulerMixin, seed: int = 0) -> WanVACEPipeline:
-    """WanVACEPipeline with random weights (VAE and transformer)."""
-    torch.manual_seed(seed)
-    vae = AutoencoderKLWan(
+def tiny_vae() -> AutoencoderKLWan:
+    return AutoencoderKLWan(
         base_dim=8, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]
-    )
-    transformer = WanVACETransformer3DModel(
-        patch_size=(1, 2, 2),
-        num_attention_heads=2,
-        attention_head_dim=16,
-        in_channels=16,
-        out_channels=16,
-        text_dim=TEXT_DIM,
-        freq_dim=64,
-        ffn_dim=64,
-        num_layers=2,
-        cross_attn_norm=True,
-        qk_norm="rms_norm_across_heads",
-        rope_max_seq_len=64,
-        vace_layers=[0],
-        vace_in_channels=96,
-    )
+    ).eval()
+
+
+def tiny_wan_vace(scheduler: SchedulerMixin, seed: int = 0, boundary_ratio: float | None = None) -> WanVACEPipeline:
+    """WanVACEPipeline with random weights (VAE and transformer); two experts where a boundary is given."""
+    torch.manual_seed(seed)
+    vae = tiny_vae()
+    experts = [
+        WanVACETransformer3DModel(**SIZES, vace_layers=[0], vace_in_channels=96).eval()
+        for _ in range(1 if boundary_ratio is None else 2)
+    ]
     pipeline = WanVACEPipeline(
         tokenizer=None,
         text_encoder=None,
-        vae=vae.eval(),
-        transformer=transformer.eval(),
+        vae=vae,
+        transformer=experts[0],
+        transformer_2=experts[1] if boundary_ratio is not None else None,
+        boundary_ratio=boundary_ratio,
+        scheduler=scheduler,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def tiny_wan(scheduler: SchedulerMixin, seed: int = 0, boundary_ratio: float | None = None) -> WanPipeline:
+    """WanPipeline (text to video) with random weights; two experts where a boundary is given."""
+    torch.manual_seed(seed)
+    vae = tiny_vae()
+    experts = [WanTransformer3DModel(**SIZES).eval() for _ in range(1 if boundary_ratio is None else 2)]
+    pipeline = WanPipeline(
+        tokenizer=None,
+        text_encoder=None,
+        vae=vae,
+        transformer=experts[0],
+        transformer_2=experts[1] if boundary_ratio is not None else None,
+        boundary_ratio=boundary_ratio,
+        scheduler=scheduler,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def tiny_wan_video_to_video(scheduler: SchedulerMixin, seed: int = 0) -> WanVideoToVideoPipeline:
+    """WanVideoToVideoPipeline with the weights of `tiny_wan`."""
+    torch.manual_seed(seed)
+    vae = tiny_vae()
+    pipeline = WanVideoToVideoPipeline(
+        tokenizer=None,
+        text_encoder=None,
+        vae=vae,
+        transformer=WanTransformer3DModel(**SIZES).eval(),
         scheduler=scheduler,
     )
     pipeline.set_progress_bar_config(disable=True)
