@@ -37,6 +37,8 @@ DISTANCES = (0.5, 1.0, 2.0, 4.0, 8.0)
 STEPS = (3, 7, 14, 28, 56)
 STRENGTHS = (0.3, 0.5, 0.7, 0.9)
 SCALES = (0.05, 0.2, 0.5, 1.0)
+FAR = 8.0  # the distance at which all sides are run besides the main one
+COARSE = 4  # waves along each axis that "coarse" and "outside" look at: what an offset or contrast displaces
 MAIN_SIDE, MAIN_DISTANCE, MAIN_STEPS, MAIN_STRENGTH = 8, 2.0, 7, 0.7
 METHODS: dict[str, dict[str, Any]] = {
     "ode": {"stochastic_sampling": False, "guidance_scale": 0.0},
@@ -46,7 +48,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "swap": {"correction": "swap"},
     "match": {"correction": "match", "correction_every": 2},
 }
-FIGURES = ("sw", "sw_free", "mahalanobis", "spread", "modes", "drift", "carry")
+FIGURES = ("sw", "sw_free", "mahalanobis", "coarse", "outside", "spread", "modes", "drift", "carry")
 
 
 def cosine_basis(size: int) -> torch.Tensor:
@@ -116,10 +118,16 @@ class Mixture:
         x0 = posterior @ (self.means * (1 - a * gain)) + w * (posterior @ gain)
         return self.pictures((w - x0) / sigma)
 
-    def nearest_mode(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N,) squared Mahalanobis distance to the nearest mode over D, about 1 for true samples; and which it is."""
-        w, inverse = self.coefficients(pictures), self.stds**-2
-        squared = w.square() @ inverse.T - 2 * w @ (self.means * inverse).T + (self.means**2 * inverse).sum(1)
+    def nearest_mode(self, pictures: torch.Tensor, waves: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which mode is nearest (N,), and the squared Mahalanobis distance to it over D, about 1 for true samples.
+
+        `waves` leaves only the coarsest waves along each axis.
+        """
+        coarse = torch.zeros(self.basis.shape, dtype=torch.bool)
+        coarse[:waves, :waves] = True
+        chosen = coarse.flatten()
+        w, means, inverse = self.coefficients(pictures)[:, chosen], self.means[:, chosen], self.stds[:, chosen] ** -2
+        squared = w.square() @ inverse.T - 2 * w @ (means * inverse).T + (means**2 * inverse).sum(1)
         nearest = squared.min(1)
         return nearest.values / w.shape[1], nearest.indices
 
@@ -177,6 +185,7 @@ class Study:
         self.other_true = self.mixture.sample(samples, generator)
         self.whole = Yardstick.to(true, generator, 0, 128)
         self.half = side // 2
+        self.limit = self.mixture.nearest_mode(true, COARSE)[0].quantile(0.99)
         self.free = Yardstick.to(true, generator, self.half, 128)
         self.mask = torch.zeros(1, 1, 1, 1, side)
         self.mask[..., : self.half] = 1
@@ -193,11 +202,14 @@ class Study:
 
     def distances(self, out: torch.Tensor) -> dict[str, float]:
         squared, mode = self.mixture.nearest_mode(out)
+        coarse, _ = self.mixture.nearest_mode(out, COARSE)
         shares = torch.bincount(mode, minlength=MODES) / len(mode)
         return {
             "sw": self.whole.distance(out),
             "sw_free": self.free.distance(out),
             "mahalanobis": float(squared.mean().sqrt()),
+            "coarse": float(coarse.mean().sqrt()),
+            "outside": float((coarse > self.limit).double().mean()),
             "spread": float(out.var(0).mean().sqrt()),
             "modes": float((shares - self.mixture.shares).abs().sum() / 2),
         }
@@ -265,6 +277,9 @@ def measure(seeds: int, samples: int) -> dict[str, np.ndarray]:
                 for kind in ("clean", *KINDS):
                     figures = study.measured(kind, MAIN_DISTANCE, MAIN_STEPS, MAIN_STRENGTH, options)
                     note(f"{name}_{kind}_side{side}", figures)
+                    if kind != "clean":
+                        figures = study.measured(kind, FAR, MAIN_STEPS, MAIN_STRENGTH, options)
+                        note(f"{name}_{kind}_d{FAR:g}_side{side}", figures)
         print(f"seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
     return {name: np.array(column) for name, column in values.items()}
 
@@ -310,7 +325,7 @@ def tables(values: dict[str, np.ndarray]) -> str:
             lines.append(f"| {name} | {' | '.join(cells)} |")
         return lines
 
-    lines = ["two true sets: " + ", ".join(f"{f} {cell(values[f'true/{f}'])}" for f in FIGURES[:5])]
+    lines = ["two true sets: " + ", ".join(f"{f} {cell(values[f'true/{f}'])}" for f in FIGURES[:7])]
     clean = f"clean_n{MAIN_STEPS}"
     for figure in FIGURES:
         lines += table(figure, [clean] * (figure != "carry") + [f"{kind}_d{MAIN_DISTANCE:g}" for kind in KINDS])
@@ -322,6 +337,8 @@ def tables(values: dict[str, np.ndarray]) -> str:
             lines += table(figure, [f"{kind}_n{n}" for n in STEPS])
             lines += table(figure, [f"{kind}_strength{s:g}" for s in STRENGTHS])
             lines += table(figure, [f"{kind}_side{n}" for n in SIDES])
+            if kind != "clean":
+                lines += table(figure, [f"{kind}_d{FAR:g}_side{n}" for n in SIDES])
     for figure in ("drift", "sw", "carry"):
         for name in ("ode_guided", "sgss"):
             row = [cell(values[f"{name}_offset_s{s:g}/{figure}"]) for s in SCALES]
@@ -363,14 +380,17 @@ def plot(figures: dict[str, float], path: Path) -> None:
                           textcoords="offset points", fontsize=7, ha="right", color=colour)  # fmt: skip
 
         w2, carried, pixels = "sliced W2 to the data, pixel std", "share of the displacement", "pixels a side"
-        for axis, kind in zip(axes[0], KINDS, strict=False):
+        for axis, kind in zip(axes[0], KINDS[:2], strict=False):
             lines(axis, f"{{m}}_{kind}_d{{x}}_sw", DISTANCES, "displacement d of the init, pixel std")
             axis.set(title=kind.capitalize(), ylim=(0, 1.6))
             mark(axis, figures["true_sw"], "two true sets" if kind == KINDS[0] else "")
         axes[0, 0].set_ylabel(w2)
-        lines(axes[0, 3], "{m}_offset_side{x}_sw", SIDES, pixels)
-        axes[0, 3].set(title="Offset, larger pictures", ylim=(0, 1.6))
-        mark(axes[0, 3], figures["true_sw"], "")
+        lines(axes[0, 2], "{m}_offset_side{x}_sw", SIDES, pixels)
+        axes[0, 2].set(title="Offset, larger pictures", ylim=(0, 1.6))
+        mark(axes[0, 2], figures["true_sw"], "")
+        lines(axes[0, 3], f"{{m}}_contrast_d{FAR:g}_side{{x}}_coarse", SIDES, pixels)
+        axes[0, 3].set(title=f"Contrast, d = {FAR:g}", ylim=(0, None), ylabel="std from nearest kind")
+        mark(axes[0, 3], 1.0, "true samples")
         lines(axes[1, 0], "{m}_clean_n{x}_sw", STEPS, "steps")
         axes[1, 0].set(title="From a clean init", ylabel=w2, ylim=(0, 0.5))
         mark(axes[1, 0], figures["true_sw"], "two true sets", below=True)
