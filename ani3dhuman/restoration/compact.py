@@ -7,6 +7,7 @@ drawn again, so it is as crisp as the coarse one at any size, and skin and face 
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ class CompactPrior:
     def window(self) -> int:
         return int(self.net.config["window"])
 
-    def encode(self, clip: CoarseClip) -> EncodedClip:
+    def encode(self, clip: CoarseClip, progress: Progress | None = None) -> EncodedClip:
         """Latents 0 (T,3,h,w), preserved where no cloth is seen, conditions (T,K,h,w)."""
         maps = surface_maps(clip, tuple(self.net.config["grid"]))
         if maps.conditions.shape[1] != self.net.config["condition_channels"]:
@@ -57,7 +58,8 @@ class CompactPrior:
             )
         preserve = torch.from_numpy((maps.coverage < SEEN).astype(np.float32))
         latents = torch.zeros(clip.frames, 3, *preserve.shape[2:])
-        return EncodedClip(latents, preserve, torch.from_numpy(maps.conditions), maps)
+        conditions = torch.from_numpy(maps.conditions)
+        return EncodedClip(latents, preserve, conditions, maps, key=self._key(maps.conditions))
 
     def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
         return colour(white)
@@ -88,6 +90,12 @@ class CompactPrior:
             "offset_p99_cm": round(float(100 * np.percentile(size, 99)), 3) if size.size else 0.0,
         }
         return RestoredClip(frames, alphas, vertices, moved, report)
+
+    def _key(self, conditions: np.ndarray) -> str:
+        digest = hashlib.sha256(np.ascontiguousarray(conditions).tobytes())
+        for weight in self.net.parameters():
+            digest.update(weight.detach().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def cloth_mask(conditions: torch.Tensor) -> torch.Tensor:

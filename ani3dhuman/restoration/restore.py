@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
 from ..errors import Ani3DError
 from ..progress import Progress
+from ..refinement import checkpoint as state
 from .clip import CoarseClip, RestoredClip
-from .prior import VideoPrior
+from .prior import EncodedClip, VideoPrior
 from .scheduler import SelfGuidedFlowMatchScheduler
+from .windows import Windows
+
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # of CUDA, MPS and CPU allocators
 
 
 @dataclass(frozen=True)
@@ -41,42 +48,29 @@ class RestoreConfig:
         return max(1, int(self.schedule_steps * self.strength + 1e-9))
 
 
-def window_slices(frames: int, window: int, overlap: int) -> list[slice]:
-    """Windows of `window` frames that cover a clip, neighbours sharing at least `overlap`; a short clip is one."""
-    if not 0 <= overlap < window:
-        raise Ani3DError(
-            "restoration.overlap",
-            f"Windows of {window} frames cannot overlap by {overlap}.",
-            f"Use an overlap of 0 to {window - 1}.",
-        )
-    if frames <= window:
-        return [slice(0, frames)]
-    count = -(-(frames - overlap) // (window - overlap))
-    starts = [round(i * (frames - window) / (count - 1)) for i in range(count)]
-    return [slice(start, start + window) for start in starts]
+@dataclass(frozen=True)
+class _Run:
+    """What a checkpoint is valid for, besides the configuration."""
 
-
-def window_weights(frames: int, windows: list[slice]) -> list[torch.Tensor]:
-    """Blending weights (W,1,1,1) of each window: a tent that falls to its ends, all together 1 on every frame."""
-    tents = []
-    total = torch.zeros(frames)
-    for window in windows:
-        length = window.stop - window.start
-        position = torch.arange(length) + 0.5
-        tent = torch.minimum(position, length - position) / length
-        tents.append(tent)
-        total[window] += tent
-    return [(tent / total[window])[:, None, None, None] for tent, window in zip(tents, windows, strict=True)]
+    key: str
+    shape: tuple[int, ...]
+    window: int
+    anchors: int
 
 
 @torch.no_grad()
 def restore(
-    prior: VideoPrior, clip: CoarseClip, config: RestoreConfig | None = None, progress: Progress | None = None
+    prior: VideoPrior,
+    clip: CoarseClip,
+    config: RestoreConfig | None = None,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
 ) -> RestoredClip:
     """Restore a coarse clip of any length.
 
     At every noise level each window predicts its clean latents; predictions are blended where windows
-    overlap, and one step is taken for the whole clip. Windows so agree at each level and leave no seam.
+    overlap, and one step is taken for the whole clip. Windows so agree at each level and leave no seam. Noise is
+    drawn for the whole clip from the seed, so windows may come in any order.
 
     Args:
         prior: the model.
@@ -84,11 +78,39 @@ def restore(
         config: sampling.
         progress: its total is set here; advanced once a window and level, then once a decoded frame, and raises
             `Cancelled` there.
+        checkpoint: file that holds the last finished step. A later call with the same prior, clip and configuration
+            goes on from it, to the same result bit for bit (on a GPU as far as its kernels repeat
+            themselves); one of another run, or a damaged one, is overwritten. It stays when all is done.
 
     Returns:
         The restored clip; its report holds the sampling figures beside the prior's own.
+
+    Raises:
+        Ani3DError: ``restoration.not_finite``: the prior answered with NaN or infinity, the checkpoint keeps the step
+            before; ``restoration.out_of_memory``; ``restoration.no_key``: this prior has no checkpoints;
+            ``restoration.overlap``; and what the prior raises.
     """
     config = config or RestoreConfig()
+    with _memory_reported():
+        encoded = prior.encode(clip, progress)
+        windows = Windows(len(encoded.latents) - encoded.anchors, prior.window, config.overlap, encoded.anchors)
+        if progress:
+            progress.total = config.steps * len(windows) + clip.frames
+        latents = _sample(prior, encoded, windows, config, progress, checkpoint)
+        restored = prior.decode(clip, encoded, latents, progress)
+    sampling = {"steps": config.steps, "windows": len(windows), "strength": config.strength, "seed": config.seed}
+    return replace(restored, report={**sampling, **restored.report})
+
+
+def _sample(
+    prior: VideoPrior,
+    encoded: EncodedClip,
+    windows: Windows,
+    config: RestoreConfig,
+    progress: Progress | None,
+    checkpoint: Path | None,
+) -> torch.Tensor:
+    """Clean latents (A+T',C,h,w), the clip's way through all noise levels."""
     scheduler = SelfGuidedFlowMatchScheduler(
         shift=config.shift,
         strength=config.strength,
@@ -96,24 +118,73 @@ def restore(
         stochastic_sampling=config.stochastic,
         seed=config.seed,
     )
-    encoded = prior.encode(clip)
-    windows = window_slices(len(encoded.latents), prior.window, config.overlap)
-    weights = window_weights(len(encoded.latents), windows)
     scheduler.set_timesteps(config.steps)
     scheduler.set_noise_filter(prior.colour_noise)
     scheduler.set_self_guidance(encoded.latents, encoded.preserve)
     latents = scheduler.initial_latents(encoded.latents)
-    if progress:
-        progress.total = config.steps * len(windows) + clip.frames
-    for sigma, timestep in zip(scheduler.sigmas.tolist(), scheduler.timesteps, strict=False):
-        clean = torch.zeros_like(latents)
-        for window, weight in zip(windows, weights, strict=True):
-            noisy = latents[window]
-            velocity = prior.velocity(noisy, sigma, encoded.conditions[window])
-            clean[window] += weight * (noisy - sigma * velocity)
-            if progress:
+    generator = torch.Generator().manual_seed(config.seed)
+    mark = _mark(prior, encoded, config) if checkpoint else ""
+    begin = 0
+    if checkpoint and (found := state.load(checkpoint, mark)):
+        tensors, notes = found
+        latents, begin = tensors["latents"], notes["step"]
+        generator.set_state(tensors["generator"])
+        if progress and begin:
+            progress.advance(begin * len(windows), f"going on after step {begin}")
+    scheduler.set_begin_index(begin)
+    for step in range(begin, config.steps):
+        sigma = float(scheduler.sigmas[step])
+        cuts = []
+        for index in range(len(windows)):
+            noisy = windows.cut(latents, index)
+            cuts.append(noisy - sigma * prior.velocity(noisy, sigma, windows.cut(encoded.conditions, index)))
+            if progress and index + 1 < len(windows):  # the last one counts when the step is safe on disk
                 progress.advance()
-        latents = scheduler.step((latents - clean) / sigma, timestep, latents).prev_sample
-    restored = prior.decode(clip, encoded, latents, progress)
-    sampling = {"steps": config.steps, "windows": len(windows), "strength": config.strength, "seed": config.seed}
-    return replace(restored, report={**sampling, **restored.report})
+        clean = windows.blend(cuts)
+        if not torch.isfinite(clean).all():
+            raise _not_finite(step, config, checkpoint)
+        velocity = (latents - clean) / sigma
+        latents = scheduler.step(velocity, scheduler.timesteps[step], latents, generator=generator).prev_sample
+        if checkpoint:
+            tensors = {"latents": latents, "generator": generator.get_state()}
+            state.save(checkpoint, mark, tensors, {"step": step + 1})
+        if progress:
+            progress.advance()
+    return latents
+
+
+def _mark(prior: VideoPrior, encoded: EncodedClip, config: RestoreConfig) -> str:
+    if not encoded.key:
+        raise Ani3DError(
+            "restoration.no_key",
+            "This prior does not say what its results depend on, so they cannot be continued.",
+            "Restore without a checkpoint, or let the prior's encode() fill in EncodedClip.key.",
+        )
+    run = _Run(encoded.key, tuple(encoded.latents.shape), prior.window, encoded.anchors)
+    return state.fingerprint(run, config)
+
+
+def _not_finite(step: int, config: RestoreConfig, checkpoint: Path | None) -> Ani3DError:
+    kept = f" The checkpoint holds step {step}." if checkpoint and step else ""
+    return Ani3DError(
+        "restoration.not_finite",
+        f"The prior answered with NaN or infinity in step {step + 1} of {config.steps}.{kept}",
+        "Run the transformer in bfloat16 or float32 instead of float16, and verify the model's files.",
+    )
+
+
+@contextmanager
+def _memory_reported() -> Iterator[None]:
+    """Turn "out of memory", on the GPU or not, into an error that says what to do; other errors pass through."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error).lower()
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and not any(words in text for words in NO_MEMORY):
+            raise
+        raise Ani3DError(
+            "restoration.out_of_memory",
+            "The memory ran out while the clip was restored.",
+            "Take the next lower memory tier, a smaller picture, or shorter windows.",
+        ) from error

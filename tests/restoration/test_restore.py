@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +16,8 @@ from ani3dhuman.errors import Ani3DError, Cancelled
 from ani3dhuman.progress import Progress
 from ani3dhuman.restoration import EncodedClip, RestoreConfig, RestoredClip, restore
 from ani3dhuman.restoration.noise import colour
-from ani3dhuman.restoration.restore import window_slices, window_weights
 from ani3dhuman.restoration.scheduler import SelfGuidedFlowMatchScheduler
+from ani3dhuman.restoration.windows import Windows, window_slices, window_weights
 
 
 class ToyPrior:
@@ -27,10 +29,10 @@ class ToyPrior:
         self.belief = belief
         self.calls = 0
 
-    def encode(self, clip: Any) -> EncodedClip:
+    def encode(self, clip: Any, progress: Progress | None = None) -> EncodedClip:
         index = torch.arange(clip.frames, dtype=torch.float32)[:, None, None, None].expand(-1, 1, 4, 4)
         latents = torch.zeros(clip.frames, 2, 4, 4)
-        return EncodedClip(latents, torch.zeros(clip.frames, 1, 4, 4), index)
+        return EncodedClip(latents, torch.zeros(clip.frames, 1, 4, 4), index, key="toy")
 
     def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
         return white
@@ -135,3 +137,136 @@ def test_coloured_noise_has_unit_variance_and_reaches_far() -> None:
     beside = (noise[..., :-1] * noise[..., 1:]).mean() / noise.var()
     later = (noise[:, :, :-1] * noise[:, :, 1:]).mean() / noise.var()
     assert float(beside) > 0.6 and float(later) > 0.6
+
+
+def test_anchors_stand_before_every_window_and_are_averaged() -> None:
+    windows = Windows(frames=20, window=8, overlap=2, anchors=2)
+    latents = torch.arange(22.0)[:, None, None, None]
+    cuts = [windows.cut(latents, index) for index in range(len(windows))]
+    assert all(torch.equal(cut[:2], latents[:2]) and len(cut) == 10 for cut in cuts)
+    torch.testing.assert_close(windows.blend(cuts), latents)
+    shifted = [torch.cat([cut[:2] + index, cut[2:]]) for index, cut in enumerate(cuts)]
+    mean = (len(cuts) - 1) / 2
+    torch.testing.assert_close(windows.blend(shifted)[:2], latents[:2] + mean)
+
+
+class Restless(ToyPrior):
+    """Its answer depends on all of a window, and not at all on what came before."""
+
+    def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return torch.sin(3 * latents) + latents.mean() * sigma + 0.01 * conditions
+
+
+def test_windows_may_be_computed_in_any_order() -> None:
+    prior, windows = Restless(), Windows(40, 16, 8)
+    latents = torch.randn(40, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    conditions = prior.encode(clip_of(40)).conditions
+
+    def answers(order: list[int]) -> torch.Tensor:
+        found = {i: prior.velocity(windows.cut(latents, i), 0.5, windows.cut(conditions, i)) for i in order}
+        return windows.blend([found[i] for i in range(len(windows))])
+
+    order = list(range(len(windows)))
+    assert torch.equal(answers(order), answers(order[::-1]))
+
+
+def test_the_noise_of_a_frame_is_the_same_whatever_the_windows() -> None:
+    """A prior that says v = 0 leaves nothing but noise, which window length and overlap must not change."""
+
+    class Mute(ToyPrior):
+        def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+            return torch.zeros_like(latents)
+
+    long, short = Mute(), Mute()
+    short.window = 5
+    kwargs = {"schedule_steps": 10, "guidance_scale": 0.0}
+    one = restore(long, clip_of(40), RestoreConfig(**kwargs, overlap=8)).frames
+    other = restore(short, clip_of(40), RestoreConfig(**kwargs, overlap=2)).frames
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("stop", [1, 4, 11, 20])
+def test_a_stopped_run_goes_on_to_the_same_frames(tmp_path: Path, stop: int) -> None:
+    whole = restore(Restless(), clip_of(40), RestoreConfig(seed=3)).frames
+    path, prior = tmp_path / "run.safetensors", Restless()
+    with pytest.raises(Cancelled):
+        progress = Progress("restore", 1, should_cancel=lambda: prior.calls >= stop)
+        restore(prior, clip_of(40), RestoreConfig(seed=3), progress, path)
+    windows, again, seen = len(window_slices(40, 16, 8)), Restless(), []
+    progress = Progress("restore", 1, listener=lambda report: seen.append(report.step))
+    resumed = restore(again, clip_of(40), RestoreConfig(seed=3), progress, path).frames
+    assert np.array_equal(whole, resumed)
+    assert again.calls == 7 * windows - stop // windows * windows  # no finished step is taken twice
+    assert seen[-1] == 7 * windows + 40
+    assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]
+
+
+def test_a_checkpoint_of_another_run_is_not_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    restore(Restless(), clip_of(20), RestoreConfig(seed=1), None, path)
+    for config in (RestoreConfig(seed=2), RestoreConfig(seed=2, guidance_scale=0.2), RestoreConfig(strength=0.5)):
+        prior = Restless()
+        frames = restore(prior, clip_of(20), config, None, path).frames
+        assert prior.calls == config.steps * 2
+        assert np.array_equal(frames, restore(Restless(), clip_of(20), config).frames)
+    path.write_bytes(b"torn")
+    restore(prior := Restless(), clip_of(20), config, None, path)
+    assert prior.calls == config.steps * 2
+
+
+def test_checkpoints_need_a_key(tmp_path: Path) -> None:
+    class Keyless(ToyPrior):
+        def encode(self, clip: Any, progress: Progress | None = None) -> EncodedClip:
+            return replace(super().encode(clip), key="")
+
+    assert len(restore(Keyless(), clip_of(5)).frames) == 5
+    with pytest.raises(Ani3DError) as caught:
+        restore(Keyless(), clip_of(5), checkpoint=tmp_path / "run.safetensors")
+    assert caught.value.code == "restoration.no_key"
+
+
+def test_nan_names_the_step_and_leaves_the_last_good_one(tmp_path: Path) -> None:
+    class Sick(Restless):
+        def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+            answer = super().velocity(latents, sigma, conditions)
+            if self.calls == 6:
+                answer[3, 0, 0, 0] = float("nan")
+            return answer
+
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(Ani3DError, match="step 3 of 7") as caught:
+        restore(Sick(), clip_of(20), RestoreConfig(), None, path)
+    assert caught.value.code == "restoration.not_finite" and "holds step 2" in caught.value.message
+    prior = Restless()
+    frames = restore(prior, clip_of(20), RestoreConfig(), None, path).frames
+    assert prior.calls == 5 * 2
+    assert np.array_equal(frames, restore(Restless(), clip_of(20), RestoreConfig()).frames)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("MPS backend out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_says_what_to_do(error: Exception) -> None:
+    class Greedy(ToyPrior):
+        def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+            raise error
+
+    with pytest.raises(Ani3DError) as caught:
+        restore(Greedy(), clip_of(5))
+    assert caught.value.code == "restoration.out_of_memory" and "next lower memory tier" in caught.value.hint
+
+
+def test_other_errors_pass() -> None:
+    class Broken(ToyPrior):
+        def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        restore(Broken(), clip_of(5))
