@@ -14,6 +14,9 @@ from tiny_wan_repository import whole_wan_vace, write_repository
 from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior
 
 from ani3dhuman.errors import Ani3DError, Cancelled
+from ani3dhuman.models.apply import apply_plan
+from ani3dhuman.models.memory import Measure, MemoryPlan
+from ani3dhuman.models.shapes import ClipShape
 from ani3dhuman.progress import Progress
 from ani3dhuman.restoration import CoarseClip, EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
 from ani3dhuman.restoration.wan import WanConditions, WanOptions, WanVacePrior, load_wan_prior
@@ -172,11 +175,19 @@ def test_a_loaded_repository_restores_as_the_pipeline_it_was_saved_from(tmp_path
     )
 
 
-def test_placing_is_the_callers(tmp_path: Path) -> None:
+def test_memory_plans_apply(tmp_path: Path, encoded: EncodedClip) -> None:
+    """Weights in float8, cast layer by layer: the prior still feeds the network in the precision it computes in."""
     write_repository(tmp_path / "model")
-    seen = []
-    load_wan_prior(tmp_path / "model", conditions=REFERENCE, dtype=torch.float32, place=seen.append)
-    assert [models.vae.device.type for models in seen] == ["cpu"]
+    measures = (Measure.TEXT_FIRST, Measure.VAE_TILING, Measure.FP8_WEIGHTS)
+    plan = MemoryPlan("tiny", ClipShape(WIDTH, HEIGHT, 9), "cpu", 1.0, 2, measures, {}, 0.0)
+    lean = load_wan_prior(
+        tmp_path / "model", conditions=REFERENCE, dtype=torch.float32, max_tokens=24,
+        place=lambda models: apply_plan(models, plan),
+    )  # fmt: skip
+    assert lean.models.transformer.blocks[0].ffn.net[2].weight.dtype == torch.float8_e4m3fn
+    assert lean.models.vae.use_tiling
+    one, other = (p.velocity(encoded.latents, 0.8, encoded.conditions) for p in (tiny_prior(REFERENCE), lean))
+    assert 0 < (one - other).abs().mean() < 0.3 * one.std()
 
 
 def test_odd_sizes_and_rates_come_back_and_a_seed_repeats(odd: CoarseClip) -> None:
