@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from overheard import Overheard
 from small_clip import small_clip
 from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior
 
@@ -18,7 +18,6 @@ from ani3dhuman.restoration import (
     CoarseClip,
     EncodedClip,
     RestoreConfig,
-    RestoredClip,
     SelfGuidedFlowMatchScheduler,
     VideoPrior,
     load_compact_prior,
@@ -58,22 +57,6 @@ def case(request: pytest.FixtureRequest) -> Case:
     make, clip_of = PRIORS[request.param]
     prior, clip = make(), clip_of()
     return Case(make, prior, clip, prior.encode(clip))
-
-
-class Overheard:
-    """A prior whose sampled latents can be looked at before they are decoded."""
-
-    def __init__(self, prior: VideoPrior) -> None:
-        self.prior = prior
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.prior, name)
-
-    def decode(
-        self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor, progress: Progress | None = None
-    ) -> RestoredClip:
-        self.latents = latents
-        return self.prior.decode(clip, encoded, latents, progress)
 
 
 def test_encoding_has_its_shapes(case: Case) -> None:

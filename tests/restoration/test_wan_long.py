@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from overheard import Overheard
+from tiny_wan_repository import whole_wan_vace
 from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior
 
 from ani3dhuman.progress import Progress
@@ -66,6 +68,27 @@ def test_it_is_the_prior_that_agrees_and_not_the_measure(shot: tuple) -> None:
     glued = np.concatenate(parts)
     change = np.abs(np.diff(glued, axis=0)).mean((1, 2, 3))
     assert change[49] > 1.5 * np.delete(change, 49).mean()
+
+
+def test_windows_that_disagree_meet_in_the_overlap() -> None:
+    """Every second window wants latents 6 lower than its neighbours; a hard cut would jump by about 5.7."""
+    clip, pipeline = clip_at(120, 32, 48, FPS), whole_wan_vace()
+    prior = tiny_prior(pipeline=pipeline, window_frames=33, guidance=1.0)
+    windows = Windows(21, prior.window, CONFIG.overlap)
+    calls: list[int] = []
+
+    def lean(module: object, inputs: object, output: tuple) -> tuple:
+        calls.append(1)
+        return (output[0] + (3.0 if (len(calls) - 1) % len(windows) % 2 == 0 else -3.0),)
+
+    pipeline.transformer.register_forward_hook(lean)
+    overheard = Overheard(prior)
+    restore(overheard, clip, CONFIG)
+    level = overheard.latents.mean((1, 2, 3)).numpy()
+    assert np.ptp(level) > 4.5  # both are heard
+    change = np.abs(np.diff(level))
+    borders = sorted({w.start - 1 for w in windows.slices[1:]} | {w.stop - 1 for w in windows.slices[:-1]})
+    assert change[borders].max() <= np.delete(change, borders).max() < 1.5
 
 
 def part_of(clip: CoarseClip, start: int, frames: int = 50) -> CoarseClip:
