@@ -58,8 +58,7 @@ from ani3dhuman.rendering.cpu.simd_memory import (
     store,
 )
 
-MOMENTS = 6
-HEAD = MOMENTS + CHANNELS_MIN  # sums in the first vector of a Gaussian's row; others hold 16 further channels each
+MOMENTS = 6  # with CHANNELS_MIN channels they fill a row's first vector; others hold 16 further channels each
 
 
 def row_width(channels: int) -> int:
