@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from .commands import doctor, models
@@ -18,11 +19,16 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
 
     animate = commands.add_parser("animate", help="run all stages on an exported shot")
-    animate.add_argument("shot", type=Path, help="shot.npz, exported by the Blender add-on")
-    animate.add_argument("-o", "--out", type=Path, required=True, help="result folder; finished stages are reused")
-    animate.add_argument("--preset", default="preview", help="draft, preview (default) or final")
-    animate.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="override one setting")
     animate.set_defaults(run=_animate)
+    restore = commands.add_parser("restore", help="the coarse video of a shot and what a prior makes of it, no more")
+    restore.set_defaults(run=_restore)
+    for job in (animate, restore):
+        job.add_argument("shot", type=Path, help="shot.npz, exported by the Blender add-on")
+        job.add_argument("-o", "--out", type=Path, required=True, help="result folder; finished stages are reused")
+        job.add_argument("--preset", default="preview", help="draft, preview (default) or final")
+        job.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="override one setting")
+        job.add_argument("--prior", metavar="NAME", help="short for --set prior=NAME: see ani3dhuman models list")
+        job.add_argument("--coarse", metavar="LAYER", help="short for --set coarse=LAYER: physics (default) or rigid")
 
     inspect = commands.add_parser("inspect", help="print and plot what a cache holds")
     inspect.add_argument("cache", type=Path, help="NAME.ani3d folder")
@@ -85,16 +91,27 @@ def _parse_overrides(pairs: list[str]) -> dict[str, object]:
 
 
 def _animate(options: argparse.Namespace) -> None:
-    # heavy imports wait until the arguments are known to be good
     from .pipeline.animate import animate
+
+    _run_job(options, animate)
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from .pipeline.restore_shot import restore_shot
+
+    _run_job(options, restore_shot)
+
+
+def _run_job(options: argparse.Namespace, work: Callable[..., Path]) -> None:
     from .pipeline.settings import Settings
     from .presentation.terminal import table
     from .shot import Shot
 
-    settings = Settings.from_dict({"preset": options.preset, **_parse_overrides(options.set)})
+    short = {name: value for name in ("prior", "coarse") if (value := getattr(options, name)) is not None}
+    settings = Settings.from_dict({"preset": options.preset, **short, **_parse_overrides(options.set)})
     shot = Shot.load(options.shot)
     with watched() as (bars, stopped):
-        out = animate(shot, options.out, settings, bars.listen, stopped)
+        out = work(shot, options.out, settings, bars.listen, stopped)
     print(table(json.loads((out / "report.json").read_text(encoding="utf-8"))))
     print(f"results in {out}")
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OPTIONAL = {
-    "ftfy": "Wan's prompts cannot be encoded without it",
     "accelerate": "Wan's weights cannot be loaded without it",
     "peft": "adapters for few steps cannot be loaded without it",
 }

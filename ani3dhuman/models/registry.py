@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from ..errors import Ani3DError
@@ -34,6 +35,7 @@ class Model:
         files: what must be there; a repository may hold more.
         needs: Python packages beyond the project's own.
         pipeline: class that runs it, of diffusers or of this package; "" for a lora.
+        loader: "module:function" that makes a prior of it, see `ani3dhuman.restoration.loading`; "" for a lora.
         repository: "owner/name" on the hub, "" for what ships.
         revision: commit hash of the repository, "" where it is not pinned.
         parameters: count by component.
@@ -52,6 +54,7 @@ class Model:
     needs: tuple[str, ...]
     notes: str
     pipeline: str = ""
+    loader: str = ""
     repository: str = ""
     revision: str = ""
     parameters: dict[str, int] | None = None
@@ -83,7 +86,15 @@ def known_models() -> dict[str, Model]:
 
 
 def find(name: str) -> Model:
-    """The entry called `name`. Raises `Ani3DError` ``models.unknown``."""
+    """The entry called `name`, or the model in the folder of that path.
+
+    Raises:
+        Ani3DError: ``models.unknown``, ``models.folder``.
+    """
+    from .folder import is_folder, model_in  # which makes entries, so it comes after this module
+
+    if name not in known_models() and is_folder(name):
+        return model_in(Path(name))
     if name not in known_models():
         known = ", ".join(known_models())
         raise Ani3DError("models.unknown", f"There is no model called {name!r}.", f"Known are: {known}.")

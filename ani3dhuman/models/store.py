@@ -44,6 +44,8 @@ def folder_of(model: Model, root: Path | None = None) -> Path:
     """The model's folder, which need not exist."""
     if model.name == COMPACT:
         return Path(__file__).parent.parent / "assets" / "compact_prior"
+    if model.repository == model.name:  # the user's own folder
+        return Path(model.name)
     return (root or default_root()) / model.name
 
 

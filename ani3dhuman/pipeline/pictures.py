@@ -16,7 +16,7 @@ from ..progress import Progress
 from ..rendering.backdrop import compose, studio
 from ..rendering.control_maps import depth_picture
 from ..shot import Shot
-from .stages import background_srgb
+from .stages import Scene, background_srgb
 
 TITLES = {"rigid": "Rigid", "coarse": "Coarse with cloth", "restored": "Restored", "refined": "Refined"}
 
@@ -69,19 +69,17 @@ def _encode(path: Path, picture: Callable[[int], np.ndarray], frames: int, fps: 
             writer.write(picture(t))
 
 
-def write_conditions(
-    out: Path, shot: Shot, coarse: Mapping[str, np.ndarray], skeletons: np.ndarray, title: str = "Skeleton"
-) -> None:
+def write_conditions(out: Path, scene: Scene, coarse: Mapping[str, np.ndarray], drawings: np.ndarray) -> None:
     """Write conditions.png: what a video prior is told besides the coarse video - depth, preserve mask, pose.
 
-    `coarse` holds alpha, depth and preserve (T,H,W); `skeletons` (T,H,W,3) uint8 under `title`.
+    `coarse` holds alpha, depth and preserve (T,H,W); `drawings` (T,H,W,3) uint8 of the pose.
     """
     rows = {
         "Depth": depth_picture(np.asarray(coarse["depth"]), np.asarray(coarse["alpha"])),
         "Preserve mask": _grey(np.asarray(coarse["preserve"], np.float32)),
-        title: skeletons,
+        "Pose" if scene.keypoints.is_human else "Skeleton": drawings,
     }
-    write_png(out / "conditions.png", contact_sheet(rows, frame_numbers(shot)))
+    write_png(out / "conditions.png", contact_sheet(rows, frame_numbers(scene.shot)))
 
 
 def frame_numbers(shot: Shot) -> list[int]:

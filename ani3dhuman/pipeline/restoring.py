@@ -7,16 +7,27 @@ import json
 import numpy as np
 
 from ..avatar import Lighting
+from ..models.machine import look
+from ..models.store import default_root
 from ..progress import Progress
-from ..restoration import CoarseClip, RestoreConfig, load_compact_prior, restore
+from ..rendering.layers import LayerRender
+from ..rendering.pose_drawing import STYLES
+from ..restoration import CoarseClip, RestoreConfig
+from ..restoration.loading import PriorRequest, request, restore_leaner
+from ..restoration.reference_picture import canonical_reference, load_picture
+from ..restoration.scene_conditions import NEGATIVE_PROMPT, ControlKind, SceneConditions, scene_conditions
 from . import stages
 from .job import Job
+from .settings import NO_PRIOR, Settings
 from .stages import Arrays, Scene
 from .store import content_key
 
+BIND = "bind"  # the setting `reference` that asks for the avatar in bind pose
+PROMPTS = "prompts"  # folder beside the models that keeps embeddings
+
 
 def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, str]:
-    """Restore the coarse pictures (rgb, alpha).
+    """Restore the coarse pictures (rgb, alpha, depth, preserve).
 
     Returns:
         The restored pictures and their key: rgb, alpha, notes as JSON, and vertices (T,V,3) where the prior knows
@@ -24,9 +35,31 @@ def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, 
     """
     settings = job.settings
     key = content_key(
-        view_key, settings.prior, settings.strength, settings.sampling_steps, settings.guidance, settings.seed
-    )
+        view_key, settings.prior, settings.strength, settings.sampling_steps, settings.guidance, settings.seed,
+        *_told(job),
+    )  # fmt: skip
     return job.run("restore", key, 1, lambda p: _restore(job, scene, coarse, p)), key
+
+
+def _told(job: Job) -> list[object]:
+    """What else the result depends on with priors that look at the scene."""
+    settings = job.settings
+    if settings.prior in (NO_PRIOR, "compact"):
+        return []
+    reference: object = settings.reference
+    if settings.reference not in ("", BIND):
+        reference = load_picture(settings.reference)
+    return [
+        settings.prompt,
+        settings.negative_prompt,
+        settings.control,
+        settings.pose_style,
+        stages.keypoint_names(settings),
+        job.shot.meta["bones"],
+        reference,
+        settings.text_guidance,
+        settings.adapter,
+    ]
 
 
 def coarse_clip(scene: Scene) -> CoarseClip:
@@ -48,20 +81,57 @@ def coarse_clip(scene: Scene) -> CoarseClip:
 
 def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arrays:
     settings = job.settings
-    if settings.prior == "none":
+    if settings.prior == NO_PRIOR:
         progress.advance(progress.total)
         untouched = {"rgb": coarse["rgb"], "alpha": coarse["alpha"], "vertices": scene.coarse}
-        return {**untouched, "notes": np.array(json.dumps({"prior": "none"}))}
+        return {**untouched, "notes": np.array(json.dumps({"prior": NO_PRIOR}))}
+    wanted = _request(settings, scene, coarse)
     config = RestoreConfig(
         strength=settings.strength,
         schedule_steps=settings.sampling_steps,
         guidance_scale=settings.guidance,
         seed=settings.seed,
     )
-    result = restore(load_compact_prior(), coarse_clip(scene), config, progress)
+    result = restore_leaner(wanted, config, progress, checkpoint=job.out / ".work" / "restore.checkpoint")
     rgb = (np.clip(result.frames, 0, 1) * 255 + 0.5).astype(np.uint8)
     alpha = coarse["alpha"] if result.alphas is None else result.alphas.astype(np.float16)
     arrays = {"rgb": rgb, "alpha": alpha, "notes": np.array(json.dumps(result.report))}
     if result.vertices is not None:
         arrays["vertices"] = result.vertices
     return arrays
+
+
+def _request(settings: Settings, scene: Scene, coarse: Arrays) -> PriorRequest:
+    root = default_root()
+    return request(
+        settings.prior,
+        coarse_clip(scene),
+        lambda: _conditions(settings, scene, coarse),
+        look(root),
+        text_guidance=settings.text_guidance,
+        adapter=settings.adapter,
+        cache=root / PROMPTS,
+    )
+
+
+def _conditions(settings: Settings, scene: Scene, coarse: Arrays) -> SceneConditions:
+    """What the scene tells a video prior, as the settings ask for it."""
+    cameras = scene.cameras
+    layer = LayerRender(*(np.asarray(coarse[name]) for name in ("rgb", "alpha", "depth", "preserve")))
+    reference: np.ndarray | str | None = settings.reference or None
+    if reference == BIND:
+        forward = scene.keypoints.forward
+        reference = canonical_reference(scene.shot, scene.avatar, forward, cameras.width, cameras.height)
+    kind: ControlKind = settings.control  # type: ignore[assignment]  # Settings checks it
+    return scene_conditions(
+        scene.shot,
+        cameras,
+        layer,
+        kind=kind,
+        style=STYLES[settings.pose_style],
+        keypoints=scene.keypoints,
+        vertices=scene.coarse,
+        reference=reference,
+        prompt=settings.prompt or None,
+        negative_prompt=settings.negative_prompt or NEGATIVE_PROMPT,
+    )

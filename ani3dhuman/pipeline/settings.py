@@ -6,9 +6,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import Ani3DError
+from ..models.folder import is_folder
+from ..models.registry import known_models
 from ..motion.fabrics import FABRICS
 
-PRIORS = ("compact", "none")
+NO_PRIOR = "none"
+COARSE = ("physics", "rigid")
+CONTROLS = ("pose", "depth", "normal")
+POSE_STYLES = ("dwpose", "vace")
 
 
 @dataclass(frozen=True)
@@ -18,12 +23,20 @@ class Settings:
     Attributes:
         gaussians: Gaussians of the avatar.
         render_scale: picture size relative to the shot's.
-        physics: simulate garment and hair before rendering the coarse layer.
+        coarse: what is rendered and restored: "physics" lets garment and hair swing, "rigid" is the skeleton alone.
         fabric: name of the garment's fabric, see `ani3dhuman.motion.fabrics.FABRICS`.
-        prior: what restores the coarse video; ``"none"`` leaves it as it is.
+        prior: what restores the coarse video: a prior of the registry (`ani3dhuman models list`), the folder of a Wan
+            VACE model in diffusers' layout, or ``"none"``, which leaves the video as it is.
         strength: how far restoration may leave the coarse video, 0..1 (METHOD: strength).
         sampling_steps: steps of the full noise schedule; strength takes its share of them.
         guidance: self-guidance scale s.
+        prompt, negative_prompt: for priors that read text; "" takes the scene's own (`scene_conditions`).
+        control: what such priors see beside the coarse video: "pose", "depth" or "normal".
+        pose_style: how poses are drawn: "dwpose", or "vace" for its own annotator's way (docs/conditions.md).
+        keypoint_map: JSON file that says which bone is which keypoint, for rigs whose names are unknown; "" for none.
+        reference: who the person is: a picture file, "bind" for the avatar in bind pose, "" for the first coarse frame.
+        text_guidance: classifier-free guidance scale; 1 leaves the negative prompt out.
+        adapter: a few-step adapter of the registry, or ""; it sets `sampling_steps` and `text_guidance` itself.
         refine_steps: optimisation steps of the residual field; 0 leaves it at zero.
         refine_height: picture height used for fitting, pixels.
         seed: of every random choice.
@@ -31,12 +44,20 @@ class Settings:
 
     gaussians: int = 80_000
     render_scale: float = 1.0
-    physics: bool = True
+    coarse: str = "physics"
     fabric: str = "cotton"
     prior: str = "compact"
     strength: float = 0.7
     sampling_steps: int = 10
     guidance: float = 0.05
+    prompt: str = ""
+    negative_prompt: str = ""
+    control: str = "pose"
+    pose_style: str = "dwpose"
+    keypoint_map: str = ""
+    reference: str = ""
+    text_guidance: float = 5.0
+    adapter: str = ""
     refine_steps: int = 400
     refine_height: int = 416
     seed: int = 0
@@ -46,10 +67,15 @@ class Settings:
             ("gaussians", 100 <= self.gaussians <= 5_000_000, "100 to 5,000,000"),
             ("render_scale", 0.05 <= self.render_scale <= 4, "0.05 to 4"),
             ("fabric", self.fabric in FABRICS, ", ".join(FABRICS)),
-            ("prior", self.prior in PRIORS, ", ".join(PRIORS)),
+            ("coarse", self.coarse in COARSE, ", ".join(COARSE)),
+            ("prior", _is_prior(self.prior), f"{', '.join(_names('prior'))}, a model's folder, or {NO_PRIOR}"),
             ("strength", 0 < self.strength <= 1, "above 0, at most 1"),
             ("sampling_steps", 1 <= self.sampling_steps <= 1000, "1 to 1000"),
             ("guidance", 0 <= self.guidance <= 1, "0 to 1"),
+            ("control", self.control in CONTROLS, ", ".join(CONTROLS)),
+            ("pose_style", self.pose_style in POSE_STYLES, ", ".join(POSE_STYLES)),
+            ("text_guidance", 1 <= self.text_guidance <= 30, "1 to 30"),
+            ("adapter", self.adapter in ("", *_names("lora")), ", ".join(_names("lora"))),
             ("refine_steps", 0 <= self.refine_steps <= 100_000, "0 to 100,000"),
             ("refine_height", 32 <= self.refine_height <= 4096, "32 to 4096"),
         )
@@ -84,6 +110,14 @@ class Settings:
                 )
             rest[name] = _as_type(name, value, type(known[name]))
         return cls(**{**PRESETS[preset], **rest})
+
+
+def _names(kind: str) -> list[str]:
+    return [model.name for model in known_models().values() if model.kind == kind]
+
+
+def _is_prior(name: str) -> bool:
+    return name in (NO_PRIOR, *_names("prior")) or is_folder(name)
 
 
 def _as_type(name: str, value: Any, wanted: type) -> Any:

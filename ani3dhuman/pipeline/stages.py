@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +13,7 @@ import torch
 from ..avatar import Avatar, Lighting, avatar_from_shot, pose_avatar
 from ..camera import CameraPath
 from ..color import linear_to_srgb
+from ..errors import Ani3DError
 from ..motion.binding import SurfaceBinding
 from ..motion.cloth import simulate_character
 from ..motion.fabrics import FABRICS
@@ -18,6 +22,7 @@ from ..motion.pinning import pin_weights
 from ..motion.skinning import skin
 from ..progress import Progress
 from ..rendering.layers import LayerRender, render_layer
+from ..rendering.pose_drawing import STYLES
 from ..rendering.pose_video import pose_video
 from ..shot import Shot
 from .settings import Settings
@@ -33,6 +38,7 @@ class Scene:
         shot, avatar, cameras: the scene at picture size.
         rigid, coarse: (T,V,3) vertices of those layers, world metres.
         pins: (V,) pin weights.
+        keypoints: where the rig has what pose drawings show.
     """
 
     shot: Shot
@@ -41,6 +47,7 @@ class Scene:
     coarse: np.ndarray
     pins: np.ndarray
     cameras: CameraPath
+    keypoints: KeypointMap
 
 
 DETAIL = {1: 6.0, 2: 1.5, 3: 2.2}  # faces are looked at, fabric carries the pattern
@@ -88,7 +95,7 @@ def pose_rigid(shot: Shot, progress: Progress) -> Arrays:
 def simulate_cloth(shot: Shot, rigid: np.ndarray, settings: Settings, progress: Progress) -> Arrays:
     """The physics layer: garment and hair swing, the rest stays as `rigid` (T,V,3) has it."""
     pins = pin_weights(shot)
-    if not settings.physics:
+    if settings.coarse == "rigid":
         progress.advance(progress.total)
         return {"vertices": rigid, "pins": pins}
     vertices = simulate_character(
@@ -112,9 +119,31 @@ def render_gaussians(
     return vars(layer)
 
 
-def draw_skeletons(shot: Shot, keypoints: KeypointMap, cameras: CameraPath, layer: Arrays) -> np.ndarray:
+def draw_skeletons(scene: Scene, layer: Arrays, settings: Settings) -> np.ndarray:
     """(T,H,W,3) uint8 drawings of the pose: a human's as control models read it, any other rig's bone by bone.
 
     `layer` holds the arrays of `render_gaussians`, whose depth tells which keypoints are hidden.
     """
-    return pose_video(shot, keypoints, cameras, LayerRender(**layer))
+    layers = LayerRender(**layer)
+    return pose_video(scene.shot, scene.keypoints, scene.cameras, layers, style=STYLES[settings.pose_style])
+
+
+def keypoint_names(settings: Settings) -> dict[str, Any] | None:
+    """The map from keypoints to bones in the settings' file, or None where there is none.
+
+    Raises:
+        Ani3DError: ``keypoints.file``: it is not a JSON object.
+    """
+    if not settings.keypoint_map:
+        return None
+    try:
+        names = json.loads(Path(settings.keypoint_map).read_text(encoding="utf-8"))
+        if not isinstance(names, dict):
+            raise ValueError("it holds no object")
+    except (OSError, ValueError) as error:
+        raise Ani3DError(
+            "keypoints.file",
+            f"The keypoint map {settings.keypoint_map} cannot be read ({error}).",
+            'Write it as JSON, such as {"left_wrist": "paw.L", "left_ear": null}.',
+        ) from error
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in names.items()}

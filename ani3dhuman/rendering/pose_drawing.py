@@ -78,6 +78,13 @@ class PoseStyle:
             )
 
 
+STYLES = {
+    "dwpose": PoseStyle(),
+    "vace": PoseStyle(hands=False, width=2.0, channel_order="bgr"),
+}
+"""Styles by name: as DWPose draws, and as VACE's own annotator does (docs/conditions.md)."""
+
+
 def draw_pose(
     mapping: KeypointMap,
     bone_pose: np.ndarray,

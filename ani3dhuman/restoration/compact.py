@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from .limits import limit_offsets
 from .network import DisplacementNet
 from .noise import colour
 from .prior import EncodedClip
+
+if TYPE_CHECKING:
+    from .loading import PriorRequest
 
 WEIGHTS = Path(__file__).parent.parent / "assets" / "compact_prior"
 SIMULATED = 0.25  # chosen on held-out clips, docs/benchmarks/compact_prior.md
@@ -128,3 +132,12 @@ def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None) -> C
     return CompactPrior(
         DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32), amount
     )
+
+
+def prepare(wanted: PriorRequest) -> CompactPrior:
+    """The compact prior for a request, which it does not depend on. Raises ``models.memory``: nothing is leaner."""
+    if wanted.leaner:
+        raise Ani3DError(
+            "models.memory", "The compact prior ran out of memory.", "Close other programs, or take a smaller picture."
+        )
+    return load_compact_prior(wanted.folder)

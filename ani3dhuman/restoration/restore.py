@@ -13,10 +13,12 @@ from ..errors import Ani3DError
 from ..progress import Progress
 from ..refinement import checkpoint as state
 from .clip import CoarseClip, RestoredClip
+from .correction import Correction
 from .prior import EncodedClip, VideoPrior
 from .scheduler import SelfGuidedFlowMatchScheduler
 from .windows import Windows
 
+OUT_OF_MEMORY = "restoration.out_of_memory"  # code of that error
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # of CUDA, MPS and CPU allocators
 
 
@@ -30,6 +32,8 @@ class RestoreConfig:
         guidance_scale: s, the pull of preserved regions towards the coarse clip.
         shift: of the noise levels.
         stochastic: fresh noise at each step; False is the deterministic ablation.
+        correction, correction_every, swap_cutoff: how preserved regions are drawn to the coarse clip, and at which
+            steps; see `SelfGuidedFlowMatchScheduler`.
         overlap: latent frames shared by neighbouring windows.
         seed: of the noise.
     """
@@ -39,6 +43,9 @@ class RestoreConfig:
     guidance_scale: float = 0.05
     shift: float = 5.0
     stochastic: bool = True
+    correction: Correction = "pull"
+    correction_every: int = 1
+    swap_cutoff: float = 0.125
     overlap: int = 8
     seed: int = 0
 
@@ -91,7 +98,7 @@ def restore(
             ``restoration.overlap``; and what the prior raises.
     """
     config = config or RestoreConfig()
-    with _memory_reported():
+    with memory_reported():
         encoded = prior.encode(clip, progress)
         windows = Windows(len(encoded.latents) - encoded.anchors, prior.window, config.overlap, encoded.anchors)
         if progress:
@@ -116,6 +123,9 @@ def _sample(
         strength=config.strength,
         guidance_scale=config.guidance_scale,
         stochastic_sampling=config.stochastic,
+        correction=config.correction,
+        correction_every=config.correction_every,
+        swap_cutoff=config.swap_cutoff,
         seed=config.seed,
     )
     scheduler.set_timesteps(config.steps)
@@ -174,7 +184,7 @@ def _not_finite(step: int, config: RestoreConfig, checkpoint: Path | None) -> An
 
 
 @contextmanager
-def _memory_reported() -> Iterator[None]:
+def memory_reported() -> Iterator[None]:
     """Turn "out of memory", on the GPU or not, into an error that says what to do; other errors pass through."""
     try:
         yield
@@ -184,7 +194,7 @@ def _memory_reported() -> Iterator[None]:
         if not known and not any(words in text for words in NO_MEMORY):
             raise
         raise Ani3DError(
-            "restoration.out_of_memory",
+            OUT_OF_MEMORY,
             "The memory ran out while the clip was restored.",
             "Take the next lower memory tier, a smaller picture, or shorter windows.",
         ) from error

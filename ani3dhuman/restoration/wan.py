@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,6 +119,7 @@ class WanVacePrior:
         self.conditions = conditions
         self.options = options or WanOptions()
         self.vae = WanVae(models.vae, models.device)
+        self.notes: dict[str, Any] = {}  # for the report: what the prior was loaded as
 
     @property
     def window(self) -> int:
@@ -212,6 +214,7 @@ class WanVacePrior:
             "video_frames": layout.video_frames,
             "video_fps": round(clip.fps / layout.step, 3),
             "guidance": self.options.guidance,
+            **self.notes,
         }
         return RestoredClip(frames, None, None, None, report)
 

@@ -24,7 +24,11 @@ def test_overrides_win_over_the_preset():
     [
         ({"gaussian": 5}, "settings.unknown"),
         ({"gaussians": "many"}, "settings.type"),
-        ({"physics": 1}, "settings.type"),
+        ({"coarse": 1}, "settings.type"),
+        ({"coarse": "jelly"}, "settings.value"),
+        ({"prior": "wan9"}, "settings.value"),
+        ({"adapter": "compact"}, "settings.value"),
+        ({"control": "edges"}, "settings.value"),
         ({"seed": True}, "settings.type"),
         ({"strength": 0.0}, "settings.value"),
         ({"fabric": "steel"}, "settings.value"),

@@ -1,0 +1,78 @@
+"""A model that lies in a folder of the user's: a fine-tuned Wan VACE, say, in diffusers' layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from ..errors import Ani3DError
+from .registry import Model, ModelFile, known_models
+from .shapes import WanShape
+
+INDEX = "model_index.json"
+NETWORKS = ("transformer", "transformer_2", "text_encoder", "vae")
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is the path of a model's folder rather than an entry of the registry."""
+    return (Path(name) / INDEX).is_file()
+
+
+def model_in(folder: Path) -> Model:
+    """What a folder in diffusers' layout holds, as if it stood in the registry; its name is its path.
+
+    Weights are counted from the headers of the safetensors files; none is read.
+
+    Raises:
+        Ani3DError: ``models.folder``: the folder is not one of a diffusers pipeline with safetensors weights.
+    """
+    folder = Path(folder)
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        kind = str(index["_class_name"])
+        parts = [name for name in NETWORKS if isinstance(index.get(name), list) and index[name][0]]
+        counts = {name: _count(folder / name) for name in parts}
+        shape = _shape(folder / "transformer") if kind.startswith("Wan") else None
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise Ani3DError(
+            "models.folder",
+            f"{folder} is not a model in diffusers' layout ({error}).",
+            "Give a folder that save_pretrained wrote: model_index.json beside transformer/, vae/, text_encoder/.",
+        ) from error
+    return Model(
+        name=str(folder),
+        kind="prior",
+        licence="the user's own",
+        gigabytes=round(sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e9, 3),
+        files=tuple(ModelFile(path) for path in (INDEX, *(f"{part}/config.json" for part in parts))),
+        needs=(),
+        notes="",
+        pipeline=kind,
+        loader=next((known.loader for known in known_models().values() if known.pipeline == kind), ""),
+        repository=str(folder),
+        parameters=counts,
+        experts=2 if "transformer_2" in parts else 1,
+        boundary_ratio=index.get("boundary_ratio"),
+        transformer=shape,
+    )
+
+
+def _count(part: Path) -> int:
+    """Parameters in a component's safetensors files."""
+    total = 0
+    for path in sorted(part.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118 - not a dict
+                size = 1
+                for side in file.get_slice(name).get_shape():
+                    size *= side
+                total += size
+    return total
+
+
+def _shape(part: Path) -> WanShape:
+    config: dict[str, Any] = json.loads((part / "config.json").read_text(encoding="utf-8"))
+    return WanShape.from_config(config)

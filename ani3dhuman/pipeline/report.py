@@ -1,0 +1,37 @@
+"""report.json: what the table of a job is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .amplitude import motion_amplitude
+from .job import Job
+from .stages import Scene
+
+
+def write_report(
+    job: Job, scene: Scene, vertices: Mapping[str, np.ndarray], notes: Mapping[str, Any], cache: Path | None = None
+) -> None:
+    """Write OUT/report.json: sizes, seconds and memory by stage, hem motion by layer (vertices (T,V,3)), notes."""
+    shot = job.shot
+    amplitudes = {name: motion_amplitude(shot, np.asarray(v), scene.pins) for name, v in vertices.items()}
+    report = {
+        "name": shot.name,
+        "frames": shot.frames,
+        "gaussians": scene.avatar.count,
+        "vertices": len(shot["vertices"]),
+        "seconds": {k: round(v, 2) for k, v in job.seconds.items()},
+        "peak_gb": {k: round(v, 2) for k, v in job.peak_gb.items()},
+        "reused": job.store.reused,
+        "hem_amplitude_cm": {k: round(v, 2) for k, v in amplitudes.items()},
+        "settings": job.settings.to_dict(),
+        "notes": dict(notes),
+    }
+    if cache is not None:
+        report["cache"] = cache.name
+    (job.out / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")

@@ -1,0 +1,50 @@
+"""Restoration alone: a shot's coarse video and what a prior makes of it, without the residual field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from ..shot import Shot
+from . import restoring, stages
+from .coarse import coarse_layers
+from .job import Job, Listener
+from .pictures import write_conditions, write_pictures
+from .report import write_report
+from .settings import Settings
+
+
+def restore_shot(
+    shot: Shot,
+    out: Path,
+    settings: Settings,
+    listener: Listener | None = None,
+    should_cancel: Callable[[], bool] = lambda: False,
+) -> Path:
+    """Restore a shot's coarse video by the prior that the settings name.
+
+    A later `animate` into the same folder with the same settings goes on from what is finished here.
+
+    Args:
+        shot: the exported scene.
+        out: result folder, made when missing.
+        settings: choices of the job; those of the refinement are not used.
+        listener: called with every progress report.
+        should_cancel: asked at every step; True stops with `Cancelled`, finished stages stay.
+
+    Returns:
+        `out`, which then holds videos/, contact_sheet.png, conditions.png and report.json.
+    """
+    out = Path(out)
+    job = Job(shot, settings, out, listener, should_cancel)
+    coarse = coarse_layers(job)
+    restored, _ = restoring.run(job, coarse.scene, coarse.pictures["coarse"], coarse.view_key)
+    layers = {**coarse.pictures, "restored": restored}
+    with job.timed("pictures"):
+        drawings = stages.draw_skeletons(coarse.scene, coarse.pictures["coarse"], settings)
+        write_pictures(out, shot, coarse.scene.cameras, layers, coarse.vertices, job.progress("pictures", shot.frames))
+        write_conditions(out, coarse.scene, coarse.pictures["coarse"], drawings)
+    notes = {"restoration": json.loads(str(restored["notes"][()])), "pose": coarse.scene.keypoints.describe()}
+    write_report(job, coarse.scene, coarse.vertices, notes)
+    return out

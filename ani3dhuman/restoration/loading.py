@@ -1,0 +1,154 @@
+"""From a prior's name to a prior that is ready for a clip: the registry says which function makes it."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+import torch
+
+from ..errors import Ani3DError
+from ..models.machine import Machine
+from ..models.registry import Model, find
+from ..models.store import local_path
+from ..progress import Progress
+from .clip import CoarseClip, RestoredClip
+from .prior import VideoPrior
+from .restore import OUT_OF_MEMORY, RestoreConfig, memory_reported, restore
+from .scene_conditions import SceneConditions
+
+
+@dataclass(frozen=True)
+class PriorRequest:
+    """What a prior's loader is given.
+
+    Attributes:
+        model: entry of the registry, or the user's folder as one.
+        folder: where its files lie, whole.
+        clip: what will be restored.
+        conditions: draws what the scene tells a prior; called only by priors that look at it.
+        machine: what there is to run on.
+        text_guidance: classifier-free guidance scale.
+        adapter: few-step adapter of the registry, or None.
+        adapter_folder: where its files lie.
+        cache: folder for what is worth keeping between jobs, such as prompt embeddings.
+        leaner: how often the memory ran out so far; each time the loader takes less of it.
+    """
+
+    model: Model
+    folder: Path
+    clip: CoarseClip
+    conditions: Callable[[], SceneConditions]
+    machine: Machine
+    text_guidance: float = 5.0
+    adapter: Model | None = None
+    adapter_folder: Path | None = None
+    cache: Path | None = None
+    leaner: int = 0
+
+
+def request(
+    name: str,
+    clip: CoarseClip,
+    conditions: Callable[[], SceneConditions],
+    machine: Machine,
+    *,
+    root: Path | None = None,
+    text_guidance: float = 5.0,
+    adapter: str = "",
+    cache: Path | None = None,
+) -> PriorRequest:
+    """Look up a prior and its adapter, and check that both can be loaded here.
+
+    Args:
+        name, adapter: of the registry; a prior may also be a folder.
+        root: folder of all models; None takes the default one.
+
+    Raises:
+        Ani3DError: ``models.unknown``, ``models.missing`` with the command that fetches it, ``models.needs_package``,
+            ``models.not_a_prior``, ``models.wrong_base``: the adapter is for another prior.
+    """
+    model = find(name)
+    if model.kind != "prior":
+        raise Ani3DError(
+            "models.not_a_prior", f"{name} is a {model.kind}.", "See ani3dhuman models list for the priors."
+        )
+    other = find(adapter) if adapter else None
+    own = model.repository == model.name  # a folder; whether the adapter fits shows when it is loaded
+    if other is not None and name not in other.base and not own:
+        raise Ani3DError(
+            "models.wrong_base", f"{adapter} does not go with {name}.", f"It is for {', '.join(other.base)}."
+        )
+    for entry in (model, other):
+        missing = [package for package in (entry.needs if entry else ()) if importlib.util.find_spec(package) is None]
+        if missing and entry:
+            raise Ani3DError(
+                "models.needs_package",
+                f"{entry.name} needs {' and '.join(missing)}, which is not installed.",
+                f"Install it with: pip install {' '.join(missing)}",
+            )
+    return PriorRequest(
+        model,
+        local_path(name, root),
+        clip,
+        conditions,
+        machine,
+        text_guidance=text_guidance,
+        adapter=other,
+        adapter_folder=local_path(adapter, root) if adapter else None,
+        cache=cache,
+    )
+
+
+def load_prior(wanted: PriorRequest) -> VideoPrior:
+    """The prior, by the function that its registry entry names as ``loader = "module:function"``.
+
+    Raises:
+        Ani3DError: ``models.no_loader``: nothing here runs that kind of model; ``models.memory``: it does not fit; and
+            what the loader raises.
+    """
+    module, colon, function = wanted.model.loader.partition(":")
+    if not colon:
+        raise Ani3DError(
+            "models.no_loader",
+            f"{wanted.model.name} is a {wanted.model.pipeline or 'model of no known kind'}, which nothing here runs.",
+            "See docs/extending.md for how to add a prior.",
+        )
+    prior: VideoPrior = getattr(importlib.import_module(module), function)(wanted)
+    return prior
+
+
+def restore_leaner(
+    wanted: PriorRequest,
+    config: RestoreConfig,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+) -> RestoredClip:
+    """Load a prior and restore; when the memory runs out, go on with the next leaner way that it has.
+
+    The steps that are done are kept where there is a `checkpoint`.
+
+    Raises:
+        Ani3DError: ``models.memory`` when nothing is leaner, and what `load_prior` and `restore` raise.
+    """
+    for leaner in count():
+        try:
+            with memory_reported():
+                prior = load_prior(replace(wanted, leaner=leaner))
+            return restore(prior, wanted.clip, config, progress, checkpoint)
+        except Ani3DError as error:
+            if error.code != OUT_OF_MEMORY:
+                raise
+        prior = None  # type: ignore[assignment]  # its memory is needed
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if progress:
+            progress.step = 0
+            progress.advance(0, "the memory ran out; trying again with less")
+    raise AssertionError("unreachable")

@@ -1,0 +1,71 @@
+"""Wan VACE made ready for a scene and a machine: conditions drawn, the memory plan chosen and carried out."""
+
+from __future__ import annotations
+
+import torch
+
+from ..models.apply import apply_plan
+from ..models.memory import Measure, MemoryPlan, next_lower, plan_for
+from ..models.shapes import ClipShape
+from .loading import PriorRequest
+from .wan import WanConditions, WanOptions, WanVacePrior, load_wan_prior
+from .wan_layout import wan_layout
+
+
+def prepare(wanted: PriorRequest) -> WanVacePrior:
+    """Load a Wan VACE for a request.
+
+    On a CUDA card the transformers run in bfloat16, on the CPU in float32. The memory plan is the fastest that is
+    predicted to fit, and a leaner one after each time that memory ran out.
+
+    Raises:
+        Ani3DError: ``models.memory``: no plan fits; as `load_wan_prior`.
+    """
+    options = WanOptions(guidance=wanted.text_guidance)
+    made = wanted.conditions()
+    conditions = WanConditions(
+        control=made.control,
+        prompt=made.prompt,
+        negative_prompt=made.negative_prompt,
+        reference=made.reference,
+        preserve=made.preserve,
+    )
+    plan = _plan(wanted, options)
+    prior = load_wan_prior(
+        wanted.folder,
+        conditions=conditions,
+        dtype=torch.bfloat16 if plan.device == "cuda" else torch.float32,
+        device=plan.device,
+        options=options,
+        place=lambda models: apply_plan(models, plan),
+        text_device="cpu" if Measure.TEXT_ON_CPU in plan.measures else plan.device,
+        prompt_cache=wanted.cache,
+    )
+    prior.notes = {
+        "model": wanted.model.name,
+        "device": plan.device,
+        "memory": f"{plan.peak_gb:.1f} GB predicted, with {', '.join(plan.measures)}",
+        "conditions": [f"control: {made.kind}", *made.notes],
+        "prompt": made.prompt,
+    }
+    return prior
+
+
+def _plan(wanted: PriorRequest, options: WanOptions) -> MemoryPlan:
+    cameras = wanted.clip.cameras
+    layout = wan_layout(
+        wanted.clip.frames,
+        wanted.clip.fps,
+        cameras.width,
+        cameras.height,
+        frame_rate=options.frame_rate,
+        max_pixels=options.max_pixels,
+    )
+    window = min(options.window_frames, layout.video_frames)
+    device, budget = wanted.machine.budget
+    plan = plan_for(
+        wanted.model.name, ClipShape(layout.video_width, layout.video_height, window, references=1), budget, device
+    )
+    for _ in range(wanted.leaner):
+        plan = next_lower(plan)
+    return plan

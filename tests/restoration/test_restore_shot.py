@@ -1,0 +1,209 @@
+"""Any prior on any shot, from the command line: a Wan of random weights in a folder, text, adapters, lack of memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from small_clip import small_clip
+from synthetic import make_shot
+from tiny_wan_repository import write_repository
+
+from ani3dhuman import cli
+from ani3dhuman.cache.video import read_video
+from ani3dhuman.errors import Ani3DError
+from ani3dhuman.models.folder import model_in
+from ani3dhuman.models.machine import Machine
+from ani3dhuman.models.registry import find
+from ani3dhuman.pipeline.restore_shot import restore_shot
+from ani3dhuman.pipeline.settings import Settings
+from ani3dhuman.progress import Progress
+from ani3dhuman.restoration import RestoreConfig, load_compact_prior
+from ani3dhuman.restoration.loading import PriorRequest, load_prior, request, restore_leaner
+from ani3dhuman.shot import Shot
+
+FRAMES, WIDTH, HEIGHT = 5, 70, 102  # neither size is a multiple of 16
+SMALL = {"preset": "draft", "gaussians": 1500, "render_scale": 1.0, "sampling_steps": 3}
+
+
+@pytest.fixture(scope="module")
+def shot() -> Shot:
+    return make_shot(FRAMES, width=WIDTH, height=HEIGHT)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "tiny-wan"
+    write_repository(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path_factory.getbasetemp() / "models_root"
+    monkeypatch.setenv("ANI3DHUMAN_MODELS", str(root))
+    return root
+
+
+def report_of(out: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return report
+
+
+def test_the_command_restores_a_shot_by_a_wan_in_a_folder(
+    shot: Shot, folder: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shot.save(tmp_path / "shot.npz")
+    overrides = ["gaussians=1500", "render_scale=1.0", "sampling_steps=3", "prompt=a walk"]
+    arguments = ["restore", str(tmp_path / "shot.npz"), "-o", str(tmp_path / "out"), "--preset", "draft"]
+    arguments += ["--prior", str(folder), "--coarse", "rigid"]
+    assert cli.main(arguments + [a for o in overrides for a in ("--set", o)]) == 0
+    assert "prior wan-vace" in capsys.readouterr().out
+    out = tmp_path / "out"
+    frames = read_video(out / "videos" / "restored.mp4")
+    assert len(frames) == FRAMES and len(read_video(out / "videos" / "coarse.mp4")) == FRAMES
+    note = report_of(out)["notes"]["restoration"]
+    assert note["device"] == ("cuda" if torch.cuda.is_available() else "cpu") and note["prompt"] == "a walk"
+    assert note["steps"] == 2 and note["model"] == str(folder)
+    assert "text encoder first" in note["memory"]
+    assert list((models / "prompts").glob("prompt-*.safetensors")), "embeddings are kept beside the models"
+    assert (out / "conditions.png").stat().st_size > 1000
+    assert not (out / ".work").joinpath("refine.checkpoint").exists()
+
+
+def test_what_a_wan_is_told_changes_what_it_makes_and_nothing_before(shot: Shot, folder: Path, tmp_path: Path) -> None:
+    def restored(**changes: Any) -> tuple[np.ndarray, list[str]]:
+        settings = Settings.from_dict({**SMALL, "prior": str(folder), "coarse": "rigid", "prompt": "a walk", **changes})
+        out = restore_shot(shot, tmp_path / "out", settings)
+        (stage,) = (out / ".work").glob("restore-*")
+        return np.load(stage / "rgb.npy"), report_of(out)["reused"]
+
+    cv2.imwrite(str(tmp_path / "face.png"), np.full((40, 30, 3), 200, np.uint8))
+    first, _ = restored()
+    assert first.shape == (FRAMES, HEIGHT, WIDTH, 3)
+    again, reused = restored()
+    np.testing.assert_array_equal(again, first)
+    assert "restore" in reused
+    changes: list[dict[str, Any]] = [
+        {"prompt": "a dance"},
+        {"negative_prompt": "rain"},
+        {"control": "depth"},
+        {"reference": str(tmp_path / "face.png")},
+        {"reference": "bind"},
+        {"text_guidance": 1.0},
+    ]
+    seen = [first]
+    for change in changes:
+        picture, reused = restored(**change)
+        assert "render_coarse" in reused and "restore" not in reused, change
+        assert all((picture != other).any() for other in seen), change
+        seen.append(picture)
+
+
+def test_a_folder_is_counted_without_reading_it(folder: Path) -> None:
+    model = model_in(folder)
+    pipeline = write_repository(folder.parent / "again")
+    for name in ("transformer", "text_encoder", "vae"):
+        assert model.count(name) == sum(p.numel() for p in getattr(pipeline, name).parameters())
+    assert model.transformer is not None and model.transformer.vace == 1
+    assert find(str(folder)) == model
+
+
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
+    with pytest.raises(Ani3DError, match=str(tmp_path)) as caught:
+        find(str(tmp_path))
+    assert caught.value.code == "models.folder"
+
+
+@pytest.mark.parametrize(
+    ("name", "adapter", "code", "said"),
+    [
+        ("wan2.1-vace-1.3b", "", "models.missing", "ani3dhuman models fetch wan2.1-vace-1.3b"),
+        ("causvid-1.3b", "", "models.not_a_prior", "models list"),
+        ("compact", "causvid-1.3b", "models.wrong_base", "wan2.1-vace-1.3b"),
+    ],
+)
+def test_what_cannot_be_loaded_says_what_to_do(name: str, adapter: str, code: str, said: str) -> None:
+    with pytest.raises(Ani3DError) as caught:
+        request(name, small_clip(4, 200), lambda: None, machine(), adapter=adapter)  # type: ignore[arg-type, return-value]
+    assert caught.value.code == code and said in caught.value.message + caught.value.hint
+
+
+def test_a_model_that_nothing_here_runs_says_so() -> None:
+    other = replace(find("compact"), name="other", loader="", pipeline="AnotherPipeline")
+    wanted = PriorRequest(other, Path(), small_clip(4, 200), lambda: None, machine())  # type: ignore[arg-type, return-value]
+    with pytest.raises(Ani3DError, match="AnotherPipeline"):
+        load_prior(wanted)
+
+
+def machine(memory_gb: float = 1000.0) -> Machine:
+    return Machine("3.11", "Linux", torch.__version__, (), "", memory_gb, 0.0, {})
+
+
+HEAVY_LOADS: list[int] = []
+
+
+class Forgetful:
+    """The compact prior, which runs out of memory in its second step unless it is loaded leaner."""
+
+    def __init__(self, leaner: int) -> None:
+        self.inner, self.leaner, self.calls = load_compact_prior(), leaner, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        if self.leaner == 0 and self.calls == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return self.inner.velocity(latents, sigma, conditions)
+
+
+def heavy(wanted: PriorRequest) -> Forgetful:
+    HEAVY_LOADS.append(wanted.leaner)
+    return Forgetful(wanted.leaner)
+
+
+def test_out_of_memory_goes_on_leaner_from_the_last_step(tmp_path: Path) -> None:
+    clip, config = small_clip(6, 400), RestoreConfig(strength=1.0, schedule_steps=3)
+    model = replace(find("compact"), loader=f"{__name__}:heavy")
+    wanted = PriorRequest(model, Path(), clip, lambda: None, machine())  # type: ignore[arg-type, return-value]
+    reports: list[Any] = []
+    HEAVY_LOADS.clear()
+    progress = Progress("restore", 1, reports.append)
+    result = restore_leaner(wanted, config, progress, tmp_path / "kept.checkpoint")
+    assert HEAVY_LOADS == [0, 1]
+    said = [r.message for r in reports if r.message]
+    assert any("memory ran out" in text for text in said) and any("after step 1" in text for text in said)
+    whole = restore_leaner(replace(wanted, model=find("compact"), folder=_weights()), config)
+    np.testing.assert_array_equal(result.frames, whole.frames)
+
+
+def _weights() -> Path:
+    from ani3dhuman.restoration.compact import WEIGHTS
+
+    return WEIGHTS
+
+
+def test_a_wan_that_no_plan_fits_is_refused_before_it_is_loaded(folder: Path) -> None:
+    from ani3dhuman.restoration.scene_conditions import SceneConditions
+
+    clip = small_clip(5, 200)
+    size = (5, clip.cameras.height, clip.cameras.width)
+    made = SceneConditions(
+        np.zeros((*size, 3), np.uint8), "pose", np.zeros(size, np.float32), np.zeros((*size[1:], 3), np.uint8), "a", ""
+    )
+    wanted = PriorRequest(find(str(folder)), folder, clip, lambda: made, machine(memory_gb=0.0001))
+    with pytest.raises(Ani3DError) as caught:
+        load_prior(wanted)
+    assert caught.value.code == "models.memory"
+    with pytest.raises(Ani3DError) as caught:
+        load_prior(replace(wanted, machine=machine(), leaner=1))
+    assert caught.value.code == "models.memory", "nothing is leaner than the plan for the CPU"
