@@ -5,9 +5,18 @@ from __future__ import annotations
 
 import bpy
 
+from . import connection
+
+TEXTLESS = ("compact", "none")  # priors that read no prompt
+
 
 def _is_armature(_group: bpy.types.PropertyGroup, item: bpy.types.Object) -> bool:
     return item.type == "ARMATURE"
+
+
+def known_priors() -> list[str]:
+    """What the connected engine can restore with."""
+    return [*connection.current().welcome.priors, "none"] if connection.is_open() else list(TEXTLESS)
 
 
 class Ani3DScene(bpy.types.PropertyGroup):
@@ -28,6 +37,26 @@ class Ani3DScene(bpy.types.PropertyGroup):
             ("final", "Final", "More Gaussians and steps, for the finished shot"),
         ),
         default="preview",
+    )
+    coarse: bpy.props.EnumProperty(
+        name="Cloth",
+        description="What moves garment and hair before the video is restored",
+        items=(
+            ("physics", "Simulated", "Garment and hair swing over the body"),
+            ("rigid", "Rigid", "Garment and hair follow the skeleton alone"),
+        ),
+        default="physics",
+    )
+    prior: bpy.props.StringProperty(
+        name="Prior",
+        description="What restores the coarse video: a prior of the engine's, a folder with one, or none",
+        default="compact",
+        search=lambda _self, _context, _text: known_priors(),
+        search_options={"SUGGESTION"},
+    )
+    prompt: bpy.props.StringProperty(
+        name="Prompt",
+        description="What the video shows, for priors that read text; empty for a fitting default",
     )
     shot_path: bpy.props.StringProperty(
         name="Shot", description="Where the exported shot is written", subtype="FILE_PATH"

@@ -9,6 +9,7 @@ import bpy
 
 from . import connection, jobs, playback, preferences
 from .import_result import result_names
+from .properties import TEXTLESS
 
 DEFAULT_WIDTH = 280.0  # of a sidebar, in pixels of an unscaled interface
 LETTER_WIDTH = 6.5  # a little more than a letter takes on average
@@ -67,6 +68,10 @@ class EnginePanel(_Panel, bpy.types.Panel):
         row.label(text=f"Engine {welcome.engine_version} on {welcome.device}", icon="CHECKMARK")
         row.operator("ani3d.stop_engine", text="", icon="X")
         column.prop(settings, "preset")
+        column.prop(settings, "coarse")
+        column.prop(settings, "prior")
+        if settings.prior not in TEXTLESS:
+            column.prop(settings, "prompt", placeholder="Made from the scene")
         if not settings.shot_path:
             column.label(text="Export a shot first", icon="INFO")
             return

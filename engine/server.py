@@ -20,6 +20,7 @@ import zmq
 
 from ani3dhuman import __version__
 from ani3dhuman.errors import Ani3DError
+from ani3dhuman.models.store import installed_priors
 from ani3dhuman.progress import Report
 
 from .device import describe_device
@@ -154,7 +155,7 @@ class Server:
         """The answer to `message`, or None when it comes later."""
         match message:
             case m.Hello():
-                return Welcome(PROTOCOL_VERSION, __version__, self._device, os.getpid())
+                return Welcome(PROTOCOL_VERSION, __version__, self._device, os.getpid(), installed_priors())
             case m.Ping():
                 return m.Pong()
             case m.Submit():

@@ -49,7 +49,7 @@ def report(machine: Machine, root: Path, clip: ClipShape) -> str:
     """The machine, the models on it, and the plan of each."""
     from ..models.machine import OPTIONAL
     from ..models.registry import known_models, priors
-    from .models import state
+    from ..models.store import state
 
     lines = [f"Python {machine.python}, {machine.system}, PyTorch {machine.torch}"]
     cards = [f"{device.name}, {device.memory_gb:.1f} GB" for device in machine.devices]

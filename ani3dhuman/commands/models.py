@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..errors import Ani3DError
 from .common import ROOT_HELP
-
-if TYPE_CHECKING:
-    from ..models.registry import Model
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +31,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def listing(root: Path | None) -> str:
     """The table of all models."""
     from ..models.registry import known_models
+    from ..models.store import state
 
     head = f"{'name':<22}{'kind':<7}{'GB':>7}  {'weights bf16/fp8':<18}{'here':<12}{'pinned':<14}licence"
     rows = [head]
@@ -47,19 +43,6 @@ def listing(root: Path | None) -> str:
             f"{pinned:<14}{model.licence}"
         )
     return "\n".join(rows)
-
-
-def state(model: Model, root: Path | None) -> str:
-    """One word: installed, partial, damaged or no."""
-    from ..models.store import folder_of, missing_files
-
-    folder = folder_of(model, root)
-    if not folder.is_dir():
-        return "no"
-    try:
-        return "partial" if missing_files(model, folder) else "installed"
-    except Ani3DError:  # the lock cannot be read; fetching and verifying say so
-        return "damaged"
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -86,7 +69,7 @@ def _fetch(options: argparse.Namespace) -> None:
 
 def _verify(options: argparse.Namespace) -> None:
     from ..models.registry import find, known_models
-    from ..models.store import local_path, verify
+    from ..models.store import local_path, state, verify
     from ..progress import Progress
     from .common import watched
 

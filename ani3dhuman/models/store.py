@@ -17,7 +17,7 @@ from typing import Any
 
 from ..cache.atomic import write_bytes
 from ..errors import Ani3DError
-from .registry import COMPACT, Model, find
+from .registry import COMPACT, Model, find, known_models
 
 ROOT_VARIABLE = "ANI3DHUMAN_MODELS"
 LOCK = "models.lock.json"
@@ -73,6 +73,23 @@ def local_path(name: str, root: Path | None = None) -> Path:
         raise Ani3DError("models.missing", f"{name} {whole}: {folder} lacks {shown}.", hint)
     refuse_pickles(model, [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()])
     return folder
+
+
+def installed_priors(root: Path | None = None) -> list[str]:
+    """Names of the registry's priors that are there and whole."""
+    known = [model for model in known_models().values() if model.kind == "prior"]
+    return [model.name for model in known if state(model, root) == "installed"]
+
+
+def state(model: Model, root: Path | None = None) -> str:
+    """One word: installed, partial, damaged or no."""
+    folder = folder_of(model, root)
+    if not folder.is_dir():
+        return "no"
+    try:
+        return "partial" if missing_files(model, folder) else "installed"
+    except Ani3DError:  # the lock cannot be read; fetching and verifying say so
+        return "damaged"
 
 
 def missing_files(model: Model, folder: Path) -> list[str]:

@@ -44,6 +44,7 @@ def animate(
     """
     out = Path(out)
     job = Job(shot, settings, out, listener, should_cancel)
+    restoring.check(settings)
     coarse = coarse_layers(job)
     scene, pictures = coarse.scene, dict(coarse.pictures)
     restored, restore_key = restoring.run(job, scene, pictures["coarse"], coarse.view_key)

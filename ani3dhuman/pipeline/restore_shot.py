@@ -38,6 +38,7 @@ def restore_shot(
     """
     out = Path(out)
     job = Job(shot, settings, out, listener, should_cancel)
+    restoring.check(settings)
     coarse = coarse_layers(job)
     restored, _ = restoring.run(job, coarse.scene, coarse.pictures["coarse"], coarse.view_key)
     layers = {**coarse.pictures, "restored": restored}

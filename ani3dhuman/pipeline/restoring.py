@@ -13,7 +13,7 @@ from ..progress import Progress
 from ..rendering.layers import LayerRender
 from ..rendering.pose_drawing import STYLES
 from ..restoration import CoarseClip, RestoreConfig
-from ..restoration.loading import PriorRequest, request, restore_leaner
+from ..restoration.loading import PriorRequest, find_prior, restore_leaner
 from ..restoration.reference_picture import canonical_reference, load_picture
 from ..restoration.scene_conditions import NEGATIVE_PROMPT, ControlKind, SceneConditions, scene_conditions
 from . import stages
@@ -24,6 +24,14 @@ from .store import content_key
 
 BIND = "bind"  # the setting `reference` that asks for the avatar in bind pose
 PROMPTS = "prompts"  # folder beside the models that keeps embeddings
+
+
+def check(settings: Settings) -> None:
+    """Raise what would stop the restoration, before anything else takes its time: missing models and files."""
+    if settings.prior != NO_PRIOR:
+        find_prior(settings.prior, settings.adapter)
+    if settings.reference not in ("", BIND):
+        load_picture(settings.reference)
 
 
 def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, str]:
@@ -103,13 +111,12 @@ def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arra
 
 def _request(settings: Settings, scene: Scene, coarse: Arrays) -> PriorRequest:
     root = default_root()
-    return request(
-        settings.prior,
+    return PriorRequest(
+        find_prior(settings.prior, settings.adapter),
         coarse_clip(scene),
         lambda: _conditions(settings, scene, coarse),
         look(root),
         text_guidance=settings.text_guidance,
-        adapter=settings.adapter,
         cache=root / PROMPTS,
     )
 

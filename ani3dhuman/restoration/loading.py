@@ -24,46 +24,17 @@ from .scene_conditions import SceneConditions
 
 
 @dataclass(frozen=True)
-class PriorRequest:
-    """What a prior's loader is given.
-
-    Attributes:
-        model: entry of the registry, or the user's folder as one.
-        folder: where its files lie, whole.
-        clip: what will be restored.
-        conditions: draws what the scene tells a prior; called only by priors that look at it.
-        machine: what there is to run on.
-        text_guidance: classifier-free guidance scale.
-        adapter: few-step adapter of the registry, or None.
-        adapter_folder: where its files lie.
-        cache: folder for what is worth keeping between jobs, such as prompt embeddings.
-        leaner: how often the memory ran out so far; each time the loader takes less of it.
-    """
+class FoundPrior:
+    """A prior, and perhaps an adapter of it, whose files are there and whole."""
 
     model: Model
     folder: Path
-    clip: CoarseClip
-    conditions: Callable[[], SceneConditions]
-    machine: Machine
-    text_guidance: float = 5.0
     adapter: Model | None = None
     adapter_folder: Path | None = None
-    cache: Path | None = None
-    leaner: int = 0
 
 
-def request(
-    name: str,
-    clip: CoarseClip,
-    conditions: Callable[[], SceneConditions],
-    machine: Machine,
-    *,
-    root: Path | None = None,
-    text_guidance: float = 5.0,
-    adapter: str = "",
-    cache: Path | None = None,
-) -> PriorRequest:
-    """Look up a prior and its adapter, and check that both can be loaded here.
+def find_prior(name: str, adapter: str = "", root: Path | None = None) -> FoundPrior:
+    """Look up a prior and its adapter, and check that both can be loaded here; nothing is loaded.
 
     Args:
         name, adapter: of the registry; a prior may also be a folder.
@@ -92,17 +63,46 @@ def request(
                 f"{entry.name} needs {' and '.join(missing)}, which is not installed.",
                 f"Install it with: pip install {' '.join(missing)}",
             )
-    return PriorRequest(
-        model,
-        local_path(name, root),
-        clip,
-        conditions,
-        machine,
-        text_guidance=text_guidance,
-        adapter=other,
-        adapter_folder=local_path(adapter, root) if adapter else None,
-        cache=cache,
-    )
+    return FoundPrior(model, local_path(name, root), other, local_path(adapter, root) if adapter else None)
+
+
+@dataclass(frozen=True)
+class PriorRequest:
+    """What a prior's loader is given.
+
+    Attributes:
+        found: the prior's entry and files.
+        clip: what will be restored.
+        conditions: draws what the scene tells a prior; called only by priors that look at it.
+        machine: what there is to run on.
+        text_guidance: classifier-free guidance scale.
+        cache: folder for what is worth keeping between jobs, such as prompt embeddings.
+        leaner: how often the memory ran out so far; each time the loader takes less of it.
+    """
+
+    found: FoundPrior
+    clip: CoarseClip
+    conditions: Callable[[], SceneConditions]
+    machine: Machine
+    text_guidance: float = 5.0
+    cache: Path | None = None
+    leaner: int = 0
+
+    @property
+    def model(self) -> Model:
+        return self.found.model
+
+    @property
+    def folder(self) -> Path:
+        return self.found.folder
+
+    @property
+    def adapter(self) -> Model | None:
+        return self.found.adapter
+
+    @property
+    def adapter_folder(self) -> Path | None:
+        return self.found.adapter_folder
 
 
 def load_prior(wanted: PriorRequest) -> VideoPrior:
@@ -112,11 +112,12 @@ def load_prior(wanted: PriorRequest) -> VideoPrior:
         Ani3DError: ``models.no_loader``: nothing here runs that kind of model; ``models.memory``: it does not fit; and
             what the loader raises.
     """
-    module, colon, function = wanted.model.loader.partition(":")
+    model = wanted.model
+    module, colon, function = model.loader.partition(":")
     if not colon:
         raise Ani3DError(
             "models.no_loader",
-            f"{wanted.model.name} is a {wanted.model.pipeline or 'model of no known kind'}, which nothing here runs.",
+            f"{model.name} is a {model.pipeline or 'model of no known kind'}, which nothing here runs.",
             "See docs/extending.md for how to add a prior.",
         )
     prior: VideoPrior = getattr(importlib.import_module(module), function)(wanted)

@@ -64,7 +64,10 @@ def _plan(wanted: PriorRequest, options: WanOptions) -> MemoryPlan:
     window = min(options.window_frames, layout.video_frames)
     device, budget = wanted.machine.budget
     plan = plan_for(
-        wanted.model.name, ClipShape(layout.video_width, layout.video_height, window, references=1), budget, device
+        wanted.model.name,
+        ClipShape(layout.video_width, layout.video_height, window, references=1),
+        budget,
+        device,
     )
     for _ in range(wanted.leaner):
         plan = next_lower(plan)

@@ -18,6 +18,7 @@ from engine.wire import JobStatus
 
 from .. import connection, jobs
 from ..errors import AddonError
+from ..properties import TEXTLESS, Ani3DScene
 from .base import ReportsErrors, WaitsForWork, absolute
 
 
@@ -29,7 +30,7 @@ class Submit(WaitsForWork, bpy.types.Operator):
     bl_options = {"UNDO"}  # undoing a later step must not forget the job
 
     shot: bpy.props.StringProperty(name="Shot", description="Shot file; empty for the one exported last")
-    settings: bpy.props.StringProperty(name="Settings", description="Settings as JSON; empty for the chosen quality")
+    settings: bpy.props.StringProperty(name="Settings", description="Settings as JSON; empty for the panel's choices")
 
     def begin(self, context: bpy.types.Context) -> Future[str]:
         scene_settings = context.scene.ani3d
@@ -38,7 +39,7 @@ class Submit(WaitsForWork, bpy.types.Operator):
         if not path:
             raise AddonError("shot.missing", "No shot has been exported.", "Use Export Shot first.")
         shot = _read_shot(absolute(path))
-        settings = _read_settings(self.settings) if self.settings else {"preset": scene_settings.preset}
+        settings = _read_settings(self.settings) if self.settings else _chosen(scene_settings)
         return link.call(lambda client: client.submit(shot, settings))
 
     def finish(self, context: bpy.types.Context, job: str) -> None:
@@ -97,6 +98,14 @@ def _read_shot(path: Path) -> dict[str, np.ndarray]:
             return {name: file[name] for name in file.files}
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
         raise AddonError("shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again.") from error
+
+
+def _chosen(scene_settings: Ani3DScene) -> dict[str, object]:
+    """What the panel says, as settings of a job."""
+    chosen: dict[str, object] = {name: getattr(scene_settings, name) for name in ("preset", "coarse", "prior")}
+    if scene_settings.prior not in TEXTLESS:
+        chosen["prompt"] = scene_settings.prompt
+    return chosen
 
 
 def _read_settings(text: str) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_ARRAYS = 256
@@ -186,13 +186,14 @@ class Shutdown(Message):
 
 @dataclass(frozen=True)
 class Welcome(Message):
-    """Who answers: protocol version, the library's version, "cpu" or "cuda: NAME", and the process id."""
+    """Who answers: protocol version, the library's version, "cpu" or "cuda: NAME", process id, priors it has."""
 
     kind = "welcome"
     protocol: int
     engine_version: str
     device: str
     pid: int
+    priors: list[str]
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def test_panels_draw_in_an_empty_file(addon, part):
 
 def test_panels_show_the_progress_of_a_job(addon, part, monkeypatch):
     connection, jobs = part("connection"), part("jobs")
-    welcome = SimpleNamespace(engine_version="0.1.0", device="cpu")
+    welcome = SimpleNamespace(engine_version="0.1.0", device="cpu", priors=["compact"])
     client = SimpleNamespace(close=lambda: None)
     link = connection.Link("tcp://127.0.0.1:1", welcome, None, ThreadPoolExecutor(), client)
     monkeypatch.setattr(connection, "_link", link)
@@ -141,6 +141,11 @@ def test_panels_show_the_progress_of_a_job(addon, part, monkeypatch):
     settings.job_id = "8"  # as when another file is opened
     assert "ani3d.follow" in _draw(part)
     assert "No room left." not in _draw(part)
+    assert "prior" in _draw(part) and "prompt" not in _draw(part)
+    assert part("properties").known_priors() == ["compact", "none"]
+    settings.prior = "wan2.1-vace-1.3b"
+    assert "prompt" in _draw(part)
+    settings.prior = "compact"
     monkeypatch.setattr(jobs, "transfer", jobs.Moment("8", "fetching", "fetch a/b.npy", 1, 4, 3.0))
     assert "Fetching: 3 s left" in _draw(part)
     assert "ani3d.fetch_result" not in _draw(part)

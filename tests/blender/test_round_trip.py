@@ -91,6 +91,29 @@ def test_round_trip(engine, part, tmp_path):
     assert np.abs(rigs.evaluated_vertices(source) - rigs.evaluated_vertices(body)).max() < 0.05
 
 
+def test_the_panels_choices_reach_the_engine(engine, part, tmp_path):
+    rigs.character(frames=8)
+    bpy.ops.ani3d.bind_character()
+    bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
+    settings = bpy.context.scene.ani3d
+    assert "compact" in part("properties").known_priors()
+    settings.preset, settings.coarse, settings.prior = "draft", "rigid", "none"
+    bpy.ops.ani3d.submit()
+    bpy.ops.ani3d.follow()
+    bpy.ops.ani3d.fetch_result(directory=str(tmp_path / "result"))
+    report = json.loads((tmp_path / "result" / "report.json").read_text())
+    assert {name: report["settings"][name] for name in ("coarse", "prior", "prompt")} == {
+        "coarse": "rigid",
+        "prior": "none",
+        "prompt": "",
+    }
+    settings.prior = "wan2.1-vace-1.3b"
+    settings.prompt = "a walk"
+    bpy.ops.ani3d.submit()
+    with pytest.raises(RuntimeError, match="models fetch wan"):
+        bpy.ops.ani3d.follow()
+
+
 def test_what_the_engine_refuses_is_said_by_the_operator(engine, tmp_path):
     rigs.character(frames=8)
     bpy.ops.ani3d.bind_character()

@@ -45,6 +45,7 @@ def test_handshake(engine: Engine, client: Client) -> None:
     assert welcome.protocol == PROTOCOL_VERSION == engine.ready["protocol"]
     assert welcome.engine_version == __version__
     assert welcome.pid == engine.process.pid == engine.ready["pid"]
+    assert "compact" in welcome.priors
     assert welcome.device == "cpu" or welcome.device.startswith("cuda: ")
     assert 0 < client.ping() < 5
 

@@ -59,8 +59,8 @@ def test_truncated_and_garbage_messages_are_answered(engine: Engine, raw: zmq.So
         raw.send_multipart([garbage])
         assert error_code(raw) == ("protocol.malformed", 0)
     table = [["shot/a", "<f4", [0]]] * (m.MAX_ARRAYS + 1)
-    header = {"protocol": 1, "kind": "submit", "request": 78, "body": {"settings": {}}, "arrays": table}
-    raw.send_multipart([msgpack.packb(header)])
+    header = {"protocol": m.PROTOCOL_VERSION, "kind": "submit", "request": 78, "body": {"settings": {}}}
+    raw.send_multipart([msgpack.packb({**header, "arrays": table})])
     assert error_code(raw) == ("protocol.limit", 78)
     raw.send_multipart(codec.encode(m.Pong(), 79))
     assert error_code(raw) == ("protocol.malformed", 79)

@@ -25,7 +25,7 @@ MESSAGES = [
     m.Delete("abc"),
     m.Ping(),
     m.Shutdown(),
-    m.Welcome(1, "0.1.0", "cpu", 42),
+    m.Welcome(2, "0.1.0", "cpu", 42, ["compact"]),
     m.Accepted("abc", "queued", False),
     m.Job(STATUS),
     m.Jobs([STATUS, STATUS]),

@@ -25,7 +25,8 @@ from ani3dhuman.pipeline.restore_shot import restore_shot
 from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.progress import Progress
 from ani3dhuman.restoration import RestoreConfig, load_compact_prior
-from ani3dhuman.restoration.loading import PriorRequest, load_prior, request, restore_leaner
+from ani3dhuman.restoration.loading import FoundPrior, PriorRequest, find_prior, load_prior, restore_leaner
+from ani3dhuman.restoration.scene_conditions import SceneConditions
 from ani3dhuman.shot import Shot
 
 FRAMES, WIDTH, HEIGHT = 5, 70, 102  # neither size is a multiple of 16
@@ -132,15 +133,28 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_loaded_says_what_to_do(name: str, adapter: str, code: str, said: str) -> None:
     with pytest.raises(Ani3DError) as caught:
-        request(name, small_clip(4, 200), lambda: None, machine(), adapter=adapter)  # type: ignore[arg-type, return-value]
+        find_prior(name, adapter)
     assert caught.value.code == code and said in caught.value.message + caught.value.hint
+
+
+def test_a_missing_model_is_told_before_anything_is_computed(shot: Shot, tmp_path: Path) -> None:
+    settings = Settings.from_dict({**SMALL, "prior": "wan2.1-vace-1.3b"})
+    with pytest.raises(Ani3DError) as caught:
+        restore_shot(shot, tmp_path, settings)
+    assert caught.value.code == "models.missing" and not (tmp_path / ".work").exists()
+    with pytest.raises(Ani3DError, match="nobody"):
+        restore_shot(shot, tmp_path, Settings.from_dict({**SMALL, "reference": "nobody.png"}))
 
 
 def test_a_model_that_nothing_here_runs_says_so() -> None:
     other = replace(find("compact"), name="other", loader="", pipeline="AnotherPipeline")
-    wanted = PriorRequest(other, Path(), small_clip(4, 200), lambda: None, machine())  # type: ignore[arg-type, return-value]
+    wanted = PriorRequest(FoundPrior(other, Path()), small_clip(4, 200), untold, machine())
     with pytest.raises(Ani3DError, match="AnotherPipeline"):
         load_prior(wanted)
+
+
+def untold() -> SceneConditions:
+    raise AssertionError("this prior does not look at the scene")
 
 
 def machine(memory_gb: float = 1000.0) -> Machine:
@@ -174,7 +188,7 @@ def heavy(wanted: PriorRequest) -> Forgetful:
 def test_out_of_memory_goes_on_leaner_from_the_last_step(tmp_path: Path) -> None:
     clip, config = small_clip(6, 400), RestoreConfig(strength=1.0, schedule_steps=3)
     model = replace(find("compact"), loader=f"{__name__}:heavy")
-    wanted = PriorRequest(model, Path(), clip, lambda: None, machine())  # type: ignore[arg-type, return-value]
+    wanted = PriorRequest(FoundPrior(model, Path()), clip, untold, machine())
     reports: list[Any] = []
     HEAVY_LOADS.clear()
     progress = Progress("restore", 1, reports.append)
@@ -182,25 +196,17 @@ def test_out_of_memory_goes_on_leaner_from_the_last_step(tmp_path: Path) -> None
     assert HEAVY_LOADS == [0, 1]
     said = [r.message for r in reports if r.message]
     assert any("memory ran out" in text for text in said) and any("after step 1" in text for text in said)
-    whole = restore_leaner(replace(wanted, model=find("compact"), folder=_weights()), config)
+    whole = restore_leaner(replace(wanted, found=find_prior("compact")), config)
     np.testing.assert_array_equal(result.frames, whole.frames)
 
 
-def _weights() -> Path:
-    from ani3dhuman.restoration.compact import WEIGHTS
-
-    return WEIGHTS
-
-
 def test_a_wan_that_no_plan_fits_is_refused_before_it_is_loaded(folder: Path) -> None:
-    from ani3dhuman.restoration.scene_conditions import SceneConditions
-
     clip = small_clip(5, 200)
     size = (5, clip.cameras.height, clip.cameras.width)
     made = SceneConditions(
         np.zeros((*size, 3), np.uint8), "pose", np.zeros(size, np.float32), np.zeros((*size[1:], 3), np.uint8), "a", ""
     )
-    wanted = PriorRequest(find(str(folder)), folder, clip, lambda: made, machine(memory_gb=0.0001))
+    wanted = PriorRequest(find_prior(str(folder)), clip, lambda: made, machine(memory_gb=0.0001))
     with pytest.raises(Ani3DError) as caught:
         load_prior(wanted)
     assert caught.value.code == "models.memory"
