@@ -37,7 +37,7 @@ class WanVae:
     @torch.no_grad()
     def encode(self, video: torch.Tensor, progress: Progress | None = None) -> torch.Tensor:
         """Latents (1,C,1+k,h/8,w/8) on the CPU of video (1,3,4k+1,h,w) in -1..1; may raise `Cancelled`."""
-        with _cancellable(self.vae.encoder, progress):
+        with cancellable(progress, self.vae.encoder):
             latents = self.vae.encode(video.to(self.device, self.vae.dtype)).latent_dist.mode()
         return ((latents.float() - self._mean) * self._inverse).cpu()
 
@@ -45,7 +45,7 @@ class WanVae:
     def decode(self, latents: torch.Tensor, progress: Progress | None = None) -> torch.Tensor:
         """Video (1,3,4k+1,h,w) in -1..1 on the CPU of latents (1,C,1+k,h/8,w/8); may raise `Cancelled`."""
         scaled = latents.to(self.device, torch.float32) / self._inverse + self._mean
-        with _cancellable(self.vae.decoder, progress):
+        with cancellable(progress, self.vae.decoder):
             return self.vae.decode(scaled.to(self.vae.dtype), return_dict=False)[0].float().cpu()
 
 
@@ -88,13 +88,14 @@ def control_latents(
 
 
 @contextmanager
-def _cancellable(module: torch.nn.Module, progress: Progress | None) -> Iterator[None]:
-    """Ask `progress` whether to stop each time `module` has run: once for every latent frame (and tile)."""
-    if progress is None:
-        yield
-        return
-    hook = module.register_forward_hook(lambda *_: progress.advance(0))
+def cancellable(progress: Progress | None, *modules: torch.nn.Module) -> Iterator[None]:
+    """Ask `progress` whether to stop each time one of `modules` has run.
+
+    Wan's encoder and decoder run once for every latent frame (and tile).
+    """
+    hooks = [] if progress is None else [m.register_forward_hook(lambda *_: progress.advance(0)) for m in modules]
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()

@@ -4,7 +4,8 @@ Size: scaled down (never up) until it fits the pixel budget, aspect kept, then t
 right and below up to multiples of 16. Frame rate: Wan has seen 16 frames a second; the scene is read at the
 moments of that rate, pictures linearly between frames, drawings and masks at the nearest frame (half a stick
 figure is none). Frame count: the last frame repeated up to 4k + 1. The way back crops, scales and reads
-linearly at the scene's own frames, so any clip comes back with the frames and the size it had.
+linearly at the scene's own frames, so any clip comes back with the frames and the size it had. Other models with a
+causal video VAE have other numbers in the same places, see `wan_layout`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class WanLayout:
         step: scene frames from one video frame to the next (scene fps / video fps).
         inner_width, inner_height: the scene's picture inside the video's, which begins at its upper left corner.
         video_width, video_height: of the video.
-        video_frames: 4k + 1.
+        video_frames: 4k + 1, 4 being the VAE's period.
     """
 
     frames: int
@@ -98,6 +99,7 @@ def wan_layout(
     frame_rate: float | None = WAN_RATE,
     max_pixels: int = WAN_PIXELS,
     multiple: int = 16,
+    period: int = PERIOD,
 ) -> WanLayout:
     """Lay out a scene of `frames` pictures of `width` x `height` at `fps` as Wan's video.
 
@@ -106,6 +108,7 @@ def wan_layout(
             then sees slowed down or sped up.
         max_pixels: of one video frame, rims included.
         multiple: what width and height must be multiples of.
+        period: frames that share a latent, after the first.
 
     Raises:
         Ani3DError: ``restoration.layout``: nothing to lay out, or a budget below one patch.
@@ -131,7 +134,7 @@ def wan_layout(
         scale *= 0.998
     step = 1.0 if frame_rate is None else fps / frame_rate
     needed = math.ceil((frames - 1) / step - 1e-6)
-    video_frames = 1 + -(-needed // PERIOD) * PERIOD
+    video_frames = 1 + -(-needed // period) * period
     return WanLayout(frames, width, height, step, inner[0], inner[1], video[0], video[1], video_frames)
 
 

@@ -1,4 +1,4 @@
-"""The worked example of docs/extending.md runs."""
+"""The worked examples of docs/extending.md run, and what the page quotes is what the files say."""
 
 from __future__ import annotations
 
@@ -9,19 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 from small_clip import small_clip
+from tiny_ltx_repository import write_ltx
+from wan_scene import clip_at
 
 from ani3dhuman.progress import Progress
 from ani3dhuman.restoration import RestoreConfig, VideoPrior, restore
 
-PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "extending.md"
+
+
+def blocks(kind: str) -> list[str]:
+    """The page's code blocks that are marked as `kind`."""
+    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", PAGE.read_text(), re.S | re.M)
+
+
+def run(block: str, **names: Any) -> dict[str, Any]:
+    exec(compile(block, str(PAGE), "exec"), names)
+    return names
 
 
 @pytest.fixture(scope="module")
 def blur() -> VideoPrior:
-    (block,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.S | re.M)
-    names: dict[str, Any] = {}
-    exec(compile(block, str(PAGE), "exec"), names)
-    return names["BlurPrior"]()
+    return run(blocks("python")[0])["BlurPrior"]()
 
 
 def sharpness(frames: np.ndarray) -> float:
@@ -38,3 +48,26 @@ def test_the_example_restores_a_clip(blur: VideoPrior) -> None:
     assert steps[-1] == (7 * 2 + 20, 7 * 2 + 20)
     assert np.abs(restored.frames - coarse).mean() < 0.05  # the same clip ..
     assert sharpness(restored.frames) < 0.6 * sharpness(coarse)  # .. but blurred
+
+
+def test_ltx_video_restores_a_clip_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ltx(tmp_path / "models" / "ltx-video-0.9.5")
+    monkeypatch.chdir(tmp_path)
+    _, block = blocks("python")
+    clip = clip_at(30, 37, 53, 24.0)
+    restored = run(block, clip=clip)["restored"]
+    assert restored.frames.shape == (30, 53, 37, 3) and np.isfinite(restored.frames).all()
+    assert restored.report["prior"] == "ltx-video" and restored.report["windows"] == 2
+
+
+def test_what_is_quoted_is_in_the_files() -> None:
+    source = (ROOT / "ani3dhuman" / "restoration" / "ltx.py").read_text()
+    registry = (ROOT / "ani3dhuman" / "models" / "registry.toml").read_text()
+    quotes, (entry,) = blocks("python ltx.py"), blocks("toml")
+    assert len(quotes) == 2 and all(quote in source for quote in quotes)
+    assert entry in registry and 'name = "ltx-video-0.9.5"' in entry
+
+
+def test_every_file_that_the_page_links_is_there() -> None:
+    links = re.findall(r"\]\((\.\./[^)#]+)", PAGE.read_text())
+    assert len(links) >= 5 and all((PAGE.parent / link).is_file() for link in links)

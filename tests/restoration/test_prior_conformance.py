@@ -11,6 +11,7 @@ import pytest
 import torch
 from overheard import Overheard
 from small_clip import small_clip
+from tiny_ltx_repository import tiny_ltx
 from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior
 
 from ani3dhuman.progress import Progress
@@ -35,6 +36,7 @@ PRIORS: dict[str, tuple[Callable[[], VideoPrior], Callable[[], CoarseClip]]] = {
         lambda: tiny_prior(window_frames=9, boundary_ratio=0.8),
         lambda: clip_at(20, 37, 53, 24.0),
     ),
+    "ltx": (lambda: tiny_ltx(window_frames=17), lambda: clip_at(20, 37, 53, 24.0)),
 }
 CONFIG = RestoreConfig(schedule_steps=3, overlap=1, seed=5)
 
