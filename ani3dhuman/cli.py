@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .commands import doctor, models
+from .commands import doctor, models, prior
 from .commands.common import numbers, size, watched
 from .errors import Ani3DError, Cancelled
 
@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     _add_render(commands.add_parser("render", help="render a cache as film: motion blur, depth of field, EXR"))
     models.add_to(commands.add_parser("models", help="list, fetch and verify the priors that restoration can use"))
+    prior.add_to(commands.add_parser("prior", help="train the compact prior, or fine-tune it on your character"))
     doctor.add_to(commands.add_parser("doctor", help="what this machine has, and which priors run on it"))
 
     options = parser.parse_args(arguments)

@@ -1,8 +1,8 @@
 """The prior that ships: it knows how cloth and hair leave their coarse motion, in screen-space displacement maps.
 
-Latents are per-cell offsets of the visible cloth from the coarse layer to the true one, small and
-smooth. z_init = 0 is the coarse clip itself. The restored clip is the avatar moved by the offsets and
-drawn again, so it is as crisp as the coarse one at any size, and skin and face cannot change.
+Latents are per-cell offsets of the visible cloth from the rigid layer, small and smooth; z_init is where the coarse
+layer has it, 0 for a rigid one. The restored clip is the coarse avatar moved by the difference that sampling made, and
+drawn again: crisp at any size, with folds finer than a cell and the far side kept, and skin and face cannot change.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from ..errors import Ani3DError
 from ..progress import Progress
 from .clip import CoarseClip, RestoredClip
-from .feature_maps import CHANNELS, SurfaceMaps, surface_maps
+from .feature_maps import CHANNELS, SurfaceMaps, offset_maps, surface_maps
 from .lifting import lift_offsets
 from .limits import limit_offsets
 from .network import DisplacementNet
@@ -52,7 +52,7 @@ class CompactPrior:
         return int(self.net.config["window"])
 
     def encode(self, clip: CoarseClip, progress: Progress | None = None) -> EncodedClip:
-        """Latents 0 (T,3,h,w), preserved where no cloth is seen, conditions (T,K,h,w)."""
+        """Latents (T,3,h,w) of the coarse layer, preserved where no cloth is seen, conditions (T,K,h,w)."""
         maps = surface_maps(clip, tuple(self.net.config["grid"]))
         if maps.conditions.shape[1] != self.net.config["condition_channels"]:
             raise Ani3DError(
@@ -62,8 +62,11 @@ class CompactPrior:
             )
         preserve = torch.from_numpy((maps.coverage < SEEN).astype(np.float32))
         latents = torch.zeros(clip.frames, 3, *preserve.shape[2:])
+        if clip.vertices is not clip.rigid_vertices:
+            offsets = offset_maps(clip, clip.vertices, maps) / self.net.config["offset_scale"]
+            latents = torch.from_numpy(offsets) * (1 - preserve)
         conditions = torch.from_numpy(maps.conditions)
-        return EncodedClip(latents, preserve, conditions, maps, key=self._key(maps.conditions))
+        return EncodedClip(latents, preserve, conditions, maps, key=self._key(latents.numpy(), maps.conditions))
 
     def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
         return colour(white)
@@ -81,7 +84,7 @@ class CompactPrior:
         """Move the mesh by the offsets, within what cloth can do, and draw the avatar again."""
         maps: SurfaceMaps = encoded.context
         amount = amount_for(clip) if self.amount is None else self.amount
-        metres = latents.numpy() * (amount * self.net.config["offset_scale"])
+        metres = (latents - encoded.latents).numpy() * (amount * self.net.config["offset_scale"])
         offsets = limit_offsets(clip, lift_offsets(clip, maps, metres))
         vertices = clip.vertices + offsets
         gaussians = clip.pose(vertices)
@@ -95,8 +98,10 @@ class CompactPrior:
         }
         return RestoredClip(frames, alphas, vertices, moved, report)
 
-    def _key(self, conditions: np.ndarray) -> str:
-        digest = hashlib.sha256(np.ascontiguousarray(conditions).tobytes())
+    def _key(self, *arrays: np.ndarray) -> str:
+        digest = hashlib.sha256(repr(self.amount).encode())
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array).tobytes())
         for weight in self.net.parameters():
             digest.update(weight.detach().numpy().tobytes())
         return digest.hexdigest()

@@ -1,7 +1,8 @@
 """The clip as the compact prior sees it: a window that follows the cloth, with geometry instead of colours.
 
-Each frame is drawn small through a camera cropped to garment and hair, in channels that say what is
-there, how far, how it faces and how it moves. Texture is left out on purpose: it says nothing about
+Each frame of the rigid layer is drawn small through a camera cropped to garment and hair, in channels that say
+what is there, how far, how it faces and how it moves. What moved the cloth already (physics, or a fault) is no
+condition: it enters as the latents that sampling starts from. Texture is left out on purpose: it says nothing about
 how cloth falls, and a prior that never saw it works on any character.
 
 Vectors are given in the levelled camera frame (right, away, up): gravity always points down in it.
@@ -20,21 +21,22 @@ from ..rendering.draw import draw
 from .clip import MOVING_REGIONS, CoarseClip
 
 GRID = (64, 48)  # rows and columns of the map
-CHANNELS = 17
+CHANNELS = 14
+RIGHTWARD = (5, 8, 11)  # channels that change sign in a mirror
 SPEED = 0.05  # metres a frame at 24 fps that count as 1
-DISTANCE = 0.1  # metres between coarse and rigid layer that count as 1
+CHANGE = 0.01  # metres a frame, each frame, at 24 fps that count as 1
 RELIEF = 0.4  # metres of depth about the middle of the cloth that count as 1
 REFERENCE_FPS = 24.0
 
 
 @dataclass(frozen=True)
 class SurfaceMaps:
-    """The coarse clip on the map's grid.
+    """The rigid layer on the map's grid.
 
     Attributes:
         cameras: T cropped cameras of grid size.
         conditions: (T,CHANNELS,h,w) float32: garment, hair, body coverage; freedom; depth; normal (3); velocity (3);
-            offset of the coarse from the rigid layer (3); velocity of the rigid layer (3). Premultiplied by coverage.
+            acceleration (3). Premultiplied by coverage.
         axes: (T,3,3) rows right, away, up: world to levelled camera frame.
     """
 
@@ -84,8 +86,7 @@ def follow_cloth(cameras: CameraPath, points: np.ndarray, grid: tuple[int, int] 
 def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
     """Draw the conditions of a clip; see `SurfaceMaps`."""
     avatar = clip.avatar
-    posed = _still(clip, clip.vertices)
-    rigid_means = posed.means if clip.vertices is clip.rigid_vertices else avatar.pose(clip.rigid_vertices)[0]
+    posed = _still(clip, clip.rigid_vertices)
     moving = np.isin(avatar.region_ids, MOVING_REGIONS)
     window = follow_cloth(clip.cameras, posed.means[:, moving], grid)
     axes = levelled_axes(clip.cameras.viewmats)
@@ -95,12 +96,12 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
     for t in range(clip.frames):
         view = window.viewmats[t]
         depth = posed.means[t] @ view[2, :3] + view[2, 3]
-        normals = _facing(posed, window, t)
+        rate = clip.fps / REFERENCE_FPS
+        velocity = _velocity(posed.means, t)
         vectors = [
-            normals,
-            _velocity(posed.means, t) * (clip.fps / REFERENCE_FPS / SPEED),
-            (posed.means[t] - rigid_means[t]) / DISTANCE,
-            _velocity(rigid_means, t) * (clip.fps / REFERENCE_FPS / SPEED),
+            _facing(posed, window, t),
+            velocity * (rate / SPEED),
+            np.clip((velocity - _velocity(posed.means, t - 1)) * (rate**2 / CHANGE), -4, 4),
         ]
         relief = (depth - depth[moving].mean())[:, None] / RELIEF
         features = np.concatenate([labels, freedom, relief, *(v @ axes[t].T for v in vectors)], axis=1)
@@ -108,13 +109,13 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
     return SurfaceMaps(window, conditions, axes)
 
 
-def offset_maps(clip: CoarseClip, truth: np.ndarray, maps: SurfaceMaps) -> np.ndarray:
-    """Draw where the cloth should have been: (T,3,h,w) metres, levelled camera frame, mean over a cell's cloth.
+def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np.ndarray:
+    """Draw where a layer has the cloth: (T,3,h,w) metres from the rigid one, levelled camera frame, mean over a cell.
 
-    `truth` (T,V,3) are the right vertices for the coarse ones of `clip`; cells without cloth are 0.
+    `vertices` (T,V,3) are the layer's; cells without cloth are 0.
     """
-    posed = _still(clip, clip.vertices)
-    moved = clip.avatar.pose(truth)[0] - posed.means
+    posed = _still(clip, clip.rigid_vertices)
+    moved = clip.avatar.pose(vertices)[0] - posed.means
     moving = np.isin(clip.avatar.region_ids, MOVING_REGIONS).astype(np.float32)[:, None]
     result = np.empty((clip.frames, 3, maps.cameras.height, maps.cameras.width), np.float32)
     for t in range(clip.frames):
@@ -125,8 +126,8 @@ def offset_maps(clip: CoarseClip, truth: np.ndarray, maps: SurfaceMaps) -> np.nd
 
 
 def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
-    """(T,h,w) depth of the nearest garment or hair in metres, whatever hides it; 0 where there is none."""
-    posed = _still(clip, clip.vertices)
+    """(T,h,w) depth of the rigid layer's nearest garment or hair, metres, whatever hides it; 0 where there is none."""
+    posed = _still(clip, clip.rigid_vertices)
     chosen = np.isin(clip.avatar.region_ids, MOVING_REGIONS)
     cloth = GaussianFrames(
         posed.means[:, chosen],
@@ -151,7 +152,7 @@ def _still(clip: CoarseClip, vertices: np.ndarray) -> GaussianFrames:
 
 
 def _velocity(points: np.ndarray, t: int) -> np.ndarray:
-    """Movement (N,3) into frame t, metres a frame; the first frame repeats the second's."""
+    """Movement (N,3) into frame t, metres a frame; the first frame, and what lies before it, repeats the second's."""
     if len(points) == 1:
         return np.zeros_like(points[0])
     return points[max(t, 1)] - points[max(t, 1) - 1]

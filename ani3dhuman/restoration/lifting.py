@@ -17,8 +17,8 @@ STIFFNESS = 0.35  # how much a vertex listens to its neighbours rather than to t
 def lift_offsets(clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray) -> np.ndarray:
     """World offsets (T,V,3) of mesh vertices from maps (T,3,h,w) in the levelled camera frame, metres.
 
-    A vertex reads the map at its projected pixel, the more faintly the further it lies behind the cloth
-    seen there; neighbours on the mesh share what they read. Pinned vertices, body and face get exactly 0.
+    A vertex reads the map at the pixel where the rigid layer has it, the more faintly the further it lies behind the
+    cloth seen there; neighbours on the mesh share what they read. Pinned vertices, body and face get exactly 0.
     """
     moving = np.flatnonzero(clip.freedom > 0)
     lifted = np.zeros(clip.vertices.shape, np.float32)
@@ -28,7 +28,7 @@ def lift_offsets(clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray) -> np
     mean = _neighbour_mean(clip, moving)
     freedom = clip.freedom[moving][:, None]
     for t in range(clip.frames):
-        points = clip.vertices[t, moving]
+        points = clip.rigid_vertices[t, moving]
         pixels, depth = maps.cameras.project(points, t)
         layers = np.concatenate([offsets[t], depths[t][None]])
         read, trust = _sample(layers, maps.coverage[t, 0] * (depths[t] > 0), pixels)

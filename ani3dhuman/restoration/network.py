@@ -32,7 +32,7 @@ class DisplacementNet(ModelMixin, ConfigMixin):
     def __init__(
         self,
         latent_channels: int = 3,
-        condition_channels: int = 17,
+        condition_channels: int = 14,
         widths: tuple[int, ...] = (48, 96, 160),
         depths: tuple[int, ...] = (2, 2, 2),
         patch: int = 2,

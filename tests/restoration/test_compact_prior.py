@@ -78,6 +78,19 @@ def test_encoding_says_where_the_cloth_is(prior: CompactPrior, clip: CoarseClip)
     assert torch.equal(encoded.preserve, 1 - cloth_mask(encoded.conditions))
 
 
+def test_a_coarse_layer_that_moved_is_where_sampling_starts(prior: CompactPrior, clip: CoarseClip) -> None:
+    swing = np.float32(0.06) * clip.freedom[:, None] * np.array([0, 0, 1], np.float32)
+    encoded = prior.encode(replace(clip, vertices=clip.rigid_vertices + swing))
+    still = prior.encode(clip)
+    assert torch.equal(encoded.conditions, still.conditions), "conditions are the rigid layer's alone"
+    assert encoded.key != still.key
+    rigid = cloth_mask(encoded.conditions) == 1
+    up = encoded.latents[:, 2:] * prior.net.config["offset_scale"]
+    assert 0.04 < float(up[rigid].quantile(0.9)) < 0.061
+    assert encoded.latents[:, :2].abs().max() < 1e-4
+    assert not encoded.latents[(encoded.preserve == 1).expand_as(encoded.latents)].any()
+
+
 def test_velocity_pins_what_is_not_cloth_to_zero(prior: CompactPrior, clip: CoarseClip) -> None:
     encoded = prior.encode(clip)
     noisy = torch.randn(16, *encoded.latents.shape[1:], generator=torch.Generator().manual_seed(0))
