@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-
 from ani3dhuman.metrics import ClipSetting, ClipVersion, judge
+
 from ani3dhuman.motion.cloth import simulate_character
 from ani3dhuman.motion.fabrics import FABRICS
 from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, restore
 from ani3dhuman.restoration.network import DisplacementNet
 
-from .sequences import Sequence, draw_layer
+from .sequences import LayerMaps, Sequence, draw_layer
 
 ROWS = ("rigid", "physics", "prior on rigid", "prior on physics", "regression", "truth")
 SAMPLED = ("prior on rigid", "prior on physics", "regression")  # these depend on the seed
@@ -55,24 +55,20 @@ class Judged:
             face=maps.regions[..., 1] > 127,
             visible=visible_vertices(clip, sequence.truth, maps.depth),
         )
-        truth = ClipVersion(
-            pictures.astype(np.float32) / 255, maps.regions.sum(-1, dtype=np.uint16) / np.float32(255), maps.cloth > 0.3,
-            sequence.truth,
-        )  # fmt: skip
+        truth = _version(pictures, maps, sequence.truth)
         return cls(clip, replace(clip, vertices=physics), truth, setting)
 
     def version(self, vertices: np.ndarray) -> ClipVersion:
         """Vertices (T,V,3) drawn, with the masks that the metrics ask for."""
-        pictures, maps = draw_layer(self.clip, self.clip.pose(vertices))
-        return ClipVersion(
-            pictures.astype(np.float32) / 255,
-            maps.regions.sum(-1, dtype=np.uint16) / np.float32(255),
-            maps.cloth > 0.3,
-            vertices,
-        )
+        return _version(*draw_layer(self.clip, self.clip.pose(vertices)), vertices)
 
     def figures(self, vertices: np.ndarray, perceptual: bool = True) -> dict[str, float]:
         return judge(self.truth, self.version(vertices), self.setting, perceptual=perceptual)
+
+
+def _version(pictures: np.ndarray, maps: LayerMaps, vertices: np.ndarray) -> ClipVersion:
+    coverage = maps.regions.sum(-1, dtype=np.uint16) / np.float32(255)
+    return ClipVersion(pictures.astype(np.float32) / 255, coverage, maps.cloth > 0.3, vertices)
 
 
 def visible_vertices(clip: CoarseClip, vertices: np.ndarray, depth: np.ndarray, slack: float = 0.02) -> np.ndarray:
