@@ -8,6 +8,7 @@ drawn again: crisp at any size, with folds finer than a cell and the far side ke
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,14 +39,17 @@ class CompactPrior:
 
     Args:
         net: the network, in eval mode.
-        amount: share of the sampled offset that is applied; None chooses by what the coarse layer is, see `amount_for`.
+        amount: share of the sampled change that is applied; None chooses by what the coarse layer is, see `amount_for`.
+        keep_coarse: what the result is made of: the coarse layer moved by the change that sampling made, or (False) the
+            rigid layer moved by the sampled offsets. The latter forgets a coarse layer that is faulty, body included.
     """
 
-    def __init__(self, net: DisplacementNet, amount: float | None = None) -> None:
+    def __init__(self, net: DisplacementNet, amount: float | None = None, keep_coarse: bool = True) -> None:
         if amount is not None and not 0.0 <= amount <= 1.0:
             raise Ani3DError("restoration.amount", f"Amount {amount} is not in [0, 1].", "Use 1 to apply all of it.")
         self.net = net.eval().to(memory_format=torch.channels_last)  # ten times faster on two threads
         self.amount = amount
+        self.keep_coarse = keep_coarse
 
     @property
     def window(self) -> int:
@@ -83,8 +87,11 @@ class CompactPrior:
     ) -> RestoredClip:
         """Move the mesh by the offsets, within what cloth can do, and draw the avatar again."""
         maps: SurfaceMaps = encoded.context
+        if not self.keep_coarse:
+            clip = replace(clip, vertices=clip.rigid_vertices)
         amount = amount_for(clip) if self.amount is None else self.amount
-        metres = (latents - encoded.latents).numpy() * (amount * self.net.config["offset_scale"])
+        change = latents - encoded.latents if self.keep_coarse else latents
+        metres = change.numpy() * (amount * self.net.config["offset_scale"])
         offsets = limit_offsets(clip, lift_offsets(clip, maps, metres))
         vertices = clip.vertices + offsets
         gaussians = clip.pose(vertices)
@@ -99,7 +106,7 @@ class CompactPrior:
         return RestoredClip(frames, alphas, vertices, moved, report)
 
     def _key(self, *arrays: np.ndarray) -> str:
-        digest = hashlib.sha256(repr(self.amount).encode())
+        digest = hashlib.sha256(repr((self.amount, self.keep_coarse)).encode())
         for array in arrays:
             digest.update(np.ascontiguousarray(array).tobytes())
         for weight in self.net.parameters():
