@@ -82,3 +82,18 @@ def nodes_in_use(owner: bpy.types.Material | bpy.types.World) -> Sequence[bpy.ty
     if owner.node_tree is None or (bpy.app.version < (5, 0) and not owner.use_nodes):
         return ()
     return owner.node_tree.nodes
+
+
+def write_curve(
+    owner: bpy.types.ID, action: bpy.types.Action, path: str, index: int, frames: np.ndarray, values: np.ndarray
+) -> None:
+    """Key one channel of `owner`, whose action `action` is, straight from frame to frame; from 4.4 actions have slots."""
+    if hasattr(action, "fcurve_ensure_for_datablock"):
+        curve = action.fcurve_ensure_for_datablock(owner, path, index=index)
+    else:
+        curve = action.fcurves.new(path, index=index)
+    curve.keyframe_points.add(len(frames))
+    curve.keyframe_points.foreach_set("co", np.stack([frames, values], axis=1).astype(np.float32).ravel())
+    linear = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
+    curve.keyframe_points.foreach_set("interpolation", np.full(len(frames), linear, np.int32))
+    curve.update()

@@ -49,6 +49,16 @@ class ShotPanel(_Panel, bpy.types.Panel):
         column.operator("ani3d.export_shot", icon="EXPORT")
 
 
+class TrainingPanel(_Panel, bpy.types.Panel):
+    bl_idname = "ANI3D_PT_training"
+    bl_label = "Training"
+    bl_parent_id = "ANI3D_PT_shot"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        self.layout.operator("ani3d.record_takes", icon="REC")
+
+
 class EnginePanel(_Panel, bpy.types.Panel):
     bl_idname = "ANI3D_PT_engine"
     bl_label = "Engine"
@@ -144,4 +154,4 @@ def _sentences(context: bpy.types.Context, layout: bpy.types.UILayout, text: str
         column.label(text=line)
 
 
-CLASSES = (CharacterPanel, ShotPanel, EnginePanel, ResultPanel)
+CLASSES = (CharacterPanel, ShotPanel, TrainingPanel, EnginePanel, ResultPanel)

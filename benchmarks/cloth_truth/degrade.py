@@ -1,7 +1,6 @@
 """Faults put into a coarse layer on purpose: what no prior has seen, the paper's out-of-distribution case.
 
-They are the faults that a layer of motion can have: vertices that fly off (spikes, and floaters where whole patches go),
-joints that collapse like candy wrappers, and jitter. Blur and colour casts are faults of pictures; this prior moves
+They are the faults that a layer of motion can have: patches of cloth that fly off, joints that collapse like candy wrappers, and jitter. Blur and colour casts are faults of pictures; this prior moves
 geometry and draws the picture again, so those would vanish without its help and are left out.
 """
 
@@ -44,7 +43,7 @@ def degraded(clip: CoarseClip, shot_joints: np.ndarray, seed: int) -> CoarseClip
         tip = clip.bind_vertices[rng.choice(loose)]
         gap = np.linalg.norm(clip.bind_vertices[loose] - tip, axis=1)
         pull = np.exp(-((gap / rng.uniform(0.2, 1.0) / PATCH) ** 2))
-        away = rng.normal(size=3) + [0, 0, 0.3]
+        away = rng.normal(size=3) + np.array([0, 0, 0.3])
         shown = (rng.random(frames) < FLICKER)[:, None, None]
         vertices[:, loose] += shown * pull[:, None] * away / np.linalg.norm(away) * rng.uniform(*SPIKE_LENGTH)
     vertices += JITTER * free * rng.normal(size=vertices.shape)

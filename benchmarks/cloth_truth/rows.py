@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from ani3dhuman.metrics import ClipSetting, ClipVersion, judge
 
+from ani3dhuman.metrics import ClipSetting, ClipVersion, judge
 from ani3dhuman.motion.cloth import simulate_character
 from ani3dhuman.motion.fabrics import FABRICS
 from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, restore

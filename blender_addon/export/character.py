@@ -12,7 +12,7 @@ from ..errors import AddonError
 
 # Modifiers that make other vertices than the mesh has; before the Armature modifier they change what is skinned.
 # fmt: off
-_GENERATIVE = frozenset((
+GENERATIVE = frozenset((
     "ARRAY", "BEVEL", "BOOLEAN", "BUILD", "DECIMATE", "EDGE_SPLIT", "MASK", "MESH_SEQUENCE_CACHE", "MIRROR", "MULTIRES",
     "NODES", "REMESH", "SCREW", "SKIN", "SOLIDIFY", "SUBSURF", "TRIANGULATE", "WELD", "WIREFRAME",
 ))
@@ -94,7 +94,7 @@ def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], N
                     )
                 seen_armature = True
                 _check_armature_modifier(modifier, where, warn)
-            elif modifier.type in _GENERATIVE and not seen_armature:
+            elif modifier.type in GENERATIVE and not seen_armature:
                 raise AddonError(
                     "character.modifiers",
                     f"The {where} changes the number of vertices before the armature deforms them.",

@@ -41,11 +41,11 @@ def has_regions(item: bpy.types.Object) -> bool:
 def write_default_regions(item: bpy.types.Object) -> dict[str, int]:
     """Label `item` by the names of itself, its materials and its bones; returns vertices a region.
 
-    A material's name speaks for its faces, else the object's name for all; a vertex of body that the head bones
+    A material's name speaks for its faces, else the object's name for all, else a Cloth modifier for garment; a vertex of body that the head bones
     hold is face.
     """
     mesh = item.data
-    labels = np.full(len(mesh.vertices), REGIONS.index(_guess(item.name) or "body"))
+    labels = np.full(len(mesh.vertices), REGIONS.index(_guess(item.name) or _simulated(item) or "body"))
     for polygon in mesh.polygons:
         slot = item.material_slots[polygon.material_index] if item.material_slots else None
         region = _guess(slot.material.name) if slot and slot.material else None
@@ -62,6 +62,10 @@ def write_default_regions(item: bpy.types.Object) -> dict[str, int]:
             item.vertex_groups.new(name=PREFIX + region).add(members.tolist(), 1.0, "REPLACE")
             counts[region] = len(members)
     return counts
+
+
+def _simulated(item: bpy.types.Object) -> str | None:
+    return "garment" if any(modifier.type == "CLOTH" for modifier in item.modifiers) else None
 
 
 def _guess(name: str) -> str | None:

@@ -6,6 +6,7 @@ from .engine import StartEngine, StopEngine
 from .export import ExportShot
 from .job import CancelJob, Follow, Submit
 from .result import FetchResult, ImportResult, RemoveResult
+from .takes import RecordTakes
 
 CLASSES = (
     BindCharacter,
@@ -18,4 +19,5 @@ CLASSES = (
     FetchResult,
     ImportResult,
     RemoveResult,
+    RecordTakes,
 )
