@@ -1,7 +1,8 @@
 """Faults put into a coarse layer on purpose: what no prior has seen, the paper's out-of-distribution case.
 
-They are the faults that a layer of motion can have: patches of cloth that fly off, joints that collapse like candy wrappers, and jitter. Blur and colour casts are faults of pictures; this prior moves
-geometry and draws the picture again, so those would vanish without its help and are left out.
+They are the faults that a layer of motion can have: patches of cloth that fly off, joints that collapse like candy
+wrappers, and jitter. Blur and colour casts are faults of pictures; this prior moves geometry and draws the picture
+again, so those would vanish without its help and are left out.
 """
 
 from __future__ import annotations
