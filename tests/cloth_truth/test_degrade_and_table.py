@@ -10,7 +10,7 @@ import pytest
 from small_clip import small_clip
 
 from ani3dhuman.errors import Ani3DError
-from benchmarks.cloth_truth.degrade import JITTER, degraded
+from benchmarks.cloth_truth.degrade import JITTER, REACH, degraded
 from benchmarks.cloth_truth.rows import visible_vertices
 from benchmarks.cloth_truth.table import flat_figures, read
 
@@ -25,7 +25,7 @@ def test_faults_spoil_cloth_and_joints_and_repeat() -> None:
     free = clip.freedom > 0.9
     assert gap[:, free].mean() > JITTER and gap[:, free].max() > 0.08
     body = clip.vertex_regions == 0
-    near = np.linalg.norm(clip.rigid_vertices - joints, axis=2) < 0.03
+    near = np.linalg.norm(clip.rigid_vertices - joints, axis=2) < REACH
     assert gap[near & body].max() > 0.005, "skin about a joint is pulled in"
     assert not gap[:, body & (np.linalg.norm(clip.rigid_vertices - joints, axis=2) > 0.08).all(0)].any()
     assert np.abs(degraded(clip, joints, 4).vertices - bad.vertices).max() > 0.01
