@@ -87,7 +87,7 @@ def nodes_in_use(owner: bpy.types.Material | bpy.types.World) -> Sequence[bpy.ty
 def write_curve(
     owner: bpy.types.ID, action: bpy.types.Action, path: str, index: int, frames: np.ndarray, values: np.ndarray
 ) -> None:
-    """Key one channel of `owner`, whose action `action` is, straight from frame to frame; from 4.4 actions have slots."""
+    """Key one channel of `owner`, whose action `action` is, with straight lines; from 4.4 on actions have slots."""
     if hasattr(action, "fcurve_ensure_for_datablock"):
         curve = action.fcurve_ensure_for_datablock(owner, path, index=index)
     else:

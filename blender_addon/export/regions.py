@@ -41,8 +41,8 @@ def has_regions(item: bpy.types.Object) -> bool:
 def write_default_regions(item: bpy.types.Object) -> dict[str, int]:
     """Label `item` by the names of itself, its materials and its bones; returns vertices a region.
 
-    A material's name speaks for its faces, else the object's name for all, else a Cloth modifier for garment; a vertex of body that the head bones
-    hold is face.
+    A material's name speaks for its faces, else the object's name for all, else a Cloth modifier for garment; a
+    vertex of body that the head bones hold is face.
     """
     mesh = item.data
     labels = np.full(len(mesh.vertices), REGIONS.index(_guess(item.name) or _simulated(item) or "body"))

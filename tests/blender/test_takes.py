@@ -122,6 +122,29 @@ def test_the_files_own_cloth_is_used_and_left_alone(addon, tmp_path):
     assert heavy[-1, free, 2].mean() < light[-1, free, 2].mean() - 0.005
 
 
+def test_a_mesh_that_is_bound_to_the_cloth_follows_it(addon, tmp_path):
+    """A Surface Deform modifier to a simulated mesh, as fine garments have over coarse ones."""
+    rig = pinned_character()
+    skirt = bpy.data.objects["Skirt"]
+    lace = rigs.tube("Skirt lace", rig, 0.21, 0.1, 0.8, flare=0.2)
+    bound = lace.modifiers.new("Follow", "SURFACE_DEFORM")
+    bound.target = skirt
+    skirt.modifiers.new("Cloth", "CLOTH").settings.vertex_group_mass = "ani3d_pin"
+    with bpy.context.temp_override(object=lace, active_object=lace):
+        bpy.ops.object.surfacedeform_bind(modifier="Follow")
+    assert bound.is_bound
+    bpy.ops.ani3d.bind_character()
+    before = state()
+    record(tmp_path)
+    assert state() == before and bound.is_bound and bound.target == skirt
+    shot, truth = read_take(tmp_path / "take_0000")
+    assert [entry["name"] for entry in rigs.meta(shot)["objects"]] == ["Body", "Skirt", "Skirt lace"]
+    apart = np.linalg.norm(truth[:, 216:] - truth[:, 108:216], axis=2)
+    rigid = np.stack([rigs.skinned(shot, t) for t in range(FRAMES)])
+    assert np.linalg.norm(truth - rigid, axis=2)[:, 108:].mean() > 0.02
+    assert np.median(apart) == pytest.approx(0.01, abs=0.005)
+
+
 def test_a_mesh_that_is_body_and_skirt_collides_with_itself(addon, tmp_path):
     """The body part of a mesh becomes a collider of its own for the take."""
     rigs.character()
@@ -165,7 +188,7 @@ def test_errors_are_clear_and_leave_the_file_alone(addon, tmp_path):
     skirt.modifiers.new("Cloth", "CLOTH")
     bpy.ops.ani3d.bind_character()
     before = state()
-    with pytest.raises(RuntimeError, match=r"make \d+ vertices of its 108"):
+    with pytest.raises(RuntimeError, match=r"modifiers of 'Skirt' make \d+ vertices of its 108"):
         record(tmp_path)
     assert state() == before
     skirt.vertex_groups.remove(skirt.vertex_groups["ani3d_garment"])

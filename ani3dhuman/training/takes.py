@@ -1,0 +1,133 @@
+"""Takes that the Blender add-on recorded, turned into training clips.
+
+A take is a folder with `shot.npz`, the rigid character, and `truth.pc2`, where Blender's cloth had its vertices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from ..avatar import Lighting, avatar_from_shot
+from ..cache.pc2 import read_pc2
+from ..camera import CameraPath
+from ..errors import Ani3DError
+from ..motion.pinning import pin_weights
+from ..pipeline.stages import DETAIL, background_srgb, pose_rigid
+from ..progress import Progress
+from ..restoration.clip import MOVING_REGIONS, CoarseClip
+from ..shot import Shot
+from .clips import HELD_OUT, write_clip
+
+SHOT, TRUTH = "shot.npz", "truth.pc2"
+GAUSSIANS = 9_000
+EVERY = 8  # one take in so many is for validation
+WIDTH, HEIGHT = 240, 416  # of the cameras that orbit
+NEAR = 0.1  # metres before a camera at which cloth has to be in every frame
+
+
+def finished_takes(folder: Path) -> list[Path]:
+    """The folders of whole takes in `folder`, by name."""
+    return [path.parent for path in sorted(folder.glob(f"take_*/{SHOT}")) if (path.parent / TRUTH).exists()]
+
+
+def clips_of_takes(folder: Path, out: Path, views: int, progress: Progress | None = None, seed: int = 0) -> int:
+    """Write the clips of all takes in `folder` that are missing in `out`; every 8th take is held out of training.
+
+    Args:
+        folder: as the operator Record Takes wrote it.
+        out: gets TAKE_VIEW.npz; names of held-out takes begin with `HELD_OUT`.
+        views: cameras a take: the shot's own, unless cloth comes too close to it, and others around the character.
+        progress: counts takes.
+        seed: of the Gaussians and cameras.
+
+    Returns:
+        How many clips were written.
+
+    Raises:
+        Ani3DError: ``training.no_takes``; ``training.take``: shot and truth do not belong together.
+    """
+    takes = finished_takes(folder)
+    if not takes:
+        raise Ani3DError(
+            "training.no_takes", f"There is no finished take in {folder}.", "Record takes in Blender first."
+        )
+    if progress:
+        progress.total = len(takes)
+    written = 0
+    for take in takes:
+        number = int(take.name.removeprefix("take_"))
+        name = f"{HELD_OUT}_{take.name}" if number % EVERY == EVERY - 1 else take.name
+        todo = {view: path for view in range(views) if not (path := out / f"{name}_{view}.npz").exists()}
+        if todo:
+            clip, truth = clip_of_take(take, seed)
+            for view, path in todo.items():
+                own = view == 0 and _sees_cloth(clip)
+                cameras = clip.cameras if own else orbit(clip, np.random.default_rng([seed, number, view]))
+                write_clip(path, replace(clip, cameras=cameras), truth)
+            written += len(todo)
+        if progress:
+            progress.advance()
+    return written
+
+
+def clip_of_take(take: Path, seed: int = 0) -> tuple[CoarseClip, np.ndarray]:
+    """A take as what a prior is given, coarse layer rigid, and its true vertices (T,V,3), world metres.
+
+    Raises:
+        Ani3DError: ``training.take``; what a broken shot or PC2 raises.
+    """
+    shot, truth = Shot.load(take / SHOT), read_pc2(take / TRUTH).vertices
+    wanted = (shot.frames, len(shot["vertices"]), 3)
+    if truth.shape != wanted or not np.isfinite(truth).all():
+        raise Ani3DError(
+            "training.take",
+            f"The truth of {take} has shape {truth.shape} or is not finite; its shot wants {wanted}.",
+            "Remove that take and record it again.",
+        )
+    rigid = pose_rigid(shot, Progress("skin", shot.frames))["vertices"]
+    clip = CoarseClip(
+        cameras=shot.cameras,
+        avatar=avatar_from_shot(shot, GAUSSIANS, DETAIL, seed),
+        lighting=Lighting.of(shot),
+        background=background_srgb(shot),
+        fps=float(shot.meta["fps"]),
+        bind_vertices=shot["vertices"],
+        rigid_vertices=rigid,
+        vertices=rigid,
+        vertex_regions=shot["region_ids"],
+        pin_weights=pin_weights(shot),
+    )
+    return clip, truth
+
+
+def orbit(clip: CoarseClip, rng: np.random.Generator) -> CameraPath:
+    """A camera that keeps the character in view and goes round it by up to 45 degrees either way."""
+    rigid, frames = clip.rigid_vertices, clip.frames
+    size = float(np.ptp(clip.bind_vertices, axis=0).max())
+    aim = gaussian_filter1d((rigid.min(1) + rigid.max(1)).astype(np.float64) / 2, 8.0, axis=0, mode="nearest")
+    azimuth = rng.uniform(0, 2 * np.pi) + np.radians(rng.uniform(-45, 45)) * np.linspace(-1, 1, frames)
+    elevation, view = np.radians(rng.uniform(-4, 22)), np.radians(rng.uniform(32, 44))
+    away = np.stack(
+        [np.cos(elevation) * np.sin(azimuth), -np.cos(elevation) * np.cos(azimuth), np.full(frames, np.sin(elevation))],
+        axis=1,
+    )
+    eye = aim + 0.5 * size * rng.uniform(1.25, 1.4) / np.tan(view / 2) * away
+    right = np.cross(-away, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right, axis=1, keepdims=True)
+    rotations = np.stack([right, np.cross(-away, right), -away], axis=1)
+    viewmats = np.tile(np.eye(4), (frames, 1, 1))
+    viewmats[:, :3, :3] = rotations
+    viewmats[:, :3, 3] = -np.einsum("tij,tj->ti", rotations, eye)
+    focal = HEIGHT / 2 / np.tan(view / 2)
+    K = np.array([[focal, 0, WIDTH / 2], [0, focal, HEIGHT / 2], [0, 0, 1]], np.float32)
+    return CameraPath(viewmats.astype(np.float32), np.repeat(K[None], frames, 0), WIDTH, HEIGHT)
+
+
+def _sees_cloth(clip: CoarseClip) -> bool:
+    """Whether all cloth stays before the shot's camera: random motion may leave what was framed for another one."""
+    cloth = clip.rigid_vertices[:, np.isin(clip.vertex_regions, MOVING_REGIONS)]
+    return all(float(clip.cameras.project(cloth[t], t)[1].min()) > NEAR for t in range(clip.frames))

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Record Takes: the character under random motion with Blender's cloth, to train a prior on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import bpy
+
+from .. import jobs
+from ..errors import AddonError
+from ..export import character
+from ..takes.record import Step, Takes, record
+from ..takes.view import some_camera
+from .base import ReportsErrors, absolute, output_folder
+
+SLICE = 0.2  # seconds of work between two looks at the keyboard
+
+
+class RecordTakes(ReportsErrors, bpy.types.Operator):
+    """Simulate the character's cloth under random motions, to train a prior on it; finished takes are kept"""
+
+    bl_idname = "ani3d.record_takes"
+    bl_label = "Record Takes"
+
+    folder: bpy.props.StringProperty(
+        name="Folder", description="Where the takes go; empty for a folder beside the .blend", subtype="DIR_PATH"
+    )
+    takes: bpy.props.IntProperty(name="Takes", description="How many takes there shall be", default=16, min=1)
+    frames: bpy.props.IntProperty(name="Frames", description="Length of a take", default=48, min=2)
+    seed: bpy.props.IntProperty(name="Seed", description="Another seed, other motions", default=0, min=0)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        if bpy.app.background:  # the module runs invoke as well, and has no dialog
+            return self.execute(context)
+        return context.window_manager.invoke_props_dialog(self)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if not self.succeeds(self._begin, context):
+            return {"CANCELLED"}
+        if bpy.app.background or context.window is None:
+            return {"FINISHED"} if self.succeeds(self._wait) else {"CANCELLED"}
+        self._timer = context.window_manager.event_timer_add(0.01, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Everything but Escape is swallowed: the scene must not change below the simulation."""
+        if event.type == "ESC":
+            self._leave(context)
+            self.report({"WARNING"}, "Recording takes was cancelled; finished ones are kept.")
+            return {"CANCELLED"}
+        if event.type == "TIMER":
+            done = [False]
+            went_well = self.succeeds(self._go_on, context, done)
+            if done[0] or not went_well:
+                self._leave(context)
+                return {"FINISHED"} if went_well else {"CANCELLED"}
+        return {"RUNNING_MODAL"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        self._leave(context)
+
+    def _begin(self, context: bpy.types.Context) -> None:
+        folder = absolute(self.folder) if self.folder else output_folder(context) / "takes"
+        self._takes = Takes(folder, self.takes, self.frames, self.seed)
+        armature = _bound(context)
+        self._steps: Iterator[Step] = record(context, armature, self._takes, self.warn)
+
+    def _wait(self) -> None:
+        try:
+            for step in self._steps:
+                jobs.report(jobs.Moment("", "running", "takes", step.done, step.total, step.left))
+        except KeyboardInterrupt:
+            self._steps.close()
+            raise AddonError("cancelled", "Recording takes was cancelled.", "Finished ones are kept.") from None
+        self._say()
+
+    def _go_on(self, context: bpy.types.Context, done: list[bool]) -> None:
+        until = time.monotonic() + SLICE
+        while time.monotonic() < until:
+            step = next(self._steps, None)
+            if step is None:
+                done[0] = True
+                self._say()
+                return
+        text = f"Ani3D takes: {step.done / step.total:.0%}, {jobs.time_left(step.left)}. Escape stops."
+        context.workspace.status_text_set(text)
+
+    def _leave(self, context: bpy.types.Context) -> None:
+        self._steps.close()
+        context.window_manager.event_timer_remove(self._timer)
+        context.workspace.status_text_set(None)
+
+    def _say(self) -> None:
+        takes = self._takes
+        if takes.dropped == takes.count:
+            why = takes.reasons[0] if takes.reasons else "found so before"
+            raise AddonError(
+                "takes.all_dropped",
+                f"All {takes.count} takes were dropped ({why}).",
+                "Look at the cloth's settings, or remove the folder and try another seed.",
+            )
+        text = f"Recorded {takes.recorded} takes in '{takes.folder}', {takes.kept} were there, {takes.dropped} dropped"
+        reasons = f" ({'; '.join(sorted(set(takes.reasons)))})" if takes.reasons else ""
+        self.report({"INFO"}, f"{text}{reasons}.")
+
+
+def _bound(context: bpy.types.Context) -> bpy.types.Object:
+    """The bound character; where none is and one armature has meshes, that one, bound now."""
+    settings = context.scene.ani3d
+    if settings.armature is None:
+        found = [item for item in context.view_layer.objects if item.type == "ARMATURE" and _has_meshes(context, item)]
+        if len(found) != 1:
+            what = f"{len(found)} armatures have meshes" if found else "No armature has meshes"
+            raise AddonError("character.not_bound", f"{what}, and no character is bound.", "Bind Character first.")
+        with _camera(context, found[0]):
+            bpy.ops.ani3d.bind_character(armature=found[0].name)
+    character.check_armature(settings.armature)
+    return settings.armature
+
+
+@contextmanager
+def _camera(context: bpy.types.Context, armature: bpy.types.Object) -> Iterator[None]:
+    """Binding asks for a camera. What it reports as an error is ours too."""
+    try:
+        with some_camera(context, armature):
+            yield
+    except RuntimeError as error:
+        raise AddonError("character.not_bound", str(error).removeprefix("Error: ").strip()) from None
+
+
+def _has_meshes(context: bpy.types.Context, armature: bpy.types.Object) -> bool:
+    try:
+        return bool(character.meshes_of(armature, context.view_layer))
+    except AddonError:
+        return False

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Records takes: one after another, each finished one kept; whatever happens, the file is as before afterwards."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..cache_reader import PC2_HEADER
+from ..errors import AddonError, cannot_write
+from ..export import export_shot, save_shot
+from ..export.character import meshes_of, shown
+from ..export.mesh import group_weights
+from ..export.regions import region_ids
+from . import cloth
+from .checks import why_dropped
+from .motion import moving
+from .pins import pin_weights
+from .view import some_camera
+
+PRE_ROLL = 1.5  # seconds from rest pose into the motion, and for cloth to calm down
+HOLDS = 0.9  # pin weight of what does not fall
+SHOT, TRUTH, DROPPED = "shot.npz", "truth.pc2", "dropped.txt"
+
+
+@dataclass(frozen=True)
+class Step:
+    """`done` of `total` frames, and seconds left."""
+
+    done: int
+    total: int
+    left: float
+
+
+@dataclass
+class Takes:
+    """What is to be recorded, and what became of it.
+
+    Attributes:
+        folder: takes go to `folder`/take_0000 and on; those that are there are kept.
+        count, frames, seed: how many, how long, and of which motion.
+        recorded, kept, dropped: numbers of takes made now, found finished, and given up as unusable.
+    """
+
+    folder: Path
+    count: int
+    frames: int
+    seed: int
+    recorded: int = 0
+    kept: int = 0
+    dropped: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"take_{number:04d}"
+
+    def is_finished(self, number: int) -> bool:
+        path = self.path(number)
+        return (path / DROPPED).exists() or ((path / TRUTH).exists() and (path / SHOT).exists())
+
+
+def record(
+    context: bpy.types.Context, armature: bpy.types.Object, takes: Takes, warn: Callable[[str], None]
+) -> Iterator[Step]:
+    """Record the takes that are missing, a frame a step. Closing the generator stops it and restores the file.
+
+    Raises:
+        AddonError: ``takes.no_cloth``, ``takes.vertices``, ``takes.linked``; what `export_shot` raises.
+    """
+    todo = [number for number in range(takes.count) if not takes.is_finished(number)]
+    takes.dropped = sum((takes.path(number) / DROPPED).exists() for number in range(takes.count))
+    takes.kept = takes.count - len(todo) - takes.dropped
+    objects = meshes_of(armature, context.view_layer)
+    _check(armature, objects)
+    pre_roll = round(PRE_ROLL * context.scene.render.fps / context.scene.render.fps_base)
+    total, started = len(todo) * (pre_roll + takes.frames), time.monotonic()
+    warned: set[str] = set()
+
+    def warn_once(message: str) -> None:
+        if message not in warned:
+            warned.add(message)
+            warn(message)
+
+    for place, number in enumerate(todo):
+        rng = np.random.default_rng([takes.seed, number])
+        with ExitStack() as stack:
+            stack.enter_context(_frame_restored(context.scene))
+            stack.enter_context(shown([armature, *objects], context.view_layer))
+            stack.enter_context(cloth.stilled(objects, armature))
+            stack.enter_context(some_camera(context, armature))
+            stack.enter_context(moving(context, armature, rng, takes.frames, pre_roll))
+            first, last = pre_roll + 1, pre_roll + takes.frames
+            shot = export_shot(context, armature, first, last, on_warning=warn_once)
+            pins, regions = pin_weights(shot), shot["region_ids"]
+            ends = np.cumsum([len(item.data.vertices) for item in objects])[:-1]
+            parts = list(zip(objects, np.split(regions, ends), np.split(pins, ends), strict=True))
+            for item, own, held in parts:
+                if (own >= 2).any() and cloth.own_cloth(item) is None and not (held[own >= 2] > HOLDS).any():
+                    warn_once(f"Nothing holds the cloth of '{item.name}': paint the vertex group ani3d_pin.")
+            truth = np.empty((takes.frames, len(regions), 3), np.float32)
+            with cloth.clothed(context, armature, parts, last) as clad:
+                for frame in range(1, last + 1):
+                    context.scene.frame_set(frame)
+                    if frame >= first:
+                        truth[frame - first] = _vertices(context, objects, clad)
+                    done = place * last + frame
+                    spent = time.monotonic() - started
+                    yield Step(done, total, spent / done * (total - done))
+        loose = np.concatenate([np.full(len(r), cloth.is_simulated(item, r >= 2)) & (r >= 2) for item, r, _ in parts])
+        fps = context.scene.render.fps / context.scene.render.fps_base
+        _keep(takes, number, shot, truth, first, why_dropped(shot, truth, loose, fps))
+
+
+def _check(armature: bpy.types.Object, objects: list[bpy.types.Object]) -> None:
+    linked = next((item for item in (armature, *objects) if item.library or (item.data and item.data.library)), None)
+    if linked is not None:
+        raise AddonError(
+            "takes.linked",
+            f"'{linked.name}' is linked from another file, so it cannot be moved here.",
+            "Open that file, or make the character local.",
+        )
+    if not any((region_ids(item, group_weights(item)) >= 2).any() for item in objects):
+        raise AddonError(
+            "takes.no_cloth",
+            f"'{armature.name}' has neither garment nor hair to simulate.",
+            "Paint the vertex group ani3d_garment or ani3d_hair on what shall move.",
+        )
+
+
+def _vertices(context: bpy.types.Context, objects: list[bpy.types.Object], clad: list[bpy.types.Object]) -> np.ndarray:
+    """(V,3) world metres of all meshes, after all modifiers of what is simulated in their place."""
+    depsgraph = context.evaluated_depsgraph_get()
+    parts = []
+    for item, shown_as in zip(objects, clad, strict=True):
+        evaluated = shown_as.evaluated_get(depsgraph)
+        mesh = evaluated.data
+        cloth.check_counts(item, len(mesh.vertices))
+        points = np.empty(len(mesh.vertices) * 3, np.float32)
+        mesh.vertices.foreach_get("co", points)
+        world = np.array(evaluated.matrix_world, np.float64)
+        parts.append(points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3])
+    return np.concatenate(parts)
+
+
+def _keep(takes: Takes, number: int, shot: dict[str, np.ndarray], truth: np.ndarray, start: int, problem: str) -> None:
+    """Write a take, or why there is none."""
+    path = takes.path(number)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if problem:
+            (path / DROPPED).write_text(f"{problem}\n", encoding="utf-8")
+            takes.dropped += 1
+            takes.reasons.append(problem)
+            return
+        part = path / f"{TRUTH}.part"
+        with open(part, "wb") as file:
+            file.write(PC2_HEADER.pack(b"POINTCACHE2\0", 1, truth.shape[1], float(start), 1.0, len(truth)))
+            file.write(np.ascontiguousarray(truth, "<f4").tobytes())
+        os.replace(part, path / TRUTH)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    save_shot(shot, path / SHOT)
+    takes.recorded += 1
+
+
+@contextmanager
+def _frame_restored(scene: bpy.types.Scene) -> Iterator[None]:
+    frame, subframe = scene.frame_current, scene.frame_subframe
+    try:
+        yield
+    finally:
+        scene.frame_set(frame, subframe=subframe)
