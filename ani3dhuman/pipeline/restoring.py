@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 
 from ..avatar import Lighting
 from ..models.machine import look
+from ..models.registry import find
 from ..models.store import default_root
 from ..progress import Progress
 from ..rendering.layers import LayerRender
@@ -96,7 +98,7 @@ def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arra
     wanted = _request(settings, scene, coarse)
     config = RestoreConfig(
         strength=settings.strength,
-        schedule_steps=settings.sampling_steps,
+        schedule_steps=_schedule_steps(settings),
         guidance_scale=settings.guidance,
         seed=settings.seed,
     )
@@ -107,6 +109,13 @@ def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arra
     if result.vertices is not None:
         arrays["vertices"] = result.vertices
     return arrays
+
+
+def _schedule_steps(settings: Settings) -> int:
+    """Steps of the whole schedule; an adapter is made for a number of steps that are taken."""
+    if not settings.adapter:
+        return settings.sampling_steps
+    return math.ceil(find(settings.adapter).steps / settings.strength - 1e-9)
 
 
 def _request(settings: Settings, scene: Scene, coarse: Arrays) -> PriorRequest:

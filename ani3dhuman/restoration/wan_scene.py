@@ -9,6 +9,7 @@ from ..models.memory import Measure, MemoryPlan, next_lower, plan_for
 from ..models.shapes import ClipShape
 from .loading import PriorRequest
 from .wan import WanConditions, WanOptions, WanVacePrior, load_wan_prior
+from .wan_adapters import adapter_in
 from .wan_layout import wan_layout
 
 
@@ -21,7 +22,10 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
     Raises:
         Ani3DError: ``models.memory``: no plan fits; as `load_wan_prior`.
     """
-    options = WanOptions(guidance=wanted.text_guidance)
+    adapter = None
+    if wanted.adapter is not None and wanted.adapter_folder is not None:
+        adapter = adapter_in(wanted.adapter_folder, [file.path for file in wanted.adapter.files])
+    options = WanOptions(guidance=wanted.text_guidance if adapter is None else 1.0)
     made = wanted.conditions()
     conditions = WanConditions(
         control=made.control,
@@ -37,6 +41,7 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
         dtype=torch.bfloat16 if plan.device == "cuda" else torch.float32,
         device=plan.device,
         options=options,
+        adapter=adapter,
         place=lambda models: apply_plan(models, plan),
         text_device="cpu" if Measure.TEXT_ON_CPU in plan.measures else plan.device,
         prompt_cache=wanted.cache,
@@ -44,6 +49,7 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
     prior.notes = {
         "model": wanted.model.name,
         "device": plan.device,
+        **({"adapter": wanted.adapter.name} if wanted.adapter else {}),
         "memory": f"{plan.peak_gb:.1f} GB predicted, with {', '.join(plan.measures)}",
         "conditions": [f"control: {made.kind}", *made.notes],
         "prompt": made.prompt,
