@@ -69,6 +69,7 @@ def _told(job: Job) -> list[object]:
         reference,
         settings.text_guidance,
         settings.adapter,
+        settings.step_cache,
     ]
 
 
@@ -126,6 +127,9 @@ def _request(settings: Settings, scene: Scene, coarse: Arrays) -> PriorRequest:
         lambda: _conditions(settings, scene, coarse),
         look(root),
         text_guidance=settings.text_guidance,
+        step_cache=settings.step_cache,
+        measure_cache=settings.measure_cache,
+        compile_blocks=settings.compile_blocks,
         cache=root / PROMPTS,
     )
 

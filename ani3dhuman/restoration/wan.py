@@ -28,7 +28,7 @@ from .prior import EncodedClip
 from .reference_picture import fit_reference
 from .scene_conditions import preserve_mask
 from .wan_adapters import WanAdapter, with_adapter
-from .wan_cache import StepCache, enable
+from .wan_cache import StepCache, with_cache
 from .wan_latents import WanVae, as_batch, as_frames, as_video, control_latents
 from .wan_layout import PERIOD, WAN_PIXELS, WAN_RATE, WanLayout, wan_layout
 from .wan_models import TRAIN_TIMESTEPS, WanModels, compile_transformers, load_prompt_encoder, load_wan_models
@@ -315,7 +315,7 @@ def load_wan_prior(
         place=place,
     )
     if cache is not None:
-        enable(models, cache)
+        models = with_cache(models, cache)
     if compile_blocks:
         compile_transformers(models)
     return WanVacePrior(models, prompts, conditions, options)

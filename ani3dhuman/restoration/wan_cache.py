@@ -7,9 +7,10 @@ which works on single layers; the others wrap all blocks and would add VACE's hi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -51,8 +52,11 @@ class StepCache:
             )
 
 
-def enable(models: WanModels, cache: StepCache) -> None:
-    """Turn the cache on. Windows and passes are kept apart by the name that `WanVacePrior.velocity` gives each."""
+def with_cache(models: WanModels, cache: StepCache) -> WanModels:
+    """Turn the cache on; the models come back under a key of their own, since results differ.
+
+    Windows and passes are kept apart by the name that `WanVacePrior.velocity` gives each.
+    """
     for network in _transformers(models):
         network.enable_cache(
             TaylorSeerCacheConfig(
@@ -63,6 +67,7 @@ def enable(models: WanModels, cache: StepCache) -> None:
                 cache_identifiers=list(LAYERS),
             )
         )
+    return replace(models, key=hashlib.sha256(f"{models.key}{cache}".encode()).hexdigest())
 
 
 def disable(models: WanModels) -> None:
@@ -75,7 +80,7 @@ def disable(models: WanModels) -> None:
 @contextmanager
 def enabled(models: WanModels, cache: StepCache) -> Iterator[None]:
     """The cache on for a while."""
-    enable(models, cache)
+    with_cache(models, cache)
     try:
         yield
     finally:

@@ -8,8 +8,10 @@ from ..models.apply import apply_plan
 from ..models.memory import Measure, MemoryPlan, next_lower, plan_for
 from ..models.shapes import ClipShape
 from .loading import PriorRequest
+from .restore import RestoreConfig
 from .wan import WanConditions, WanOptions, WanVacePrior, load_wan_prior
 from .wan_adapters import adapter_in
+from .wan_cache import StepCache, measure_cache, with_cache
 from .wan_layout import wan_layout
 
 
@@ -42,6 +44,7 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
         device=plan.device,
         options=options,
         adapter=adapter,
+        compile_blocks=wanted.compile_blocks,
         place=lambda models: apply_plan(models, plan),
         text_device="cpu" if Measure.TEXT_ON_CPU in plan.measures else plan.device,
         prompt_cache=wanted.cache,
@@ -54,6 +57,13 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
         "conditions": [f"control: {made.kind}", *made.notes],
         "prompt": made.prompt,
     }
+    if wanted.step_cache > 1:
+        cache = StepCache(interval=wanted.step_cache)
+        if wanted.measure_cache:
+            errors = measure_cache(prior, wanted.clip, wanted.config or RestoreConfig(), cache)
+            prior.notes["step_cache_error"] = [round(error, 4) for error in errors]
+        prior.models = with_cache(prior.models, cache)
+        prior.notes["step_cache"] = str(cache)
     return prior
 
 
