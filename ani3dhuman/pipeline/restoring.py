@@ -70,6 +70,7 @@ def _told(job: Job) -> list[object]:
         settings.text_guidance,
         settings.adapter,
         settings.step_cache,
+        settings.window_frames,
     ]
 
 
@@ -127,6 +128,7 @@ def _request(settings: Settings, scene: Scene, coarse: Arrays) -> PriorRequest:
         lambda: _conditions(settings, scene, coarse),
         look(root),
         text_guidance=settings.text_guidance,
+        window_frames=settings.window_frames,
         step_cache=settings.step_cache,
         measure_cache=settings.measure_cache,
         compile_blocks=settings.compile_blocks,

@@ -76,6 +76,7 @@ class PriorRequest:
         conditions: draws what the scene tells a prior; called only by priors that look at it.
         machine: what there is to run on.
         text_guidance: classifier-free guidance scale.
+        window_frames: 4k + 1 frames of a window, for priors that leave the choice.
         step_cache: layers are computed at every so many-th step and foretold between; 1 computes all.
         measure_cache: say in the report how wrong the foretold steps are, which takes the time of two runs more.
         compile_blocks: translate the network with torch.compile.
@@ -89,6 +90,7 @@ class PriorRequest:
     conditions: Callable[[], SceneConditions]
     machine: Machine
     text_guidance: float = 5.0
+    window_frames: int = 81
     step_cache: int = 1
     measure_cache: bool = False
     compile_blocks: bool = False

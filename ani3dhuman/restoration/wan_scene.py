@@ -27,7 +27,8 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
     adapter = None
     if wanted.adapter is not None and wanted.adapter_folder is not None:
         adapter = adapter_in(wanted.adapter_folder, [file.path for file in wanted.adapter.files])
-    options = WanOptions(guidance=wanted.text_guidance if adapter is None else 1.0)
+    guidance = wanted.text_guidance if adapter is None else 1.0
+    options = WanOptions(guidance=guidance, window_frames=wanted.window_frames)
     made = wanted.conditions()
     conditions = WanConditions(
         control=made.control,
