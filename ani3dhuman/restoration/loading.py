@@ -147,6 +147,8 @@ def restore_leaner(
     Raises:
         Ani3DError: ``models.memory`` when nothing is leaner, and what `load_prior` and `restore` raise.
     """
+    if wanted.step_cache > 1:  # what it holds is not in the checkpoint, so a continued run would differ
+        checkpoint = None
     for leaner in count():
         try:
             with memory_reported():

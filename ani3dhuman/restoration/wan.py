@@ -28,7 +28,7 @@ from .prior import EncodedClip
 from .reference_picture import fit_reference
 from .scene_conditions import preserve_mask
 from .wan_adapters import WanAdapter, with_adapter
-from .wan_cache import StepCache, with_cache
+from .wan_cache import StepCache, forget, with_cache
 from .wan_latents import WanVae, as_batch, as_frames, as_video, control_latents
 from .wan_layout import PERIOD, WAN_PIXELS, WAN_RATE, WanLayout, wan_layout
 from .wan_models import TRAIN_TIMESTEPS, WanModels, compile_transformers, load_prompt_encoder, load_wan_models
@@ -145,6 +145,7 @@ class WanVacePrior:
             Ani3DError: ``restoration.control_size``, ``restoration.mask_size``: control or mask are not of the clip's
                 size; ``restoration.prompt_length``.
         """
+        forget(self.models)
         layout = self._layout(clip)
         control, reference = self._control(clip), self._reference(clip)
         self._check_mask(clip)
@@ -167,7 +168,7 @@ class WanVacePrior:
             as_frames(conditions),
             layout,
             anchors=0 if front is None else front.shape[2],
-            key=fingerprint(sources, self.options),
+            key="" if self.models.transformer.is_cache_enabled else fingerprint(sources, self.options),
         )
 
     def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
@@ -183,7 +184,8 @@ class WanVacePrior:
 
         def predict(*texts: torch.Tensor, called: str) -> torch.Tensor:
             count = len(texts)
-            with expert.cache_context(f"{called} {_mark_of(conditions)}"):  # for step caches: windows stay apart
+            window = _mark_of(conditions) if expert.is_cache_enabled else ""  # a step cache keeps windows apart
+            with expert.cache_context(f"{called} {window}"):
                 return expert(
                     hidden_states=as_batch(latents).to(device, dtype).expand(count, -1, -1, -1, -1),
                     timestep=(torch.tensor([sigma]) * TRAIN_TIMESTEPS).to(device).expand(count),
@@ -264,7 +266,7 @@ class WanVacePrior:
 
 def _mark_of(conditions: torch.Tensor) -> str:
     """A short name for a window, by what it is told."""
-    return hashlib.sha256(conditions.flatten()[:: max(1, conditions.numel() // 4096)].numpy().tobytes()).hexdigest()[:8]
+    return hashlib.sha256(conditions.contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
 def load_wan_prior(

@@ -81,7 +81,14 @@ def with_adapter(models: WanModels, adapter: WanAdapter) -> WanModels:
         weights = read_adapter(path)
         _check(network, weights, path)
         network.load_lora_adapter(weights, prefix=PREFIX[:-1], adapter_name=NAME)
-        network.fuse_lora(lora_scale=adapter.scale, adapter_names=[NAME])
+        try:
+            network.fuse_lora(lora_scale=adapter.scale, adapter_names=[NAME], safe_fusing=True)
+        except ValueError as error:
+            raise Ani3DError(
+                "restoration.adapter_files",
+                f"The adapter {path.name} holds NaN or infinity ({error}).",
+                "Fetch it again, or use another one.",
+            ) from error
         network.unload_lora()
         for name in sorted(weights):
             digest.update(f"{part}{name}".encode())
@@ -93,6 +100,8 @@ def read_adapter(path: Path) -> dict[str, torch.Tensor]:
     """The weights of an adapter's file under diffusers' names, "transformer.blocks.0.attn1.to_q.lora_A.weight"."""
     try:
         raw = load_file(path)
+        if not any("blocks" in name for name in raw):
+            raise ValueError("it changes no block")
         converted: dict[str, torch.Tensor] = WanLoraLoaderMixin.lora_state_dict(raw)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise Ani3DError(
@@ -101,6 +110,12 @@ def read_adapter(path: Path) -> dict[str, torch.Tensor]:
             "Fetch it again, as a safetensors file.",
         ) from error
     return {name if name.startswith(PREFIX) else PREFIX + name: value for name, value in converted.items()}
+
+
+def left_out(path: Path) -> list[str]:
+    """What an adapter changes besides low-rank layers and their biases, and what is therefore not applied."""
+    raw = load_file(path)
+    return sorted(name for name, value in raw.items() if name.endswith((".diff", ".diff_m")) and value.any())
 
 
 def _check(network: Any, weights: dict[str, torch.Tensor], path: Path) -> None:

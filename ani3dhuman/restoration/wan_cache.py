@@ -1,8 +1,9 @@
 """Step caches: parts of the transformer are foretold from earlier steps instead of computed. Off unless asked for.
 
 They assume that one step's input is much like the last one's. Self-guided sampling draws fresh noise at every step
-and breaks that, so the error has to be looked at: `measure_cache` computes it. Of diffusers' caches TaylorSeer is used,
-which works on single layers; the others wrap all blocks and would add VACE's hints twice.
+and breaks that, so the error has to be looked at: `measure_cache` computes it. Of diffusers' caches TaylorSeer is used
+on the last projection alone: a foretold step skips all blocks, and a window keeps some megabytes. First-block caches
+wrap the blocks and would add VACE's hints twice.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import TaylorSeerCacheConfig
+from diffusers.hooks import HookRegistry
 
 from ..errors import Ani3DError
 from .clip import CoarseClip
@@ -26,7 +28,8 @@ from .windows import Windows
 if TYPE_CHECKING:
     from .wan import WanVacePrior
 
-LAYERS = (r"blocks\.\d+\.(attn1|attn2|ffn)", r"vace_blocks\.\d+\.(attn1|attn2|ffn)")
+FORETOLD = (r"proj_out",)
+SKIPPED = (r"blocks\.\d+", r"vace_blocks\.\d+")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class StepCache:
     """How much is foretold.
 
     Attributes:
-        interval: layers are computed at every so many-th step.
+        interval: the network is computed at every so many-th step.
         warm_up: first steps that are computed whole.
         order: of the Taylor series: 0 repeats the last value, 1 goes on along the last change.
     """
@@ -64,10 +67,18 @@ def with_cache(models: WanModels, cache: StepCache) -> WanModels:
                 disable_cache_before_step=cache.warm_up,
                 max_order=cache.order,
                 taylor_factors_dtype=network.dtype,
-                cache_identifiers=list(LAYERS),
+                cache_identifiers=list(FORETOLD),
+                skip_predict_identifiers=list(SKIPPED),
             )
         )
     return replace(models, key=hashlib.sha256(f"{models.key}{cache}".encode()).hexdigest())
+
+
+def forget(models: WanModels) -> None:
+    """Drop what the cache holds, so that the next clip begins anew; without a cache nothing happens."""
+    for network in _transformers(models):
+        if network.is_cache_enabled:
+            HookRegistry.check_if_exists_or_initialize(network).reset_stateful_hooks()
 
 
 def disable(models: WanModels) -> None:

@@ -10,7 +10,7 @@ from ..models.shapes import ClipShape
 from .loading import PriorRequest
 from .restore import RestoreConfig
 from .wan import WanConditions, WanOptions, WanVacePrior, load_wan_prior
-from .wan_adapters import adapter_in
+from .wan_adapters import adapter_in, left_out
 from .wan_cache import StepCache, measure_cache, with_cache
 from .wan_layout import wan_layout
 
@@ -27,6 +27,7 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
     adapter = None
     if wanted.adapter is not None and wanted.adapter_folder is not None:
         adapter = adapter_in(wanted.adapter_folder, [file.path for file in wanted.adapter.files])
+    unused = [name for path in adapter.files for name in left_out(path)] if adapter else []
     guidance = wanted.text_guidance if adapter is None else 1.0
     options = WanOptions(guidance=guidance, window_frames=wanted.window_frames)
     made = wanted.conditions()
@@ -54,6 +55,7 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
         "model": wanted.model.name,
         "device": plan.device,
         **({"adapter": wanted.adapter.name} if wanted.adapter else {}),
+        **({"adapter_left_out": unused} if unused else {}),
         "memory": f"{plan.peak_gb:.1f} GB predicted, with {', '.join(plan.measures)}",
         "conditions": [f"control: {made.kind}", *made.notes],
         "prompt": made.prompt,

@@ -31,6 +31,7 @@ FABRICS = {
     "denim": {"mass": 0.06, "tension": 150.0, "shear": 100.0, "bending": 2.5, "air": 0.4},
     "hair": {"mass": 0.02, "tension": 60.0, "shear": 20.0, "bending": 0.05, "air": 1.0},
 }
+REAL_TIME = 31.6  # frames a second at which Blender's cloth, which does not look at the rate, falls as it should
 QUALITY = 6  # solver steps a frame
 COLLISION_QUALITY = 3
 SKIN, GAP = 0.002, 0.004  # metres: thickness of what is hit, distance that cloth keeps
@@ -65,7 +66,7 @@ def make_collider(thing: bpy.types.Object) -> None:
     thing.collision.damping = 0.2
 
 
-def make_cloth(thing: bpy.types.Object, pins: np.ndarray, fabric: str, frames: int) -> None:
+def make_cloth(thing: bpy.types.Object, pins: np.ndarray, fabric: str, frames: int, fps: float) -> None:
     values = FABRICS[fabric]
     group = thing.vertex_groups.new(name="pin")
     for vertex in np.flatnonzero(pins > 1e-3).tolist():
@@ -74,6 +75,7 @@ def make_cloth(thing: bpy.types.Object, pins: np.ndarray, fabric: str, frames: i
     cloth.point_cache.frame_start, cloth.point_cache.frame_end = 1, frames
     settings = cloth.settings
     settings.quality = QUALITY
+    settings.time_scale = REAL_TIME / fps
     settings.mass = values["mass"]
     settings.air_damping = values["air"]
     settings.tension_stiffness = settings.compression_stiffness = values["tension"]
@@ -112,7 +114,7 @@ def simulate(arrays: dict[str, np.ndarray], parent: int | None = None) -> dict[s
         for i, layer in enumerate(layers):
             rigid, quads = arrays[f"vertices_{i}"], arrays[f"quads_{i}"]
             thing = add_moving_mesh(f"layer{i}", rigid, quads, folder)
-            make_cloth(thing, arrays[f"pins_{i}"], layer["fabric"], frames)
+            make_cloth(thing, arrays[f"pins_{i}"], layer["fabric"], frames, float(arrays["fps"]))
             moved = np.empty_like(rigid)
             for frame in range(1, frames + 1):
                 if parent is not None and os.getppid() != parent:

@@ -80,3 +80,25 @@ def test_a_finished_folder_is_left_alone_and_the_scene_is_left_empty(simulated):
     assert simulate_folder(folder) == 0
     assert (folder / "solver_output.npz").stat().st_mtime_ns == before
     assert len(bpy.data.objects) == len(bpy.data.meshes) == 0
+
+
+@pytest.mark.parametrize("fps", [24, 48])
+def test_loose_cloth_falls_as_fast_as_it_should(simulated, fps):
+    """Blender's cloth does not look at the frame rate by itself; unhindered it must fall at 9.8 m/s^2 at first."""
+    from benchmarks.cloth_truth.simulate import simulate
+
+    sheet, quads = tube(np.linspace(0.2, 0.25, 3), np.linspace(3.0, 2.95, 3))
+    ground = (sheet - [0, 0, 2.9]).astype(np.float32)
+    frames = 5
+    given = {
+        "fps": np.array(float(fps)),
+        "body_vertices": np.tile(ground, (frames, 1, 1)),
+        "body_quads": quads.astype(np.int32),
+        "layers": np.array(json.dumps([{"name": "sheet", "fabric": "denim"}])),
+        "vertices_0": np.tile(sheet.astype(np.float32), (frames, 1, 1)),
+        "quads_0": quads.astype(np.int32),
+        "pins_0": np.zeros(len(sheet), np.float32),
+    }
+    height = simulate(given)["vertices_0"][:, :, 2].mean(1)
+    acceleration = -np.diff(height[:3], n=2)[0] * fps**2
+    assert 7.0 < acceleration < 10.0, "air takes some of it; untold of the rate it were 5 or 22"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import WanVACETransformer3DModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tiny_wan import TEXT_DIM, tiny_vae
 from tiny_wan_adapter import RANK, network, write_adapter
 from tiny_wan_repository import write_repository
@@ -23,7 +23,7 @@ from ani3dhuman.models.memory import Measure, next_lower, plan_for
 from ani3dhuman.models.shapes import ClipShape
 from ani3dhuman.restoration import RestoreConfig, restore
 from ani3dhuman.restoration.wan import WanConditions, WanOptions, load_wan_prior
-from ani3dhuman.restoration.wan_adapters import WanAdapter, read_adapter, with_adapter
+from ani3dhuman.restoration.wan_adapters import WanAdapter, left_out, read_adapter, with_adapter
 from ani3dhuman.restoration.wan_cache import StepCache, enabled, measure_cache
 from ani3dhuman.restoration.wan_models import WanModels, compile_transformers, load_wan_models
 
@@ -79,11 +79,26 @@ def test_an_adapter_that_does_not_fit_changes_nothing_and_is_named(tmp_path: Pat
     assert caught.value.code == "restoration.adapter_base"
     for name, weight in network().named_parameters():
         assert torch.equal(dict(loaded.transformer.named_parameters())[name], weight)
+    save_file({"diffusion_model.head.head.lora_down.weight": torch.zeros(2, 2)}, tmp_path / "head.safetensors")
+    with pytest.raises(Ani3DError, match="no block"):
+        with_adapter(loaded, WanAdapter((tmp_path / "head.safetensors",)))
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
     for files, code in (((tmp_path / "torn.safetensors",), "adapter_files"), ((path, path), "adapter_files")):
         with pytest.raises(Ani3DError) as caught:
             with_adapter(loaded, WanAdapter(files))
         assert caught.value.code == f"restoration.{code}"
+
+
+def test_an_adapter_of_nan_is_refused_and_what_is_not_applied_is_told(tmp_path: Path) -> None:
+    write_adapter(tmp_path / "a.safetensors", 0)
+    tensors = load_file(tmp_path / "a.safetensors")
+    name = "diffusion_model.blocks.0.self_attn.q.lora_up.weight"
+    save_file({**tensors, "diffusion_model.blocks.0.norm3.diff": torch.ones(4)}, tmp_path / "more.safetensors")
+    assert left_out(tmp_path / "more.safetensors") == ["diffusion_model.blocks.0.norm3.diff"]
+    with_adapter(models(), WanAdapter((tmp_path / "more.safetensors",)))
+    save_file({**tensors, name: torch.full_like(tensors[name], float("nan"))}, tmp_path / "nan.safetensors")
+    with pytest.raises(Ani3DError, match=r"nan\.safetensors"):
+        with_adapter(models(), WanAdapter((tmp_path / "nan.safetensors",)))
 
 
 def test_few_steps_at_guidance_one_call_the_network_once_a_step(tmp_path: Path) -> None:
@@ -198,6 +213,33 @@ def test_windows_and_passes_do_not_share_what_is_kept() -> None:
         foretold = prior.velocity(noisy, 0.7, windows[0])
     assert torch.equal(other, plain[1])
     assert not torch.equal(foretold, plain[0])
+
+
+def test_a_cache_begins_anew_with_every_clip_and_has_no_checkpoints(tmp_path: Path) -> None:
+    prior, clip = tiny_prior(), clip_at(5, 48, 64, 16.0)
+    config = RestoreConfig(strength=1.0, schedule_steps=6)
+    with enabled(prior.models, StepCache(interval=2, warm_up=2)):
+        first = restore(prior, clip, config).frames
+        np.testing.assert_array_equal(restore(prior, clip, config).frames, first)
+        with pytest.raises(Ani3DError) as caught:
+            restore(prior, clip, config, checkpoint=tmp_path / "kept")
+        assert caught.value.code == "restoration.no_key"
+    assert np.abs(restore(prior, clip, config).frames - first).max() > 1e-6
+
+
+def test_a_foretold_step_runs_no_block() -> None:
+    prior = tiny_prior()
+    generator = torch.Generator().manual_seed(0)
+    conditions, noisy = torch.randn(3, 96, 6, 8, generator=generator), torch.randn(3, 16, 6, 8, generator=generator)
+    calls: list[int] = []
+    prior.models.transformer.blocks[1].ffn.register_forward_hook(lambda *_: calls.append(1))
+    with enabled(prior.models, StepCache(interval=2, warm_up=2)):
+        counts = []
+        for _ in range(4):
+            calls.clear()
+            prior.velocity(noisy, 0.7, conditions)
+            counts.append(len(calls))
+    assert counts == [2, 2, 0, 2], "two passes a step, none in the foretold one"
 
 
 def test_a_senseless_cache_is_refused() -> None:
