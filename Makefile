@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 BPY ?= bpy==5.0.1
 PIP = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench-render clean
+.PHONY: demo test lint bench-render bench-physics cloth-truth clean
 
 .venv/.ready: pyproject.toml
 	@echo "Making the engine's environment (.venv)"
@@ -30,7 +30,7 @@ lint: .venv/.ready
 
 test: .venv/.ready .venv-blender/.ready lint
 	.venv/bin/python -m pytest -m "not blender" tests
-	.venv-blender/bin/python -m pytest -m blender -p no:cacheprovider tests/blender tests/test_demo_scene.py
+	.venv-blender/bin/python -m pytest -m blender -p no:cacheprovider tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 
 out/demo/shot.npz:
 	$(MAKE) demo ARGS="--preset draft"
@@ -39,6 +39,13 @@ out/demo/shot.npz:
 bench-render: .venv/.ready out/demo/shot.npz
 	@if [ -n "$(PEERS)" ]; then benchmarks/peers/setup.sh; fi
 	.venv/bin/python -m benchmarks.render.run $(if $(PEERS),--peers) $(ARGS)
+
+bench-physics: .venv/.ready
+	.venv/bin/python -m benchmarks.physics $(ARGS)
+
+# clothed humans with true cloth motion from Blender's solver; about an hour, may be stopped and started again
+cloth-truth: .venv/.ready .venv-blender/.ready
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 .venv/bin/python -m benchmarks.cloth_truth.generate $(ARGS)
 
 clean:
 	rm -rf out dist build

@@ -13,7 +13,8 @@ from .registry import Model, ModelFile, known_models
 from .shapes import WanShape
 
 INDEX = "model_index.json"
-NETWORKS = ("transformer", "transformer_2", "text_encoder", "vae")
+EXPERTS = ("transformer", "transformer_2")
+NETWORKS = (*EXPERTS, "text_encoder", "vae")
 
 
 def is_folder(name: str) -> bool:
@@ -24,7 +25,8 @@ def is_folder(name: str) -> bool:
 def model_in(folder: Path) -> Model:
     """What a folder in diffusers' layout holds, as if it stood in the registry; its name is its path.
 
-    Weights are counted from the headers of the safetensors files; none is read.
+    Weights are counted from the headers of the safetensors files, those of a quantised transformer (.gguf) from its
+    shape; none is read.
 
     Raises:
         Ani3DError: ``models.folder``: the folder is not one of a diffusers pipeline with safetensors weights.
@@ -36,6 +38,9 @@ def model_in(folder: Path) -> Model:
         parts = [name for name in NETWORKS if isinstance(index.get(name), list) and index[name][0]]
         counts = {name: _count(folder / name) for name in parts}
         shape = _shape(folder / "transformer") if kind.startswith("Wan") else None
+        quantised = [path for name in parts if name in EXPERTS for path in (folder / name).glob("*.gguf")]
+        if shape and quantised:
+            counts |= {name: shape.parameters for name in parts if name in EXPERTS}
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise Ani3DError(
             "models.folder",
@@ -46,7 +51,7 @@ def model_in(folder: Path) -> Model:
         name=str(folder),
         kind="prior",
         licence="the user's own",
-        gigabytes=round(sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e9, 3),
+        gigabytes=round(_bytes([*folder.rglob("*.safetensors"), *quantised]) / 1e9, 3),
         files=tuple(ModelFile(path) for path in (INDEX, *(f"{part}/config.json" for part in parts))),
         needs=(),
         notes="",
@@ -57,7 +62,12 @@ def model_in(folder: Path) -> Model:
         experts=2 if "transformer_2" in parts else 1,
         boundary_ratio=index.get("boundary_ratio"),
         transformer=shape,
+        quantised_gb=_bytes(quantised) / 1e9,
     )
+
+
+def _bytes(files: list[Path]) -> int:
+    return sum(path.stat().st_size for path in files)
 
 
 def _count(part: Path) -> int:

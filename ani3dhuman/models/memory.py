@@ -160,10 +160,13 @@ def plan_at(
     measures = LADDER[rung]
     tiled = Measure.VAE_TILING in measures
     weights = model.weights_gb(each) * 1e9
-    stored = weights / 2 if Measure.FP8_WEIGHTS in measures else weights
-    block = shape.block_parameters * (1 if Measure.FP8_WEIGHTS in measures else each)
+    share = (
+        model.quantised_gb * 1e9 / weights if model.quantised_gb else 0.5 if Measure.FP8_WEIGHTS in measures else 1.0
+    )
+    stored = weights * share
+    block = shape.block_parameters * each * share
     resident, working = stored, 0.0
-    if Measure.FP8_WEIGHTS in measures:
+    if Measure.FP8_WEIGHTS in measures or model.quantised_gb:
         working += shape.hidden * shape.ffn * each  # one layer at a time in the compute type
     if Measure.GROUP_OFFLOAD in measures:
         blocks = shape.layers + shape.vace
@@ -201,8 +204,7 @@ def plan_for(name: str, clip: ClipShape, budget_gb: float, device: str = "cuda")
         Ani3DError: ``models.unknown``, ``models.no_plan`` (not a Wan prior), ``models.memory`` (nothing fits).
     """
     model = find(name)
-    rungs = range(len(LADDER)) if device == "cuda" else range(2)
-    for rung in rungs:
+    for rung in _rungs(model, device):
         plan = plan_at(model, clip, budget_gb, rung, device)
         if plan.fits:
             return plan
@@ -217,9 +219,19 @@ def next_lower(plan: MemoryPlan) -> MemoryPlan:
     Raises:
         Ani3DError: ``models.memory`` when nothing is leaner.
     """
-    if plan.device != "cuda" or plan.rung + 1 == len(LADDER):
+    model = find(plan.model)
+    leaner = [rung for rung in _rungs(model, plan.device) if rung > plan.rung]
+    if plan.device != "cuda" or not leaner:
         raise _too_large(plan)
-    return plan_at(find(plan.model), plan.clip, plan.budget_gb, plan.rung + 1, plan.device, text_on_cpu=True)
+    return plan_at(model, plan.clip, plan.budget_gb, leaner[0], plan.device, text_on_cpu=True)
+
+
+def _rungs(model: Model, device: str) -> list[int]:
+    """Rungs of the ladder that a device has; weights that are quantised already are not cast to float8."""
+    if device != "cuda":
+        return [0, 1]
+    cast = Measure.FP8_WEIGHTS
+    return [rung for rung, measures in enumerate(LADDER) if not (model.quantised_gb and cast in measures)]
 
 
 def _shape(model: Model) -> WanShape:

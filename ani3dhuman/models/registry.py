@@ -42,6 +42,7 @@ class Model:
         experts: transformers that share the noise levels between them.
         boundary_ratio: noise level (share of the training steps) at which the second expert takes over, or None.
         transformer: shape of one transformer, or None.
+        quantised_gb: size of all transformers where they are stored quantised (.gguf), else 0.
         base: names of the priors that a lora is for.
         steps: sampling steps that a lora is distilled to, 0 for a prior.
     """
@@ -61,6 +62,7 @@ class Model:
     experts: int = 1
     boundary_ratio: float | None = None
     transformer: WanShape | None = None
+    quantised_gb: float = 0.0
     base: tuple[str, ...] = ()
     steps: int = 0
 

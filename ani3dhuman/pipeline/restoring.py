@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 
 from ..avatar import Lighting
 from ..models.machine import look
+from ..models.registry import find
 from ..models.store import default_root
 from ..progress import Progress
 from ..rendering.layers import LayerRender
@@ -67,6 +69,8 @@ def _told(job: Job) -> list[object]:
         reference,
         settings.text_guidance,
         settings.adapter,
+        settings.step_cache,
+        settings.window_frames,
     ]
 
 
@@ -96,7 +100,7 @@ def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arra
     wanted = _request(settings, scene, coarse)
     config = RestoreConfig(
         strength=settings.strength,
-        schedule_steps=settings.sampling_steps,
+        schedule_steps=_schedule_steps(settings),
         guidance_scale=settings.guidance,
         seed=settings.seed,
     )
@@ -109,6 +113,13 @@ def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arra
     return arrays
 
 
+def _schedule_steps(settings: Settings) -> int:
+    """Steps of the whole schedule; an adapter is made for a number of steps that are taken."""
+    if not settings.adapter:
+        return settings.sampling_steps
+    return math.ceil(find(settings.adapter).steps / settings.strength - 1e-9)
+
+
 def _request(settings: Settings, scene: Scene, coarse: Arrays) -> PriorRequest:
     root = default_root()
     return PriorRequest(
@@ -117,6 +128,10 @@ def _request(settings: Settings, scene: Scene, coarse: Arrays) -> PriorRequest:
         lambda: _conditions(settings, scene, coarse),
         look(root),
         text_guidance=settings.text_guidance,
+        window_frames=settings.window_frames,
+        step_cache=settings.step_cache,
+        measure_cache=settings.measure_cache,
+        compile_blocks=settings.compile_blocks,
         cache=root / PROMPTS,
     )
 

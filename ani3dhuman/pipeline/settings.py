@@ -37,6 +37,10 @@ class Settings:
         reference: who the person is: a picture file, "bind" for the avatar in bind pose, "" for the first coarse frame.
         text_guidance: classifier-free guidance scale; 1 leaves the negative prompt out.
         adapter: a few-step adapter of the registry, or ""; it sets `sampling_steps` and `text_guidance` itself.
+        window_frames: 4k + 1 frames that a large prior takes at once; fewer need less memory.
+        step_cache: a large prior computes its layers at every so many-th step only and foretells them between; 1
+            computes all. `measure_cache` has the error of that measured and reported first.
+        compile_blocks: have torch.compile translate a large prior: minutes at first, then faster steps.
         refine_steps: optimisation steps of the residual field; 0 leaves it at zero.
         refine_height: picture height used for fitting, pixels.
         seed: of every random choice.
@@ -58,6 +62,10 @@ class Settings:
     reference: str = ""
     text_guidance: float = 5.0
     adapter: str = ""
+    window_frames: int = 81
+    step_cache: int = 1
+    measure_cache: bool = False
+    compile_blocks: bool = False
     refine_steps: int = 400
     refine_height: int = 416
     seed: int = 0
@@ -75,6 +83,8 @@ class Settings:
             ("control", self.control in CONTROLS, ", ".join(CONTROLS)),
             ("pose_style", self.pose_style in POSE_STYLES, ", ".join(POSE_STYLES)),
             ("text_guidance", 1 <= self.text_guidance <= 30, "1 to 30"),
+            ("window_frames", self.window_frames > 4 and self.window_frames % 4 == 1, "4k + 1, such as 81, 49 or 33"),
+            ("step_cache", 1 <= self.step_cache <= 10, "1 to 10"),
             ("adapter", self.adapter in ("", *_names("lora")), ", ".join(_names("lora"))),
             ("refine_steps", 0 <= self.refine_steps <= 100_000, "0 to 100,000"),
             ("refine_height", 32 <= self.refine_height <= 4096, "32 to 4096"),

@@ -76,8 +76,8 @@ class DiffusersFolder:
             raise self._other_class(f"{self.path} holds a {name}, not a {self.family.pipeline}.")
         return index
 
-    def check(self, part: str) -> None:
-        """Raise unless a part is of the right class and all its files are there."""
+    def check(self, part: str, weights: str = "*.safetensors") -> None:
+        """Raise unless a part is of the right class and all its files are there; `weights` is their pattern."""
         wanted = self.family.classes[part]
         name = (self.index.get(part) or [None, None])[1]
         if name != wanted:
@@ -92,8 +92,8 @@ class DiffusersFolder:
             lost = sorted(name for name in names if not (self.path / part / name).is_file())
             if lost:
                 raise self.partial(", ".join(f"{part}/{name}" for name in lost))
-        if not any((self.path / part).glob("*.safetensors")):
-            raise self.partial(f"{part}/*.safetensors")
+        if not any((self.path / part).glob(weights)):
+            raise self.partial(f"{part}/{weights}")
 
     def load(self, part: str, kind: Any, dtype: torch.dtype) -> Any:
         """A part as a network of diffusers or transformers, in eval mode; weights left to chance are an error."""

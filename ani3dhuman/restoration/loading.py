@@ -76,6 +76,11 @@ class PriorRequest:
         conditions: draws what the scene tells a prior; called only by priors that look at it.
         machine: what there is to run on.
         text_guidance: classifier-free guidance scale.
+        window_frames: 4k + 1 frames of a window, for priors that leave the choice.
+        step_cache: layers are computed at every so many-th step and foretold between; 1 computes all.
+        measure_cache: say in the report how wrong the foretold steps are, which takes the time of two runs more.
+        compile_blocks: translate the network with torch.compile.
+        config: of the sampling, where it is known.
         cache: folder for what is worth keeping between jobs, such as prompt embeddings.
         leaner: how often the memory ran out so far; each time the loader takes less of it.
     """
@@ -85,6 +90,11 @@ class PriorRequest:
     conditions: Callable[[], SceneConditions]
     machine: Machine
     text_guidance: float = 5.0
+    window_frames: int = 81
+    step_cache: int = 1
+    measure_cache: bool = False
+    compile_blocks: bool = False
+    config: RestoreConfig | None = None
     cache: Path | None = None
     leaner: int = 0
 
@@ -137,10 +147,12 @@ def restore_leaner(
     Raises:
         Ani3DError: ``models.memory`` when nothing is leaner, and what `load_prior` and `restore` raise.
     """
+    if wanted.step_cache > 1:  # what it holds is not in the checkpoint, so a continued run would differ
+        checkpoint = None
     for leaner in count():
         try:
             with memory_reported():
-                prior = load_prior(replace(wanted, leaner=leaner))
+                prior = load_prior(replace(wanted, leaner=leaner, config=config))
             return restore(prior, wanted.clip, config, progress, checkpoint)
         except Ani3DError as error:
             if error.code != OUT_OF_MEMORY:

@@ -118,20 +118,7 @@ def _sample(
     checkpoint: Path | None,
 ) -> torch.Tensor:
     """Clean latents (A+T',C,h,w), the clip's way through all noise levels."""
-    scheduler = SelfGuidedFlowMatchScheduler(
-        shift=config.shift,
-        strength=config.strength,
-        guidance_scale=config.guidance_scale,
-        stochastic_sampling=config.stochastic,
-        correction=config.correction,
-        correction_every=config.correction_every,
-        swap_cutoff=config.swap_cutoff,
-        seed=config.seed,
-    )
-    scheduler.set_timesteps(config.steps)
-    scheduler.set_noise_filter(prior.colour_noise)
-    scheduler.set_self_guidance(encoded.latents, encoded.preserve)
-    latents = scheduler.initial_latents(encoded.latents)
+    scheduler, latents = sampler(prior, encoded, config)
     generator = torch.Generator().manual_seed(config.seed)
     mark = _mark(prior, encoded, config) if checkpoint else ""
     begin = 0
@@ -154,13 +141,34 @@ def _sample(
         if not torch.isfinite(clean).all():
             raise _not_finite(step, config, checkpoint)
         velocity = (latents - clean) / sigma
-        latents = scheduler.step(velocity, scheduler.timesteps[step], latents, generator=generator).prev_sample
+        moment = scheduler.timesteps[step]
+        latents = scheduler.step(velocity, moment, latents, generator=generator, return_dict=False)[0]
         if checkpoint:
             tensors = {"latents": latents, "generator": generator.get_state()}
             state.save(checkpoint, mark, tensors, {"step": step + 1})
         if progress:
             progress.advance()
     return latents
+
+
+def sampler(
+    prior: VideoPrior, encoded: EncodedClip, config: RestoreConfig
+) -> tuple[SelfGuidedFlowMatchScheduler, torch.Tensor]:
+    """The scheduler set up for a clip, and the noisy latents (A+T',C,h,w) that it starts from."""
+    scheduler = SelfGuidedFlowMatchScheduler(
+        shift=config.shift,
+        strength=config.strength,
+        guidance_scale=config.guidance_scale,
+        stochastic_sampling=config.stochastic,
+        correction=config.correction,
+        correction_every=config.correction_every,
+        swap_cutoff=config.swap_cutoff,
+        seed=config.seed,
+    )
+    scheduler.set_timesteps(config.steps)
+    scheduler.set_noise_filter(prior.colour_noise)
+    scheduler.set_self_guidance(encoded.latents, encoded.preserve)
+    return scheduler, scheduler.initial_latents(encoded.latents)
 
 
 def _mark(prior: VideoPrior, encoded: EncodedClip, config: RestoreConfig) -> str:

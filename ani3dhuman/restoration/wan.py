@@ -8,6 +8,7 @@ of diffusers' `WanVACEPipeline` (`wan_models`) and says what that pipeline says.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,9 +27,11 @@ from .conditioning import latent_mask, with_reference_frames
 from .prior import EncodedClip
 from .reference_picture import fit_reference
 from .scene_conditions import preserve_mask
+from .wan_adapters import WanAdapter, with_adapter
+from .wan_cache import StepCache, forget, with_cache
 from .wan_latents import WanVae, as_batch, as_frames, as_video, control_latents
 from .wan_layout import PERIOD, WAN_PIXELS, WAN_RATE, WanLayout, wan_layout
-from .wan_models import TRAIN_TIMESTEPS, WanModels, load_prompt_encoder, load_wan_models
+from .wan_models import TRAIN_TIMESTEPS, WanModels, compile_transformers, load_prompt_encoder, load_wan_models
 from .wan_text import MAX_TOKENS, PromptEncoder
 
 
@@ -142,6 +145,7 @@ class WanVacePrior:
             Ani3DError: ``restoration.control_size``, ``restoration.mask_size``: control or mask are not of the clip's
                 size; ``restoration.prompt_length``.
         """
+        forget(self.models)
         layout = self._layout(clip)
         control, reference = self._control(clip), self._reference(clip)
         self._check_mask(clip)
@@ -164,7 +168,7 @@ class WanVacePrior:
             as_frames(conditions),
             layout,
             anchors=0 if front is None else front.shape[2],
-            key=fingerprint(sources, self.options),
+            key="" if self.models.transformer.is_cache_enabled else fingerprint(sources, self.options),
         )
 
     def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
@@ -178,22 +182,24 @@ class WanVacePrior:
         positive, negative = self.embeddings
         device, dtype = self.models.device, expert.dtype
 
-        def predict(*texts: torch.Tensor) -> torch.Tensor:
+        def predict(*texts: torch.Tensor, called: str) -> torch.Tensor:
             count = len(texts)
-            return expert(
-                hidden_states=as_batch(latents).to(device, dtype).expand(count, -1, -1, -1, -1),
-                timestep=(torch.tensor([sigma]) * TRAIN_TIMESTEPS).to(device).expand(count),
-                encoder_hidden_states=torch.cat(texts).to(device, dtype),
-                control_hidden_states=as_batch(conditions).to(device, dtype).expand(count, -1, -1, -1, -1),
-                return_dict=False,
-            )[0].float()
+            window = _mark_of(conditions) if expert.is_cache_enabled else ""  # a step cache keeps windows apart
+            with expert.cache_context(f"{called} {window}"):
+                return expert(
+                    hidden_states=as_batch(latents).to(device, dtype).expand(count, -1, -1, -1, -1),
+                    timestep=(torch.tensor([sigma]) * TRAIN_TIMESTEPS).to(device).expand(count),
+                    encoder_hidden_states=torch.cat(texts).to(device, dtype),
+                    control_hidden_states=as_batch(conditions).to(device, dtype).expand(count, -1, -1, -1, -1),
+                    return_dict=False,
+                )[0].float()
 
         if negative is None:
-            return as_frames(predict(positive)).to(latents)
+            return as_frames(predict(positive, called="positive")).to(latents)
         if self.options.batch_guidance:
-            wanted, unwanted = predict(positive, negative).split(1)
+            wanted, unwanted = predict(positive, negative, called="both").split(1)
         else:
-            wanted, unwanted = predict(positive), predict(negative)
+            wanted, unwanted = predict(positive, called="positive"), predict(negative, called="negative")
         return as_frames(unwanted + self.options.guidance * (wanted - unwanted)).to(latents)
 
     def decode(
@@ -258,6 +264,11 @@ class WanVacePrior:
             )
 
 
+def _mark_of(conditions: torch.Tensor) -> str:
+    """A short name for a window, by what it is told."""
+    return hashlib.sha256(conditions.contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
 def load_wan_prior(
     folder: Path,
     *,
@@ -265,6 +276,9 @@ def load_wan_prior(
     dtype: torch.dtype = torch.bfloat16,
     device: str | torch.device = "cpu",
     options: WanOptions | None = None,
+    adapter: WanAdapter | None = None,
+    cache: StepCache | None = None,
+    compile_blocks: bool = False,
     place: Callable[[WanModels], object] | None = None,
     text_device: str | torch.device | None = None,
     prompt_cache: Path | None = None,
@@ -278,6 +292,10 @@ def load_wan_prior(
         dtype: of transformers and text encoder; the VAE is float32.
         device: where the networks compute.
         options: how to run.
+        adapter: few-step adapter that is added to the weights; it wants `WanOptions.guidance` 1.
+        cache: foretells layers instead of computing them, see `wan_cache`; None computes all.
+        compile_blocks: let torch.compile translate the repeated blocks at their first use, which takes minutes and then
+            saves time at every step.
         place: see `load_wan_models`; carries out a memory plan.
         text_device: where prompts are encoded; None is `device`.
         prompt_cache: folder that keeps embeddings, so that the text encoder is not loaded again.
@@ -291,5 +309,15 @@ def load_wan_prior(
         max_tokens=max_tokens,
     )  # fmt: skip
     prompts.encode([conditions.prompt, conditions.negative_prompt])  # before the other networks need the memory
-    models = load_wan_models(folder, dtype=dtype, device=device, place=place)
+    models = load_wan_models(
+        folder,
+        dtype=dtype,
+        device=device,
+        change=None if adapter is None else lambda loaded: with_adapter(loaded, adapter),
+        place=place,
+    )
+    if cache is not None:
+        models = with_cache(models, cache)
+    if compile_blocks:
+        compile_transformers(models)
     return WanVacePrior(models, prompts, conditions, options)

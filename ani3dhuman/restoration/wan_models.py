@@ -6,13 +6,14 @@ folder/vae/, transformer/, text_encoder/, tokenizer/, and transformer_2/ where t
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, WanVACETransformer3DModel
+from diffusers import AutoencoderKLWan, GGUFQuantizationConfig, WanVACETransformer3DModel
 from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
 from ..errors import Ani3DError
@@ -81,14 +82,17 @@ def load_wan_models(
     *,
     dtype: torch.dtype = torch.bfloat16,
     device: str | torch.device = "cpu",
+    change: Callable[[WanModels], WanModels] | None = None,
     place: Callable[[WanModels], object] | None = None,
 ) -> WanModels:
     """Load VAE (float32) and transformers from a folder, without the network.
 
     Args:
-        folder: a diffusers repository of Wan VACE; weights as safetensors, sharded or not.
-        dtype: of the transformers.
+        folder: a diffusers repository of Wan VACE; weights as safetensors, sharded or not. A transformer's may also be
+            one quantised .gguf file beside its config.json, in place of the safetensors.
+        dtype: of the transformers; quantised ones compute in it.
         device: where they compute.
+        change: alters the networks while they lie on the CPU, e.g. adds an adapter.
         place: puts the networks, which then lie on the CPU, where they belong, e.g.
             ``lambda models: apply_plan(models, plan)``; None moves them to `device`.
 
@@ -102,11 +106,11 @@ def load_wan_models(
     if source.index.get("transformer_2", [None])[0] is not None:
         parts.append("transformer_2")
     for part in parts:
-        source.check(part)
+        source.check(part, "*.gguf" if gguf_file(Path(folder), part) else "*.safetensors")
     networks: dict[str, Any] = {
         part: source.load("vae", AutoencoderKLWan, torch.float32)
         if part == "vae"
-        else source.load(part, WanVACETransformer3DModel, dtype)
+        else _transformer(source, part, dtype)
         for part in parts
     }
     key = models_key(*networks.values())
@@ -114,12 +118,56 @@ def load_wan_models(
     models = WanModels(
         networks["vae"], networks["transformer"], second, source.index.get("boundary_ratio"), torch.device(device), key
     )
+    if change is not None:
+        models = change(models)
     if place is not None:
         place(models)
     else:
         for network in networks.values():
             network.to(device)
     return models
+
+
+def compile_transformers(models: WanModels, backend: str = "inductor") -> None:
+    """Let torch.compile translate the blocks of both experts, one kind of block once, when they are first used."""
+    for network in (models.transformer, models.transformer_2):
+        if network is not None:
+            network.compile_repeated_blocks(backend=backend)
+
+
+def gguf_file(folder: Path, part: str) -> Path | None:
+    """The one quantised file of a part, or None where there is none. Raises ``restoration.wan_gguf`` for several."""
+    files = sorted((folder / part).glob("*.gguf"))
+    if len(files) > 1:
+        raise Ani3DError(
+            "restoration.wan_gguf",
+            f"{folder / part} holds {len(files)} .gguf files: {', '.join(path.name for path in files)}.",
+            "Leave the one that is to be used.",
+        )
+    return files[0] if files else None
+
+
+def _transformer(source: DiffusersFolder, part: str, dtype: torch.dtype) -> Any:
+    path = gguf_file(source.path, part)
+    if path is None:
+        return source.load(part, WanVACETransformer3DModel, dtype)
+    if importlib.util.find_spec("gguf") is None:
+        raise Ani3DError(
+            "models.needs_package", f"{path.name} needs the package gguf.", "Install it with: pip install gguf"
+        )
+    with source.loading():
+        network: Any = WanVACETransformer3DModel.from_single_file(
+            str(path),
+            config=str(source.path),
+            subfolder=part,
+            quantization_config=GGUFQuantizationConfig(compute_dtype=dtype),
+            torch_dtype=dtype,
+            local_files_only=True,
+        )
+    lost = [name for name, weight in network.named_parameters() if weight.is_meta]
+    if lost:
+        raise source.partial(f"{len(lost)} weights of {path.name}, {lost[0]} first")
+    return network.eval()
 
 
 def load_prompt_encoder(

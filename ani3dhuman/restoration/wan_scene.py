@@ -8,7 +8,10 @@ from ..models.apply import apply_plan
 from ..models.memory import Measure, MemoryPlan, next_lower, plan_for
 from ..models.shapes import ClipShape
 from .loading import PriorRequest
+from .restore import RestoreConfig
 from .wan import WanConditions, WanOptions, WanVacePrior, load_wan_prior
+from .wan_adapters import adapter_in, left_out
+from .wan_cache import StepCache, measure_cache, with_cache
 from .wan_layout import wan_layout
 
 
@@ -21,7 +24,12 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
     Raises:
         Ani3DError: ``models.memory``: no plan fits; as `load_wan_prior`.
     """
-    options = WanOptions(guidance=wanted.text_guidance)
+    adapter = None
+    if wanted.adapter is not None and wanted.adapter_folder is not None:
+        adapter = adapter_in(wanted.adapter_folder, [file.path for file in wanted.adapter.files])
+    unused = [name for path in adapter.files for name in left_out(path)] if adapter else []
+    guidance = wanted.text_guidance if adapter is None else 1.0
+    options = WanOptions(guidance=guidance, window_frames=wanted.window_frames)
     made = wanted.conditions()
     conditions = WanConditions(
         control=made.control,
@@ -37,6 +45,8 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
         dtype=torch.bfloat16 if plan.device == "cuda" else torch.float32,
         device=plan.device,
         options=options,
+        adapter=adapter,
+        compile_blocks=wanted.compile_blocks,
         place=lambda models: apply_plan(models, plan),
         text_device="cpu" if Measure.TEXT_ON_CPU in plan.measures else plan.device,
         prompt_cache=wanted.cache,
@@ -44,10 +54,19 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
     prior.notes = {
         "model": wanted.model.name,
         "device": plan.device,
+        **({"adapter": wanted.adapter.name} if wanted.adapter else {}),
+        **({"adapter_left_out": unused} if unused else {}),
         "memory": f"{plan.peak_gb:.1f} GB predicted, with {', '.join(plan.measures)}",
         "conditions": [f"control: {made.kind}", *made.notes],
         "prompt": made.prompt,
     }
+    if wanted.step_cache > 1:
+        cache = StepCache(interval=wanted.step_cache)
+        if wanted.measure_cache:
+            errors = measure_cache(prior, wanted.clip, wanted.config or RestoreConfig(), cache)
+            prior.notes["step_cache_error"] = [round(error, 4) for error in errors]
+        prior.models = with_cache(prior.models, cache)
+        prior.notes["step_cache"] = str(cache)
     return prior
 
 

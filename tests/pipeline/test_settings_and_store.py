@@ -29,6 +29,7 @@ def test_overrides_win_over_the_preset():
         ({"prior": "wan9"}, "settings.value"),
         ({"adapter": "compact"}, "settings.value"),
         ({"control": "edges"}, "settings.value"),
+        ({"window_frames": 80}, "settings.value"),
         ({"seed": True}, "settings.type"),
         ({"strength": 0.0}, "settings.value"),
         ({"fabric": "steel"}, "settings.value"),

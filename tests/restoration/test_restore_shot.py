@@ -13,6 +13,7 @@ import pytest
 import torch
 from small_clip import small_clip
 from synthetic import make_shot
+from tiny_wan_adapter import write_adapter
 from tiny_wan_repository import write_repository
 
 from ani3dhuman import cli
@@ -105,6 +106,24 @@ def test_what_a_wan_is_told_changes_what_it_makes_and_nothing_before(shot: Shot,
         assert "render_coarse" in reused and "restore" not in reused, change
         assert all((picture != other).any() for other in seen), change
         seen.append(picture)
+
+
+def test_a_step_cache_is_measured_where_that_is_asked_for(shot: Shot, folder: Path, tmp_path: Path) -> None:
+    settings = Settings.from_dict(
+        {**SMALL, "prior": str(folder), "prompt": "a", "sampling_steps": 6, "step_cache": 2, "measure_cache": True}
+    )
+    note = report_of(restore_shot(shot, tmp_path, settings))["notes"]["restoration"]
+    assert note["steps"] == 4 and len(note["step_cache_error"]) == 4
+    assert note["step_cache_error"][:2] == [0.0, 0.0] and max(note["step_cache_error"]) > 0
+
+
+def test_an_adapter_sets_steps_and_guidance(shot: Shot, folder: Path, models: Path, tmp_path: Path) -> None:
+    place = models / "causvid-1.3b"
+    place.mkdir(parents=True, exist_ok=True)
+    write_adapter(place / find("causvid-1.3b").files[0].path, 0)
+    settings = Settings.from_dict({**SMALL, "prior": str(folder), "prompt": "a", "adapter": "causvid-1.3b"})
+    note = report_of(restore_shot(shot, tmp_path, settings))["notes"]["restoration"]
+    assert (note["steps"], note["guidance"], note["adapter"]) == (4, 1.0, "causvid-1.3b")
 
 
 def test_a_folder_is_counted_without_reading_it(folder: Path) -> None:
