@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from ..errors import Ani3DError
-from .registry import Model, ModelFile, known_models
+from .registry import COMPACT, Model, ModelFile, known_models
 from .shapes import WanShape
 
-INDEX = "model_index.json"
+INDEX, CONFIG = "model_index.json", "config.json"  # of a pipeline, of a single network
 EXPERTS = ("transformer", "transformer_2")
 NETWORKS = (*EXPERTS, "text_encoder", "vae")
 
 
 def is_folder(name: str) -> bool:
     """Whether a name is the path of a model's folder rather than an entry of the registry."""
-    return (Path(name) / INDEX).is_file()
+    return bool(name) and ((Path(name) / INDEX).is_file() or (Path(name) / CONFIG).is_file())
 
 
 def model_in(folder: Path) -> Model:
-    """What a folder in diffusers' layout holds, as if it stood in the registry; its name is its path.
+    """What a folder holds, a pipeline in diffusers' layout or a compact prior that `ani3dhuman prior train` wrote.
+
+    It is given as if it stood in the registry; its name is its path.
 
     Weights are counted from the headers of the safetensors files, those of a quantised transformer (.gguf) from its
     shape; none is read.
@@ -32,6 +35,8 @@ def model_in(folder: Path) -> Model:
         Ani3DError: ``models.folder``: the folder is not one of a diffusers pipeline with safetensors weights.
     """
     folder = Path(folder)
+    if not (folder / INDEX).is_file():
+        return _compact(folder)
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         kind = str(index["_class_name"])
@@ -63,6 +68,32 @@ def model_in(folder: Path) -> Model:
         boundary_ratio=index.get("boundary_ratio"),
         transformer=shape,
         quantised_gb=_bytes(quantised) / 1e9,
+    )
+
+
+def _compact(folder: Path) -> Model:
+    """A compact prior in a folder."""
+    known = known_models()[COMPACT]
+    try:
+        kind = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["_class_name"]
+        if kind != known.pipeline:
+            raise ValueError(f"it holds a {kind}")
+        counts = {"net": _count(folder)}
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise Ani3DError(
+            "models.folder",
+            f"{folder} holds no prior ({error}).",
+            "Give the folder model/ that `ani3dhuman prior train` wrote, or one of a pipeline with model_index.json.",
+        ) from error
+    files = tuple(folder.glob("*.safetensors"))
+    return replace(
+        known,
+        name=str(folder),
+        licence="the user's own",
+        gigabytes=round(_bytes(list(files)) / 1e9, 3),
+        files=(ModelFile(CONFIG), *(ModelFile(path.name) for path in files)),
+        repository=str(folder),
+        parameters=counts,
     )
 
 

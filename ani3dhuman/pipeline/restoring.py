@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 
 from ..avatar import Lighting
 from ..models.machine import look
-from ..models.registry import find
-from ..models.store import default_root
+from ..models.registry import COMPACT, find
+from ..models.store import default_root, sha256_of
 from ..progress import Progress
 from ..rendering.layers import LayerRender
 from ..rendering.pose_drawing import STYLES
@@ -54,8 +55,11 @@ def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, 
 def _told(job: Job) -> list[object]:
     """What else the result depends on with priors that look at the scene."""
     settings = job.settings
-    if settings.prior in (NO_PRIOR, "compact"):
+    if settings.prior in (NO_PRIOR, COMPACT):
         return []
+    folder = Path(settings.prior)
+    if (folder / "config.json").is_file():  # a compact prior of the user's, which may be trained on
+        return [sha256_of(path) for path in sorted(folder.glob("*.safetensors"))]
     reference: object = settings.reference
     if settings.reference not in ("", BIND):
         reference = load_picture(settings.reference)

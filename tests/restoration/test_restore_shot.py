@@ -27,6 +27,7 @@ from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.progress import Progress
 from ani3dhuman.restoration import RestoreConfig, load_compact_prior
 from ani3dhuman.restoration.loading import FoundPrior, PriorRequest, find_prior, load_prior, restore_leaner
+from ani3dhuman.restoration.network import DisplacementNet
 from ani3dhuman.restoration.scene_conditions import SceneConditions
 from ani3dhuman.shot import Shot
 
@@ -133,6 +134,22 @@ def test_a_folder_is_counted_without_reading_it(folder: Path) -> None:
         assert model.count(name) == sum(p.numel() for p in getattr(pipeline, name).parameters())
     assert model.transformer is not None and model.transformer.vace == 1
     assert find(str(folder)) == model
+
+
+def test_a_prior_that_was_trained_at_home_restores(shot: Shot, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    DisplacementNet(widths=(8, 8, 8), depths=(1, 1, 1)).save_pretrained(tmp_path / "mine")
+    settings = Settings.from_dict({**SMALL, "prior": str(tmp_path / "mine")})
+    first = report_of(restore_shot(shot, tmp_path / "out", settings))
+    assert first["notes"]["restoration"]["offset_mean_cm"] < 0.5, "untrained, it moves nothing; limits mend a little"
+    assert find(str(tmp_path / "mine")).pipeline == "DisplacementNet"
+    torch.manual_seed(1)
+    DisplacementNet(widths=(8, 8, 8), depths=(1, 1, 1)).save_pretrained(tmp_path / "mine")
+    assert "restore" not in report_of(restore_shot(shot, tmp_path / "out", settings))["reused"], "it was trained on"
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    with pytest.raises(Ani3DError, match="mine") as caught:
+        find(str(tmp_path / "mine"))
+    assert caught.value.code == "models.folder"
 
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -78,6 +80,8 @@ def test_training_learns_stops_and_goes_on(
     folder: Path, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ani3dhuman.training.train.EVERY", 15)
+    ticks = itertools.count(step=0.06)  # a clock of its own: 120 steps on any machine
+    monkeypatch.setattr("ani3dhuman.training.train.time", SimpleNamespace(monotonic=lambda: next(ticks)))
     settings = TrainSettings(minutes=0.12, batch=2, rate=5e-3, start=small)
     progress = Progress("train", 1, should_cancel=lambda: (tmp_path / "out" / "checkpoint.pt").exists())
     with pytest.raises(Cancelled):
