@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,41 @@ def test_few_steps_at_guidance_one_call_the_network_once_a_step(tmp_path: Path) 
     assert np.abs(frames - restore(plain, clip, config).frames).max() > 1e-4
 
 
-def write_gguf(folder: Path, source: WanVACETransformer3DModel) -> dict[str, np.ndarray]:
+WAN_NAMES = {
+    "condition_embedder.time_embedder.linear_1": "time_embedding.0",
+    "condition_embedder.time_embedder.linear_2": "time_embedding.2",
+    "condition_embedder.time_proj": "time_projection.1",
+    "condition_embedder.text_embedder.linear_1": "text_embedding.0",
+    "condition_embedder.text_embedder.linear_2": "text_embedding.2",
+    "attn1.to_out.0": "self_attn.o",
+    "attn2.to_out.0": "cross_attn.o",
+    "attn1.to_": "self_attn.",
+    "attn2.to_": "cross_attn.",
+    "attn1.": "self_attn.",
+    "attn2.": "cross_attn.",
+    "ffn.net.0.proj": "ffn.0",
+    "ffn.net.2": "ffn.2",
+    "proj_out": "after_proj",
+    "proj_in": "before_proj",
+}
+
+
+def wan_name(name: str) -> str:
+    """What Wan's makers, and files for other programs, call a weight of diffusers."""
+    if name.startswith("proj_out"):
+        return name.replace("proj_out", "head.head")
+    if name == "scale_shift_table":
+        return "head.modulation"
+    for ours, theirs in WAN_NAMES.items():
+        name = name.replace(ours, theirs)
+    if "norm2" in name or "norm3" in name:  # they count the norms in another order
+        name = name.replace("norm2", "norm@").replace("norm3", "norm2").replace("norm@", "norm3")
+    return name.replace("scale_shift_table", "modulation")
+
+
+def write_gguf(
+    folder: Path, source: WanVACETransformer3DModel, spelling: Callable[[str], str] = lambda name: name
+) -> dict[str, np.ndarray]:
     """The transformer in a repository replaced by a quantised file; gives the weights that it stands for."""
     for path in (folder / "transformer").glob("*.safetensors*"):
         path.unlink()
@@ -127,11 +162,11 @@ def write_gguf(folder: Path, source: WanVACETransformer3DModel) -> dict[str, np.
         matrix = values.ndim == 2 and values.shape[1] % 32 == 0 and name.startswith(("blocks", "vace_blocks"))
         if matrix and not name.endswith(("scale_shift_table",)):
             packed = gguf.quants.quantize(values, gguf.GGMLQuantizationType.Q8_0)
-            writer.add_tensor(name, packed, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+            writer.add_tensor(spelling(name), packed, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
             exact = gguf.quants.dequantize(packed, gguf.GGMLQuantizationType.Q8_0)
             stands_for[name] = exact.astype(np.float16).astype(np.float32)  # diffusers multiplies out in half precision
         else:
-            writer.add_tensor(name, values)
+            writer.add_tensor(spelling(name), values)
             stands_for[name] = values
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -140,9 +175,10 @@ def write_gguf(folder: Path, source: WanVACETransformer3DModel) -> dict[str, np.
     return stands_for
 
 
-def test_a_quantised_file_computes_what_its_weights_stand_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spelling", [lambda name: name, wan_name], ids=["diffusers", "wan"])
+def test_a_quantised_file_computes_what_its_weights_stand_for(tmp_path: Path, spelling: Callable[[str], str]) -> None:
     pipeline = write_repository(tmp_path)
-    stands_for = write_gguf(tmp_path, pipeline.transformer)
+    stands_for = write_gguf(tmp_path, pipeline.transformer, spelling)
     loaded = load_wan_models(tmp_path, dtype=torch.float32)
     reference = network()
     reference.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in stands_for.items()})
