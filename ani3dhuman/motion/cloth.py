@@ -6,69 +6,14 @@ it fly. What the skin says is the goal, the body is the obstacle, XPBD does the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import dijkstra
-from scipy.spatial import cKDTree
 
+from ..errors import Ani3DError
 from ..progress import Progress
-from .binding import edges_of
-from .cloth_kernels import point_normals, step_frame
+from .constraints import PINNED, Constraints
 from .fabrics import FABRICS, ClothSettings
-
-
-def hinges_of(faces: np.ndarray, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inner edges as hinges of four vertices, with the weights whose combination of positions is the bend.
-
-    Bergou et al., "A Quadratic Bending Model for Inextensible Surfaces" (2006), eq. 5 and 6.
-
-    Args:
-        faces: (F,3) triangles.
-        vertices: (V,3) bind pose, which gives the angles.
-
-    Returns:
-        (H,4) vertices: both ends of the edge, then the two opposite corners; and (H,4) float32 weights.
-    """
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    opposite = np.concatenate([faces[:, 2], faces[:, 0], faces[:, 1]])
-    order = np.lexsort((edges[:, 1], edges[:, 0]))
-    edges, opposite = edges[order], opposite[order]
-    shared = np.flatnonzero((edges[1:] == edges[:-1]).all(1))
-    hinges = np.stack([*edges[shared].T, opposite[shared], opposite[shared + 1]], axis=1)
-    x0, x1, x2, x3 = (vertices[hinges[:, k]].astype(np.float64) for k in range(4))
-    at0 = _cotangent(x1 - x0, x2 - x0), _cotangent(x1 - x0, x3 - x0)
-    at1 = _cotangent(x0 - x1, x2 - x1), _cotangent(x0 - x1, x3 - x1)
-    weights = np.stack([at1[0] + at1[1], at0[0] + at0[1], -at0[0] - at1[0], -at0[1] - at1[1]], axis=1)
-    return hinges, weights.astype(np.float32)
-
-
-def _cotangent(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cotangents of the angles between vectors (H,3); slivers are limited so that no hinge dominates."""
-    return np.clip((a * b).sum(1) / np.maximum(np.linalg.norm(np.cross(a, b), axis=1), 1e-12), -4, 4)
-
-
-def tethers(vertices: np.ndarray, edges: np.ndarray, pinned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each vertex the nearest pinned vertex along the mesh (-1: none) and that distance in metres."""
-    n = len(vertices)
-    if not pinned.any():
-        return np.full(n, -1, np.int64), np.zeros(n, np.float32)
-    lengths = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
-    graph = coo_array((lengths, (edges[:, 0], edges[:, 1])), shape=(n, n)).tocsr()
-    reach, _, sources = dijkstra(
-        graph, directed=False, indices=np.flatnonzero(pinned), return_predecessors=True, min_only=True
-    )
-    connected = np.isfinite(reach)
-    return np.where(connected, sources, -1), np.where(connected, reach * 1.02, 0).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """What the cloth must not enter: points of a moving triangle mesh, (T,P,3) metres, faces (F,3)."""
-
-    vertices: np.ndarray
-    faces: np.ndarray
+from .obstacle import Obstacle
+from .solver import run
 
 
 def simulate(
@@ -85,7 +30,7 @@ def simulate(
 
     Args:
         skinned: (T,P,3) positions the skeleton gives, world metres.
-        faces: (F,3) triangles of the garment.
+        faces: (F,3) triangles of the garment; several islands and faces without area are fine.
         bind_vertices: (P,3) bind pose, which gives the rest lengths.
         pin_weights: (P,) 1 on the skin .. 0 free.
         obstacle: the body, with as many frames; None for none.
@@ -95,57 +40,54 @@ def simulate(
 
     Returns:
         (T,P,3) float32 world positions. Frames without any free vertex equal `skinned`.
+
+    Raises:
+        Ani3DError: ``cloth.shape``, ``cloth.faces``, ``cloth.not_finite``, ``cloth.fps``, ``cloth.unstable``.
+        Cancelled: within one frame of the request.
     """
-    edges = edges_of(faces)
-    hinges, hinge_weights = hinges_of(faces, bind_vertices)
-    pinned = pin_weights > 0.99
-    inv_mass = np.where(pinned, 0, 1).astype(np.float32)
-    hold = np.maximum(settings.hold * np.clip(pin_weights, 0, 1) ** 2, settings.shape).astype(np.float32)
-    anchor, reach = tethers(bind_vertices, edges, pinned)
-    edge_rest = np.linalg.norm(bind_vertices[edges[:, 0]] - bind_vertices[edges[:, 1]], axis=1).astype(np.float32)
-    lead, velocity = _preroll(skinned, settings.preroll)
-    x = (skinned[0] + lead[0]).astype(np.float32)
-    v = np.broadcast_to(velocity * np.float32(fps), x.shape).astype(np.float32).copy()
-    frames = np.empty(skinned.shape, np.float32)
-    frames[0] = x
-    for step in range(1, settings.preroll + len(skinned)):
-        now, before = step - settings.preroll, step - settings.preroll - 1
-        a, b = max(before, 0), max(now, 0)
-        shift_a, shift_b = lead[min(step - 1, settings.preroll)], lead[min(step, settings.preroll)]
-        body_from, body_to, normals, near = _surroundings(obstacle, x, a, b, shift_a, shift_b)
-        step_frame(
-            x, v, inv_mass, hold,
-            (skinned[a] + shift_a).astype(np.float32), (skinned[b] + shift_b).astype(np.float32),
-            edges, edge_rest, hinges, hinge_weights, anchor, reach, near, body_from, body_to, normals,
-            1.0 / fps, settings.substeps, settings.stretch, settings.bend, settings.damping,
-            settings.viscosity,
-            settings.gravity, settings.thickness, settings.friction,
-        )  # fmt: skip
-        if now >= 0:
-            frames[now] = x
-            if progress:
-                progress.advance()
-    return frames
+    check(skinned, faces, bind_vertices, pin_weights, fps)
+    if obstacle is not None and len(obstacle.vertices) != len(skinned):
+        raise Ani3DError(
+            "cloth.shape",
+            f"The body has {len(obstacle.vertices)} frames and the garment {len(skinned)}.",
+            "Give both for the same frames.",
+        )
+    if obstacle is not None and not np.isfinite(obstacle.vertices).all():
+        raise _not_finite("body", obstacle.vertices)
+    constraints = Constraints.of_mesh(faces, bind_vertices, pin_weights)
+    return run(skinned, bind_vertices, constraints, pin_weights, obstacle, fps, settings, progress)
 
 
-def _preroll(skinned: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (count+1,3) that bring the first pose in at its own mean velocity, and that velocity per frame."""
-    velocity = (skinned[1] - skinned[0]).mean(0) if len(skinned) > 1 else np.zeros(3)
-    remaining = np.arange(count, -1, -1)[:, None]
-    return (-remaining * velocity).astype(np.float32), velocity.astype(np.float32)
+def check(skinned: np.ndarray, faces: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray, fps: float) -> None:
+    """Raise the `Ani3DError` of `simulate` for arrays that do not fit together or are not finite."""
+    count = len(rest)
+    if skinned.ndim != 3 or skinned.shape[1:] != (count, 3) or len(skinned) == 0 or pin_weights.shape != (count,):
+        raise Ani3DError(
+            "cloth.shape",
+            f"Skinned positions {skinned.shape}, rest pose {rest.shape} and pin weights {pin_weights.shape} differ.",
+            "Give (T,P,3), (P,3) and (P,) for the same P vertices and at least one frame.",
+        )
+    if len(faces) and (faces.min() < 0 or faces.max() >= count):
+        raise Ani3DError(
+            "cloth.faces",
+            f"A face names vertex {faces.max() if faces.max() >= count else faces.min()} of {count}.",
+            "Vertex indices run from 0 to the number of vertices less 1.",
+        )
+    if not (np.isfinite(fps) and fps > 0):
+        raise Ani3DError("cloth.fps", f"fps is {fps!r}.", "Give the scene's frames a second, above 0.")
+    for name, values in (("skinned positions", skinned), ("bind pose", rest), ("pin weights", pin_weights)):
+        if not np.isfinite(values).all():
+            raise _not_finite(name, values)
 
 
-def _surroundings(
-    obstacle: Obstacle | None, x: np.ndarray, a: int, b: int, shift_a: np.ndarray, shift_b: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Body points at both ends of a frame, their normals, and the candidates nearest to each particle."""
-    if obstacle is None:
-        empty = np.zeros((0, 3), np.float32)
-        return empty, empty, empty, np.zeros((len(x), 0), np.int64)
-    body_from = (obstacle.vertices[a] + shift_a).astype(np.float32)
-    body_to = (obstacle.vertices[b] + shift_b).astype(np.float32)
-    near = cKDTree((body_from + body_to) / 2).query(x, k=min(12, len(body_from)))[1].reshape(len(x), -1)
-    return body_from, body_to, point_normals(body_to, obstacle.faces), near
+def _not_finite(name: str, values: np.ndarray) -> Ani3DError:
+    place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+    where = f"frame {place[0]}, vertex {place[1]}" if values.ndim == 3 else f"vertex {place[0]}"
+    return Ani3DError(
+        "cloth.not_finite",
+        f"The {name} hold a number that is not finite ({where}).",
+        "Look for a bone with scale 0 or a broken driver there.",
+    )
 
 
 def simulate_character(
@@ -172,28 +114,26 @@ def simulate_character(
 
     Returns:
         (T,V,3) float32; body and face are untouched.
+
+    Raises:
+        Ani3DError, Cancelled: as `simulate`.
     """
+    check(skinned, faces, bind_vertices, pin_weights, fps)
     moved = skinned.astype(np.float32).copy()
     face_region = regions[faces].max(axis=1)
     layers = ((3, garment, face_region < 2), (2, hair, face_region != 2))
     for region, fabric, beneath in layers:
         own = np.flatnonzero(regions == region)
-        if len(own) == 0 or (pin_weights[own] > 0.99).all():
+        if len(own) == 0 or (pin_weights[own] > PINNED).all():
+            if progress:
+                progress.advance(len(skinned))
             continue
         index = np.full(len(regions), -1)
         index[own] = np.arange(len(own))
         own_faces = index[faces]
         own_faces = own_faces[(own_faces >= 0).all(1)]
-        obstacle = _obstacle(moved, faces[beneath])
         moved[:, own] = simulate(
-            skinned[:, own], own_faces, bind_vertices[own], pin_weights[own], obstacle, fps,
-            fabric, progress,
+            skinned[:, own], own_faces, bind_vertices[own], pin_weights[own],
+            Obstacle.of_faces(moved, faces[beneath], bind_vertices), fps, fabric, progress,
         )  # fmt: skip
     return moved
-
-
-def _obstacle(vertices: np.ndarray, faces: np.ndarray) -> Obstacle | None:
-    if len(faces) == 0:
-        return None
-    used, compact = np.unique(faces, return_inverse=True)
-    return Obstacle(vertices[:, used], compact.reshape(-1, 3))

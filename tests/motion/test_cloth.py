@@ -6,8 +6,10 @@ from synthetic import make_shot, tube
 
 from ani3dhuman.errors import Cancelled
 from ani3dhuman.motion.binding import edges_of
-from ani3dhuman.motion.cloth import Obstacle, hinges_of, simulate, simulate_character, tethers
+from ani3dhuman.motion.cloth import simulate, simulate_character
+from ani3dhuman.motion.constraints import hinges_of, tethers
 from ani3dhuman.motion.fabrics import FABRICS, ClothSettings
+from ani3dhuman.motion.obstacle import Obstacle
 from ani3dhuman.motion.pinning import pin_weights
 from ani3dhuman.motion.skinning import skin
 from ani3dhuman.progress import Progress

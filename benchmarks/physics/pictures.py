@@ -1,0 +1,53 @@
+"""The demo's dress in each fabric, as a sheet: python -m benchmarks.physics.pictures [--out docs/pictures/fabrics.png].
+
+Needs out/demo/shot.npz, which `make demo` leaves. Rows are fabrics, columns the same frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ani3dhuman.cache.video import write_png
+from ani3dhuman.camera import CameraPath
+from ani3dhuman.pipeline.settings import Settings
+from ani3dhuman.pipeline.stages import avatar_of, build_avatar, pose_rigid, render_gaussians, simulate_cloth
+from ani3dhuman.presentation.sheets import side_by_side
+from ani3dhuman.progress import Progress
+from ani3dhuman.shot import Shot
+
+ROOT = Path(__file__).resolve().parents[2]
+FABRIC_ROWS = ("silk", "cotton", "wool", "denim")
+FRAMES = (8, 14, 20, 26, 38, 47)
+HEIGHT = 230  # pixels of a picture in the sheet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures" / "fabrics.png")
+    args = parser.parse_args()
+    shot = Shot.load(ROOT / "out" / "demo" / "shot.npz")
+    frames, cameras = list(FRAMES), shot.cameras
+    seen = CameraPath(cameras.viewmats[frames], cameras.Ks[frames], cameras.width, cameras.height)
+    rigid = pose_rigid(shot, _progress(shot))["vertices"]
+    avatar = avatar_of(shot, build_avatar(shot, Settings(gaussians=120_000), _progress(shot)))
+    rows = []
+    for fabric in FABRIC_ROWS:
+        vertices = simulate_cloth(shot, rigid, Settings(fabric=fabric), _progress(shot))["vertices"]
+        pictures = render_gaussians(shot, avatar, vertices[frames], seen, _progress(shot))["rgb"]
+        cut = slice(int(0.3 * cameras.height), int(0.9 * cameras.height))  # the dress
+        scale = HEIGHT / (cut.stop - cut.start)
+        small = [cv2.resize(p[cut], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for p in pictures]
+        rows.append(side_by_side({f"{fabric}  {n}": picture for n, picture in zip(FRAMES, small, strict=True)}))
+    write_png(args.out, np.concatenate(rows))
+
+
+def _progress(shot: Shot) -> Progress:
+    return Progress("pictures", 4 * shot.frames)
+
+
+if __name__ == "__main__":
+    main()
