@@ -3,6 +3,7 @@
 XPBD as in Macklin, Mueller, Chentanez, "XPBD: Position-Based Simulation of Compliant Constrained
 Dynamics" (2016), with one iteration per small substep (Macklin et al., "Small Steps in Physics
 Simulation", 2019). Serial Gauss-Seidel: the result does not depend on the number of threads.
+Arithmetic stays as written (no fastmath): reordered sums would change with the compilation, and folds grow from that.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numba import njit
 
 f4 = np.float32
+UNDER = 0.7  # cosine to the normal from which on a point is under a surface, and not beside the rim of an open one
 STRONGEST_PUSH = 0.01  # metres a particle is pushed out of the body in one substep
 
 
@@ -193,7 +195,11 @@ def _collide(  # type: ignore[no-untyped-def]
             distance, length = math.sqrt(d2), math.sqrt(nx * nx + ny * ny + nz * nz)
             if length < 1e-6:  # faces without area have no side
                 continue
-            sign = 1.0 if rx * nx + ry * ny + rz * nz >= 0.0 else -1.0
+            over = rx * nx + ry * ny + rz * nz
+            if over < 0.0 and over > -UNDER * distance * length:  # beside the rim of an open surface, not under it
+                clear[i, c] = 0.0
+                continue
+            sign = 1.0 if over >= 0.0 else -1.0
             height = sign * distance
             clear[i, c] = max(height - thickness, 0.0)
             if height >= thickness or height < -deepest:

@@ -6,6 +6,7 @@ from scipy.spatial.transform import Rotation
 from synthetic import tube
 
 from ani3dhuman.errors import Ani3DError, Cancelled
+from ani3dhuman.motion import cloth_kernels
 from ani3dhuman.motion.binding import edges_of
 from ani3dhuman.motion.cloth import simulate, simulate_character
 from ani3dhuman.motion.cloth_kernels import closest_on_triangle
@@ -248,6 +249,27 @@ def test_the_nearest_point_of_a_triangle_against_a_search():
         np.testing.assert_allclose(np.linalg.norm(weights @ np.stack([a, b, c]) - p) ** 2, distance, rtol=1e-6)
         searched = np.linalg.norm(grid @ np.stack([a, b, c]) - p, axis=1).min()
         assert np.sqrt(distance) <= searched + 1e-9 and np.sqrt(distance) > searched - 0.06
+
+
+def test_cloth_beside_the_rim_of_an_open_surface_is_left_alone():
+    """A collar, and hair that passes over its rim: behind the surface's plane, but not under the surface."""
+    collar, faces = tube(np.full(6, 0.2), np.linspace(1.0, 0.5, 6))
+    hair = np.array([[0.18, 0, 1.03], [0.18, 0.01, 1.035], [0.17, 0.005, 1.04]], np.float32)
+    quiet = ClothSettings(gravity=0, preroll=0)
+    still = [np.repeat(v[None], 4, 0) for v in (hair, collar)]
+    moved = simulate(still[0], np.array([[0, 1, 2]]), hair, np.zeros(3), Obstacle(still[1], faces), FPS, quiet)
+    np.testing.assert_allclose(moved[-1], hair, atol=1e-4)
+    under = hair - np.float32([0, 0, 0.1])
+    moved = simulate(
+        np.repeat(under[None], 4, 0), np.array([[0, 1, 2]]), under, np.zeros(3), Obstacle(still[1], faces), FPS, quiet
+    )
+    assert (np.hypot(moved[-1, :, 0], moved[-1, :, 1]) > 0.2).all(), "what is under it comes out"
+
+
+def test_arithmetic_stays_as_written_so_that_every_compilation_gives_the_same_bits():
+    kernels = [k for k in vars(cloth_kernels).values() if hasattr(k, "targetoptions")]
+    assert len(kernels) >= 10
+    assert not any(k.targetoptions.get("fastmath") for k in kernels)
 
 
 def test_heights_over_a_cylinder():
