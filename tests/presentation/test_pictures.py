@@ -8,7 +8,8 @@ from synthetic import make_shot
 
 from ani3dhuman.motion.keypoints import map_keypoints
 from ani3dhuman.pipeline.pictures import write_conditions
-from ani3dhuman.pipeline.stages import draw_skeletons
+from ani3dhuman.pipeline.settings import Settings
+from ani3dhuman.pipeline.stages import Scene, draw_skeletons
 from ani3dhuman.presentation.sheets import PAPER, contact_sheet, side_by_side
 from ani3dhuman.presentation.terminal import table
 from ani3dhuman.rendering.backdrop import compose, studio
@@ -75,8 +76,10 @@ def test_the_conditions_of_a_job_show_the_pose(make, tmp_path):
     keypoints, size = map_keypoints(shot), (2, 256, 192)
     coarse = {"rgb": np.zeros((*size, 3), np.uint8), "alpha": np.ones(size), "depth": np.full(size, 9.0)}
     coarse["preserve"] = np.zeros(size)
-    poses = draw_skeletons(shot, keypoints, shot.cameras, coarse)
-    write_conditions(tmp_path, shot, coarse, poses, "Pose")
+    none = np.zeros((2, 0, 3))  # neither mesh nor avatar is looked at
+    scene = Scene(shot, None, none, none, none, shot.cameras, keypoints)
+    poses = draw_skeletons(scene, coarse, Settings())
+    write_conditions(tmp_path, scene, coarse, poses)
     sheet = cv2.imread(str(tmp_path / "conditions.png"))[..., ::-1]
     bottom = sheet[-360:, :270].astype(int)
     enlarged = cv2.resize(poses[0], (270, 360), interpolation=cv2.INTER_AREA).astype(int)
