@@ -9,7 +9,7 @@ NVIDIA's flip-evaluator. Both come with ``pip install "ani3dhuman[metrics]"`` an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -154,11 +154,20 @@ def perceptual_distance(
     Raises:
         Ani3DError: ``metrics.weights``.
     """
-    values = [perceptual_map(a, b)[mask] for a, b, mask in _crops(pictures, truth, region, every)]
-    return float(np.concatenate(values).mean(dtype=np.float64)) if values else float("nan")
+    return _mean(perceptual_map, pictures, truth, region, every)
 
 
 def flip(pictures: np.ndarray, truth: np.ndarray, region: np.ndarray | None = None, every: int = 1) -> float:
     """Mean FLIP error 0..1 over a region of every `every`-th frame; arguments as in `perceptual_distance`."""
-    values = [flip_map(a, b)[mask] for a, b, mask in _crops(pictures, truth, region, every)]
+    return _mean(flip_map, pictures, truth, region, every)
+
+
+def _mean(
+    unlike: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    pictures: np.ndarray,
+    truth: np.ndarray,
+    region: np.ndarray | None,
+    every: int,
+) -> float:
+    values = [unlike(a, b)[mask] for a, b, mask in _crops(pictures, truth, region, every)]
     return float(np.concatenate(values).mean(dtype=np.float64)) if values else float("nan")

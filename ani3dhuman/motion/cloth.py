@@ -45,20 +45,19 @@ def simulate(
         Ani3DError: ``cloth.shape``, ``cloth.faces``, ``cloth.not_finite``, ``cloth.fps``, ``cloth.unstable``.
         Cancelled: within one frame of the request.
     """
-    check(skinned, faces, bind_vertices, pin_weights, fps)
-    if obstacle is not None and len(obstacle.vertices) != len(skinned):
-        raise Ani3DError(
-            "cloth.shape",
-            f"The body has {len(obstacle.vertices)} frames and the garment {len(skinned)}.",
-            "Give both for the same frames.",
-        )
-    if obstacle is not None and not np.isfinite(obstacle.vertices).all():
-        raise _not_finite("body", obstacle.vertices)
+    check(skinned, faces, bind_vertices, pin_weights, fps, obstacle)
     constraints = Constraints.of_mesh(faces, bind_vertices, pin_weights)
     return run(skinned, bind_vertices, constraints, pin_weights, obstacle, fps, settings, progress)
 
 
-def check(skinned: np.ndarray, faces: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray, fps: float) -> None:
+def check(
+    skinned: np.ndarray,
+    faces: np.ndarray,
+    rest: np.ndarray,
+    pin_weights: np.ndarray,
+    fps: float,
+    obstacle: Obstacle | None = None,
+) -> None:
     """Raise the `Ani3DError` of `simulate` for arrays that do not fit together or are not finite."""
     count = len(rest)
     if skinned.ndim != 3 or skinned.shape[1:] != (count, 3) or len(skinned) == 0 or pin_weights.shape != (count,):
@@ -78,6 +77,14 @@ def check(skinned: np.ndarray, faces: np.ndarray, rest: np.ndarray, pin_weights:
     for name, values in (("skinned positions", skinned), ("bind pose", rest), ("pin weights", pin_weights)):
         if not np.isfinite(values).all():
             raise _not_finite(name, values)
+    if obstacle is not None and len(obstacle.vertices) != len(skinned):
+        raise Ani3DError(
+            "cloth.shape",
+            f"The body has {len(obstacle.vertices)} frames and the garment {len(skinned)}.",
+            "Give both for the same frames.",
+        )
+    if obstacle is not None and not np.isfinite(obstacle.vertices).all():
+        raise _not_finite("body", obstacle.vertices)
 
 
 def _not_finite(name: str, values: np.ndarray) -> Ani3DError:

@@ -69,13 +69,7 @@ def simulate_points(
         Ani3DError: as `cloth.simulate`, ``nodes.points``.
         Cancelled: within one frame of the request.
     """
-    check(skinned, np.zeros((0, 3), np.int64), rest, pin_weights, fps)
-    if obstacle is not None and len(obstacle.vertices) != len(skinned):
-        raise Ani3DError(
-            "cloth.shape",
-            f"The body has {len(obstacle.vertices)} frames and the garment {len(skinned)}.",
-            "Give both for the same frames.",
-        )
+    check(skinned, np.zeros((0, 3), np.int64), rest, pin_weights, fps, obstacle)
     control = ControlNodes.from_points(rest, nodes)
     pins = pin_weights[control.indices]
     paths = run(

@@ -36,7 +36,7 @@ def judge_sequence(folder: Path, net: DisplacementNet, seeds: int, strip: Path |
     for seed in range(seeds):
         for name, vertices, seconds in versions(judged, net, seed, sampled_only=seed > 0):
             version = judged.version(vertices)
-            rows[name].append({**judged.figures(vertices), "seconds": seconds})
+            rows[name].append({**judged.figures(version), "seconds": seconds})
             if seed == 0 and version.pictures is not None:
                 shown[name] = version.pictures[[t for t in STRIP_FRAMES if t < len(vertices)]]
     if strip is not None:

@@ -109,7 +109,7 @@ def smoothstep(x: np.ndarray) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-def _near_weights(points: np.ndarray, skin: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def near_weights(points: np.ndarray, skin: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(P,B) weights of the ten nearest skin vertices, as automatic weights would give."""
     distance, near = cKDTree(skin).query(points, k=10)
     blend = 1 / (distance + 1e-4) ** 2
@@ -170,7 +170,7 @@ def make_dress(rng: np.random.Generator, body: Body, cut: Cut, top: str, detail:
             points,
             quads,
             _grid_uvs(quads, columns, u, v, float(tiles)),
-            _near_weights(points, trunk, body.weights[body.trunk]),
+            near_weights(points, trunk, body.weights[body.trunk]),
             pins,
         )
     ]
@@ -233,7 +233,7 @@ def _cape(
     u, v = np.tile(np.arange(columns) * 0.025 / tile, rows), np.repeat((z - low) / tile, columns)
     pins = 1 - smoothstep((z[0] - points[:, 2] - 0.03) / 0.05)
     trunk = body.trunk
-    weights = _near_weights(points, body.vertices[trunk], body.weights[trunk])
+    weights = near_weights(points, body.vertices[trunk], body.weights[trunk])
     return Part("cape", GARMENT, points, quads, np.stack([u[quads], v[quads]], 2), weights, pins)
 
 
@@ -270,7 +270,7 @@ def _sleeve(body: Body, side: str, reach: float, bell: float, detail: float, til
     tiles = max(2, round(2 * np.pi * float(radius.mean()) / tile))
     u, v = np.tile(np.arange(columns) / columns * tiles, rows), np.repeat(-at / tile, columns)
     pins = np.repeat(1 - smoothstep((down - 0.12) / 0.2), columns)
-    weights = _near_weights(points, body.vertices[skin], body.weights[skin])
+    weights = near_weights(points, body.vertices[skin], body.weights[skin])
     return Part("sleeve", GARMENT, points, quads, _grid_uvs(quads, columns, u, v, float(tiles)), weights, pins)
 
 

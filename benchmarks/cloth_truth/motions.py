@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from .bodies import Body, Skeleton
+from .bodies import Body
 from .garments import smoothstep
 
 FPS = 24.0
@@ -149,19 +149,19 @@ def _limbs(
     return tracks
 
 
-def forward_kinematics(skeleton: Skeleton, turns: np.ndarray, travel: np.ndarray) -> np.ndarray:
+def forward_kinematics(heads: np.ndarray, parents: np.ndarray, turns: np.ndarray, travel: np.ndarray) -> np.ndarray:
     """(T,B,4,4) transforms: each bone turns by turns (T,B,3,3) about its head, in world axes of the bind pose.
 
-    `travel` (T,3) moves the root, metres.
+    `heads` (B,3) metres; `parents` (B,), -1 for the root, before their children; `travel` (T,3) moves the root, metres.
     """
     frames, bones = turns.shape[:2]
     world = np.zeros((frames, bones, 4, 4))
     for b in range(bones):
-        head = skeleton.heads[b]
+        head = heads[b]
         step = np.broadcast_to(np.eye(4), (frames, 4, 4)).copy()
         step[:, :3, :3] = turns[:, b]
         step[:, :3, 3] = head - turns[:, b] @ head
-        parent = skeleton.parents[b]
+        parent = parents[b]
         if parent < 0:
             step[:, :3, 3] += travel
             world[:, b] = step
@@ -173,7 +173,7 @@ def forward_kinematics(skeleton: Skeleton, turns: np.ndarray, travel: np.ndarray
 def _grounded(body: Body, turns: np.ndarray, ground: np.ndarray, jump: np.ndarray) -> np.ndarray:
     """Forward kinematics with the lower sole on z = 0, but for jumps (T,) metres."""
     flat = np.concatenate([ground, np.zeros((len(ground), 1))], axis=1)
-    world = forward_kinematics(body.skeleton, turns, flat)
+    world = forward_kinematics(body.skeleton.heads, body.skeleton.parents, turns, flat)
     soles = np.flatnonzero(body.feet & (body.vertices[:, 2] < 0.035))
     owner = body.weights[soles].argmax(1)
     points = np.einsum("tpj,pj->tp", world[:, owner, 2, :3], body.vertices[soles]) + world[:, owner, 2, 3]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from ani3dhuman.avatar import avatar_from_shot
+from ani3dhuman.cache.atomic import write_bytes
 from ani3dhuman.cache.pc2 import PC2Writer
 from ani3dhuman.cache.video import VideoWriter
 from ani3dhuman.errors import Ani3DError
+from ani3dhuman.models.store import sha256_of
 from ani3dhuman.motion.keypoints import map_keypoints
 from ani3dhuman.pipeline.stages import DETAIL
 from ani3dhuman.rendering.pose_video import pose_video
@@ -155,7 +156,7 @@ def publish(planned: Planned, solved: list[np.ndarray], work: Path, about: dict[
         (work / name).unlink(missing_ok=True)
     about["seconds"]["total"] = round(time.perf_counter() - began, 2)
     about["vertices"] = {part.name: len(part.vertices) for part in planned.parts} | {"body": len(planned.body.vertices)}
-    about["files"] = {path.name: sha256(path) for path in sorted(work.iterdir()) if path.name != "sequence.json"}
+    about["files"] = {path.name: sha256_of(path) for path in sorted(work.iterdir()) if path.name != "sequence.json"}
     write_json(work / "sequence.json", about)
 
 
@@ -171,11 +172,4 @@ def _write_video(path: Path, pictures: np.ndarray, fps: float) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write JSON atomically."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1))
-    os.replace(partial, path)
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    write_bytes(path, json.dumps(content, indent=1).encode())

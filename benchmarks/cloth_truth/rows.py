@@ -62,8 +62,8 @@ class Judged:
         """Vertices (T,V,3) drawn, with the masks that the metrics ask for."""
         return _version(*draw_layer(self.clip, self.clip.pose(vertices)), vertices)
 
-    def figures(self, vertices: np.ndarray, perceptual: bool = True) -> dict[str, float]:
-        return judge(self.truth, self.version(vertices), self.setting, perceptual=perceptual)
+    def figures(self, version: ClipVersion) -> dict[str, float]:
+        return judge(self.truth, version, self.setting)
 
 
 def _version(pictures: np.ndarray, maps: LayerMaps, vertices: np.ndarray) -> ClipVersion:

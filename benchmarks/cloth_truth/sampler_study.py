@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ani3dhuman.cache.atomic import write_bytes
+from ani3dhuman.metrics.pictures import psnr
 from ani3dhuman.metrics.table import mean_ci
 from ani3dhuman.restoration import CompactPrior, RestoreConfig, load_compact_prior, restore
 from ani3dhuman.restoration.compact import WEIGHTS
@@ -78,10 +79,10 @@ def study(sequence: Sequence, net: DisplacementNet, seed: int, full: bool) -> di
 
 
 def _chosen(judged: Judged, vertices: np.ndarray) -> dict[str, float]:
-    figures = judged.figures(vertices)
-    picture = judged.version(vertices).pictures
-    assert picture is not None and judged.truth.pictures is not None
-    whole = float(-10 * np.log10(((picture - judged.truth.pictures) ** 2).mean()))
+    version = judged.version(vertices)
+    figures = judged.figures(version)
+    assert version.pictures is not None and judged.truth.pictures is not None
+    whole = psnr(version.pictures, judged.truth.pictures)
     return {**{name: figures[name] for name in FIGURES}, "frame_psnr_db": whole, "face_lpips": figures["face_lpips"]}
 
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from ani3dhuman.motion.skinning import skin
+
+from ..cloth_truth.garments import grid_quads, near_weights, outline, smoothstep
+from ..cloth_truth.motions import forward_kinematics
 
 HUMAN = Path(__file__).resolve().parents[2] / "examples" / "demo" / "human.npz"
 FPS = 24.0
 ARMS = ("clavicle", "shoulder", "upperarm", "lowerarm", "hand")
 COLUMNS = 100
+SLAB = 0.025  # metres about a height that its outline is taken from
 BODICE_RINGS, SKIRT_RINGS = 15, 35
 TOP, WAIST, HEM = 0.755, 0.62, 0.30  # heights as shares of the person's
 EASE, HEM_RADIUS, FOLDS, FOLD_DEPTH = 0.008, 0.34, 10, 0.03  # metres, metres, count, metres
@@ -57,10 +60,7 @@ def dressed_human() -> Dressed:
     trunk = (dense[:, bones[ARMS]].sum(1) < 0.35) & (dense[:, bones[("head",)]].sum(1) < 0.5)
     quads = human["quads"][human["parts"] == 0].astype(np.int64)
     dress, dress_quads, pins = _dress(body[trunk], float(body[:, 2].max()))
-    distance, near = cKDTree(body[trunk]).query(dress, k=10)
-    blend = 1 / (distance + 1e-4) ** 2
-    dress_weights = np.einsum("pk,pkb->pb", blend / blend.sum(1, keepdims=True), dense[trunk][near])
-    weights = np.concatenate([dense, dress_weights])
+    weights = np.concatenate([dense, near_weights(dress, body[trunk], dense[trunk])])
     indices = np.argsort(-weights, axis=1)[:, :4]
     values = np.take_along_axis(weights, indices, 1)
     quads = np.concatenate([quads, dress_quads + len(body)])
@@ -85,27 +85,16 @@ def _dress(trunk: np.ndarray, tall: float) -> tuple[np.ndarray, np.ndarray, np.n
     )
     angle = np.arange(COLUMNS) / COLUMNS * 2 * np.pi
     axis_y = trunk[np.abs(trunk[:, 2] - waist) < 0.03][:, 1].mean()
-    outline = np.stack([_outline(trunk, z, angle, axis_y) for z in rings]) + EASE
+    fit = np.stack([outline(trunk, z, angle, axis_y, SLAB) for z in rings]) + EASE
     down = np.clip((waist - rings) / (waist - hem), 0, 1)[:, None]
-    at_waist = outline[np.argmin(np.abs(rings - waist))]
+    at_waist = fit[np.argmin(np.abs(rings - waist))]
     flare = at_waist + (HEM_RADIUS - at_waist) * (1 - (1 - down) ** 1.3)
     wave = FOLD_DEPTH * down**1.3 * (np.cos(FOLDS * angle) + 0.35)
-    radius = np.where(down > 0, np.maximum(outline, flare), outline) + wave
+    radius = np.where(down > 0, np.maximum(fit, flare), fit) + wave
     height = np.broadcast_to(rings[:, None], radius.shape)
     points = np.stack([radius * np.sin(angle), axis_y - radius * np.cos(angle), height], -1).reshape(-1, 3)
-    r, c = np.meshgrid(np.arange(len(rings) - 1), np.arange(COLUMNS), indexing="ij")
-    row, column = np.stack([r, r + 1, r + 1, r], -1), np.stack([c, c, (c + 1) % COLUMNS, (c + 1) % COLUMNS], -1)
-    free = np.clip((waist - points[:, 2]) / 0.06, 0, 1)
-    return points, (row * COLUMNS + column).reshape(-1, 4), 1 - free**2 * (3 - 2 * free)
-
-
-def _outline(trunk: np.ndarray, z: float, angle: np.ndarray, axis_y: float) -> np.ndarray:
-    """Radii of the convex outline of the trunk at a height, at angles about x = 0, y = axis_y."""
-    near = trunk[np.abs(trunk[:, 2] - z) < 0.025][:, :2] - [0, axis_y]
-    normal = np.linspace(0, 2 * np.pi, 360, endpoint=False)
-    support = (near @ np.stack([np.sin(normal), -np.cos(normal)])).max(0)
-    cosine = np.cos(angle[:, None] - normal)
-    return np.where(cosine > 0.05, support / np.maximum(cosine, 0.05), np.inf).min(1)
+    pins = 1 - smoothstep((waist - points[:, 2]) / 0.06)
+    return points, grid_quads(len(rings), COLUMNS, closed=True), pins
 
 
 Turns = dict[str, tuple[str, np.ndarray]]  # bone -> axis of the bind pose and angle of each frame, radians
@@ -113,22 +102,13 @@ Turns = dict[str, tuple[str, np.ndarray]]  # bone -> axis of the bind pose and a
 
 def bone_transforms(person: Dressed, turns: Turns, travel: np.ndarray, heading: np.ndarray) -> np.ndarray:
     """(T,B,4,4) world transforms: each bone turns about its head; the root also travels (T,3) and turns about Z."""
-    frames = len(heading)
-    world = np.zeros((frames, len(person.bone_names), 4, 4))
+    matrices = np.empty((len(heading), len(person.bone_names), 3, 3))
     for b, name in enumerate(person.bone_names):
-        axis, angle = turns.get(name, ("x", np.zeros(frames)))
-        matrix = Rotation.from_euler(axis, angle[:, None]).as_matrix()
+        axis, angle = turns.get(name, ("x", np.zeros(len(heading))))
+        matrices[:, b] = Rotation.from_euler(axis, angle[:, None]).as_matrix()
         if person.bone_parents[b] < 0:
-            matrix = Rotation.from_euler("z", heading[:, None]).as_matrix() @ matrix
-        step = np.tile(np.eye(4), (frames, 1, 1))
-        step[:, :3, :3] = matrix
-        step[:, :3, 3] = person.bone_heads[b] - matrix @ person.bone_heads[b]
-        if person.bone_parents[b] < 0:
-            step[:, :3, 3] += travel
-            world[:, b] = step
-        else:
-            world[:, b] = world[:, person.bone_parents[b]] @ step
-    return world.astype(np.float32)
+            matrices[:, b] = Rotation.from_euler("z", heading[:, None]).as_matrix() @ matrices[:, b]
+    return forward_kinematics(person.bone_heads, person.bone_parents, matrices, travel)
 
 
 def _arms_down(frames: int, angle: float = 0.45) -> Turns:
@@ -147,7 +127,7 @@ def walk_and_turn(frames: int = 81) -> tuple[Turns, np.ndarray, np.ndarray]:
         turns[f"upperarm.{side}"] = ("x", 0.4 * swing)
         turns[f"lowerarm.{side}"] = ("x", np.full(frames, -0.25))
     span = frames / FPS
-    heading = np.pi * _smooth((time - 0.45 * span) / (0.4 * span))
+    heading = np.pi * smoothstep((time - 0.45 * span) / (0.4 * span))
     step = 1.2 / FPS * np.stack([np.sin(heading), -np.cos(heading), 0 * heading], 1)
     return turns, np.cumsum(step, 0) + [0, 0, 1] * (0.02 * np.cos(2 * phase))[:, None], heading
 
@@ -155,7 +135,7 @@ def walk_and_turn(frames: int = 81) -> tuple[Turns, np.ndarray, np.ndarray]:
 def kick(frames: int = 36) -> tuple[Turns, np.ndarray, np.ndarray]:
     """The right leg goes from standing to 100 degrees in a quarter of a second, foot at some 9 m/s, and comes back."""
     time = np.arange(frames) / FPS
-    up = _smooth((time - 0.4) / 0.25) - _smooth((time - 0.8) / 0.35)
+    up = smoothstep((time - 0.4) / 0.25) - smoothstep((time - 0.8) / 0.35)
     turns = {
         **_arms_down(frames),
         "upperleg.R": ("x", -1.75 * up),
@@ -174,13 +154,13 @@ def jump(frames: int = 40) -> tuple[Turns, np.ndarray, np.ndarray]:
         turns[f"upperleg.{side}"] = ("x", -crouch)
         turns[f"lowerleg.{side}"] = ("x", 1.9 * crouch)
     height = 4 * 0.5 * air * (1 - air) - 0.28 * crouch
-    return turns, np.stack([0 * time, 0 * time, height], 1), np.pi * _smooth(air)
+    return turns, np.stack([0 * time, 0 * time, height], 1), np.pi * smoothstep(air)
 
 
 def wild_start(frames: int = 24) -> tuple[Turns, np.ndarray, np.ndarray]:
     """From the first frame on: one leg up to the side, the other knee bent, trunk bent; then back to standing."""
     time = np.arange(frames) / FPS
-    gain = 1 - _smooth((time - 0.2) / 0.7)
+    gain = 1 - smoothstep((time - 0.2) / 0.7)
     turns: Turns = {
         "upperleg.L": ("y", -1.2 * gain),
         "spine2": ("x", 0.7 * gain),
@@ -188,11 +168,6 @@ def wild_start(frames: int = 24) -> tuple[Turns, np.ndarray, np.ndarray]:
         "lowerleg.R": ("x", 0.9 * gain),
     }
     return turns, np.zeros((frames, 3)), np.full(frames, 2.5)
-
-
-def _smooth(t: np.ndarray) -> np.ndarray:
-    t = np.clip(t, 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 MOTIONS: dict[str, Callable[..., tuple[Turns, np.ndarray, np.ndarray]]] = {
