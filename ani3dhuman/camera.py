@@ -24,6 +24,47 @@ class CameraPath:
     height: int
     camera_type: str = "perspective"
 
+    @classmethod
+    def around(
+        cls,
+        aim: np.ndarray,
+        azimuth: np.ndarray,
+        elevation: float,
+        distance: np.ndarray,
+        fov: float,
+        width: int,
+        height: int,
+    ) -> CameraPath:
+        """Upright cameras that look at moving points.
+
+        Args:
+            aim: (T,3) world metres, in the middle of the picture.
+            azimuth: (T,) radians about Z; 0 stands on the -Y side, and grows towards +X.
+            elevation: radians above the level of `aim`; not straight up or down.
+            distance: (T,) metres.
+            fov: vertical field of view, radians.
+            width, height: pixels.
+        """
+        away = np.stack(
+            [
+                np.cos(elevation) * np.sin(azimuth),
+                -np.cos(elevation) * np.cos(azimuth),
+                np.sin(elevation) + 0 * azimuth,
+            ],
+            axis=1,
+        )
+        eye = aim + distance[:, None] * away
+        forward = -away
+        right = np.cross(forward, [0.0, 0.0, 1.0])
+        right /= np.linalg.norm(right, axis=1, keepdims=True)
+        R = np.stack([right, np.cross(forward, right), forward], axis=1)
+        viewmats = np.zeros((len(aim), 4, 4), np.float32)
+        viewmats[:, :3, :3], viewmats[:, 3, 3] = R, 1
+        viewmats[:, :3, 3] = -np.einsum("tij,tj->ti", R, eye)
+        focal = height / 2 / np.tan(fov / 2)
+        K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], np.float32)
+        return cls(viewmats, np.repeat(K[None], len(aim), 0), width, height)
+
     def __len__(self) -> int:
         return len(self.viewmats)
 

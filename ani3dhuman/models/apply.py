@@ -56,7 +56,7 @@ def apply_plan(pipeline: Any, plan: MemoryPlan) -> list[str]:
     return done
 
 
-def transformers_of(pipeline: Any) -> list[torch.nn.Module]:
+def transformers_of(pipeline: Any) -> list[Any]:
     """The one or two experts of a pipeline."""
     found = [getattr(pipeline, name, None) for name in ("transformer", "transformer_2")]
     return [transformer for transformer in found if transformer is not None]

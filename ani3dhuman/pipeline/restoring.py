@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..avatar import Lighting
 from ..models.machine import look
 from ..models.registry import COMPACT, find
 from ..models.store import default_root, sha256_of
@@ -80,19 +79,8 @@ def _told(job: Job) -> list[object]:
 
 def coarse_clip(scene: Scene) -> CoarseClip:
     """What the prior is given."""
-    shot = scene.shot
-    return CoarseClip(
-        cameras=scene.cameras,
-        avatar=scene.avatar,
-        lighting=Lighting.of(shot),
-        background=stages.background_srgb(shot),
-        fps=float(shot.meta["fps"]),
-        bind_vertices=shot["vertices"],
-        rigid_vertices=np.asarray(scene.rigid),
-        vertices=np.asarray(scene.coarse),
-        vertex_regions=shot["region_ids"],
-        pin_weights=scene.pins,
-    )
+    rigid, coarse = np.asarray(scene.rigid), np.asarray(scene.coarse)
+    return CoarseClip.of_shot(scene.shot, scene.avatar, rigid, scene.pins, coarse, scene.cameras)
 
 
 def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arrays:

@@ -9,9 +9,11 @@ import numpy as np
 
 from ..avatar import Avatar, Lighting, pose_avatar
 from ..camera import CameraPath
+from ..color import linear_to_srgb
 from ..gaussians import GaussianFrames
 from ..progress import Progress
 from ..rendering.draw import draw
+from ..shot import Shot
 
 MOVING_REGIONS = (2, 3)  # hair and garment: all that restoration may touch
 
@@ -43,6 +45,33 @@ class CoarseClip:
     vertices: np.ndarray
     vertex_regions: np.ndarray
     pin_weights: np.ndarray
+
+    @classmethod
+    def of_shot(
+        cls,
+        shot: Shot,
+        avatar: Avatar,
+        rigid: np.ndarray,
+        pins: np.ndarray,
+        coarse: np.ndarray | None = None,
+        cameras: CameraPath | None = None,
+    ) -> CoarseClip:
+        """A shot with its layers (T,V,3) and pin weights (V,).
+
+        Where they are not given, the coarse layer is the rigid one and the cameras are the shot's own.
+        """
+        return cls(
+            cameras=shot.cameras if cameras is None else cameras,
+            avatar=avatar,
+            lighting=Lighting.of(shot),
+            background=linear_to_srgb(shot["background"]).astype(np.float32),
+            fps=float(shot.meta["fps"]),
+            bind_vertices=shot["vertices"],
+            rigid_vertices=rigid,
+            vertices=rigid if coarse is None else coarse,
+            vertex_regions=shot["region_ids"],
+            pin_weights=pins,
+        )
 
     @property
     def frames(self) -> int:

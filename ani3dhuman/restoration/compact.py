@@ -152,4 +152,4 @@ def prepare(wanted: PriorRequest) -> CompactPrior:
         raise Ani3DError(
             "models.memory", "The compact prior ran out of memory.", "Close other programs, or take a smaller picture."
         )
-    return load_compact_prior(wanted.folder)
+    return load_compact_prior(wanted.found.folder)

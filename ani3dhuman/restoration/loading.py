@@ -98,22 +98,6 @@ class PriorRequest:
     cache: Path | None = None
     leaner: int = 0
 
-    @property
-    def model(self) -> Model:
-        return self.found.model
-
-    @property
-    def folder(self) -> Path:
-        return self.found.folder
-
-    @property
-    def adapter(self) -> Model | None:
-        return self.found.adapter
-
-    @property
-    def adapter_folder(self) -> Path | None:
-        return self.found.adapter_folder
-
 
 def load_prior(wanted: PriorRequest) -> VideoPrior:
     """The prior, by the function that its registry entry names as ``loader = "module:function"``.
@@ -122,7 +106,7 @@ def load_prior(wanted: PriorRequest) -> VideoPrior:
         Ani3DError: ``models.no_loader``: nothing here runs that kind of model; ``models.memory``: it does not fit; and
             what the loader raises.
     """
-    model = wanted.model
+    model = wanted.found.model
     module, colon, function = model.loader.partition(":")
     if not colon:
         raise Ani3DError(
@@ -150,14 +134,9 @@ def restore_leaner(
     if wanted.step_cache > 1:  # what it holds is not in the checkpoint, so a continued run would differ
         checkpoint = None
     for leaner in count():
-        try:
-            with memory_reported():
-                prior = load_prior(replace(wanted, leaner=leaner, config=config))
-            return restore(prior, wanted.clip, config, progress, checkpoint)
-        except Ani3DError as error:
-            if error.code != OUT_OF_MEMORY:
-                raise
-        prior = None  # type: ignore[assignment]  # its memory is needed
+        result = _attempt(replace(wanted, leaner=leaner, config=config), config, progress, checkpoint)
+        if result is not None:
+            return result
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -165,3 +144,17 @@ def restore_leaner(
             progress.step = 0
             progress.advance(0, "the memory ran out; trying again with less")
     raise AssertionError("unreachable")
+
+
+def _attempt(
+    wanted: PriorRequest, config: RestoreConfig, progress: Progress | None, checkpoint: Path | None
+) -> RestoredClip | None:
+    """The restored clip, or None where the memory ran out; the prior is let go in either case."""
+    try:
+        with memory_reported():
+            prior = load_prior(wanted)
+        return restore(prior, wanted.clip, config, progress, checkpoint)
+    except Ani3DError as error:
+        if error.code != OUT_OF_MEMORY:
+            raise
+        return None

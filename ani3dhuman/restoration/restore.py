@@ -103,22 +103,35 @@ def restore(
         windows = Windows(len(encoded.latents) - encoded.anchors, prior.window, config.overlap, encoded.anchors)
         if progress:
             progress.total = config.steps * len(windows) + clip.frames
-        latents = _sample(prior, encoded, windows, config, progress, checkpoint)
+        latents = sample_latents(prior, encoded, windows, config, progress, checkpoint)
         restored = prior.decode(clip, encoded, latents, progress)
     sampling = {"steps": config.steps, "windows": len(windows), "strength": config.strength, "seed": config.seed}
     return replace(restored, report={**sampling, **restored.report})
 
 
-def _sample(
+def sample_latents(
     prior: VideoPrior,
     encoded: EncodedClip,
     windows: Windows,
     config: RestoreConfig,
-    progress: Progress | None,
-    checkpoint: Path | None,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
 ) -> torch.Tensor:
     """Clean latents (A+T',C,h,w), the clip's way through all noise levels."""
-    scheduler, latents = sampler(prior, encoded, config)
+    scheduler = SelfGuidedFlowMatchScheduler(
+        shift=config.shift,
+        strength=config.strength,
+        guidance_scale=config.guidance_scale,
+        stochastic_sampling=config.stochastic,
+        correction=config.correction,
+        correction_every=config.correction_every,
+        swap_cutoff=config.swap_cutoff,
+        seed=config.seed,
+    )
+    scheduler.set_timesteps(config.steps)
+    scheduler.set_noise_filter(prior.colour_noise)
+    scheduler.set_self_guidance(encoded.latents, encoded.preserve)
+    latents = scheduler.initial_latents(encoded.latents)
     generator = torch.Generator().manual_seed(config.seed)
     mark = _mark(prior, encoded, config) if checkpoint else ""
     begin = 0
@@ -149,26 +162,6 @@ def _sample(
         if progress:
             progress.advance()
     return latents
-
-
-def sampler(
-    prior: VideoPrior, encoded: EncodedClip, config: RestoreConfig
-) -> tuple[SelfGuidedFlowMatchScheduler, torch.Tensor]:
-    """The scheduler set up for a clip, and the noisy latents (A+T',C,h,w) that it starts from."""
-    scheduler = SelfGuidedFlowMatchScheduler(
-        shift=config.shift,
-        strength=config.strength,
-        guidance_scale=config.guidance_scale,
-        stochastic_sampling=config.stochastic,
-        correction=config.correction,
-        correction_every=config.correction_every,
-        swap_cutoff=config.swap_cutoff,
-        seed=config.seed,
-    )
-    scheduler.set_timesteps(config.steps)
-    scheduler.set_noise_filter(prior.colour_noise)
-    scheduler.set_self_guidance(encoded.latents, encoded.preserve)
-    return scheduler, scheduler.initial_latents(encoded.latents)
 
 
 def _mark(prior: VideoPrior, encoded: EncodedClip, config: RestoreConfig) -> str:

@@ -19,9 +19,10 @@ from diffusers import TaylorSeerCacheConfig
 from diffusers.hooks import HookRegistry
 
 from ..errors import Ani3DError
+from ..models.apply import transformers_of
 from .clip import CoarseClip
 from .prior import EncodedClip
-from .restore import RestoreConfig, sampler
+from .restore import RestoreConfig, sample_latents
 from .wan_models import WanModels
 from .windows import Windows
 
@@ -60,7 +61,7 @@ def with_cache(models: WanModels, cache: StepCache) -> WanModels:
 
     Windows and passes are kept apart by the name that `WanVacePrior.velocity` gives each.
     """
-    for network in _transformers(models):
+    for network in transformers_of(models):
         network.enable_cache(
             TaylorSeerCacheConfig(
                 cache_interval=cache.interval,
@@ -76,14 +77,14 @@ def with_cache(models: WanModels, cache: StepCache) -> WanModels:
 
 def forget(models: WanModels) -> None:
     """Drop what the cache holds, so that the next clip begins anew; without a cache nothing happens."""
-    for network in _transformers(models):
+    for network in transformers_of(models):
         if network.is_cache_enabled:
             HookRegistry.check_if_exists_or_initialize(network).reset_stateful_hooks()
 
 
 def disable(models: WanModels) -> None:
     """Turn the cache off, and forget what it holds."""
-    for network in _transformers(models):
+    for network in transformers_of(models):
         if network.is_cache_enabled:
             network.disable_cache()
 
@@ -116,32 +117,30 @@ def measure_cache(
     """
     encoded = encoded or prior.encode(clip)
     windows = Windows(len(encoded.latents) - encoded.anchors, prior.window, config.overlap, encoded.anchors)
-    true: list[list[torch.Tensor]] = []
-    inputs: list[list[torch.Tensor]] = []
-    scheduler, latents = sampler(prior, encoded, config)
-    generator = torch.Generator().manual_seed(config.seed)
-    for step in range(config.steps):
-        sigma = float(scheduler.sigmas[step])
-        noisy = [windows.cut(latents, index) for index in range(len(windows))]
-        found = [prior.velocity(n, sigma, windows.cut(encoded.conditions, i)) for i, n in enumerate(noisy)]
-        true.append(found)
-        inputs.append(noisy)
-        clean = windows.blend([n - sigma * v for n, v in zip(noisy, found, strict=True)])
-        velocity = (latents - clean) / sigma
-        moment = scheduler.timesteps[step]
-        latents = scheduler.step(velocity, moment, latents, generator=generator, return_dict=False)[0]
+    told = _Told(prior)
+    sample_latents(told, encoded, windows, config)
     errors: list[float] = []
     with enabled(prior.models, cache):
-        for step in range(config.steps):
-            sigma = float(scheduler.sigmas[step])
+        for first in range(0, len(told.calls), len(windows)):
             wrong = size = 0.0
-            for index, (given, right) in enumerate(zip(inputs[step], true[step], strict=True)):
-                seen = prior.velocity(given, sigma, windows.cut(encoded.conditions, index))
-                wrong += float(((seen - right) ** 2).sum())
+            for arguments, right in told.calls[first : first + len(windows)]:
+                wrong += float(((prior.velocity(*arguments) - right) ** 2).sum())
                 size += float((right**2).sum())
             errors.append((wrong / max(size, 1e-12)) ** 0.5)
     return errors
 
 
-def _transformers(models: WanModels) -> list[Any]:
-    return [network for network in (models.transformer, models.transformer_2) if network is not None]
+class _Told:
+    """A prior whose velocities are written down, with what they were asked for."""
+
+    def __init__(self, prior: WanVacePrior) -> None:
+        self._prior = prior
+        self.calls: list[tuple[tuple[torch.Tensor, float, torch.Tensor], torch.Tensor]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._prior, name)
+
+    def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+        answer = self._prior.velocity(latents, sigma, conditions)
+        self.calls.append(((latents, sigma, conditions), answer))
+        return answer

@@ -17,6 +17,7 @@ from diffusers import AutoencoderKLWan, GGUFQuantizationConfig, WanVACETransform
 from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
 from ..errors import Ani3DError
+from ..models.apply import transformers_of
 from .diffusers_folder import FETCH, DiffusersFolder, Family, models_key
 from .wan_text import MAX_TOKENS, PromptEncoder
 
@@ -130,9 +131,8 @@ def load_wan_models(
 
 def compile_transformers(models: WanModels, backend: str = "inductor") -> None:
     """Let torch.compile translate the blocks of both experts, one kind of block once, when they are first used."""
-    for network in (models.transformer, models.transformer_2):
-        if network is not None:
-            network.compile_repeated_blocks(backend=backend)
+    for network in transformers_of(models):
+        network.compile_repeated_blocks(backend=backend)
 
 
 def gguf_file(folder: Path, part: str) -> Path | None:

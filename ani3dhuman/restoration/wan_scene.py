@@ -25,8 +25,8 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
         Ani3DError: ``models.memory``: no plan fits; as `load_wan_prior`.
     """
     adapter = None
-    if wanted.adapter is not None and wanted.adapter_folder is not None:
-        adapter = adapter_in(wanted.adapter_folder, [file.path for file in wanted.adapter.files])
+    if wanted.found.adapter is not None and wanted.found.adapter_folder is not None:
+        adapter = adapter_in(wanted.found.adapter_folder, [file.path for file in wanted.found.adapter.files])
     unused = [name for path in adapter.files for name in left_out(path)] if adapter else []
     guidance = wanted.text_guidance if adapter is None else 1.0
     options = WanOptions(guidance=guidance, window_frames=wanted.window_frames)
@@ -40,7 +40,7 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
     )
     plan = _plan(wanted, options)
     prior = load_wan_prior(
-        wanted.folder,
+        wanted.found.folder,
         conditions=conditions,
         dtype=torch.bfloat16 if plan.device == "cuda" else torch.float32,
         device=plan.device,
@@ -52,9 +52,9 @@ def prepare(wanted: PriorRequest) -> WanVacePrior:
         prompt_cache=wanted.cache,
     )
     prior.notes = {
-        "model": wanted.model.name,
+        "model": wanted.found.model.name,
         "device": plan.device,
-        **({"adapter": wanted.adapter.name} if wanted.adapter else {}),
+        **({"adapter": wanted.found.adapter.name} if wanted.found.adapter else {}),
         **({"adapter_left_out": unused} if unused else {}),
         "memory": f"{plan.peak_gb:.1f} GB predicted, with {', '.join(plan.measures)}",
         "conditions": [f"control: {made.kind}", *made.notes],
@@ -83,7 +83,7 @@ def _plan(wanted: PriorRequest, options: WanOptions) -> MemoryPlan:
     window = min(options.window_frames, layout.video_frames)
     device, budget = wanted.machine.budget
     plan = plan_for(
-        wanted.model.name,
+        wanted.found.model.name,
         ClipShape(layout.video_width, layout.video_height, window, references=1),
         budget,
         device,

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from ..avatar import Lighting, avatar_from_shot
+from ..avatar import avatar_from_shot
 from ..cache.pc2 import read_pc2
 from ..camera import CameraPath
 from ..errors import Ani3DError
 from ..motion.pinning import pin_weights
-from ..pipeline.stages import DETAIL, background_srgb, pose_rigid
+from ..pipeline.stages import DETAIL, pose_rigid
 from ..progress import Progress
 from ..restoration.clip import MOVING_REGIONS, CoarseClip
 from ..shot import Shot
@@ -89,19 +89,8 @@ def clip_of_take(take: Path, seed: int = 0) -> tuple[CoarseClip, np.ndarray]:
             "Remove that take and record it again.",
         )
     rigid = pose_rigid(shot, Progress("skin", shot.frames))["vertices"]
-    clip = CoarseClip(
-        cameras=shot.cameras,
-        avatar=avatar_from_shot(shot, GAUSSIANS, DETAIL, seed),
-        lighting=Lighting.of(shot),
-        background=background_srgb(shot),
-        fps=float(shot.meta["fps"]),
-        bind_vertices=shot["vertices"],
-        rigid_vertices=rigid,
-        vertices=rigid,
-        vertex_regions=shot["region_ids"],
-        pin_weights=pin_weights(shot),
-    )
-    return clip, truth
+    avatar = avatar_from_shot(shot, GAUSSIANS, DETAIL, seed)
+    return CoarseClip.of_shot(shot, avatar, rigid, pin_weights(shot)), truth
 
 
 def orbit(clip: CoarseClip, rng: np.random.Generator) -> CameraPath:
@@ -111,20 +100,8 @@ def orbit(clip: CoarseClip, rng: np.random.Generator) -> CameraPath:
     aim = gaussian_filter1d((rigid.min(1) + rigid.max(1)).astype(np.float64) / 2, 8.0, axis=0, mode="nearest")
     azimuth = rng.uniform(0, 2 * np.pi) + np.radians(rng.uniform(-45, 45)) * np.linspace(-1, 1, frames)
     elevation, view = np.radians(rng.uniform(-4, 22)), np.radians(rng.uniform(32, 44))
-    away = np.stack(
-        [np.cos(elevation) * np.sin(azimuth), -np.cos(elevation) * np.cos(azimuth), np.full(frames, np.sin(elevation))],
-        axis=1,
-    )
-    eye = aim + 0.5 * size * rng.uniform(1.25, 1.4) / np.tan(view / 2) * away
-    right = np.cross(-away, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right, axis=1, keepdims=True)
-    rotations = np.stack([right, np.cross(-away, right), -away], axis=1)
-    viewmats = np.tile(np.eye(4), (frames, 1, 1))
-    viewmats[:, :3, :3] = rotations
-    viewmats[:, :3, 3] = -np.einsum("tij,tj->ti", rotations, eye)
-    focal = HEIGHT / 2 / np.tan(view / 2)
-    K = np.array([[focal, 0, WIDTH / 2], [0, focal, HEIGHT / 2], [0, 0, 1]], np.float32)
-    return CameraPath(viewmats.astype(np.float32), np.repeat(K[None], frames, 0), WIDTH, HEIGHT)
+    distance = 0.5 * size * rng.uniform(1.25, 1.4) / np.tan(view / 2)
+    return CameraPath.around(aim, azimuth, elevation, np.full(frames, distance), view, WIDTH, HEIGHT)
 
 
 def _sees_cloth(clip: CoarseClip) -> bool:

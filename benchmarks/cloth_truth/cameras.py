@@ -36,27 +36,4 @@ def make_camera(rng: np.random.Generator, kind: str, hips: np.ndarray, height: f
         if kind == "dolly":
             near = 1 + 0.12 * rng.choice([-1, 1]) * along
     distance = 0.5 * height * rng.uniform(1.24, 1.42) / np.tan(np.radians(fov) / 2) * near
-    return look(aim, np.radians(azimuth), np.radians(elevation), distance, np.radians(fov))
-
-
-def look(aim: np.ndarray, azimuth: np.ndarray, elevation: float, distance: np.ndarray, fov: float) -> CameraPath:
-    """Cameras at `distance` (T,) from `aim` (T,3), azimuth (T,) 0 stands on the -Y side; angles in radians."""
-    away = np.stack(
-        [
-            np.cos(elevation) * np.sin(azimuth),
-            -np.cos(elevation) * np.cos(azimuth),
-            np.sin(elevation) + 0 * azimuth,
-        ],
-        axis=1,
-    )
-    eye = aim + distance[:, None] * away
-    forward = -away
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right, axis=1, keepdims=True)
-    R = np.stack([right, np.cross(forward, right), forward], axis=1)
-    viewmats = np.zeros((len(aim), 4, 4), np.float32)
-    viewmats[:, :3, :3], viewmats[:, 3, 3] = R, 1
-    viewmats[:, :3, 3] = -np.einsum("tij,tj->ti", R, eye)
-    focal = HEIGHT / 2 / np.tan(fov / 2)
-    K = np.array([[focal, 0, WIDTH / 2], [0, focal, HEIGHT / 2], [0, 0, 1]], np.float32)
-    return CameraPath(viewmats, np.repeat(K[None], len(aim), 0), WIDTH, HEIGHT)
+    return CameraPath.around(aim, np.radians(azimuth), np.radians(elevation), distance, np.radians(fov), WIDTH, HEIGHT)

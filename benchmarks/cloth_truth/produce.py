@@ -23,11 +23,12 @@ from ani3dhuman.models.store import sha256_of
 from ani3dhuman.motion.keypoints import map_keypoints
 from ani3dhuman.pipeline.stages import DETAIL
 from ani3dhuman.rendering.pose_video import pose_video
+from ani3dhuman.restoration.clip import CoarseClip
 
 from .character import FRAMES, PREROLL, Planned, plan, solver_input
 from .checks import judge, measure
 from .pools import Recipe
-from .sequences import GAUSSIANS, LayerMaps, coarse_clip, draw_layer
+from .sequences import GAUSSIANS, LayerMaps, draw_layer
 
 SCRIPT = Path(__file__).with_name("simulate.py")
 BLENDER_PYTHON = Path(__file__).parents[2] / ".venv-blender" / "bin" / "python"
@@ -144,7 +145,7 @@ def publish(planned: Planned, solved: list[np.ndarray], work: Path, about: dict[
     with PC2Writer(work / "truth.pc2", truth.shape[1], 1, len(truth)) as writer:
         for frame in truth:
             writer.write(frame)
-    clip = coarse_clip(shot, avatar_from_shot(shot, GAUSSIANS, DETAIL), rigid)
+    clip = CoarseClip.of_shot(shot, avatar_from_shot(shot, GAUSSIANS, DETAIL), rigid, shot["pin_weights"])
     arrays: dict[str, np.ndarray] = {}
     for layer, vertices in {"truth": truth, "coarse": rigid}.items():
         pictures, maps = draw_layer(clip, clip.pose(vertices))

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ani3dhuman.avatar import Avatar, Lighting, avatar_from_shot
+from ani3dhuman.avatar import Avatar, avatar_from_shot
 from ani3dhuman.cache.pc2 import read_pc2
 from ani3dhuman.errors import Ani3DError
 from ani3dhuman.gaussians import GaussianFrames
 from ani3dhuman.motion.skinning import skin
-from ani3dhuman.pipeline.stages import DETAIL, background_srgb
+from ani3dhuman.pipeline.stages import DETAIL
 from ani3dhuman.rendering.draw import draw
 from ani3dhuman.restoration.clip import CoarseClip
 from ani3dhuman.shot import REGIONS, Shot
@@ -84,7 +84,7 @@ class Sequence:
 
     def clip(self) -> CoarseClip:
         """The clip as restoration receives it; its coarse layer is the rigid one."""
-        return coarse_clip(self.shot, self.avatar, self.rigid)
+        return CoarseClip.of_shot(self.shot, self.avatar, self.rigid, self.shot["pin_weights"])
 
     def truth_pictures(self) -> tuple[np.ndarray, np.ndarray]:
         """Pictures (T,H,W,3) sRGB 0..1 of the truth and their coverage (T,H,W), drawn now."""
@@ -105,22 +105,6 @@ class Sequence:
 def rigid_vertices(shot: Shot) -> np.ndarray:
     """(T,V,3) float32 skinned vertices of a shot, world metres."""
     return skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
-
-
-def coarse_clip(shot: Shot, avatar: Avatar, rigid: np.ndarray) -> CoarseClip:
-    """A shot as restoration receives it, with the rigid layer (T,V,3) as the coarse one."""
-    return CoarseClip(
-        cameras=shot.cameras,
-        avatar=avatar,
-        lighting=Lighting.of(shot),
-        background=background_srgb(shot),
-        fps=float(shot.meta["fps"]),
-        bind_vertices=shot["vertices"],
-        rigid_vertices=rigid,
-        vertices=rigid,
-        vertex_regions=shot["region_ids"],
-        pin_weights=shot["pin_weights"],
-    )
 
 
 def draw_layer(clip: CoarseClip, posed: GaussianFrames) -> tuple[np.ndarray, LayerMaps]:

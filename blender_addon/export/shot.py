@@ -63,7 +63,7 @@ def export_shot(
     rig = skeleton.read_rig(armature, warn)
 
     frames = range(start, end + 1)
-    with _frame_restored(scene), character.shown([armature, *objects], context.view_layer):
+    with frame_restored(scene), character.shown([armature, *objects], context.view_layer):
         scene.frame_set(start)
         depsgraph = context.evaluated_depsgraph_get()
         rest = skeleton.rest_pose(rig, armature.evaluated_get(depsgraph))
@@ -161,7 +161,8 @@ def _stored(name: str, array: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _frame_restored(scene: bpy.types.Scene) -> Iterator[None]:
+def frame_restored(scene: bpy.types.Scene) -> Iterator[None]:
+    """Put the scene's frame back afterwards."""
     frame, subframe = scene.frame_current, scene.frame_subframe
     try:
         yield

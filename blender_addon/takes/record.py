@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ..export import export_shot, save_shot
 from ..export.character import meshes_of, shown
 from ..export.mesh import group_weights
 from ..export.regions import region_ids
+from ..export.shot import frame_restored
 from . import cloth
 from .checks import why_dropped
 from .motion import moving
@@ -91,7 +92,7 @@ def record(
     for place, number in enumerate(todo):
         rng = np.random.default_rng([takes.seed, number])
         with ExitStack() as stack:
-            stack.enter_context(_frame_restored(context.scene))
+            stack.enter_context(frame_restored(context.scene))
             stack.enter_context(shown([armature, *objects], context.view_layer))
             stack.enter_context(cloth.stilled(objects, armature))
             stack.enter_context(some_camera(context, armature))
@@ -168,12 +169,3 @@ def _keep(takes: Takes, number: int, shot: dict[str, np.ndarray], truth: np.ndar
         raise cannot_write(path, error) from error
     save_shot(shot, path / SHOT)
     takes.recorded += 1
-
-
-@contextmanager
-def _frame_restored(scene: bpy.types.Scene) -> Iterator[None]:
-    frame, subframe = scene.frame_current, scene.frame_subframe
-    try:
-        yield
-    finally:
-        scene.frame_set(frame, subframe=subframe)

@@ -11,6 +11,7 @@ import pytest
 
 from ani3dhuman.cache.video import read_video
 from ani3dhuman.errors import Ani3DError
+from ani3dhuman.models.store import sha256_of
 from ani3dhuman.shot import Shot
 from benchmarks.cloth_truth import produce as producing
 from benchmarks.cloth_truth.generate import write_manifest
@@ -87,7 +88,7 @@ def test_the_manifest_names_every_file_with_its_sum_and_what_was_dropped(root):
     (kept,) = manifest["sequences"]
     folder = root / kept["name"]
     assert set(kept["files"]) == {path.name for path in folder.iterdir()} - {"sequence.json"}
-    assert all(producing.sha256(folder / name) == value for name, value in kept["files"].items())
+    assert all(sha256_of(folder / name) == value for name, value in kept["files"].items())
     assert manifest["dropped_count"] == {"train": 1} and "exploded" in manifest["dropped"][0]["dropped"]
     assert list_sequences(root, "train") == []
     assert not [path for path in root.iterdir() if path.name.startswith(".")]

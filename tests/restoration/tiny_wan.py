@@ -5,6 +5,8 @@ They have no text encoder: give them `prompt_embeds` (1,L,TEXT_DIM), as one does
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from diffusers import (
     AutoencoderKLWan,
@@ -41,37 +43,28 @@ def tiny_vae() -> AutoencoderKLWan:
 
 def tiny_wan_vace(scheduler: SchedulerMixin, seed: int = 0, boundary_ratio: float | None = None) -> WanVACEPipeline:
     """WanVACEPipeline with random weights (VAE and transformer); two experts where a boundary is given."""
-    torch.manual_seed(seed)
-    vae = tiny_vae()
-    experts = [
-        WanVACETransformer3DModel(**SIZES, vace_layers=[0], vace_in_channels=96).eval()
-        for _ in range(1 if boundary_ratio is None else 2)
-    ]
-    pipeline = WanVACEPipeline(
-        tokenizer=None,
-        text_encoder=None,
-        vae=vae,
-        transformer=experts[0],
-        transformer_2=experts[1] if boundary_ratio is not None else None,
-        boundary_ratio=boundary_ratio,
-        scheduler=scheduler,
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+    options = {**SIZES, "vace_layers": [0], "vace_in_channels": 96}
+    return _pipeline(WanVACEPipeline, WanVACETransformer3DModel, options, scheduler, seed, boundary_ratio)
 
 
 def tiny_wan(scheduler: SchedulerMixin, seed: int = 0, boundary_ratio: float | None = None) -> WanPipeline:
     """WanPipeline (text to video) with random weights; two experts where a boundary is given."""
+    return _pipeline(WanPipeline, WanTransformer3DModel, SIZES, scheduler, seed, boundary_ratio)
+
+
+def _pipeline(
+    kind: Any, transformer: Any, options: dict[str, Any], scheduler: SchedulerMixin, seed: int, boundary: float | None
+) -> Any:
     torch.manual_seed(seed)
     vae = tiny_vae()
-    experts = [WanTransformer3DModel(**SIZES).eval() for _ in range(1 if boundary_ratio is None else 2)]
-    pipeline = WanPipeline(
+    experts = [transformer(**options).eval() for _ in range(1 if boundary is None else 2)]
+    pipeline = kind(
         tokenizer=None,
         text_encoder=None,
         vae=vae,
         transformer=experts[0],
-        transformer_2=experts[1] if boundary_ratio is not None else None,
-        boundary_ratio=boundary_ratio,
+        transformer_2=experts[1] if boundary is not None else None,
+        boundary_ratio=boundary,
         scheduler=scheduler,
     )
     pipeline.set_progress_bar_config(disable=True)
