@@ -160,9 +160,11 @@ def plan_at(
     measures = LADDER[rung]
     tiled = Measure.VAE_TILING in measures
     weights = model.weights_gb(each) * 1e9
-    share = (
-        model.quantised_gb * 1e9 / weights if model.quantised_gb else 0.5 if Measure.FP8_WEIGHTS in measures else 1.0
-    )
+    share = 1.0
+    if model.quantised_gb:
+        share = model.quantised_gb * 1e9 / weights
+    elif Measure.FP8_WEIGHTS in measures:
+        share = 0.5
     stored = weights * share
     block = shape.block_parameters * each * share
     resident, working = stored, 0.0

@@ -26,7 +26,7 @@ class Settings:
         coarse: what is rendered and restored: "physics" lets garment and hair swing, "rigid" is the skeleton alone.
         fabric: name of the garment's fabric, see `ani3dhuman.motion.fabrics.FABRICS`.
         prior: what restores the coarse video: a prior of the registry (`ani3dhuman models list`), the folder of a Wan
-            VACE model in diffusers' layout, or ``"none"``, which leaves the video as it is.
+            VACE model in diffusers' layout or of a prior trained at home, or ``"none"``, which leaves it as it is.
         strength: how far restoration may leave the coarse video, 0..1 (METHOD: strength).
         sampling_steps: steps of the full noise schedule; strength takes its share of them.
         guidance: self-guidance scale s.
