@@ -304,7 +304,8 @@ def make_hair(rng: np.random.Generator, body: Body, kind: str, detail: float) ->
     weights[:, body.skeleton.index("head")] = 1
     quads = grid_quads(rows, columns, closed=False)
     if kind == "strips":
-        cuts = np.unique(np.cumsum(rng.integers(3, 6, columns)))
+        cuts = np.cumsum(rng.integers(3, 6, columns))
+        cuts = cuts[cuts < columns - 2]  # no strip of a single column, which no face would hold
         between = np.isin(quads[:, 0] % columns, cuts)
         quads = quads[~(between & (down[quads[:, 0] // columns, 0] > 0.2))]
     free = smoothstep((down - 0.13) / 0.08)

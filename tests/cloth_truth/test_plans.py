@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ani3dhuman.motion.keypoints import map_keypoints
+from benchmarks.cloth_truth.bodies import make_body
 from benchmarks.cloth_truth.character import plan
 from benchmarks.cloth_truth.checks import measure
-from benchmarks.cloth_truth.garments import CUTS
+from benchmarks.cloth_truth.garments import CUTS, make_hair
 from benchmarks.cloth_truth.patterns import PALETTES, PATTERNS, pattern_tile
 from benchmarks.cloth_truth.pools import ALL, SPLITS, draw_recipe, pool
 
@@ -48,6 +49,14 @@ def test_every_cut_gives_a_fine_mesh_outside_the_body(cut):
     bind = np.repeat(dress.vertices[None], 2, 0).astype(np.float32)
     skin = np.repeat(planned.body.vertices[None], 2, 0)
     assert measure([dress], [bind], [bind], skin, planned.body.quads).inside == 0
+
+
+def test_a_face_holds_every_strand_of_hair():
+    body = make_body("pear")
+    for seed in range(12):  # where strips are cut is drawn, at the last column now and then
+        for kind in ("bob", "curtain", "strips"):
+            hair = make_hair(np.random.default_rng(seed), body, kind, detail=1.0)
+            assert set(range(len(hair.vertices))) == set(hair.quads.ravel().tolist()), (seed, kind)
 
 
 def test_a_planned_shot_is_a_human_with_pins_and_a_bind_pose_first():
