@@ -27,22 +27,23 @@ class ClothSettings:
     """
 
     stretch: float = 1e-6
-    bend: float = 3e-4
-    damping: float = 1.2
+    bend: float = 1e-2
+    damping: float = 0.3
     viscosity: float = 0.02
     gravity: float = 9.81
     thickness: float = 0.006
-    friction: float = 0.25
+    friction: float = 0.1
     hold: float = 0.06
     shape: float = 0.0
     substeps: int = 30
     preroll: int = 24
 
 
+# cotton and hair are fitted to the statistics of Blender's cloth on training and validation clips (docs/physics.md)
 FABRICS = {
     "cotton": ClothSettings(),
-    "silk": ClothSettings(bend=3e-3, damping=0.8, viscosity=0.01, friction=0.1, thickness=0.005),
-    "wool": ClothSettings(bend=1.2e-4, damping=1.8, viscosity=0.06, friction=0.4, thickness=0.008),
-    "denim": ClothSettings(bend=2e-5, damping=2.0, viscosity=0.08, friction=0.35, thickness=0.007),
-    "hair": ClothSettings(bend=1e-4, damping=3.0, viscosity=0.05, thickness=0.005, friction=0.1, hold=0.1, shape=0.012),
+    "silk": ClothSettings(bend=3e-2, viscosity=0.015, friction=0.05, thickness=0.005),
+    "wool": ClothSettings(bend=6e-3, damping=0.6, viscosity=0.035, friction=0.2, thickness=0.008),
+    "denim": ClothSettings(bend=3e-3, damping=0.8, viscosity=0.05, friction=0.2, thickness=0.007),
+    "hair": ClothSettings(bend=1e-4, damping=1.0, viscosity=0.1, thickness=0.005, friction=0.1, hold=0.05, shape=0.001),
 }

@@ -133,15 +133,15 @@ def test_fabrics_bend_in_the_order_of_their_stiffness(skirt):
     assert bends["silk"] > 1.3 * bends["denim"], bends
 
 
-def test_denim_comes_to_rest_before_silk(skirt):
+def test_denim_swings_less_than_silk(skirt):
     vertices, faces, pins = skirt
-    skinned = np.stack([vertices + np.float32([0.06 * min(t, 10), 0, 0]) for t in range(40)])
+    skinned = np.stack([vertices + np.float32([0.06 * min(t, 10), 0, 0]) for t in range(24)])
 
-    def unrest(name):
+    def swing(name):
         moved = simulate(skinned, faces, vertices, pins, None, FPS, FABRICS[name])
-        return np.linalg.norm(np.diff(moved[24:], axis=0), axis=2).mean()
+        return np.linalg.norm(np.diff(moved[12:], axis=0), axis=2).mean()
 
-    assert unrest("silk") > 1.5 * unrest("denim")
+    assert swing("silk") > 1.5 * swing("denim")
 
 
 def test_degenerate_faces_islands_and_loose_points_are_handled(skirt):
