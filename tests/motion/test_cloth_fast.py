@@ -138,10 +138,10 @@ def test_denim_swings_less_than_silk(skirt):
     skinned = np.stack([vertices + np.float32([0.06 * min(t, 10), 0, 0]) for t in range(24)])
 
     def swing(name):
-        moved = simulate(skinned, faces, vertices, pins, None, FPS, FABRICS[name])
-        return np.linalg.norm(np.diff(moved[12:], axis=0), axis=2).mean()
+        offset = simulate(skinned, faces, vertices, pins, None, FPS, FABRICS[name]) - skinned
+        return np.sqrt(((offset - offset.mean(0)) ** 2).sum(-1).mean())
 
-    assert swing("silk") > 1.5 * swing("denim")
+    assert min(swing("silk"), swing("cotton")) > 1.15 * swing("denim")
 
 
 def test_degenerate_faces_islands_and_loose_points_are_handled(skirt):
