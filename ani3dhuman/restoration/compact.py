@@ -56,7 +56,7 @@ class CompactPrior:
         return int(self.net.config["window"])
 
     def encode(self, clip: CoarseClip, progress: Progress | None = None) -> EncodedClip:
-        """Latents (T,3,h,w) of the coarse layer, preserved where no cloth is seen, conditions (T,K,h,w)."""
+        """Latents (T,3,h,w) of the coarse layer, preserved but for free cloth, conditions (T,K,h,w)."""
         maps = surface_maps(clip, tuple(self.net.config["grid"]))
         if maps.conditions.shape[1] != self.net.config["condition_channels"]:
             raise Ani3DError(
@@ -64,11 +64,11 @@ class CompactPrior:
                 f"The prior wants {self.net.config['condition_channels']} channels, this version makes {CHANNELS}.",
                 "Use the prior that ships with this version.",
             )
-        preserve = torch.from_numpy((maps.coverage < SEEN).astype(np.float32))
+        preserve = torch.from_numpy(preserve_mask(maps))
         latents = torch.zeros(clip.frames, 3, *preserve.shape[2:])
         if clip.vertices is not clip.rigid_vertices:
             offsets = offset_maps(clip, clip.vertices, maps) / self.net.config["offset_scale"]
-            latents = torch.from_numpy(offsets) * (1 - preserve)
+            latents = torch.from_numpy(np.where(maps.coverage < SEEN, 0, offsets))
         conditions = torch.from_numpy(maps.conditions)
         return EncodedClip(latents, preserve, conditions, maps, key=self._key(latents.numpy(), maps.conditions))
 
@@ -112,6 +112,13 @@ class CompactPrior:
         for weight in self.net.parameters():
             digest.update(weight.detach().numpy().tobytes())
         return digest.hexdigest()
+
+
+def preserve_mask(maps: SurfaceMaps) -> np.ndarray:
+    """(T,1,h,w) float32 1 where nothing may move .. 0: no cloth is seen, or cloth that is pinned to the body."""
+    coverage = maps.coverage
+    freedom = maps.conditions[:, 3:4] / np.maximum(coverage, SEEN)
+    return np.where(coverage < SEEN, 1, 1 - np.clip(freedom, 0, 1)).astype(np.float32)
 
 
 def cloth_mask(conditions: torch.Tensor) -> torch.Tensor:

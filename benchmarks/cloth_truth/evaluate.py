@@ -54,10 +54,11 @@ def main() -> None:
     parser.add_argument("--prior", type=Path, default=WEIGHTS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--count", type=int, help="only the first so many sequences")
+    parser.add_argument("--turn", type=int, default=0, help="sequence to begin with, for several processes")
     options = parser.parse_args()
     net = load_compact_prior(options.prior).net
     folders = list_sequences(options.root, options.split)[: options.count]
-    for folder in tqdm(folders, desc=options.split):
+    for folder in tqdm(folders[options.turn :] + folders[: options.turn], desc=options.split):
         target = options.out / f"{folder.name}.json"
         if not target.exists():
             rows = judge_sequence(folder, net, options.seeds, options.out / "strips" / f"{folder.name}.png")

@@ -75,7 +75,11 @@ def test_encoding_says_where_the_cloth_is(prior: CompactPrior, clip: CoarseClip)
     assert not encoded.latents.any()
     share = 1 - float(encoded.preserve.mean())
     assert 0.2 < share < 0.9  # the window follows the skirt, which fills a good part of it
-    assert torch.equal(encoded.preserve, 1 - cloth_mask(encoded.conditions))
+    cloth = cloth_mask(encoded.conditions) == 1
+    assert (encoded.preserve[~cloth] == 1).all()
+    pinned = 1 - (encoded.conditions[:, 3:4] / encoded.conditions[:, :2].sum(1, keepdim=True))[cloth]
+    assert torch.allclose(encoded.preserve[cloth], pinned.clamp(0, 1), atol=1e-5), "and cloth as far as it is pinned"
+    assert pinned.min() < 0.05 and pinned.max() > 0.9
 
 
 def test_a_coarse_layer_that_moved_is_where_sampling_starts(prior: CompactPrior, clip: CoarseClip) -> None:
