@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from ani3dhuman.motion.skinning import skin
 from ani3dhuman.shot import REGIONS, SCHEMA, VERSION, Shot
 
 from .bodies import Body, make_body, sparse_weights, triangles
+from .bvh import bvh_path, read_bvh, retarget
 from .cameras import HEIGHT, WIDTH, make_camera
 from .garments import CUTS, GARMENT, Part, joined, make_dress, make_hair, make_sleeves
 from .motions import FAMILIES, FPS, make_motion
 from .patterns import HAIRS, PALETTES, SKINS, body_colors, hair_tile, pattern_tile
-from .pools import Recipe
+from .pools import BVH, Recipe
 
 FRAMES, PREROLL = 48, 24
 LIGHT = np.array([[0.45, 0.75, -0.75], [-0.8, -0.2, -0.4]])
@@ -46,13 +48,16 @@ class Planned:
         return list(np.cumsum([len(self.body.vertices)] + [len(p.vertices) for p in self.parts]))
 
 
-def plan(recipe: Recipe, frames: int = FRAMES, preroll: int = PREROLL, detail: float = 1.0) -> Planned:
+def plan(
+    recipe: Recipe, frames: int = FRAMES, preroll: int = PREROLL, detail: float = 1.0, bvh: Path | None = None
+) -> Planned:
     """Make the character of a recipe, move it, point a camera at it.
 
     Args:
         recipe: the choices.
         frames, preroll: length of the clip and of what is simulated before it, at 24 fps.
         detail: factor on rows and columns of the cloth; 1 for the benchmark, less for quick looks.
+        bvh: folder of the file that the recipe's motion may name.
     """
     shape, look, move, view = (np.random.default_rng((*recipe.seed, k)) for k in range(4))
     body = make_body(recipe.body)
@@ -65,7 +70,10 @@ def plan(recipe: Recipe, frames: int = FRAMES, preroll: int = PREROLL, detail: f
         parts.append(make_hair(shape, body, recipe.hair, detail))
     wide = np.hypot(*main[0].vertices[main[0].vertices[:, 2] > 0.44 * body.height][:, :2].T).max()
     arms_out = float(np.clip((wide - 0.27) * 1.5, 0, 0.15))
-    transforms = make_motion(move, body, FAMILIES[recipe.motion], preroll, frames, arms_out)
+    if recipe.motion.startswith(BVH):
+        transforms = retarget(move, read_bvh(bvh_path(recipe.motion, bvh)), body, preroll, frames, arms_out)
+    else:
+        transforms = make_motion(move, body, FAMILIES[recipe.motion], preroll, frames, arms_out)
 
     vertices = np.concatenate([body.vertices, *(p.vertices for p in parts)]).astype(np.float32)
     indices, values = sparse_weights(np.concatenate([body.weights, *(p.weights for p in parts)]))

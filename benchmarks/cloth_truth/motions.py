@@ -99,7 +99,7 @@ def make_motion(
     across = gain * drawn["side"] * np.cos(0.5 * beat) * 1.4 + np.gradient(gain * drawn["sway"] * np.sin(beat)) * FPS
     ground = np.cumsum(speed[:, None] * forward + across[:, None] * beside, 0) / FPS
     jump = gain * drawn["hop"] * np.maximum(np.sin(beat), 0) ** 1.2
-    return _grounded(body, turns, ground, jump)
+    return grounded(body, turns, ground, jump)
 
 
 def _heading(rng: np.random.Generator, turn: float, spin: bool, preroll: int, frames: int) -> np.ndarray:
@@ -170,7 +170,7 @@ def forward_kinematics(heads: np.ndarray, parents: np.ndarray, turns: np.ndarray
     return world.astype(np.float32)
 
 
-def _grounded(body: Body, turns: np.ndarray, ground: np.ndarray, jump: np.ndarray) -> np.ndarray:
+def grounded(body: Body, turns: np.ndarray, ground: np.ndarray, jump: np.ndarray) -> np.ndarray:
     """Forward kinematics with the lower sole on z = 0, but for jumps (T,) metres."""
     flat = np.concatenate([ground, np.zeros((len(ground), 1))], axis=1)
     world = forward_kinematics(body.skeleton.heads, body.skeleton.parents, turns, flat)

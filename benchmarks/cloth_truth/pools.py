@@ -6,6 +6,7 @@ draws from the training pools and from a few items of its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from .patterns import PATTERNS
 SPLITS = ("train", "validation", "test")
 HAIRSTYLES = ("none", "bob", "curtain", "strips")
 FABRICS = ("silk", "cotton", "wool", "denim")
+BVH = "bvh:"  # how the motion of a recipe starts that comes from a file; its name in the folder follows
 
 TEST_ONLY: dict[str, tuple[str, ...]] = {
     "body": ("tall", "soft"),
@@ -74,11 +76,11 @@ def pool(kind: str, split: str) -> tuple[str, ...]:
     return tuple(item for item in ALL[kind] if item not in closed)
 
 
-def draw_recipe(split: str, index: int, seed: int, palettes: int) -> Recipe:
+def draw_recipe(split: str, index: int, seed: int, palettes: int, bvh: Sequence[str] = ()) -> Recipe:
     """The recipe of sequence `index` of a split; depends on these numbers alone.
 
     Cuts and motions take turns, so that a small set holds all of them; `palettes` is how many there are. The test split
-    has the last quarter of them to itself.
+    has the last quarter of them to itself. `bvh` are motions from files, which take turns with training's own.
     """
     key = (seed, SPLITS.index(split), index)
     rng = np.random.default_rng(key)
@@ -88,6 +90,10 @@ def draw_recipe(split: str, index: int, seed: int, palettes: int) -> Recipe:
     held = palettes // 4
     cut_name = cut[(index + rounds.integers(len(cut))) % len(cut)]
     family = motion[(index // len(cut) + index + rounds.integers(len(motion))) % len(motion)]
+    if bvh and split == "train":  # each once before one comes again, in an order that meets all cuts
+        motion += tuple(bvh)
+        order = np.random.default_rng((seed, SPLITS.index(split), index // len(motion), 1)).permutation(len(motion))
+        family = motion[order[index % len(motion)]]
     return Recipe(
         name=f"{split}_{index:04d}",
         split=split,

@@ -25,9 +25,10 @@ from ani3dhuman.pipeline.stages import DETAIL
 from ani3dhuman.rendering.pose_video import pose_video
 from ani3dhuman.restoration.clip import CoarseClip
 
+from .bvh import bvh_path
 from .character import FRAMES, PREROLL, Planned, plan, solver_input
 from .checks import judge, measure
-from .pools import Recipe
+from .pools import BVH, Recipe
 from .sequences import GAUSSIANS, LayerMaps, draw_layer
 
 SCRIPT = Path(__file__).with_name("simulate.py")
@@ -80,10 +81,12 @@ def produce(
     frames: int = FRAMES,
     preroll: int = PREROLL,
     detail: float = 1.0,
+    bvh: Path | None = None,
 ) -> str | None:
     """Make a sequence's folder `root/NAME`, or `root/dropped/NAME.json` when its simulation is no good.
 
-    What is there already is kept. The folder appears whole, by one rename.
+    What is there already is kept. The folder appears whole, by one rename. `bvh` is the folder of the BVH
+    file that the recipe's motion may name.
 
     Returns:
         Why it was dropped, or None when it was kept.
@@ -96,23 +99,29 @@ def produce(
     began = time.perf_counter()
     work = root / f".{recipe.name}.partial"
     work.mkdir(parents=True, exist_ok=True)
-    planned = plan(recipe, frames, preroll, detail)
+    planned = plan(recipe, frames, preroll, detail, bvh)
+    source = {"bvh": _source(recipe, bvh)} if recipe.motion.startswith(BVH) else {}
     if not (work / "solver_output.npz").exists():
         np.savez(work / "solver_input.npz", **solver_input(planned, recipe.fabric))  # type: ignore[arg-type]
     try:
         simulator(work)
     except SolverFailed as failure:
-        return _drop(dropped, work, {"recipe": recipe.as_json()}, f"the solver failed: {failure}")
+        return _drop(dropped, work, {"recipe": recipe.as_json(), **source}, f"the solver failed: {failure}")
     with np.load(work / "solver_output.npz") as file:
         solved = [file[f"vertices_{i}"] for i in range(len(planned.parts))]
         seconds = {"simulate": round(float(file["seconds"]), 2)}
     figures, reason = check(planned, solved)
-    about: dict[str, Any] = {"recipe": recipe.as_json(), "figures": figures, "seconds": seconds}
+    about: dict[str, Any] = {"recipe": recipe.as_json(), **source, "figures": figures, "seconds": seconds}
     if reason is not None:
         return _drop(dropped, work, about, reason)
     publish(planned, solved, work, about, began)
     os.replace(work, folder)
     return None
+
+
+def _source(recipe: Recipe, bvh: Path | None) -> dict[str, str]:
+    """Which BVH file moves the character."""
+    return {"file": recipe.motion.removeprefix(BVH), "sha256": sha256_of(bvh_path(recipe.motion, bvh))}
 
 
 def _drop(record: Path, work: Path, about: dict[str, Any], reason: str) -> str:
