@@ -86,24 +86,35 @@ class CompactPrior:
         self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor, progress: Progress | None = None
     ) -> RestoredClip:
         """Move the mesh by the offsets, within what cloth can do, and draw the avatar again."""
-        maps: SurfaceMaps = encoded.context
-        if not self.keep_coarse:
-            clip = replace(clip, vertices=clip.rigid_vertices)
-        amount = amount_for(clip) if self.amount is None else self.amount
-        change = latents - encoded.latents if self.keep_coarse else latents
-        metres = change.numpy() * (amount * self.net.config["offset_scale"])
-        offsets = limit_offsets(clip, lift_offsets(clip, maps, metres))
-        vertices = clip.vertices + offsets
+        vertices = self.moved_vertices(clip, encoded, latents)
+        start = self.start(clip)
         gaussians = clip.pose(vertices)
-        moved = gaussians.means - clip.avatar.pose(clip.vertices)[0]
+        moved = gaussians.means - clip.avatar.pose(start)[0]
         frames, alphas = clip.render(gaussians, progress)
-        size = np.linalg.norm(offsets[:, clip.freedom > 0.5], axis=-1)
+        size = np.linalg.norm((vertices - start)[:, clip.freedom > 0.5], axis=-1)
         report = {
-            "amount": round(amount, 3),
+            "amount": round(self.share(clip), 3),
             "offset_mean_cm": round(float(100 * size.mean()), 3) if size.size else 0.0,
             "offset_p99_cm": round(float(100 * np.percentile(size, 99)), 3) if size.size else 0.0,
         }
         return RestoredClip(frames, alphas, vertices, moved, report)
+
+    def start(self, clip: CoarseClip) -> np.ndarray:
+        """(T,V,3) the layer that is moved: the coarse one, or the rigid one where that is forgotten."""
+        return clip.vertices if self.keep_coarse else clip.rigid_vertices
+
+    def share(self, clip: CoarseClip) -> float:
+        """How much of the sampled change is applied, 0..1."""
+        if self.amount is not None:
+            return self.amount
+        return amount_for(clip) if self.keep_coarse else 1.0
+
+    def moved_vertices(self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor) -> np.ndarray:
+        """(T,V,3) world metres: `start` moved by the sampled latents (T,3,h,w), within what cloth can do."""
+        change = latents - encoded.latents if self.keep_coarse else latents
+        metres = change.numpy() * (self.share(clip) * self.net.config["offset_scale"])
+        moving = replace(clip, vertices=self.start(clip))
+        return moving.vertices + limit_offsets(moving, lift_offsets(moving, encoded.context, metres))
 
     def _key(self, *arrays: np.ndarray) -> str:
         digest = hashlib.sha256(repr((self.amount, self.keep_coarse)).encode())

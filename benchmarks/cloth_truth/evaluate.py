@@ -33,12 +33,11 @@ def judge_sequence(folder: Path, net: DisplacementNet, seeds: int, strip: Path |
     judged = Judged.of(load_sequence(folder))
     rows: dict[str, list[dict[str, float]]] = defaultdict(list)
     shown: dict[str, np.ndarray] = {}
-    for seed in range(seeds):
-        for name, vertices, seconds in versions(judged, net, seed, sampled_only=seed > 0):
-            version = judged.version(vertices)
-            rows[name].append({**judged.figures(version), "seconds": seconds})
-            if seed == 0 and version.pictures is not None:
-                shown[name] = version.pictures[[t for t in STRIP_FRAMES if t < len(vertices)]]
+    for name, vertices, seconds in versions(judged, net, seeds):
+        version = judged.version(vertices)
+        rows[name].append({**judged.figures(version), "seconds": seconds})
+        if name not in shown and version.pictures is not None:
+            shown[name] = version.pictures[[t for t in STRIP_FRAMES if t < len(vertices)]]
     if strip is not None:
         sheet = np.concatenate([np.concatenate(list(shown[name]), 1) for name in ROWS if name in shown], 0)
         strip.parent.mkdir(parents=True, exist_ok=True)

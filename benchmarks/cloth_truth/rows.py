@@ -11,15 +11,17 @@ import numpy as np
 from ani3dhuman.metrics import ClipSetting, ClipVersion, judge
 from ani3dhuman.motion.cloth import simulate_character
 from ani3dhuman.motion.fabrics import FABRICS
-from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, restore
+from ani3dhuman.restoration import CoarseClip, CompactPrior, EncodedClip, RestoreConfig
 from ani3dhuman.restoration.network import DisplacementNet
+from ani3dhuman.restoration.restore import sample_latents
+from ani3dhuman.restoration.windows import Windows
 
 from .sequences import LayerMaps, Sequence, draw_layer
 
 ROWS = ("rigid", "physics", "prior on rigid", "prior on physics", "regression", "truth")
-SAMPLED = ("prior on rigid", "prior on physics", "regression")  # these depend on the seed
 SGSS = RestoreConfig(strength=0.7)
 REGRESSION = RestoreConfig(strength=1.0, schedule_steps=1)
+RIM = 24  # pixels around the figure that are judged too
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,15 @@ class Judged:
     Attributes:
         clip: coarse layer rigid; physics: the same with the simulated layer, (T,V,3) vertices.
         truth: the true version; setting: what all versions share.
+        box: rows and columns of the picture that hold the figure in every frame of the truth and of both layers; what
+            lies outside is the same in every version, or a fault that the silhouette tells of as well.
     """
 
     clip: CoarseClip
     physics: CoarseClip
     truth: ClipVersion
     setting: ClipSetting
+    box: tuple[slice, slice]
 
     @classmethod
     def of(cls, sequence: Sequence) -> Judged:
@@ -48,27 +53,38 @@ class Judged:
         rigid_pictures, rigid_maps = draw_layer(clip, clip.pose(clip.rigid_vertices))
         pictures, maps = draw_layer(clip, clip.pose(sequence.truth))
         body = [m.regions[..., :2].sum(-1, dtype=np.uint16) > 127 for m in (rigid_maps, maps)]
+        box = figure_box(clip, (sequence.truth, clip.rigid_vertices, physics))
+        within = (slice(None), *box)
         setting = ClipSetting.of(
             clip,
-            rigid_pictures=rigid_pictures.astype(np.float32) / 255,
-            preserve=body[0] & body[1],
-            face=maps.regions[..., 1] > 127,
+            rigid_pictures=rigid_pictures[within].astype(np.float32) / 255,
+            preserve=(body[0] & body[1])[within],
+            face=maps.regions[within][..., 1] > 127,
             visible=visible_vertices(clip, sequence.truth, maps.depth),
         )
-        truth = _version(pictures, maps, sequence.truth)
-        return cls(clip, replace(clip, vertices=physics), truth, setting)
+        truth = _version(pictures, maps, sequence.truth, box)
+        return cls(clip, replace(clip, vertices=physics), truth, setting, box)
 
     def version(self, vertices: np.ndarray) -> ClipVersion:
         """Vertices (T,V,3) drawn, with the masks that the metrics ask for."""
-        return _version(*draw_layer(self.clip, self.clip.pose(vertices)), vertices)
+        return _version(*draw_layer(self.clip, self.clip.pose(vertices)), vertices, self.box)
 
     def figures(self, version: ClipVersion) -> dict[str, float]:
         return judge(self.truth, version, self.setting)
 
 
-def _version(pictures: np.ndarray, maps: LayerMaps, vertices: np.ndarray) -> ClipVersion:
-    coverage = maps.regions.sum(-1, dtype=np.uint16) / np.float32(255)
-    return ClipVersion(pictures.astype(np.float32) / 255, coverage, maps.cloth > 0.3, vertices)
+def _version(pictures: np.ndarray, maps: LayerMaps, vertices: np.ndarray, box: tuple[slice, slice]) -> ClipVersion:
+    within = (slice(None), *box)
+    coverage = maps.regions[within].sum(-1, dtype=np.uint16) / np.float32(255)
+    return ClipVersion(pictures[within].astype(np.float32) / 255, coverage, maps.cloth[within] > 0.3, vertices)
+
+
+def figure_box(clip: CoarseClip, layers: tuple[np.ndarray, ...]) -> tuple[slice, slice]:
+    """Rows and columns of the picture that hold the vertices (T,V,3) of all layers, with `RIM` pixels around."""
+    pixels = np.concatenate([clip.cameras.project(v, t)[0] for layer in layers for t, v in enumerate(layer)])
+    low, high = pixels.min(0).astype(int) - RIM, pixels.max(0).astype(int) + RIM
+    width, height = clip.cameras.width, clip.cameras.height
+    return slice(max(low[1], 0), min(high[1], height)), slice(max(low[0], 0), min(high[0], width))
 
 
 def visible_vertices(clip: CoarseClip, vertices: np.ndarray, depth: np.ndarray, slack: float = 0.02) -> np.ndarray:
@@ -85,25 +101,34 @@ def visible_vertices(clip: CoarseClip, vertices: np.ndarray, depth: np.ndarray, 
 
 
 def versions(
-    judged: Judged, net: DisplacementNet, seed: int, sampled_only: bool = False
+    judged: Judged, net: DisplacementNet, seeds: int, amount: float | None = None
 ) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Name, vertices (T,V,3) and seconds of every row for a seed."""
+    """Name, vertices (T,V,3) and seconds of every row; what is sampled once a seed.
+
+    `amount` is that of the prior on physics, None its default.
+    """
 
     def timed(name: str, make: Callable[[], np.ndarray]) -> tuple[str, np.ndarray, float]:
         began = time.perf_counter()
         return name, make(), time.perf_counter() - began
 
-    if not sampled_only:
-        yield timed("rigid", lambda: judged.clip.rigid_vertices)
-        yield timed("physics", lambda: judged.physics.vertices)
-        yield timed("truth", lambda: np.asarray(judged.truth.vertices))
-    yield timed("prior on rigid", lambda: restored(net, judged.clip, replace(SGSS, seed=seed)))
-    yield timed("prior on physics", lambda: restored(net, judged.physics, replace(SGSS, seed=seed)))
-    yield timed("regression", lambda: restored(net, judged.clip, replace(REGRESSION, seed=seed), amount=1.0))
+    yield timed("rigid", lambda: judged.clip.rigid_vertices)
+    yield timed("physics", lambda: judged.physics.vertices)
+    yield timed("truth", lambda: np.asarray(judged.truth.vertices))
+    priors = {"prior on rigid": None, "prior on physics": amount, "regression": 1.0}
+    for name, share in priors.items():
+        clip = judged.physics if name == "prior on physics" else judged.clip
+        config = REGRESSION if name == "regression" else SGSS
+        prior = CompactPrior(net, share)
+        encoded = prior.encode(clip)
+        for seed in range(seeds):
+            yield timed(name, lambda s=seed: restored(prior, clip, encoded, replace(config, seed=s))[0])  # noqa: B023
 
 
-def restored(net: DisplacementNet, clip: CoarseClip, config: RestoreConfig, amount: float | None = None) -> np.ndarray:
-    """(T,V,3) vertices of the restored clip."""
-    vertices = restore(CompactPrior(net, amount), clip, config).vertices
-    assert vertices is not None
-    return vertices
+def restored(
+    prior: CompactPrior, clip: CoarseClip, encoded: EncodedClip, config: RestoreConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """(T,V,3) vertices of the restored clip, as `restore` gives them, and the sampled latents (T,3,h,w)."""
+    windows = Windows(len(encoded.latents), prior.window, config.overlap, 0)
+    latents = sample_latents(prior, encoded, windows, config)
+    return prior.moved_vertices(clip, encoded, latents), latents.numpy()

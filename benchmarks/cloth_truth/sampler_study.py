@@ -1,10 +1,12 @@
 """What the sampler forgets: ODE against SGSS from good and from bad starts, and sweeps of its parameters.
 
-    python -m benchmarks.cloth_truth.sampler_study --split validation --out out/bench/sampler_study.json
+    python -m benchmarks.cloth_truth.sampler_study claims --split test
+    python -m benchmarks.cloth_truth.sampler_study sweep --split validation --count 6
+    python -m benchmarks.cloth_truth.sampler_study report
 
-Init sensitivity is a metric from a clean start (the true offsets) minus the same from a degraded start, with the same
-noise. Results are those of the sampled offsets on the rigid layer (`CompactPrior(keep_coarse=False)`), so that what the
-start leaves behind comes through the latents alone.
+Init sensitivity is a figure from a clean start (the true offsets) minus the same from a degraded start, with the same
+noise. Results are the sampled offsets on the rigid layer (`CompactPrior(keep_coarse=False)`), so that what the
+start leaves behind comes through the latents alone. Finished sequences are kept.
 """
 
 from __future__ import annotations
@@ -13,44 +15,83 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from ani3dhuman.cache.atomic import write_bytes
 from ani3dhuman.metrics.pictures import psnr
 from ani3dhuman.metrics.table import mean_ci
-from ani3dhuman.restoration import CompactPrior, RestoreConfig, load_compact_prior, restore
-from ani3dhuman.restoration.compact import WEIGHTS
+from ani3dhuman.restoration import CoarseClip, CompactPrior, EncodedClip, RestoreConfig, load_compact_prior
+from ani3dhuman.restoration.compact import SEEN, WEIGHTS
 from ani3dhuman.restoration.network import DisplacementNet
 
 from .degrade import degraded
-from .rows import Judged
+from .rows import Judged, restored
 from .sequences import Sequence, list_sequences, load_sequence
+from .study_plots import plot_sweep
 
-FIGURES = ("garment_psnr_db", "garment_lpips", "node_error_cm", "acceleration_ratio", "detail_ratio", "edge_p99")
+OUT = Path("out/sampler_study")
 JOINTS = ("upperarm", "lowerarm", "upperleg", "lowerleg")
-BASE = RestoreConfig(strength=0.7, guidance_scale=0.05)
+PINNED = 0.5  # preserve mask above which a cell of cloth counts as preserved
+SGSS = RestoreConfig(strength=0.7, guidance_scale=0.05)
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to sample; `white` takes white noise in place of the prior's own."""
+
+    config: RestoreConfig
+    white: bool = False
+
+
 VARIANTS = {
-    "ODE": replace(BASE, stochastic=False, guidance_scale=0.0),
-    "ODE + guidance": replace(BASE, stochastic=False),
-    "SDE": replace(BASE, guidance_scale=0.0),
-    "SGSS": BASE,
+    "ODE": Variant(replace(SGSS, stochastic=False, guidance_scale=0.0)),
+    "ODE + guidance": Variant(replace(SGSS, stochastic=False)),
+    "SDE": Variant(replace(SGSS, guidance_scale=0.0)),
+    "SGSS": Variant(SGSS),
 }
+STRENGTHS, STEPS, SCALES = (0.3, 0.5, 0.7, 0.9, 1.0), (4, 10, 20), (0.0, 0.05, 0.2, 0.5, 1.0)
 
 
-def sweep() -> Iterator[tuple[str, RestoreConfig]]:
-    """Variants of strength, steps and guidance about the default."""
-    for strength in (0.3, 0.5, 0.9):
-        for name in ("ODE", "SGSS"):
-            yield f"{name} strength {strength}", replace(VARIANTS[name], strength=strength)
-    for steps in (4, 20):
-        for name in ("ODE", "SGSS"):
-            yield f"{name} steps {steps}", replace(VARIANTS[name], schedule_steps=steps)
-    for scale in (0.2, 0.5, 1.0):
-        yield f"SGSS guidance {scale}", replace(BASE, guidance_scale=scale)
+def sweep() -> Iterator[tuple[str, Variant]]:
+    """Variants of strength, steps (of the whole schedule), guidance and noise, each about the default."""
+    for name in ("ODE", "SGSS"):
+        config = VARIANTS[name].config
+        for strength in STRENGTHS:
+            yield f"{name}, strength {strength}", Variant(replace(config, strength=strength))
+        for steps in STEPS:
+            yield f"{name}, steps {steps}", Variant(replace(config, schedule_steps=steps))
+        yield f"{name}, noise white", Variant(config, white=True)
+    for scale in SCALES:
+        yield f"SGSS, guidance {scale}", Variant(replace(SGSS, guidance_scale=scale))
+
+
+class WhitePrior(CompactPrior):
+    """The compact prior, which has learnt coloured noise, given white."""
+
+    def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
+        return white
+
+
+@dataclass(frozen=True)
+class Start:
+    """A coarse layer to start from, encoded; `true` are the true latents (T,3,h,w)."""
+
+    clip: CoarseClip
+    encoded: EncodedClip
+    true: np.ndarray
+
+    def preserved_error(self, latents: np.ndarray, scale: float) -> float:
+        """RMS error, millimetres, of sampled offsets in cells of pinned cloth."""
+        cloth = self.encoded.conditions[:, :2].sum(1, keepdim=True) >= SEEN
+        kept = ((self.encoded.preserve > PINNED) & cloth).numpy()
+        error = ((latents - self.true) ** 2).sum(1, keepdims=True)
+        return float(1000 * scale * np.sqrt(error[kept].mean())) if kept.any() else float("nan")
 
 
 def joints_of(sequence: Sequence) -> np.ndarray:
@@ -60,60 +101,156 @@ def joints_of(sequence: Sequence) -> np.ndarray:
     return np.asarray(sequence.shot["bone_pose"][:, chosen, :3, 3])
 
 
-def study(sequence: Sequence, net: DisplacementNet, seed: int, full: bool) -> dict[str, dict[str, float]]:
-    """Figures by "variant / start" of one sequence."""
-    judged = Judged.of(sequence)
-    starts = {
-        "clean": replace(judged.clip, vertices=sequence.truth),
-        "degraded": degraded(judged.clip, joints_of(sequence), seed),
+class Study:
+    """One sequence with its two starts."""
+
+    def __init__(self, sequence: Sequence, net: DisplacementNet, seed: int) -> None:
+        self.judged = Judged.of(sequence)
+        self.net, self.seed = net, seed
+        self.coarse = {
+            "clean": replace(self.judged.clip, vertices=sequence.truth),
+            "degraded": degraded(self.judged.clip, joints_of(sequence), seed),
+        }
+        prior = CompactPrior(net, keep_coarse=False)
+        encoded = {name: prior.encode(clip) for name, clip in self.coarse.items()}
+        true = encoded["clean"].latents.numpy()
+        self.starts = {name: Start(clip, encoded[name], true) for name, clip in self.coarse.items()}
+
+    def sample(self, start: str, variant: Variant) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices (T,V,3) and latents (T,3,h,w)."""
+        prior = (WhitePrior if variant.white else CompactPrior)(self.net, keep_coarse=False)
+        at = self.starts[start]
+        return restored(prior, at.clip, at.encoded, replace(variant.config, seed=self.seed))
+
+    def meshes(self, start: str, variant: Variant) -> Figures:
+        """Figures that need no picture."""
+        vertices, latents = self.sample(start, variant)
+        figures = self.judged.figures(replace(self.judged.truth, pictures=None, vertices=vertices))
+        error = self.starts[start].preserved_error(latents, self.net.config["offset_scale"])
+        return {**figures, "preserved_error_mm": error}
+
+    def pictures(self, vertices: np.ndarray) -> Figures:
+        """All figures, and PSNR of the whole picture."""
+        version = self.judged.version(vertices)
+        assert version.pictures is not None and self.judged.truth.pictures is not None
+        return {
+            **self.judged.figures(version),
+            "frame_psnr_db": psnr(version.pictures, self.judged.truth.pictures),
+            "garment_mse_psnr_db": psnr(version.pictures, self.judged.truth.pictures, self.judged.truth.garment),
+        }
+
+    def claims(self) -> dict[str, Figures]:
+        """Figures by "variant / start", with pictures; the coarse layers and the undegraded one among them."""
+        found = {"coarse / degraded": self.pictures(self.coarse["degraded"].vertices)}
+        found["rigid / none"] = self.pictures(self.judged.clip.rigid_vertices)
+        for start in self.starts:
+            for name, variant in VARIANTS.items():
+                vertices, latents = self.sample(start, variant)
+                error = self.starts[start].preserved_error(latents, self.net.config["offset_scale"])
+                found[f"{name} / {start}"] = {**self.pictures(vertices), "preserved_error_mm": error}
+        return found
+
+    def sweep(self) -> dict[str, Figures]:
+        return {f"{name} / {start}": self.meshes(start, variant) for name, variant in sweep() for start in self.starts}
+
+
+def run(what: str, split: str, options: argparse.Namespace) -> None:
+    net = load_compact_prior(options.prior).net
+    folders = list_sequences(options.root, split)[: options.count]
+    for folder in tqdm(folders[options.turn :] + folders[: options.turn], desc=what):
+        target = OUT / what / f"{folder.name}.json"
+        if target.exists():
+            continue
+        study = Study(load_sequence(folder), net, options.seed)
+        found = study.claims() if what == "claims" else study.sweep()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(target, json.dumps(found, indent=1).encode())
+
+
+def read(what: str) -> dict[str, dict[str, list[float]]]:
+    """Figures of all sequences by "variant / start" and name."""
+    collected: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for path in sorted((OUT / what).glob("*.json")):
+        for name, figures in json.loads(path.read_text()).items():
+            for key, value in figures.items():
+                collected[name][key].append(value)
+    return collected
+
+
+def sensitivity(found: dict[str, dict[str, list[float]]], name: str, key: str) -> tuple[float, float]:
+    """Mean and half width of |clean - degraded|, signed so that a better clean start is positive, by sequence."""
+    clean, bad = (np.array(found[f"{name} / {start}"][key]) for start in ("clean", "degraded"))
+    return mean_ci((clean - bad) * (1 if key.endswith("_db") else -1))
+
+
+def headline() -> dict[str, float]:
+    """The flat figures of the degraded case and of init sensitivity, each with its half width."""
+    found = read("claims")
+    best, coarse, rigid = found["SGSS / degraded"], found["coarse / degraded"], found["rigid / none"]
+
+    def paired(key: str, other: dict[str, list[float]], relative: bool) -> tuple[float, float]:
+        a, b = np.array(best[key]), np.array(other[key])
+        return mean_ci(1 - a / b if relative else a - b)
+
+    cells = {
+        "degraded_psnr_gain_db": paired("frame_psnr_db", coarse, False),
+        "degraded_perceptual_reduction": paired("garment_lpips", coarse, True),
+        "degraded_identity_change": mean_ci(np.array(best["face_lpips"]) / np.maximum(rigid["face_lpips"], 1e-3) - 1),
+        "init_sensitivity_ode_db": sensitivity(found, "ODE", "garment_psnr_db"),
+        "init_sensitivity_sgss_db": sensitivity(found, "SGSS", "garment_psnr_db"),
+        "init_sensitivity_ode_cm": sensitivity(found, "ODE", "node_error_cm"),
+        "init_sensitivity_sgss_cm": sensitivity(found, "SGSS", "node_error_cm"),
     }
-    results: dict[str, dict[str, float]] = {}
-    for start, clip in starts.items():
-        results[f"coarse / {start}"] = _chosen(judged, clip.vertices)
-        for name, config in [*VARIANTS.items(), *(sweep() if full else ())]:
-            prior = CompactPrior(net, amount=1.0, keep_coarse=False)
-            vertices = restore(prior, clip, replace(config, seed=seed)).vertices
-            assert vertices is not None
-            results[f"{name} / {start}"] = _chosen(judged, vertices)
-    return results
+    flat: dict[str, float] = {}
+    for name, (mean, half) in cells.items():
+        flat[name], flat[f"{name}_ci95"] = mean, half
+    return flat
 
 
-def _chosen(judged: Judged, vertices: np.ndarray) -> dict[str, float]:
-    version = judged.version(vertices)
-    figures = judged.figures(version)
-    assert version.pictures is not None and judged.truth.pictures is not None
-    whole = psnr(version.pictures, judged.truth.pictures)
-    return {**{name: figures[name] for name in FIGURES}, "frame_psnr_db": whole, "face_lpips": figures["face_lpips"]}
+SHOWN = {
+    "claims": ("frame_psnr_db", "garment_psnr_db", "garment_lpips", "face_lpips", "detail_ratio", "preserved_error_mm"),
+    "sweep": ("preserved_error_mm",),
+}
+MESHES = ("node_error_cm", "acceleration_ratio", "amplitude_ratio", "fold_ratio", "edge_p99")
+
+
+def table(what: str) -> str:
+    """Markdown of one study: a line for each variant and start."""
+    found = read(what)
+    keys = (*SHOWN[what], *MESHES)
+    lines = ["| variant / start | " + " | ".join(keys) + " |", "|---" * (len(keys) + 1) + "|"]
+    for name, figures in found.items():
+        cells = [mean_ci(figures[key]) if key in figures else None for key in keys]
+        lines.append(
+            f"| {name} | " + " | ".join("-" if c is None else f"{c[0]:.3f} ± {c[1]:.3f}" for c in cells) + " |"
+        )
+    return "\n".join(lines)
+
+
+def report() -> None:
+    flat = headline()
+    write_bytes(Path("out/bench/sampler_study.json"), json.dumps(flat, indent=1).encode())
+    text = f"{table('claims')}\n\n{table('sweep')}\n"
+    write_bytes(Path("out/bench/sampler_study.md"), text.encode())
+    plot_sweep(read("sweep"), Path("out/bench/sampler_study.png"))
+    print(text)
+    print(json.dumps(flat, indent=1))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=("claims", "sweep", "report"))
     parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
     parser.add_argument("--split", default="validation")
     parser.add_argument("--prior", type=Path, default=WEIGHTS)
     parser.add_argument("--count", type=int)
-    parser.add_argument("--full", action="store_true", help="sweep strength, steps and guidance too")
+    parser.add_argument("--turn", type=int, default=0, help="sequence to begin with, for several processes")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("out/bench/sampler_study.json"))
     options = parser.parse_args()
-    net = load_compact_prior(options.prior).net
-    collected: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for folder in tqdm(list_sequences(options.root, options.split)[: options.count]):
-        for name, figures in study(load_sequence(folder), net, options.seed, options.full).items():
-            for key, value in figures.items():
-                collected[name][key].append(value)
-    flat: dict[str, float] = {}
-    for name, figures in collected.items():
-        cells = {key: mean_ci(values) for key, values in figures.items()}
-        print(f"{name:<34}" + "  ".join(f"{key} {mean:.3f} ± {half:.3f}" for key, (mean, half) in cells.items()))
-        for key, (mean, half) in cells.items():
-            flat[f"{name}: {key}"], flat[f"{name}: {key}_ci95"] = mean, half
-    for name in VARIANTS:
-        clean, bad = (np.array(collected[f"{name} / {start}"]["garment_psnr_db"]) for start in ("clean", "degraded"))
-        flat[f"{name}: init sensitivity db"], flat[f"{name}: init sensitivity db_ci95"] = mean_ci(clean - bad)
-        print(f"{name:<20} init sensitivity {flat[f'{name}: init sensitivity db']:.3f} dB")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(options.out, json.dumps(flat, indent=1).encode())
+    if options.what == "report":
+        report()
+    else:
+        run(options.what, options.split, options)
 
 
 if __name__ == "__main__":
