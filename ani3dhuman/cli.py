@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         job.add_argument("--preset", default="preview", help="draft, preview (default) or final")
         job.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="override one setting")
         job.add_argument("--prior", metavar="NAME", help="short for --set prior=NAME: see ani3dhuman models list")
-        job.add_argument("--coarse", metavar="LAYER", help="short for --set coarse=LAYER: physics (default) or rigid")
+        job.add_argument(
+            "--coarse", metavar="LAYER", help="short for --set coarse=LAYER: physics (default), rigid or evaluated"
+        )
 
     inspect = commands.add_parser("inspect", help="print and plot what a cache holds")
     inspect.add_argument("cache", type=Path, help="NAME.ani3d folder")

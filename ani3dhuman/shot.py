@@ -43,7 +43,10 @@ _ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {
     "ambient": ((3,), "f"),
     "background": ((3,), "f"),
 }
-_OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {"pin_weights": (("V",), "f")}
+_OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {
+    "pin_weights": (("V",), "f"),
+    "evaluated_vertices": (("T", "V", 3), "f"),
+}
 _REQUIRED_META = (
     "name",
     "fps",
@@ -67,7 +70,8 @@ class Shot:
 
     Attributes:
         meta: names, frame range, picture size, objects, materials (JSON values only).
-        arrays: the arrays of docs/conventions.md (vertices in bind pose, weights, bone matrices, cameras ...).
+        arrays: the arrays of docs/conventions.md (vertices in bind pose, weights, bone matrices, cameras ...); with
+            `evaluated_vertices` (T,V,3) world metres where the artist exported the meshes as Blender shows them.
         textures: sRGB pictures (H,W,4) uint8, row 0 at the top, in the order `materials` refer to.
     """
 
@@ -205,7 +209,11 @@ def _check_array(
         )
     if kind == "f":
         if not np.isfinite(array).all():
-            raise _bad("not_finite", f"'{name}' holds NaN or infinite values.", "Check the rig for broken drivers.")
+            raise _bad(
+                "not_finite",
+                f"'{name}' holds NaN or infinite values.",
+                "Check the rig for broken drivers and simulations.",
+            )
         return np.ascontiguousarray(array, np.float32)
     return np.ascontiguousarray(array, np.int32)
 

@@ -39,11 +39,17 @@ class Ani3DScene(bpy.types.PropertyGroup):
         default="preview",
     )
     coarse: bpy.props.EnumProperty(
-        name="Cloth",
-        description="What moves garment and hair before the video is restored",
+        name="Coarse",
+        description="What moves the character before the video is restored",
         items=(
             ("physics", "Simulated", "Garment and hair swing over the body"),
             ("rigid", "Rigid", "Garment and hair follow the skeleton alone"),
+            (
+                "evaluated",
+                "Evaluated mesh",
+                "The meshes as Blender shows them: your cloth, soft bodies, shape keys, lattices and other modifiers. "
+                "Choose it before Export Shot, which then writes them",
+            ),
         ),
         default="physics",
     )

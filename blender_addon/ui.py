@@ -45,6 +45,7 @@ class ShotPanel(_Panel, bpy.types.Panel):
         row = column.row(align=True)
         row.prop(scene, "frame_start", text="Start")
         row.prop(scene, "frame_end", text="End")
+        column.prop(scene.ani3d, "coarse")
         column.prop(scene.ani3d, "shot_path", text="", placeholder="Beside the .blend")
         column.operator("ani3d.export_shot", icon="EXPORT")
 
@@ -78,7 +79,6 @@ class EnginePanel(_Panel, bpy.types.Panel):
         row.label(text=f"Engine {welcome.engine_version} on {welcome.device}", icon="CHECKMARK")
         row.operator("ani3d.stop_engine", text="", icon="X")
         column.prop(settings, "preset")
-        column.prop(settings, "coarse")
         column.prop(settings, "prior")
         if settings.prior not in TEXTLESS:
             column.prop(settings, "prompt", placeholder="Made from the scene")

@@ -1,4 +1,4 @@
-"""The first half of every job: avatar, rigid layer, physics layer, and their pictures."""
+"""The first half of every job: avatar, rigid layer, coarse layer (cloth or evaluated mesh), and their pictures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class CoarseLayers:
 def coarse_layers(job: Job) -> CoarseLayers:
     """Run, or find finished, the stages avatar, rigid, cloth, render_rigid and render_coarse."""
     shot = job.shot
-    arrays = {k: v for k, v in shot.to_arrays().items() if k not in ("viewmats", "Ks", "meta")}
+    elsewhere = ("viewmats", "Ks", "meta", "evaluated_vertices")  # these enter the keys of what depends on them alone
+    arrays = {k: v for k, v in shot.to_arrays().items() if k not in elsewhere}
     scene_key = content_key(__version__, arrays, shot.meta["materials"], shot.meta["fps"])
     cameras = shot.cameras.resized(*stages.picture_size(shot, job.settings.render_scale))
     layers = _motion_layers(job, scene_key)
@@ -65,10 +66,11 @@ def coarse_layers(job: Job) -> CoarseLayers:
 
 
 def _motion_layers(job: Job, scene_key: str) -> dict[str, Any]:
-    """Avatar, rigid and physics layers with the key that names them."""
+    """Avatar, rigid and coarse layers with the key that names them."""
     shot, settings = job.shot, job.settings
     avatar_key = content_key(scene_key, settings.gaussians, settings.seed)
-    cloth_key = content_key(scene_key, settings.coarse, settings.fabric)
+    shown = stages.evaluated_layer(shot) if settings.coarse == "evaluated" else None
+    cloth_key = content_key(scene_key, settings.coarse, settings.fabric, shown)
     avatar = job.run("avatar", avatar_key, 1, lambda p: stages.build_avatar(shot, settings, p))
     rigid = job.run("rigid", scene_key, shot.frames, lambda p: stages.pose_rigid(shot, p))
     cloth = job.run(

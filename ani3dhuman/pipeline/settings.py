@@ -11,7 +11,7 @@ from ..models.registry import known_models
 from ..motion.fabrics import FABRICS
 
 NO_PRIOR = "none"
-COARSE = ("physics", "rigid")
+COARSE = ("physics", "rigid", "evaluated")
 CONTROLS = ("pose", "depth", "normal")
 POSE_STYLES = ("dwpose", "vace")
 
@@ -23,7 +23,8 @@ class Settings:
     Attributes:
         gaussians: Gaussians of the avatar.
         render_scale: picture size relative to the shot's.
-        coarse: what is rendered and restored: "physics" lets garment and hair swing, "rigid" is the skeleton alone.
+        coarse: what is rendered and restored: "physics" lets garment and hair swing, "rigid" is the skeleton alone,
+            "evaluated" the meshes as Blender showed them, which the shot must hold.
         fabric: name of the garment's fabric, see `ani3dhuman.motion.fabrics.FABRICS`.
         prior: what restores the coarse video: a prior of the registry (`ani3dhuman models list`), the folder of a Wan
             VACE model in diffusers' layout or of a prior trained at home, or ``"none"``, which leaves it as it is.

@@ -93,16 +93,39 @@ def pose_rigid(shot: Shot, progress: Progress) -> Arrays:
 
 
 def simulate_cloth(shot: Shot, rigid: np.ndarray, settings: Settings, progress: Progress) -> Arrays:
-    """The physics layer: garment and hair swing, the rest stays as `rigid` (T,V,3) has it."""
+    """The coarse layer: vertices (T,V,3) world metres, and pin weights (V,).
+
+    By `settings.coarse`: "physics": garment and hair swing, the rest stays as `rigid` (T,V,3) has it; "rigid": all
+    does; "evaluated": what Blender showed, body and face included.
+
+    Raises:
+        Ani3DError: ``shot.not_evaluated``, see `evaluated_layer`.
+    """
     pins = pin_weights(shot)
-    if settings.coarse == "rigid":
+    if settings.coarse != "physics":
+        vertices = rigid if settings.coarse == "rigid" else evaluated_layer(shot)
         progress.advance(progress.total)
-        return {"vertices": rigid, "pins": pins}
+        return {"vertices": vertices, "pins": pins}
     vertices = simulate_character(
         rigid, shot["faces"], shot["vertices"], shot["region_ids"], pins, float(shot.meta["fps"]),
         FABRICS[settings.fabric], FABRICS["hair"], progress,
     )  # fmt: skip
     return {"vertices": vertices, "pins": pins}
+
+
+def evaluated_layer(shot: Shot) -> np.ndarray:
+    """Vertices (T,V,3) as Blender showed them, world metres.
+
+    Raises:
+        Ani3DError: ``shot.not_evaluated``: the shot was exported without them.
+    """
+    if "evaluated_vertices" not in shot.arrays:
+        raise Ani3DError(
+            "shot.not_evaluated",
+            f"The shot '{shot.name}' does not hold the meshes as Blender shows them.",
+            "Set Coarse to Evaluated mesh in Blender and export the shot again, or choose another coarse layer.",
+        )
+    return shot["evaluated_vertices"]
 
 
 def background_srgb(shot: Shot) -> np.ndarray:

@@ -13,7 +13,7 @@ from .clip import CoarseClip
 
 ROUNDS = 12
 STRETCH = 1.06  # an edge may be this much longer than at rest
-TOLERATED = 1.15  # or as long as the coarse layer has it, but no longer than this
+TOLERATED = 1.15  # or as long as the rigid layer has it, but no longer than this; skinning stretches hems
 SQUEEZE = 0.75  # nor shorter than this share of rest, or of the coarse layer
 CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is closer already
 LEAST_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
@@ -50,7 +50,8 @@ def _limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[
 def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
     """Offsets (T,V,3) metres made admissible: edges keep their length within bounds, nothing enters the body.
 
-    Vertices without freedom stay exactly where the coarse layer has them.
+    Vertices without freedom stay exactly where the coarse layer has them. A coarse layer of its own may have stretched
+    its edges as it likes; those of a rigid one are brought back.
     """
     freedom = clip.freedom
     faces = clip.avatar.binding.faces.numpy()
@@ -61,11 +62,12 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
     rest = np.linalg.norm(clip.bind_vertices[edges[:, 0]] - clip.bind_vertices[edges[:, 1]], axis=1)
     body_faces = faces[(clip.vertex_regions[faces] < 2).all(1)]
     limited = np.zeros_like(offsets)
+    tolerated = TOLERATED if np.array_equal(clip.vertices, clip.rigid_vertices) else np.inf
     offsets = np.where((freedom > 0)[:, None], offsets, 0).astype(np.float32)
     for t, coarse in enumerate(clip.vertices):
         now = np.linalg.norm(coarse[edges[:, 0]] - coarse[edges[:, 1]], axis=1)
         shortest = np.minimum(SQUEEZE * rest, now).astype(np.float32)
-        longest = np.maximum(STRETCH * rest, np.minimum(now, TOLERATED * rest)).astype(np.float32)
+        longest = np.maximum(STRETCH * rest, np.minimum(now, tolerated * rest)).astype(np.float32)
         body = _Body(coarse, body_faces) if len(body_faces) else None
         if body:
             wanted = np.clip(body.heights(coarse[moving])[0], LEAST_CLEARANCE, CLEARANCE)

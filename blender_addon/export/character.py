@@ -75,6 +75,18 @@ def shown(objects: Sequence[bpy.types.Object], view_layer: bpy.types.ViewLayer) 
             item.hide_viewport = everywhere
 
 
+@contextmanager
+def switched_off(modifiers: Sequence[bpy.types.Modifier]) -> Iterator[None]:
+    """Hide shown `modifiers` in the viewport meanwhile."""
+    try:
+        for modifier in modifiers:
+            modifier.show_viewport = False
+        yield
+    finally:
+        for modifier in modifiers:
+            modifier.show_viewport = True
+
+
 def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], None]) -> None:
     """Refuse what would skin other vertices than the exported ones; warn of what is left out."""
     for item in objects:

@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from ..errors import AddonError, cannot_write
-from . import camera, character, lights, materials, mesh, skeleton
+from . import camera, character, evaluated, lights, materials, mesh, skeleton
 from .regions import REGIONS
 
 SCHEMA = "ani3dhuman.shot"
@@ -31,6 +31,7 @@ def export_shot(
     frame_end: int | None = None,
     on_progress: Progress | None = None,
     on_warning: Callable[[str], None] | None = None,
+    evaluate: bool = False,
 ) -> dict[str, np.ndarray]:
     """Export the character of `armature` with its motion, cameras and lights.
 
@@ -40,6 +41,8 @@ def export_shot(
         frame_start, frame_end: scene frames, both included.
         on_progress: called after every frame.
         on_warning: called with one sentence for each thing that is left out of the shot.
+        evaluate: also write `evaluated_vertices` (T,V,3), the meshes as Blender shows them: after shape keys, lattices,
+            cloth and all other modifiers.
 
     Returns:
         The arrays of the shot file by name (docs/conventions), float32 and int32, world space, metres.
@@ -48,7 +51,8 @@ def export_shot(
         AddonError: codes ``character.*``, ``shot.*``, ``camera.*``; nothing in the scene is changed.
     """
     scene = context.scene
-    warn = on_warning or (lambda _message: None)
+    warn = on_warning or _ignore
+    warn_skinning = _ignore if evaluate else warn  # what skinning leaves out is in the evaluated meshes
     start = scene.frame_start if frame_start is None else frame_start
     end = scene.frame_end if frame_end is None else frame_end
     if end <= start:
@@ -59,29 +63,40 @@ def export_shot(
         )
     character.check_armature(armature)
     objects = character.meshes_of(armature, context.view_layer)
-    character.check_modifiers(objects, warn)
-    rig = skeleton.read_rig(armature, warn)
+    character.check_modifiers(objects, warn_skinning)
+    rig = skeleton.read_rig(armature, warn_skinning)
+    left_out = evaluated.left_out(objects, warn) if evaluate else []
 
     frames = range(start, end + 1)
-    with frame_restored(scene), character.shown([armature, *objects], context.view_layer):
+    with (
+        frame_restored(scene),
+        character.shown([armature, *objects], context.view_layer),
+        character.switched_off(left_out),
+    ):
         scene.frame_set(start)
         depsgraph = context.evaluated_depsgraph_get()
         rest = skeleton.rest_pose(rig, armature.evaluated_get(depsgraph))
-        figure = mesh.read_meshes(objects, armature, rig.names, depsgraph, warn)
+        figure = mesh.read_meshes(objects, armature, rig.names, depsgraph, warn_skinning)
         palette = materials.read_materials(objects, warn)
         poses = np.empty((len(frames), len(rig.names), 4, 4))
+        deformed = np.empty((len(frames), len(figure.vertices), 3), np.float32) if evaluate else None
         cameras: list[camera.Camera] = []
+        first = evaluated.first_simulated_frame(context.view_layer, start) if evaluate else start
+        played = range(first, end + 1)
         started = time.monotonic()
-        for row, frame in enumerate(frames):
+        for done, frame in enumerate(played, start=1):
             scene.frame_set(frame)
-            depsgraph = context.evaluated_depsgraph_get()
-            evaluated = armature.evaluated_get(depsgraph)
-            mesh.check_following(figure, objects, evaluated, depsgraph, frame)
-            poses[row] = skeleton.pose(rig, evaluated, frame)
-            cameras.append(camera.read_camera(scene, depsgraph))
+            if frame >= start:
+                depsgraph = context.evaluated_depsgraph_get()
+                posed = armature.evaluated_get(depsgraph)
+                mesh.check_following(figure, objects, posed, depsgraph, frame)
+                poses[frame - start] = skeleton.pose(rig, posed, frame)
+                cameras.append(camera.read_camera(scene, depsgraph))
+                if deformed is not None:
+                    deformed[frame - start] = evaluated.evaluated_vertices(objects, depsgraph)
+                    evaluated.check_finite(objects, deformed[frame - start], frame)
             if on_progress:
-                done = row + 1
-                on_progress(done, len(frames), (time.monotonic() - started) / done * (len(frames) - done))
+                on_progress(done, len(played), (time.monotonic() - started) / done * (len(played) - done))
         lighting = lights.read_lights(scene, context.evaluated_depsgraph_get(), warn)
 
     kinds = {c.kind for c in cameras}
@@ -134,10 +149,16 @@ def export_shot(
     }
     if figure.pin_weights is not None:
         arrays["pin_weights"] = figure.pin_weights
+    if deformed is not None:
+        arrays["evaluated_vertices"] = deformed
     shot = {"meta": np.array(json.dumps(meta))}
     shot.update({name: _stored(name, array) for name, array in arrays.items()})
     shot.update({f"texture_{i}": picture for i, picture in enumerate(palette.textures)})
     return shot
+
+
+def _ignore(_message: str) -> None:
+    pass
 
 
 def save_shot(shot: dict[str, np.ndarray], path: Path) -> None:

@@ -37,7 +37,13 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
 
         windows.progress_begin(0, 1)
         try:
-            shot = export_shot(context, settings.armature, on_progress=progress, on_warning=self.warn)
+            shot = export_shot(
+                context,
+                settings.armature,
+                on_progress=progress,
+                on_warning=self.warn,
+                evaluate=settings.coarse == "evaluated",
+            )
         finally:
             windows.progress_end()
         save_shot(shot, path)

@@ -14,8 +14,7 @@ import bmesh
 import bpy
 import numpy as np
 
-from ..errors import AddonError
-from ..export.character import GENERATIVE, armature_modifier
+from ..export.character import GENERATIVE, armature_modifier, switched_off
 
 NAME = "Ani3D take"
 SURFACE = {"SURFACE_DEFORM": "target", "MESH_DEFORM": "object"}  # such a mesh follows the one it is bound to
@@ -39,13 +38,8 @@ def stilled(objects: Sequence[bpy.types.Object], armature: bpy.types.Object) -> 
             last = after if own is None else max(after, names.index(own.name))
             if modifier.show_viewport and (modifier.type == "CLOTH" or (modifier.type in GENERATIVE and place > last)):
                 hidden.append(modifier)
-    try:
-        for modifier in hidden:
-            modifier.show_viewport = False
+    with switched_off(hidden):
         yield
-    finally:
-        for modifier in hidden:
-            modifier.show_viewport = True
 
 
 def own_cloth(item: bpy.types.Object) -> bpy.types.ClothModifier | None:
@@ -204,14 +198,3 @@ def _cut(mesh: bpy.types.Mesh, vertices: np.ndarray) -> None:
         edited.to_mesh(mesh)
     finally:
         edited.free()
-
-
-def check_counts(item: bpy.types.Object, found: int) -> None:
-    """Raise unless a mesh comes out of its modifiers with the vertices it went in with."""
-    wanted = len(item.data.vertices)
-    if found != wanted:
-        raise AddonError(
-            "takes.vertices",
-            f"The modifiers of '{item.name}' make {found} vertices of its {wanted} before or within its cloth.",
-            "Apply them, or move them below the Cloth modifier.",
-        )

@@ -17,6 +17,7 @@ from ..cache_reader import PC2_HEADER
 from ..errors import AddonError, cannot_write
 from ..export import export_shot, save_shot
 from ..export.character import meshes_of, shown
+from ..export.evaluated import evaluated_vertices
 from ..export.mesh import group_weights
 from ..export.regions import region_ids
 from ..export.shot import frame_restored
@@ -73,7 +74,7 @@ def record(
     """Record the takes that are missing, a frame a step. Closing the generator stops it and restores the file.
 
     Raises:
-        AddonError: ``takes.no_cloth``, ``takes.vertices``, ``takes.linked``; what `export_shot` raises.
+        AddonError: ``takes.no_cloth``, ``takes.linked``, ``character.vertices``; what `export_shot` raises.
     """
     todo = [number for number in range(takes.count) if not takes.is_finished(number)]
     takes.dropped = sum((takes.path(number) / DROPPED).exists() for number in range(takes.count))
@@ -110,7 +111,8 @@ def record(
                 for frame in range(1, last + 1):
                     context.scene.frame_set(frame)
                     if frame >= first:
-                        truth[frame - first] = _vertices(context, objects, clad)
+                        depsgraph = context.evaluated_depsgraph_get()
+                        truth[frame - first] = evaluated_vertices(objects, depsgraph, clad)
                     done = place * last + frame
                     spent = time.monotonic() - started
                     yield Step(done, total, spent / done * (total - done))
@@ -133,21 +135,6 @@ def _check(armature: bpy.types.Object, objects: list[bpy.types.Object]) -> None:
             f"'{armature.name}' has neither garment nor hair to simulate.",
             "Paint the vertex group ani3d_garment or ani3d_hair on what shall move.",
         )
-
-
-def _vertices(context: bpy.types.Context, objects: list[bpy.types.Object], clad: list[bpy.types.Object]) -> np.ndarray:
-    """(V,3) world metres of all meshes, after all modifiers of what is simulated in their place."""
-    depsgraph = context.evaluated_depsgraph_get()
-    parts = []
-    for item, shown_as in zip(objects, clad, strict=True):
-        evaluated = shown_as.evaluated_get(depsgraph)
-        mesh = evaluated.data
-        cloth.check_counts(item, len(mesh.vertices))
-        points = np.empty(len(mesh.vertices) * 3, np.float32)
-        mesh.vertices.foreach_get("co", points)
-        world = np.array(evaluated.matrix_world, np.float64)
-        parts.append(points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3])
-    return np.concatenate(parts)
 
 
 def _keep(takes: Takes, number: int, shot: dict[str, np.ndarray], truth: np.ndarray, start: int, problem: str) -> None:

@@ -231,3 +231,13 @@ def test_limits_keep_the_fabric_whole_and_outside(clip: CoarseClip) -> None:
 
     assert clearance(inward) < 0
     assert clearance(limit_offsets(clip, inward.astype(np.float32))) > 0.5 * CLEARANCE
+
+
+def test_limits_leave_an_own_coarse_layer_as_stretched_as_it_is(clip: CoarseClip) -> None:
+    middle = clip.rigid_vertices.mean(1, keepdims=True)
+    wide = clip.rigid_vertices + 0.4 * clip.freedom[:, None] * (clip.rigid_vertices - middle) * np.float32([1, 1, 0])
+    nudge = np.full_like(wide, 0.01) * clip.freedom[:, None]
+    moved = limit_offsets(replace(clip, vertices=wide), nudge)
+    assert np.linalg.norm(moved - nudge, axis=2).max() < 0.02, "shape keys and elastic cloth may stretch"
+    skinned = limit_offsets(replace(clip, vertices=wide, rigid_vertices=wide), nudge)
+    assert np.linalg.norm(skinned - nudge, axis=2).max() > 0.03, "what skinning stretched is brought back"
