@@ -46,7 +46,7 @@ def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, 
     settings = job.settings
     key = content_key(
         view_key, settings.prior, settings.strength, settings.sampling_steps, settings.guidance, settings.seed,
-        *_told(job),
+        settings.repair, *_told(job),
     )  # fmt: skip
     return job.run("restore", key, 1, lambda p: _restore(job, scene, coarse, p)), key
 
@@ -124,6 +124,7 @@ def _request(settings: Settings, scene: Scene, coarse: Arrays) -> PriorRequest:
         step_cache=settings.step_cache,
         measure_cache=settings.measure_cache,
         compile_blocks=settings.compile_blocks,
+        repair=settings.repair,
         cache=root / PROMPTS,
     )
 

@@ -29,6 +29,8 @@ class Settings:
         prior: what restores the coarse video: a prior of the registry (`ani3dhuman models list`), the folder of a Wan
             VACE model in diffusers' layout or of a prior trained at home, or ``"none"``, which leaves it as it is.
         strength: how far restoration may leave the coarse video, 0..1 (METHOD: strength).
+        repair: for a coarse layer with faults, such as cloth that exploded: the compact prior moves the rigid layer and
+            keeps of the coarse one only where sampling starts.
         sampling_steps: steps of the full noise schedule; strength takes its share of them.
         guidance: self-guidance scale s.
         prompt, negative_prompt: for priors that read text; "" takes the scene's own (`scene_conditions`).
@@ -53,6 +55,7 @@ class Settings:
     fabric: str = "cotton"
     prior: str = "compact"
     strength: float = 0.7
+    repair: bool = False
     sampling_steps: int = 10
     guidance: float = 0.05
     prompt: str = ""

@@ -151,17 +151,16 @@ def amount_for(clip: CoarseClip) -> float:
     return float(SIMULATED + (1 - SIMULATED) * np.exp(-((swing / RIGID_SWING) ** 2)))
 
 
-def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None) -> CompactPrior:
-    """The shipped prior, or one that training wrote to `folder`."""
+def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None, keep_coarse: bool = True) -> CompactPrior:
+    """The shipped prior, or one that training wrote to `folder`; other arguments as of `CompactPrior`."""
     if not (Path(folder) / "config.json").is_file():
         raise Ani3DError(
             "restoration.no_prior",
             f"There is no compact prior in {folder}.",
             "Install the package with its data files, or train one (docs/restoration.md).",
         )
-    return CompactPrior(
-        DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32), amount
-    )
+    net = DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+    return CompactPrior(net, amount, keep_coarse)
 
 
 def prepare(wanted: PriorRequest) -> CompactPrior:
@@ -170,4 +169,4 @@ def prepare(wanted: PriorRequest) -> CompactPrior:
         raise Ani3DError(
             "models.memory", "The compact prior ran out of memory.", "Close other programs, or take a smaller picture."
         )
-    return load_compact_prior(wanted.found.folder)
+    return load_compact_prior(wanted.found.folder, keep_coarse=not wanted.repair)
