@@ -23,6 +23,7 @@ import torch
 from tqdm import tqdm
 
 from ani3dhuman.cache.atomic import write_bytes
+from ani3dhuman.metrics import judge
 from ani3dhuman.metrics.pictures import psnr
 from ani3dhuman.metrics.table import mean_ci
 from ani3dhuman.restoration import CoarseClip, CompactPrior, EncodedClip, RestoreConfig, load_compact_prior
@@ -129,25 +130,26 @@ class Study:
         error = self.starts[start].preserved_error(latents, self.net.config["offset_scale"])
         return {**figures, "preserved_error_mm": error}
 
-    def pictures(self, vertices: np.ndarray) -> Figures:
+    def pictures(self, vertices: np.ndarray, perceptual: bool = True) -> Figures:
         """All figures, and PSNR of the whole picture."""
         version = self.judged.version(vertices)
         assert version.pictures is not None and self.judged.truth.pictures is not None
-        return {
-            **self.judged.figures(version),
-            "frame_psnr_db": psnr(version.pictures, self.judged.truth.pictures),
-            "garment_mse_psnr_db": psnr(version.pictures, self.judged.truth.pictures, self.judged.truth.garment),
-        }
+        whole = psnr(version.pictures, self.judged.truth.pictures)
+        return {**judge(self.judged.truth, version, self.judged.setting, perceptual=perceptual), "frame_psnr_db": whole}
 
     def claims(self) -> dict[str, Figures]:
-        """Figures by "variant / start", with pictures; the coarse layers and the undegraded one among them."""
+        """Figures by "variant / start", with pictures; the coarse layers and the undegraded one among them.
+
+        From the clean start only ODE and SGSS, for their sensitivity to it.
+        """
         found = {"coarse / degraded": self.pictures(self.coarse["degraded"].vertices)}
         found["rigid / none"] = self.pictures(self.judged.clip.rigid_vertices)
-        for start in self.starts:
-            for name, variant in VARIANTS.items():
+        for name, variant in VARIANTS.items():
+            for start in ("degraded", "clean") if name in ("ODE", "SGSS") else ("degraded",):
                 vertices, latents = self.sample(start, variant)
                 error = self.starts[start].preserved_error(latents, self.net.config["offset_scale"])
-                found[f"{name} / {start}"] = {**self.pictures(vertices), "preserved_error_mm": error}
+                figures = self.pictures(vertices, perceptual=start == "degraded")
+                found[f"{name} / {start}"] = {**figures, "preserved_error_mm": error}
         return found
 
     def sweep(self) -> dict[str, Figures]:
