@@ -27,7 +27,7 @@ class ClothSettings:
     """
 
     stretch: float = 1e-6
-    bend: float = 1e-2
+    bend: float = 2e-2
     damping: float = 0.3
     viscosity: float = 0.02
     gravity: float = 9.81
@@ -42,8 +42,8 @@ class ClothSettings:
 # cotton and hair are fitted to the statistics of Blender's cloth on training and validation clips (docs/physics.md)
 FABRICS = {
     "cotton": ClothSettings(),
-    "silk": ClothSettings(bend=3e-2, viscosity=0.015, friction=0.05, thickness=0.005),
-    "wool": ClothSettings(bend=6e-3, damping=0.6, viscosity=0.035, friction=0.2, thickness=0.008),
-    "denim": ClothSettings(bend=3e-3, damping=0.8, viscosity=0.05, friction=0.2, thickness=0.007),
-    "hair": ClothSettings(bend=1e-4, damping=1.0, viscosity=0.1, thickness=0.005, friction=0.1, hold=0.05, shape=0.001),
+    "silk": ClothSettings(bend=6e-2, viscosity=0.015, friction=0.05, thickness=0.005),
+    "wool": ClothSettings(bend=1e-2, damping=0.6, viscosity=0.035, friction=0.2, thickness=0.008),
+    "denim": ClothSettings(bend=4e-3, damping=0.8, viscosity=0.05, friction=0.2, thickness=0.007),
+    "hair": ClothSettings(bend=1e-2, damping=1.0, viscosity=0.1, thickness=0.005, friction=0.1, hold=0.05, shape=5e-4),
 }
