@@ -37,6 +37,7 @@ class FieldConfig:
         channels: features per plane.
         hidden: width of the decoder.
         reach: metres of offset per unit of decoder output; sets the size of an optimiser's step.
+        plane_rate, decoder_rate: learning rates for Adam.
     """
 
     resolutions: tuple[int, ...] = (8, 20, 48)
@@ -44,6 +45,8 @@ class FieldConfig:
     channels: int = 8
     hidden: int = 48
     reach: float = 0.05
+    plane_rate: float = 1e-2
+    decoder_rate: float = 5e-3
 
 
 class ResidualField(nn.Module):
@@ -118,6 +121,16 @@ class ResidualField(nn.Module):
         moving = torch.einsum("apr,atrc->tpac", along, lines)
         return (still.permute(2, 0, 1) * moving).flatten(2)
 
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Parameters with their learning rates: planes, then decoder."""
+        planes = [*self.space_planes, *self.time_planes]
+        return [(planes, self.config.plane_rate), (list(self.decoder.parameters()), self.config.decoder_rate)]
+
+    def roughness(self) -> Tensor:
+        """Sum of `plane_variation` over all levels; no unit."""
+        levels = zip(self.space_planes, self.time_planes, strict=True)
+        return torch.stack([plane_variation(space, time) for space, time in levels]).sum()
+
     def save(self, path: Path) -> None:
         """Write the field to a safetensors file, atomically. Raises `Ani3DError` ``disk.full``."""
         header = {"schema": SCHEMA, "config": json.dumps(asdict(self.config))}
@@ -168,6 +181,17 @@ def hat_weights(positions: Tensor, cells: int) -> Tensor:
     """
     scaled = positions.clamp(0, 1)[:, None] * (cells - 1)
     return (1 - (scaled - torch.arange(cells, dtype=positions.dtype, device=positions.device)).abs()).clamp(min=0)
+
+
+def plane_variation(space: Tensor, time: Tensor) -> Tensor:
+    """Roughness of one HexPlane level: squared steps along space, squared bends along time.
+
+    Args:
+        space: (3,C,R,R) planes over two space axes.
+        time: (3,C,K,R) planes over time (K) and one space axis; motion at even pace costs nothing.
+    """
+    steps = [space.diff(dim=2), space.diff(dim=3), time.diff(dim=3), time.diff(n=2, dim=2)]
+    return torch.stack([step.square().mean() for step in steps]).sum()
 
 
 def displace(coarse: Tensor, rotations: Tensor, offsets: Tensor) -> Tensor:

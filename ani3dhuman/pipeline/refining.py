@@ -12,18 +12,20 @@ from ..avatar import Lighting, pose_avatar
 from ..camera import CameraPath
 from ..motion.skinning import blended_rotations
 from ..progress import Progress
-from ..refinement import RefinementConfig, RefinementProblem, refine
+from ..refinement import RefinementConfig, RefinementProblem, View, refine
 from ..restoration.limits import limit_offsets
 from . import restoring, stages
 from .job import Job
 from .stages import Arrays, Scene
 from .store import content_key
 
+METHOD = 2  # goes up when the same problem is fitted differently, so that stored results are not taken for new ones
+
 
 def run(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str) -> Arrays:
     """The refined layer: vertices (T,V,3), losses and notes as JSON."""
     settings = job.settings
-    key = content_key(restore_key, settings.refine_steps, settings.refine_height)
+    key = content_key(restore_key, settings.refine_steps, settings.refine_height, METHOD)
     total = max(settings.refine_steps, 1)
     return job.run("refine", key, total, lambda p: _refine(job, scene, coarse, restored, p))
 
@@ -70,24 +72,29 @@ def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays
     if "vertices" in restored:
         wanted = np.asarray(restored["vertices"])
         picture = stages.render_gaussians(shot, avatar, wanted, cameras, Progress("target", shot.frames))
-        target, proposal = picture["rgb"] / np.float32(255), wanted - coarse_vertices
+        target, proposal = picture["rgb"], wanted - coarse_vertices
     loose = np.asarray(coarse["alpha"], np.float32) - np.asarray(coarse["preserve"], np.float32)
+    view = View(
+        cameras=cameras,
+        target=_shrunk(restored["rgb"], cameras) / np.float32(255) if target is None else target,
+        garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
+        colors=gaussians.colors,
+    )
+    faces = shot["faces"]
     return RefinementProblem(
         coarse_vertices=coarse_vertices,
         bind_vertices=shot["vertices"],
         gates=gates,
         blended_rotations=rotations,
-        faces=shot["faces"],
+        faces=faces,
         binding=avatar.binding,
         scales=avatar.scales,
         opacities=avatar.opacities,
-        colors=gaussians.colors,
-        cameras=cameras,
-        target=_shrunk(restored["rgb"], cameras) / np.float32(255) if target is None else target,
-        garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
+        views=(view,),
         background=stages.background_srgb(shot),
         vertex_targets=proposal,
         vertex_confidence=None if proposal is None else np.broadcast_to(gates, proposal.shape[:2]),
+        body_faces=faces[(shot["region_ids"] < 2)[faces].all(1)],
     )
 
 

@@ -3,13 +3,19 @@
 from .config import LossWeights, RefinementConfig
 from .fit import RefinementResult, refine
 from .plots import plot_losses
-from .problem import RefinementProblem
+from .problem import RefinementProblem, View
+from .rounds import Round, RoundsConfig, RoundsResult, refine_in_rounds
 
 __all__ = [
     "LossWeights",
     "RefinementConfig",
     "RefinementProblem",
     "RefinementResult",
+    "Round",
+    "RoundsConfig",
+    "RoundsResult",
+    "View",
     "plot_losses",
     "refine",
+    "refine_in_rounds",
 ]

@@ -34,6 +34,10 @@ def fingerprint(problem: Any, config: Any) -> str:
                 add(getattr(value, entry.name))
         elif isinstance(value, Tensor):
             add(value.numpy())
+        elif isinstance(value, tuple):
+            digest.update(f"{len(value)} of".encode())
+            for part in value:
+                add(part)
         elif isinstance(value, np.ndarray):
             digest.update(f"{value.shape}{value.dtype}".encode())
             for part in value if value.ndim > 1 else (value,):  # a slice at a time: some are broadcast views

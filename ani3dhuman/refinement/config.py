@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..motion.residual import FieldConfig
+from ..motion.fields import AnyFieldConfig
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class LossWeights:
     magnitude: float = 1.0
     planes: float = 0.002
     proposal: float = 0.02
+    penetration: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,6 @@ class RefinementConfig:
     Attributes:
         steps: optimiser steps at most.
         frames_per_step: frames drawn in each step; every frame is drawn equally often.
-        plane_rate, decoder_rate: Adam's learning rates after a short warm-up; they fall to a tenth along a cosine.
         ssim_share: share of structural similarity in the photometric loss.
         pyramid_levels: halved pictures the L1 term also compares.
         margin: pixels around the garment mask that still count, so that a skirt may swing out of it.
@@ -36,15 +36,16 @@ class RefinementConfig:
         validate_every: steps between two looks at the held-out frames.
         patience: looks without a better one before stopping early.
         proposal_scale: metres, see `losses.proposal`.
+        penetration_scale: metres, see `losses.penetration`.
         seed: of the field's start and of the order of frames.
         weights: of the loss terms.
-        field: size of the field.
+        field_kind: which residual field, a key of `motion.fields.FIELDS`.
+        field: its size and learning rates, which follow a short warm-up and fall to a tenth along a cosine; of the
+            config class of its kind, or None for that kind's default.
     """
 
     steps: int = 400
     frames_per_step: int = 1
-    plane_rate: float = 1e-2
-    decoder_rate: float = 5e-3
     ssim_share: float = 0.2
     pyramid_levels: int = 3
     margin: int = 16
@@ -52,6 +53,8 @@ class RefinementConfig:
     validate_every: int = 40
     patience: int = 5
     proposal_scale: float = 0.01
+    penetration_scale: float = 0.005
     seed: int = 0
     weights: LossWeights = field(default_factory=LossWeights)
-    field: FieldConfig = field(default_factory=FieldConfig)
+    field_kind: str = "hexplane"
+    field: AnyFieldConfig | None = None

@@ -1,7 +1,7 @@
 """Refinement: optimise the residual field until renderings match the restored video (METHOD, step 5).
 
-Adam over few frames at a time, each frame equally often. Frames kept from training judge the fit; the
-best field by their photometric loss is returned, and the coarse layer itself is among the candidates.
+Adam over few frames at a time, each frame of each view equally often. Frames kept from training, in all views, judge
+the fit; the best field by their photometric loss is returned, and the coarse layer itself is among the candidates.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import torch
 from torch import Tensor
 
 from ..errors import Cancelled
-from ..motion.residual import ResidualField
+from ..motion.fields import MotionField, build_field
 from ..progress import Progress
 from . import checkpoint as store
 from . import losses
 from .config import RefinementConfig
 from .problem import RefinementProblem
 from .scene import Scene, build_scene
+from .scene_view import SceneView
 
+Pair = tuple[int, int]  # a view and a frame, both as indices
 PREVIEW_SIDE = 128
 WARM_UP = 20  # steps until the full learning rate
 FRAMES_AT_ONCE = 8  # when the whole clip is evaluated
@@ -46,7 +48,7 @@ class RefinementResult:
     """
 
     vertices: np.ndarray
-    field: ResidualField
+    field: MotionField
     history: dict[str, list[float]]
     best_step: int
     start_validation: float
@@ -136,15 +138,12 @@ class _Fit:
     def __post_init__(self) -> None:
         config = self.config
         self.scene = build_scene(self.problem, config.margin)
-        points = self.scene.points
-        room = 0.02  # a margin in metres keeps a flat garment's box from having no depth
-        self.field = ResidualField(points.min(0).values - room, points.max(0).values + room, config.field, config.seed)
-        planes = [*self.field.space_planes, *self.field.time_planes]
-        self.rates = (config.plane_rate, config.decoder_rate)
-        self.optimizer = torch.optim.Adam(
-            [{"params": planes}, {"params": list(self.field.decoder.parameters())}], lr=1.0, eps=1e-12
-        )
-        self.training, self.held_out = split_frames(self.scene.seen, config.held_out)
+        points, edges, frames = self.scene.points, self.scene.edges, self.scene.frames
+        self.field = build_field(config.field_kind, points, edges, frames, config.seed, config.field)
+        groups = self.field.parameter_groups()
+        self.rates = [rate for _, rate in groups]
+        self.optimizer = torch.optim.Adam([{"params": params} for params, _ in groups], lr=1.0, eps=1e-12)
+        self.training, self.held_out = split_pairs(self.scene.seen, config.held_out)
         self.best = _Best(0, math.inf, _copy(self.field))
         self.validate()
 
@@ -162,13 +161,13 @@ class _Fit:
             group["lr"] = rate * share
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
-        frames = frames_of_step(self.training, self.step, self.config.frames_per_step, self.config.seed)
-        for frame in frames:
-            terms = loss_terms(self.scene, self.field, frame, self.config)
-            total = torch.stack(list(terms.values())).sum() / len(frames)
+        pairs = pairs_of_step(self.training, self.step, self.config.frames_per_step, self.config.seed)
+        for view, frame in pairs:
+            terms = loss_terms(self.scene, self.field, view, frame, self.config)
+            total = torch.stack(list(terms.values())).sum() / len(pairs)
             total.backward()
-            for name, value in {**terms, "total": total * len(frames)}.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(frames)
+            for name, value in {**terms, "total": total * len(pairs)}.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(pairs)
         self.optimizer.step()
         self.step += 1
         for name, number in {"step": float(self.step), **sums}.items():
@@ -177,20 +176,20 @@ class _Fit:
     def validate(self) -> np.ndarray:
         """Judge the field by the held-out frames, keep it if it is the best; returns a preview picture."""
         with torch.no_grad():
-            views = [self._look(frame) for frame in self.held_out]
-        value = sum(value for value, _ in views) / len(views)
+            looks = [self._look(view, frame) for view, frame in self.held_out]
+        value = sum(value for value, _ in looks) / len(looks)
         self.history.setdefault("validation_step", []).append(float(self.step))
         self.history.setdefault("validation", []).append(value)
         if value < self.best.value:
             self.best = _Best(self.step, value, _copy(self.field))
-        return views[len(views) // 2][1]
+        return looks[len(looks) // 2][1]
 
-    def _look(self, frame: int) -> tuple[float, np.ndarray]:
+    def _look(self, view: int, frame: int) -> tuple[float, np.ndarray]:
         scene = self.scene
         offsets = self.field(scene.points, scene.time(frame), scene.gates)
-        image, alpha = scene.draw(frame, scene.active_vertices(frame, offsets))
-        value = float(sum(picture_terms(scene, frame, image, alpha, self.config).values()))
-        pair = torch.cat([image[0], scene.windows[frame].cut(scene.target[frame])], 2).permute(1, 2, 0)
+        image, alpha = scene.draw(view, frame, scene.active_vertices(frame, offsets))
+        value = float(sum(picture_terms(scene.views[view], frame, image, alpha, self.config).values()))
+        pair = torch.cat([image[0], scene.views[view].target(frame)[0]], 2).permute(1, 2, 0)
         thin = max(1, -(-max(pair.shape[:2]) // PREVIEW_SIDE))
         return value, (pair[::thin, ::thin].clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
 
@@ -219,15 +218,21 @@ class _Fit:
         return RefinementResult(vertices, self.field, self.history, self.best.step, start, best, message)
 
 
-def split_frames(seen: tuple[int, ...], every: int) -> tuple[list[int], list[int]]:
-    """Training and held-out frames; a clip too short to spare any is judged by the frames it learns from."""
-    held_out = list(seen[every // 2 :: every])
-    training = [frame for frame in seen if frame not in held_out]
+def split_pairs(seen: tuple[Pair, ...], every: int) -> tuple[list[Pair], list[Pair]]:
+    """Training and held-out pairs of view and frame.
+
+    A frame is held out in all views or in none: what another view shows of it would give it away. A clip too short to
+    spare any is judged by the frames it learns from.
+    """
+    frames = sorted({frame for _, frame in seen})
+    spared = frames[every // 2 :: every]
+    training = [pair for pair in seen if pair[1] not in spared]
+    held_out = [pair for pair in seen if pair[1] in spared]
     return (training, held_out) if held_out and training else (list(seen), list(seen))
 
 
-def frames_of_step(training: list[int], step: int, count: int, seed: int) -> list[int]:
-    """The frames of one step: walking through a new shuffle of all of them in each round, without state."""
+def pairs_of_step(training: list[Pair], step: int, count: int, seed: int) -> list[Pair]:
+    """The pairs of one step: walking through a new shuffle of all of them in each round, without state."""
     chosen = []
     for position in range(step * count, (step + 1) * count):
         turn, place = divmod(position, len(training))
@@ -237,21 +242,22 @@ def frames_of_step(training: list[int], step: int, count: int, seed: int) -> lis
 
 
 def picture_terms(
-    scene: Scene, frame: int, image: Tensor, alpha: Tensor, config: RefinementConfig
+    view: SceneView, frame: int, image: Tensor, alpha: Tensor, config: RefinementConfig
 ) -> dict[str, Tensor]:
     """Weighted likeness of one drawn window to the restored frame."""
-    cut, weights = scene.windows[frame].cut, config.weights
-    mask, target = cut(scene.weights[frame])[None], cut(scene.target[frame])[None]
-    likeness = losses.photometric(image, target, mask, config.ssim_share, config.pyramid_levels)
+    mask, weights = view.mask(frame), config.weights
+    likeness = losses.photometric(image, view.target(frame), mask, config.ssim_share, config.pyramid_levels)
     terms = {"photometric": weights.photometric * likeness}
-    if scene.target_alpha is not None:
-        wanted = cut(scene.target_alpha[frame])[None]
+    wanted = view.target_alpha(frame)
+    if wanted is not None:
         terms["alpha"] = weights.alpha * losses.weighted_mean((alpha - wanted).abs(), mask)
     return terms
 
 
-def loss_terms(scene: Scene, residual: ResidualField, frame: int, config: RefinementConfig) -> dict[str, Tensor]:
-    """All weighted terms of one frame; their sum is minimised."""
+def loss_terms(
+    scene: Scene, residual: MotionField, view: int, frame: int, config: RefinementConfig
+) -> dict[str, Tensor]:
+    """All weighted terms of one frame in one view; their sum is minimised."""
     weights, count = config.weights, len(scene.points)
     first = min(max(frame - 1, 0), max(scene.frames - 3, 0))
     near = range(first, min(first + 3, scene.frames))
@@ -259,27 +265,29 @@ def loss_terms(scene: Scene, residual: ResidualField, frame: int, config: Refine
     offsets = residual(scene.points, times, scene.gates)
     now = offsets[frame - first]
     active = scene.active_vertices(frame, now)
-    terms = picture_terms(scene, frame, *scene.draw(frame, active), config)
+    terms = picture_terms(scene.views[view], frame, *scene.draw(view, frame, active), config)
 
     lengths = losses.edge_lengths(active, scene.edges)
     terms["stretch"] = weights.stretch * losses.stretch(lengths, scene.shortest[frame], scene.longest[frame])
     tail, head = scene.arrows.T
-    before = scene.coarse[frame, head] - scene.coarse[frame, tail]
+    before = scene.unstrained[frame, head] - scene.unstrained[frame, tail]
     terms["rigidity"] = weights.rigidity * losses.rigidity(before, active[head] - active[tail], tail, count)
     if len(near) == 3:
         terms["acceleration"] = weights.acceleration * losses.acceleration(offsets)
     terms["magnitude"] = weights.magnitude * now.square().sum(-1).mean()
-    levels = zip(residual.space_planes, residual.time_planes, strict=True)
-    rough = torch.stack([losses.plane_variation(space, time) for space, time in levels])
-    terms["planes"] = weights.planes * rough.sum()
+    terms["planes"] = weights.planes * residual.roughness()
     if scene.proposed is not None and scene.confidence is not None:
         moved = active[:count] - scene.coarse[frame, :count]
         far = losses.proposal(moved, scene.proposed[frame], scene.confidence[frame], config.proposal_scale)
         terms["proposal"] = weights.proposal * far
+    if scene.body is not None:
+        heights, body = scene.body.heights(frame, active[:count]), scene.body
+        entered = losses.penetration(heights, body.wanted[frame], body.weights[frame], config.penetration_scale)
+        terms["penetration"] = weights.penetration * entered
     return terms
 
 
-def refined_vertices(problem: RefinementProblem, scene: Scene, residual: ResidualField) -> np.ndarray:
+def refined_vertices(problem: RefinementProblem, scene: Scene, residual: MotionField) -> np.ndarray:
     """The whole mesh (T,V,3) with the field added to its open vertices."""
     vertices = np.array(problem.coarse_vertices, np.float32)
     ids, count = scene.open_ids.numpy(), len(scene.points)
@@ -292,5 +300,5 @@ def refined_vertices(problem: RefinementProblem, scene: Scene, residual: Residua
     return vertices
 
 
-def _copy(residual: ResidualField) -> dict[str, Tensor]:
+def _copy(residual: MotionField) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in residual.state_dict().items()}

@@ -119,17 +119,6 @@ def acceleration(offsets: Tensor) -> Tensor:
     return (offsets[0] - 2 * offsets[1] + offsets[2]).square().sum(-1).mean()
 
 
-def plane_variation(space: Tensor, time: Tensor) -> Tensor:
-    """Roughness of one HexPlane level: squared steps along space, squared bends along time.
-
-    Args:
-        space: (3,C,R,R) planes over two space axes.
-        time: (3,C,K,R) planes over time (K) and one space axis; motion at even pace costs nothing.
-    """
-    steps = [space.diff(dim=2), space.diff(dim=3), time.diff(dim=3), time.diff(n=2, dim=2)]
-    return torch.stack([step.square().mean() for step in steps]).sum()
-
-
 def proposal(offsets: Tensor, proposed: Tensor, confidence: Tensor, scale: float) -> Tensor:
     """Pseudo-Huber distance of world offsets to proposed ones, both (P,3), weighted by `confidence` (P,).
 
@@ -137,3 +126,13 @@ def proposal(offsets: Tensor, proposed: Tensor, confidence: Tensor, scale: float
     """
     squared = (offsets - proposed).square().sum(-1) / scale**2
     return (confidence * ((1 + squared).sqrt() - 1)).sum() / confidence.sum().clamp(min=TINY)
+
+
+def penetration(heights: Tensor, wanted: Tensor, weights: Tensor, scale: float) -> Tensor:
+    """Pseudo-Huber depth of vertices below their `wanted` height over the body, both (P,) metres.
+
+    Weighted by `weights` (P,). Quadratic within `scale` metres and linear beyond, so what is deep inside is not
+    thrown out at once, and what has nearly come out is still pushed.
+    """
+    depth = (wanted - heights).clamp(min=0)
+    return (weights * ((1 + (depth / scale).square()).sqrt() - 1)).sum() / weights.sum().clamp(min=TINY)

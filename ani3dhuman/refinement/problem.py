@@ -1,4 +1,4 @@
-"""What refinement is given: the coarse layer, the restored video, and what may move."""
+"""What refinement is given: the coarse layer, the restored video of every view, and what may move."""
 
 from __future__ import annotations
 
@@ -12,8 +12,50 @@ from ..motion.binding import SurfaceBinding
 
 
 @dataclass(frozen=True)
+class View:
+    """The restored video along one camera path; T frames, N Gaussians, pictures H x W.
+
+    Refinement keeps these arrays as they are and copies no more than the part of `target` around the garment, so what
+    they are stored in is what they cost: a target of 8 bits takes a quarter of the memory of a float32 one.
+
+    Attributes:
+        cameras: T cameras of size W x H; views may differ in size.
+        target: (T,H,W,3) the restored video, sRGB over the problem's background: float32 or float16 0..1, or uint8
+            0..255.
+        garment_mask: (T,H,W) 0..1, where the coarse layer shows what may move.
+        colors: (T,N,3) sRGB 0..1 as lit in each frame and seen from this view; a broadcast array is fine.
+        target_alpha: (T,H,W) coverage of the restored video, in the same units as `target`, or None where it has none.
+
+    Raises:
+        Ani3DError: ``refinement.shape`` for arrays that do not belong together.
+    """
+
+    cameras: CameraPath
+    target: np.ndarray
+    garment_mask: np.ndarray
+    colors: np.ndarray
+    target_alpha: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        T, H, W = len(self.cameras), self.cameras.height, self.cameras.width
+        _check_shapes(
+            self,
+            {
+                "target": ((T, H, W, 3),),
+                "garment_mask": ((T, H, W),),
+                "colors": ((T, *self.colors.shape[1:2], 3),),
+                "target_alpha": ((T, H, W),),
+            },
+        )
+        for name in ("target", "target_alpha"):
+            values = getattr(self, name)
+            if values is not None and values.dtype not in (np.uint8, np.float16, np.float32):
+                raise _misfit(f"{name} has type {values.dtype}, expected uint8, float16 or float32")
+
+
+@dataclass(frozen=True)
 class RefinementProblem:
-    """One clip to refine; T frames, V vertices, F faces, N Gaussians, pictures H x W. All arrays float32.
+    """One clip to refine; T frames, V vertices, F faces, N Gaussians. Arrays are float32 where nothing else is said.
 
     Attributes:
         coarse_vertices: (T,V,3) world metres, the layer the residual is added to.
@@ -24,18 +66,18 @@ class RefinementProblem:
         binding: the Gaussians' places on the faces.
         scales: (N,3), or (T,N,3) when they change; linear, metres.
         opacities: (N,) 0..1.
-        colors: (T,N,3) sRGB as lit in each frame; a broadcast view is fine.
-        cameras: T cameras of size W x H.
-        target: (T,H,W,3) the restored video, sRGB 0..1, over `background`.
-        garment_mask: (T,H,W) 0..1, where the coarse layer shows what may move.
+        views: the restored videos, one or more, all of the same T frames.
         background: (3,) sRGB 0..1.
-        target_alpha: (T,H,W) coverage 0..1 of the restored video, or None where it has none.
         vertex_targets: (T,V,3) world offsets from `coarse_vertices` that a prior proposes, metres, or None.
         vertex_confidence: (T,V) >= 0, weight of each proposal; needed with `vertex_targets`.
+        body_faces: (B,3) int vertex indices of the body that the garment must stay out of, outward by the right-hand
+            rule; their vertices have gate 0. None or no faces: nothing is kept out.
+        unstrained: (T,V,3) world metres, the layer that stretch and bending are measured against, or None for
+            `coarse_vertices`.
 
     Raises:
         Ani3DError: ``refinement.shape`` for arrays that do not belong together, ``refinement.nothing_moves``
-            when no gate is open or no garment is seen.
+            when no gate is open or no garment is seen in any view.
     """
 
     coarse_vertices: np.ndarray
@@ -46,57 +88,80 @@ class RefinementProblem:
     binding: SurfaceBinding
     scales: np.ndarray
     opacities: np.ndarray
-    colors: np.ndarray
-    cameras: CameraPath
-    target: np.ndarray
-    garment_mask: np.ndarray
+    views: tuple[View, ...]
     background: np.ndarray
-    target_alpha: np.ndarray | None = None
     vertex_targets: np.ndarray | None = None
     vertex_confidence: np.ndarray | None = None
+    body_faces: np.ndarray | None = None
+    unstrained: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         T, V = self.coarse_vertices.shape[:2]
-        N, H, W = len(self.opacities), self.cameras.height, self.cameras.width
-        expected: dict[str, tuple[tuple[int, ...], ...]] = {
-            "coarse_vertices": ((T, V, 3),),
-            "bind_vertices": ((V, 3),),
-            "gates": ((V,),),
-            "blended_rotations": ((T, V, 3, 3),),
-            "faces": ((len(self.faces), 3),),
-            "scales": ((N, 3), (T, N, 3)),
-            "colors": ((T, N, 3),),
-            "target": ((T, H, W, 3),),
-            "garment_mask": ((T, H, W),),
-            "background": ((3,),),
-            "target_alpha": ((T, H, W),),
-            "vertex_targets": ((T, V, 3),),
-            "vertex_confidence": ((T, V),),
-        }
-        for name, shapes in expected.items():
-            values = getattr(self, name)
-            if values is not None and values.shape not in shapes:
-                allowed = " or ".join(str(shape) for shape in shapes)
-                raise _misfit(f"{name} has shape {values.shape}, expected {allowed}")
-        if len(self.cameras) != T or len(self.binding.triangle_ids) != N:
-            raise _misfit(
-                f"there are {T} frames and {N} Gaussians, but {len(self.cameras)} cameras and "
-                f"{len(self.binding.triangle_ids)} bound Gaussians"
-            )
+        N = len(self.opacities)
+        _check_shapes(
+            self,
+            {
+                "coarse_vertices": ((T, V, 3),),
+                "bind_vertices": ((V, 3),),
+                "gates": ((V,),),
+                "blended_rotations": ((T, V, 3, 3),),
+                "faces": ((len(self.faces), 3),),
+                "scales": ((N, 3), (T, N, 3)),
+                "background": ((3,),),
+                "vertex_targets": ((T, V, 3),),
+                "vertex_confidence": ((T, V),),
+                "unstrained": ((T, V, 3),),
+            },
+        )
+        if not self.views:
+            raise _misfit("there is no view")
+        for number, view in enumerate(self.views):
+            if len(view.cameras) != T or view.colors.shape[1] != N:
+                raise _misfit(
+                    f"there are {T} frames and {N} Gaussians, but view {number} has {len(view.cameras)} cameras and "
+                    f"{view.colors.shape[1]} colours"
+                )
+        if len(self.binding.triangle_ids) != N:
+            raise _misfit(f"there are {N} Gaussians, but {len(self.binding.triangle_ids)} bound ones")
         if (self.vertex_targets is None) != (self.vertex_confidence is None):
             raise _misfit("vertex_targets and vertex_confidence must be given together")
         if self.gates.min() < 0 or self.gates.max() > 1:
             raise _misfit(f"gates run from {self.gates.min():g} to {self.gates.max():g}, expected 0 to 1")
-        if not (self.gates > 0).any() or not (self.garment_mask > 0).any():
+        if self.body_faces is not None:
+            self._check_body(self.body_faces)
+        if not (self.gates > 0).any() or not any((view.garment_mask > 0).any() for view in self.views):
             raise Ani3DError(
                 "refinement.nothing_moves",
                 "Nothing can be refined: no vertex may move, or no frame shows one that may.",
                 "Label garment or hair vertices and point the camera at them, or turn refinement off.",
             )
 
+    def _check_body(self, faces: np.ndarray) -> None:
+        if (
+            faces.ndim != 2
+            or faces.shape[1] != 3
+            or (faces.size and not 0 <= faces.min() <= faces.max() < self.vertices)
+        ):
+            raise _misfit(f"body_faces of shape {faces.shape} are not triangles of the {self.vertices} vertices")
+        if (self.gates[faces] > 0).any():
+            raise _misfit("body_faces use vertices that may move themselves")
+
     @property
     def frames(self) -> int:
         return len(self.coarse_vertices)
+
+    @property
+    def vertices(self) -> int:
+        return len(self.gates)
+
+
+def _check_shapes(holder: object, expected: dict[str, tuple[tuple[int, ...], ...]]) -> None:
+    """Refuse attributes whose shape is none of the `expected` ones; None is let through."""
+    for name, shapes in expected.items():
+        values = getattr(holder, name)
+        if values is not None and values.shape not in shapes:
+            allowed = " or ".join(str(shape) for shape in shapes)
+            raise _misfit(f"{name} has shape {values.shape}, expected {allowed}")
 
 
 def _misfit(what: str) -> Ani3DError:

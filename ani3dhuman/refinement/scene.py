@@ -2,7 +2,7 @@
 
 Most of a character is skin that never moves in refinement. Its Gaussians are posed once per frame; only
 those on faces with an open vertex are posed again in every step, and only the window of the picture
-where the garment is seen, or may swing to, is drawn.
+where the garment is seen, or may swing to, is drawn. Geometry is kept once for all views.
 """
 
 from __future__ import annotations
@@ -12,31 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..motion.binding import SurfaceBinding, edges_of
 from ..motion.residual import displace
 from ..rendering import rasterize
+from .body import Body, build_body
 from .losses import edge_lengths
 from .problem import RefinementProblem
+from .scene_view import SceneView, build_view
 
-TILE = 16  # windows are whole tiles of the rasteriser
 GIVE = 0.02  # woven cloth gives a little when pulled
 CRUMPLE = 0.06  # and folds finer than an edge make it shorter
-
-
-@dataclass(frozen=True)
-class Window:
-    """Part of a picture in pixels, the far ends excluded."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    def cut(self, pictures: Tensor) -> Tensor:
-        """The window of `pictures` (...,H,W)."""
-        return pictures[..., self.top : self.bottom, self.left : self.right]
 
 
 @dataclass(frozen=True)
@@ -46,15 +32,16 @@ class Scene:
     Attributes:
         points, gates: (P,3) bind pose and (P,) of the open vertices.
         open_ids: (P,) their indices in the whole mesh.
-        coarse: (T,A,3) world metres; rotations: (T,P,3,3) bone-local to world.
+        coarse, unstrained: (T,A,3) world metres, what is moved and what strain is measured against.
+        rotations: (T,P,3,3) bone-local to world.
         edges: (E,2) active edges with an open end; shortest, longest: (T,E) metres, see `losses.stretch`.
         arrows: (D,2) directed edges leaving open vertices.
         binding: of the moving Gaussians on the active faces.
         still_means, still_quats: (T,S,3|4) of the Gaussians that never move.
-        scales (N,3) or (T,N,3), opacities (N,), colors (T,N,3): the S still Gaussians first.
-        viewmats, Ks, width, height, ortho: cameras.
-        target: (T,3,H,W); weights: (T,1,H,W); target_alpha: (T,1,H,W) or None.
-        windows: one per frame; seen: frames where anything can be compared.
+        scales (N,3) or (T,N,3), opacities (N,): the S still Gaussians first.
+        background: (3,) sRGB.
+        views: what is seen and compared; their colours have the same order of Gaussians.
+        body: what the open vertices stay out of, or None.
         proposed, confidence: (T,P,3), (T,P), or None.
     """
 
@@ -62,6 +49,7 @@ class Scene:
     gates: Tensor
     open_ids: Tensor
     coarse: Tensor
+    unstrained: Tensor
     rotations: Tensor
     edges: Tensor
     shortest: Tensor
@@ -72,22 +60,20 @@ class Scene:
     still_quats: Tensor
     scales: Tensor
     opacities: Tensor
-    colors: Tensor
     background: Tensor
-    viewmats: Tensor
-    Ks: Tensor
-    ortho: bool
-    target: Tensor
-    target_alpha: Tensor | None
-    weights: Tensor
-    windows: tuple[Window, ...]
-    seen: tuple[int, ...]
+    views: tuple[SceneView, ...]
+    body: Body | None
     proposed: Tensor | None
     confidence: Tensor | None
 
     @property
     def frames(self) -> int:
         return len(self.coarse)
+
+    @property
+    def seen(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of view and frame where anything can be compared, view by view."""
+        return tuple((number, frame) for number, view in enumerate(self.views) for frame in view.seen)
 
     def time(self, frame: int) -> float:
         """Time of a frame index for the field: 0 first, 1 last."""
@@ -99,30 +85,28 @@ class Scene:
         moved = displace(self.coarse[frame, :count], self.rotations[frame], offsets)
         return torch.cat([moved, self.coarse[frame, count:]])
 
-    def draw(self, frame: int, active: Tensor) -> tuple[Tensor, Tensor]:
-        """The frame's window with `active` vertices (A,3): colours (1,3,h,w) and alpha (1,1,h,w)."""
+    def draw(self, view: int, frame: int, active: Tensor) -> tuple[Tensor, Tensor]:
+        """The window of a view's frame with `active` vertices (A,3): colours (1,3,h,w) and alpha (1,1,h,w)."""
         means, quats = self.binding.pose(active)
-        window, K = self.windows[frame], self.Ks[frame].clone()
-        K[0, 2] -= window.left
-        K[1, 2] -= window.top
+        looks = self.views[view]
         colors, alphas, _ = rasterize(
             torch.cat([self.still_means[frame], means]),
             torch.cat([self.still_quats[frame], quats]),
             self.scales if self.scales.ndim == 2 else self.scales[frame],
             self.opacities,
-            self.colors[frame],
-            self.viewmats[frame][None],
-            K[None],
-            window.right - window.left,
-            window.bottom - window.top,
+            looks.colors(frame),
+            looks.viewmats[frame][None],
+            looks.intrinsics(frame)[None],
+            looks.windows[frame].width,
+            looks.windows[frame].height,
             backgrounds=self.background[None],
-            camera_model="ortho" if self.ortho else "pinhole",
+            camera_model="ortho" if looks.ortho else "pinhole",
         )
         return colors.permute(0, 3, 1, 2), alphas.permute(0, 3, 1, 2)
 
 
 def build_scene(problem: RefinementProblem, margin: int) -> Scene:
-    """Tensors of `problem`; `margin` pixels around the garment mask are compared too."""
+    """Tensors of `problem`; `margin` pixels around each garment mask are compared too."""
     faces = problem.faces.astype(np.int64)
     is_open = problem.gates > 0
     open_ids = np.flatnonzero(is_open)
@@ -140,7 +124,8 @@ def build_scene(problem: RefinementProblem, margin: int) -> Scene:
 
     coarse = _tensor(problem.coarse_vertices)
     active = coarse[:, active_ids]
-    now = edge_lengths(active, torch.from_numpy(edges))
+    unstrained = active if problem.unstrained is None else _tensor(problem.unstrained[:, active_ids])
+    now = edge_lengths(unstrained, torch.from_numpy(edges))
     bind = edge_lengths(_tensor(problem.bind_vertices)[active_ids], torch.from_numpy(edges))
 
     moving = np.isin(problem.binding.triangle_ids.numpy(), active_faces)
@@ -151,13 +136,12 @@ def build_scene(problem: RefinementProblem, margin: int) -> Scene:
     poses = [still.pose(frame) for frame in coarse]
     moves = _part(problem.binding, moving)
 
-    weights = functional.max_pool2d(_tensor(problem.garment_mask)[:, None], 2 * margin + 1, 1, margin)
-    windows = tuple(_window(frame[0].numpy() > 0) for frame in weights)
     return Scene(
         points=_tensor(problem.bind_vertices)[open_ids],
         gates=_tensor(problem.gates)[open_ids],
         open_ids=torch.from_numpy(open_ids),
         coarse=active,
+        unstrained=unstrained,
         rotations=_tensor(problem.blended_rotations[:, open_ids]),
         edges=torch.from_numpy(edges),
         shortest=torch.minimum(now, bind) * (1 - CRUMPLE),
@@ -173,16 +157,9 @@ def build_scene(problem: RefinementProblem, margin: int) -> Scene:
         still_quats=torch.stack([quats for _, quats in poses]),
         scales=_tensor(problem.scales)[..., order, :],
         opacities=_tensor(problem.opacities)[order],
-        colors=_tensor(problem.colors)[:, order],
         background=_tensor(problem.background),
-        viewmats=_tensor(problem.cameras.viewmats),
-        Ks=_tensor(problem.cameras.Ks),
-        ortho=problem.cameras.camera_type == "orthographic",
-        target=_tensor(problem.target).permute(0, 3, 1, 2).contiguous(),
-        target_alpha=_optional(problem.target_alpha, (slice(None), None)),
-        weights=weights,
-        windows=windows,
-        seen=tuple(t for t in range(problem.frames) if weights[t].any()),
+        views=tuple(build_view(view, margin, order) for view in problem.views),
+        body=build_body(problem),
         proposed=_optional(problem.vertex_targets, (slice(None), open_ids)),
         confidence=_optional(problem.vertex_confidence, (slice(None), open_ids)),
     )
@@ -202,15 +179,3 @@ def _part(binding: SurfaceBinding, chosen: np.ndarray) -> SurfaceBinding:
     return SurfaceBinding(
         binding.faces, binding.triangle_ids[keep], binding.barycentrics[keep], binding.local_quats[keep]
     )
-
-
-def _window(mask: np.ndarray) -> Window:
-    """The smallest box of whole tiles around `mask` (H,W); one tile where nothing is seen."""
-    height, width = mask.shape
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if len(rows) == 0:
-        return Window(0, 0, min(TILE, width), min(TILE, height))
-    left, top = columns[0] // TILE * TILE, rows[0] // TILE * TILE
-    right = min(-(-(columns[-1] + 1) // TILE) * TILE, width)
-    bottom = min(-(-(rows[-1] + 1) // TILE) * TILE, height)
-    return Window(int(left), int(top), int(right), int(bottom))

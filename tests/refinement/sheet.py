@@ -1,4 +1,4 @@
-"""A hanging sheet before a still wall, one camera, and a video of the sheet swinging in a known way."""
+"""A hanging sheet before a still wall, one camera, and a video of the sheet swinging in a known way; a ball to add."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from ani3dhuman.camera import CameraPath
 from ani3dhuman.motion.binding import SurfaceBinding
-from ani3dhuman.refinement import RefinementProblem
+from ani3dhuman.refinement import RefinementProblem, View
 from ani3dhuman.rendering import rasterize
 
 SIDE, T, SIZE = 11, 10, 96
@@ -30,16 +30,17 @@ def grid(width: float, y: float, top: float, side: int) -> tuple[np.ndarray, np.
     return vertices, np.concatenate([quads[:, [0, 2, 1]], quads[:, [0, 3, 2]]])
 
 
-def render(problem: RefinementProblem, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whole pictures (T,H,W,3) and alpha (T,H,W) of mesh vertices (T,V,3)."""
+def render(problem: RefinementProblem, vertices: np.ndarray, view: View | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Whole pictures (T,H,W,3) and alpha (T,H,W) of mesh vertices (T,V,3), from a view; None: the problem's first."""
     pictures, alphas = [], []
-    cameras = problem.cameras
+    view = view or problem.views[0]
+    cameras = view.cameras
     for t in range(len(vertices)):
         means, quats = problem.binding.pose(torch.from_numpy(vertices[t]))
         gaussians = (means, quats, torch.from_numpy(problem.scales), torch.from_numpy(problem.opacities))
         colors, alpha, _ = rasterize(
             *gaussians,
-            torch.from_numpy(np.array(problem.colors[t])),
+            torch.from_numpy(np.array(view.colors[t])),
             torch.from_numpy(cameras.viewmats[t : t + 1]),
             torch.from_numpy(cameras.Ks[t : t + 1]),
             cameras.width,
@@ -49,6 +50,70 @@ def render(problem: RefinementProblem, vertices: np.ndarray) -> tuple[np.ndarray
         pictures.append(colors[0].numpy())
         alphas.append(alpha[0, ..., 0].numpy())
     return np.stack(pictures), np.stack(alphas)
+
+
+def seen(problem: RefinementProblem, **changes: object) -> RefinementProblem:
+    """The problem with changes to its one view."""
+    (view,) = problem.views
+    return replace(problem, views=(replace(view, **changes),))
+
+
+def show(problem: RefinementProblem, vertices: np.ndarray, cameras: CameraPath) -> View:
+    """A view from `cameras` whose video shows `vertices` (T,V,3), and whose mask the sheet of the coarse layer."""
+    colors = problem.views[0].colors
+    empty = np.zeros((len(cameras), cameras.height, cameras.width), np.float32)
+    view = View(cameras, target=np.repeat(empty[..., None], 3, -1), garment_mask=empty, colors=colors)
+    loose = (problem.gates[problem.faces[problem.binding.triangle_ids.numpy()]] > 0).any(1)
+    binding = problem.binding
+    sheet_only = replace(
+        problem,
+        binding=SurfaceBinding(
+            binding.faces, binding.triangle_ids[loose], binding.barycentrics[loose], binding.local_quats[loose]
+        ),
+        scales=problem.scales[loose],
+        opacities=problem.opacities[loose],
+        views=(replace(problem.views[0], colors=colors[:, loose]),),
+    )
+    mask = render(sheet_only, problem.coarse_vertices, replace(view, colors=colors[:, loose]))[1]
+    target = render(problem, vertices, view)[0]
+    return replace(view, target=target, garment_mask=(mask > 0.3).astype(np.float32))
+
+
+def blown(problem: RefinementProblem, metres: float) -> np.ndarray:
+    """The coarse layer (T,V,3) with its hem away from the camera, which stands on the -Y side."""
+    hang = np.clip(1.5 - problem.bind_vertices[:, 2], 0, 1) * (problem.gates > 0)
+    return problem.coarse_vertices + (hang[:, None] * [0, metres, 0]).astype(np.float32)
+
+
+def ball(centre: tuple[float, float, float], radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """A sphere's vertices and faces, normals outwards."""
+    rings, columns = 12, 20
+    polar, round_ = np.meshgrid(np.linspace(0, np.pi, rings), np.arange(columns) * 2 * np.pi / columns, indexing="ij")
+    away = np.stack([np.sin(polar) * np.cos(round_), np.sin(polar) * np.sin(round_), np.cos(polar)], -1)
+    here = (np.arange(rings - 1)[:, None] * columns + np.arange(columns)).ravel()
+    beside = (np.arange(rings - 1)[:, None] * columns + (np.arange(columns) + 1) % columns).ravel()
+    upper, lower = (
+        np.stack([here, here + columns, beside + columns], -1),
+        np.stack([here, beside + columns, beside], -1),
+    )
+    faces = np.concatenate([upper[:-columns], lower[columns:]])  # the others have no area, at the poles
+    return (np.array(centre) + radius * away.reshape(-1, 3)).astype(np.float32), faces
+
+
+def with_body(problem: RefinementProblem, vertices: np.ndarray, faces: np.ndarray) -> RefinementProblem:
+    """The problem with a still body (B,3) that is not drawn."""
+    count = len(problem.gates)
+    still = np.repeat(vertices[None], problem.frames, 0)
+    unturned = np.broadcast_to(np.eye(3, dtype=np.float32), (*still.shape[:2], 3, 3))
+    return replace(
+        problem,
+        coarse_vertices=np.concatenate([problem.coarse_vertices, still], 1),
+        bind_vertices=np.concatenate([problem.bind_vertices, vertices]),
+        gates=np.concatenate([problem.gates, np.zeros(len(vertices), np.float32)]),
+        blended_rotations=np.concatenate([problem.blended_rotations, unturned], 1),
+        faces=np.concatenate([problem.faces, faces + count]),
+        body_faces=faces + count,
+    )
 
 
 def swinging_sheet() -> tuple[RefinementProblem, np.ndarray]:
@@ -102,25 +167,14 @@ def swinging_sheet() -> tuple[RefinementProblem, np.ndarray]:
         binding=binding,
         scales=scales.astype(np.float32),
         opacities=np.full(count, 0.9, np.float32),
-        colors=np.broadcast_to(colors, (T, count, 3)),
-        cameras=cameras,
-        target=np.zeros((T, SIZE, SIZE, 3), np.float32),
-        garment_mask=np.ones((T, SIZE, SIZE), np.float32),
+        views=(
+            View(
+                cameras,
+                target=np.zeros((T, SIZE, SIZE, 3), np.float32),
+                garment_mask=np.ones((T, SIZE, SIZE), np.float32),
+                colors=np.broadcast_to(colors, (T, count, 3)),
+            ),
+        ),
         background=np.array([0.2, 0.25, 0.3], np.float32),
     )
-    target, _ = render(problem, truth)
-    shown = SurfaceBinding(
-        binding.faces,
-        binding.triangle_ids[:on_sheet],
-        binding.barycentrics[:on_sheet],
-        binding.local_quats[:on_sheet],
-    )
-    sheet_only = replace(
-        problem,
-        binding=shown,
-        scales=problem.scales[:on_sheet],
-        opacities=problem.opacities[:on_sheet],
-        colors=problem.colors[:, :on_sheet],
-    )
-    mask = render(sheet_only, coarse)[1]
-    return replace(problem, target=target, garment_mask=(mask > 0.3).astype(np.float32)), truth
+    return replace(problem, views=(show(problem, truth, cameras),)), truth

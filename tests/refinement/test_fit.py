@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from sheet import render, swinging_sheet
+from sheet import render, seen, swinging_sheet
 
 from ani3dhuman.errors import Ani3DError, Cancelled
 from ani3dhuman.motion.residual import FieldConfig
 from ani3dhuman.progress import Progress, Report
 from ani3dhuman.refinement import LossWeights, RefinementConfig, RefinementProblem, plot_losses, refine
-from ani3dhuman.refinement.fit import frames_of_step, split_frames
-from ani3dhuman.refinement.scene import Window, build_scene
+from ani3dhuman.refinement.scene import build_scene
+from ani3dhuman.refinement.scene_view import Window
 
 CONFIG = RefinementConfig(
     steps=120,
@@ -57,7 +57,7 @@ def test_pictures_come_closer_on_every_frame_together(sheet, refined):
     problem, _ = sheet
     result, _ = refined
     coarse, fine = (
-        np.abs(render(problem, vertices)[0] - problem.target).mean()
+        np.abs(render(problem, vertices)[0] - problem.views[0].target).mean()
         for vertices in (problem.coarse_vertices, result.vertices)
     )
     assert fine < 0.6 * coarse
@@ -92,13 +92,13 @@ def test_loss_plot(refined, tmp_path):
 
 def test_the_window_shows_the_same_pixels_as_the_whole_picture(sheet):
     problem, _ = sheet
-    mask = np.zeros_like(problem.garment_mask)
+    mask = np.zeros_like(problem.views[0].garment_mask)
     mask[:, 40:60, 30:70] = 1
-    scene = build_scene(replace(problem, garment_mask=mask), margin=4)
-    window = scene.windows[4]
+    scene = build_scene(seen(problem, garment_mask=mask), margin=4)
+    window = scene.views[0].windows[4]
     assert window == Window(left=16, top=32, right=80, bottom=64)
     nothing = torch.zeros(len(scene.points), 3)
-    image, alpha = scene.draw(4, scene.active_vertices(4, nothing))
+    image, alpha = scene.draw(0, 4, scene.active_vertices(4, nothing))
     whole, whole_alpha = render(problem, problem.coarse_vertices)
     part = (slice(window.top, window.bottom), slice(window.left, window.right))
     assert np.allclose(image[0].permute(1, 2, 0).numpy(), whole[4][part], atol=2e-3)
@@ -151,7 +151,7 @@ def test_a_checkpoint_of_other_inputs_or_a_damaged_one_is_not_used(sheet, tmp_pa
 def test_a_fit_that_helps_nothing_returns_the_coarse_layer(sheet):
     problem, _ = sheet
     shown = render(problem, problem.coarse_vertices)[0]
-    perfect = replace(problem, target=shown)
+    perfect = seen(problem, target=shown)
     result = refine(perfect, SHORT, Progress("refine", SHORT.steps))
     assert not result.improved and result.best_step == 0
     assert "coarse" in result.message
@@ -168,7 +168,7 @@ def test_no_steps_leave_the_coarse_layer(sheet, tmp_path):
 
 def test_it_settles_early_when_nothing_gets_better(sheet):
     problem, _ = sheet
-    perfect = replace(problem, target=render(problem, problem.coarse_vertices)[0])
+    perfect = seen(problem, target=render(problem, problem.coarse_vertices)[0])
     config = replace(SHORT, steps=50, validate_every=2, patience=2)
     progress = Progress("refine", config.steps)
     result = refine(perfect, config, progress)
@@ -181,8 +181,7 @@ def test_proposals_and_alpha_lead_where_pictures_are_silent(sheet):
     alpha = render(problem, truth)[1]
     offsets = truth - problem.coarse_vertices
     led = replace(
-        problem,
-        target_alpha=alpha,
+        seen(problem, target_alpha=alpha),
         vertex_targets=offsets,
         vertex_confidence=np.ones(offsets.shape[:2], np.float32),
     )
@@ -196,23 +195,11 @@ def test_proposals_and_alpha_lead_where_pictures_are_silent(sheet):
 
 def test_an_orthographic_camera(sheet):
     problem, _ = sheet
-    Ks = problem.cameras.Ks.copy()
+    cameras = problem.views[0].cameras
+    Ks = cameras.Ks.copy()
     Ks[:, [0, 1], [0, 1]] = 55.0
-    flat = replace(problem, cameras=replace(problem.cameras, Ks=Ks, camera_type="orthographic"))
+    flat = seen(problem, cameras=replace(cameras, Ks=Ks, camera_type="orthographic"))
     assert refine(flat, replace(SHORT, steps=2), Progress("refine", 2)).vertices.shape == flat.coarse_vertices.shape
-
-
-def test_every_frame_is_drawn_equally_often():
-    drawn = [frame for step in range(15) for frame in frames_of_step([1, 4, 6, 7, 9], step, 2, seed=0)]
-    assert sorted(drawn) == sorted([1, 4, 6, 7, 9] * 6)
-    rounds = [tuple(drawn[k : k + 5]) for k in range(0, 30, 5)]
-    assert len(set(rounds)) > 1
-
-
-def test_held_out_frames_are_kept_from_training():
-    training, held_out = split_frames(tuple(range(20)), 8)
-    assert held_out == [4, 12] and sorted(training + held_out) == list(range(20))
-    assert split_frames((3, 4), 8) == ([3, 4], [3, 4])
 
 
 @pytest.mark.parametrize(
@@ -220,9 +207,7 @@ def test_held_out_frames_are_kept_from_training():
     [
         lambda p: {"gates": p.gates[:-1]},
         lambda p: {"gates": p.gates * 2},
-        lambda p: {"target": p.target[:-1]},
-        lambda p: {"colors": p.colors[:, :-1]},
-        lambda p: {"cameras": p.cameras.resized(48, 48)},
+        lambda p: {"opacities": p.opacities[:-1]},
         lambda p: {"vertex_targets": p.coarse_vertices},
     ],
 )
@@ -235,6 +220,10 @@ def test_inputs_that_do_not_fit_together(sheet, change):
 
 @pytest.mark.parametrize("name", ["gates", "garment_mask"])
 def test_nothing_to_refine(sheet, name):
+    problem: RefinementProblem = sheet[0]
     with pytest.raises(Ani3DError) as caught:
-        replace(sheet[0], **{name: np.zeros_like(getattr(sheet[0], name))})
+        if name == "gates":
+            replace(problem, gates=np.zeros_like(problem.gates))
+        else:
+            seen(problem, garment_mask=np.zeros_like(problem.views[0].garment_mask))
     assert caught.value.code == "refinement.nothing_moves"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from ani3dhuman.motion.residual import plane_variation
 from ani3dhuman.refinement import losses
 
 
@@ -114,11 +115,11 @@ def test_acceleration_is_zero_at_even_pace():
 
 def test_plane_variation():
     space, time = torch.ones(3, 2, 4, 4), torch.ones(3, 2, 5, 4)
-    assert losses.plane_variation(space, time).item() == 0
+    assert plane_variation(space, time).item() == 0
     pace = time * torch.arange(5.0)[:, None]
-    assert losses.plane_variation(space, pace).item() == 0
-    assert losses.plane_variation(space * torch.arange(4.0) * 0.5, time).item() == pytest.approx(0.25)
-    assert losses.plane_variation(space, time * torch.arange(5.0)[:, None] ** 2).item() == pytest.approx(4)
+    assert plane_variation(space, pace).item() == 0
+    assert plane_variation(space * torch.arange(4.0) * 0.5, time).item() == pytest.approx(0.25)
+    assert plane_variation(space, time * torch.arange(5.0)[:, None] ** 2).item() == pytest.approx(4)
 
 
 def test_proposal_is_quadratic_near_and_linear_far():

@@ -1,0 +1,81 @@
+"""The rigid body under the garment: how high the open vertices are over it, as a function to differentiate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..motion.cloth_kernels import UNDER, point_normals
+from ..motion.obstacle import Obstacle
+from .problem import RefinementProblem
+
+CLEARANCE = 0.008  # metres over the body where nothing pushes, unless the coarse layer is closer already
+LEAST_CLEARANCE = 0.003  # metres asked for even where the coarse layer is closer or inside
+
+
+@dataclass(frozen=True)
+class Body:
+    """The body in every frame; P open vertices, B points of the body.
+
+    Attributes:
+        obstacle: its surface.
+        normals: (T,B,3) unit normals at its points.
+        wanted: (T,P) metres each open vertex is to stay over the surface.
+        weights: (T,P) 0..1, how much each counts: its gate, or 0 where the coarse layer has it too deep.
+    """
+
+    obstacle: Obstacle
+    normals: np.ndarray
+    wanted: Tensor
+    weights: Tensor
+
+    def heights(self, frame: int, points: Tensor) -> Tensor:
+        """Signed distances (P,) in metres of `points` (P,3) from the surface; negative is inside.
+
+        The nearest point of the surface is searched anew on each call, so no vertex is held against a place it has
+        left. The distance changes only along the line to that nearest point, which makes the gradient exact though
+        the search is not differentiated.
+        """
+        fixed = points.detach()
+        heights, away = heights_of(self.obstacle, self.normals[frame], frame, fixed.numpy())
+        return torch.from_numpy(heights) + ((points - fixed) * torch.from_numpy(away)).sum(-1)
+
+
+def build_body(problem: RefinementProblem) -> Body | None:
+    """The body of `problem` against its open vertices; None where it names no body.
+
+    A vertex that the coarse layer has deeper inside than `Obstacle.deepest` is left alone: it belongs to another side.
+    """
+    if problem.body_faces is None:
+        return None
+    coarse = np.ascontiguousarray(problem.coarse_vertices, np.float32)
+    obstacle = Obstacle.of_faces(coarse, problem.body_faces.astype(np.int64))
+    if obstacle is None:
+        return None
+    open_ids = np.flatnonzero(problem.gates > 0)
+    frames = range(problem.frames)
+    normals = np.stack([point_normals(np.ascontiguousarray(obstacle.vertices[t]), obstacle.faces) for t in frames])
+    heights = np.stack([heights_of(obstacle, normals[t], t, coarse[t, open_ids])[0] for t in frames])
+    return Body(
+        obstacle,
+        normals,
+        wanted=torch.from_numpy(heights.clip(LEAST_CLEARANCE, CLEARANCE)),
+        weights=torch.from_numpy((problem.gates[open_ids] * (heights > -obstacle.deepest)).astype(np.float32)),
+    )
+
+
+def heights_of(
+    obstacle: Obstacle, normals: np.ndarray, frame: int, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Signed distances (Q,) of `points` (Q,3) from the surface, metres, and unit directions (Q,3) in which they grow.
+
+    A point that is behind the surface but not under it is beside the rim of an open body, and counts as outside.
+    `normals` (B,3) are those of the obstacle's points.
+    """
+    near, heights, away = obstacle.nearest(frame, points)
+    beside = (heights < 0) & ((normals[near] * away).sum(1) <= UNDER)
+    sign = np.where(beside, np.float32(-1), np.float32(1))
+    return heights * sign, away * sign[:, None]

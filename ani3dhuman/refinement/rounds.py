@@ -1,0 +1,256 @@
+"""Rounds of restoring and refining: the user's camera first, then further sides, always from the layer so far.
+
+One restored video says little of depth, and nothing of the back. Each round after the first renders the current layer
+from the user's cameras and from some further sides, has these videos restored, the more gently the later, and fits to
+all of them together. What a round moves is added to what the rounds before it moved.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..camera import CameraPath
+from ..errors import Ani3DError
+from ..progress import Progress, Report
+from . import checkpoint as store
+from .config import RefinementConfig
+from .fit import refine
+from .problem import RefinementProblem, View
+from .side_views import side_cameras
+
+Restore = Callable[[CameraPath, np.ndarray, float, int, Progress], View]
+"""Renders vertices (T,V,3) world metres from cameras, and restores the video with a strength in (0, 1] and a seed.
+
+It may set the total of the progress it is given, and should advance it, which is where a cancelled run stops. The same
+arguments must give the same view if an interrupted fit is to go on.
+"""
+
+RESTORE_STEPS = 100  # what one restored video counts in the progress of all rounds
+
+
+@dataclass(frozen=True)
+class RoundsConfig:
+    """How to go on after the first round.
+
+    Attributes:
+        strengths: of restoration, one for each further round, none greater than the one before.
+        azimuths: further sides in the order in which they are added, degrees, see `side_views.side_cameras`.
+        sides_per_round: how many each round adds, as long as there are some.
+        seconds: no round is started that would not end by then, if it takes as long per view as the last one; the
+            first always runs. Time before an interruption counts.
+        fit: of every round; a round's number is added to its seed, and to that of restoration.
+
+    Raises:
+        Ani3DError: ``refinement.rounds`` for values out of range.
+    """
+
+    strengths: tuple[float, ...] = (0.5, 0.4, 0.3)
+    azimuths: tuple[float, ...] = (90.0, -90.0, 180.0)
+    sides_per_round: int = 1
+    seconds: float = math.inf
+    fit: RefinementConfig = field(default_factory=RefinementConfig)
+
+    def __post_init__(self) -> None:
+        falling = all(a >= b for a, b in zip(self.strengths, self.strengths[1:], strict=False))
+        if not falling or not all(0 < strength <= 1 for strength in self.strengths):
+            raise _unusable(f"strengths are {self.strengths}", "Give falling numbers above 0 and up to 1")
+        if self.sides_per_round < 1 or not self.seconds > 0:
+            raise _unusable(
+                f"sides_per_round is {self.sides_per_round} and seconds is {self.seconds:g}", "Both must be above 0"
+            )
+
+    @property
+    def rounds(self) -> int:
+        return 1 + len(self.strengths)
+
+    def sides(self, number: int) -> tuple[float, ...]:
+        """The azimuths of a round; the first, number 0, has none."""
+        return self.azimuths[: number * self.sides_per_round]
+
+    def steps(self, views: int = 1) -> int:
+        """Steps of progress of all rounds for a problem of so many views."""
+        restored = sum(views + len(self.sides(number)) for number in range(1, self.rounds))
+        return self.rounds * self.fit.steps + restored * RESTORE_STEPS
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round did.
+
+    Attributes:
+        number: 0 for the first.
+        sides: azimuths of the further views, degrees.
+        strength: of restoration; None in the first round, whose video was given.
+        start_validation, best_validation: photometric loss of held-out frames before and after, to this round's videos.
+        best_step: steps behind the kept field; 0 where the layer stayed as it was.
+        moved: metres, mean over frames and open vertices of what this round added.
+        seconds: of restoring and fitting.
+        history: see `RefinementResult`.
+    """
+
+    number: int
+    sides: tuple[float, ...]
+    strength: float | None
+    start_validation: float
+    best_validation: float
+    best_step: int
+    moved: float
+    seconds: float
+    history: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class RoundsResult:
+    """The layer after the last round, (T,V,3) float32 world metres, and what each of the rounds did."""
+
+    vertices: np.ndarray
+    rounds: tuple[Round, ...]
+
+    @property
+    def message(self) -> str:
+        """One sentence for a person."""
+        parts = [
+            f"{1 + len(done.sides)} view{'s' if done.sides else ''} {done.start_validation:.4f} -> "
+            f"{done.best_validation:.4f}"
+            for done in self.rounds
+        ]
+        return f"Photometric loss of held-out frames in {len(parts)} rounds: {', '.join(parts)}."
+
+
+def refine_in_rounds(
+    problem: RefinementProblem,
+    restore: Restore,
+    config: RoundsConfig,
+    progress: Progress,
+    checkpoint: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> RoundsResult:
+    """Refine a layer in rounds.
+
+    The first round is `refine` of `problem` as it is, to the same bit. The others keep its cameras, and strain and
+    proposals stay those of its coarse layer, so that many small steps are held back like one large one.
+
+    Args:
+        problem: the layer to start from and the user's view, restored already.
+        restore: makes the views of the further rounds.
+        config: how many rounds, of what.
+        progress: with `config.steps(len(problem.views))` as its total.
+        checkpoint: file that keeps the layer after every round, beside it one of the fit in progress. A run that was
+            interrupted goes on with the round it was in; both are removed at the end.
+        clock: seconds.
+
+    Raises:
+        Cancelled: within a step of being asked to stop.
+        Ani3DError: ``refinement.shape`` for a restored view that does not fit the problem; what `restore` raises;
+            ``disk.full``.
+    """
+    mark = store.fingerprint(problem, replace(config, seconds=1.0)) if checkpoint else ""
+    vertices, done = np.asarray(problem.coarse_vertices, np.float32), list[Round]()
+    if checkpoint and (found := store.load(checkpoint, mark)):
+        vertices, done = found[0]["vertices"].numpy(), [_unpacked(entry) for entry in found[1]["rounds"]]
+        reached = replace(config, strengths=config.strengths[: len(done) - 1]).steps(len(problem.views))
+        progress.advance(reached, message=f"{len(done)} rounds were done")
+    fit_checkpoint = checkpoint.with_name(checkpoint.name + ".fit") if checkpoint else None
+
+    while len(done) < config.rounds and _in_time(config, done):
+        started = clock()
+        number = len(done)
+        views = problem.views if number == 0 else _restored(problem, vertices, restore, config, number, progress)
+        fit = replace(config.fit, seed=config.fit.seed + number)
+        with _part(progress, fit.steps, fit.steps) as part:
+            result = refine(_from_layer(problem, vertices, views), fit, part, fit_checkpoint)
+        moved = np.linalg.norm((result.vertices - vertices)[:, problem.gates > 0], axis=-1)
+        vertices = result.vertices
+        done.append(
+            Round(
+                number=number,
+                sides=config.sides(number),
+                strength=config.strengths[number - 1] if number else None,
+                start_validation=result.start_validation,
+                best_validation=result.best_validation,
+                best_step=result.best_step,
+                moved=float(moved.mean()),
+                seconds=clock() - started,
+                history=result.history,
+            )
+        )
+        if checkpoint:
+            notes = {"rounds": [asdict(entry) for entry in done]}
+            store.save(checkpoint, mark, {"vertices": torch.from_numpy(vertices)}, notes)
+
+    if progress.step < progress.total:
+        progress.advance(progress.total - progress.step, message="out of time")
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    return RoundsResult(vertices, tuple(done))
+
+
+def _in_time(config: RoundsConfig, done: list[Round]) -> bool:
+    if not done:
+        return True
+    per_view = done[-1].seconds / (1 + len(done[-1].sides))
+    expected = per_view * (1 + len(config.sides(len(done))))
+    return sum(entry.seconds for entry in done) + expected <= config.seconds
+
+
+def _restored(
+    problem: RefinementProblem,
+    vertices: np.ndarray,
+    restore: Restore,
+    config: RoundsConfig,
+    number: int,
+    progress: Progress,
+) -> tuple[View, ...]:
+    """The views of a round after the first: the user's cameras, then the sides."""
+    own = [view.cameras for view in problem.views]
+    sides = [side_cameras(problem.coarse_vertices, own[0], azimuth) for azimuth in config.sides(number)]
+    views = []
+    for cameras in [*own, *sides]:
+        with _part(progress, RESTORE_STEPS, 1) as part:
+            views.append(restore(cameras, vertices, config.strengths[number - 1], config.fit.seed + number, part))
+    return tuple(views)
+
+
+def _from_layer(problem: RefinementProblem, vertices: np.ndarray, views: tuple[View, ...]) -> RefinementProblem:
+    """The problem of going on from `vertices` (T,V,3)."""
+    if views is problem.views:
+        return problem
+    start = problem.coarse_vertices
+    proposed = problem.vertex_targets
+    return replace(
+        problem,
+        coarse_vertices=vertices,
+        views=views,
+        unstrained=start if problem.unstrained is None else problem.unstrained,
+        vertex_targets=None if proposed is None else proposed + (start - vertices),
+    )
+
+
+@contextmanager
+def _part(progress: Progress, steps: int, total: int) -> Iterator[Progress]:
+    """A progress of its own for work that counts `steps` in `progress`, whatever total it turns out to have."""
+    first, goal = progress.step, progress.step + steps
+
+    def listen(report: Report) -> None:
+        reached = first + steps * report.step // max(report.total, 1)
+        progress.advance(max(reached - progress.step, 0), report.message, report.preview)
+
+    yield Progress(progress.stage, total, listen, progress.should_cancel)
+    if progress.step < goal:
+        progress.advance(goal - progress.step)
+
+
+def _unpacked(entry: dict) -> Round:
+    return Round(**{**entry, "sides": tuple(entry["sides"])})
+
+
+def _unusable(what: str, hint: str) -> Ani3DError:
+    return Ani3DError("refinement.rounds", f"Rounds of refinement cannot be run: {what}.", f"{hint}.")

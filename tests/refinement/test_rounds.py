@@ -1,0 +1,212 @@
+"""Rounds of restoring and refining, with a restorer that knows the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sheet import blown, show, swinging_sheet
+
+from ani3dhuman.camera import CameraPath
+from ani3dhuman.errors import Ani3DError, Cancelled
+from ani3dhuman.motion.residual import FieldConfig
+from ani3dhuman.progress import Progress, Report
+from ani3dhuman.refinement import (
+    RefinementConfig,
+    RefinementProblem,
+    RoundsConfig,
+    RoundsResult,
+    View,
+    refine,
+    refine_in_rounds,
+)
+
+FIT = RefinementConfig(
+    steps=40,
+    validate_every=20,
+    margin=8,
+    field=FieldConfig(resolutions=(6, 12), time_resolution=8, hidden=32),
+)
+BRIEF = RoundsConfig(
+    strengths=(0.6, 0.4), azimuths=(65.0, -65.0), fit=replace(FIT, steps=3, validate_every=1, held_out=4)
+)
+
+
+@dataclass
+class Restorer:
+    """Shows the true motion from wherever it is asked, and notes what it was asked."""
+
+    problem: RefinementProblem
+    truth: np.ndarray
+    calls: list[tuple[np.ndarray, np.ndarray, float, int]] = field(default_factory=list)
+
+    def __call__(
+        self, cameras: CameraPath, vertices: np.ndarray, strength: float, seed: int, progress: Progress
+    ) -> View:
+        self.calls.append((cameras.positions()[0], vertices, strength, seed))
+        progress.total = 4
+        for _ in range(4):
+            progress.advance(message="restoring")
+        return show(self.problem, self.truth, cameras)
+
+
+@pytest.fixture(scope="module")
+def windy() -> tuple[RefinementProblem, np.ndarray]:
+    """A sheet that the wind takes away from the camera."""
+    problem = swinging_sheet()[0]
+    truth = blown(problem, 0.08)
+    return replace(problem, views=(show(problem, truth, problem.views[0].cameras),)), truth
+
+
+def run(
+    problem: RefinementProblem, restore: Restorer, config: RoundsConfig, checkpoint: Path | None = None
+) -> RoundsResult:
+    return refine_in_rounds(problem, restore, config, Progress("refine", config.steps()), checkpoint)
+
+
+def test_a_round_with_a_side_view_finds_the_depth(windy):
+    problem, truth = windy
+    config = RoundsConfig(strengths=(0.5,), azimuths=(65.0,), fit=FIT)
+    result = run(problem, Restorer(problem, truth), config)
+
+    first = refine(problem, FIT, Progress("refine", FIT.steps))
+    depth = [
+        np.abs((vertices - truth)[:, problem.gates > 0.5, 1]).mean()
+        for vertices in (problem.coarse_vertices, first.vertices, result.vertices)
+    ]
+    assert depth[2] < 0.6 * depth[1] and depth[2] < 0.5 * depth[0]
+    assert [done.sides for done in result.rounds] == [(), (65.0,)]
+    assert result.rounds[1].best_validation < result.rounds[1].start_validation
+    assert result.rounds[1].moved > 0.002 and "2 rounds" in result.message
+
+
+def test_the_first_round_is_the_plain_fit(windy):
+    problem, truth = windy
+    restore = Restorer(problem, truth)
+    result = run(problem, restore, replace(BRIEF, strengths=()))
+    plain = refine(problem, BRIEF.fit, Progress("refine", BRIEF.fit.steps))
+    assert result.vertices.tobytes() == plain.vertices.tobytes()
+    assert result.rounds[0].history == plain.history
+    assert restore.calls == [] and result.rounds[0].strength is None
+
+
+def test_each_round_sees_more_and_is_restored_more_gently(windy):
+    problem, truth = windy
+    restore = Restorer(problem, truth)
+    reports: list[Report] = []
+    progress = Progress("refine", BRIEF.steps(), reports.append)
+    result = refine_in_rounds(problem, restore, BRIEF, progress)
+    assert [(strength, seed) for _, _, strength, seed in restore.calls] == [(0.6, 1)] * 2 + [(0.4, 2)] * 3
+    user = problem.views[0].cameras.positions()[0]
+    assert np.allclose(restore.calls[0][0], user) and np.allclose(restore.calls[2][0], user)
+    assert restore.calls[3][0][0] > 0.5 and restore.calls[4][0][0] < -0.5
+    assert [len(done.sides) for done in result.rounds] == [0, 1, 2]
+    assert [done.number for done in result.rounds] == [0, 1, 2]
+
+    steps = [report.step for report in reports]
+    assert steps == sorted(steps) and steps[-1] == progress.total == 3 * 3 + 5 * 100
+    assert sum(report.message == "restoring" for report in reports) == 5 * 4
+
+
+def test_what_rounds_move_adds_up_and_goes_on_from_the_layer_so_far(windy):
+    problem, truth = windy
+    restore = Restorer(problem, truth)
+    config = replace(BRIEF, fit=replace(FIT, steps=20, validate_every=10))
+    result = run(problem, restore, config)
+    after_first, after_second = restore.calls[0][1], restore.calls[2][1]
+    assert np.abs(after_first - problem.coarse_vertices).max() > 1e-3
+    assert np.abs(after_second - after_first).max() > 1e-3
+    open_ = problem.gates > 0
+    moved = np.linalg.norm((after_second - after_first)[:, open_], axis=-1).mean()
+    assert result.rounds[1].moved == pytest.approx(moved, rel=1e-5)
+    assert result.vertices[:, ~open_].tobytes() == problem.coarse_vertices[:, ~open_].tobytes()
+
+
+def test_proposals_stay_where_they_are_in_the_world(windy):
+    problem, truth = windy
+    led = replace(
+        problem,
+        vertex_targets=truth - problem.coarse_vertices,
+        vertex_confidence=np.ones(truth.shape[:2], np.float32),
+    )
+    fit = replace(FIT, steps=20, validate_every=10)
+    result = run(led, Restorer(led, truth), RoundsConfig(strengths=(0.5,), azimuths=(), fit=fit))
+    first, second = (done.history["proposal"] for done in result.rounds)
+    assert second[0] < first[0]
+
+
+def test_a_cancelled_run_goes_on_with_the_round_it_was_in(windy, tmp_path: Path):
+    problem, truth = windy
+    straight = run(problem, Restorer(problem, truth), BRIEF)
+    path = tmp_path / "rounds"
+    first = Restorer(problem, truth)
+    # in the middle of the third round's fit: 3 fits of 3 steps and 5 restorations of 100
+    stopped = Progress("refine", BRIEF.steps(), should_cancel=lambda: stopped.step >= 507)
+    with pytest.raises(Cancelled):
+        refine_in_rounds(problem, first, BRIEF, stopped, path)
+    assert path.exists() and len(first.calls) == 5
+
+    second = Restorer(problem, truth)
+    reports: list[Report] = []
+    progress = Progress("refine", BRIEF.steps(), reports.append)
+    resumed = refine_in_rounds(problem, second, BRIEF, progress, path)
+    assert len(second.calls) == 3, "only the third round's views are made again"
+    assert resumed.vertices.tobytes() == straight.vertices.tobytes()
+    assert [done.history for done in resumed.rounds] == [done.history for done in straight.rounds]
+    assert reports[0].step == 206 and progress.step == progress.total
+    assert list(tmp_path.iterdir()) == []
+
+    # a restoration that is cancelled leaves the rounds before it
+    stopped = Progress("refine", BRIEF.steps(), should_cancel=lambda: stopped.step >= 50)
+    with pytest.raises(Cancelled):
+        refine_in_rounds(problem, Restorer(problem, truth), BRIEF, stopped, path)
+    assert path.exists()
+    other = run(problem, Restorer(problem, truth), replace(BRIEF, strengths=(0.6, 0.3)), checkpoint=path)
+    assert len(other.rounds) == 3, "rounds of other settings are made anew"
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(1.0, 1), (29.0, 1), (31.0, 2), (59.0, 2), (61.0, 3)])
+def test_rounds_go_on_while_time_runs(windy, seconds, rounds):
+    """With ten seconds per view: 10, 20 and 30 seconds for a round."""
+    problem, truth = windy
+    restore = Restorer(problem, truth)
+    views = iter((0, 1, 1, 3, 3, 6))
+
+    def clock() -> float:
+        return 10.0 * next(views)
+
+    progress = Progress("refine", BRIEF.steps())
+    result = refine_in_rounds(problem, restore, replace(BRIEF, seconds=seconds), progress, clock=clock)
+    assert len(result.rounds) == rounds
+    assert progress.step == progress.total
+    assert [done.seconds for done in result.rounds] == [10.0, 20.0, 30.0][:rounds]
+
+
+def test_a_restored_view_that_does_not_fit_is_refused(windy):
+    problem, truth = windy
+
+    def restore(cameras: CameraPath, vertices: np.ndarray, strength: float, seed: int, progress: Progress) -> View:
+        view = show(problem, truth, cameras)
+        return replace(view, colors=view.colors[:, :-1])
+
+    with pytest.raises(Ani3DError) as caught:
+        refine_in_rounds(problem, restore, BRIEF, Progress("refine", BRIEF.steps()))
+    assert caught.value.code == "refinement.shape"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strengths": (0.3, 0.5)},
+        {"strengths": (1.2,)},
+        {"strengths": (0.4, 0.0)},
+        {"sides_per_round": 0},
+        {"seconds": 0.0},
+    ],
+)
+def test_settings_out_of_range(change):
+    with pytest.raises(Ani3DError) as caught:
+        RoundsConfig(**change)
+    assert caught.value.code == "refinement.rounds"
