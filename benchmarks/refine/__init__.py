@@ -1,0 +1,1 @@
+"""How well the residual field learns cloth from video, on sequences of Cloth Truth."""
