@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import __version__
+from ..motion.fabrics import FABRICS
 from ..motion.keypoints import map_keypoints
 from . import stages
 from .job import Job
@@ -70,7 +71,8 @@ def _motion_layers(job: Job, scene_key: str) -> dict[str, Any]:
     shot, settings = job.shot, job.settings
     avatar_key = content_key(scene_key, settings.gaussians, settings.seed)
     shown = stages.evaluated_layer(shot) if settings.coarse == "evaluated" else None
-    cloth_key = content_key(scene_key, settings.coarse, settings.fabric, shown)
+    fabrics = [asdict(FABRICS[name]) for name in (settings.fabric, "hair")]
+    cloth_key = content_key(scene_key, settings.coarse, fabrics, shown)
     avatar = job.run("avatar", avatar_key, 1, lambda p: stages.build_avatar(shot, settings, p))
     rigid = job.run("rigid", scene_key, shot.frames, lambda p: stages.pose_rigid(shot, p))
     cloth = job.run(

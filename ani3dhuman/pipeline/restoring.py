@@ -15,6 +15,7 @@ from ..progress import Progress
 from ..rendering.layers import LayerRender
 from ..rendering.pose_drawing import STYLES
 from ..restoration import CoarseClip, RestoreConfig
+from ..restoration.compact import WEIGHTS
 from ..restoration.loading import PriorRequest, find_prior, restore_leaner
 from ..restoration.reference_picture import canonical_reference, load_picture
 from ..restoration.scene_conditions import NEGATIVE_PROMPT, ControlKind, SceneConditions, scene_conditions
@@ -54,10 +55,10 @@ def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, 
 def _told(job: Job) -> list[object]:
     """What else the result depends on with priors that look at the scene."""
     settings = job.settings
-    if settings.prior in (NO_PRIOR, COMPACT):
+    if settings.prior == NO_PRIOR:
         return []
-    folder = Path(settings.prior)
-    if (folder / "config.json").is_file():  # a compact prior of the user's, which may be trained on
+    folder = WEIGHTS if settings.prior == COMPACT else Path(settings.prior)
+    if (folder / "config.json").is_file():  # a compact prior, whose weights may be trained on
         return [sha256_of(path) for path in sorted(folder.glob("*.safetensors"))]
     reference: object = settings.reference
     if settings.reference not in ("", BIND):

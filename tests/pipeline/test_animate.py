@@ -1,6 +1,7 @@
 """The main job on a small character: every stage, every file, reuse, cancel, and the command line."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from ani3dhuman import cli
 from ani3dhuman.cache.frames import FrameCache
 from ani3dhuman.cache.video import read_video
 from ani3dhuman.errors import Cancelled
+from ani3dhuman.motion.fabrics import FABRICS
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import Settings
 
@@ -91,9 +93,16 @@ def test_run_again_everything_is_reused(result, shot):
     assert set(report_of(out)["reused"]) == set(STAGES)
 
 
-def test_a_changed_camera_renders_again_but_simulates_nothing(result, shot):
-    from dataclasses import replace
+def test_a_fabric_tuned_anew_is_simulated_again(shot, tmp_path, monkeypatch):
+    plain = replace(SMALL, prior="none", refine_steps=0)
+    animate(shot, tmp_path, plain)
+    monkeypatch.setitem(FABRICS, "cotton", replace(FABRICS["cotton"], bend=1e-5))
+    animate(shot, tmp_path, plain)
+    assert {"avatar", "rigid", "render_rigid"} <= set(report_of(tmp_path)["reused"])
+    assert not {"cloth", "render_coarse"} & set(report_of(tmp_path)["reused"])
 
+
+def test_a_changed_camera_renders_again_but_simulates_nothing(result, shot):
     out, _ = result
     viewmats = shot["viewmats"].copy()
     viewmats[:, 2, 3] += 0.2
