@@ -2,7 +2,8 @@
 
     python -m benchmarks.cloth_truth.table --eval out/cloth_truth_eval --default "prior on physics"
 
-Writes OUT/cloth_truth.json (name: figure, each with _ci95), OUT/cloth_truth.md and OUT/cloth_truth.png.
+Writes OUT/cloth_truth.json (name: figure, each with _ci95), OUT/cloth_truth.md and OUT/cloth_truth.png. Figures of the
+sampler study and of the physics benchmark are taken over where they lie in OUT already.
 """
 
 from __future__ import annotations
@@ -38,6 +39,12 @@ FLAT: dict[str, Callable[[dict[str, float], dict[str, float]], float]] = {
 }
 """Figures of a row against the rigid one of the same sequence."""
 
+NEIGHBOURS = {
+    "sampler_study.json": ("degraded_", "init_sensitivity_"),
+    "physics.json": ("physics_seconds_81f_5k",),
+}
+"""Files beside the table's and how the names of their figures begin that it takes over."""
+
 
 def read(folder: Path) -> list[Rows]:
     """All judged sequences. Raises `Ani3DError` ``cloth_truth.missing``."""
@@ -53,6 +60,16 @@ def flat_figures(sequences: list[Rows], default: str) -> dict[str, float]:
     for name, figure in FLAT.items():
         flat[name], flat[f"{name}_ci95"] = mean_ci(figure(rows[default], rows["rigid"]) for rows in sequences)
     return flat
+
+
+def from_neighbours(out: Path) -> dict[str, float]:
+    """Flat figures of the studies that belong to this table and have been made: degraded starts, the physics' time."""
+    found: dict[str, float] = {}
+    for name, start in NEIGHBOURS.items():
+        if (out / name).is_file():
+            figures = json.loads((out / name).read_text())
+            found |= {key: value for key, value in figures.items() if key.startswith(start)}
+    return found
 
 
 def plot(sequences: list[Rows], path: Path) -> None:
@@ -89,7 +106,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     text = format_table(rows)
     write_bytes(options.out / "cloth_truth.md", text.encode())
-    flat = flat_figures(sequences, options.default)
+    flat = flat_figures(sequences, options.default) | from_neighbours(options.out)
     write_bytes(options.out / "cloth_truth.json", json.dumps(flat, indent=1).encode())
     plot(sequences, options.out / "cloth_truth.png")
     print(text)
