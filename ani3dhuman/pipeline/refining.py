@@ -14,6 +14,7 @@ from ..motion.skinning import blended_rotations
 from ..progress import Progress
 from ..refinement import RefinementConfig, RefinementProblem, View, refine
 from ..restoration.limits import limit_offsets
+from ..shot import Shot
 from . import restoring, stages
 from .job import Job
 from .stages import Arrays, Scene
@@ -62,11 +63,6 @@ def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays
     shot, avatar = scene.shot, scene.avatar
     coarse_vertices = np.asarray(scene.coarse)
     gates = np.where(shot["region_ids"] >= 2, 1 - scene.pins, 0).astype(np.float32)
-    rotations = np.broadcast_to(np.eye(3, dtype=np.float32), (shot.frames, len(gates), 3, 3)).copy()
-    open_ids = np.flatnonzero(gates > 0)
-    rotations[:, open_ids] = blended_rotations(
-        shot["weight_indices"][open_ids], shot["weight_values"][open_ids], shot.skinning_transforms()
-    )
     gaussians = pose_avatar(avatar, coarse_vertices, Lighting.of(shot), cameras)
     target = proposal = None
     if "vertices" in restored:
@@ -85,7 +81,7 @@ def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays
         coarse_vertices=coarse_vertices,
         bind_vertices=shot["vertices"],
         gates=gates,
-        blended_rotations=rotations,
+        blended_rotations=open_rotations(shot, gates),
         faces=faces,
         binding=avatar.binding,
         scales=avatar.scales,
@@ -96,6 +92,16 @@ def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays
         vertex_confidence=None if proposal is None else np.broadcast_to(gates, proposal.shape[:2]),
         body_faces=faces[(shot["region_ids"] < 2)[faces].all(1)],
     )
+
+
+def open_rotations(shot: Shot, gates: np.ndarray) -> np.ndarray:
+    """(T,V,3,3) float32 bone-local to world where gates (V,) are open; the identity elsewhere, where nobody asks."""
+    rotations = np.broadcast_to(np.eye(3, dtype=np.float32), (shot.frames, len(gates), 3, 3)).copy()
+    open_ids = np.flatnonzero(gates > 0)
+    rotations[:, open_ids] = blended_rotations(
+        shot["weight_indices"][open_ids], shot["weight_values"][open_ids], shot.skinning_transforms()
+    )
+    return rotations
 
 
 def _shrunk(pictures: np.ndarray, cameras: CameraPath) -> np.ndarray:

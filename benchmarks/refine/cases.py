@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ani3dhuman.camera import CameraPath
-from ani3dhuman.motion.skinning import blended_rotations
+from ani3dhuman.pipeline.refining import open_rotations
 from ani3dhuman.refinement import RefinementProblem
 from ani3dhuman.refinement.problem import View
 from ani3dhuman.restoration import CoarseClip
@@ -59,17 +59,12 @@ class Case:
         """`wanted` (T,V,3) is the layer whose video is learnt from, None for the truth."""
         shot, clip = sequence.shot, replace(sequence.clip(), cameras=cameras[0])
         wanted = sequence.truth if wanted is None else wanted
-        open_ids = np.flatnonzero(clip.freedom > 0)
-        rotations = np.broadcast_to(np.eye(3, dtype=np.float32), (clip.frames, len(clip.freedom), 3, 3)).copy()
-        rotations[:, open_ids] = blended_rotations(
-            shot["weight_indices"][open_ids], shot["weight_values"][open_ids], shot.skinning_transforms()
-        )
         faces, avatar = shot["faces"], clip.avatar
         problem = RefinementProblem(
             coarse_vertices=clip.vertices,
             bind_vertices=clip.bind_vertices,
             gates=clip.freedom,
-            blended_rotations=rotations,
+            blended_rotations=open_rotations(shot, clip.freedom),
             faces=faces,
             binding=avatar.binding,
             scales=avatar.scales,
