@@ -31,11 +31,8 @@ def view(sequence: Sequence, index: int) -> CameraPath:
     if index == 0:
         return sequence.shot.cameras
     rng = np.random.default_rng([*sequence.about["recipe"]["seed"], index])
-    bones = [str(name) for name in sequence.shot.meta["bones"]]
-    hips = sequence.shot["bone_pose"][:, bones.index("root") if "root" in bones else 0, :3, 3].astype(np.float64)
-    height = float(np.ptp(sequence.shot["vertices"][:, 2]))
     kind = str(rng.choice(["orbit", "dolly", "still"]))
-    return make_camera(rng, kind, hips, height, 0.0)
+    return make_camera(rng, kind, sequence.root_poses[:, :3, 3], sequence.height, 0.0)
 
 
 def write_views(folder: Path, out: Path, views: int) -> int:

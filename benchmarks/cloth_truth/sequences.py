@@ -78,6 +78,28 @@ class Sequence:
         """(T,V,3) float32: what the skeleton alone says."""
         return rigid_vertices(self.shot)
 
+    @property
+    def root_poses(self) -> np.ndarray:
+        """(T,4,4) float64 poses of the bone that carries the hips, world metres."""
+        return self.shot["bone_pose"][:, self._root].astype(np.float64)
+
+    @property
+    def height(self) -> float:
+        """Of the person in bind pose, metres."""
+        return float(np.ptp(self.shot["vertices"][:, 2]))
+
+    @property
+    def heading(self) -> float:
+        """Where the person faces at the middle of the clip, radians from -Y towards +X."""
+        poses = self.root_poses
+        turn = poses[len(poses) // 2, :3, :3] @ self.shot["bone_rest"][self._root, :3, :3].astype(np.float64).T
+        return float(np.arctan2(turn[1, 0], turn[0, 0]))
+
+    @property
+    def _root(self) -> int:
+        bones = [str(name) for name in self.shot.meta["bones"]]
+        return bones.index("root") if "root" in bones else 0
+
     @cached_property
     def avatar(self) -> Avatar:
         return avatar_from_shot(self.shot, self.gaussians, DETAIL)

@@ -13,32 +13,15 @@ from ani3dhuman.refinement import RefinementProblem
 from ani3dhuman.refinement.problem import View
 from ani3dhuman.restoration import CoarseClip
 
-from ..cloth_truth.cameras import DIAGONAL
+from ..cloth_truth.cameras import make_camera
 from ..cloth_truth.sequences import Sequence, draw_layer
-
-DISTANCE = 1.32  # times half the person's height over the tangent of half the field of view
 
 
 def diagonal(sequence: Sequence, turn: float = 0.0) -> CameraPath:
     """The paper's camera about the person's front, turned by `turn` degrees: it sweeps 60 degrees as time runs."""
-    shot = sequence.shot
-    names = [str(name) for name in shot.meta["bones"]]
-    root = shot["bone_pose"][:, names.index("root") if "root" in names else 0].astype(np.float64)
-    height = float(np.ptp(shot["vertices"][:, 2]))
-    middle = root[len(root) // 2]
-    rest = shot["bone_rest"][names.index("root") if "root" in names else 0].astype(np.float64)
-    turned = middle[:3, :3] @ rest[:3, :3].T
-    heading = np.arctan2(turned[1, 0], turned[0, 0])
-    start, end, elevation, fov = DIAGONAL
-    azimuth = np.radians(np.linspace(start, end, len(root)) + turn) + heading
-    aim = np.repeat(root[:, :3, 3].mean(0)[None], len(root), 0)
-    aim[:, :2] = root[:, :2, 3]
-    aim[:, 2] = 0.51 * height
-    distance = np.full(len(root), 0.5 * height * DISTANCE / np.tan(np.radians(fov) / 2))
-    own = shot.cameras
-    return CameraPath.around(
-        aim, azimuth, float(np.radians(elevation)), distance, float(np.radians(fov)), own.width, own.height
-    )
+    heading = sequence.heading + np.radians(turn)
+    hips = sequence.root_poses[:, :3, 3]
+    return make_camera(np.random.default_rng(0), "diagonal", hips, sequence.height, float(heading))
 
 
 @dataclass(frozen=True)
