@@ -49,6 +49,7 @@ def coarse_layers(job: Job) -> CoarseLayers:
         avatar=stages.avatar_of(shot, layers["avatar"]),
         rigid=layers["rigid"]["vertices"],
         coarse=layers["cloth"]["vertices"],
+        base=layers["base"]["vertices"],
         pins=np.asarray(layers["cloth"]["pins"]),
         cameras=cameras,
         keypoints=map_keypoints(shot, stages.keypoint_names(job.settings)),
@@ -72,10 +73,17 @@ def _motion_layers(job: Job, scene_key: str) -> dict[str, Any]:
     avatar_key = content_key(scene_key, settings.gaussians, settings.seed)
     shown = stages.evaluated_layer(shot) if settings.coarse == "evaluated" else None
     fabrics = [asdict(FABRICS[name]) for name in (settings.fabric, "hair")]
-    cloth_key = content_key(scene_key, settings.coarse, fabrics, shown)
     avatar = job.run("avatar", avatar_key, 1, lambda p: stages.build_avatar(shot, settings, p))
     rigid = job.run("rigid", scene_key, shot.frames, lambda p: stages.pose_rigid(shot, p))
-    cloth = job.run(
-        "cloth", cloth_key, 2 * shot.frames, lambda p: stages.simulate_cloth(shot, rigid["vertices"], settings, p)
-    )
-    return {"avatar": avatar, "rigid": rigid, "cloth": cloth, "key": content_key(avatar_key, cloth_key)}
+
+    def cloth(stage: str, coarse: str) -> tuple[Arrays, str]:
+        key = content_key(scene_key, coarse, fabrics, shown if coarse == "evaluated" else None)
+        vertices, fabric = rigid["vertices"], settings.fabric
+        return job.run(
+            stage, key, 2 * shot.frames, lambda p: stages.simulate_cloth(shot, vertices, coarse, fabric, p)
+        ), key
+
+    layer, key = cloth("cloth", settings.coarse)
+    repaired = settings.repair and settings.coarse != "physics"
+    base = cloth("cloth_anew", "physics")[0] if repaired else layer
+    return {"avatar": avatar, "rigid": rigid, "cloth": layer, "base": base, "key": content_key(avatar_key, key)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -38,7 +39,7 @@ def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, progress: 
     if settings.refine_steps == 0 or not (scene.pins < 0.99).any():
         progress.advance(progress.total)
         notes["refinement"] = "left out" if settings.refine_steps == 0 else "nothing on this character can move"
-        return _packed(np.asarray(scene.coarse), {}, notes)
+        return _packed(np.asarray(scene.base), {}, notes)
     size = stages.picture_size(shot, settings.refine_height / int(shot.meta["height"]))
     problem = _problem(scene, scene.cameras.resized(*size), coarse, restored)
     config = RefinementConfig(steps=settings.refine_steps, seed=settings.seed)
@@ -46,6 +47,7 @@ def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, progress: 
     notes["refinement"] = result.message
     # the field is smooth and sees pictures only: what it pushes into the body or overstretches is brought back
     clip = restoring.coarse_clip(scene)
+    clip = replace(clip, vertices=clip.moved, base=None)
     vertices = clip.vertices + limit_offsets(clip, result.vertices - clip.vertices)
     return _packed(vertices, result.history, notes)
 
@@ -61,7 +63,7 @@ def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays
     would leave a difference in blur, which the field would try to explain by motion.
     """
     shot, avatar = scene.shot, scene.avatar
-    coarse_vertices = np.asarray(scene.coarse)
+    coarse_vertices = np.asarray(scene.base)
     gates = np.where(shot["region_ids"] >= 2, 1 - scene.pins, 0).astype(np.float32)
     gaussians = pose_avatar(avatar, coarse_vertices, Lighting.of(shot), cameras)
     target = proposal = None

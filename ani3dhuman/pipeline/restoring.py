@@ -81,7 +81,8 @@ def _told(job: Job) -> list[object]:
 def coarse_clip(scene: Scene) -> CoarseClip:
     """What the prior is given."""
     rigid, coarse = np.asarray(scene.rigid), np.asarray(scene.coarse)
-    return CoarseClip.of_shot(scene.shot, scene.avatar, rigid, scene.pins, coarse, scene.cameras)
+    base = None if scene.base is scene.coarse else np.asarray(scene.base)
+    return CoarseClip.of_shot(scene.shot, scene.avatar, rigid, scene.pins, coarse, scene.cameras, base)
 
 
 def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arrays:
@@ -125,7 +126,6 @@ def _request(settings: Settings, scene: Scene, coarse: Arrays) -> PriorRequest:
         step_cache=settings.step_cache,
         measure_cache=settings.measure_cache,
         compile_blocks=settings.compile_blocks,
-        repair=settings.repair,
         cache=root / PROMPTS,
     )
 

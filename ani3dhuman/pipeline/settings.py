@@ -29,8 +29,8 @@ class Settings:
         prior: what restores the coarse video: a prior of the registry (`ani3dhuman models list`), the folder of a Wan
             VACE model in diffusers' layout or of a prior trained at home, or ``"none"``, which leaves it as it is.
         strength: how far restoration may leave the coarse video, 0..1 (METHOD: strength).
-        repair: for a coarse layer with faults, such as cloth that exploded: the compact prior moves the rigid layer and
-            keeps of the coarse one only where sampling starts.
+        repair: for a coarse layer with faults, such as cloth that exploded in Blender: cloth is simulated anew on the
+            skeleton, and restoration and refinement move that; of the coarse layer only where sampling starts is kept.
         sampling_steps: steps of the full noise schedule; strength takes its share of them.
         guidance: self-guidance scale s.
         prompt, negative_prompt: for priors that read text; "" takes the scene's own (`scene_conditions`).
@@ -82,6 +82,7 @@ class Settings:
             ("coarse", self.coarse in COARSE, ", ".join(COARSE)),
             ("prior", _is_prior(self.prior), f"{', '.join(_names('prior'))}, a model's folder, or {NO_PRIOR}"),
             ("strength", 0 < self.strength <= 1, "above 0, at most 1"),
+            ("repair", not self.repair or self.prior != NO_PRIOR, "false without a prior; coarse='physics' needs none"),
             ("sampling_steps", 1 <= self.sampling_steps <= 1000, "1 to 1000"),
             ("guidance", 0 <= self.guidance <= 1, "0 to 1"),
             ("control", self.control in CONTROLS, ", ".join(CONTROLS)),

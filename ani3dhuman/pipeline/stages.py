@@ -37,6 +37,7 @@ class Scene:
     Attributes:
         shot, avatar, cameras: the scene at picture size.
         rigid, coarse: (T,V,3) vertices of those layers, world metres.
+        base: (T,V,3) what restoration and refinement move: `coarse` itself, or a sound layer where that is repaired.
         pins: (V,) pin weights.
         keypoints: where the rig has what pose drawings show.
     """
@@ -45,6 +46,7 @@ class Scene:
     avatar: Avatar
     rigid: np.ndarray
     coarse: np.ndarray
+    base: np.ndarray
     pins: np.ndarray
     cameras: CameraPath
     keypoints: KeypointMap
@@ -92,23 +94,23 @@ def pose_rigid(shot: Shot, progress: Progress) -> Arrays:
     return {"vertices": vertices}
 
 
-def simulate_cloth(shot: Shot, rigid: np.ndarray, settings: Settings, progress: Progress) -> Arrays:
+def simulate_cloth(shot: Shot, rigid: np.ndarray, coarse: str, fabric: str, progress: Progress) -> Arrays:
     """The coarse layer: vertices (T,V,3) world metres, and pin weights (V,).
 
-    By `settings.coarse`: "physics": garment and hair swing, the rest stays as `rigid` (T,V,3) has it; "rigid": all
-    does; "evaluated": what Blender showed, body and face included.
+    By `coarse`: "physics": garment and hair swing, the rest stays as `rigid` (T,V,3) has it; "rigid": all
+    does; "evaluated": what Blender showed, body and face included. `fabric` is the garment's.
 
     Raises:
         Ani3DError: ``shot.not_evaluated``, see `evaluated_layer`.
     """
     pins = pin_weights(shot)
-    if settings.coarse != "physics":
-        vertices = rigid if settings.coarse == "rigid" else evaluated_layer(shot)
+    if coarse != "physics":
+        vertices = rigid if coarse == "rigid" else evaluated_layer(shot)
         progress.advance(progress.total)
         return {"vertices": vertices, "pins": pins}
     vertices = simulate_character(
         rigid, shot["faces"], shot["vertices"], shot["region_ids"], pins, float(shot.meta["fps"]),
-        FABRICS[settings.fabric], FABRICS["hair"], progress,
+        FABRICS[fabric], FABRICS["hair"], progress,
     )  # fmt: skip
     return {"vertices": vertices, "pins": pins}
 

@@ -33,6 +33,8 @@ class CoarseClip:
         vertices: (T,V,3) the coarse layer; equal to `rigid_vertices` where there is no physics.
         vertex_regions: (V,) indices into `ani3dhuman.shot.REGIONS`.
         pin_weights: (V,) 1 sits on the skin .. 0 flies free.
+        base: (T,V,3) the layer that restoration moves where that is not the coarse one: a sound layer to go back to
+            when the coarse one has faults. None for the coarse layer.
     """
 
     cameras: CameraPath
@@ -45,6 +47,7 @@ class CoarseClip:
     vertices: np.ndarray
     vertex_regions: np.ndarray
     pin_weights: np.ndarray
+    base: np.ndarray | None = None
 
     @classmethod
     def of_shot(
@@ -55,10 +58,12 @@ class CoarseClip:
         pins: np.ndarray,
         coarse: np.ndarray | None = None,
         cameras: CameraPath | None = None,
+        base: np.ndarray | None = None,
     ) -> CoarseClip:
         """A shot with its layers (T,V,3) and pin weights (V,).
 
-        Where they are not given, the coarse layer is the rigid one and the cameras are the shot's own.
+        Where they are not given, the coarse layer is the rigid one, the cameras are the shot's own, and what is moved
+        is the coarse layer.
         """
         return cls(
             cameras=shot.cameras if cameras is None else cameras,
@@ -71,11 +76,17 @@ class CoarseClip:
             vertices=rigid if coarse is None else coarse,
             vertex_regions=shot["region_ids"],
             pin_weights=pins,
+            base=base,
         )
 
     @property
     def frames(self) -> int:
         return len(self.vertices)
+
+    @property
+    def moved(self) -> np.ndarray:
+        """(T,V,3) the layer that restoration moves."""
+        return self.vertices if self.base is None else self.base
 
     @property
     def freedom(self) -> np.ndarray:

@@ -1,14 +1,15 @@
 """The prior that ships: it knows how cloth and hair leave their coarse motion, in screen-space displacement maps.
 
 Latents are per-cell offsets of the visible cloth from the rigid layer, small and smooth; z_init is where the coarse
-layer has it, 0 for a rigid one. The restored clip is the coarse avatar moved by the difference that sampling made, and
-drawn again: crisp at any size, with folds finer than a cell and the far side kept, and skin and face cannot change.
+layer has it, 0 for a rigid one. The restored clip is the coarse avatar (or the sound layer that the clip names instead)
+moved by the difference to the sample, and drawn again: crisp at any size, with folds finer than a cell and the far side
+kept, and skin and face cannot change.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,16 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parent.parent / "assets" / "compact_prior"
 SIMULATED = 0.25  # chosen on validation clips, docs/benchmarks/compact_prior.md
-RIGID_SWING = 0.01  # metres (RMS) between coarse and rigid layer from which on the coarse one counts as simulated
+RIGID_SWING = 0.01  # metres (RMS) between moved and rigid layer from which on the moved one counts as simulated
 SEEN = 0.02  # coverage below which a cell counts as free of cloth
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What decoding needs again: the maps, and the latents (T,3,h,w) of the layer that is moved."""
+
+    maps: SurfaceMaps
+    base: torch.Tensor
 
 
 class CompactPrior:
@@ -40,16 +49,13 @@ class CompactPrior:
     Args:
         net: the network, in eval mode.
         amount: share of the sampled change that is applied; None chooses by what the coarse layer is, see `amount_for`.
-        keep_coarse: what the result is made of: the coarse layer moved by the change that sampling made, or (False) the
-            rigid layer moved by the sampled offsets. The latter forgets a coarse layer that is faulty, body included.
     """
 
-    def __init__(self, net: DisplacementNet, amount: float | None = None, keep_coarse: bool = True) -> None:
+    def __init__(self, net: DisplacementNet, amount: float | None = None) -> None:
         if amount is not None and not 0.0 <= amount <= 1.0:
             raise Ani3DError("restoration.amount", f"Amount {amount} is not in [0, 1].", "Use 1 to apply all of it.")
         self.net = net.eval().to(memory_format=torch.channels_last)  # ten times faster on two threads
         self.amount = amount
-        self.keep_coarse = keep_coarse
 
     @property
     def window(self) -> int:
@@ -65,12 +71,18 @@ class CompactPrior:
                 "Use the prior that ships with this version.",
             )
         preserve = torch.from_numpy(preserve_mask(maps))
-        latents = torch.zeros(clip.frames, 3, *preserve.shape[2:])
-        if clip.vertices is not clip.rigid_vertices:
-            offsets = offset_maps(clip, clip.vertices, maps) / self.net.config["offset_scale"]
-            latents = torch.from_numpy(np.where(maps.coverage < SEEN, 0, offsets))
+        latents = self._latents(clip, clip.vertices, maps)
+        base = latents if clip.base is None else self._latents(clip, clip.base, maps)
         conditions = torch.from_numpy(maps.conditions)
-        return EncodedClip(latents, preserve, conditions, maps, key=self._key(latents.numpy(), maps.conditions))
+        key = self._key(latents.numpy(), base.numpy(), maps.conditions)
+        return EncodedClip(latents, preserve, conditions, Encoded(maps, base), key=key)
+
+    def _latents(self, clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> torch.Tensor:
+        """(T,3,h,w) of a layer with vertices (T,V,3)."""
+        if vertices is clip.rigid_vertices:
+            return torch.zeros(clip.frames, 3, *maps.coverage.shape[2:])
+        offsets = offset_maps(clip, vertices, maps) / self.net.config["offset_scale"]
+        return torch.from_numpy(np.where(maps.coverage < SEEN, 0, offsets))
 
     def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
         return colour(white)
@@ -87,11 +99,10 @@ class CompactPrior:
     ) -> RestoredClip:
         """Move the mesh by the offsets, within what cloth can do, and draw the avatar again."""
         vertices = self.moved_vertices(clip, encoded, latents)
-        start = self.start(clip)
         gaussians = clip.pose(vertices)
-        moved = gaussians.means - clip.avatar.pose(start)[0]
+        moved = gaussians.means - clip.avatar.pose(clip.moved)[0]
         frames, alphas = clip.render(gaussians, progress)
-        size = np.linalg.norm((vertices - start)[:, clip.freedom > 0.5], axis=-1)
+        size = np.linalg.norm((vertices - clip.moved)[:, clip.freedom > 0.5], axis=-1)
         report = {
             "amount": round(self.share(clip), 3),
             "offset_mean_cm": round(float(100 * size.mean()), 3) if size.size else 0.0,
@@ -99,25 +110,19 @@ class CompactPrior:
         }
         return RestoredClip(frames, alphas, vertices, moved, report)
 
-    def start(self, clip: CoarseClip) -> np.ndarray:
-        """(T,V,3) the layer that is moved: the coarse one, or the rigid one where that is forgotten."""
-        return clip.vertices if self.keep_coarse else clip.rigid_vertices
-
     def share(self, clip: CoarseClip) -> float:
         """How much of the sampled change is applied, 0..1."""
-        if self.amount is not None:
-            return self.amount
-        return amount_for(clip) if self.keep_coarse else 1.0
+        return amount_for(clip) if self.amount is None else self.amount
 
     def moved_vertices(self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor) -> np.ndarray:
-        """(T,V,3) world metres: `start` moved by the sampled latents (T,3,h,w), within what cloth can do."""
-        change = latents - encoded.latents if self.keep_coarse else latents
-        metres = change.numpy() * (self.share(clip) * self.net.config["offset_scale"])
-        moving = replace(clip, vertices=self.start(clip))
-        return moving.vertices + limit_offsets(moving, lift_offsets(moving, encoded.context, metres))
+        """(T,V,3) world metres: `clip.moved` with the sampled latents (T,3,h,w), within what cloth can do."""
+        known: Encoded = encoded.context
+        metres = (latents - known.base).numpy() * (self.share(clip) * self.net.config["offset_scale"])
+        moving = replace(clip, vertices=clip.moved, base=None)
+        return moving.vertices + limit_offsets(moving, lift_offsets(moving, known.maps, metres))
 
     def _key(self, *arrays: np.ndarray) -> str:
-        digest = hashlib.sha256(repr((self.amount, self.keep_coarse)).encode())
+        digest = hashlib.sha256(repr(self.amount).encode())
         for array in arrays:
             digest.update(np.ascontiguousarray(array).tobytes())
         for weight in self.net.parameters():
@@ -146,13 +151,13 @@ def amount_for(clip: CoarseClip) -> float:
     free = clip.freedom > 0.5
     if not free.any():
         return 1.0
-    gap = clip.vertices[:, free] - clip.rigid_vertices[:, free]
+    gap = clip.moved[:, free] - clip.rigid_vertices[:, free]
     swing = float(np.sqrt((gap**2).sum(-1).mean()))
     return float(SIMULATED + (1 - SIMULATED) * np.exp(-((swing / RIGID_SWING) ** 2)))
 
 
-def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None, keep_coarse: bool = True) -> CompactPrior:
-    """The shipped prior, or one that training wrote to `folder`; other arguments as of `CompactPrior`."""
+def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None) -> CompactPrior:
+    """The shipped prior, or one that training wrote to `folder`; `amount` as of `CompactPrior`."""
     if not (Path(folder) / "config.json").is_file():
         raise Ani3DError(
             "restoration.no_prior",
@@ -160,7 +165,7 @@ def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None, keep
             "Install the package with its data files, or train one (docs/restoration.md).",
         )
     net = DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
-    return CompactPrior(net, amount, keep_coarse)
+    return CompactPrior(net, amount)
 
 
 def prepare(wanted: PriorRequest) -> CompactPrior:
@@ -169,4 +174,4 @@ def prepare(wanted: PriorRequest) -> CompactPrior:
         raise Ani3DError(
             "models.memory", "The compact prior ran out of memory.", "Close other programs, or take a smaller picture."
         )
-    return load_compact_prior(wanted.found.folder, keep_coarse=not wanted.repair)
+    return load_compact_prior(wanted.found.folder)

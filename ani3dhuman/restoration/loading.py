@@ -80,7 +80,6 @@ class PriorRequest:
         step_cache: layers are computed at every so many-th step and foretold between; 1 computes all.
         measure_cache: say in the report how wrong the foretold steps are, which takes the time of two runs more.
         compile_blocks: translate the network with torch.compile.
-        repair: take the coarse layer for faulty, see `CompactPrior`.
         config: of the sampling, where it is known.
         cache: folder for what is worth keeping between jobs, such as prompt embeddings.
         leaner: how often the memory ran out so far; each time the loader takes less of it.
@@ -95,7 +94,6 @@ class PriorRequest:
     step_cache: int = 1
     measure_cache: bool = False
     compile_blocks: bool = False
-    repair: bool = False
     config: RestoreConfig | None = None
     cache: Path | None = None
     leaner: int = 0

@@ -36,7 +36,7 @@ def main() -> None:
     avatar = avatar_of(shot, build_avatar(shot, Settings(gaussians=120_000), _progress(shot)))
     rows = []
     for fabric in FABRIC_ROWS:
-        vertices = simulate_cloth(shot, rigid, Settings(fabric=fabric), _progress(shot))["vertices"]
+        vertices = simulate_cloth(shot, rigid, "physics", fabric, _progress(shot))["vertices"]
         pictures = render_gaussians(shot, avatar, vertices[frames], seen, _progress(shot))["rgb"]
         cut = slice(int(0.3 * cameras.height), int(0.9 * cameras.height))  # the dress
         scale = HEIGHT / (cut.stop - cut.start)

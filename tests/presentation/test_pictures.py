@@ -77,7 +77,7 @@ def test_the_conditions_of_a_job_show_the_pose(make, tmp_path):
     coarse = {"rgb": np.zeros((*size, 3), np.uint8), "alpha": np.ones(size), "depth": np.full(size, 9.0)}
     coarse["preserve"] = np.zeros(size)
     none = np.zeros((2, 0, 3))  # neither mesh nor avatar is looked at
-    scene = Scene(shot, None, none, none, none, shot.cameras, keypoints)
+    scene = Scene(shot, None, none, none, none, none, shot.cameras, keypoints)
     poses = draw_skeletons(scene, coarse, Settings())
     write_conditions(tmp_path, scene, coarse, poses)
     sheet = cv2.imread(str(tmp_path / "conditions.png"))[..., ::-1]

@@ -249,9 +249,3 @@ def test_a_wan_that_no_plan_fits_is_refused_before_it_is_loaded(folder: Path) ->
     with pytest.raises(Ani3DError) as caught:
         load_prior(replace(wanted, machine=machine(), leaner=1))
     assert caught.value.code == "models.memory", "nothing is leaner than the plan for the CPU"
-
-
-def test_the_setting_repair_reaches_the_prior() -> None:
-    wanted = PriorRequest(find_prior("compact"), small_clip(4, 200), untold, machine())
-    assert load_prior(wanted).keep_coarse  # type: ignore[attr-defined]
-    assert not load_prior(replace(wanted, repair=True)).keep_coarse  # type: ignore[attr-defined]
