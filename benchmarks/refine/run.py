@@ -22,6 +22,7 @@ from tqdm import tqdm
 from ani3dhuman.cache.atomic import write_bytes
 from ani3dhuman.metrics.table import mean_ci
 from ani3dhuman.motion.fields import FIELDS
+from ani3dhuman.progress import Progress
 from ani3dhuman.refinement import RefinementConfig, refine
 from ani3dhuman.restoration.limits import limit_offsets
 
@@ -39,7 +40,7 @@ def fit(folder: Path, views: int, config: RefinementConfig, strip: Path) -> dict
     sequence = load_sequence(folder)
     case = Case.of(sequence, [diagonal(sequence, turn) for turn in TURNS[views]])
     began = time.perf_counter()
-    result = refine(case.problem, config)
+    result = refine(case.problem, config, Progress("refine", config.steps))
     seconds = time.perf_counter() - began
     vertices = case.clip.vertices + limit_offsets(case.clip, result.vertices - case.clip.vertices)
     side = diagonal(sequence, HELD_OUT_TURN)
