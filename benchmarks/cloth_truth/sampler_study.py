@@ -213,7 +213,7 @@ def headline() -> dict[str, float]:
         return mean_ci(1 - a / b if relative else a - b)
 
     def relative(key: str, other: dict[str, list[float]]) -> tuple[float, float]:
-        """Of means over sequences, since single ones may be next to nothing; the interval is that of the differences."""
+        """Of the mean over sequences, since single ones may be next to nothing; the interval is of differences."""
         a, b = np.array(best[key]), np.array(other[key])
         mean, half = mean_ci(a - b)
         return mean / float(np.nanmean(b)), half / float(np.nanmean(b))
