@@ -101,6 +101,15 @@ class Shot:
             str(self.meta.get("camera_type", "perspective")),
         )
 
+    @property
+    def preserve_volume(self) -> np.ndarray:
+        """(V,) bool: vertices of the objects whose Armature modifier preserves volume (dual quaternion skinning)."""
+        chosen = np.zeros(len(self["vertices"]), bool)
+        for entry in self.meta["objects"]:
+            if entry.get("preserve_volume", False):
+                chosen[entry["vertex_start"] : entry["vertex_start"] + entry["vertex_count"]] = True
+        return chosen
+
     def skinning_transforms(self) -> np.ndarray:
         """(T,B,4,4) world transforms from bind pose to each frame: pose @ inverse(rest)."""
         return self["bone_pose"] @ np.linalg.inv(self["bone_rest"])
@@ -268,9 +277,36 @@ def _check_content(meta: dict[str, Any], arrays: dict[str, np.ndarray], textures
             f"Bone '{meta['bones'][bone]}' is scaled unevenly at frame {int(meta['frame_start']) + frame}.",
             "Use the same scale on all three axes of the bone.",
         )
+    _check_preserve_volume(meta, arrays)
     if np.abs(np.linalg.det(arrays["viewmats"][:, :3, :3]) - 1).max() > 1e-3:
         raise _bad(
             "bad_camera",
             "A camera matrix is not a rotation.",
             "Remove scale from the camera and its parents.",
         )
+
+
+def _check_preserve_volume(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """What dual quaternion skinning needs, where objects ask for it."""
+    for entry in meta["objects"]:
+        wanted = entry.get("preserve_volume", False)
+        if not isinstance(wanted, bool):
+            raise _bad(
+                "bad_meta",
+                f"'preserve_volume' of '{entry['name']}' is {wanted!r}; expected true or false.",
+                "Export the shot again.",
+            )
+        if not wanted:
+            continue
+        rows = slice(entry["vertex_start"], entry["vertex_start"] + entry["vertex_count"])
+        bones = np.unique(arrays["weight_indices"][rows][arrays["weight_values"][rows] > 0])
+        pose, rest = (np.linalg.det(arrays[k][..., bones, :3, :3]) for k in ("bone_pose", "bone_rest"))
+        if (pose * rest < 0).any():
+            frame, column = np.argwhere(pose * rest < 0)[0]
+            bone = bones[column]
+            raise _bad(
+                "mirrored_bone",
+                f"Bone '{meta['bones'][bone]}' is mirrored at frame {int(meta['frame_start']) + frame}, and "
+                f"'{entry['name']}' preserves volume.",
+                "Scale the bone by a positive number, or turn Preserve Volume off in the Armature modifier.",
+            )

@@ -41,6 +41,13 @@ def with_array(name, change):
     return arrays
 
 
+def with_preserve_volume(value, arrays=None):
+    arrays = arrays or make_arrays()
+    meta = json.loads(str(arrays["meta"]))
+    meta["objects"][1]["preserve_volume"] = value
+    return {**arrays, "meta": np.array(json.dumps(meta))}
+
+
 def put(index, value):
     def change(array):
         array[index] = value
@@ -63,6 +70,11 @@ FAULTS = {
         with_array("bone_pose", put((2, 1, slice(0, 3), 0), 3.0)),
         "'chest' is scaled unevenly at frame 3",
     ),
+    "bad_meta": (with_preserve_volume("yes"), "'preserve_volume' of 'Skirt' is 'yes'"),
+    "mirrored_bone": (
+        with_preserve_volume(True, with_array("bone_pose", lambda a: a @ np.diag([-1.0, -1, -1, 1]))),
+        "'hips' is mirrored at frame 1, and 'Skirt'",
+    ),
     "bad_camera": (with_array("viewmats", put((0, 0, 0), 2.0)), "camera"),
 }  # fmt: skip
 
@@ -75,6 +87,15 @@ def test_a_fault_gives_one_clear_error(code):
     assert caught.value.code == f"shot.{code}"
     assert said in caught.value.message
     assert caught.value.hint
+
+
+def test_a_mirrored_bone_is_allowed_where_no_volume_is_preserved():
+    arrays = with_array("bone_pose", lambda a: a @ np.diag([-1.0, -1, -1, 1]))
+    assert not Shot.from_arrays(arrays).preserve_volume.any()
+    marked = with_preserve_volume(True)
+    marked["bone_pose"] = np.array(marked["bone_pose"])
+    marked["bone_pose"][:, 2] = arrays["bone_pose"][:, 2]  # the head holds nothing of the skirt
+    assert Shot.from_arrays(marked).preserve_volume.any()
 
 
 def test_uniform_bone_scale_is_allowed():

@@ -21,5 +21,4 @@ def pose_avatar(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, camera
     """
     means, quats = avatar.pose(vertices)
     colors = shade(avatar, vertices, lighting, cameras.positions())
-    scales = np.broadcast_to(avatar.scales, means.shape)
-    return GaussianFrames(means, quats, scales, avatar.opacities, colors)
+    return GaussianFrames(means, quats, avatar.posed_scales(vertices), avatar.opacities, colors)

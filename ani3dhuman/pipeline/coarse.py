@@ -41,6 +41,7 @@ def coarse_layers(job: Job) -> CoarseLayers:
     shot = job.shot
     elsewhere = ("viewmats", "Ks", "meta", "evaluated_vertices")  # these enter the keys of what depends on them alone
     arrays = {k: v for k, v in shot.to_arrays().items() if k not in elsewhere}
+    arrays["preserve_volume"] = shot.preserve_volume
     scene_key = content_key(__version__, arrays, shot.meta["materials"], shot.meta["fps"])
     cameras = shot.cameras.resized(*stages.picture_size(shot, job.settings.render_scale))
     layers = _motion_layers(job, scene_key)

@@ -101,7 +101,10 @@ def open_rotations(shot: Shot, gates: np.ndarray) -> np.ndarray:
     rotations = np.broadcast_to(np.eye(3, dtype=np.float32), (shot.frames, len(gates), 3, 3)).copy()
     open_ids = np.flatnonzero(gates > 0)
     rotations[:, open_ids] = blended_rotations(
-        shot["weight_indices"][open_ids], shot["weight_values"][open_ids], shot.skinning_transforms()
+        shot["weight_indices"][open_ids],
+        shot["weight_values"][open_ids],
+        shot.skinning_transforms(),
+        shot.preserve_volume[open_ids],
     )
     return rotations
 

@@ -85,11 +85,13 @@ def avatar_of(shot: Shot, arrays: Arrays) -> Avatar:
 
 
 def pose_rigid(shot: Shot, progress: Progress) -> Arrays:
-    """The rigid layer: skinned vertices (T,V,3)."""
-    transforms = shot.skinning_transforms()
+    """The rigid layer: skinned vertices (T,V,3), each object's as its Armature modifier blends bones."""
+    transforms, preserve_volume = shot.skinning_transforms(), shot.preserve_volume
     vertices = np.empty((shot.frames, len(shot["vertices"]), 3), np.float32)
     for t in range(shot.frames):
-        vertices[t] = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], transforms[t : t + 1])[0]
+        vertices[t] = skin(
+            shot["vertices"], shot["weight_indices"], shot["weight_values"], transforms[t : t + 1], preserve_volume
+        )[0]
         progress.advance()
     return {"vertices": vertices}
 

@@ -127,7 +127,5 @@ def _check_armature_modifier(modifier: bpy.types.ArmatureModifier, where: str, w
         raise AddonError(
             "character.modifiers", f"The {where} ignores vertex groups.", "Turn on Bind To: Vertex Groups."
         )
-    if modifier.use_deform_preserve_volume:
-        warn(f"The {where} preserves volume; the shot uses linear blend skinning.")
     if modifier.use_bone_envelopes:
         warn(f"The {where} uses bone envelopes; the shot uses vertex groups alone.")

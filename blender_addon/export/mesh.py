@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The character's meshes in bind pose, joined into one: geometry, skin weights, regions.
 
-Blender deforms a vertex by the sum of its bones' matrices, weighted and divided by the weights' total; bones that
-do not deform and groups that are no bones have no part in it. Exported weights are those shares.
+Blender deforms a vertex by the sum of its bones' matrices, weighted and divided by the weights' total, or of their dual
+quaternions where the Armature modifier preserves volume; bones that do not deform and groups that are no bones have no
+part in it. Exported weights are those shares.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import bpy
 import numpy as np
 
 from ..errors import AddonError
+from .character import armature_modifier
 from .regions import PIN_GROUP, region_ids
 
 TINT_ATTRIBUTE = "ani3d_tint"
@@ -63,6 +65,9 @@ def read_meshes(
         slots.append(material)
         face_objects.append(np.full(len(triangles), number))
         entries.append({"name": item.name, "vertex_start": count, "vertex_count": len(local)})
+        modifier = armature_modifier(item, armature)
+        if modifier and modifier.use_deform_preserve_volume:
+            entries[-1]["preserve_volume"] = True
         count += len(local)
     indices, values = _joined_weights(weights)
     influences = [group_weights(item) for item in objects]
@@ -101,13 +106,16 @@ def check_following(
 
 
 def skin_weights(item: bpy.types.Object, bones: Sequence[str]) -> list[list[tuple[int, float]]]:
-    """Per vertex the (bone, weight) pairs as painted, the heaviest first; empty where no bone holds it."""
+    """Per vertex the (bone, weight) pairs as painted; empty where no bone holds it.
+
+    They are in Blender's own order, which decides the signs of dual quaternions (Preserve Volume).
+    """
     rows = {name: row for row, name in enumerate(bones)}
     bone_of = {group.index: rows[group.name] for group in item.vertex_groups if group.name in rows}
     result = []
     for vertex in item.data.vertices:
         pairs = [(bone_of[g.group], g.weight) for g in vertex.groups if g.group in bone_of and g.weight > 0]
-        result.append(sorted(pairs, key=lambda pair: -pair[1]))
+        result.append(pairs)
     return result
 
 
