@@ -1,38 +1,46 @@
-"""The residual field fitted to the restored video."""
+"""The residual field fitted to the restored video, in one round or several."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
-import cv2
 import numpy as np
 
-from ..avatar import Lighting, pose_avatar
 from ..camera import CameraPath
 from ..motion.skinning import blended_rotations
 from ..progress import Progress
-from ..refinement import RefinementConfig, RefinementProblem, View, refine
+from ..refinement import RefinementConfig, RefinementProblem, RoundsConfig, RoundsResult, refine_in_rounds
 from ..restoration.limits import limit_offsets
 from ..shot import Shot
 from . import restoring, stages
 from .job import Job
+from .round_views import restorer, view_of
+from .settings import NO_PRIOR, STRENGTHS, Settings
 from .stages import Arrays, Scene
 from .store import content_key
 
-METHOD = 2  # goes up when the same problem is fitted differently, so that stored results are not taken for new ones
+METHOD = 3  # goes up when the same problem is fitted differently, so that stored results are not taken for new ones
 
 
 def run(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str) -> Arrays:
     """The refined layer: vertices (T,V,3), losses and notes as JSON."""
     settings = job.settings
-    key = content_key(restore_key, settings.refine_steps, settings.refine_height, METHOD)
-    total = max(settings.refine_steps, 1)
-    return job.run("refine", key, total, lambda p: _refine(job, scene, coarse, restored, p))
+    config = rounds_config(settings)
+    key = content_key(restore_key, asdict(config), settings.refine_height, METHOD)
+    total = max(config.steps(), 1)
+    return job.run("refine", key, total, lambda p: _refine(job, scene, coarse, restored, restore_key, p))
 
 
-def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, progress: Progress) -> Arrays:
+def rounds_config(settings: Settings) -> RoundsConfig:
+    """How to fit; without a prior there is nothing to restore again, and one round."""
+    further = settings.rounds - 1 if settings.prior != NO_PRIOR else 0
+    fit = RefinementConfig(steps=settings.refine_steps, field_kind=settings.field, seed=settings.seed)
+    return RoundsConfig(strengths=STRENGTHS[:further], seconds=60 * settings.round_minutes, fit=fit)
+
+
+def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str, progress: Progress) -> Arrays:
     """Fit the residual field to the restored video at `settings.refine_height` pixels."""
     settings, shot = job.settings, job.shot
     notes: dict[str, Any] = {"restoration": json.loads(str(restored["notes"][()]))}
@@ -42,9 +50,10 @@ def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, progress: 
         return _packed(np.asarray(scene.base), {}, notes)
     size = stages.picture_size(shot, settings.refine_height / int(shot.meta["height"]))
     problem = _problem(scene, scene.cameras.resized(*size), coarse, restored)
-    config = RefinementConfig(steps=settings.refine_steps, seed=settings.seed)
-    result = refine(problem, config, progress, checkpoint=job.out / ".work" / "refine.checkpoint")
-    notes["refinement"] = result.message
+    checkpoint = job.out / ".work" / "refine.checkpoint"
+    restore = restorer(job, scene, restore_key)
+    result = refine_in_rounds(problem, restore, rounds_config(settings), progress, checkpoint)
+    notes |= _described(result)
     # the field is smooth and sees pictures only: what it pushes into the body or overstretches is brought back
     clip = restoring.coarse_clip(scene)
     clip = replace(clip, vertices=clip.moved, base=None)
@@ -52,35 +61,34 @@ def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, progress: 
     return _packed(vertices, result.history, notes)
 
 
+def _described(result: RoundsResult) -> dict[str, Any]:
+    """Notes for report.json."""
+    rounds = [
+        {
+            "sides": list(done.sides),
+            "strength": done.strength,
+            "loss": [round(done.start_validation, 5), round(done.best_validation, 5)],
+            "moved_cm": round(100 * done.moved, 3),
+            "seconds": round(done.seconds, 1),
+        }
+        for done in result.rounds
+    ]
+    return {"refinement": result.message, "rounds": rounds}
+
+
 def _packed(vertices: np.ndarray, losses: dict[str, Any], notes: dict[str, Any]) -> Arrays:
     return {"vertices": vertices, "losses": np.array(json.dumps(losses)), "notes": np.array(json.dumps(notes))}
 
 
 def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays) -> RefinementProblem:
-    """The fit at picture size of `cameras`: gates from pins and regions, the restored video as target.
-
-    Where the prior knows the restored mesh, the target is rendered at this size: shrinking a larger picture
-    would leave a difference in blur, which the field would try to explain by motion.
-    """
+    """The fit at picture size of `cameras`: gates from pins and regions, the restored video as target."""
     shot, avatar = scene.shot, scene.avatar
-    coarse_vertices = np.asarray(scene.base)
+    start = np.asarray(scene.base)
     gates = np.where(shot["region_ids"] >= 2, 1 - scene.pins, 0).astype(np.float32)
-    gaussians = pose_avatar(avatar, coarse_vertices, Lighting.of(shot), cameras)
-    target = proposal = None
-    if "vertices" in restored:
-        wanted = np.asarray(restored["vertices"])
-        picture = stages.render_gaussians(shot, avatar, wanted, cameras, Progress("target", shot.frames))
-        target, proposal = picture["rgb"], wanted - coarse_vertices
-    loose = np.asarray(coarse["alpha"], np.float32) - np.asarray(coarse["preserve"], np.float32)
-    view = View(
-        cameras=cameras,
-        target=_shrunk(restored["rgb"], cameras) / np.float32(255) if target is None else target,
-        garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
-        colors=gaussians.colors,
-    )
+    proposal = np.asarray(restored["vertices"]) - start if "vertices" in restored else None
     faces = shot["faces"]
     return RefinementProblem(
-        coarse_vertices=coarse_vertices,
+        coarse_vertices=start,
         bind_vertices=shot["vertices"],
         gates=gates,
         blended_rotations=open_rotations(shot, gates),
@@ -88,7 +96,7 @@ def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays
         binding=avatar.binding,
         scales=avatar.scales,
         opacities=avatar.opacities,
-        views=(view,),
+        views=(view_of(scene, coarse, restored, cameras),),
         background=stages.background_srgb(shot),
         vertex_targets=proposal,
         vertex_confidence=None if proposal is None else np.broadcast_to(gates, proposal.shape[:2]),
@@ -107,9 +115,3 @@ def open_rotations(shot: Shot, gates: np.ndarray) -> np.ndarray:
         shot.preserve_volume[open_ids],
     )
     return rotations
-
-
-def _shrunk(pictures: np.ndarray, cameras: CameraPath) -> np.ndarray:
-    """Pictures (T,H,W[,3]) at the cameras' size, float32, area-averaged."""
-    size = (cameras.width, cameras.height)
-    return np.stack([cv2.resize(np.asarray(p, np.float32), size, interpolation=cv2.INTER_AREA) for p in pictures])

@@ -49,7 +49,7 @@ def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, 
         view_key, settings.prior, settings.strength, settings.sampling_steps, settings.guidance, settings.seed,
         settings.repair, *_told(job),
     )  # fmt: skip
-    return job.run("restore", key, 1, lambda p: _restore(job, scene, coarse, p)), key
+    return job.run("restore", key, 1, lambda p: restore_layer(job.out, settings, scene, coarse, p)), key
 
 
 def _told(job: Job) -> list[object]:
@@ -85,8 +85,8 @@ def coarse_clip(scene: Scene) -> CoarseClip:
     return CoarseClip.of_shot(scene.shot, scene.avatar, rigid, scene.pins, coarse, scene.cameras, base)
 
 
-def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arrays:
-    settings = job.settings
+def restore_layer(out: Path, settings: Settings, scene: Scene, coarse: Arrays, progress: Progress) -> Arrays:
+    """The same without looking for a finished result; an interrupted one goes on where it stood."""
     if settings.prior == NO_PRIOR:
         progress.advance(progress.total)
         untouched = {"rgb": coarse["rgb"], "alpha": coarse["alpha"], "vertices": scene.coarse}
@@ -98,7 +98,7 @@ def _restore(job: Job, scene: Scene, coarse: Arrays, progress: Progress) -> Arra
         guidance_scale=settings.guidance,
         seed=settings.seed,
     )
-    result = restore_leaner(wanted, config, progress, checkpoint=job.out / ".work" / "restore.checkpoint")
+    result = restore_leaner(wanted, config, progress, checkpoint=out / ".work" / "restore.checkpoint")
     rgb = (np.clip(result.frames, 0, 1) * 255 + 0.5).astype(np.uint8)
     alpha = coarse["alpha"] if result.alphas is None else result.alphas.astype(np.float16)
     arrays = {"rgb": rgb, "alpha": alpha, "notes": np.array(json.dumps(result.report))}

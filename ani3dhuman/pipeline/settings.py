@@ -14,6 +14,8 @@ NO_PRIOR = "none"
 COARSE = ("physics", "rigid", "evaluated")
 CONTROLS = ("pose", "depth", "normal")
 POSE_STYLES = ("dwpose", "vace")
+RESIDUAL_FIELDS = ("hexplane", "dct", "nodes")
+STRENGTHS = (0.5, 0.4, 0.3)  # of restoration in the rounds after the first
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Settings:
         compile_blocks: have torch.compile translate a large prior: minutes at first, then faster steps.
         refine_steps: optimisation steps of the residual field; 0 leaves it at zero.
         refine_height: picture height used for fitting, pixels.
+        rounds: of restoring and refining, 1 to 4: each further one restores what the last one made, from more sides
+            (`refinement.RoundsConfig`).
+        round_minutes: no further round is started that would not end by then.
+        field: which residual field is fitted, see `ani3dhuman.motion.fields.FIELDS`.
         seed: of every random choice.
     """
 
@@ -72,6 +78,9 @@ class Settings:
     compile_blocks: bool = False
     refine_steps: int = 400
     refine_height: int = 416
+    rounds: int = 1
+    round_minutes: float = 60.0
+    field: str = "hexplane"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -93,6 +102,9 @@ class Settings:
             ("adapter", self.adapter in ("", *_names("lora")), ", ".join(_names("lora"))),
             ("refine_steps", 0 <= self.refine_steps <= 100_000, "0 to 100,000"),
             ("refine_height", 32 <= self.refine_height <= 4096, "32 to 4096"),
+            ("rounds", 1 <= self.rounds <= 1 + len(STRENGTHS), f"1 to {1 + len(STRENGTHS)}"),
+            ("round_minutes", 0 < self.round_minutes <= 10_000, "above 0, at most 10,000"),
+            ("field", self.field in RESIDUAL_FIELDS, ", ".join(RESIDUAL_FIELDS)),
         )
         for name, good, allowed in checks:
             if not good:
@@ -147,5 +159,5 @@ def _as_type(name: str, value: Any, wanted: type) -> Any:
 PRESETS: dict[str, dict[str, Any]] = {
     "draft": {"gaussians": 20_000, "render_scale": 0.5, "sampling_steps": 4, "refine_steps": 40, "refine_height": 160},
     "preview": {},
-    "final": {"gaussians": 150_000, "refine_steps": 1200, "refine_height": 832},
+    "final": {"gaussians": 150_000, "refine_steps": 1200, "refine_height": 832, "rounds": 3},
 }

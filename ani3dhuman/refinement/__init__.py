@@ -4,13 +4,14 @@ from .config import LossWeights, RefinementConfig
 from .fit import RefinementResult, refine
 from .plots import plot_losses
 from .problem import RefinementProblem, View
-from .rounds import Round, RoundsConfig, RoundsResult, refine_in_rounds
+from .rounds import Restore, Round, RoundsConfig, RoundsResult, refine_in_rounds
 
 __all__ = [
     "LossWeights",
     "RefinementConfig",
     "RefinementProblem",
     "RefinementResult",
+    "Restore",
     "Round",
     "RoundsConfig",
     "RoundsResult",

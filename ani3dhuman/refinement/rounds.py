@@ -93,7 +93,7 @@ class Round:
         best_step: steps behind the kept field; 0 where the layer stayed as it was.
         moved: metres, mean over frames and open vertices of what this round added.
         seconds: of restoring and fitting.
-        history: see `RefinementResult`.
+        history, message: see `RefinementResult`.
     """
 
     number: int
@@ -105,6 +105,7 @@ class Round:
     moved: float
     seconds: float
     history: dict[str, list[float]]
+    message: str
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,30 @@ class RoundsResult:
     @property
     def message(self) -> str:
         """One sentence for a person."""
+        if len(self.rounds) == 1:
+            return self.rounds[0].message
         parts = [
             f"{1 + len(done.sides)} view{'s' if done.sides else ''} {done.start_validation:.4f} -> "
             f"{done.best_validation:.4f}"
             for done in self.rounds
         ]
         return f"Photometric loss of held-out frames in {len(parts)} rounds: {', '.join(parts)}."
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """That of all rounds one after the other, steps counted on; terms that a round lacks are 0 in it."""
+        terms = {name for done in self.rounds for name in done.history if not name.endswith("step")}
+        joined: dict[str, list[float]] = {}
+        before = 0.0
+        for done in self.rounds:
+            looks = {"validation", "validation_step"}
+            for name in sorted(terms | {"step", "validation_step"}):
+                count = len(done.history["validation_step" if name in looks else "step"])
+                values = done.history.get(name, [0.0] * count)
+                shift = before if name.endswith("step") else 0.0
+                joined.setdefault(name, []).extend(value + shift for value in values)
+            before += done.history["step"][-1] if done.history["step"] else 0.0
+        return joined
 
 
 def refine_in_rounds(
@@ -180,6 +199,7 @@ def refine_in_rounds(
                 moved=float(moved.mean()),
                 seconds=clock() - started,
                 history=result.history,
+                message=result.message,
             )
         )
         if checkpoint:

@@ -1,4 +1,4 @@
-"""A sequence of Cloth Truth as a problem of refinement: rigid layer, true video from one or more camera paths."""
+"""A sequence of Cloth Truth as a problem of refinement: a layer to start from, videos from one or more camera paths."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ani3dhuman.camera import CameraPath
+from ani3dhuman.motion.cloth import simulate_character
 from ani3dhuman.pipeline.refining import open_rotations
 from ani3dhuman.refinement import RefinementProblem
 from ani3dhuman.refinement.problem import View
 from ani3dhuman.restoration import CoarseClip
+from ani3dhuman.restoration.limits import limit_offsets
 
 from ..cloth_truth.cameras import make_camera
 from ..cloth_truth.sequences import Sequence, draw_layer
+
+HELD_OUT_TURN = 60.0  # degrees from the first path to the view that judges
 
 
 def diagonal(sequence: Sequence, turn: float = 0.0) -> CameraPath:
@@ -24,6 +28,15 @@ def diagonal(sequence: Sequence, turn: float = 0.0) -> CameraPath:
     return make_camera(np.random.default_rng(0), "diagonal", hips, sequence.height, float(heading))
 
 
+def physics_layer(sequence: Sequence) -> np.ndarray:
+    """(T,V,3) the coarse layer that ships: generic cotton over the skeleton."""
+    shot = sequence.shot
+    return simulate_character(
+        sequence.rigid, shot["faces"], shot["vertices"], shot["region_ids"], shot["pin_weights"],
+        float(shot.meta["fps"]),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Case:
     """A problem with what it takes to judge its result.
@@ -31,20 +44,24 @@ class Case:
     Attributes:
         clip: the rigid layer seen from the first camera; truth: (T,V,3) world metres.
         problem: with a view for each camera, its target the video of the `wanted` layer.
+        side: a camera that the fit has not seen.
     """
 
     clip: CoarseClip
     truth: np.ndarray
     problem: RefinementProblem
+    side: CameraPath
 
     @classmethod
-    def of(cls, sequence: Sequence, cameras: Many[CameraPath], wanted: np.ndarray | None = None) -> Case:
-        """`wanted` (T,V,3) is the layer whose video is learnt from, None for the truth."""
+    def of(
+        cls, sequence: Sequence, cameras: Many[CameraPath], start: np.ndarray, wanted: np.ndarray | None = None
+    ) -> Case:
+        """The field is added to `start` (T,V,3); `wanted` is the layer whose video is learnt from, None for truth."""
         shot, clip = sequence.shot, replace(sequence.clip(), cameras=cameras[0])
         wanted = sequence.truth if wanted is None else wanted
         faces, avatar = shot["faces"], clip.avatar
         problem = RefinementProblem(
-            coarse_vertices=clip.vertices,
+            coarse_vertices=start,
             bind_vertices=clip.bind_vertices,
             gates=clip.freedom,
             blended_rotations=open_rotations(shot, clip.freedom),
@@ -52,15 +69,20 @@ class Case:
             binding=avatar.binding,
             scales=avatar.scales,
             opacities=avatar.opacities,
-            views=tuple(_view(replace(clip, cameras=path), wanted) for path in cameras),
+            views=tuple(_view(replace(clip, cameras=path), start, wanted) for path in cameras),
             background=clip.background,
             body_faces=faces[(clip.vertex_regions < 2)[faces].all(1)],
         )
-        return cls(clip, sequence.truth, problem)
+        return cls(clip, sequence.truth, problem, diagonal(sequence, HELD_OUT_TURN))
+
+    def limited(self, vertices: np.ndarray) -> np.ndarray:
+        """Refined vertices (T,V,3) brought back to what cloth can do, as jobs do it."""
+        start = self.problem.coarse_vertices
+        return start + limit_offsets(replace(self.clip, vertices=start), vertices - start)
 
 
-def _view(clip: CoarseClip, wanted: np.ndarray) -> View:
-    coarse = clip.pose(clip.vertices)
+def _view(clip: CoarseClip, start: np.ndarray, wanted: np.ndarray) -> View:
+    coarse = clip.pose(start)
     target, alpha = clip.render(clip.pose(wanted))
     return View(
         cameras=clip.cameras,

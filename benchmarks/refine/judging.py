@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from ani3dhuman.camera import CameraPath
 from ani3dhuman.metrics import geometry
 from ani3dhuman.metrics.clip import GARMENT_REGION
 from ani3dhuman.metrics.pictures import detail_ratio, psnr
@@ -21,8 +20,8 @@ from .cases import Case
 LONG = 1.3  # times its rest length from which on an edge is damage, where the truth's is not
 
 
-def judge(case: Case, vertices: np.ndarray, side: CameraPath) -> dict[str, float]:
-    """Figures of refined vertices (T,V,3); `side` is a camera that refinement has not seen.
+def judge(case: Case, vertices: np.ndarray) -> dict[str, float]:
+    """Figures of refined vertices (T,V,3).
 
     Errors of visible vertices are those that the first camera sees in the truth; the garment region of a picture is
     where either version or the truth shows cloth.
@@ -38,7 +37,7 @@ def judge(case: Case, vertices: np.ndarray, side: CameraPath) -> dict[str, float
         "body_drift_mm": float(1000 * np.abs(vertices - clip.vertices)[:, clip.freedom == 0].max()),
         **_damage(clip, truth, vertices),
     }
-    for name, cameras in (("front", clip.cameras), ("side", side)):
+    for name, cameras in (("front", clip.cameras), ("side", case.side)):
         view = replace(clip, cameras=cameras)
         pictures, masks = zip(*(_drawn(view, v) for v in (vertices, clip.vertices, truth)), strict=True)
         for key, at in (("", 0), ("rigid_", 1)):

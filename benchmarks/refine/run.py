@@ -1,9 +1,9 @@
-"""Fit the residual field to true videos of Cloth Truth, by field and number of camera paths.
+"""Fit the residual field to true videos of Cloth Truth, by field, layer to start from and number of camera paths.
 
+    python -m benchmarks.refine.run --split test --count 8
     python -m benchmarks.refine.run --split validation --count 4 --fields hexplane dct nodes
-    python -m benchmarks.refine.run --report
 
-Finished fits are kept under --out; --report averages them into a table and out/bench/refine_fits.json.
+Finished fits are kept under --out, a folder for each kind of fit; `benchmarks.refine.report` averages them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,73 +19,74 @@ import numpy as np
 from tqdm import tqdm
 
 from ani3dhuman.cache.atomic import write_bytes
-from ani3dhuman.metrics.table import mean_ci
+from ani3dhuman.camera import CameraPath
 from ani3dhuman.motion.fields import FIELDS
 from ani3dhuman.progress import Progress
 from ani3dhuman.refinement import RefinementConfig, refine
-from ani3dhuman.restoration.limits import limit_offsets
 
-from ..cloth_truth.sequences import list_sequences, load_sequence
-from .cases import Case, diagonal
+from ..cloth_truth.sequences import Sequence, list_sequences, load_sequence
+from .cases import Case, diagonal, physics_layer
 from .judging import judge
 
-HELD_OUT_TURN = 60.0  # degrees from the first path to the view that judges
 TURNS = {1: (0.0,), 3: (0.0, 120.0, 240.0)}  # of the camera paths, degrees
+STARTS = ("physics", "rigid")
 SHOWN = (8, 20, 32, 44)
 
 
-def fit(folder: Path, views: int, config: RefinementConfig, strip: Path) -> dict[str, float]:
-    """Figures of one fit; `strip` shows rigid, refined and true from the judging view."""
-    sequence = load_sequence(folder)
-    case = Case.of(sequence, [diagonal(sequence, turn) for turn in TURNS[views]])
+def fit(case: Case, config: RefinementConfig, strip: Path) -> dict[str, float]:
+    """Figures of one fit; `strip` shows rigid, start, refined and true from the judging view."""
     began = time.perf_counter()
     result = refine(case.problem, config, Progress("refine", config.steps))
     seconds = time.perf_counter() - began
-    vertices = case.clip.vertices + limit_offsets(case.clip, result.vertices - case.clip.vertices)
-    side = diagonal(sequence, HELD_OUT_TURN)
-    view = replace(case.clip, cameras=side)
-    rows = [view.render(view.pose(v))[0][list(SHOWN)] for v in (case.clip.vertices, vertices, case.truth)]
+    vertices = case.limited(result.vertices)
+    write_strip(strip, case, (case.clip.vertices, case.problem.coarse_vertices, vertices, case.truth))
+    fitted = {"seconds": seconds, "best_step": float(result.best_step), "validation": result.best_validation}
+    return {**judge(case, vertices), **fitted}
+
+
+def write_strip(path: Path, case: Case, layers: tuple[np.ndarray, ...]) -> None:
+    """A row of pictures from the judging view for each layer (T,V,3)."""
+    frames, side = list(SHOWN), case.side
+    seen = CameraPath(side.viewmats[frames], side.Ks[frames], side.width, side.height)
+    view = replace(case.clip, cameras=seen)
+    rows = [view.render(view.pose(layer[frames]))[0] for layer in layers]
     sheet = np.concatenate([np.concatenate(list(row), 1) for row in rows], 0)
-    strip.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(strip), (sheet[..., ::-1] * 255 + 0.5).astype(np.uint8))
-    return {**judge(case, vertices, side), "seconds": seconds, "best_step": float(result.best_step)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), (sheet[..., ::-1] * 255 + 0.5).astype(np.uint8))
 
 
-def report(out: Path) -> None:
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted(out.glob("*/*.json")):
-        for key, value in json.loads(path.read_text()).items():
-            found[path.parent.name][key].append(value)
-    flat: dict[str, float] = {}
-    for name, figures in found.items():
-        for key, values in figures.items():
-            flat[f"{name}: {key}"], flat[f"{name}: {key}_ci95"] = mean_ci(values)
-        print(name, {key: round(flat[f"{name}: {key}"], 3) for key in figures})
-    write_bytes(Path("out/bench/refine_fits.json"), json.dumps(flat, indent=1).encode())
+def cases_of(sequence: Sequence, views: list[int], starts: list[str]) -> dict[str, Case]:
+    """Cases by name."""
+    made = {}
+    for start in starts:
+        layer = physics_layer(sequence) if start == "physics" else sequence.rigid
+        for count in views:
+            cameras = [diagonal(sequence, turn) for turn in TURNS[count]]
+            made[f"{start}_{count}_views"] = Case.of(sequence, cameras, layer)
+    return made
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
     parser.add_argument("--out", type=Path, default=Path("out/refine"))
-    parser.add_argument("--split", default="validation")
-    parser.add_argument("--count", type=int)
-    parser.add_argument("--fields", nargs="+", choices=list(FIELDS), default=["hexplane"])
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--count", type=int, default=8)
+    parser.add_argument("--turn", type=int, default=0, help="sequence to begin with, for several processes")
+    parser.add_argument("--fields", nargs="+", choices=list(FIELDS), default=[RefinementConfig().field_kind])
     parser.add_argument("--views", nargs="+", type=int, choices=list(TURNS), default=[1, 3])
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
+    parser.add_argument("--steps", type=int, default=RefinementConfig().steps)
     options = parser.parse_args()
-    if options.report:
-        report(options.out)
-        return
-    for folder in tqdm(list_sequences(options.root, options.split)[: options.count]):
-        for field in options.fields:
-            for views in options.views:
-                name = f"{field}_{views}_views_{options.steps}"
-                target = options.out / name / f"{folder.name}.json"
+    folders = list_sequences(options.root, options.split)[: options.count]
+    for folder in tqdm(folders[options.turn :] + folders[: options.turn]):
+        cases = cases_of(load_sequence(folder), options.views, options.starts)
+        for name, case in cases.items():
+            for field in options.fields:
+                target = options.out / f"{options.split}_{name}_{field}_{options.steps}" / f"{folder.name}.json"
                 if not target.exists():
                     config = RefinementConfig(steps=options.steps, field_kind=field)
-                    figures = fit(folder, views, config, target.with_suffix(".png"))
+                    figures = fit(case, config, target.with_suffix(".png"))
                     write_bytes(target, json.dumps(figures, indent=1).encode())
 
 

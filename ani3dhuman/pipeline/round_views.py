@@ -1,0 +1,79 @@
+"""Videos for the refinement: a layer seen from some cameras, as the prior restored it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import cv2
+import numpy as np
+
+from ..avatar import Lighting, pose_avatar
+from ..camera import CameraPath
+from ..progress import Progress
+from ..refinement import Restore, View
+from . import restoring, stages
+from .job import Job
+from .stages import Arrays, Scene
+from .store import content_key
+
+
+def view_of(scene: Scene, layer: Arrays, restored: Arrays, cameras: CameraPath) -> View:
+    """A restored video as the refinement takes it, at the size of `cameras`.
+
+    Where the prior knows the restored mesh, the target is rendered at this size: shrinking a larger picture would leave
+    a difference in blur, which the field would try to explain by motion.
+
+    Args:
+        scene: its base layer is what the field moves.
+        layer: pictures of the coarse layer, see `stages.render_gaussians`.
+        restored: as of `restoring.run`.
+        cameras: those of `scene`, at the size of the fit.
+    """
+    target = None
+    if "vertices" in restored:
+        seen = replace(scene, cameras=cameras)
+        target = rendered(seen, np.asarray(restored["vertices"]), Progress("target", scene.shot.frames))["rgb"]
+    loose = np.asarray(layer["alpha"], np.float32) - np.asarray(layer["preserve"], np.float32)
+    return View(
+        cameras=cameras,
+        target=_shrunk(restored["rgb"], cameras) / np.float32(255) if target is None else target,
+        garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
+        colors=pose_avatar(scene.avatar, np.asarray(scene.base), Lighting.of(scene.shot), cameras).colors,
+    )
+
+
+def rendered(scene: Scene, vertices: np.ndarray, progress: Progress) -> Arrays:
+    """Pictures of the avatar on vertices (T,V,3) from the scene's cameras."""
+    return stages.render_gaussians(scene.shot, scene.avatar, vertices, scene.cameras, progress)
+
+
+def restorer(job: Job, scene: Scene, restore_key: str) -> Restore:
+    """What `refine_in_rounds` calls to have a layer restored; a video that is finished is kept in the job's store.
+
+    `restore_key` names everything that the first restoration depended on.
+    """
+
+    def restore(cameras: CameraPath, vertices: np.ndarray, strength: float, seed: int, progress: Progress) -> View:
+        now = replace(scene, coarse=vertices, base=vertices, cameras=cameras)
+        name = f"round_{content_key(asdict(cameras))}"  # one for each camera path, so that they do not displace another
+        key = content_key(restore_key, vertices, strength, seed)
+        done = job.store.run(name, key, lambda: _restored(job, now, strength, seed, progress))
+        pictures = {part[6:]: array for part, array in done.items() if part.startswith("layer_")}
+        return view_of(now, pictures, done, cameras)
+
+    return restore
+
+
+def _restored(job: Job, scene: Scene, strength: float, seed: int, progress: Progress) -> Arrays:
+    """The restored arrays, and with "layer_" before their names the pictures that were restored."""
+    drawing = Progress("render", scene.shot.frames, should_cancel=progress.should_cancel)
+    layer = rendered(scene, np.asarray(scene.coarse), drawing)
+    settings = replace(job.settings, strength=strength, seed=seed)
+    restored = restoring.restore_layer(job.out, settings, scene, layer, progress)
+    return {**restored, **{f"layer_{name}": array for name, array in layer.items()}}
+
+
+def _shrunk(pictures: np.ndarray, cameras: CameraPath) -> np.ndarray:
+    """Pictures (T,H,W[,3]) at the cameras' size, float32, area-averaged."""
+    size = (cameras.width, cameras.height)
+    return np.stack([cv2.resize(np.asarray(p, np.float32), size, interpolation=cv2.INTER_AREA) for p in pictures])
