@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,11 @@ from ..cache.atomic import write_bytes
 SCHEMA = "ani3dhuman.refinement.checkpoint"
 
 
-def fingerprint(problem: Any, config: Any) -> str:
-    """SHA-256 of everything the result depends on; a checkpoint of another fingerprint is not used."""
+def fingerprint(problem: Any, config: Any, ask: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of everything the result depends on; a checkpoint of another fingerprint is not used.
+
+    `ask` is called between arrays, and between frames of those that have some; it may raise, to stop.
+    """
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
 
     def add(value: Any) -> None:
@@ -40,7 +44,8 @@ def fingerprint(problem: Any, config: Any) -> str:
                 add(part)
         elif isinstance(value, np.ndarray):
             digest.update(f"{value.shape}{value.dtype}".encode())
-            for part in value if value.ndim > 1 else (value,):  # a slice at a time: some are broadcast views
+            for part in value if value.ndim > 2 else (value,):  # a frame at a time: some are broadcast views
+                ask()
                 digest.update(np.ascontiguousarray(part).data)
         else:
             digest.update(repr(value).encode())

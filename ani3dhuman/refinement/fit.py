@@ -7,7 +7,8 @@ the fit; the best field by their photometric loss is returned, and the coarse la
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ Pair = tuple[int, int]  # a view and a frame, both as indices
 PREVIEW_SIDE = 128
 WARM_UP = 20  # steps until the full learning rate
 FRAMES_AT_ONCE = 8  # when the whole clip is evaluated
+SAVE_EVERY = 60.0  # seconds between checkpoints
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class RefinementResult:
         history: per step ``step``, ``total`` and every weighted loss term; ``validation_step`` and
             ``validation`` hold the looks at the held-out frames, the first before any step.
         best_step: steps behind the returned field; 0 when the coarse layer was best.
-        start_validation, best_validation: photometric loss of held-out frames, coarse and returned.
+        start_validation, best_validation: weighted likeness of held-out frames, coarse and returned: the photometric
+            loss, and alpha, depth and perceptual terms where they are used.
         message: one sentence for a person.
     """
 
@@ -65,6 +68,7 @@ def refine(
     config: RefinementConfig,
     progress: Progress,
     checkpoint: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> RefinementResult:
     """Fit the residual field of one clip on the CPU; the same result for the same inputs and thread count.
 
@@ -72,34 +76,49 @@ def refine(
         problem: what to fit.
         config: how.
         progress: with `config.steps` as its total; advanced every step, with a preview at each validation.
-        checkpoint: file to keep the state in. A fit that was cancelled or killed goes on from it, and it is
-            removed when the fit is done; one that belongs to other inputs is ignored and overwritten.
+        checkpoint: file to keep the state in, written at each validation and once a minute. A fit that was cancelled
+            or killed goes on from it to the same result, and it is removed when the fit is done; one that belongs to
+            other inputs is ignored and overwritten.
+        clock: seconds.
 
     Raises:
-        Cancelled: within one step of being asked to stop, after the checkpoint was written.
-        Ani3DError: ``disk.full`` when the checkpoint cannot be written.
+        Cancelled: within one step, or one frame looked at, of being asked to stop, after the checkpoint was written.
+        Ani3DError: ``disk.full`` when the checkpoint cannot be written; ``refinement.depth`` for a target's depth that
+            is negative or not finite; ``metrics.weights`` where the perceptual term is wanted and not installed.
     """
+
+    def ask() -> None:
+        if progress.should_cancel():
+            raise Cancelled(progress.stage)
+
     with _reproducible():
-        fit = _Fit(problem, config)
-        mark = store.fingerprint(problem, config) if checkpoint else ""
+        if config.weights.perceptual:
+            losses.check_perceptual()
+        fit = _Fit(problem, config, ask)
+        mark = store.fingerprint(problem, config, ask) if checkpoint else ""
         if checkpoint and (found := store.load(checkpoint, mark)):
             fit.restore(*found)
             progress.advance(fit.step, message=f"going on from step {fit.step}")
+        saved = clock()
         try:
+            fit.validate_if_due()
             while fit.step < config.steps and not fit.settled:
                 fit.advance()
-                due = fit.step % config.validate_every == 0 or fit.step == config.steps
-                preview = fit.validate() if due else None
-                if checkpoint and due:
+                if checkpoint and clock() - saved >= SAVE_EVERY:
                     store.save(checkpoint, mark, *fit.state())
+                    saved = clock()
+                preview = fit.validate_if_due()
+                if checkpoint and preview is not None:
+                    store.save(checkpoint, mark, *fit.state())
+                    saved = clock()
                 progress.advance(message=f"loss {fit.history['total'][-1]:.4f}", preview=preview)
+            if fit.step < config.steps:
+                progress.advance(config.steps - fit.step, message="settled")
+            result = fit.result()
         except Cancelled:
-            if checkpoint:
+            if checkpoint and fit.step:
                 store.save(checkpoint, mark, *fit.state())
             raise
-        if fit.step < config.steps:
-            progress.advance(config.steps - fit.step, message="settled")
-        result = fit.result(problem)
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return result
@@ -132,12 +151,14 @@ class _Fit:
 
     problem: RefinementProblem
     config: RefinementConfig
+    ask: Callable[[], None]
     step: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         config = self.config
-        self.scene = build_scene(self.problem, config.margin)
+        self.scene = build_scene(self.problem, config.margin, self.ask)
+        self.ask()
         points, edges, frames = self.scene.points, self.scene.edges, self.scene.frames
         self.field = build_field(config.field_kind, points, edges, frames, config.seed, config.field)
         groups = self.field.parameter_groups()
@@ -145,7 +166,6 @@ class _Fit:
         self.optimizer = torch.optim.Adam([{"params": params} for params, _ in groups], lr=1.0, eps=1e-12)
         self.training, self.held_out = split_pairs(self.scene.seen, config.held_out)
         self.best = _Best(0, math.inf, _copy(self.field))
-        self.validate()
 
     @property
     def settled(self) -> bool:
@@ -163,6 +183,7 @@ class _Fit:
         sums: dict[str, float] = {}
         pairs = pairs_of_step(self.training, self.step, self.config.frames_per_step, self.config.seed)
         for view, frame in pairs:
+            self.ask()
             terms = loss_terms(self.scene, self.field, view, frame, self.config)
             total = torch.stack(list(terms.values())).sum() / len(pairs)
             total.backward()
@@ -173,10 +194,19 @@ class _Fit:
         for name, number in {"step": float(self.step), **sums}.items():
             self.history.setdefault(name, []).append(number)
 
-    def validate(self) -> np.ndarray:
-        """Judge the field by the held-out frames, keep it if it is the best; returns a preview picture."""
+    def validate_if_due(self) -> np.ndarray | None:
+        """Judge the field by the held-out frames, keep it if it is the best; returns a preview picture.
+
+        Due at the start, at the end and every so many steps, once each: a fit may have been stopped just before.
+        """
+        due = self.step % self.config.validate_every == 0 or self.step == self.config.steps
+        if not due or float(self.step) in self.history.get("validation_step", [])[-1:]:
+            return None
+        looks = []
         with torch.no_grad():
-            looks = [self._look(view, frame) for view, frame in self.held_out]
+            for view, frame in self.held_out:
+                self.ask()
+                looks.append(self._look(view, frame))
         value = sum(value for value, _ in looks) / len(looks)
         self.history.setdefault("validation_step", []).append(float(self.step))
         self.history.setdefault("validation", []).append(value)
@@ -187,8 +217,8 @@ class _Fit:
     def _look(self, view: int, frame: int) -> tuple[float, np.ndarray]:
         scene = self.scene
         offsets = self.field(scene.points, scene.time(frame), scene.gates)
-        image, alpha = scene.draw(view, frame, scene.active_vertices(frame, offsets))
-        value = float(sum(picture_terms(scene.views[view], frame, image, alpha, self.config).values()))
+        image, alpha, depth = scene.draw(view, frame, scene.active_vertices(frame, offsets))
+        value = float(sum(picture_terms(scene.views[view], frame, image, alpha, depth, self.config).values()))
         pair = torch.cat([image[0], scene.views[view].target(frame)[0]], 2).permute(1, 2, 0)
         thin = max(1, -(-max(pair.shape[:2]) // PREVIEW_SIDE))
         return value, (pair[::thin, ::thin].clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
@@ -207,14 +237,17 @@ class _Fit:
         self.best = _Best(notes["best_step"], notes["best_value"], store.without_prefix("best", tensors))
         self.step, self.history = notes["step"], notes["history"]
 
-    def result(self, problem: RefinementProblem) -> RefinementResult:
+    def result(self) -> RefinementResult:
+        """The best field there was, and the layer it makes."""
         self.field.load_state_dict(self.best.state)
         start, best = self.history["validation"][0], self.best.value
         if self.best.step == 0:
             message = f"The coarse layer was kept: no field of {self.step} steps matched the held-out frames better."
         else:
-            message = f"Photometric loss of held-out frames {start:.4f} -> {best:.4f} at step {self.best.step}."
-        vertices = refined_vertices(problem, self.scene, self.field)
+            more = [name for name in ("alpha", "depth", "perceptual") if name in self.history]
+            judged = "Photometric loss" + (f" with {', '.join(more)}" if more else "")
+            message = f"{judged} of held-out frames {start:.4f} -> {best:.4f} at step {self.best.step}."
+        vertices = refined_vertices(self.problem, self.scene, self.field, self.ask)
         return RefinementResult(vertices, self.field, self.history, self.best.step, start, best, message)
 
 
@@ -242,15 +275,22 @@ def pairs_of_step(training: list[Pair], step: int, count: int, seed: int) -> lis
 
 
 def picture_terms(
-    view: SceneView, frame: int, image: Tensor, alpha: Tensor, config: RefinementConfig
+    view: SceneView, frame: int, image: Tensor, alpha: Tensor, depth: Tensor | None, config: RefinementConfig
 ) -> dict[str, Tensor]:
-    """Weighted likeness of one drawn window to the restored frame."""
-    mask, weights = view.mask(frame), config.weights
-    likeness = losses.photometric(image, view.target(frame), mask, config.ssim_share, config.pyramid_levels)
+    """Weighted likeness of one drawn window, as from `Scene.draw`, to the restored frame."""
+    mask, target, weights = view.mask(frame), view.target(frame), config.weights
+    likeness = losses.photometric(image, target, mask, config.ssim_share, config.pyramid_levels)
     terms = {"photometric": weights.photometric * likeness}
     wanted = view.target_alpha(frame)
     if wanted is not None:
         terms["alpha"] = weights.alpha * losses.weighted_mean((alpha - wanted).abs(), mask)
+    measured = view.target_depth(frame)
+    if measured is not None and depth is not None:
+        covered = mask * alpha.detach()  # what is not drawn has no depth
+        terms["depth"] = weights.depth * losses.depth(depth, measured, covered, config.depth_scale)
+    if weights.perceptual:
+        unlike = losses.perceptual(image, target, mask, config.perceptual_side)
+        terms["perceptual"] = weights.perceptual * unlike
     return terms
 
 
@@ -287,12 +327,15 @@ def loss_terms(
     return terms
 
 
-def refined_vertices(problem: RefinementProblem, scene: Scene, residual: MotionField) -> np.ndarray:
-    """The whole mesh (T,V,3) with the field added to its open vertices."""
+def refined_vertices(
+    problem: RefinementProblem, scene: Scene, residual: MotionField, ask: Callable[[], None] = lambda: None
+) -> np.ndarray:
+    """The whole mesh (T,V,3) with the field added to its open vertices; `ask` as of `build_scene`."""
     vertices = np.array(problem.coarse_vertices, np.float32)
     ids, count = scene.open_ids.numpy(), len(scene.points)
     with torch.no_grad():
         for start in range(0, scene.frames, FRAMES_AT_ONCE):
+            ask()
             frames = range(start, min(start + FRAMES_AT_ONCE, scene.frames))
             offsets = residual(scene.points, torch.tensor([scene.time(t) for t in frames]), scene.gates)
             for t, moved in zip(frames, offsets, strict=True):

@@ -23,6 +23,9 @@ COLORS = {
     "magnitude": "#9a7b4f",
     "planes": "#8a93a3",
     "proposal": "#3a7d44",
+    "penetration": "#c2185b",
+    "depth": "#1b998b",
+    "perceptual": "#b8a100",
 }
 
 

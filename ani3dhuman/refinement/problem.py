@@ -25,6 +25,8 @@ class View:
         garment_mask: (T,H,W) 0..1, where the coarse layer shows what may move.
         colors: (T,N,3) sRGB 0..1 as lit in each frame and seen from this view; a broadcast array is fine.
         target_alpha: (T,H,W) coverage of the restored video, in the same units as `target`, or None where it has none.
+        target_depth: (T,H,W) metres along the camera's axis to what the restored video shows, float32 or float16; 0
+            where it is unknown. None where nothing is known.
 
     Raises:
         Ani3DError: ``refinement.shape`` for arrays that do not belong together.
@@ -35,6 +37,7 @@ class View:
     garment_mask: np.ndarray
     colors: np.ndarray
     target_alpha: np.ndarray | None = None
+    target_depth: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         T, H, W = len(self.cameras), self.cameras.height, self.cameras.width
@@ -45,12 +48,13 @@ class View:
                 "garment_mask": ((T, H, W),),
                 "colors": ((T, *self.colors.shape[1:2], 3),),
                 "target_alpha": ((T, H, W),),
+                "target_depth": ((T, H, W),),
             },
         )
-        for name in ("target", "target_alpha"):
+        for name, first in (("target", "uint8, "), ("target_alpha", "uint8, "), ("target_depth", "")):
             values = getattr(self, name)
-            if values is not None and values.dtype not in (np.uint8, np.float16, np.float32):
-                raise _misfit(f"{name} has type {values.dtype}, expected uint8, float16 or float32")
+            if values is not None and str(values.dtype) not in f"{first}float16, float32".split(", "):
+                raise _misfit(f"{name} has type {values.dtype}, expected one of {first}float16, float32")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ where the garment is seen, or may swing to, is drawn. Geometry is kept once for 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,11 +86,16 @@ class Scene:
         moved = displace(self.coarse[frame, :count], self.rotations[frame], offsets)
         return torch.cat([moved, self.coarse[frame, count:]])
 
-    def draw(self, view: int, frame: int, active: Tensor) -> tuple[Tensor, Tensor]:
-        """The window of a view's frame with `active` vertices (A,3): colours (1,3,h,w) and alpha (1,1,h,w)."""
+    def draw(self, view: int, frame: int, active: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The window of a view's frame with `active` vertices (A,3).
+
+        Returns:
+            Colours (1,3,h,w) sRGB, alpha (1,1,h,w), and where the view has a target's depth to compare with, the
+            expected depth (1,1,h,w): metres along the camera's axis, averaged over what covers the pixel.
+        """
         means, quats = self.binding.pose(active)
         looks = self.views[view]
-        colors, alphas, _ = rasterize(
+        channels, alphas, _ = rasterize(
             torch.cat([self.still_means[frame], means]),
             torch.cat([self.still_quats[frame], quats]),
             self.scales if self.scales.ndim == 2 else self.scales[frame],
@@ -100,13 +106,22 @@ class Scene:
             looks.windows[frame].width,
             looks.windows[frame].height,
             backgrounds=self.background[None],
+            render_mode="RGB" if looks.depths is None else "RGB+ED",
             camera_model="ortho" if looks.ortho else "pinhole",
         )
-        return colors.permute(0, 3, 1, 2), alphas.permute(0, 3, 1, 2)
+        planes, coverage = channels.permute(0, 3, 1, 2), alphas.permute(0, 3, 1, 2)
+        return planes[:, :3], coverage, None if looks.depths is None else planes[:, 3:]
 
 
-def build_scene(problem: RefinementProblem, margin: int) -> Scene:
-    """Tensors of `problem`; `margin` pixels around each garment mask are compared too."""
+def build_scene(problem: RefinementProblem, margin: int, ask: Callable[[], None] = lambda: None) -> Scene:
+    """Tensors of `problem`; `margin` pixels around each garment mask are compared too.
+
+    `ask` is called between pieces of the work and may raise, to stop.
+
+    Raises:
+        Ani3DError: ``refinement.depth``, see `scene_view.build_view`.
+    """
+    ask()
     faces = problem.faces.astype(np.int64)
     is_open = problem.gates > 0
     open_ids = np.flatnonzero(is_open)
@@ -133,7 +148,10 @@ def build_scene(problem: RefinementProblem, margin: int) -> Scene:
     face_place = np.full(len(faces), -1)
     face_place[active_faces] = np.arange(len(active_faces))
     still = _part(problem.binding, ~moving)
-    poses = [still.pose(frame) for frame in coarse]
+    poses = []
+    for vertices in coarse:
+        ask()
+        poses.append(still.pose(vertices))
     moves = _part(problem.binding, moving)
 
     return Scene(
@@ -158,7 +176,7 @@ def build_scene(problem: RefinementProblem, margin: int) -> Scene:
         scales=_tensor(problem.scales)[..., order, :],
         opacities=_tensor(problem.opacities)[order],
         background=_tensor(problem.background),
-        views=tuple(build_view(view, margin, order) for view in problem.views),
+        views=tuple(build_view(view, margin, order, ask) for view in problem.views),
         body=build_body(problem),
         proposed=_optional(problem.vertex_targets, (slice(None), open_ids)),
         confidence=_optional(problem.vertex_confidence, (slice(None), open_ids)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..errors import Ani3DError
 from .problem import View
 
 TILE = 16  # windows are whole tiles of the rasteriser
@@ -45,6 +47,7 @@ class SceneView:
         ortho: whether the cameras are orthographic.
         windows: one per frame, h x w pixels around what is compared.
         targets: (3,h,w) for each frame, of the type the view came in; alphas: (1,h,w) likewise, or None.
+        depths: (1,h,w) for each frame, metres, 0 where unknown, of the type the view came in; or None.
         masks: (1,h,w) for each frame, how much each pixel counts.
         all_colors: (T,N,3) in the order of the avatar; order: (N,) its Gaussians as the scene has them.
     """
@@ -55,6 +58,7 @@ class SceneView:
     windows: tuple[Window, ...]
     targets: tuple[Tensor, ...]
     alphas: tuple[Tensor, ...] | None
+    depths: tuple[Tensor, ...] | None
     masks: tuple[Tensor, ...]
     all_colors: np.ndarray
     order: np.ndarray
@@ -72,6 +76,10 @@ class SceneView:
         """(1,1,h,w) its coverage 0..1, or None where it has none."""
         return None if self.alphas is None else _as_float(self.alphas[frame])[None]
 
+    def target_depth(self, frame: int) -> Tensor | None:
+        """(1,1,h,w) its depth in metres, 0 where unknown, or None where it has none."""
+        return None if self.depths is None else self.depths[frame][None].float()
+
     def mask(self, frame: int) -> Tensor:
         """(1,1,h,w) 0..1, how much each pixel counts."""
         return self.masks[frame][None]
@@ -88,23 +96,40 @@ class SceneView:
         return K
 
 
-def build_view(view: View, margin: int, order: np.ndarray) -> SceneView:
-    """Tensors of `view`; `margin` pixels around the garment mask are compared too, `order` as in `SceneView`."""
+def build_view(view: View, margin: int, order: np.ndarray, ask: Callable[[], None]) -> SceneView:
+    """Tensors of `view`; `margin` pixels around the garment mask are compared too, `order` as in `SceneView`.
+
+    `ask` is called before every frame and may raise, to stop.
+
+    Raises:
+        Ani3DError: ``refinement.depth`` for a depth that is negative or not finite where it is compared.
+    """
     windows, masks = [], []
     for garment in view.garment_mask:
+        ask()
         mask = _widened(np.array(garment, np.float32), margin)
         windows.append(window_of(mask > 0))
         masks.append(torch.from_numpy(windows[-1].cut(mask)[None].copy()))
-    alphas = None
+    alphas = depths = None
     if view.target_alpha is not None:
-        alphas = _cut_all([alpha[..., None] for alpha in view.target_alpha], windows)
+        alphas = _cut_all(view.target_alpha[..., None], windows, ask)
+    if view.target_depth is not None:
+        depths = _cut_all(view.target_depth[..., None], windows, ask)
+        for frame, values in enumerate(depths):
+            if not bool((torch.isfinite(values) & (values >= 0)).all()):
+                raise Ani3DError(
+                    "refinement.depth",
+                    f"The target's depth in frame index {frame} has values that are negative or not finite.",
+                    "Give metres along the camera's axis, and 0 where the depth is unknown.",
+                )
     return SceneView(
         viewmats=torch.from_numpy(np.array(view.cameras.viewmats, np.float32)),
         Ks=torch.from_numpy(np.array(view.cameras.Ks, np.float32)),
         ortho=view.cameras.camera_type == "orthographic",
         windows=tuple(windows),
-        targets=_cut_all(list(view.target), windows),
+        targets=_cut_all(view.target, windows, ask),
         alphas=alphas,
+        depths=depths,
         masks=tuple(masks),
         all_colors=view.colors,
         order=order,
@@ -123,10 +148,13 @@ def window_of(mask: np.ndarray) -> Window:
     return Window(int(left), int(top), int(right), int(bottom))
 
 
-def _cut_all(pictures: list[np.ndarray], windows: list[Window]) -> tuple[Tensor, ...]:
-    """Windows (C,h,w) of pictures (H,W,C), copied in the type they have."""
-    cuts = (window.cut(picture).transpose(2, 0, 1) for picture, window in zip(pictures, windows, strict=True))
-    return tuple(torch.from_numpy(cut.copy()) for cut in cuts)
+def _cut_all(pictures: np.ndarray, windows: list[Window], ask: Callable[[], None]) -> tuple[Tensor, ...]:
+    """Windows (C,h,w) of pictures (T,H,W,C), copied in the type they have."""
+    cuts = []
+    for picture, window in zip(pictures, windows, strict=True):
+        ask()
+        cuts.append(torch.from_numpy(window.cut(picture).transpose(2, 0, 1).copy()))
+    return tuple(cuts)
 
 
 def _widened(mask: np.ndarray, margin: int) -> np.ndarray:

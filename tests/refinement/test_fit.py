@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import cv2
 import numpy as np
@@ -11,9 +11,11 @@ import torch
 from sheet import render, seen, swinging_sheet
 
 from ani3dhuman.errors import Ani3DError, Cancelled
+from ani3dhuman.motion.fields import FIELDS
 from ani3dhuman.motion.residual import FieldConfig
 from ani3dhuman.progress import Progress, Report
 from ani3dhuman.refinement import LossWeights, RefinementConfig, RefinementProblem, plot_losses, refine
+from ani3dhuman.refinement.plots import COLORS
 from ani3dhuman.refinement.scene import build_scene
 from ani3dhuman.refinement.scene_view import Window
 
@@ -26,15 +28,26 @@ CONFIG = RefinementConfig(
 SHORT = replace(CONFIG, steps=5, validate_every=2)
 
 
+def of_kind(config: RefinementConfig, kind: str) -> RefinementConfig:
+    """The config with another field, of its default size."""
+    return config if kind == config.field_kind else replace(config, field_kind=kind, field=None)
+
+
+@pytest.fixture(scope="module", params=sorted(FIELDS))
+def kind(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def sheet():
     return swinging_sheet()
 
 
 @pytest.fixture(scope="module")
-def refined(sheet):
+def refined(sheet, kind):
     reports: list[Report] = []
-    return refine(sheet[0], CONFIG, Progress("refine", CONFIG.steps, reports.append)), reports
+    config = of_kind(CONFIG, kind)
+    return refine(sheet[0], config, Progress("refine", config.steps, reports.append)), reports
 
 
 def error(vertices: np.ndarray, truth: np.ndarray, gates: np.ndarray) -> float:
@@ -90,6 +103,18 @@ def test_loss_plot(refined, tmp_path):
     assert picture.shape[1] > 700 and picture.std() > 5
 
 
+def test_every_term_has_a_colour_of_its_own_and_is_drawn(tmp_path):
+    assert set(COLORS) == {weight.name for weight in fields(LossWeights)}
+    assert len(set(COLORS.values())) == len(COLORS)
+    history = {"step": [1.0, 2.0], "total": [9.0, 9.0], "validation_step": [0.0], "validation": [1.0]}
+    flat = {name: [0.6**place] * 2 for place, name in enumerate(COLORS)}
+    plot_losses({**history, **flat}, tmp_path / "loss.png")
+    picture = cv2.imread(str(tmp_path / "loss.png")).astype(int)
+    for name, color in COLORS.items():
+        wanted = [int(color[k : k + 2], 16) for k in (5, 3, 1)]  # blue first, as cv2 has it
+        assert (np.abs(picture - wanted).max(-1) <= 2).sum() > 300, f"no line of {name}"
+
+
 def test_the_window_shows_the_same_pixels_as_the_whole_picture(sheet):
     problem, _ = sheet
     mask = np.zeros_like(problem.views[0].garment_mask)
@@ -98,40 +123,23 @@ def test_the_window_shows_the_same_pixels_as_the_whole_picture(sheet):
     window = scene.views[0].windows[4]
     assert window == Window(left=16, top=32, right=80, bottom=64)
     nothing = torch.zeros(len(scene.points), 3)
-    image, alpha = scene.draw(0, 4, scene.active_vertices(4, nothing))
+    image, alpha, depth = scene.draw(0, 4, scene.active_vertices(4, nothing))
     whole, whole_alpha = render(problem, problem.coarse_vertices)
     part = (slice(window.top, window.bottom), slice(window.left, window.right))
+    assert depth is None, "nobody asked for it"
     assert np.allclose(image[0].permute(1, 2, 0).numpy(), whole[4][part], atol=2e-3)
     assert np.allclose(alpha[0, 0].numpy(), whole_alpha[4][part], atol=2e-3)
 
 
-def test_same_seed_same_result_even_with_threads(sheet, threads):
-    problem, _ = sheet
+def test_same_seed_same_result_even_with_threads(sheet, threads, kind):
+    problem, short = sheet[0], of_kind(SHORT, kind)
     threads(2)
-    first, second = (refine(problem, SHORT, Progress("refine", SHORT.steps)) for _ in range(2))
+    first, second = (refine(problem, short, Progress("refine", short.steps)) for _ in range(2))
     threads(1)
     assert first.vertices.tobytes() == second.vertices.tobytes()
     assert first.history == second.history
-    other = refine(problem, replace(SHORT, seed=1), Progress("refine", SHORT.steps))
+    other = refine(problem, replace(short, seed=1), Progress("refine", short.steps))
     assert other.history["total"] != first.history["total"]
-
-
-def test_cancel_stops_within_a_step_and_resumes_to_the_same_result(sheet, tmp_path):
-    problem, _ = sheet
-    path = tmp_path / "fit.safetensors"
-    straight = refine(problem, SHORT, Progress("refine", SHORT.steps))
-
-    stopped = Progress("refine", SHORT.steps, should_cancel=lambda: stopped.step >= 3)
-    with pytest.raises(Cancelled):
-        refine(problem, SHORT, stopped, path)
-    assert stopped.step == 3 and path.exists()
-
-    reports: list[Report] = []
-    resumed = refine(problem, SHORT, Progress("refine", SHORT.steps, reports.append), path)
-    assert [report.step for report in reports] == [3, 4, 5]
-    assert resumed.vertices.tobytes() == straight.vertices.tobytes()
-    assert resumed.history == straight.history
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_of_other_inputs_or_a_damaged_one_is_not_used(sheet, tmp_path):
@@ -148,15 +156,15 @@ def test_a_checkpoint_of_other_inputs_or_a_damaged_one_is_not_used(sheet, tmp_pa
         assert reports[0].step == 1
 
 
-def test_a_fit_that_helps_nothing_returns_the_coarse_layer(sheet):
+def test_a_fit_that_helps_nothing_returns_the_coarse_layer(sheet, kind):
     problem, _ = sheet
     shown = render(problem, problem.coarse_vertices)[0]
     perfect = seen(problem, target=shown)
-    result = refine(perfect, SHORT, Progress("refine", SHORT.steps))
+    result = refine(perfect, of_kind(SHORT, kind), Progress("refine", SHORT.steps))
     assert not result.improved and result.best_step == 0
     assert "coarse" in result.message
     assert result.vertices.tobytes() == problem.coarse_vertices.tobytes()
-    assert (result.field(torch.rand(5, 3), 0.5) == 0).all()
+    assert (result.field(torch.from_numpy(problem.bind_vertices[problem.gates > 0]), 0.5) == 0).all()
 
 
 def test_no_steps_leave_the_coarse_layer(sheet, tmp_path):

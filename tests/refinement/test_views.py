@@ -152,6 +152,9 @@ def test_same_seed_same_result_and_a_cancelled_fit_goes_on(two_views, tmp_path):
         lambda v: {"colors": v.colors[:-1]},
         lambda v: {"cameras": v.cameras.resized(48, 48)},
         lambda v: {"target_alpha": v.target},
+        lambda v: {"target_depth": v.garment_mask[:, :-1]},
+        lambda v: {"target_depth": v.garment_mask.astype(np.uint8)},
+        lambda v: {"target_depth": v.garment_mask.astype(np.float64)},
     ],
 )
 def test_views_that_do_not_fit(two_views, change):
