@@ -29,7 +29,7 @@ def run(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: s
     settings = job.settings
     config = rounds_config(settings)
     key = content_key(restore_key, asdict(config), settings.refine_height, METHOD)
-    total = max(config.steps(), 1)
+    total = max(config.steps(job.shot.frames), 1)
     return job.run("refine", key, total, lambda p: _refine(job, scene, coarse, restored, restore_key, p))
 
 

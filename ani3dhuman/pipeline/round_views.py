@@ -36,7 +36,7 @@ def view_of(scene: Scene, layer: Arrays, restored: Arrays, cameras: CameraPath) 
     loose = np.asarray(layer["alpha"], np.float32) - np.asarray(layer["preserve"], np.float32)
     return View(
         cameras=cameras,
-        target=_shrunk(restored["rgb"], cameras) / np.float32(255) if target is None else target,
+        target=(_shrunk(restored["rgb"], cameras) + 0.5).astype(np.uint8) if target is None else target,
         garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
         colors=pose_avatar(scene.avatar, np.asarray(scene.base), Lighting.of(scene.shot), cameras).colors,
     )

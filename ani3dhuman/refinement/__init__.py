@@ -2,6 +2,7 @@
 
 from .config import LossWeights, RefinementConfig
 from .fit import RefinementResult, refine
+from .long_shots import refine_long, steps_of
 from .plots import plot_losses
 from .problem import RefinementProblem, View
 from .rounds import Restore, Round, RoundsConfig, RoundsResult, refine_in_rounds
@@ -19,4 +20,6 @@ __all__ = [
     "plot_losses",
     "refine",
     "refine_in_rounds",
+    "refine_long",
+    "steps_of",
 ]

@@ -23,8 +23,8 @@ COLORS = {
     "magnitude": "#9a7b4f",
     "planes": "#8a93a3",
     "proposal": "#3a7d44",
-    "penetration": "#c2185b",
-    "depth": "#1b998b",
+    "penetration": "#d64fc0",
+    "depth": "#56b4e9",
     "perceptual": "#b8a100",
 }
 

@@ -133,7 +133,7 @@ class RefinementProblem:
             raise _misfit(f"gates run from {self.gates.min():g} to {self.gates.max():g}, expected 0 to 1")
         if self.body_faces is not None:
             self._check_body(self.body_faces)
-        if not (self.gates > 0).any() or not any((view.garment_mask > 0).any() for view in self.views):
+        if not (self.gates > 0).any() or not any((mask > 0).any() for view in self.views for mask in view.garment_mask):
             raise Ani3DError(
                 "refinement.nothing_moves",
                 "Nothing can be refined: no vertex may move, or no frame shows one that may.",

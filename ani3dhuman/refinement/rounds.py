@@ -22,7 +22,7 @@ from ..errors import Ani3DError
 from ..progress import Progress, Report
 from . import checkpoint as store
 from .config import RefinementConfig
-from .fit import refine
+from .long_shots import refine_long, steps_of
 from .problem import RefinementProblem, View
 from .side_views import side_cameras
 
@@ -75,10 +75,10 @@ class RoundsConfig:
         """The azimuths of a round; the first, number 0, has none."""
         return self.azimuths[: number * self.sides_per_round]
 
-    def steps(self, views: int = 1) -> int:
-        """Steps of progress of all rounds for a problem of so many views."""
+    def steps(self, frames: int, views: int = 1) -> int:
+        """Steps of progress of all rounds for a problem of so many frames and views."""
         restored = sum(views + len(self.sides(number)) for number in range(1, self.rounds))
-        return self.rounds * self.fit.steps + restored * RESTORE_STEPS
+        return self.rounds * steps_of(frames, self.fit) + restored * RESTORE_STEPS
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,14 @@ def refine_in_rounds(
 ) -> RoundsResult:
     """Refine a layer in rounds.
 
-    The first round is `refine` of `problem` as it is, to the same bit. The others keep its cameras, and strain and
+    The first round is `refine_long` of `problem` as it is, to the same bit. The others keep its cameras, and strain and
     proposals stay those of its coarse layer, so that many small steps are held back like one large one.
 
     Args:
         problem: the layer to start from and the user's view, restored already.
         restore: makes the views of the further rounds.
         config: how many rounds, of what.
-        progress: with `config.steps(len(problem.views))` as its total.
+        progress: with `config.steps(problem.frames, len(problem.views))` as its total.
         checkpoint: file that keeps the layer after every round, beside it one of the fit in progress. A run that was
             interrupted goes on with the round it was in; both are removed at the end.
         clock: seconds.
@@ -175,7 +175,7 @@ def refine_in_rounds(
     vertices, done = np.asarray(problem.coarse_vertices, np.float32), list[Round]()
     if checkpoint and (found := store.load(checkpoint, mark)):
         vertices, done = found[0]["vertices"].numpy(), [_unpacked(entry) for entry in found[1]["rounds"]]
-        reached = replace(config, strengths=config.strengths[: len(done) - 1]).steps(len(problem.views))
+        reached = replace(config, strengths=config.strengths[: len(done) - 1]).steps(problem.frames, len(problem.views))
         progress.advance(reached, message=f"{len(done)} rounds were done")
     fit_checkpoint = checkpoint.with_name(checkpoint.name + ".fit") if checkpoint else None
 
@@ -184,8 +184,9 @@ def refine_in_rounds(
         number = len(done)
         views = problem.views if number == 0 else _restored(problem, vertices, restore, config, number, progress)
         fit = replace(config.fit, seed=config.fit.seed + number)
-        with _part(progress, fit.steps, fit.steps) as part:
-            result = refine(_from_layer(problem, vertices, views), fit, part, fit_checkpoint)
+        steps = steps_of(problem.frames, fit)
+        with _part(progress, steps, steps) as part:
+            result = refine_long(_from_layer(problem, vertices, views), fit, part, fit_checkpoint)
         moved = np.linalg.norm((result.vertices - vertices)[:, problem.gates > 0], axis=-1)
         vertices = result.vertices
         done.append(

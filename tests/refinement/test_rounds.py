@@ -63,7 +63,7 @@ def windy() -> tuple[RefinementProblem, np.ndarray]:
 def run(
     problem: RefinementProblem, restore: Restorer, config: RoundsConfig, checkpoint: Path | None = None
 ) -> RoundsResult:
-    return refine_in_rounds(problem, restore, config, Progress("refine", config.steps()), checkpoint)
+    return refine_in_rounds(problem, restore, config, Progress("refine", config.steps(problem.frames)), checkpoint)
 
 
 def test_a_round_with_a_side_view_finds_the_depth(windy):
@@ -96,7 +96,7 @@ def test_each_round_sees_more_and_is_restored_more_gently(windy):
     problem, truth = windy
     restore = Restorer(problem, truth)
     reports: list[Report] = []
-    progress = Progress("refine", BRIEF.steps(), reports.append)
+    progress = Progress("refine", BRIEF.steps(problem.frames), reports.append)
     result = refine_in_rounds(problem, restore, BRIEF, progress)
     assert [(strength, seed) for _, _, strength, seed in restore.calls] == [(0.6, 1)] * 2 + [(0.4, 2)] * 3
     user = problem.views[0].cameras.positions()[0]
@@ -143,14 +143,14 @@ def test_a_cancelled_run_goes_on_with_the_round_it_was_in(windy, tmp_path: Path)
     path = tmp_path / "rounds"
     first = Restorer(problem, truth)
     # in the middle of the third round's fit: 3 fits of 3 steps and 5 restorations of 100
-    stopped = Progress("refine", BRIEF.steps(), should_cancel=lambda: stopped.step >= 507)
+    stopped = Progress("refine", BRIEF.steps(problem.frames), should_cancel=lambda: stopped.step >= 507)
     with pytest.raises(Cancelled):
         refine_in_rounds(problem, first, BRIEF, stopped, path)
     assert path.exists() and len(first.calls) == 5
 
     second = Restorer(problem, truth)
     reports: list[Report] = []
-    progress = Progress("refine", BRIEF.steps(), reports.append)
+    progress = Progress("refine", BRIEF.steps(problem.frames), reports.append)
     resumed = refine_in_rounds(problem, second, BRIEF, progress, path)
     assert len(second.calls) == 3, "only the third round's views are made again"
     assert resumed.vertices.tobytes() == straight.vertices.tobytes()
@@ -159,7 +159,7 @@ def test_a_cancelled_run_goes_on_with_the_round_it_was_in(windy, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
     # a restoration that is cancelled leaves the rounds before it
-    stopped = Progress("refine", BRIEF.steps(), should_cancel=lambda: stopped.step >= 50)
+    stopped = Progress("refine", BRIEF.steps(problem.frames), should_cancel=lambda: stopped.step >= 50)
     with pytest.raises(Cancelled):
         refine_in_rounds(problem, Restorer(problem, truth), BRIEF, stopped, path)
     assert path.exists()
@@ -177,7 +177,7 @@ def test_rounds_go_on_while_time_runs(windy, seconds, rounds):
     def clock() -> float:
         return 10.0 * next(views)
 
-    progress = Progress("refine", BRIEF.steps())
+    progress = Progress("refine", BRIEF.steps(problem.frames))
     result = refine_in_rounds(problem, restore, replace(BRIEF, seconds=seconds), progress, clock=clock)
     assert len(result.rounds) == rounds
     assert progress.step == progress.total
@@ -192,7 +192,7 @@ def test_a_restored_view_that_does_not_fit_is_refused(windy):
         return replace(view, colors=view.colors[:, :-1])
 
     with pytest.raises(Ani3DError) as caught:
-        refine_in_rounds(problem, restore, BRIEF, Progress("refine", BRIEF.steps()))
+        refine_in_rounds(problem, restore, BRIEF, Progress("refine", BRIEF.steps(problem.frames)))
     assert caught.value.code == "refinement.shape"
 
 
