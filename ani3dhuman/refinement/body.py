@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,10 +45,11 @@ class Body:
         return torch.from_numpy(heights) + ((points - fixed) * torch.from_numpy(away)).sum(-1)
 
 
-def build_body(problem: RefinementProblem) -> Body | None:
+def build_body(problem: RefinementProblem, ask: Callable[[], None] = lambda: None) -> Body | None:
     """The body of `problem` against its open vertices; None where it names no body.
 
     A vertex that the coarse layer has deeper inside than `Obstacle.deepest` is left alone: it belongs to another side.
+    `ask` is called for every frame and may raise, to stop.
     """
     if problem.body_faces is None:
         return None
@@ -56,14 +58,17 @@ def build_body(problem: RefinementProblem) -> Body | None:
     if obstacle is None:
         return None
     open_ids = np.flatnonzero(problem.gates > 0)
-    frames = range(problem.frames)
-    normals = np.stack([point_normals(np.ascontiguousarray(obstacle.vertices[t]), obstacle.faces) for t in frames])
-    heights = np.stack([heights_of(obstacle, normals[t], t, coarse[t, open_ids])[0] for t in frames])
+    normals, heights = [], []
+    for t in range(problem.frames):
+        ask()
+        normals.append(point_normals(np.ascontiguousarray(obstacle.vertices[t]), obstacle.faces))
+        heights.append(heights_of(obstacle, normals[t], t, coarse[t, open_ids])[0])
+    over = np.stack(heights)
     return Body(
         obstacle,
-        normals,
-        wanted=torch.from_numpy(heights.clip(LEAST_CLEARANCE, CLEARANCE)),
-        weights=torch.from_numpy((problem.gates[open_ids] * (heights > -obstacle.deepest)).astype(np.float32)),
+        np.stack(normals),
+        wanted=torch.from_numpy(over.clip(LEAST_CLEARANCE, CLEARANCE)),
+        weights=torch.from_numpy((problem.gates[open_ids] * (over > -obstacle.deepest)).astype(np.float32)),
     )
 
 

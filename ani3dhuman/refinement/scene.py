@@ -177,7 +177,7 @@ def build_scene(problem: RefinementProblem, margin: int, ask: Callable[[], None]
         opacities=_tensor(problem.opacities)[order],
         background=_tensor(problem.background),
         views=tuple(build_view(view, margin, order, ask) for view in problem.views),
-        body=build_body(problem),
+        body=build_body(problem, ask),
         proposed=_optional(problem.vertex_targets, (slice(None), open_ids)),
         confidence=_optional(problem.vertex_confidence, (slice(None), open_ids)),
     )
