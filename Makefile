@@ -4,7 +4,7 @@ TORCH ?= torch==2.13.0
 BPY ?= bpy==5.0.1
 PIP = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench-render bench-physics cloth-truth clean
+.PHONY: demo test lint bench-render bench-physics bench-refine cloth-truth clean
 
 .venv/.ready: pyproject.toml
 	@echo "Making the engine's environment (.venv)"
@@ -42,6 +42,14 @@ bench-render: .venv/.ready out/demo/shot.npz
 
 bench-physics: .venv/.ready
 	.venv/bin/python -m benchmarks.physics $(ARGS)
+
+# how well the residual field learns cloth, on sequences of Cloth Truth; may be stopped and started again
+bench-refine: .venv/.ready
+	$(MAKE) cloth-truth
+	.venv/bin/python -m benchmarks.refine.run
+	.venv/bin/python -m benchmarks.refine.restored
+	.venv/bin/python -m benchmarks.refine.speed
+	.venv/bin/python -m benchmarks.refine.report
 
 # clothed humans with true cloth motion from Blender's solver; about an hour, may be stopped and started again
 cloth-truth: .venv/.ready .venv-blender/.ready

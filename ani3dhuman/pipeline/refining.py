@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..camera import CameraPath
 from ..motion.skinning import blended_rotations
 from ..progress import Progress
-from ..refinement import RefinementConfig, RefinementProblem, RoundsConfig, RoundsResult, refine_in_rounds
+from ..refinement import RefinementConfig, RefinementProblem, RoundsConfig, RoundsResult, View, refine_in_rounds
 from ..restoration.limits import limit_offsets
 from ..shot import Shot
 from . import restoring, stages
@@ -34,10 +33,14 @@ def run(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: s
 
 
 def rounds_config(settings: Settings) -> RoundsConfig:
-    """How to fit; without a prior there is nothing to restore again, and one round."""
+    """How to fit; without a prior there is nothing to restore again, and one round.
+
+    No further round is restored more strongly than the first one was.
+    """
     further = settings.rounds - 1 if settings.prior != NO_PRIOR else 0
+    strengths = tuple(min(strength, settings.strength) for strength in STRENGTHS[:further])
     fit = RefinementConfig(steps=settings.refine_steps, field_kind=settings.field, seed=settings.seed)
-    return RoundsConfig(strengths=STRENGTHS[:further], seconds=60 * settings.round_minutes, fit=fit)
+    return RoundsConfig(strengths=strengths, seconds=60 * settings.round_minutes, fit=fit)
 
 
 def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str, progress: Progress) -> Arrays:
@@ -49,11 +52,13 @@ def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_ke
         notes["refinement"] = "left out" if settings.refine_steps == 0 else "nothing on this character can move"
         return _packed(np.asarray(scene.base), {}, notes)
     size = stages.picture_size(shot, settings.refine_height / int(shot.meta["height"]))
-    problem = _problem(scene, scene.cameras.resized(*size), coarse, restored)
+    view = view_of(scene, coarse, restored, scene.cameras.resized(*size), progress.should_cancel)
+    problem = _problem(scene, view, restored)
     checkpoint = job.out / ".work" / "refine.checkpoint"
     restore = restorer(job, scene, restore_key)
-    result = refine_in_rounds(problem, restore, rounds_config(settings), progress, checkpoint)
-    notes |= _described(result)
+    took = float(restored["seconds"]) if "seconds" in restored else 0.0
+    result = refine_in_rounds(problem, restore, rounds_config(settings), progress, checkpoint, restoring=took)
+    notes |= _described(result, settings)
     # the field is smooth and sees pictures only: what it pushes into the body or overstretches is brought back
     clip = restoring.coarse_clip(scene)
     clip = replace(clip, vertices=clip.moved, base=None)
@@ -61,8 +66,14 @@ def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_ke
     return _packed(vertices, result.history, notes)
 
 
-def _described(result: RoundsResult) -> dict[str, Any]:
-    """Notes for report.json."""
+def _described(result: RoundsResult, settings: Settings) -> dict[str, Any]:
+    """Notes for report.json: the message, which says why there are fewer rounds than asked for, and every round."""
+    message = result.message
+    if len(result.rounds) < settings.rounds:
+        why = "without a prior there is nothing to restore again"
+        if settings.prior != NO_PRIOR:
+            why = f"another one would not have ended within {settings.round_minutes:g} minutes"
+        message += f" Rounds: {len(result.rounds)} of {settings.rounds}, since {why}."
     rounds = [
         {
             "sides": list(done.sides),
@@ -73,15 +84,15 @@ def _described(result: RoundsResult) -> dict[str, Any]:
         }
         for done in result.rounds
     ]
-    return {"refinement": result.message, "rounds": rounds}
+    return {"refinement": message, "rounds": rounds}
 
 
 def _packed(vertices: np.ndarray, losses: dict[str, Any], notes: dict[str, Any]) -> Arrays:
     return {"vertices": vertices, "losses": np.array(json.dumps(losses)), "notes": np.array(json.dumps(notes))}
 
 
-def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays) -> RefinementProblem:
-    """The fit at picture size of `cameras`: gates from pins and regions, the restored video as target."""
+def _problem(scene: Scene, view: View, restored: Arrays) -> RefinementProblem:
+    """The fit to one restored view: gates from pins and regions, proposals where the prior knows the mesh."""
     shot, avatar = scene.shot, scene.avatar
     start = np.asarray(scene.base)
     gates = np.where(shot["region_ids"] >= 2, 1 - scene.pins, 0).astype(np.float32)
@@ -96,7 +107,7 @@ def _problem(scene: Scene, cameras: CameraPath, coarse: Arrays, restored: Arrays
         binding=avatar.binding,
         scales=avatar.scales,
         opacities=avatar.opacities,
-        views=(view_of(scene, coarse, restored, cameras),),
+        views=(view,),
         background=stages.background_srgb(shot),
         vertex_targets=proposal,
         vertex_confidence=None if proposal is None else np.broadcast_to(gates, proposal.shape[:2]),

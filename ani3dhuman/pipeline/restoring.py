@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,8 @@ def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, 
     """Restore the coarse pictures (rgb, alpha, depth, preserve).
 
     Returns:
-        The restored pictures and their key: rgb, alpha, notes as JSON, and vertices (T,V,3) where the prior knows
-        the mesh.
+        The restored pictures and their key: rgb, alpha, notes as JSON, the seconds it took, and vertices (T,V,3) where
+        the prior knows the mesh.
     """
     settings = job.settings
     key = content_key(
@@ -90,7 +91,8 @@ def restore_layer(out: Path, settings: Settings, scene: Scene, coarse: Arrays, p
     if settings.prior == NO_PRIOR:
         progress.advance(progress.total)
         untouched = {"rgb": coarse["rgb"], "alpha": coarse["alpha"], "vertices": scene.coarse}
-        return {**untouched, "notes": np.array(json.dumps({"prior": NO_PRIOR}))}
+        return {**untouched, "seconds": np.array(0.0), "notes": np.array(json.dumps({"prior": NO_PRIOR}))}
+    started = time.monotonic()
     wanted = _request(settings, scene, coarse)
     config = RestoreConfig(
         strength=settings.strength,
@@ -102,6 +104,7 @@ def restore_layer(out: Path, settings: Settings, scene: Scene, coarse: Arrays, p
     rgb = (np.clip(result.frames, 0, 1) * 255 + 0.5).astype(np.uint8)
     alpha = coarse["alpha"] if result.alphas is None else result.alphas.astype(np.float16)
     arrays = {"rgb": rgb, "alpha": alpha, "notes": np.array(json.dumps(result.report))}
+    arrays["seconds"] = np.array(time.monotonic() - started)
     if result.vertices is not None:
         arrays["vertices"] = result.vertices
     return arrays

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import cv2
@@ -17,7 +18,13 @@ from .stages import Arrays, Scene
 from .store import content_key
 
 
-def view_of(scene: Scene, layer: Arrays, restored: Arrays, cameras: CameraPath) -> View:
+def view_of(
+    scene: Scene,
+    layer: Arrays,
+    restored: Arrays,
+    cameras: CameraPath,
+    should_cancel: Callable[[], bool] = lambda: False,
+) -> View:
     """A restored video as the refinement takes it, at the size of `cameras`.
 
     Where the prior knows the restored mesh, the target is rendered at this size: shrinking a larger picture would leave
@@ -28,11 +35,16 @@ def view_of(scene: Scene, layer: Arrays, restored: Arrays, cameras: CameraPath) 
         layer: pictures of the coarse layer, see `stages.render_gaussians`.
         restored: as of `restoring.run`.
         cameras: those of `scene`, at the size of the fit.
+        should_cancel: asked at every frame that is rendered.
+
+    Raises:
+        Cancelled: when asked to stop.
     """
     target = None
     if "vertices" in restored:
         seen = replace(scene, cameras=cameras)
-        target = rendered(seen, np.asarray(restored["vertices"]), Progress("target", scene.shot.frames))["rgb"]
+        drawing = Progress("refine", scene.shot.frames, should_cancel=should_cancel)
+        target = rendered(seen, np.asarray(restored["vertices"]), drawing)["rgb"]
     loose = np.asarray(layer["alpha"], np.float32) - np.asarray(layer["preserve"], np.float32)
     return View(
         cameras=cameras,
@@ -59,16 +71,16 @@ def restorer(job: Job, scene: Scene, restore_key: str) -> Restore:
         key = content_key(restore_key, vertices, strength, seed)
         done = job.store.run(name, key, lambda: _restored(job, now, strength, seed, progress))
         pictures = {part[6:]: array for part, array in done.items() if part.startswith("layer_")}
-        return view_of(now, pictures, done, cameras)
+        return view_of(now, pictures, done, cameras, progress.should_cancel)
 
     return restore
 
 
 def _restored(job: Job, scene: Scene, strength: float, seed: int, progress: Progress) -> Arrays:
     """The restored arrays, and with "layer_" before their names the pictures that were restored."""
-    drawing = Progress("render", scene.shot.frames, should_cancel=progress.should_cancel)
+    drawing = Progress("refine", scene.shot.frames, should_cancel=progress.should_cancel)
     layer = rendered(scene, np.asarray(scene.coarse), drawing)
-    settings = replace(job.settings, strength=strength, seed=seed)
+    settings = replace(job.settings, strength=strength, seed=seed, measure_cache=False)  # it was measured before
     restored = restoring.restore_layer(job.out, settings, scene, layer, progress)
     return {**restored, **{f"layer_{name}": array for name, array in layer.items()}}
 

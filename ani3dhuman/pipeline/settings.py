@@ -15,7 +15,7 @@ COARSE = ("physics", "rigid", "evaluated")
 CONTROLS = ("pose", "depth", "normal")
 POSE_STYLES = ("dwpose", "vace")
 RESIDUAL_FIELDS = ("hexplane", "dct", "nodes")
-STRENGTHS = (0.5, 0.4, 0.3)  # of restoration in the rounds after the first
+STRENGTHS = (0.5, 0.4, 0.3)  # of restoration in the rounds after the first, at most
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Settings:
         refine_height: picture height used for fitting, pixels.
         rounds: of restoring and refining, 1 to 4: each further one restores what the last one made, from more sides
             (`refinement.RoundsConfig`).
-        round_minutes: no further round is started that would not end by then.
+        round_minutes: of refinement; no further round is started that would not end by then.
         field: which residual field is fitted, see `ani3dhuman.motion.fields.FIELDS`.
         seed: of every random choice.
     """
@@ -159,5 +159,5 @@ def _as_type(name: str, value: Any, wanted: type) -> Any:
 PRESETS: dict[str, dict[str, Any]] = {
     "draft": {"gaussians": 20_000, "render_scale": 0.5, "sampling_steps": 4, "refine_steps": 40, "refine_height": 160},
     "preview": {},
-    "final": {"gaussians": 150_000, "refine_steps": 1200, "refine_height": 832, "rounds": 3},
+    "final": {"gaussians": 150_000, "refine_steps": 1200, "refine_height": 832, "rounds": 3, "round_minutes": 240.0},
 }

@@ -44,8 +44,8 @@ class RoundsConfig:
         strengths: of restoration, one for each further round, none greater than the one before.
         azimuths: further sides in the order in which they are added, degrees, see `side_views.side_cameras`.
         sides_per_round: how many each round adds, as long as there are some.
-        seconds: no round is started that would not end by then, if it takes as long per view as the last one; the
-            first always runs. Time before an interruption counts.
+        seconds: no round is started that would not end by then, if it takes as long per view as the last one, for
+            the first the time of its restoration included; that one always runs. Time before an interruption counts.
         fit: of every round; a round's number is added to its seed, and to that of restoration.
 
     Raises:
@@ -151,6 +151,7 @@ def refine_in_rounds(
     progress: Progress,
     checkpoint: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
+    restoring: float = 0.0,
 ) -> RoundsResult:
     """Refine a layer in rounds.
 
@@ -165,6 +166,7 @@ def refine_in_rounds(
         checkpoint: file that keeps the layer after every round, beside it one of the fit in progress. A run that was
             interrupted goes on with the round it was in; both are removed at the end.
         clock: seconds.
+        restoring: seconds that restoring each of the problem's own views took; only to foretell a second round's time.
 
     Raises:
         Cancelled: within a step of being asked to stop.
@@ -179,7 +181,7 @@ def refine_in_rounds(
         progress.advance(reached, message=f"{len(done)} rounds were done")
     fit_checkpoint = checkpoint.with_name(checkpoint.name + ".fit") if checkpoint else None
 
-    while len(done) < config.rounds and _in_time(config, done):
+    while len(done) < config.rounds and _in_time(config, done, restoring):
         started = clock()
         number = len(done)
         views = problem.views if number == 0 else _restored(problem, vertices, restore, config, number, progress)
@@ -214,10 +216,12 @@ def refine_in_rounds(
     return RoundsResult(vertices, tuple(done))
 
 
-def _in_time(config: RoundsConfig, done: list[Round]) -> bool:
+def _in_time(config: RoundsConfig, done: list[Round], restoring: float) -> bool:
     if not done:
         return True
     per_view = done[-1].seconds / (1 + len(done[-1].sides))
+    if len(done) == 1:  # whose video was given
+        per_view += restoring
     expected = per_view * (1 + len(config.sides(len(done))))
     return sum(entry.seconds for entry in done) + expected <= config.seconds
 

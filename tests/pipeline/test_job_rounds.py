@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from synthetic import make_shot
 from ani3dhuman.cache.frames import FrameCache
 from ani3dhuman.errors import Ani3DError, Cancelled
 from ani3dhuman.motion.fields import FIELDS
-from ani3dhuman.pipeline import round_views
+from ani3dhuman.pipeline import refining, restoring, round_views
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import PRESETS, RESIDUAL_FIELDS, Settings
+from ani3dhuman.progress import Progress
+from ani3dhuman.refinement import refine
+from ani3dhuman.restoration.limits import limit_offsets
 
 SMALL = Settings.from_dict(
     {"preset": "draft", "gaussians": 2500, "refine_steps": 12, "refine_height": 96, "rounds": 3, "sampling_steps": 2}
@@ -55,6 +59,54 @@ def test_one_round_is_what_it_was(shot, out, tmp_path):
     assert not list((tmp_path / ".work").glob("round_*"))
 
 
+def test_one_round_is_the_plain_fit_to_the_bit(shot, tmp_path, monkeypatch):
+    seen = {}
+    real = refining.refine_in_rounds
+
+    def overheard(problem, restore, config, *rest, **named):
+        seen.update(problem=problem, config=config)
+        return real(problem, restore, config, *rest, **named)
+
+    monkeypatch.setattr(refining, "refine_in_rounds", overheard)
+    clips = []
+    monkeypatch.setattr(refining, "limit_offsets", lambda clip, x: clips.append(clip) or limit_offsets(clip, x))
+    animate(shot, tmp_path, replace(SMALL, rounds=1))
+    fit = seen["config"].fit
+    plain = refine(seen["problem"], fit, Progress("refine", fit.steps)).vertices
+    start = seen["problem"].coarse_vertices
+    assert np.abs(plain - start).max() > 1e-4
+    np.testing.assert_array_equal(result_of(tmp_path), start + limit_offsets(clips[0], plain - start))
+
+
+def test_rounds_field_and_time_are_part_of_the_key_and_restoration_is_not_done_again(shot, tmp_path):
+    plain = replace(SMALL, rounds=1)
+    animate(shot, tmp_path, plain)
+    for change in ({"rounds": 2}, {"field": "dct"}, {"round_minutes": 5.0}):
+        animate(shot, tmp_path, replace(plain, **change))
+        reused = json.loads((tmp_path / "report.json").read_text())["reused"]
+        assert "restore" in reused and "refine" not in reused, change
+        animate(shot, tmp_path, replace(plain, **change))
+        assert "refine" in json.loads((tmp_path / "report.json").read_text())["reused"], change
+
+
+def test_a_prior_that_knows_pictures_only_goes_through_rounds(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "restoration"))
+    monkeypatch.setenv("ANI3DHUMAN_MODELS", str(tmp_path / "models"))
+    from tiny_wan_repository import write_repository
+
+    write_repository(tmp_path / "wan")
+    settings = replace(SMALL, gaussians=1500, rounds=2, prior=str(tmp_path / "wan"), prompt="a walk")
+    out = animate(make_shot(5, width=70, height=102), tmp_path / "out", settings)
+    views = list((out / ".work").glob("round_*"))
+    assert len(views) == 2, "the user's cameras and one side"
+    for view in views:
+        assert not (view / "vertices.npy").exists()
+        assert (np.load(view / "rgb.npy") != np.load(view / "layer_rgb.npy")).mean() > 0.1
+    rounds = notes_of(out)["rounds"]
+    assert [len(done["sides"]) for done in rounds] == [0, 1]
+    assert rounds[1]["loss"][0] > 0 and rounds[1]["seconds"] > 0
+
+
 def test_a_cancelled_job_goes_on_without_restoring_again(shot, out, tmp_path, monkeypatch):
     restored: list[float] = []
     real = round_views.restoring.restore_layer
@@ -81,6 +133,61 @@ def test_a_cancelled_job_goes_on_without_restoring_again(shot, out, tmp_path, mo
 def test_without_a_prior_there_is_one_round(shot, tmp_path):
     animate(shot, tmp_path, replace(SMALL, prior="none"))
     assert len(notes_of(tmp_path)["rounds"]) == 1
+    assert "1 of 3, since without a prior" in notes_of(tmp_path)["refinement"]
+
+
+def test_rounds_that_would_take_too_long_are_left_out_and_that_is_told(shot, tmp_path):
+    animate(shot, tmp_path, replace(SMALL, round_minutes=1e-4))
+    assert len(notes_of(tmp_path)["rounds"]) == 1
+    assert "1 of 3, since another one would not have ended" in notes_of(tmp_path)["refinement"]
+
+
+def test_what_restoration_took_is_kept_and_counts_for_the_second_round(shot, tmp_path, monkeypatch):
+    took = []
+    real = refining.refine_in_rounds
+
+    def overheard(*given, restoring, **named):
+        took.append(restoring)
+        return real(*given, restoring=restoring, **named)
+
+    monkeypatch.setattr(refining, "refine_in_rounds", overheard)
+    animate(shot, tmp_path, replace(SMALL, rounds=1))
+    animate(shot, tmp_path, replace(SMALL, rounds=1, refine_steps=13))  # restoration is found finished
+    assert took[0] > 0 and took[1] == took[0]
+
+
+def test_no_round_is_restored_more_strongly_than_the_first():
+    assert refining.rounds_config(replace(SMALL, rounds=4)).strengths == (0.5, 0.4, 0.3)
+    assert refining.rounds_config(replace(SMALL, rounds=4, strength=0.45)).strengths == (0.45, 0.4, 0.3)
+    assert refining.rounds_config(replace(SMALL, rounds=4, strength=0.2)).strengths == (0.2, 0.2, 0.2)
+
+
+def test_a_job_can_be_cancelled_while_targets_are_drawn(shot, tmp_path, monkeypatch):
+    drawn = []
+    real = round_views.rendered
+
+    def counted(scene, vertices, progress):
+        drawn.append(progress)
+        return real(scene, vertices, progress)
+
+    monkeypatch.setattr(round_views, "rendered", counted)
+    with pytest.raises(Cancelled):
+        animate(shot, tmp_path, SMALL, None, lambda: bool(drawn))
+    assert len(drawn) == 1 and drawn[0].step == 1, "it stopped after one frame"
+    assert not list((tmp_path / ".work").glob("refine-*"))
+
+
+def test_a_measured_step_cache_is_measured_once(shot, tmp_path, monkeypatch):
+    asked = []
+    real = restoring.restore_layer
+
+    def overheard(out, settings, *rest):
+        asked.append(settings.measure_cache)
+        return real(out, settings, *rest)
+
+    monkeypatch.setattr(restoring, "restore_layer", overheard)
+    animate(shot, tmp_path, replace(SMALL, rounds=2, measure_cache=True))
+    assert asked == [True, False, False]
 
 
 def test_settings_know_the_fields_and_the_rounds():

@@ -184,6 +184,33 @@ def test_rounds_go_on_while_time_runs(windy, seconds, rounds):
     assert [done.seconds for done in result.rounds] == [10.0, 20.0, 30.0][:rounds]
 
 
+@pytest.mark.parametrize(("restoring", "rounds"), [(5.0, 2), (11.0, 1)])
+def test_a_second_round_is_foretold_with_what_restoring_took(windy, restoring, rounds):
+    problem, truth = windy
+    moments = iter((0.0, 10.0, 10.0, 20.0))  # the first round takes ten seconds, a second of two views is due by 50
+    result = refine_in_rounds(
+        problem,
+        Restorer(problem, truth),
+        replace(BRIEF, strengths=(0.6,), seconds=50.0),
+        Progress("refine", BRIEF.steps(problem.frames)),
+        clock=lambda: next(moments),
+        restoring=restoring,
+    )
+    assert len(result.rounds) == rounds
+
+
+def test_the_history_counts_on_through_all_rounds(windy):
+    problem, truth = windy
+    result = run(problem, Restorer(problem, truth), BRIEF)
+    history = result.history
+    assert history["step"] == list(range(1, 10))
+    assert history["total"] == [value for done in result.rounds for value in done.history["total"]]
+    looks = [0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9]
+    assert history["validation_step"] == looks and len(history["validation"]) == len(looks)
+    terms = set(history) - {"validation", "validation_step"}
+    assert {len(history[name]) for name in terms} == {9}
+
+
 def test_a_restored_view_that_does_not_fit_is_refused(windy):
     problem, truth = windy
 
