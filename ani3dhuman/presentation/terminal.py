@@ -47,6 +47,7 @@ def table(report: dict[str, Any]) -> str:
     amplitudes = "  ->  ".join(f"{layer} {value:.1f}" for layer, value in report["hem_amplitude_cm"].items())
     lines.append(f"motion of the hem, cm RMS seen from the hips: {amplitudes}")
     for name, note in report["notes"].items():
-        text = ", ".join(f"{k} {v}" for k, v in note.items()) if isinstance(note, dict) else note
-        lines.append(f"{name}: {text}")
+        for number, part in enumerate(note if isinstance(note, list) else [note]):
+            text = ", ".join(f"{k} {v}" for k, v in part.items()) if isinstance(part, dict) else part
+            lines.append(f"{name} {number + 1}: {text}" if isinstance(note, list) else f"{name}: {text}")
     return "\n".join(lines)

@@ -30,16 +30,23 @@ COLORS = {
 
 
 def plot_losses(history: dict[str, list[float]], png: Path, title: str = "Residual field") -> None:
-    """Draw `RefinementResult.history` on a log axis: every term, their sum, and the held-out frames."""
+    """Draw `RefinementResult.history` on a log axis: every term, their sum, and the held-out frames.
+
+    Of a history in rounds, which looks at the held-out frames twice where a round begins, each begins at a line.
+    """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 5), dpi=110, layout="constrained")
         axes = figure.add_subplot()
-        steps = np.array(history.get("step", []))
+        steps, looks = np.array(history.get("step", [])), np.array(history["validation_step"])
+        starts = looks[1:][np.diff(looks) == 0]
+        for start in starts:
+            axes.axvline(start, color=INK, lw=0.8, ls=":")
         if len(steps):
-            _curve(axes, steps, history["total"], INK, "total", 2.0)
+            parts = np.searchsorted(steps, starts, side="right")
+            _curve(axes, steps, parts, history["total"], INK, "total", 2.0)
             for name, color in COLORS.items():
                 if name in history and max(history[name]) > 0:
-                    _curve(axes, steps, history[name], color, name, 1.3)
+                    _curve(axes, steps, parts, history[name], color, name, 1.3)
         axes.plot(
             history["validation_step"],
             history["validation"],
@@ -63,10 +70,17 @@ def plot_losses(history: dict[str, list[float]], png: Path, title: str = "Residu
     write_bytes(Path(png), data.getvalue())
 
 
-def _curve(axes: Any, steps: np.ndarray, values: list[float], color: str, name: str, width: float) -> None:
-    """A faint line of every step under its running mean, since single frames differ more than steps do."""
+def _curve(
+    axes: Any, steps: np.ndarray, parts: np.ndarray, values: list[float], color: str, name: str, width: float
+) -> None:
+    """A faint line of every step under its running mean, since single frames differ more than steps do.
+
+    The mean begins anew at the indices `parts`.
+    """
     raw = np.maximum(values, 1e-9)
-    span = min(max(1, len(raw) // 20), len(raw))
-    mean = np.convolve(np.pad(raw, (span - 1, 0), mode="edge"), np.ones(span) / span, mode="valid")
     axes.plot(steps, raw, color=color, lw=0.6, alpha=0.22)
-    axes.plot(steps, mean, color=color, lw=width, label=name)
+    for number, (own, at) in enumerate(zip(np.split(raw, parts), np.split(steps, parts), strict=True)):
+        if len(own):
+            span = max(1, len(own) // 20)
+            mean = np.convolve(np.pad(own, (span - 1, 0), mode="edge"), np.ones(span) / span, mode="valid")
+            axes.plot(at, mean, color=color, lw=width, label=None if number else name)
