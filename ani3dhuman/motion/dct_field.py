@@ -39,7 +39,7 @@ class DctConfig:
     modes: int = 12
     spread: float = 0.05
     reach: float = 0.05
-    rate: float = 4e-2
+    rate: float = 2e-2
 
 
 class DctField(nn.Module):

@@ -31,7 +31,7 @@ class NodeConfig:
     nodes: int = 300
     modes: int = 12
     reach: float = 0.05
-    rate: float = 4e-2
+    rate: float = 2e-2
 
 
 class NodeField(nn.Module):

@@ -1,6 +1,6 @@
 """Whole jobs on a degraded coarse layer: repaired by the compact prior, then refined in one round and in three.
 
-    python -m benchmarks.refine.restored --split test --count 8
+    python -m benchmarks.refine.restored --split test --count 6
 
 The faulty layer enters as what Blender showed (`--coarse evaluated --set repair=true`), seen by the diagonal camera.
 Finished sequences are kept under --out.
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
     parser.add_argument("--out", type=Path, default=Path("out/refine"))
     parser.add_argument("--split", default="test")
-    parser.add_argument("--count", type=int, default=8)
+    parser.add_argument("--count", type=int, default=6)
     parser.add_argument("--turn", type=int, default=0, help="sequence to begin with, for several processes")
     options = parser.parse_args()
     folders = list_sequences(options.root, options.split)[: options.count]

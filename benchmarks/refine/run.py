@@ -1,6 +1,6 @@
 """Fit the residual field to true videos of Cloth Truth, by field, layer to start from and number of camera paths.
 
-    python -m benchmarks.refine.run --split test --count 8
+    python -m benchmarks.refine.run --split test --count 6
     python -m benchmarks.refine.run --split validation --count 4 --fields hexplane dct nodes
 
 Finished fits are kept under --out, a folder for each kind of fit; `benchmarks.refine.report` averages them.
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
     parser.add_argument("--out", type=Path, default=Path("out/refine"))
     parser.add_argument("--split", default="test")
-    parser.add_argument("--count", type=int, default=8)
+    parser.add_argument("--count", type=int, default=6)
     parser.add_argument("--turn", type=int, default=0, help="sequence to begin with, for several processes")
     parser.add_argument("--fields", nargs="+", choices=list(FIELDS), default=[RefinementConfig().field_kind])
     parser.add_argument("--views", nargs="+", type=int, choices=list(TURNS), default=[1, 3])
