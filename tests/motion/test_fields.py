@@ -22,8 +22,8 @@ FRAMES = 25
 STEPS = 200
 SMALL = {
     "hexplane": FieldConfig(resolutions=(6, 12), time_resolution=12, hidden=32),
-    "dct": DctConfig(modes=10),
-    "nodes": NodeConfig(nodes=40, modes=10),
+    "dct": DctConfig(modes=10, rate=4e-2),
+    "nodes": NodeConfig(nodes=40, modes=10, rate=4e-2),
 }
 
 
