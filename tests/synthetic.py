@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 
+from ani3dhuman.cache.frames import FrameCache
 from ani3dhuman.shot import REGIONS, Shot
 
 COLUMNS = 20
@@ -114,3 +116,9 @@ def make_arrays(frames: int = 8, width: int = 96, height: int = 160) -> dict[str
 
 def make_shot(frames: int = 8, **size: int) -> Shot:
     return Shot.from_arrays(make_arrays(frames, **size))
+
+
+def result_of(out: Path) -> np.ndarray:
+    """(T,V,3) vertices of a job's result, as its cache has them."""
+    meshes = FrameCache.open(out / "synthetic.ani3d").meshes()
+    return np.concatenate([meshes[name].vertices for name in ("Body", "Skirt", "Hair")], axis=1)

@@ -23,7 +23,7 @@ from ani3dhuman.restoration.compact import WEIGHTS
 from ani3dhuman.restoration.network import DisplacementNet
 
 from .rows import ROWS, Judged, versions
-from .sequences import list_sequences, load_sequence
+from .sequences import add_choice, chosen, load_sequence
 
 STRIP_FRAMES = (3, 11, 19, 27, 35, 43)
 
@@ -47,17 +47,13 @@ def judge_sequence(folder: Path, net: DisplacementNet, seeds: int, strip: Path |
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
+    add_choice(parser, "validation")
     parser.add_argument("--out", type=Path, default=Path("out/cloth_truth_eval"))
-    parser.add_argument("--split", default="validation")
     parser.add_argument("--prior", type=Path, default=WEIGHTS)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--count", type=int, help="only the first so many sequences")
-    parser.add_argument("--turn", type=int, default=0, help="sequence to begin with, for several processes")
     options = parser.parse_args()
     net = load_compact_prior(options.prior).net
-    folders = list_sequences(options.root, options.split)[: options.count]
-    for folder in tqdm(folders[options.turn :] + folders[: options.turn], desc=options.split):
+    for folder in tqdm(chosen(options), desc=options.split):
         target = options.out / f"{folder.name}.json"
         if not target.exists():
             rows = judge_sequence(folder, net, options.seeds, options.out / "strips" / f"{folder.name}.png")

@@ -34,7 +34,7 @@ from ani3dhuman.restoration.network import DisplacementNet
 
 from .degrade import degraded
 from .rows import Judged, restored
-from .sequences import Sequence, list_sequences, load_sequence
+from .sequences import Sequence, add_choice, chosen, load_sequence
 from .study_plots import plot_sweep
 
 OUT = Path("out/sampler_study")
@@ -174,10 +174,9 @@ class Study:
         return {f"{name} / {start}": self.meshes(start, variant) for name, variant in sweep() for start in self.starts}
 
 
-def run(what: str, split: str, options: argparse.Namespace) -> None:
+def run(what: str, options: argparse.Namespace) -> None:
     net = load_compact_prior(options.prior).net
-    folders = list_sequences(options.root, split)[: options.count]
-    for folder in tqdm(folders[options.turn :] + folders[: options.turn], desc=what):
+    for folder in tqdm(chosen(options), desc=what):
         target = OUT / what / f"{folder.name}.json"
         if target.exists():
             continue
@@ -267,17 +266,14 @@ def report() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=("claims", "sweep", "report"))
-    parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
-    parser.add_argument("--split", default="validation")
+    add_choice(parser, "validation")
     parser.add_argument("--prior", type=Path, default=WEIGHTS)
-    parser.add_argument("--count", type=int)
-    parser.add_argument("--turn", type=int, default=0, help="sequence to begin with, for several processes")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.what == "report":
         report()
     else:
-        run(options.what, options.split, options)
+        run(options.what, options)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from ani3dhuman.shot import Shot
 
 from ..cloth_truth.degrade import degraded
 from ..cloth_truth.sampler_study import joints_of
-from ..cloth_truth.sequences import GAUSSIANS, Sequence, list_sequences, load_sequence
+from ..cloth_truth.sequences import GAUSSIANS, Sequence, add_choice, chosen, load_sequence
 from .cases import Case, diagonal
 from .judging import judge
 from .run import write_strip
@@ -65,14 +65,10 @@ def judged(folder: Path, work: Path, strip: Path) -> dict[str, dict[str, float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
+    add_choice(parser, "test", 6)
     parser.add_argument("--out", type=Path, default=Path("out/refine"))
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--count", type=int, default=6)
-    parser.add_argument("--turn", type=int, default=0, help="sequence to begin with, for several processes")
     options = parser.parse_args()
-    folders = list_sequences(options.root, options.split)[: options.count]
-    for folder in tqdm(folders[options.turn :] + folders[: options.turn]):
+    for folder in tqdm(chosen(options)):
         target = options.out / f"{options.split}_restored" / f"{folder.name}.json"
         if not target.exists():
             found = judged(folder, options.out / "jobs" / folder.name, target.with_suffix(".png"))

@@ -24,7 +24,7 @@ from ani3dhuman.motion.fields import FIELDS
 from ani3dhuman.progress import Progress
 from ani3dhuman.refinement import RefinementConfig, refine
 
-from ..cloth_truth.sequences import Sequence, list_sequences, load_sequence
+from ..cloth_truth.sequences import Sequence, add_choice, chosen, load_sequence
 from .cases import Case, diagonal, physics_layer
 from .judging import judge
 
@@ -68,18 +68,14 @@ def cases_of(sequence: Sequence, views: list[int], starts: list[str]) -> dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
+    add_choice(parser, "test", 6)
     parser.add_argument("--out", type=Path, default=Path("out/refine"))
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--count", type=int, default=6)
-    parser.add_argument("--turn", type=int, default=0, help="sequence to begin with, for several processes")
     parser.add_argument("--fields", nargs="+", choices=list(FIELDS), default=[RefinementConfig().field_kind])
     parser.add_argument("--views", nargs="+", type=int, choices=list(TURNS), default=[1, 3])
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
     parser.add_argument("--steps", type=int, default=RefinementConfig().steps)
     options = parser.parse_args()
-    folders = list_sequences(options.root, options.split)[: options.count]
-    for folder in tqdm(folders[options.turn :] + folders[: options.turn]):
+    for folder in tqdm(chosen(options)):
         cases = cases_of(load_sequence(folder), options.views, options.starts)
         for name, case in cases.items():
             for field in options.fields:

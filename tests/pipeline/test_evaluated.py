@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import make_arrays, make_shot
+from synthetic import make_arrays, make_shot, result_of
 
 from ani3dhuman import cli
-from ani3dhuman.cache.frames import FrameCache
 from ani3dhuman.errors import Ani3DError
 from ani3dhuman.motion.skinning import skin
 from ani3dhuman.pipeline.animate import animate
@@ -43,11 +42,6 @@ def shot():
 @pytest.fixture(scope="module")
 def out(shot, tmp_path_factory):
     return animate(shot, tmp_path_factory.mktemp("job"), SMALL)
-
-
-def result_of(out) -> np.ndarray:
-    meshes = FrameCache.open(out / "synthetic.ani3d").meshes()
-    return np.concatenate([meshes[name].vertices for name in ("Body", "Skirt", "Hair")], axis=1)
 
 
 def reused(out) -> set[str]:

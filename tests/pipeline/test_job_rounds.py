@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import make_shot
+from synthetic import make_shot, result_of
 
-from ani3dhuman.cache.frames import FrameCache
 from ani3dhuman.errors import Ani3DError, Cancelled
 from ani3dhuman.motion.fields import FIELDS
 from ani3dhuman.pipeline import refining, restoring, round_views
@@ -31,11 +30,6 @@ def shot():
 @pytest.fixture(scope="module")
 def out(shot, tmp_path_factory):
     return animate(shot, tmp_path_factory.mktemp("rounds"), SMALL)
-
-
-def result_of(out) -> np.ndarray:
-    meshes = FrameCache.open(out / "synthetic.ani3d").meshes()
-    return np.concatenate([meshes[name].vertices for name in ("Body", "Skirt", "Hair")], axis=1)
 
 
 def notes_of(out) -> dict:
