@@ -1,4 +1,4 @@
-"""The residual fields there are, by name: `residual` (HexPlane), `dct_field` (trajectories), `node_field` (nodes)."""
+"""The residual fields there are, by name: `residual` (HexPlane) and `dct_field` (trajectories)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from ..errors import Ani3DError
 from .dct_field import DctConfig, DctField, check_points
-from .node_field import NodeConfig, NodeField
 from .residual import FieldConfig, ResidualField
 
-AnyFieldConfig = FieldConfig | DctConfig | NodeConfig
-FIELDS: dict[str, type[AnyFieldConfig]] = {"hexplane": FieldConfig, "dct": DctConfig, "nodes": NodeConfig}
+AnyFieldConfig = FieldConfig | DctConfig
+FIELDS: dict[str, type[AnyFieldConfig]] = {"hexplane": FieldConfig, "dct": DctConfig}
 ROOM = 0.02  # metres around the points: a flat garment's box gets some depth
 
 
@@ -61,7 +60,7 @@ def build_field(
         config: size of the field, of the class `FIELDS` names for the kind; None for its default.
 
     Raises:
-        Ani3DError: ``field.kind``, ``field.config``, ``field.points``, ``field.edges`` or ``nodes.points``.
+        Ani3DError: ``field.kind``, ``field.config``, ``field.points`` or ``field.edges``.
     """
     if kind not in FIELDS:
         raise Ani3DError(
@@ -77,7 +76,5 @@ def build_field(
     check_points(points)
     if isinstance(config, DctConfig):
         return DctField(points, edges[(edges < len(points)).all(-1)], frames, config)
-    if isinstance(config, NodeConfig):
-        return NodeField(points, frames, config)
     low, high = torch.aminmax(points, dim=0)
     return ResidualField(low - ROOM, high + ROOM, config, seed)

@@ -14,7 +14,7 @@ NO_PRIOR = "none"
 COARSE = ("physics", "rigid", "evaluated")
 CONTROLS = ("pose", "depth", "normal")
 POSE_STYLES = ("dwpose", "vace")
-RESIDUAL_FIELDS = ("hexplane", "dct", "nodes")
+RESIDUAL_FIELDS = ("hexplane", "dct")
 STRENGTHS = (0.5, 0.4, 0.3)  # of restoration in the rounds after the first, at most
 
 

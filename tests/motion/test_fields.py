@@ -15,7 +15,6 @@ from ani3dhuman.errors import Ani3DError
 from ani3dhuman.motion.binding import edges_of
 from ani3dhuman.motion.dct_field import DctConfig, DctField, cosines, pace
 from ani3dhuman.motion.fields import FIELDS, MotionField, build_field
-from ani3dhuman.motion.node_field import NodeConfig, NodeField, rotation_change
 from ani3dhuman.motion.residual import FieldConfig
 
 FRAMES = 25
@@ -23,7 +22,6 @@ STEPS = 200
 SMALL = {
     "hexplane": FieldConfig(resolutions=(6, 12), time_resolution=12, hidden=32),
     "dct": DctConfig(modes=10, rate=4e-2),
-    "nodes": NodeConfig(nodes=40, modes=10, rate=4e-2),
 }
 
 
@@ -221,35 +219,6 @@ def test_smoothing_leaves_a_common_motion_alone():
     assert torch.allclose(offsets, torch.tensor([0.05, 0.1, -0.15]).expand_as(offsets), atol=1e-6)
 
 
-def test_nodes_that_turn_together_carry_points_rigidly():
-    points, _ = skirt()
-    field = NodeField(points, FRAMES, SMALL["nodes"])
-    turn = torch.tensor([0.3, -0.5, 0.8])
-    R = torch.linalg.matrix_exp(torch.linalg.cross(turn.expand(3, 3), torch.eye(3)).T)
-    middle = points.mean(0)
-    with torch.no_grad():
-        field.turns[0] = turn
-        field.shifts[0] = (field.rest @ R.T - field.rest) / field.config.reach
-        moved = points + field(points, 0.5)
-    assert torch.allclose(moved, (points - middle) @ R.T + middle, atol=1e-5)
-    with torch.no_grad():
-        field.turns[0] = 1e-3 * turn
-        field.shifts[0] = torch.linalg.cross(1e-3 * turn.expand_as(field.rest), field.rest) / field.config.reach
-    assert field.roughness().item() < 1e-12
-    with torch.no_grad():
-        field.turns[0] *= -1
-    assert field.roughness().item() > 1e-8
-
-
-def test_rotation_change_is_rodrigues_and_smooth_at_zero():
-    turns = torch.tensor([[0.0, 0, 0], [1e-5, 0, 0], [0.4, -1.1, 2.0]], requires_grad=True)
-    cross = torch.stack([torch.linalg.cross(turn.expand(3, 3), torch.eye(3)).T for turn in turns.detach()])
-    assert torch.allclose(rotation_change(turns), torch.linalg.matrix_exp(cross) - torch.eye(3), atol=1e-6)
-    assert (rotation_change(turns)[0] == 0).all()
-    rotation_change(turns)[:, 1, 0].sum().backward()
-    assert turns.grad is not None and turns.grad.isfinite().all() and turns.grad[0, 2] == 1
-
-
 def test_cosines_and_their_pace():
     waves = cosines(torch.tensor([0.0, 0.5, 1.0]), 3)
     end = math.cos(math.pi * 0.1)
@@ -266,15 +235,13 @@ def test_cosines_and_their_pace():
 def test_no_more_waves_than_frames():
     points, edges = skirt()
     assert DctField(points, edges, 3).coefficients.shape == (len(points), 3, 3)
-    assert NodeField(points, 3).shifts.shape[0] == 3
 
 
-@pytest.mark.parametrize("kind", ["dct", "nodes"])
-def test_other_points_are_refused(kind):
+def test_other_points_are_refused():
     points, _ = skirt()
     for others in (points[:-1], points + 0.01):
         with pytest.raises(Ani3DError) as caught:
-            made(kind)(others, 0.5)
+            made("dct")(others, 0.5)
         assert caught.value.code == "field.points"
 
 
@@ -282,12 +249,10 @@ def test_other_points_are_refused(kind):
     "kind, changes, code",
     [
         ("spline", {"config": None}, "field.kind"),
-        ("dct", {"config": NodeConfig()}, "field.config"),
+        ("dct", {"config": FieldConfig()}, "field.config"),
         ("dct", {"config": DctConfig(modes=0)}, "field.config"),
         ("dct", {"config": DctConfig(spread=-1)}, "field.config"),
-        ("nodes", {"config": NodeConfig(nodes=3)}, "field.config"),
-        ("nodes", {"frames": 0}, "field.config"),
-        ("nodes", {"points": torch.zeros(9, 3)}, "nodes.points"),
+        ("dct", {"frames": 0}, "field.config"),
         ("dct", {"points": torch.zeros(9, 2)}, "field.points"),
         ("dct", {"points": torch.full((400, 3), math.nan)}, "field.points"),
         ("dct", {"edges": torch.tensor([[-1, 2]])}, "field.edges"),

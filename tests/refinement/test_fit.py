@@ -13,7 +13,6 @@ from sheet import render, seen, swinging_sheet
 from ani3dhuman.errors import Ani3DError, Cancelled
 from ani3dhuman.motion.dct_field import DctConfig
 from ani3dhuman.motion.fields import FIELDS
-from ani3dhuman.motion.node_field import NodeConfig
 from ani3dhuman.motion.residual import FieldConfig
 from ani3dhuman.progress import Progress, Report
 from ani3dhuman.refinement import LossWeights, RefinementConfig, RefinementProblem, plot_losses, refine
@@ -32,7 +31,7 @@ SHORT = replace(CONFIG, steps=5, validate_every=2)
 
 def of_kind(config: RefinementConfig, kind: str) -> RefinementConfig:
     """The config with another field, in steps large enough for short fits."""
-    size = {"dct": DctConfig(rate=4e-2), "nodes": NodeConfig(rate=4e-2)}
+    size = {"dct": DctConfig(rate=4e-2)}
     return config if kind == config.field_kind else replace(config, field_kind=kind, field=size[kind])
 
 

@@ -15,7 +15,6 @@ from ani3dhuman.errors import Cancelled
 from ani3dhuman.motion.binding import SurfaceBinding
 from ani3dhuman.motion.dct_field import DctConfig
 from ani3dhuman.motion.fields import FIELDS
-from ani3dhuman.motion.node_field import NodeConfig
 from ani3dhuman.motion.residual import FieldConfig
 from ani3dhuman.progress import Progress, Report
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem, RefinementResult, refine, scene, scene_view
@@ -26,7 +25,6 @@ from ani3dhuman.refinement.side_views import side_cameras
 FIELD = {
     "hexplane": FieldConfig(resolutions=(6,), time_resolution=8, hidden=16),
     "dct": DctConfig(modes=5),
-    "nodes": NodeConfig(nodes=20, modes=5),
 }
 SHORT = RefinementConfig(steps=5, validate_every=2, margin=8, field=FIELD["hexplane"])
 LONG = replace(SHORT, steps=9, validate_every=4)
