@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..errors import Ani3DError
 
+FRAMES_PER_MODE = 4
 SEAM = 1e-6  # metres within which vertices are one place
 MARGIN = 0.8  # half waves of the fastest cosine left before and after the clip
 WELD = 1e6  # how firmly those hold together; an edge's share is seldom above 100
@@ -30,13 +31,14 @@ class DctConfig:
     """Size of a trajectory field.
 
     Attributes:
-        modes: cosines over the clip, the constant one included; no more than frames are used.
+        modes: cosines over the clip, the constant one included; no more than frames are used. None takes one for every
+            `FRAMES_PER_MODE` frames, 4 at least.
         spread: metres over which a pull at one vertex fades to about a third; 0 leaves vertices free.
         reach: metres of offset per unit of coefficient; sets the size of an optimiser's step.
         rate: learning rate for Adam.
     """
 
-    modes: int = 12
+    modes: int | None = None
     spread: float = 0.05
     reach: float = 0.05
     rate: float = 2e-2
@@ -59,12 +61,12 @@ class DctField(nn.Module):
         super().__init__()
         self.config = config = config or DctConfig()
         check_points(points)
-        if config.modes < 1 or config.spread < 0 or config.reach <= 0 or config.rate <= 0 or frames < 1:
+        modes = max(frames // FRAMES_PER_MODE, 4) if config.modes is None else config.modes
+        if modes < 1 or config.spread < 0 or config.reach <= 0 or config.rate <= 0 or frames < 1:
             raise bad_config(f"{config} for {frames} frames")
         self.points: Tensor
         self.register_buffer("points", points.detach().clone().float(), persistent=False)
-        modes = min(config.modes, frames)
-        self.coefficients = nn.Parameter(torch.zeros(len(points), modes, 3))
+        self.coefficients = nn.Parameter(torch.zeros(len(points), min(modes, frames), 3))
         self.smoother = _smoother(points, edges, config.spread)
 
     def forward(self, points: Tensor, times: Tensor | float, gates: Tensor | None = None) -> Tensor:

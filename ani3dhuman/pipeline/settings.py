@@ -14,7 +14,7 @@ NO_PRIOR = "none"
 COARSE = ("physics", "rigid", "evaluated")
 CONTROLS = ("pose", "depth", "normal")
 POSE_STYLES = ("dwpose", "vace")
-RESIDUAL_FIELDS = ("hexplane", "dct")
+RESIDUAL_FIELDS = ("dct", "hexplane")
 STRENGTHS = (0.5, 0.4, 0.3)  # of restoration in the rounds after the first, at most
 
 
@@ -80,7 +80,7 @@ class Settings:
     refine_height: int = 416
     rounds: int = 1
     round_minutes: float = 60.0
-    field: str = "hexplane"
+    field: str = "dct"
     seed: int = 0
 
     def __post_init__(self) -> None:

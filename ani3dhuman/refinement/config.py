@@ -66,5 +66,5 @@ class RefinementConfig:
     perceptual_side: int = 128
     seed: int = 0
     weights: LossWeights = field(default_factory=LossWeights)
-    field_kind: str = "hexplane"
+    field_kind: str = "dct"
     field: AnyFieldConfig | None = None

@@ -2,7 +2,7 @@
 
     python -m benchmarks.refine.report --split test
 
-Writes out/bench/refine.json and out/bench/refine.md. Ratios to a truth that stands still are left out of means.
+Writes out/bench/refine.json, .md and .png. Ratios to a truth that stands still are left out of means.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from ani3dhuman.cache.atomic import write_bytes
 from ani3dhuman.metrics.table import mean_ci
+from ani3dhuman.presentation.style import GRID, STYLE
 from ani3dhuman.refinement import RefinementConfig
 
 Rows = dict[str, dict[str, list[float]]]
@@ -88,6 +92,28 @@ def headline(rows: Rows, start: str) -> dict[str, float]:
     return flat
 
 
+def plot(rows: Rows, path: Path) -> None:
+    """A dot for each sequence and a bar for the mean, by kind of fit."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 0.42 * len(rows) + 1.4), dpi=110, layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = (
+            ("vertex_error_ratio", "Visible error / rigid"),
+            ("side_gain_db", "View 60 degrees off, dB over rigid"),
+        )
+        for axes, (key, title) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
+            for line, figures in enumerate(rows.values()):
+                values = figures[key]
+                axes.barh(line, np.mean(values), color="#9dc3e6", height=0.6)
+                axes.plot(values, [line] * len(values), "o", color="#2e6fbb", ms=4, alpha=0.7)
+            axes.set_title(title)
+            axes.grid(axis="x", color=GRID, lw=0.6)
+            axes.set_axisbelow(True)
+        figure.axes[0].set_yticks(range(len(rows)), rows)
+        figure.axes[0].invert_yaxis()
+        figure.savefig(path)
+
+
 def _less(a: list[float], b: list[float]) -> list[float]:
     return list(np.subtract(a, b))
 
@@ -108,6 +134,7 @@ def main() -> None:
         flat |= {"loss_over_longer": measured["loss_over_longer"]}
     write_bytes(Path("out/bench/refine.json"), json.dumps(flat, indent=1).encode())
     write_bytes(Path("out/bench/refine.md"), (table(rows) + "\n").encode())
+    plot(rows, Path("out/bench/refine.png"))
     print(table(rows))
     print(json.dumps(flat, indent=1))
 

@@ -195,5 +195,5 @@ def test_settings_know_the_fields_and_the_rounds():
 
 
 def test_another_field_is_another_result(shot, out, tmp_path):
-    animate(shot, tmp_path, replace(SMALL, rounds=1, field="dct", refine_steps=24))
+    animate(shot, tmp_path, replace(SMALL, rounds=1, field="hexplane", refine_steps=24))
     assert np.abs(result_of(tmp_path) - result_of(out)).max() > 1e-4

@@ -21,6 +21,7 @@ CONFIG = RefinementConfig(
     steps=150,
     validate_every=50,
     margin=8,
+    field_kind="hexplane",
     field=FieldConfig(resolutions=(6, 12), time_resolution=8, hidden=32),
 )
 

@@ -24,6 +24,7 @@ CONFIG = RefinementConfig(
     steps=120,
     validate_every=30,
     margin=8,
+    field_kind="hexplane",
     field=FieldConfig(resolutions=(6, 12), time_resolution=8, hidden=32),
 )
 SHORT = replace(CONFIG, steps=5, validate_every=2)

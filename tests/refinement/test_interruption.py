@@ -26,7 +26,7 @@ FIELD = {
     "hexplane": FieldConfig(resolutions=(6,), time_resolution=8, hidden=16),
     "dct": DctConfig(modes=5),
 }
-SHORT = RefinementConfig(steps=5, validate_every=2, margin=8, field=FIELD["hexplane"])
+SHORT = RefinementConfig(steps=5, validate_every=2, margin=8, field_kind="hexplane", field=FIELD["hexplane"])
 LONG = replace(SHORT, steps=9, validate_every=4)
 
 

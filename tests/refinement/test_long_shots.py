@@ -32,6 +32,7 @@ FIT = RefinementConfig(
     steps=160,
     validate_every=40,
     margin=8,
+    field_kind="hexplane",
     field=FieldConfig(resolutions=(6, 12), time_resolution=13, hidden=32),
 )
 BRIEF = replace(FIT, steps=4, validate_every=2)

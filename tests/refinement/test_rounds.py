@@ -27,6 +27,7 @@ FIT = RefinementConfig(
     steps=40,
     validate_every=20,
     margin=8,
+    field_kind="hexplane",
     field=FieldConfig(resolutions=(6, 12), time_resolution=8, hidden=32),
 )
 BRIEF = RoundsConfig(

@@ -21,6 +21,7 @@ CONFIG = RefinementConfig(
     steps=60,
     validate_every=20,
     margin=8,
+    field_kind="hexplane",
     field=FieldConfig(resolutions=(6, 12), time_resolution=8, hidden=32),
 )
 SHORT = replace(CONFIG, steps=4, validate_every=2)
