@@ -22,6 +22,8 @@ from ani3dhuman.metrics.table import mean_ci
 from ani3dhuman.presentation.style import GRID, STYLE
 from ani3dhuman.refinement import RefinementConfig
 
+from .run import STEPS
+
 Rows = dict[str, dict[str, list[float]]]
 SHOWN = {
     "vertex_error_ratio": "visible error / rigid",
@@ -63,8 +65,8 @@ def table(rows: Rows) -> str:
 
 def headline(rows: Rows, start: str) -> dict[str, float]:
     """Flat figures with their 95 % half widths; those of true videos are of fits from `start`."""
-    config = RefinementConfig()
-    one, three = (rows[f"{start}_{n}_views_{config.field_kind}_{config.steps}"] for n in (1, 3))
+    kind = RefinementConfig().field_kind
+    one, three = (rows[f"{start}_{n}_views_{kind}_{STEPS}"] for n in (1, 3))
     cells = {
         "vertex_error_ratio_true_1view": one["vertex_error_ratio"],
         "vertex_error_ratio_true_3views": three["vertex_error_ratio"],

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from ani3dhuman.cache.atomic import write_bytes
 from ani3dhuman.camera import CameraPath
 from ani3dhuman.motion.fields import FIELDS
+from ani3dhuman.pipeline.settings import PRESETS
 from ani3dhuman.progress import Progress
 from ani3dhuman.refinement import RefinementConfig, refine
 
@@ -29,6 +30,7 @@ from .cases import Case, diagonal, physics_layer
 from .judging import judge
 
 TURNS = {1: (0.0,), 3: (0.0, 120.0, 240.0)}  # of the camera paths, degrees
+STEPS = int(PRESETS["final"]["refine_steps"])
 STARTS = ("physics", "rigid")
 SHOWN = (8, 20, 32, 44)
 
@@ -73,7 +75,7 @@ def main() -> None:
     parser.add_argument("--fields", nargs="+", choices=list(FIELDS), default=[RefinementConfig().field_kind])
     parser.add_argument("--views", nargs="+", type=int, choices=list(TURNS), default=[1, 3])
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
-    parser.add_argument("--steps", type=int, default=RefinementConfig().steps)
+    parser.add_argument("--steps", type=int, default=STEPS)
     options = parser.parse_args()
     for folder in tqdm(chosen(options)):
         cases = cases_of(load_sequence(folder), options.views, options.starts)

@@ -30,6 +30,7 @@ from ani3dhuman.refinement.scene import build_scene
 
 from ..cloth_truth.sequences import list_sequences, load_sequence
 from .cases import Case, diagonal, physics_layer
+from .run import STEPS
 
 FRAMES, GAUSSIANS, LONGER = 81, 50_000, 4
 
@@ -80,7 +81,7 @@ def measured(root: Path, config: RefinementConfig) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
-    parser.add_argument("--steps", type=int, default=RefinementConfig().steps)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--field", default=RefinementConfig().field_kind)
     parser.add_argument("--alone", action="store_true", help="one fit in this process, figures to standard output")
     options = parser.parse_args()
