@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ..errors import Ani3DError
 
 FRAMES_PER_MODE = 4
+CALM_MODES = 12
 SEAM = 1e-6  # metres within which vertices are one place
 MARGIN = 0.8  # half waves of the fastest cosine left before and after the clip
 WELD = 1e6  # how firmly those hold together; an edge's share is seldom above 100
@@ -35,13 +36,13 @@ class DctConfig:
             `FRAMES_PER_MODE` frames, 4 at least.
         spread: metres over which a pull at one vertex fades to about a third; 0 leaves vertices free.
         reach: metres of offset per unit of coefficient; sets the size of an optimiser's step.
-        rate: learning rate for Adam.
+        rate: learning rate for Adam; with more than `CALM_MODES` cosines, whose steps add up, less in proportion.
     """
 
     modes: int | None = None
     spread: float = 0.05
     reach: float = 0.05
-    rate: float = 2e-2
+    rate: float = 1e-2
 
 
 class DctField(nn.Module):
@@ -87,7 +88,8 @@ class DctField(nn.Module):
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Parameters with their learning rates."""
-        return [([self.coefficients], self.config.rate)]
+        calm = min(1.0, CALM_MODES / self.coefficients.shape[1])
+        return [([self.coefficients], calm * self.config.rate)]
 
     def roughness(self) -> Tensor:
         """Mean squared pace of the coefficients, faster waves costing more; rest costs nothing. No unit."""
