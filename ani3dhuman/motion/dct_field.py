@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from ..errors import Ani3DError
 
-FRAMES_PER_MODE = 4
-CALM_MODES = 12
+FRAMES_PER_MODE = 4  # so that long clips are no stiffer than short ones
+CALM_MODES = 12  # as many as the rate was chosen with
 SEAM = 1e-6  # metres within which vertices are one place
 MARGIN = 0.8  # half waves of the fastest cosine left before and after the clip
 WELD = 1e6  # how firmly those hold together; an edge's share is seldom above 100

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ani3dhuman.metrics import ClipSetting, ClipVersion, judge
-from ani3dhuman.motion.cloth import simulate_character
-from ani3dhuman.motion.fabrics import FABRICS
 from ani3dhuman.restoration import CoarseClip, CompactPrior, EncodedClip, RestoreConfig
 from ani3dhuman.restoration.network import DisplacementNet
 from ani3dhuman.restoration.restore import sample_latents
@@ -43,13 +41,9 @@ class Judged:
 
     @classmethod
     def of(cls, sequence: Sequence) -> Judged:
-        """Draw the truth and simulate the physics layer: generic cotton, since an artist's fabric is not known."""
+        """Draw the truth and simulate the physics layer."""
         clip = sequence.clip()
-        shot = sequence.shot
-        physics = simulate_character(
-            clip.rigid_vertices, shot["faces"], shot["vertices"], shot["region_ids"], clip.pin_weights, clip.fps,
-            FABRICS["cotton"], FABRICS["hair"],
-        )  # fmt: skip
+        physics = sequence.physics
         rigid_pictures, rigid_maps = draw_layer(clip, clip.pose(clip.rigid_vertices))
         pictures, maps = draw_layer(clip, clip.pose(sequence.truth))
         body = [m.regions[..., :2].sum(-1, dtype=np.uint16) > 127 for m in (rigid_maps, maps)]

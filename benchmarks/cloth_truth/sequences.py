@@ -15,6 +15,8 @@ from ani3dhuman.avatar import Avatar, avatar_from_shot
 from ani3dhuman.cache.pc2 import read_pc2
 from ani3dhuman.errors import Ani3DError
 from ani3dhuman.gaussians import GaussianFrames
+from ani3dhuman.motion.cloth import simulate_character
+from ani3dhuman.motion.fabrics import FABRICS
 from ani3dhuman.motion.skinning import skin
 from ani3dhuman.pipeline.stages import DETAIL
 from ani3dhuman.rendering.draw import draw
@@ -78,6 +80,15 @@ class Sequence:
     def rigid(self) -> np.ndarray:
         """(T,V,3) float32: what the skeleton alone says."""
         return rigid_vertices(self.shot)
+
+    @cached_property
+    def physics(self) -> np.ndarray:
+        """(T,V,3) float32: the coarse layer that ships, generic cotton since an artist's fabric is not known."""
+        shot = self.shot
+        return simulate_character(
+            self.rigid, shot["faces"], shot["vertices"], shot["region_ids"], shot["pin_weights"],
+            float(shot.meta["fps"]), FABRICS["cotton"], FABRICS["hair"],
+        )  # fmt: skip
 
     @property
     def root_poses(self) -> np.ndarray:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ani3dhuman.camera import CameraPath
-from ani3dhuman.motion.cloth import simulate_character
 from ani3dhuman.pipeline.refining import open_rotations
 from ani3dhuman.refinement import RefinementProblem
 from ani3dhuman.refinement.problem import View
@@ -26,15 +25,6 @@ def diagonal(sequence: Sequence, turn: float = 0.0) -> CameraPath:
     heading = sequence.heading + np.radians(turn)
     hips = sequence.root_poses[:, :3, 3]
     return make_camera(np.random.default_rng(0), "diagonal", hips, sequence.height, float(heading))
-
-
-def physics_layer(sequence: Sequence) -> np.ndarray:
-    """(T,V,3) the coarse layer that ships: generic cotton over the skeleton."""
-    shot = sequence.shot
-    return simulate_character(
-        sequence.rigid, shot["faces"], shot["vertices"], shot["region_ids"], shot["pin_weights"],
-        float(shot.meta["fps"]),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from ani3dhuman.progress import Progress
 from ani3dhuman.refinement import RefinementConfig, refine
 
 from ..cloth_truth.sequences import Sequence, add_choice, chosen, load_sequence
-from .cases import Case, diagonal, physics_layer
+from .cases import Case, diagonal
 from .judging import judge
 
 TURNS = {1: (0.0,), 3: (0.0, 120.0, 240.0)}  # of the camera paths, degrees
@@ -61,7 +61,7 @@ def cases_of(sequence: Sequence, views: list[int], starts: list[str]) -> dict[st
     """Cases by name."""
     made = {}
     for start in starts:
-        layer = physics_layer(sequence) if start == "physics" else sequence.rigid
+        layer = sequence.physics if start == "physics" else sequence.rigid
         for count in views:
             cameras = [diagonal(sequence, turn) for turn in TURNS[count]]
             made[f"{start}_{count}_views"] = Case.of(sequence, cameras, layer)

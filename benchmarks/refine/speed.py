@@ -29,7 +29,7 @@ from ani3dhuman.refinement.problem import View
 from ani3dhuman.refinement.scene import build_scene
 
 from ..cloth_truth.sequences import list_sequences, load_sequence
-from .cases import Case, diagonal, physics_layer
+from .cases import Case, diagonal
 from .run import STEPS
 
 FRAMES, GAUSSIANS, LONGER = 81, 50_000, 4
@@ -57,7 +57,7 @@ def forth_and_back(problem: RefinementProblem, frames: int) -> RefinementProblem
 def measured(root: Path, config: RefinementConfig) -> dict[str, float]:
     """Figures of one fit in this process."""
     sequence = load_sequence(list_sequences(root, "validation")[0], GAUSSIANS)
-    case = Case.of(sequence, [diagonal(sequence)], physics_layer(sequence))
+    case = Case.of(sequence, [diagonal(sequence)], sequence.physics)
     problem = forth_and_back(case.problem, FRAMES)
     before = time.perf_counter()
     result = refine(problem, config, Progress("refine", config.steps))
