@@ -40,7 +40,8 @@ class RefinementConfig:
         margin: pixels around the garment mask that still count, so that a skirt may swing out of it.
         held_out: every so many-th frame is kept from training and judges the fit.
         validate_every: steps between two looks at the held-out frames.
-        patience: looks without a better one before stopping early.
+        cooldown: share of the steps over which the learning rates fall to a tenth, at the end.
+        patience: looks without a better one before that fall starts early; the fit then ends early too.
         proposal_scale: metres, see `losses.proposal`.
         penetration_scale: metres, see `losses.penetration`.
         depth_scale: metres, see `losses.depth`.
@@ -48,8 +49,7 @@ class RefinementConfig:
         seed: of the field's start and of the order of frames.
         weights: of the loss terms.
         field_kind: which residual field, a key of `motion.fields.FIELDS`.
-        field: its size and learning rates, which follow a short warm-up and fall to a tenth along a cosine; of the
-            config class of its kind, or None for that kind's default.
+        field: its size and learning rates, of the config class of its kind; None for that kind's default.
     """
 
     steps: int = 400
@@ -59,6 +59,7 @@ class RefinementConfig:
     margin: int = 16
     held_out: int = 8
     validate_every: int = 40
+    cooldown: float = 0.5
     patience: int = 5
     proposal_scale: float = 0.01
     penetration_scale: float = 0.005

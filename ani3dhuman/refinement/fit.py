@@ -102,7 +102,7 @@ def refine(
         saved = clock()
         try:
             fit.validate_if_due()
-            while fit.step < config.steps and not fit.settled:
+            while fit.step < fit.end:
                 fit.advance()
                 if checkpoint and clock() - saved >= SAVE_EVERY:
                     store.save(checkpoint, mark, *fit.state())
@@ -113,7 +113,7 @@ def refine(
                     saved = clock()
                 progress.advance(message=f"loss {fit.history['total'][-1]:.4f}", preview=preview)
             if fit.step < config.steps:
-                progress.advance(config.steps - fit.step, message="settled")
+                progress.advance(config.steps - fit.step, message="converged")
             result = fit.result()
         except Cancelled:
             if checkpoint and fit.step:
@@ -153,6 +153,7 @@ class _Fit:
     config: RefinementConfig
     ask: Callable[[], None]
     step: int = 0
+    falls_from: int | None = None  # the step from which on the learning rates fall
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -168,15 +169,29 @@ class _Fit:
         self.best = _Best(0, math.inf, _copy(self.field))
 
     @property
-    def settled(self) -> bool:
-        looks = self.step - self.best.step
-        return looks >= self.config.patience * self.config.validate_every
+    def end(self) -> int:
+        """The last step: the rates' fall takes the same share of all steps, whether it began as planned or early."""
+        if self.falls_from is None:
+            return self.config.steps
+        return min(self.config.steps, math.ceil(self.falls_from / (1 - self.config.cooldown)))
+
+    @property
+    def rate_share(self) -> float:
+        """Of the full learning rates: a short warm-up, a plateau, then half a cosine down to a tenth."""
+        # single frames pull in different directions, and Adam knows their spread only after some of them
+        share = min(1.0, (self.step + 1) / WARM_UP)
+        if self.falls_from is not None:
+            fallen = (self.step - self.falls_from) / max(self.end - self.falls_from, 1)
+            share *= 0.55 + 0.45 * math.cos(math.pi * fallen)
+        return share
 
     def advance(self) -> None:
         """One optimiser step."""
-        # single frames pull in different directions, and Adam knows their spread only after some of them
-        warm = min(1.0, (self.step + 1) / WARM_UP)
-        share = warm * (0.55 + 0.45 * math.cos(math.pi * self.step / self.config.steps))
+        if self.falls_from is None and self.step >= (
+            planned := math.ceil(self.config.steps * (1 - self.config.cooldown))
+        ):
+            self.falls_from = planned
+        share = self.rate_share
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
         self.optimizer.zero_grad(set_to_none=True)
@@ -199,7 +214,7 @@ class _Fit:
 
         Due at the start, at the end and every so many steps, once each: a fit may have been stopped just before.
         """
-        due = self.step % self.config.validate_every == 0 or self.step == self.config.steps
+        due = self.step % self.config.validate_every == 0 or self.step == self.end
         if not due or float(self.step) in self.history.get("validation_step", [])[-1:]:
             return None
         looks = []
@@ -212,6 +227,9 @@ class _Fit:
         self.history.setdefault("validation", []).append(value)
         if value < self.best.value:
             self.best = _Best(self.step, value, _copy(self.field))
+        waited = self.step - self.best.step
+        if self.falls_from is None and waited >= self.config.patience * self.config.validate_every:
+            self.falls_from = self.step
         return looks[len(looks) // 2][1]
 
     def _look(self, view: int, frame: int) -> tuple[float, np.ndarray]:
@@ -227,7 +245,7 @@ class _Fit:
         """What a checkpoint holds."""
         tensors = store.with_prefix("field", self.field.state_dict())
         tensors |= store.with_prefix("best", self.best.state) | store.pack_adam(self.optimizer)
-        notes = {"step": self.step, "history": self.history}
+        notes = {"step": self.step, "falls_from": self.falls_from, "history": self.history}
         return tensors, {**notes, "best_step": self.best.step, "best_value": self.best.value}
 
     def restore(self, tensors: dict[str, Tensor], notes: dict) -> None:
@@ -235,7 +253,7 @@ class _Fit:
         self.field.load_state_dict(store.without_prefix("field", tensors))
         store.unpack_adam(self.optimizer, tensors)
         self.best = _Best(notes["best_step"], notes["best_value"], store.without_prefix("best", tensors))
-        self.step, self.history = notes["step"], notes["history"]
+        self.step, self.falls_from, self.history = notes["step"], notes["falls_from"], notes["history"]
 
     def result(self) -> RefinementResult:
         """The best field there was, and the layer it makes."""

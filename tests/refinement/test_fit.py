@@ -177,14 +177,16 @@ def test_no_steps_leave_the_coarse_layer(sheet, tmp_path):
     assert cv2.imread(str(tmp_path / "loss.png")) is not None
 
 
-def test_it_settles_early_when_nothing_gets_better(sheet):
+def test_rates_fall_and_it_ends_early_when_nothing_gets_better(sheet):
     problem, _ = sheet
     perfect = seen(problem, target=render(problem, problem.coarse_vertices)[0])
     config = replace(SHORT, steps=50, validate_every=2, patience=2)
     progress = Progress("refine", config.steps)
     result = refine(perfect, config, progress)
-    assert len(result.history["step"]) == 4
+    assert len(result.history["step"]) == 8  # 4 without a better look, and as many again with falling rates
     assert progress.step == config.steps
+    steady = replace(config, patience=1000)
+    assert len(refine(perfect, steady, Progress("refine", 50)).history["step"]) == 50
 
 
 def test_proposals_and_alpha_lead_where_pictures_are_silent(sheet):
