@@ -89,6 +89,33 @@ def _limit_tethers(x, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
+def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place.
+
+    Each end moves in proportion to its `freedom` (V,).
+    """
+    for _ in range(rounds):
+        for e in range(edges.shape[0]):
+            i, j = edges[e, 0], edges[e, 1]
+            w = freedom[i] + freedom[j]
+            if w <= 0.0:
+                continue
+            dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
+            length = np.sqrt(dx * dx + dy * dy + dz * dz)
+            wanted = min(max(length, shortest[e]), longest[e])
+            if wanted == length or length < 1e-9:
+                continue
+            s = (wanted - length) / (length * w)
+            a, b = s * freedom[i], s * freedom[j]
+            x[i, 0] += a * dx
+            x[i, 1] += a * dy
+            x[i, 2] += a * dz
+            x[j, 0] -= b * dx
+            x[j, 1] -= b * dy
+            x[j, 2] -= b * dz
+
+
+@njit(cache=True, error_model="numpy")
 def closest_on_triangle(px, py, pz, a, b, c):  # type: ignore[no-untyped-def]
     """Squared distance from a point to triangle (a, b, c), and the weights of a, b, c whose sum is the nearest point.
 

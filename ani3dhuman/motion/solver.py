@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import Ani3DError, Cancelled
 from ..progress import Progress
-from .cloth_kernels import point_normals, step_frame
+from .cloth_kernels import limit_edges, point_normals, step_frame
 from .constraints import Constraints
 from .fabrics import SUBSTEP, ClothSettings
 from .obstacle import Contacts, Obstacle
@@ -16,6 +16,8 @@ from .preroll import Preroll
 
 WALK = 2.4  # m/s, the speed of the fastest moving part at which `ClothSettings.substeps` holds
 SLOWEST, FASTEST = 0.6, 4.0  # bounds of that number's factor
+LONGEST = 1.2  # times its rest length that an edge leaves the solver with: the body may push one end of a short one far
+LIMIT_ROUNDS = 12
 
 
 def run(
@@ -37,6 +39,7 @@ def run(
     inv_mass = np.where(constraints.pinned, 0, 1).astype(np.float32)
     hold = np.maximum(settings.hold * np.clip(pin_weights, 0, 1) ** 2, settings.shape)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll)
+    shortest, longest = np.zeros_like(constraints.edge_rest), np.float32(LONGEST) * constraints.edge_rest
     contacts = Contacts(obstacle, len(rest))
     skin, body, normals = _poses(preroll, skinned, rest, obstacle, 0)
     x, v = skin.copy(), np.broadcast_to(preroll.velocity * fps, skin.shape).astype(np.float32)
@@ -68,7 +71,9 @@ def run(
                     "Look for a jump in the animation there, or choose a fabric with more substeps.",
                 )
         if step >= settings.preroll:
-            frames[step - settings.preroll] = x
+            done = frames[step - settings.preroll]
+            done[:] = x  # what is mended here is seen, and swings on as it was
+            limit_edges(done, inv_mass, constraints.edges, shortest, longest, LIMIT_ROUNDS)
             if progress:
                 progress.advance()
         elif progress and progress.should_cancel():

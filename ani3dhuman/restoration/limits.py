@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
 from ..motion.binding import edges_of
-from ..motion.cloth_kernels import point_normals
+from ..motion.cloth_kernels import limit_edges, point_normals
 from .clip import CoarseClip
 
 ROUNDS = 12
@@ -21,30 +20,6 @@ REACH = 0.06  # metres inside the body beyond which a vertex is taken to lie on 
 AGREEMENT = 0.6  # length of the mean normal of neighbouring body points below which they are not one surface
 SETTLING = 0.7  # frames (sigma) over which what the limits did is evened out: each frame is limited by itself
 STRIDE = 0.03  # metres that cloth is moved before it is held against the body again
-
-
-@njit(cache=True)
-def _limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
-    """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place."""
-    for _ in range(rounds):
-        for e in range(edges.shape[0]):
-            i, j = edges[e, 0], edges[e, 1]
-            w = freedom[i] + freedom[j]
-            if w <= 0.0:
-                continue
-            dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
-            length = np.sqrt(dx * dx + dy * dy + dz * dz)
-            wanted = min(max(length, shortest[e]), longest[e])
-            if wanted == length or length < 1e-9:
-                continue
-            s = (wanted - length) / (length * w)
-            a, b = s * freedom[i], s * freedom[j]
-            x[i, 0] += a * dx
-            x[i, 1] += a * dy
-            x[i, 2] += a * dz
-            x[j, 0] -= b * dx
-            x[j, 1] -= b * dy
-            x[j, 2] -= b * dz
 
 
 def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
@@ -75,7 +50,7 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
         x = coarse.astype(np.float32)
         for _ in range(strides):
             x += offsets[t] / strides
-            _limit_edges(x, freedom, edges, shortest, longest, ROUNDS)
+            limit_edges(x, freedom, edges, shortest, longest, ROUNDS)
             if body:
                 x[moving] += body.push(x[moving], wanted, freedom[moving])
         limited[t, moving] = x[moving] - coarse[moving]

@@ -59,7 +59,9 @@ def test_a_kick_stays_finite_short_and_outside(skirt):
     body = kicking()
     moved = simulate(np.repeat(vertices[None], 20, 0), faces, vertices, pins, body, FPS)
     assert np.isfinite(moved).all()
-    assert np.percentile(edge_ratios(moved, vertices, faces), 99) < 1.3
+    ratios = edge_ratios(moved, vertices, faces)
+    assert np.percentile(ratios, 99) < 1.1
+    assert ratios.max() < 1.25, "not even where the leg pushes one end of an edge"
     depth = np.stack([-body.heights(t, moved[t]) for t in range(20)])
     assert np.percentile(np.maximum(depth, 0), 99) < 0.003
     front = vertices[:, 1] < -0.2
