@@ -51,6 +51,7 @@ def view_of(
         target=(_shrunk(restored["rgb"], cameras) + 0.5).astype(np.uint8) if target is None else target,
         garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
         colors=pose_avatar(scene.avatar, np.asarray(scene.base), Lighting.of(scene.shot), cameras).colors,
+        vertices=np.asarray(restored["vertices"]) if "vertices" in restored else None,
     )
 
 

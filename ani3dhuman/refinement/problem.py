@@ -27,6 +27,8 @@ class View:
         target_alpha: (T,H,W) coverage of the restored video, in the same units as `target`, or None where it has none.
         target_depth: (T,H,W) metres along the camera's axis to what the restored video shows, float32 or float16; 0
             where it is unknown. None where nothing is known.
+        vertices: (T,V,3) world metres, the restored layer where its prior knows the mesh, else None; further rounds
+            propose them, see `refine_in_rounds`.
 
     Raises:
         Ani3DError: ``refinement.shape`` for arrays that do not belong together.
@@ -38,6 +40,7 @@ class View:
     colors: np.ndarray
     target_alpha: np.ndarray | None = None
     target_depth: np.ndarray | None = None
+    vertices: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         T, H, W = len(self.cameras), self.cameras.height, self.cameras.width
@@ -49,6 +52,7 @@ class View:
                 "colors": ((T, *self.colors.shape[1:2], 3),),
                 "target_alpha": ((T, H, W),),
                 "target_depth": ((T, H, W),),
+                "vertices": ((T, *self.vertices.shape[1:2], 3),) if self.vertices is not None else (),
             },
         )
         for name, first in (("target", "uint8, "), ("target_alpha", "uint8, "), ("target_depth", "")):
@@ -125,6 +129,8 @@ class RefinementProblem:
                     f"there are {T} frames and {N} Gaussians, but view {number} has {len(view.cameras)} cameras and "
                     f"{view.colors.shape[1]} colours"
                 )
+            if view.vertices is not None and view.vertices.shape[1] != V:
+                raise _misfit(f"there are {V} vertices, but view {number} restored {view.vertices.shape[1]}")
         if len(self.binding.triangle_ids) != N:
             raise _misfit(f"there are {N} Gaussians, but {len(self.binding.triangle_ids)} bound ones")
         if (self.vertex_targets is None) != (self.vertex_confidence is None):

@@ -33,6 +33,7 @@ It may set the total of the progress it is given, and should advance it, which i
 arguments must give the same view if an interrupted fit is to go on.
 """
 
+SEEDS_PER_ROUND = 64
 RESTORE_STEPS = 100  # what one restored video counts in the progress of all rounds
 
 
@@ -155,8 +156,9 @@ def refine_in_rounds(
 ) -> RoundsResult:
     """Refine a layer in rounds.
 
-    The first round is `refine_long` of `problem` as it is, to the same bit. The others keep its cameras, and strain and
-    proposals stay those of its coarse layer, so that many small steps are held back like one large one.
+    The first round is `refine_long` of `problem` as it is, to the same bit. The others keep its cameras, and strain
+    stays that of its coarse layer, so that many small steps are held back like one large one. Each proposes the mean of
+    the meshes that its views were restored to; where no prior knows the mesh, the problem's own proposals stay.
 
     Args:
         problem: the layer to start from and the user's view, restored already.
@@ -238,9 +240,11 @@ def _restored(
     own = [view.cameras for view in problem.views]
     sides = [side_cameras(problem.coarse_vertices, own[0], azimuth) for azimuth in config.sides(number)]
     views = []
-    for cameras in [*own, *sides]:
+    strength, paths = config.strengths[number - 1], [*own, *sides]
+    for place, cameras in enumerate(paths):
+        seed = config.fit.seed + SEEDS_PER_ROUND * number + place  # samples that differ average out what each made up
         with _part(progress, RESTORE_STEPS, 1) as part:
-            views.append(restore(cameras, vertices, config.strengths[number - 1], config.fit.seed + number, part))
+            views.append(restore(cameras, vertices, strength, seed, part))
     return tuple(views)
 
 
@@ -250,12 +254,20 @@ def _from_layer(problem: RefinementProblem, vertices: np.ndarray, views: tuple[V
         return problem
     start = problem.coarse_vertices
     proposed = problem.vertex_targets
+    confidence = problem.vertex_confidence
+    restored = [view.vertices for view in views if view.vertices is not None]
+    if restored:
+        proposed = np.mean(restored, axis=0, dtype=np.float32) - vertices
+        confidence = np.broadcast_to(problem.gates, proposed.shape[:2]) if confidence is None else confidence
+    elif proposed is not None:
+        proposed = proposed + (start - vertices)
     return replace(
         problem,
         coarse_vertices=vertices,
         views=views,
         unstrained=start if problem.unstrained is None else problem.unstrained,
-        vertex_targets=None if proposed is None else proposed + (start - vertices),
+        vertex_targets=proposed,
+        vertex_confidence=confidence,
     )
 
 
