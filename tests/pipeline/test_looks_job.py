@@ -14,6 +14,7 @@ from ani3dhuman.motion.looks import CHANNELS
 from ani3dhuman.pipeline import restoring, round_views, stages
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import PRESETS, Settings
+from ani3dhuman.progress import Progress
 
 PLAIN = Settings.from_dict({"preset": "draft", "gaussians": 2500, "refine_steps": 40, "refine_height": 96})
 FRAMES = 6
@@ -94,13 +95,19 @@ def test_later_rounds_restore_pictures_with_the_looks_so_far(shot, tmp_path, mon
     seen = []
     real = round_views.rendered
 
-    def overheard(scene, *rest):
-        seen.append(scene.looks)
-        return real(scene, *rest)
+    def overheard(scene, vertices, progress):
+        pictures = real(scene, vertices, progress)
+        seen.append((scene, vertices, pictures["rgb"]))
+        return pictures
 
     monkeypatch.setattr(round_views, "rendered", overheard)
     animate(shot, tmp_path, replace(PLAIN, rounds=2, looks=True))
-    assert len(seen) == 2 and all(np.abs(looks).max() > 0 for looks in seen)
+    assert len(seen) == 2, "the user's camera and one side"
+    for scene, vertices, shown in seen:
+        plain = real(replace(scene, looks=None), vertices, Progress("again", FRAMES))["rgb"]
+        assert shown.astype(int).sum() < plain.astype(int).sum()
+        posed = restoring.coarse_clip(scene).pose(vertices)
+        assert posed.opacities.shape == posed.means.shape[:2], "priors that draw the layer themselves see them too"
 
 
 def test_looks_are_part_of_the_key_and_off_in_every_preset(shot, outs, tmp_path):
@@ -118,7 +125,7 @@ def test_looks_are_part_of_the_key_and_off_in_every_preset(shot, outs, tmp_path)
 
 
 def test_looks_of_another_clip_are_refused(shot):
-    avatar = stages.avatar_of(shot, stages.build_avatar(shot, PLAIN, stages.Progress("avatar", 1)))
+    avatar = stages.avatar_of(shot, stages.build_avatar(shot, PLAIN, Progress("avatar", 1)))
     vertices = shot["vertices"][None]
     with pytest.raises(Ani3DError) as caught:
         pose_avatar(

@@ -181,6 +181,16 @@ def test_rounds_show_their_looks_to_the_restorer_and_add_to_them(sheet, banded, 
     assert resumed.looks.tobytes() == straight.looks.tobytes() and list(tmp_path.iterdir()) == []
 
 
+def test_a_later_round_starts_from_the_looks_so_far(banded):
+    fit = replace(FIT, steps=60, looks=True)
+    config = RoundsConfig(strengths=(0.5,), azimuths=(), fit=fit)
+    progress = Progress("refine", config.steps(banded.frames))
+    result = refine_in_rounds(banded, lambda *_: banded.views[0], config, progress)
+    first, second = result.rounds
+    assert first.best_validation < 0.6 * first.start_validation
+    assert second.start_validation == pytest.approx(first.best_validation, rel=1e-4)
+
+
 @pytest.mark.parametrize("wrong", ["shape", "closed"])
 def test_looks_that_do_not_fit_the_problem_are_refused(sheet, wrong):
     problem = sheet[0]
