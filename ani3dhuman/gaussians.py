@@ -17,7 +17,7 @@ class GaussianFrames:
         means: (T,N,3) metres.
         quats: (T,N,4) wxyz, unit.
         scales: (T,N,3) linear standard deviations, metres; may be a broadcast view when static.
-        opacities: (N,) 0..1.
+        opacities: (N,) 0..1, or (T,N) where they change.
         colors: (T,N,3) sRGB-encoded 0..1; may be a broadcast view when static.
     """
 
@@ -26,6 +26,10 @@ class GaussianFrames:
     scales: np.ndarray
     opacities: np.ndarray
     colors: np.ndarray
+
+    def opacities_at(self, frame: int) -> np.ndarray:
+        """(N,) of one frame."""
+        return self.opacities if self.opacities.ndim == 1 else self.opacities[frame]
 
     @property
     def frames(self) -> int:

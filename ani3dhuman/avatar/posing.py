@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from ..camera import CameraPath
 from ..gaussians import GaussianFrames
+from ..motion.looks import apply_looks, check_looks
 from .avatar import Avatar
 from .shading import Lighting, shade
 
 
-def pose_avatar(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, cameras: CameraPath) -> GaussianFrames:
+def pose_avatar(
+    avatar: Avatar,
+    vertices: np.ndarray,
+    lighting: Lighting,
+    cameras: CameraPath,
+    looks: np.ndarray | None = None,
+) -> GaussianFrames:
     """Posed, lit Gaussians of T frames.
 
     Args:
@@ -18,7 +26,21 @@ def pose_avatar(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, camera
         vertices: (T,V,3) deformed mesh, world metres.
         lighting: the scene's lights.
         cameras: T cameras; thin cloth is lit on the side they see.
+        looks: (T,V,5) what refinement adds to scales, opacities and lit colours, see `motion.looks`; or None.
+
+    Raises:
+        Ani3DError: ``looks.shape`` for looks of another mesh or other frames, or that are not finite.
     """
+    if looks is not None:
+        check_looks(looks, *vertices.shape[:2])
     means, quats = avatar.pose(vertices)
     colors = shade(avatar, vertices, lighting, cameras.positions())
-    return GaussianFrames(means, quats, avatar.posed_scales(vertices), avatar.opacities, colors)
+    scales = avatar.posed_scales(vertices)
+    if looks is None:
+        return GaussianFrames(means, quats, scales, avatar.opacities, colors)
+    opacities, scales = np.empty(colors.shape[:2], np.float32), np.array(scales)
+    with torch.no_grad():
+        for t, frame in enumerate(looks):
+            given = (torch.from_numpy(np.array(values)) for values in (frame, scales[t], avatar.opacities, colors[t]))
+            scales[t], opacities[t], colors[t] = (part.numpy() for part in apply_looks(avatar.binding, *given))
+    return GaussianFrames(means, quats, scales, opacities, colors)

@@ -225,9 +225,9 @@ def write_cache(
     Colours become raw SH DC as in 3DGS: f_dc = (rgb - 0.5) / 0.28209479177387814.
     """
     meshes = meshes or {}
-    opacities = np.asarray(gaussians.opacities, np.float32)[:, None]
 
     def radiance(frame: int) -> np.ndarray:
+        opacities = np.asarray(gaussians.opacities_at(frame), np.float32)[:, None]
         return np.concatenate([(gaussians.colors[frame] - 0.5) / SH_C0, opacities], axis=1, dtype=np.float32)
 
     readers: dict[str, Callable[[int], np.ndarray]] = {
@@ -236,11 +236,10 @@ def write_cache(
         "scale": lambda t: gaussians.scales[t],
         "radiance:base": radiance,
     }
-    static = {
-        name
-        for name, values in (("scale", gaussians.scales), ("radiance:base", gaussians.colors))
-        if all(np.array_equal(values[0], other) for other in values[1:])
-    }
+    same_opacities = gaussians.opacities.ndim == 1 or _still(gaussians.opacities)
+    static = {"scale"} if _still(gaussians.scales) else set()
+    if same_opacities and _still(gaussians.colors):
+        static.add("radiance:base")
     frame_end = frame_start + gaussians.frames - 1
     with CacheWriter(
         path,
@@ -258,6 +257,11 @@ def write_cache(
             if progress:
                 progress.advance()
     return Path(path)
+
+
+def _still(values: np.ndarray) -> bool:
+    """Whether `values` (T,...) are the same in every frame."""
+    return all(np.array_equal(values[0], other) for other in values[1:])
 
 
 @dataclass(frozen=True)
@@ -310,7 +314,7 @@ class FrameCache:
         """The Gaussians of the scene frames `first`..`last`, both included; positions and rotations stay memory maps.
 
         Raises `Ani3DError`: ``cache.frame`` outside the range, ``cache.attributes`` when the cache holds no drawable
-        Gaussians, ``cache.opacity`` when opacities change over these frames, which `GaussianFrames` cannot say.
+        Gaussians.
         """
         for name, width in (("position", 3), ("rotation", 4), ("scale", 3), ("radiance:base", 4)):
             if name not in self.arrays or self.arrays[name].shape[-1] != width:
@@ -326,13 +330,9 @@ class FrameCache:
             return array[start:stop] if array.ndim == 3 else np.broadcast_to(array, (stop - start, *array.shape))
 
         radiance = during("radiance:base")
-        opacities = radiance[0, :, 3]
-        if any(not np.array_equal(opacities, other[:, 3]) for other in radiance):
-            raise Ani3DError(
-                "cache.opacity",
-                f"The opacities in {self.path.name} change between frames {first} and {last}.",
-                "Only Gaussians of constant opacity can be rendered.",
-            )
+        opacities = radiance[..., 3]
+        if _still(opacities):
+            opacities = opacities[0]
         colors = np.clip(radiance[..., :3] * SH_C0 + 0.5, 0, 1)
         return GaussianFrames(during("position"), during("rotation"), during("scale"), opacities, colors)
 

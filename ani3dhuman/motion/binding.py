@@ -109,16 +109,17 @@ class SurfaceBinding:
 
     def means(self, vertices: torch.Tensor) -> torch.Tensor:
         """World positions (...,N,3) for mesh vertices (...,V,3)."""
-        return self.pose(vertices)[0] if self.normal_offsets is not None else self._surface_points(vertices)
+        return self.pose(vertices)[0] if self.normal_offsets is not None else self.interpolate(vertices)
 
-    def _surface_points(self, vertices: torch.Tensor) -> torch.Tensor:
-        corners = vertices[..., self.faces[self.triangle_ids], :]
+    def interpolate(self, values: torch.Tensor) -> torch.Tensor:
+        """Values (...,N,k) on the triangles for values (...,V,k) at the mesh's vertices, by barycentric coordinates."""
+        corners = values[..., self.faces[self.triangle_ids], :]
         return (corners * self.barycentrics[:, :, None]).sum(-2)
 
     def pose(self, vertices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Means (...,N,3) and quats (...,N,4) wxyz for mesh vertices (...,V,3); differentiable."""
         frames = triangle_frames(vertices, self.faces)
-        means = self._surface_points(vertices)
+        means = self.interpolate(vertices)
         if self.normal_offsets is not None:
             means = means + self.normal_offsets[:, None] * frames[..., self.triangle_ids, :, 2]
         return means, quat_multiply(matrix_to_quat(frames)[..., self.triangle_ids, :], self.local_quats)

@@ -46,19 +46,22 @@ class DctConfig:
 
 
 class DctField(nn.Module):
-    """Offsets of given points over time; exactly zero until trained. State: ``coefficients`` (P,K,3).
+    """Offsets of given points over time; exactly zero until trained. State: ``coefficients`` (P,K,C).
 
     Args:
         points: (P,3) bind pose, world metres; the only ones the field knows.
         edges: (E,2) neighbours among them; points at the same place, as along a seam, move as one.
         frames: of the clip.
         config: its size.
+        channels: C numbers of an offset: 3 of motion, in metres, or any others of a like size.
 
     Raises:
         Ani3DError: ``field.points``, ``field.edges`` or ``field.config`` for values it cannot be made of.
     """
 
-    def __init__(self, points: Tensor, edges: Tensor, frames: int, config: DctConfig | None = None) -> None:
+    def __init__(
+        self, points: Tensor, edges: Tensor, frames: int, config: DctConfig | None = None, channels: int = 3
+    ) -> None:
         super().__init__()
         self.config = config = config or DctConfig()
         check_points(points)
@@ -67,7 +70,7 @@ class DctField(nn.Module):
             raise bad_config(f"{config} for {frames} frames")
         self.points: Tensor
         self.register_buffer("points", points.detach().clone().float(), persistent=False)
-        self.coefficients = nn.Parameter(torch.zeros(len(points), min(modes, frames), 3))
+        self.coefficients = nn.Parameter(torch.zeros(len(points), min(modes, frames), channels))
         self.smoother = _smoother(points, edges, config.spread)
 
     def forward(self, points: Tensor, times: Tensor | float, gates: Tensor | None = None) -> Tensor:

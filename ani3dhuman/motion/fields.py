@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import Ani3DError
-from .dct_field import DctConfig, DctField, check_points
+from .dct_field import DctConfig, DctField, bad_config, check_points
 from .residual import FieldConfig, ResidualField
 
 AnyFieldConfig = FieldConfig | DctConfig
@@ -21,7 +21,7 @@ class MotionField(Protocol):
     """What refinement asks of a field. Its parameters start so that all offsets are exactly zero."""
 
     def __call__(self, points: Tensor, times: Tensor | float, gates: Tensor | None = None) -> Tensor:
-        """Offsets (P,3) at one time or (T,P,3) at many, bone-local metres; see `ResidualField.forward`."""
+        """Offsets (P,C) at one time or (T,P,C) at many, of motion in bone-local metres; see `ResidualField.forward`."""
         ...
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
@@ -48,6 +48,7 @@ def build_field(
     frames: int,
     seed: int = 0,
     config: AnyFieldConfig | None = None,
+    channels: int = 3,
 ) -> MotionField:
     """A new field, zero everywhere.
 
@@ -58,6 +59,7 @@ def build_field(
         frames: of the clip.
         seed: of what starts at random.
         config: size of the field, of the class `FIELDS` names for the kind; None for its default.
+        channels: C numbers of an offset: 3 of motion, `looks.CHANNELS` of looks.
 
     Raises:
         Ani3DError: ``field.kind``, ``field.config``, ``field.points`` or ``field.edges``.
@@ -74,7 +76,9 @@ def build_field(
             f"Give a {FIELDS[kind].__name__}, or none.",
         )
     check_points(points)
+    if channels < 1:
+        raise bad_config(f"of {channels} channels")
     if isinstance(config, DctConfig):
-        return DctField(points, edges[(edges < len(points)).all(-1)], frames, config)
+        return DctField(points, edges[(edges < len(points)).all(-1)], frames, config, channels)
     low, high = torch.aminmax(points, dim=0)
-    return ResidualField(low - ROOM, high + ROOM, config, seed)
+    return ResidualField(low - ROOM, high + ROOM, config, seed, channels)

@@ -56,9 +56,12 @@ class ResidualField(nn.Module):
         low, high: (3,) corners of the bind-pose box the field covers, metres; outside, its border continues.
         config: its size.
         seed: of the initial features.
+        outputs: numbers of an offset: 3 of motion, or others of a like size.
     """
 
-    def __init__(self, low: Tensor, high: Tensor, config: FieldConfig | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, low: Tensor, high: Tensor, config: FieldConfig | None = None, seed: int = 0, outputs: int = 3
+    ) -> None:
         super().__init__()
         self.config = config = config or FieldConfig()
         self.low: Tensor
@@ -74,7 +77,7 @@ class ResidualField(nn.Module):
             torch.stack([_waves(channels, moments, cells, random) for _ in range(3)]) for cells in config.resolutions
         )
         features = 3 * channels * len(config.resolutions)
-        first, last = nn.Linear(features, config.hidden), nn.Linear(config.hidden, 3)
+        first, last = nn.Linear(features, config.hidden), nn.Linear(config.hidden, outputs)
         self.decoder = nn.Sequential(first, nn.ReLU(), last)
         with torch.no_grad():
             bound = features**-0.5
@@ -92,7 +95,8 @@ class ResidualField(nn.Module):
             gates: (P,) 0..1, how much of the offset each point takes; 0 gives exactly 0. None means 1.
 
         Returns:
-            (P,3) for one time, (T,P,3) for many: metres in the bone-local frame.
+            (P,3) for one time, (T,P,3) for many: metres in the bone-local frame. With other than 3 `outputs`, so many
+            numbers a point.
         """
         moments = torch.as_tensor(times, dtype=points.dtype, device=points.device)
         unit = (points - self.low) / (self.high - self.low)
@@ -148,7 +152,8 @@ class ResidualField(nn.Module):
                 raise ValueError(f"its schema is {header.get('schema')!r}")
             values = json.loads(header["config"])
             values["resolutions"] = tuple(values["resolutions"])
-            field = cls(state["low"], state["high"], FieldConfig(**values))
+            outputs = len(state["decoder.2.bias"])
+            field = cls(state["low"], state["high"], FieldConfig(**values), outputs=outputs)
             field.load_state_dict(state)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
             raise Ani3DError(

@@ -24,7 +24,7 @@ METHOD = 5  # goes up when the same problem is fitted differently, so that store
 
 
 def run(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str) -> Arrays:
-    """The refined layer: vertices (T,V,3), losses and notes as JSON."""
+    """The refined layer: vertices (T,V,3), losses and notes as JSON, and looks (T,V,5) where they were fitted."""
     settings = job.settings
     config = rounds_config(settings)
     key = content_key(restore_key, asdict(config), settings.refine_height, METHOD)
@@ -39,7 +39,9 @@ def rounds_config(settings: Settings) -> RoundsConfig:
     """
     further = settings.rounds - 1 if settings.prior != NO_PRIOR else 0
     strengths = tuple(min(strength, settings.strength) for strength in STRENGTHS[:further])
-    fit = RefinementConfig(steps=settings.refine_steps, field_kind=settings.field, seed=settings.seed)
+    fit = RefinementConfig(
+        steps=settings.refine_steps, field_kind=settings.field, seed=settings.seed, looks=settings.looks
+    )
     return RoundsConfig(strengths=strengths, seconds=60 * settings.round_minutes, fit=fit)
 
 
@@ -63,7 +65,7 @@ def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_ke
     clip = restoring.coarse_clip(scene)
     clip = replace(clip, vertices=clip.moved, base=None)
     vertices = clip.vertices + limit_offsets(clip, result.vertices - clip.vertices)
-    return _packed(vertices, result.history, notes)
+    return _packed(vertices, result.history, notes) | ({} if result.looks is None else {"looks": result.looks})
 
 
 def _described(result: RoundsResult, settings: Settings) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def view_of(
     a difference in blur, which the field would try to explain by motion.
 
     Args:
-        scene: its base layer is what the field moves.
+        scene: its base layer is what the field moves; a target that is rendered has its looks.
         layer: pictures of the coarse layer, see `stages.render_gaussians`.
         restored: as of `restoring.run`.
         cameras: those of `scene`, at the size of the fit.
@@ -56,8 +56,8 @@ def view_of(
 
 
 def rendered(scene: Scene, vertices: np.ndarray, progress: Progress) -> Arrays:
-    """Pictures of the avatar on vertices (T,V,3) from the scene's cameras."""
-    return stages.render_gaussians(scene.shot, scene.avatar, vertices, scene.cameras, progress)
+    """Pictures of the avatar on vertices (T,V,3), under the scene's looks, from its cameras."""
+    return stages.render_gaussians(scene.shot, scene.avatar, vertices, scene.cameras, progress, scene.looks)
 
 
 def restorer(job: Job, scene: Scene, restore_key: str) -> Restore:
@@ -66,10 +66,18 @@ def restorer(job: Job, scene: Scene, restore_key: str) -> Restore:
     `restore_key` names everything that the first restoration depended on.
     """
 
-    def restore(cameras: CameraPath, vertices: np.ndarray, strength: float, seed: int, progress: Progress) -> View:
-        now = replace(scene, coarse=vertices, base=vertices, cameras=cameras)
+    def restore(
+        cameras: CameraPath,
+        vertices: np.ndarray,
+        looks: np.ndarray | None,
+        strength: float,
+        seed: int,
+        progress: Progress,
+    ) -> View:
+        now = replace(scene, coarse=vertices, base=vertices, cameras=cameras, looks=looks)
         name = f"round_{content_key(asdict(cameras))}"  # one for each camera path, so that they do not displace another
-        key = content_key(restore_key, vertices, strength, seed)
+        layer = [vertices] if looks is None else [vertices, looks]
+        key = content_key(restore_key, *layer, strength, seed)
         done = job.store.run(name, key, lambda: _restored(job, now, strength, seed, progress))
         pictures = {part[6:]: array for part, array in done.items() if part.startswith("layer_")}
         return view_of(now, pictures, done, cameras, progress.should_cancel)

@@ -40,6 +40,7 @@ class Scene:
         base: (T,V,3) what restoration and refinement move: `coarse` itself, or a sound layer where that is repaired.
         pins: (V,) pin weights.
         keypoints: where the rig has what pose drawings show.
+        looks: (T,V,5) that the coarse layer has in later rounds of refinement, see `motion.looks`; or None.
     """
 
     shot: Shot
@@ -50,6 +51,7 @@ class Scene:
     pins: np.ndarray
     cameras: CameraPath
     keypoints: KeypointMap
+    looks: np.ndarray | None = None
 
 
 DETAIL = {1: 6.0, 2: 1.5, 3: 2.2}  # faces are looked at, fabric carries the pattern
@@ -138,10 +140,15 @@ def background_srgb(shot: Shot) -> np.ndarray:
 
 
 def render_gaussians(
-    shot: Shot, avatar: Avatar, vertices: np.ndarray, cameras: CameraPath, progress: Progress
+    shot: Shot,
+    avatar: Avatar,
+    vertices: np.ndarray,
+    cameras: CameraPath,
+    progress: Progress,
+    looks: np.ndarray | None = None,
 ) -> Arrays:
-    """A layer's pictures as arrays; see `ani3dhuman.rendering.layers.LayerRender`."""
-    gaussians = pose_avatar(avatar, vertices, Lighting.of(shot), cameras)
+    """A layer's pictures as arrays; see `ani3dhuman.rendering.layers.LayerRender`, and `pose_avatar` for `looks`."""
+    gaussians = pose_avatar(avatar, vertices, Lighting.of(shot), cameras, looks)
     layer = render_layer(gaussians, avatar.region_ids, cameras, background_srgb(shot), progress)
     return vars(layer)
 

@@ -26,6 +26,7 @@ class LossWeights:
     penetration: float = 0.05
     depth: float = 0.02
     perceptual: float = 0.0
+    looks: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class RefinementConfig:
         weights: of the loss terms.
         field_kind: which residual field, a key of `motion.fields.FIELDS`.
         field: its size and learning rates, of the config class of its kind; None for that kind's default.
+        looks: whether a second field of that kind changes size, opacity and colour of Gaussians (`motion.looks`). It
+            begins to learn where the learning rates begin to fall, so that motion explains first what it can; without
+            a cooldown it never does.
     """
 
     steps: int = 400
@@ -69,3 +73,4 @@ class RefinementConfig:
     weights: LossWeights = field(default_factory=LossWeights)
     field_kind: str = "dct"
     field: AnyFieldConfig | None = None
+    looks: bool = False

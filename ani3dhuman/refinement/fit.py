@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,22 @@ import torch
 from torch import Tensor
 
 from ..errors import Cancelled
-from ..motion.fields import MotionField, build_field
+from ..motion.fields import FIELDS, MotionField, build_field
+from ..motion.looks import CHANNELS
 from ..progress import Progress
 from . import checkpoint as store
 from . import losses
 from .config import RefinementConfig
 from .problem import RefinementProblem
 from .scene import Scene, build_scene
-from .scene_view import SceneView
+from .terms import loss_terms, picture_terms
 
 Pair = tuple[int, int]  # a view and a frame, both as indices
 PREVIEW_SIDE = 128
 WARM_UP = 20  # steps until the full learning rate
 FRAMES_AT_ONCE = 8  # when the whole clip is evaluated
 SAVE_EVERY = 60.0  # seconds between checkpoints
+LOOKS_REACH = 1.0  # of looks per unit of a field's coefficients, where motion has metres
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class RefinementResult:
         start_validation, best_validation: weighted likeness of held-out frames, coarse and returned: the photometric
             loss, and alpha, depth and perceptual terms where they are used.
         message: one sentence for a person.
+        looks: (T,V,5) float32, see `motion.looks`: those of the problem and what was fitted to them; 0 wherever the
+            gate is 0. None where the problem has none and none were asked for.
     """
 
     vertices: np.ndarray
@@ -57,6 +61,7 @@ class RefinementResult:
     start_validation: float
     best_validation: float
     message: str
+    looks: np.ndarray | None = None
 
     @property
     def improved(self) -> bool:
@@ -162,11 +167,24 @@ class _Fit:
         self.ask()
         points, edges, frames = self.scene.points, self.scene.edges, self.scene.frames
         self.field = build_field(config.field_kind, points, edges, frames, config.seed, config.field)
-        groups = self.field.parameter_groups()
+        self.looks: MotionField | None = None
+        if config.looks:
+            self.looks = build_looks(config, points, edges, frames)
+        groups = [group for part in self.fields.values() for group in part.parameter_groups()]
         self.rates = [rate for _, rate in groups]
         self.optimizer = torch.optim.Adam([{"params": params} for params, _ in groups], lr=1.0, eps=1e-12)
         self.training, self.held_out = split_pairs(self.scene.seen, config.held_out)
-        self.best = _Best(0, math.inf, _copy(self.field))
+        self.best = _Best(0, math.inf, self._copy())
+
+    @property
+    def fields(self) -> dict[str, MotionField]:
+        """All that is fitted, by name."""
+        return {"field": self.field, **({"looks": self.looks} if self.looks else {})}
+
+    @property
+    def looks_now(self) -> MotionField | None:
+        """The field of looks once it learns; until then it is 0 everywhere."""
+        return None if self.falls_from is None else self.looks
 
     @property
     def end(self) -> int:
@@ -199,7 +217,9 @@ class _Fit:
         pairs = pairs_of_step(self.training, self.step, self.config.frames_per_step, self.config.seed)
         for view, frame in pairs:
             self.ask()
-            terms = loss_terms(self.scene, self.field, view, frame, self.config)
+            terms = loss_terms(self.scene, self.field, view, frame, self.config, self.looks_now)
+            if self.looks:
+                terms.setdefault("looks", torch.zeros(()))  # a history has as many entries of each term
             total = torch.stack(list(terms.values())).sum() / len(pairs)
             total.backward()
             for name, value in {**terms, "total": total * len(pairs)}.items():
@@ -226,7 +246,7 @@ class _Fit:
         self.history.setdefault("validation_step", []).append(float(self.step))
         self.history.setdefault("validation", []).append(value)
         if value < self.best.value:
-            self.best = _Best(self.step, value, _copy(self.field))
+            self.best = _Best(self.step, value, self._copy())
         waited = self.step - self.best.step
         if self.falls_from is None and waited >= self.config.patience * self.config.validate_every:
             self.falls_from = self.step
@@ -234,8 +254,9 @@ class _Fit:
 
     def _look(self, view: int, frame: int) -> tuple[float, np.ndarray]:
         scene = self.scene
-        offsets = self.field(scene.points, scene.time(frame), scene.gates)
-        image, alpha, depth = scene.draw(view, frame, scene.active_vertices(frame, offsets))
+        given = scene.points, scene.time(frame), scene.gates
+        dressed = scene.open_looks(frame, self.looks_now(*given) if self.looks_now else None)
+        image, alpha, depth = scene.draw(view, frame, scene.active_vertices(frame, self.field(*given)), dressed)
         value = float(sum(picture_terms(scene.views[view], frame, image, alpha, depth, self.config).values()))
         pair = torch.cat([image[0], scene.views[view].target(frame)[0]], 2).permute(1, 2, 0)
         thin = max(1, -(-max(pair.shape[:2]) // PREVIEW_SIDE))
@@ -243,21 +264,21 @@ class _Fit:
 
     def state(self) -> tuple[dict[str, Tensor], dict]:
         """What a checkpoint holds."""
-        tensors = store.with_prefix("field", self.field.state_dict())
+        tensors = self._copy()
         tensors |= store.with_prefix("best", self.best.state) | store.pack_adam(self.optimizer)
         notes = {"step": self.step, "falls_from": self.falls_from, "history": self.history}
         return tensors, {**notes, "best_step": self.best.step, "best_value": self.best.value}
 
     def restore(self, tensors: dict[str, Tensor], notes: dict) -> None:
         """Go on from a checkpoint."""
-        self.field.load_state_dict(store.without_prefix("field", tensors))
+        self._load(tensors)
         store.unpack_adam(self.optimizer, tensors)
         self.best = _Best(notes["best_step"], notes["best_value"], store.without_prefix("best", tensors))
         self.step, self.falls_from, self.history = notes["step"], notes["falls_from"], notes["history"]
 
     def result(self) -> RefinementResult:
         """The best field there was, and the layer it makes."""
-        self.field.load_state_dict(self.best.state)
+        self._load(self.best.state)
         start, best = self.history["validation"][0], self.best.value
         if self.best.step == 0:
             message = f"The coarse layer was kept: no field of {self.step} steps matched the held-out frames better."
@@ -266,7 +287,26 @@ class _Fit:
             judged = "Photometric loss" + (f" with {', '.join(more)}" if more else "")
             message = f"{judged} of held-out frames {start:.4f} -> {best:.4f} at step {self.best.step}."
         vertices = refined_vertices(self.problem, self.scene, self.field, self.ask)
-        return RefinementResult(vertices, self.field, self.history, self.best.step, start, best, message)
+        looks = refined_looks(self.problem, self.scene, self.looks, self.ask)
+        return RefinementResult(vertices, self.field, self.history, self.best.step, start, best, message, looks)
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {
+            f"{name}.{key}": value.detach().clone()
+            for name, part in self.fields.items()
+            for key, value in part.state_dict().items()
+        }
+
+    def _load(self, state: dict[str, Tensor]) -> None:
+        """Put back what `_copy` took."""
+        for name, part in self.fields.items():
+            part.load_state_dict(store.without_prefix(name, state))
+
+
+def build_looks(config: RefinementConfig, points: Tensor, edges: Tensor, frames: int) -> MotionField:
+    """A field of looks of the kind and size of the one of motion; arguments as of `build_field`."""
+    size = replace(config.field or FIELDS[config.field_kind](), reach=LOOKS_REACH)
+    return build_field(config.field_kind, points, edges, frames, config.seed, size, CHANNELS)
 
 
 def split_pairs(seen: tuple[Pair, ...], every: int) -> tuple[list[Pair], list[Pair]]:
@@ -292,59 +332,6 @@ def pairs_of_step(training: list[Pair], step: int, count: int, seed: int) -> lis
     return chosen
 
 
-def picture_terms(
-    view: SceneView, frame: int, image: Tensor, alpha: Tensor, depth: Tensor | None, config: RefinementConfig
-) -> dict[str, Tensor]:
-    """Weighted likeness of one drawn window, as from `Scene.draw`, to the restored frame."""
-    mask, target, weights = view.mask(frame), view.target(frame), config.weights
-    likeness = losses.photometric(image, target, mask, config.ssim_share, config.pyramid_levels)
-    terms = {"photometric": weights.photometric * likeness}
-    wanted = view.target_alpha(frame)
-    if wanted is not None:
-        terms["alpha"] = weights.alpha * losses.weighted_mean((alpha - wanted).abs(), mask)
-    measured = view.target_depth(frame)
-    if measured is not None and depth is not None:
-        covered = mask * alpha.detach()  # what is not drawn has no depth
-        terms["depth"] = weights.depth * losses.depth(depth, measured, covered, config.depth_scale)
-    if weights.perceptual:
-        unlike = losses.perceptual(image, target, mask, config.perceptual_side)
-        terms["perceptual"] = weights.perceptual * unlike
-    return terms
-
-
-def loss_terms(
-    scene: Scene, residual: MotionField, view: int, frame: int, config: RefinementConfig
-) -> dict[str, Tensor]:
-    """All weighted terms of one frame in one view; their sum is minimised."""
-    weights, count = config.weights, len(scene.points)
-    first = min(max(frame - 1, 0), max(scene.frames - 3, 0))
-    near = range(first, min(first + 3, scene.frames))
-    times = torch.tensor([scene.time(t) for t in near])
-    offsets = residual(scene.points, times, scene.gates)
-    now = offsets[frame - first]
-    active = scene.active_vertices(frame, now)
-    terms = picture_terms(scene.views[view], frame, *scene.draw(view, frame, active), config)
-
-    lengths = losses.edge_lengths(active, scene.edges)
-    terms["stretch"] = weights.stretch * losses.stretch(lengths, scene.shortest[frame], scene.longest[frame])
-    tail, head = scene.arrows.T
-    before = scene.unstrained[frame, head] - scene.unstrained[frame, tail]
-    terms["rigidity"] = weights.rigidity * losses.rigidity(before, active[head] - active[tail], tail, count)
-    if len(near) == 3:
-        terms["acceleration"] = weights.acceleration * losses.acceleration(offsets)
-    terms["magnitude"] = weights.magnitude * now.square().sum(-1).mean()
-    terms["planes"] = weights.planes * residual.roughness()
-    if scene.proposed is not None and scene.confidence is not None:
-        moved = active[:count] - scene.coarse[frame, :count]
-        far = losses.proposal(moved, scene.proposed[frame], scene.confidence[frame], config.proposal_scale)
-        terms["proposal"] = weights.proposal * far
-    if scene.body is not None:
-        heights, body = scene.body.heights(frame, active[:count]), scene.body
-        entered = losses.penetration(heights, body.wanted[frame], body.weights[frame], config.penetration_scale)
-        terms["penetration"] = weights.penetration * entered
-    return terms
-
-
 def refined_vertices(
     problem: RefinementProblem, scene: Scene, residual: MotionField, ask: Callable[[], None] = lambda: None
 ) -> np.ndarray:
@@ -361,5 +348,17 @@ def refined_vertices(
     return vertices
 
 
-def _copy(residual: MotionField) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in residual.state_dict().items()}
+def refined_looks(
+    problem: RefinementProblem, scene: Scene, looks: MotionField | None, ask: Callable[[], None] = lambda: None
+) -> np.ndarray | None:
+    """The looks (T,V,5) of the whole mesh, those of the problem included; None where there are none."""
+    if looks is None:
+        return problem.looks
+    whole = np.zeros((scene.frames, problem.vertices, CHANNELS), np.float32)
+    with torch.no_grad():
+        for t in range(scene.frames):
+            ask()
+            dressed = scene.open_looks(t, looks(scene.points, scene.time(t), scene.gates))
+            assert dressed is not None
+            whole[t, scene.open_ids.numpy()] = dressed.numpy()
+    return whole

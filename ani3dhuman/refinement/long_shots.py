@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import Ani3DError
 from ..motion.fields import MotionField, build_field
+from ..motion.looks import CHANNELS
 from ..progress import Progress, Report
 from ..restoration.windows import window_slices
 from . import checkpoint as store
@@ -57,7 +58,8 @@ def refine_long(
         As from `refine`. With several windows, `field` is a `WindowedField`; `best_step` is summed over the windows;
         `start_validation` and `best_validation` are means over those fitted, each by the held-out frames of its own,
         before blending. In `history` steps count as in `progress`, and ``validation`` is such a mean too: of the
-        current window's latest look, of what was kept of finished ones, and of the coarse layer in those to come.
+        current window's latest look, of what was kept of finished ones, and of the coarse layer in those to come. Looks
+        are blended like offsets.
 
     Raises:
         Cancelled: within one step of being asked to stop.
@@ -70,6 +72,7 @@ def refine_long(
     vertices = np.array(problem.coarse_vertices, np.float32)
     weights = blend_weights(np.arange(problem.frames), windows).astype(np.float32)
     open_ids = np.flatnonzero(problem.gates > 0)
+    looks = _looks_before(problem) if config.looks else problem.looks
     finished: dict[int, _Window] = {}
     apart: list[float] = []
     before: np.ndarray | None = None
@@ -80,8 +83,13 @@ def refine_long(
             before = None
             continue
         own = replace(config, steps=steps, seed=config.seed + number)
-        moved, finished[number] = _fitted(cut_problem(problem, frames), own, progress, checkpoint, number, title)
-        vertices[frames, open_ids] += weights[number, frames, None, None] * moved
+        moved, gained, finished[number] = _fitted(
+            cut_problem(problem, frames), own, progress, checkpoint, number, title
+        )
+        share = weights[number, frames, None, None]
+        vertices[frames, open_ids] += share * moved
+        if looks is not None and gained is not None:
+            looks[frames, open_ids] += share * gained
         if before is not None:
             shared = windows[number - 1].stop - frames.start
             apart.append(float(np.linalg.norm(before[-shared:] - moved[:shared], axis=-1).mean()))
@@ -100,6 +108,7 @@ def refine_long(
         start_validation=start,
         best_validation=best,
         message=_message(finished, windows, apart, start, best),
+        looks=looks,
     )
 
 
@@ -149,7 +158,7 @@ def cut_problem(problem: RefinementProblem, frames: slice) -> RefinementProblem:
         Ani3DError: ``refinement.nothing_moves`` where these frames show no garment.
     """
     part: dict[str, Any] = {"views": tuple(_cut_view(view, frames) for view in problem.views)}
-    for name in ("coarse_vertices", "blended_rotations", "vertex_targets", "vertex_confidence", "unstrained"):
+    for name in ("coarse_vertices", "blended_rotations", "vertex_targets", "vertex_confidence", "unstrained", "looks"):
         values = getattr(problem, name)
         part[name] = None if values is None else values[frames]
     if problem.scales.ndim == 3:
@@ -265,27 +274,44 @@ def _fitted(
     checkpoint: Path | None,
     number: int,
     title: str,
-) -> tuple[np.ndarray, _Window]:
-    """Fit one window of F frames, or read what was kept of it; offsets (F,P,3) of open vertices in world metres."""
+) -> tuple[np.ndarray, np.ndarray | None, _Window]:
+    """Fit one window of F frames, or read what was kept of it.
+
+    Returns:
+        Offsets of open vertices (F,P,3) in world metres, of their looks (F,P,5) where those are fitted, and the fit.
+    """
     first = progress.step
     file = _window_file(checkpoint, number) if checkpoint else None
     mark = store.fingerprint(problem, config) if file else ""
     if file and (found := store.load(file, mark)):
         progress.advance(config.steps, message=f"{title} was done")
-        return found[0]["moved"].numpy(), _unpacked(problem, config, *found)
+        gained = found[0]["gained"].numpy() if config.looks else None
+        return found[0]["moved"].numpy(), gained, _unpacked(problem, config, *found)
 
     def listen(report: Report) -> None:
         progress.advance(first + report.step - progress.step, f"{title}, {report.message}", report.preview)
 
     part = Progress(progress.stage, config.steps, listen, progress.should_cancel)
     result = refine(problem, config, part, checkpoint)
-    moved = (result.vertices - problem.coarse_vertices)[:, problem.gates > 0]
+    is_open = problem.gates > 0
+    moved, gained = (result.vertices - problem.coarse_vertices)[:, is_open], None
+    if config.looks and result.looks is not None:
+        gained = (result.looks - _looks_before(problem))[:, is_open]
     start, best = result.start_validation, result.best_validation
     if file:
         tensors = {"moved": torch.from_numpy(moved), **store.with_prefix("field", result.field.state_dict())}
+        if gained is not None:
+            tensors["gained"] = torch.from_numpy(gained)
         notes = {"history": result.history, "best_step": result.best_step, "start": start, "best": best}
         store.save(file, mark, tensors, notes)
-    return moved, _Window(result.field, result.history, result.best_step, start, best)
+    return moved, gained, _Window(result.field, result.history, result.best_step, start, best)
+
+
+def _looks_before(problem: RefinementProblem) -> np.ndarray:
+    """A copy of the problem's looks (T,V,5), zeros where it has none."""
+    if problem.looks is None:
+        return np.zeros((problem.frames, problem.vertices, CHANNELS), np.float32)
+    return np.array(problem.looks, np.float32)
 
 
 def _unpacked(

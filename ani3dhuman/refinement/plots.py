@@ -26,6 +26,7 @@ COLORS = {
     "penetration": "#d64fc0",
     "depth": "#56b4e9",
     "perceptual": "#b8a100",
+    "looks": "#6b4226",
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..camera import CameraPath
 from ..errors import Ani3DError
 from ..motion.binding import SurfaceBinding
+from ..motion.looks import CHANNELS
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class RefinementProblem:
             rule; their vertices have gate 0. None or no faces: nothing is kept out.
         unstrained: (T,V,3) world metres, the layer that stretch and bending are measured against, or None for
             `coarse_vertices`.
+        looks: (T,V,5) the looks that offsets are added to, see `motion.looks`, 0 where the gate is; None: 0 everywhere.
 
     Raises:
         Ani3DError: ``refinement.shape`` for arrays that do not belong together, ``refinement.nothing_moves``
@@ -102,6 +104,7 @@ class RefinementProblem:
     vertex_confidence: np.ndarray | None = None
     body_faces: np.ndarray | None = None
     unstrained: np.ndarray | None = None
+    looks: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         T, V = self.coarse_vertices.shape[:2]
@@ -119,6 +122,7 @@ class RefinementProblem:
                 "vertex_targets": ((T, V, 3),),
                 "vertex_confidence": ((T, V),),
                 "unstrained": ((T, V, 3),),
+                "looks": ((T, V, CHANNELS),),
             },
         )
         if not self.views:
@@ -137,6 +141,8 @@ class RefinementProblem:
             raise _misfit("vertex_targets and vertex_confidence must be given together")
         if self.gates.min() < 0 or self.gates.max() > 1:
             raise _misfit(f"gates run from {self.gates.min():g} to {self.gates.max():g}, expected 0 to 1")
+        if self.looks is not None and self.looks[:, self.gates == 0].any():
+            raise _misfit("looks differ from 0 at vertices whose gate is 0")
         if self.body_faces is not None:
             self._check_body(self.body_faces)
         if not (self.gates > 0).any() or not any((mask > 0).any() for view in self.views for mask in view.garment_mask):

@@ -26,8 +26,9 @@ from .long_shots import refine_long, steps_of
 from .problem import RefinementProblem, View
 from .side_views import side_cameras
 
-Restore = Callable[[CameraPath, np.ndarray, float, int, Progress], View]
-"""Renders vertices (T,V,3) world metres from cameras, and restores the video with a strength in (0, 1] and a seed.
+Restore = Callable[[CameraPath, np.ndarray, np.ndarray | None, float, int, Progress], View]
+"""Renders vertices (T,V,3) world metres, under looks (T,V,5) or None, from cameras, and restores the video with a
+strength in (0, 1] and a seed. The view's colours are those without looks.
 
 It may set the total of the progress it is given, and should advance it, which is where a cancelled run stops. The same
 arguments must give the same view if an interrupted fit is to go on.
@@ -111,10 +112,17 @@ class Round:
 
 @dataclass(frozen=True)
 class RoundsResult:
-    """The layer after the last round, (T,V,3) float32 world metres, and what each of the rounds did."""
+    """The layer after the last round, and what each of the rounds did.
+
+    Attributes:
+        vertices: (T,V,3) float32 world metres.
+        rounds: the rounds.
+        looks: (T,V,5) float32 as of `RefinementResult`, or None.
+    """
 
     vertices: np.ndarray
     rounds: tuple[Round, ...]
+    looks: np.ndarray | None = None
 
     @property
     def message(self) -> str:
@@ -176,9 +184,10 @@ def refine_in_rounds(
             ``disk.full``.
     """
     mark = store.fingerprint(problem, replace(config, seconds=1.0)) if checkpoint else ""
-    vertices, done = np.asarray(problem.coarse_vertices, np.float32), list[Round]()
+    vertices, looks, done = np.asarray(problem.coarse_vertices, np.float32), problem.looks, list[Round]()
     if checkpoint and (found := store.load(checkpoint, mark)):
         vertices, done = found[0]["vertices"].numpy(), [_unpacked(entry) for entry in found[1]["rounds"]]
+        looks = found[0]["looks"].numpy() if "looks" in found[0] else None
         reached = replace(config, strengths=config.strengths[: len(done) - 1]).steps(problem.frames, len(problem.views))
         progress.advance(reached, message=f"{len(done)} rounds were done")
     fit_checkpoint = checkpoint.with_name(checkpoint.name + ".fit") if checkpoint else None
@@ -186,13 +195,15 @@ def refine_in_rounds(
     while len(done) < config.rounds and _in_time(config, done, restoring):
         started = clock()
         number = len(done)
-        views = problem.views if number == 0 else _restored(problem, vertices, restore, config, number, progress)
+        views = problem.views
+        if number:
+            views = _restored(problem, vertices, looks, restore, config, number, progress)
         fit = replace(config.fit, seed=config.fit.seed + number)
         steps = steps_of(problem.frames, fit)
         with _part(progress, steps, steps) as part:
-            result = refine_long(_from_layer(problem, vertices, views), fit, part, fit_checkpoint)
+            result = refine_long(_from_layer(problem, vertices, looks, views), fit, part, fit_checkpoint)
         moved = np.linalg.norm((result.vertices - vertices)[:, problem.gates > 0], axis=-1)
-        vertices = result.vertices
+        vertices, looks = result.vertices, result.looks
         done.append(
             Round(
                 number=number,
@@ -209,13 +220,14 @@ def refine_in_rounds(
         )
         if checkpoint:
             notes = {"rounds": [asdict(entry) for entry in done]}
-            store.save(checkpoint, mark, {"vertices": torch.from_numpy(vertices)}, notes)
+            layer = {"vertices": vertices} if looks is None else {"vertices": vertices, "looks": looks}
+            store.save(checkpoint, mark, {name: torch.from_numpy(array) for name, array in layer.items()}, notes)
 
     if progress.step < progress.total:
         progress.advance(progress.total - progress.step, message="out of time")
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
-    return RoundsResult(vertices, tuple(done))
+    return RoundsResult(vertices, tuple(done), looks)
 
 
 def _in_time(config: RoundsConfig, done: list[Round], restoring: float) -> bool:
@@ -231,6 +243,7 @@ def _in_time(config: RoundsConfig, done: list[Round], restoring: float) -> bool:
 def _restored(
     problem: RefinementProblem,
     vertices: np.ndarray,
+    looks: np.ndarray | None,
     restore: Restore,
     config: RoundsConfig,
     number: int,
@@ -244,12 +257,14 @@ def _restored(
     for place, cameras in enumerate(paths):
         seed = config.fit.seed + SEEDS_PER_ROUND * number + place  # samples that differ average out what each made up
         with _part(progress, RESTORE_STEPS, 1) as part:
-            views.append(restore(cameras, vertices, strength, seed, part))
+            views.append(restore(cameras, vertices, looks, strength, seed, part))
     return tuple(views)
 
 
-def _from_layer(problem: RefinementProblem, vertices: np.ndarray, views: tuple[View, ...]) -> RefinementProblem:
-    """The problem of going on from `vertices` (T,V,3)."""
+def _from_layer(
+    problem: RefinementProblem, vertices: np.ndarray, looks: np.ndarray | None, views: tuple[View, ...]
+) -> RefinementProblem:
+    """The problem of going on from `vertices` (T,V,3) and `looks` (T,V,5)."""
     if views is problem.views:
         return problem
     start = problem.coarse_vertices
@@ -265,6 +280,7 @@ def _from_layer(problem: RefinementProblem, vertices: np.ndarray, views: tuple[V
         problem,
         coarse_vertices=vertices,
         views=views,
+        looks=looks,
         unstrained=start if problem.unstrained is None else problem.unstrained,
         vertex_targets=proposed,
         vertex_confidence=confidence,

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..motion.binding import SurfaceBinding, edges_of
+from ..motion.looks import apply_looks
 from ..motion.residual import displace
 from ..rendering import rasterize
 from .body import Body, build_body
@@ -44,6 +45,7 @@ class Scene:
         views: what is seen and compared; their colours have the same order of Gaussians.
         body: what the open vertices stay out of, or None.
         proposed, confidence: (T,P,3), (T,P), or None.
+        looks: (T,P,5) of the open vertices before any offset, or None for 0.
     """
 
     points: Tensor
@@ -66,6 +68,7 @@ class Scene:
     body: Body | None
     proposed: Tensor | None
     confidence: Tensor | None
+    looks: Tensor | None
 
     @property
     def frames(self) -> int:
@@ -86,31 +89,49 @@ class Scene:
         moved = displace(self.coarse[frame, :count], self.rotations[frame], offsets)
         return torch.cat([moved, self.coarse[frame, count:]])
 
-    def draw(self, view: int, frame: int, active: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The window of a view's frame with `active` vertices (A,3).
+    def open_looks(self, frame: int, offsets: Tensor | None) -> Tensor | None:
+        """Looks (P,5) of the open vertices with `offsets` (P,5); None where there is neither."""
+        before = None if self.looks is None else self.looks[frame]
+        return before if offsets is None else offsets if before is None else before + offsets
+
+    def draw(
+        self, view: int, frame: int, active: Tensor, looks: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The window of a view's frame with `active` vertices (A,3), the open ones with `looks` (P,5).
 
         Returns:
             Colours (1,3,h,w) sRGB, alpha (1,1,h,w), and where the view has a target's depth to compare with, the
             expected depth (1,1,h,w): metres along the camera's axis, averaged over what covers the pixel.
         """
         means, quats = self.binding.pose(active)
-        looks = self.views[view]
+        seen = self.views[view]
+        scales, opacities = self.scales if self.scales.ndim == 2 else self.scales[frame], self.opacities
+        colors = seen.colors(frame)
+        if looks is not None:
+            still = self.still_means.shape[1]
+            around = looks.new_zeros(len(active) - len(looks), looks.shape[1])
+            given = scales[still:], opacities[still:], colors[still:]
+            changed = apply_looks(self.binding, torch.cat([looks, around]), *given)
+            scales, opacities, colors = (
+                torch.cat([whole[:still], part])
+                for whole, part in zip((scales, opacities, colors), changed, strict=True)
+            )
         channels, alphas, _ = rasterize(
             torch.cat([self.still_means[frame], means]),
             torch.cat([self.still_quats[frame], quats]),
-            self.scales if self.scales.ndim == 2 else self.scales[frame],
-            self.opacities,
-            looks.colors(frame),
-            looks.viewmats[frame][None],
-            looks.intrinsics(frame)[None],
-            looks.windows[frame].width,
-            looks.windows[frame].height,
+            scales,
+            opacities,
+            colors,
+            seen.viewmats[frame][None],
+            seen.intrinsics(frame)[None],
+            seen.windows[frame].width,
+            seen.windows[frame].height,
             backgrounds=self.background[None],
-            render_mode="RGB" if looks.depths is None else "RGB+ED",
-            camera_model="ortho" if looks.ortho else "pinhole",
+            render_mode="RGB" if seen.depths is None else "RGB+ED",
+            camera_model="ortho" if seen.ortho else "pinhole",
         )
         planes, coverage = channels.permute(0, 3, 1, 2), alphas.permute(0, 3, 1, 2)
-        return planes[:, :3], coverage, None if looks.depths is None else planes[:, 3:]
+        return planes[:, :3], coverage, None if seen.depths is None else planes[:, 3:]
 
 
 def build_scene(problem: RefinementProblem, margin: int, ask: Callable[[], None] = lambda: None) -> Scene:
@@ -180,6 +201,7 @@ def build_scene(problem: RefinementProblem, margin: int, ask: Callable[[], None]
         body=build_body(problem, ask),
         proposed=_optional(problem.vertex_targets, (slice(None), open_ids)),
         confidence=_optional(problem.vertex_confidence, (slice(None), open_ids)),
+        looks=_optional(problem.looks, (slice(None), open_ids)),
     )
 
 

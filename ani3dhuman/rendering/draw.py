@@ -36,7 +36,7 @@ def draw(
             _tensor(gaussians.means[frame]),
             _tensor(gaussians.quats[frame]),
             _tensor(gaussians.scales[frame]),
-            _tensor(gaussians.opacities),
+            _tensor(gaussians.opacities_at(frame)),
             _tensor(features),
             _tensor(cameras.viewmats[frame : frame + 1]),
             _tensor(cameras.Ks[frame : frame + 1]),

@@ -18,8 +18,8 @@ from ..gaussians import GaussianFrames
 def gaussians_at(gaussians: GaussianFrames, time: float) -> GaussianFrames:
     """Gaussians at a fractional index of time.
 
-    Means, scales and colours run linearly. Rotations take the shorter arc by normalised linear interpolation, which
-    between two frames cannot be told from slerp.
+    Means, scales, opacities and colours run linearly. Rotations take the shorter arc by normalised linear
+    interpolation, which between two frames cannot be told from slerp.
 
     Args:
         gaussians: T frames of N Gaussians.
@@ -40,7 +40,7 @@ def gaussians_at(gaussians: GaussianFrames, time: float) -> GaussianFrames:
         between(gaussians.means),
         quats.reshape(1, -1, 4),
         between(gaussians.scales),
-        gaussians.opacities,
+        gaussians.opacities if gaussians.opacities.ndim == 1 else between(gaussians.opacities),
         between(gaussians.colors),
     )
 

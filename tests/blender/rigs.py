@@ -178,8 +178,8 @@ def write_cache(folder: Path, arrays: dict[str, np.ndarray], frames: tuple[int, 
     return folder
 
 
-def random_cache(folder: Path, frames: tuple[int, int], count: int = 50, meshes=None):
-    """A cache of random Gaussians with static scale and colour; returns (folder, arrays)."""
+def random_cache(folder: Path, frames: tuple[int, int], count: int = 50, meshes=None, changing: bool = False):
+    """A cache of random Gaussians, scale, colour and opacity static or `changing`; returns (folder, arrays)."""
     rng = np.random.default_rng(7)
     length = frames[1] - frames[0] + 1
     quats = rng.normal(size=(length, count, 4))
@@ -189,5 +189,10 @@ def random_cache(folder: Path, frames: tuple[int, int], count: int = 50, meshes=
         "scale": rng.uniform(0.01, 0.05, (count, 3)),
         "radiance:base": np.c_[rng.normal(0, 1.5, (count, 3)), rng.uniform(0, 1, count)],
     }
+    if changing:
+        arrays["scale"] = rng.uniform(0.01, 0.05, (length, count, 3))
+        arrays["radiance:base"] = np.concatenate(
+            [rng.normal(0, 1.5, (length, count, 3)), rng.uniform(0, 1, (length, count, 1))], axis=2
+        )
     arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
     return write_cache(folder, arrays, frames, meshes), arrays

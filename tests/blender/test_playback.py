@@ -50,6 +50,14 @@ def test_frames_are_read_back_bit_for_bit(result, part):
         _assert_shows(part, _gaussians(), arrays, frame - 3)
 
 
+def test_scales_and_opacities_that_change_play_too(addon, part, tmp_path):
+    folder, arrays = rigs.random_cache(tmp_path / "result" / "Rig.ani3d", FRAMES, changing=True)
+    bpy.ops.ani3d.import_result(directory=str(folder.parent))
+    for frame in (3, 7, 10, 4):
+        bpy.context.scene.frame_set(frame)
+        _assert_shows(part, _gaussians(), arrays, frame - 3)
+
+
 def test_outside_the_range_the_nearest_frame_holds(result, part):
     folder, arrays, _ = result
     bpy.ops.ani3d.import_result(directory=str(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,21 @@ def test_round_trip_is_exact(cache, gaussians, meshes):
     assert opened.meshes()["Body"].vertices.tobytes() == meshes["Body"].tobytes()
     assert opened.meshes()["Body"].start == 10
     assert opened.manifest.provenance == {"made by": "a test"}
+
+
+def test_opacities_that_change_are_stored_for_each_frame(gaussians, tmp_path):
+    fading = replace(
+        gaussians,
+        opacities=np.linspace(1, 0, T, dtype=np.float32)[:, None] * gaussians.opacities,
+        colors=np.broadcast_to(gaussians.colors[0], gaussians.colors.shape),
+    )
+    opened = FrameCache.open(write_cache(tmp_path / "fading.ani3d", fading, fps=24, frame_start=1))
+    for t in range(T):
+        assert opened.frame(1 + t)["radiance:base"][:, 3].tobytes() == fading.opacities[t].tobytes()
+    steady = replace(fading, opacities=np.broadcast_to(fading.opacities[0], fading.opacities.shape))
+    opened = FrameCache.open(write_cache(tmp_path / "steady.ani3d", steady, fps=24, frame_start=1))
+    assert opened.arrays["radiance:base"].shape == (N, 4), "stored once, though given for every frame"
+    assert opened.gaussians(1, T).opacities.shape == (N,)
 
 
 def test_static_attributes_are_stored_once(cache):

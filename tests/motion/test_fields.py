@@ -177,6 +177,20 @@ def test_state_survives_a_file(kind, tmp_path):
     assert torch.equal(again(points, 0.6), field(points, 0.6))
 
 
+def test_a_field_of_other_channels_is_zero_and_learns_them_all(kind):
+    points, _ = skirt()
+    field, gates = made(kind, channels=5), torch.linspace(0, 1, len(points))
+    offsets = field(points, torch.tensor([0.0, 0.4]), gates)
+    assert offsets.shape == (2, len(points), 5) and (offsets == 0).all()
+    adam = torch.optim.Adam([param for group, _ in field.parameter_groups() for param in group], lr=1e-2)
+    field(points, 0.4, gates).sum().backward()
+    adam.step()
+    learnt = field(points, 0.4, gates)
+    assert (learnt[0] == 0).all() and (learnt[-1] != 0).all()
+    with pytest.raises(Ani3DError, match="0 channels"):
+        made(kind, channels=0)
+
+
 def test_roughness_of_rest_is_less_than_of_disturbance(kind):
     at_rest = made(kind).roughness().item()
     assert at_rest < disturbed(kind).roughness().item()

@@ -26,6 +26,7 @@ from ani3dhuman.pipeline.film import Delivery, render_shot
 from ani3dhuman.pipeline.stages import background_srgb
 from ani3dhuman.rendering.exposure import Exposure
 from ani3dhuman.rendering.film import render_frame
+from ani3dhuman.rendering.subframe import gaussians_at
 
 FRAMES = 5
 
@@ -224,9 +225,19 @@ def test_a_cache_that_cannot_be_drawn_is_refused(figure, folder, tmp_path):
             writer.frame({**values, "radiance:base": np.array([[0, 0, 0, opacity]], np.float32)})
     fading = FrameCache.open(tmp_path / "fading.ani3d")
     assert fading.gaussians(2, 2).opacities == pytest.approx([0.4])
-    with pytest.raises(Ani3DError) as caught:
-        fading.gaussians(1, 2)
-    assert caught.value.code == "cache.opacity"
+    np.testing.assert_allclose(fading.gaussians(1, 2).opacities, [[0.2], [0.4]])
+
+
+def test_a_film_fades_with_the_opacities_of_its_frames(figure, shot, tmp_path):
+    fading = replace(figure, opacities=np.linspace(0.9, 0.1, figure.frames)[:, None] * figure.opacities)
+    write_cache(tmp_path / "fading.ani3d", fading, fps=24, frame_start=1)
+    read = FrameCache.open(tmp_path / "fading.ani3d").gaussians(1, figure.frames)
+    np.testing.assert_array_equal(read.opacities, fading.opacities.astype(np.float32))
+    between = gaussians_at(read, 1.25)
+    np.testing.assert_allclose(between.opacities[0], 0.75 * read.opacities[1] + 0.25 * read.opacities[2], atol=1e-6)
+    sharp = Exposure(shutter=0)
+    first, last = (render_frame(read, shot.cameras, t, sharp).rgba[..., 3] for t in (0, figure.frames - 1))
+    assert last.mean() < 0.5 * first.mean()
 
 
 def test_gaussians_come_out_of_a_cache_as_they_went_in(figure, folder):

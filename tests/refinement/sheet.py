@@ -178,3 +178,15 @@ def swinging_sheet() -> tuple[RefinementProblem, np.ndarray]:
         background=np.array([0.2, 0.25, 0.3], np.float32),
     )
     return replace(problem, views=(show(problem, truth, cameras),)), truth
+
+
+def shaded(problem: RefinementProblem, truth: np.ndarray) -> RefinementProblem:
+    """The problem with a video in which a dark band wanders over the moving sheet (T,V,3), as no light of ours does."""
+    (view,) = problem.views
+    places = problem.binding.means(torch.from_numpy(problem.bind_vertices)).numpy()
+    on_sheet = (problem.gates[problem.faces[problem.binding.triangle_ids.numpy()]] > 0).any(1)
+    centres = np.linspace(-0.35, 0.35, problem.frames)[:, None]
+    dark = np.exp(-(((places[:, 0] - centres) / 0.12) ** 2)) * np.clip(3 - 2 * places[:, 2], 0, 1) * on_sheet
+    colors = np.clip(view.colors - 0.2 * dark[..., None], 0, 1).astype(np.float32)
+    target = render(problem, truth, replace(view, colors=colors))[0]
+    return seen(problem, target=target)

@@ -291,6 +291,7 @@ def test_everything_a_frame_has_is_cut_with_it(long_sheet):
         vertex_confidence=np.ones(truth.shape[:2], np.float32),
         unstrained=truth,
         scales=np.repeat(problem.scales[None], FRAMES, 0),
+        looks=np.zeros((*truth.shape[:2], 5), np.float32),
     )
     part = cut_problem(whole, slice(5, 9))
     for holder, cut in (

@@ -96,6 +96,16 @@ def test_save_and_load(points, tmp_path):
     assert torch.equal(made(points, 0.6), again(points, 0.6))
 
 
+def test_a_field_of_other_outputs_comes_back_from_its_file(points, tmp_path):
+    made = ResidualField(torch.zeros(3), torch.ones(3), SMALL, outputs=5)
+    with torch.no_grad():
+        made.decoder[-1].weight.normal_(generator=torch.Generator().manual_seed(1))
+    made.save(tmp_path / "field.safetensors")
+    again = ResidualField.load(tmp_path / "field.safetensors")
+    assert again(points, 0.6).shape == (len(points), 5)
+    assert torch.equal(made(points, 0.6), again(points, 0.6))
+
+
 def test_load_refuses_other_files(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"not a field")
     for name in ("x.safetensors", "missing.safetensors"):

@@ -43,10 +43,18 @@ class Restorer:
     problem: RefinementProblem
     truth: np.ndarray
     calls: list[tuple[np.ndarray, np.ndarray, float, int]] = field(default_factory=list)
+    looks: list[np.ndarray | None] = field(default_factory=list)
 
     def __call__(
-        self, cameras: CameraPath, vertices: np.ndarray, strength: float, seed: int, progress: Progress
+        self,
+        cameras: CameraPath,
+        vertices: np.ndarray,
+        looks: np.ndarray | None,
+        strength: float,
+        seed: int,
+        progress: Progress,
     ) -> View:
+        self.looks.append(looks)
         self.calls.append((cameras.positions()[0], vertices, strength, seed))
         progress.total = 4
         for _ in range(4):
@@ -91,7 +99,7 @@ def test_the_first_round_is_the_plain_fit(windy):
     plain = refine(problem, BRIEF.fit, Progress("refine", BRIEF.fit.steps))
     assert result.vertices.tobytes() == plain.vertices.tobytes()
     assert result.rounds[0].history == plain.history
-    assert restore.calls == [] and result.rounds[0].strength is None
+    assert result.looks is None and restore.calls == [] and result.rounds[0].strength is None
 
 
 def test_each_round_sees_more_and_is_restored_more_gently(windy):
@@ -146,7 +154,7 @@ def test_meshes_that_views_were_restored_to_lead_together(windy):
     aside = np.float32([0.03, 0, 0]) * problem.gates[:, None]
     shown = iter((truth + aside, truth - aside))
 
-    def restore(cameras: CameraPath, vertices: np.ndarray, strength: float, seed: int, progress: Progress) -> View:
+    def restore(cameras: CameraPath, *_: object) -> View:
         return replace(show(problem, truth, cameras), vertices=next(shown))
 
     weights = LossWeights(photometric=1e-4, alpha=0, magnitude=0, proposal=1)
@@ -236,7 +244,7 @@ def test_the_history_counts_on_through_all_rounds(windy):
 def test_a_restored_view_that_does_not_fit_is_refused(windy):
     problem, truth = windy
 
-    def restore(cameras: CameraPath, vertices: np.ndarray, strength: float, seed: int, progress: Progress) -> View:
+    def restore(cameras: CameraPath, *_: object) -> View:
         view = show(problem, truth, cameras)
         return replace(view, colors=view.colors[:, :-1])
 
