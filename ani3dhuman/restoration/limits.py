@@ -13,6 +13,7 @@ from .clip import CoarseClip
 ROUNDS = 12
 STRETCH = 1.06  # an edge may be this much longer than at rest
 TOLERATED = 1.15  # or as long as the rigid layer has it, but no longer than this; skinning stretches hems
+LONGEST = 1.25  # nor may staying out of the body make it longer than this
 SQUEEZE = 0.75  # nor shorter than this share of rest, or of the coarse layer
 CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is closer already
 LEAST_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
@@ -34,15 +35,17 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
     if len(moving) == 0:
         return np.zeros_like(offsets)
     edges = edges_of(faces[(freedom[faces] > 0).any(1)])
-    rest = np.linalg.norm(clip.bind_vertices[edges[:, 0]] - clip.bind_vertices[edges[:, 1]], axis=1)
+    rest = np.linalg.norm(clip.bind_vertices[edges[:, 0]] - clip.bind_vertices[edges[:, 1]], axis=1).astype(np.float32)
     body_faces = faces[(clip.vertex_regions[faces] < 2).all(1)]
     limited = np.zeros_like(offsets)
     tolerated = TOLERATED if np.array_equal(clip.vertices, clip.rigid_vertices) else np.inf
     offsets = np.where((freedom > 0)[:, None], offsets, 0).astype(np.float32)
+    last = []
     for t, coarse in enumerate(clip.vertices):
         now = np.linalg.norm(coarse[edges[:, 0]] - coarse[edges[:, 1]], axis=1)
-        shortest = np.minimum(SQUEEZE * rest, now).astype(np.float32)
-        longest = np.maximum(STRETCH * rest, np.minimum(now, tolerated * rest)).astype(np.float32)
+        shortest = np.minimum(SQUEEZE * rest, now)
+        longest = np.maximum(STRETCH * rest, np.minimum(now, tolerated * rest))
+        last.append(np.maximum(longest, LONGEST * rest))
         body = _Body(coarse, body_faces) if len(body_faces) else None
         if body:
             wanted = np.clip(body.heights(coarse[moving])[0], LEAST_CLEARANCE, CLEARANCE)
@@ -54,7 +57,15 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
             if body:
                 x[moving] += body.push(x[moving], wanted, freedom[moving])
         limited[t, moving] = x[moving] - coarse[moving]
-    return gaussian_filter1d(limited, SETTLING, axis=0, mode="nearest")
+    limited = gaussian_filter1d(limited, SETTLING, axis=0, mode="nearest")
+    # the body pushes one end of an edge and not the other, where hair lies in an ear for one
+    for t, coarse in enumerate(clip.vertices):
+        if not limited[t].any():
+            continue
+        x = coarse + limited[t]
+        limit_edges(x, freedom, edges, np.zeros_like(rest), last[t], ROUNDS)
+        limited[t, moving] = (x - coarse)[moving]
+    return limited
 
 
 class _Body:
