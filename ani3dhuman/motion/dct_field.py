@@ -3,7 +3,8 @@
 Trajectories in a truncated cosine basis are those of Akhter, Sheikh, Khan, Kanade, "Trajectory Space" (2011). Vertices
 left alone would each follow the noise of their own pixels, so the unknowns are not the trajectories x but
 u = (I + s L) x with the mesh Laplacian L, as in Nicolet, Jacobson, Jakob, "Large Steps in Inverse Rendering" (2021):
-a step in u moves a neighbourhood of chosen width alike, and every x can still be reached.
+a step in u moves a neighbourhood of chosen width alike, and every x can still be reached. One width is too wide for
+folds or too narrow for the swing, so a field is the sum of parts of several widths, which are learnt together.
 """
 
 from __future__ import annotations
@@ -34,19 +35,20 @@ class DctConfig:
     Attributes:
         modes: cosines over the clip, the constant one included; no more than frames are used. None takes one for every
             `FRAMES_PER_MODE` frames, 4 at least.
-        spread: metres over which a pull at one vertex fades to about a third; 0 leaves vertices free.
+        spreads: metres over which a pull at one vertex fades to about a third, for each part of the field; 0 leaves
+            vertices free.
         reach: metres of offset per unit of coefficient; sets the size of an optimiser's step.
         rate: learning rate for Adam; with more than `CALM_MODES` cosines, whose steps add up, less in proportion.
     """
 
     modes: int | None = None
-    spread: float = 0.05
+    spreads: tuple[float, ...] = (0.02, 0.1)
     reach: float = 0.05
-    rate: float = 1e-2
+    rate: float = 7e-3
 
 
 class DctField(nn.Module):
-    """Offsets of given points over time; exactly zero until trained. State: ``coefficients`` (P,K,C).
+    """Offsets of given points over time; exactly zero until trained. State: ``coefficients`` (S,P,K,C), S spreads.
 
     Args:
         points: (P,3) bind pose, world metres; the only ones the field knows.
@@ -66,12 +68,14 @@ class DctField(nn.Module):
         self.config = config = config or DctConfig()
         check_points(points)
         modes = max(frames // FRAMES_PER_MODE, 4) if config.modes is None else config.modes
-        if modes < 1 or config.spread < 0 or config.reach <= 0 or config.rate <= 0 or frames < 1:
+        widths = config.spreads
+        if not widths or min(widths) < 0 or min(modes, frames) < 1 or min(config.reach, config.rate) <= 0:
             raise bad_config(f"{config} for {frames} frames")
         self.points: Tensor
         self.register_buffer("points", points.detach().clone().float(), persistent=False)
-        self.coefficients = nn.Parameter(torch.zeros(len(points), min(modes, frames), channels))
-        self.smoother = _smoother(points, edges, config.spread)
+        size = (len(config.spreads), len(points), min(modes, frames), channels)
+        self.coefficients = nn.Parameter(torch.zeros(size))
+        self.smoothers = [_smoother(points, edges, spread) for spread in config.spreads]
 
     def forward(self, points: Tensor, times: Tensor | float, gates: Tensor | None = None) -> Tensor:
         """Offsets as of `residual.ResidualField.forward`.
@@ -81,22 +85,23 @@ class DctField(nn.Module):
         """
         check_same_points(points, self.points)
         moments = torch.as_tensor(times, dtype=points.dtype, device=points.device)
-        waves = cosines(moments.reshape(-1), self.coefficients.shape[1])
-        rough = torch.einsum("tk,pkc->ptc", waves, self.coefficients)
-        smooth: Tensor = _Smooth.apply(rough.flatten(1), self.smoother)
-        offsets = self.config.reach * smooth.view(rough.shape).transpose(0, 1)
+        waves = cosines(moments.reshape(-1), self.coefficients.shape[2])
+        rough = torch.einsum("tk,spkc->sptc", waves, self.coefficients)
+        parts = [_Smooth.apply(part.flatten(1), s) for part, s in zip(rough, self.smoothers, strict=True)]
+        offsets = self.config.reach * torch.stack(parts).sum(0).view(rough.shape[1:]).transpose(0, 1)
         if gates is not None:
             offsets = offsets * gates[:, None]
         return offsets if moments.ndim else offsets[0]
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Parameters with their learning rates."""
-        calm = min(1.0, CALM_MODES / self.coefficients.shape[1])
+        calm = min(1.0, CALM_MODES / self.coefficients.shape[2])
         return [([self.coefficients], calm * self.config.rate)]
 
     def roughness(self) -> Tensor:
         """Mean squared pace of the coefficients, faster waves costing more; rest costs nothing. No unit."""
-        return pace(self.coefficients, 1)
+        waves = torch.arange(self.coefficients.shape[2]).to(self.coefficients)
+        return (self.coefficients.movedim(2, -1) * waves).square().mean()
 
 
 class _Smooth(torch.autograd.Function):
@@ -148,12 +153,6 @@ def cosines(moments: Tensor, modes: int) -> Tensor:
     margin = MARGIN / max(modes, 8)
     waves = torch.arange(modes, dtype=moments.dtype, device=moments.device)
     return torch.cos(torch.pi * (margin + moments[:, None] * (1 - 2 * margin)) * waves)
-
-
-def pace(coefficients: Tensor, axis: int) -> Tensor:
-    """Mean of (k c_k)^2 over `coefficients` with wave number k along `axis`."""
-    waves = torch.arange(coefficients.shape[axis], dtype=coefficients.dtype, device=coefficients.device)
-    return (coefficients.movedim(axis, -1) * waves).square().mean()
 
 
 def check_points(points: Tensor) -> None:
