@@ -3,8 +3,8 @@
     python -m benchmarks.refine.speed
 
 A validation sequence of Cloth Truth runs forth and back to fill 81 frames. Each run is a process of its own, since
-memory is measured at its peak; the loss is that of the last steps, each frame about once. Writes
-out/bench/refine_speed.json.
+memory is measured at its peak; the loss is that of the last steps, each frame about once. The longer run may not end
+early. A third fits 241 frames in windows, each with the steps of its share. Writes out/bench/refine_speed.json.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import torch
 from ani3dhuman.cache.atomic import write_bytes
 from ani3dhuman.camera import CameraPath
 from ani3dhuman.progress import Progress
-from ani3dhuman.refinement import RefinementConfig, RefinementProblem, refine
+from ani3dhuman.refinement import RefinementConfig, RefinementProblem
+from ani3dhuman.refinement.long_shots import refine_long, steps_of
 from ani3dhuman.refinement.problem import View
 from ani3dhuman.refinement.scene import build_scene
 
@@ -33,12 +34,17 @@ from .cases import Case, diagonal
 from .run import STEPS
 
 FRAMES, GAUSSIANS, LONGER = 81, 50_000, 4
+LONG_SHOT = 241  # frames
+NEVER = 1_000_000  # looks to wait before rates fall early
 
 
-def forth_and_back(problem: RefinementProblem, frames: int) -> RefinementProblem:
-    """The problem over so many frames, turning round at its last one."""
-    there = np.arange(problem.frames)
-    chosen = np.concatenate([there, there[-2::-1]])[:frames]
+def forth_and_back(there: int, frames: int) -> np.ndarray:
+    """Which of so many frames are shown when a clip turns round at either end until it fills `frames`."""
+    return np.abs((np.arange(frames) + there - 1) % (2 * there - 2) - (there - 1))
+
+
+def shown(problem: RefinementProblem, chosen: np.ndarray) -> RefinementProblem:
+    """The problem of the frames `chosen`, in that order."""
 
     def view(one: View) -> View:
         cameras = one.cameras
@@ -54,28 +60,40 @@ def forth_and_back(problem: RefinementProblem, frames: int) -> RefinementProblem
     )
 
 
-def measured(root: Path, config: RefinementConfig) -> dict[str, float]:
-    """Figures of one fit in this process."""
+def measured(root: Path, config: RefinementConfig, frames: int) -> dict[str, float]:
+    """Figures of one fit in this process; errors are of all free vertices."""
     sequence = load_sequence(list_sequences(root, "validation")[0], GAUSSIANS)
     case = Case.of(sequence, [diagonal(sequence)], sequence.physics)
-    problem = forth_and_back(case.problem, FRAMES)
+    chosen = forth_and_back(case.problem.frames, frames)
+    problem, free = shown(case.problem, chosen), case.clip.freedom > 0.5
     before = time.perf_counter()
-    result = refine(problem, config, Progress("refine", config.steps))
+    result = refine_long(problem, config, Progress("refine", steps_of(frames, config)))
     seconds = time.perf_counter() - before
-    scene, moments = build_scene(problem, config.margin), torch.linspace(0, 1, FRAMES)
+    print(result.message, file=sys.stderr)
+    scene, moments = build_scene(problem, config.margin), torch.linspace(0, 1, frames)
     before = time.perf_counter()
     with torch.no_grad():
         for moment in moments:
             result.field(scene.points, moment, scene.gates)
+    evaluating = time.perf_counter() - before
+    truth = case.truth[chosen][:, free]
+    error, rigid = (mean_error(v[:, free], truth) for v in (result.vertices, case.clip.rigid_vertices[chosen]))
     return {
         "seconds": seconds,
-        "evaluation_seconds": time.perf_counter() - before,
+        "evaluation_seconds": evaluating,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
-        "loss": float(np.mean(result.history["total"][-FRAMES:])),
+        "loss": float(np.mean(result.history["total"][-frames:])),
         "validation": result.best_validation,
+        "vertex_error_ratio": error / rigid,
+        "steps": float(len(result.history["step"])),
         "open_vertices": float(len(scene.points)),
         "gaussians": float(len(problem.opacities)),
     }
+
+
+def mean_error(vertices: np.ndarray, truth: np.ndarray) -> float:
+    """Mean distance in metres."""
+    return float(np.linalg.norm(vertices - truth, axis=-1).mean())
 
 
 def main() -> None:
@@ -83,20 +101,27 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--field", default=RefinementConfig().field_kind)
+    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--patience", type=int, default=RefinementConfig().patience)
     parser.add_argument("--alone", action="store_true", help="one fit in this process, figures to standard output")
     options = parser.parse_args()
     if options.alone:
-        print(json.dumps(measured(options.root, RefinementConfig(steps=options.steps, field_kind=options.field))))
+        config = RefinementConfig(steps=options.steps, field_kind=options.field, patience=options.patience)
+        print(json.dumps(measured(options.root, config, options.frames)))
         return
     runs = {}
-    for name, steps in (("", options.steps), ("longer_", LONGER * options.steps)):
+    plans = {
+        "": (FRAMES, options.steps, options.patience),
+        "longer_": (FRAMES, LONGER * options.steps, NEVER),
+        "long_shot_": (LONG_SHOT, options.steps, options.patience),
+    }
+    for name, (frames, steps, patience) in plans.items():
         command = [sys.executable, "-m", "benchmarks.refine.speed", "--alone", "--root", str(options.root)]
-        done = subprocess.run(
-            [*command, "--steps", str(steps), "--field", options.field], capture_output=True, text=True, check=True
-        )
+        command += ["--steps", str(steps), "--frames", str(frames), "--patience", str(patience)]
+        done = subprocess.run([*command, "--field", options.field], stdout=subprocess.PIPE, text=True, check=True)
         runs |= {f"{name}{key}": value for key, value in json.loads(done.stdout.splitlines()[-1]).items()}
         print({key: round(value, 4) for key, value in runs.items() if key.startswith(name)}, flush=True)
-    runs |= {"steps": float(options.steps), "threads": float(torch.get_num_threads())}
+    runs["threads"] = float(torch.get_num_threads())
     runs["loss_over_longer"] = runs["loss"] / runs["longer_loss"]
     write_bytes(Path("out/bench/refine_speed.json"), json.dumps(runs, indent=1).encode())
 
