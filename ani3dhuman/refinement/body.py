@@ -24,12 +24,15 @@ class Body:
     Attributes:
         obstacle: its surface.
         normals: (T,B,3) unit normals at its points.
+        coarse, over: (T,P,3) world metres, where the coarse layer has the open vertices, and (T,P) their heights.
         wanted: (T,P) metres each open vertex is to stay over the surface.
         weights: (T,P) 0..1, how much each counts: its gate, or 0 where the coarse layer has it too deep.
     """
 
     obstacle: Obstacle
     normals: np.ndarray
+    coarse: np.ndarray
+    over: np.ndarray
     wanted: Tensor
     weights: Tensor
 
@@ -43,6 +46,16 @@ class Body:
         fixed = points.detach()
         heights, away = heights_of(self.obstacle, self.normals[frame], frame, fixed.numpy())
         return torch.from_numpy(heights) + ((points - fixed) * torch.from_numpy(away)).sum(-1)
+
+    def low_heights(self, frame: int, points: Tensor) -> Tensor:
+        """Heights (P,) of the open vertices at `points` (P,3), or the wanted ones where they cannot be lower than those.
+
+        A vertex comes no nearer to the surface than it has moved, and most of a skirt hangs far from it: what need not
+        be searched for is not.
+        """
+        moved = np.linalg.norm(points.detach().numpy() - self.coarse[frame], axis=1)
+        low = torch.from_numpy(np.flatnonzero(self.over[frame] - moved < self.wanted[frame].numpy()))
+        return self.wanted[frame].index_put((low,), self.heights(frame, points[low]))
 
 
 def build_body(problem: RefinementProblem, ask: Callable[[], None] = lambda: None) -> Body | None:
@@ -67,6 +80,8 @@ def build_body(problem: RefinementProblem, ask: Callable[[], None] = lambda: Non
     return Body(
         obstacle,
         np.stack(normals),
+        coarse[:, open_ids],
+        over,
         wanted=torch.from_numpy(over.clip(LEAST_CLEARANCE, CLEARANCE)),
         weights=torch.from_numpy((problem.gates[open_ids] * (over > -obstacle.deepest)).astype(np.float32)),
     )

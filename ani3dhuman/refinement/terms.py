@@ -68,7 +68,7 @@ def loss_terms(
         far = losses.proposal(moved, scene.proposed[frame], scene.confidence[frame], config.proposal_scale)
         terms["proposal"] = weights.proposal * far
     if scene.body is not None:
-        heights, body = scene.body.heights(frame, active[:count]), scene.body
+        heights, body = scene.body.low_heights(frame, active[:count]), scene.body
         entered = losses.penetration(heights, body.wanted[frame], body.weights[frame], config.penetration_scale)
         terms["penetration"] = weights.penetration * entered
     return terms

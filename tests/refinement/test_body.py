@@ -71,6 +71,21 @@ def test_heights_and_their_gradient_are_those_of_a_ball(before_ball):
     assert np.allclose(np.linalg.norm(points.grad.numpy(), axis=1), 1, atol=1e-3)
 
 
+def test_what_cannot_be_low_is_not_searched_for_and_all_else_is(before_ball):
+    body = build_body(before_ball)
+    rng = np.random.default_rng(3)
+    gaps = rng.uniform(0, 1, len(body.coarse[2]))[:, None] * (np.array(CENTRE) - body.coarse[2])
+    points = torch.tensor(body.coarse[2] + gaps, dtype=torch.float32, requires_grad=True)
+    all_heights, low = body.heights(2, points), body.low_heights(2, points)
+    below = all_heights < body.wanted[2]
+    assert 3 < below.sum() < 0.9 * len(below)
+    assert torch.equal(torch.minimum(all_heights, body.wanted[2]), torch.minimum(low, body.wanted[2]))
+    ones = torch.ones(len(below))
+    terms = (losses.penetration(h, body.wanted[2], ones, 0.005) for h in (all_heights, low))
+    first, second = (torch.autograd.grad(term, points)[0] for term in terms)
+    assert torch.equal(first, second) and first.any()
+
+
 def test_what_the_coarse_layer_has_near_or_inside_is_asked_for_less(before_ball):
     vertices = before_ball.coarse_vertices.copy()
     front = np.array([CENTRE[0], CENTRE[1] - RADIUS, CENTRE[2]])
