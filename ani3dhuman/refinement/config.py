@@ -41,7 +41,7 @@ class RefinementConfig:
         margin: pixels around the garment mask that still count, so that a skirt may swing out of it.
         held_out: every so many-th frame is kept from training and judges the fit.
         validate_every: steps between two looks at the held-out frames.
-        cooldown: share of the steps over which the learning rates fall to a tenth, at the end.
+        cooldown: share of the steps over which the learning rates fall, at the end; below 1.
         patience: looks without a better one before that fall starts early; the fit then ends early too.
         proposal_scale: metres, see `losses.proposal`.
         penetration_scale: metres, see `losses.penetration`.

@@ -32,6 +32,7 @@ from .terms import loss_terms, picture_terms
 Pair = tuple[int, int]  # a view and a frame, both as indices
 PREVIEW_SIDE = 128
 WARM_UP = 20  # steps until the full learning rate
+LAST_RATE = 0.02  # share of it at the end, where single frames' pulls would still show at a tenth
 FRAMES_AT_ONCE = 8  # when the whole clip is evaluated
 SAVE_EVERY = 60.0  # seconds between checkpoints
 LOOKS_REACH = 1.0  # of looks per unit of a field's coefficients, where motion has metres
@@ -195,12 +196,12 @@ class _Fit:
 
     @property
     def rate_share(self) -> float:
-        """Of the full learning rates: a short warm-up, a plateau, then half a cosine down to a tenth."""
+        """Of the full learning rates: a short warm-up, a plateau, then half a cosine down to `LAST_RATE`."""
         # single frames pull in different directions, and Adam knows their spread only after some of them
         share = min(1.0, (self.step + 1) / WARM_UP)
         if self.falls_from is not None:
             fallen = (self.step - self.falls_from) / max(self.end - self.falls_from, 1)
-            share *= 0.55 + 0.45 * math.cos(math.pi * fallen)
+            share *= LAST_RATE + (1 - LAST_RATE) * (0.5 + 0.5 * math.cos(math.pi * fallen))
         return share
 
     def advance(self) -> None:
