@@ -48,7 +48,7 @@ class Body:
         return torch.from_numpy(heights) + ((points - fixed) * torch.from_numpy(away)).sum(-1)
 
     def low_heights(self, frame: int, points: Tensor) -> Tensor:
-        """Heights (P,) of the open vertices at `points` (P,3), or the wanted ones where they cannot be lower than those.
+        """Heights (P,) of the open vertices at `points` (P,3), or the wanted ones where they cannot be lower.
 
         A vertex comes no nearer to the surface than it has moved, and most of a skirt hangs far from it: what need not
         be searched for is not.
