@@ -35,7 +35,7 @@ WARM_UP = 20  # steps until the full learning rate
 LAST_RATE = 0.02  # share of it at the end, where single frames' pulls would still show at a tenth
 FRAMES_AT_ONCE = 8  # when the whole clip is evaluated
 SAVE_EVERY = 60.0  # seconds between checkpoints
-LOOKS_REACH = 1.0  # of looks per unit of a field's coefficients, where motion has metres
+LOOKS_REACH = 0.3  # of looks per unit of a field's coefficients, where motion has metres
 
 
 @dataclass(frozen=True)

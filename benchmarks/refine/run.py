@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/refine"))
     parser.add_argument("--fields", nargs="+", choices=list(FIELDS), default=[RefinementConfig().field_kind])
     parser.add_argument("--views", nargs="+", type=int, choices=list(TURNS), default=[1, 3])
-    parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=["physics"])
     parser.add_argument("--steps", type=int, default=STEPS)
     options = parser.parse_args()
     for folder in tqdm(chosen(options)):
