@@ -3,9 +3,9 @@
     python -m benchmarks.refine.speed
 
 A validation sequence of Cloth Truth runs forth and back to fill 81 frames. Each run is a process of its own, since
-memory is measured at its peak; the loss is that of the last steps, each frame about once. A first run takes the steps of
-the preset "final", a second as many as it takes to converge, and a third four times those and may not end early. A last
-one fits 241 frames in windows, each with the steps of its share. Writes out/bench/refine_speed.json.
+memory is measured at its peak; the loss is that of the last steps, each frame about once. A first run takes the steps
+of the preset "final", a second as many as it takes to converge, a third four times those, and it may not end early. A
+last one fits 241 frames in windows, each with the steps of its share. Writes out/bench/refine_speed.json.
 """
 
 from __future__ import annotations
