@@ -64,7 +64,7 @@ class RefinementConfig:
     held_out: int = 8
     validate_every: int = 40
     cooldown: float = 0.5
-    patience: int = 5
+    patience: int = 15
     proposal_scale: float = 0.01
     penetration_scale: float = 0.005
     depth_scale: float = 0.01
