@@ -20,7 +20,7 @@ from .settings import NO_PRIOR, STRENGTHS, Settings
 from .stages import Arrays, Scene
 from .store import content_key
 
-METHOD = 6  # goes up when the same problem is fitted differently, so that stored results are not taken for new ones
+METHOD = 7  # goes up when the same problem is fitted differently, so that stored results are not taken for new ones
 
 
 def run(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str) -> Arrays:

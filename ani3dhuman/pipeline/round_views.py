@@ -63,7 +63,8 @@ def rendered(scene: Scene, vertices: np.ndarray, progress: Progress) -> Arrays:
 def restorer(job: Job, scene: Scene, restore_key: str) -> Restore:
     """What `refine_in_rounds` calls to have a layer restored; a video that is finished is kept in the job's store.
 
-    `restore_key` names everything that the first restoration depended on.
+    `restore_key` names everything that the first restoration depended on. A prior that moves the mesh moves the scene's
+    base again: its word is worth a share of the way only, and shares added to the layer of the round before add up.
     """
 
     def restore(
@@ -74,13 +75,13 @@ def restorer(job: Job, scene: Scene, restore_key: str) -> Restore:
         seed: int,
         progress: Progress,
     ) -> View:
-        now = replace(scene, coarse=vertices, base=vertices, cameras=cameras, looks=looks)
+        now = replace(scene, coarse=vertices, cameras=cameras, looks=looks)
         name = f"round_{content_key(asdict(cameras))}"  # one for each camera path, so that they do not displace another
         layer = [vertices] if looks is None else [vertices, looks]
         key = content_key(restore_key, *layer, strength, seed)
         done = job.store.run(name, key, lambda: _restored(job, now, strength, seed, progress))
         pictures = {part[6:]: array for part, array in done.items() if part.startswith("layer_")}
-        return view_of(now, pictures, done, cameras, progress.should_cancel)
+        return view_of(replace(now, base=vertices), pictures, done, cameras, progress.should_cancel)
 
     return restore
 

@@ -44,7 +44,7 @@ def dark_prior():
 def outs(shot, tmp_path_factory):
     """Results without looks and with them."""
     folder = tmp_path_factory.mktemp("looks")
-    settings = replace(PLAIN, refine_steps=80)
+    settings = replace(PLAIN, refine_steps=240)
     return animate(shot, folder / "plain", settings), animate(shot, folder / "looks", replace(settings, looks=True))
 
 
