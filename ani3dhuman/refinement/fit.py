@@ -159,7 +159,6 @@ class _Fit:
     config: RefinementConfig
     ask: Callable[[], None]
     step: int = 0
-    falls_from: int | None = None  # the step from which on the learning rates fall
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -176,6 +175,7 @@ class _Fit:
         self.optimizer = torch.optim.Adam([{"params": params} for params, _ in groups], lr=1.0, eps=1e-12)
         self.training, self.held_out = split_pairs(self.scene.seen, config.held_out)
         self.best = _Best(0, math.inf, self._copy())
+        self.falls_from = math.ceil(config.steps * (1 - config.cooldown))  # the learning rates do, or earlier
 
     @property
     def fields(self) -> dict[str, MotionField]:
@@ -185,13 +185,11 @@ class _Fit:
     @property
     def looks_now(self) -> MotionField | None:
         """The field of looks once it learns; until then it is 0 everywhere."""
-        return None if self.falls_from is None else self.looks
+        return self.looks if self.step >= self.falls_from else None
 
     @property
     def end(self) -> int:
         """The last step: the rates' fall takes the same share of all steps, whether it began as planned or early."""
-        if self.falls_from is None:
-            return self.config.steps
         return min(self.config.steps, math.ceil(self.falls_from / (1 - self.config.cooldown)))
 
     @property
@@ -199,17 +197,13 @@ class _Fit:
         """Of the full learning rates: a short warm-up, a plateau, then half a cosine down to `LAST_RATE`."""
         # single frames pull in different directions, and Adam knows their spread only after some of them
         share = min(1.0, (self.step + 1) / WARM_UP)
-        if self.falls_from is not None:
+        if self.step >= self.falls_from:
             fallen = (self.step - self.falls_from) / max(self.end - self.falls_from, 1)
             share *= LAST_RATE + (1 - LAST_RATE) * (0.5 + 0.5 * math.cos(math.pi * fallen))
         return share
 
     def advance(self) -> None:
         """One optimiser step."""
-        if self.falls_from is None and self.step >= (
-            planned := math.ceil(self.config.steps * (1 - self.config.cooldown))
-        ):
-            self.falls_from = planned
         share = self.rate_share
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
@@ -249,8 +243,8 @@ class _Fit:
         if value < self.best.value:
             self.best = _Best(self.step, value, self._copy())
         waited = self.step - self.best.step
-        if self.falls_from is None and waited >= self.config.patience * self.config.validate_every:
-            self.falls_from = self.step
+        if waited >= self.config.patience * self.config.validate_every:
+            self.falls_from = min(self.falls_from, self.step)
         return looks[len(looks) // 2][1]
 
     def _look(self, view: int, frame: int) -> tuple[float, np.ndarray]:

@@ -4,8 +4,8 @@
 
 A validation sequence of Cloth Truth runs forth and back to fill 81 frames. Each run is a process of its own, since
 memory is measured at its peak; the loss is that of the last steps, each frame about once. A first run takes the steps
-of the preset "final", a second 4,000, a third four times those, and it may not end early. A
-last one fits 241 frames in windows, each with the steps of its share. Writes out/bench/refine_speed.json.
+of the preset "final", a second 4,000, a third four times those, and it may not end early. A last one fits
+241 frames in windows, each with the steps of its share. Writes out/bench/refine_speed.json.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import torch
 
 from ani3dhuman.cache.atomic import write_bytes
 from ani3dhuman.camera import CameraPath
+from ani3dhuman.metrics.geometry import node_errors
 from ani3dhuman.progress import Progress
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem
 from ani3dhuman.refinement.long_shots import refine_long, steps_of
@@ -79,23 +80,18 @@ def measured(root: Path, config: RefinementConfig, frames: int) -> dict[str, flo
             result.field(scene.points, moment, scene.gates)
     evaluating = time.perf_counter() - before
     truth = case.truth[chosen][:, free]
-    error, rigid = (mean_error(v[:, free], truth) for v in (result.vertices, case.clip.rigid_vertices[chosen]))
+    error, rigid = (node_errors(v[:, free], truth).mean() for v in (result.vertices, case.clip.rigid_vertices[chosen]))
     return {
         "seconds": seconds,
         "evaluation_seconds": evaluating,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
         "loss": float(np.mean(result.history["total"][-frames:])),
         "validation": result.best_validation,
-        "vertex_error_ratio": error / rigid,
+        "vertex_error_ratio": float(error / rigid),
         "steps": float(len(result.history["step"])),
         "open_vertices": float(len(scene.points)),
         "gaussians": float(len(problem.opacities)),
     }
-
-
-def mean_error(vertices: np.ndarray, truth: np.ndarray) -> float:
-    """Mean distance in metres."""
-    return float(np.linalg.norm(vertices - truth, axis=-1).mean())
 
 
 def main() -> None:
