@@ -61,7 +61,8 @@ def matrix_to_quat(R: torch.Tensor) -> torch.Tensor:
         ],
         -2,
     )
-    best = torch.diagonal(candidates, dim1=-2, dim2=-1).argmax(-1)
+    w, x, y, z = torch.diagonal(candidates, dim1=-2, dim2=-1).detach().unbind(-1)
+    best = torch.where(torch.maximum(y, z) > torch.maximum(w, x), 2 + (z > y).long(), (x > w).long())  # their argmax
     chosen = torch.gather(candidates, -2, best[..., None, None].expand(*best.shape, 1, 4)).squeeze(-2)
     return torch.nn.functional.normalize(chosen, dim=-1)
 

@@ -18,7 +18,7 @@ UNDER = 0.7  # cosine to the normal from which on a point is under a surface, an
 STRONGEST_PUSH = 0.01  # metres a particle is pushed out of the body in one substep
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _solve_distances(x, inv_mass, pairs, rest, alpha):  # type: ignore[no-untyped-def]
     """Pull each pair towards its rest length; `alpha` is compliance / dt^2."""
     for e in range(pairs.shape[0]):
@@ -40,7 +40,7 @@ def _solve_distances(x, inv_mass, pairs, rest, alpha):  # type: ignore[no-untype
         x[j, 2] -= b * dz
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _solve_hinges(x, inv_mass, hinges, weights, alpha):  # type: ignore[no-untyped-def]
     """Bend: pull sum_k K_k x_k of each hinge to zero, which is flat, whatever its stretch (isometric bending)."""
     for e in range(hinges.shape[0]):
@@ -59,7 +59,7 @@ def _solve_hinges(x, inv_mass, hinges, weights, alpha):  # type: ignore[no-untyp
             x[p, 2] += m * rz
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _rub_threads(v, inv_mass, edges, viscosity):  # type: ignore[no-untyped-def]
     """Internal friction: neighbours share some of their velocity, which quiets jitter and spares the swing."""
     for e in range(edges.shape[0]):
@@ -72,7 +72,7 @@ def _rub_threads(v, inv_mass, edges, viscosity):  # type: ignore[no-untyped-def]
                 v[j, k] -= d
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _limit_tethers(x, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
     """No particle goes further from its anchor than along the cloth (long-range attachment)."""
     for i in range(x.shape[0]):
@@ -88,7 +88,7 @@ def _limit_tethers(x, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
             x[i, 2] = x[a, 2] + dz * s
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
     """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place.
 
@@ -115,7 +115,7 @@ def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[n
             x[j, 2] -= b * dz
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def closest_on_triangle(px, py, pz, a, b, c):  # type: ignore[no-untyped-def]
     """Squared distance from a point to triangle (a, b, c), and the weights of a, b, c whose sum is the nearest point.
 
@@ -158,7 +158,7 @@ def closest_on_triangle(px, py, pz, a, b, c):  # type: ignore[no-untyped-def]
     return best, wa, wb, wc
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def nearest_around(px, py, pz, vertex, body, faces, starts, around):  # type: ignore[no-untyped-def]
     """Walk over a mesh from `vertex` to the point of it nearest to (px, py, pz), as long as that comes closer.
 
@@ -188,7 +188,7 @@ def nearest_around(px, py, pz, vertex, body, faces, starts, around):  # type: ig
     return best, triangle, wa, wb, wc, vertex
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _collide(  # type: ignore[no-untyped-def]
     x, previous, inv_mass, near, clear, body, normals, body_step, fastest, faces, starts, around, deepest, thickness,
     friction,
@@ -253,7 +253,7 @@ def _collide(  # type: ignore[no-untyped-def]
                 previous[i, 2] += along * nz
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def point_normals(vertices, faces):  # type: ignore[no-untyped-def]
     """Area-weighted unit normals (V,3) of a triangle mesh; zero where no face has area."""
     normals = np.zeros_like(vertices)
@@ -274,7 +274,7 @@ def point_normals(vertices, faces):  # type: ignore[no-untyped-def]
     return normals
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def step_frame(  # type: ignore[no-untyped-def]
     x, v, inv_mass, hold, skin_from, skin_to, edges, edge_rest, hinges, hinge_weights, anchor, reach,
     near, clear, body_from, body_to, normals_from, normals_to, faces, starts, around, deepest,
@@ -332,7 +332,7 @@ def step_frame(  # type: ignore[no-untyped-def]
         _rub_threads(v, inv_mass, edges, viscosity)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def heights_over(points, near, body, normals, faces, starts, around):  # type: ignore[no-untyped-def]
     """Signed distances (Q,) of points (Q,3) from the surface about body vertices `near` (Q,); inside is negative.
 

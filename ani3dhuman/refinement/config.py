@@ -35,7 +35,8 @@ class RefinementConfig:
 
     Attributes:
         steps: optimiser steps at most.
-        frames_per_step: frames drawn in each step; every frame is drawn equally often.
+        frames_per_step: frames drawn in each step, side by side where there are threads; every frame is drawn equally
+            often.
         ssim_share: share of structural similarity in the photometric loss.
         pyramid_levels: halved pictures the L1 term also compares.
         margin: pixels around the garment mask that still count, so that a skirt may swing out of it.
@@ -57,7 +58,7 @@ class RefinementConfig:
     """
 
     steps: int = 400
-    frames_per_step: int = 1
+    frames_per_step: int = 2
     ssim_share: float = 0.2
     pyramid_levels: int = 3
     margin: int = 16

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from . import losses
 from .config import RefinementConfig
 from .problem import RefinementProblem
 from .scene import Scene, build_scene
+from .side_by_side import Workers, side_by_side
 from .terms import loss_terms, picture_terms
 
 Pair = tuple[int, int]  # a view and a frame, both as indices
@@ -97,10 +98,10 @@ def refine(
         if progress.should_cancel():
             raise Cancelled(progress.stage)
 
-    with _reproducible():
+    with _reproducible(), side_by_side(config.frames_per_step, ask) as workers:
         if config.weights.perceptual:
             losses.check_perceptual()
-        fit = _Fit(problem, config, ask)
+        fit = _Fit(problem, config, ask, workers)
         mark = store.fingerprint(problem, config, ask) if checkpoint else ""
         if checkpoint and (found := store.load(checkpoint, mark)):
             fit.restore(*found)
@@ -158,6 +159,7 @@ class _Fit:
     problem: RefinementProblem
     config: RefinementConfig
     ask: Callable[[], None]
+    workers: Workers
     step: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
 
@@ -172,6 +174,7 @@ class _Fit:
             self.looks = build_looks(config, points, edges, frames)
         groups = [group for part in self.fields.values() for group in part.parameter_groups()]
         self.rates = [rate for _, rate in groups]
+        self.parameters = [parameter for params, _ in groups for parameter in params]
         self.optimizer = torch.optim.Adam([{"params": params} for params, _ in groups], lr=1.0, eps=1e-12)
         self.training, self.held_out = split_pairs(self.scene.seen, config.held_out)
         self.best = _Best(0, math.inf, self._copy())
@@ -207,22 +210,27 @@ class _Fit:
         share = self.rate_share
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
-        self.optimizer.zero_grad(set_to_none=True)
-        sums: dict[str, float] = {}
         pairs = pairs_of_step(self.training, self.step, self.config.frames_per_step, self.config.seed)
-        for view, frame in pairs:
-            self.ask()
-            terms = loss_terms(self.scene, self.field, view, frame, self.config, self.looks_now)
-            if self.looks:
-                terms.setdefault("looks", torch.zeros(()))  # a history has as many entries of each term
-            total = torch.stack(list(terms.values())).sum() / len(pairs)
-            total.backward()
-            for name, value in {**terms, "total": total * len(pairs)}.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(pairs)
+        terms, pulls = zip(*self.workers(self._pulls, pairs), strict=True)
+        for parameter, each in zip(self.parameters, zip(*pulls, strict=True), strict=True):
+            parameter.grad = None if each[0] is None else torch.stack(each).mean(0)
         self.optimizer.step()
         self.step += 1
-        for name, number in {"step": float(self.step), **sums}.items():
-            self.history.setdefault(name, []).append(number)
+        self._note({"step": float(self.step), **mean_terms(terms)})
+
+    def _note(self, found: dict[str, float]) -> None:
+        """One entry of every term, 0 where a step has none: views differ in what they show, and looks come late."""
+        terms = dict.fromkeys([*self.history, *found])
+        for name in terms:
+            if name not in ("validation", "validation_step"):
+                self.history.setdefault(name, [0.0] * (self.step - 1)).append(found.get(name, 0.0))
+
+    def _pulls(self, pair: Pair) -> tuple[dict[str, float], tuple[Tensor | None, ...]]:
+        """The loss terms of a frame in a view, their sum as ``total``, and its gradient for each parameter."""
+        terms = loss_terms(self.scene, self.field, *pair, self.config, self.looks_now)
+        total = torch.stack(list(terms.values())).sum()
+        gradients = torch.autograd.grad(total, self.parameters, allow_unused=True)
+        return {name: float(value.detach()) for name, value in {**terms, "total": total}.items()}, gradients
 
     def validate_if_due(self) -> np.ndarray | None:
         """Judge the field by the held-out frames, keep it if it is the best; returns a preview picture.
@@ -232,11 +240,7 @@ class _Fit:
         due = self.step % self.config.validate_every == 0 or self.step == self.end
         if not due or float(self.step) in self.history.get("validation_step", [])[-1:]:
             return None
-        looks = []
-        with torch.no_grad():
-            for view, frame in self.held_out:
-                self.ask()
-                looks.append(self._look(view, frame))
+        looks = list(self.workers(self._look, self.held_out))
         value = sum(value for value, _ in looks) / len(looks)
         self.history.setdefault("validation_step", []).append(float(self.step))
         self.history.setdefault("validation", []).append(value)
@@ -247,15 +251,16 @@ class _Fit:
             self.falls_from = min(self.falls_from, self.step)
         return looks[len(looks) // 2][1]
 
-    def _look(self, view: int, frame: int) -> tuple[float, np.ndarray]:
-        scene = self.scene
+    @torch.no_grad()
+    def _look(self, pair: Pair) -> tuple[float, np.ndarray]:
+        (view, frame), scene = pair, self.scene
         given = scene.points, scene.time(frame), scene.gates
         dressed = scene.open_looks(frame, self.looks_now(*given) if self.looks_now else None)
         image, alpha, depth = scene.draw(view, frame, scene.active_vertices(frame, self.field(*given)), dressed)
         value = float(sum(picture_terms(scene.views[view], frame, image, alpha, depth, self.config).values()))
-        pair = torch.cat([image[0], scene.views[view].target(frame)[0]], 2).permute(1, 2, 0)
-        thin = max(1, -(-max(pair.shape[:2]) // PREVIEW_SIDE))
-        return value, (pair[::thin, ::thin].clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+        beside = torch.cat([image[0], scene.views[view].target(frame)[0]], 2).permute(1, 2, 0)
+        thin = max(1, -(-max(beside.shape[:2]) // PREVIEW_SIDE))
+        return value, (beside[::thin, ::thin].clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
 
     def state(self) -> tuple[dict[str, Tensor], dict]:
         """What a checkpoint holds."""
@@ -315,6 +320,12 @@ def split_pairs(seen: tuple[Pair, ...], every: int) -> tuple[list[Pair], list[Pa
     training = [pair for pair in seen if pair[1] not in spared]
     held_out = [pair for pair in seen if pair[1] in spared]
     return (training, held_out) if held_out and training else (list(seen), list(seen))
+
+
+def mean_terms(frames: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each loss term over frames; one that has it not counts as 0."""
+    names = dict.fromkeys(name for terms in frames for name in terms)
+    return {name: sum(terms.get(name, 0.0) for terms in frames) / len(frames) for name in names}
 
 
 def pairs_of_step(training: list[Pair], step: int, count: int, seed: int) -> list[Pair]:

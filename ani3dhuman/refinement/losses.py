@@ -137,33 +137,6 @@ def stretch(lengths: Tensor, shortest: Tensor, longest: Tensor) -> Tensor:
     return ((lengths / longest - 1).clamp(min=0) + (1 - lengths / shortest).clamp(min=0)).square().mean()
 
 
-def best_rotations(before: Tensor, after: Tensor, sources: Tensor, count: int) -> Tensor:
-    """Rotations (count,3,3) that best turn the edges `before` of each vertex into `after`, both (E,3).
-
-    Sorkine and Alexa 2007, eq. 5-6; `sources` (E,) is the vertex each edge leaves from. No gradient.
-    """
-    with torch.no_grad():
-        outer = (after[:, :, None] * before[:, None, :]).flatten(1)
-        sums = torch.zeros(count, 9, dtype=before.dtype, device=before.device).index_add_(0, sources, outer)
-        U, _, Vh = torch.linalg.svd(sums.view(count, 3, 3))
-        sign = torch.ones(count, 3, dtype=before.dtype, device=before.device)
-        sign[:, 2] = torch.linalg.det(U @ Vh).sign()
-        return (U * sign[:, None, :]) @ Vh
-
-
-def rigidity(before: Tensor, after: Tensor, sources: Tensor, count: int) -> Tensor:
-    """As-rigid-as-possible energy: mean squared edge change that no rotation of its vertex explains.
-
-    Args:
-        before, after: (E,3) edges leaving each vertex, metres; weighted by 1 / length squared of `before`.
-        sources: (E,) index 0..count-1 of the vertex each edge leaves from.
-    """
-    scale = before.square().sum(-1, keepdim=True).clamp(min=TINY).rsqrt()
-    before, after = before * scale, after * scale
-    turned = (best_rotations(before, after, sources, count)[sources] @ before[..., None]).squeeze(-1)
-    return (after - turned).square().sum(-1).mean()
-
-
 def acceleration(offsets: Tensor) -> Tensor:
     """Mean squared second difference of `offsets` (3,P,3) at three frames in a row, metres^2 / frame^4."""
     return (offsets[0] - 2 * offsets[1] + offsets[2]).square().sum(-1).mean()

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..motion.fields import MotionField
 from . import losses
 from .config import RefinementConfig
+from .rigidity import rigidity
 from .scene import Scene
 from .scene_view import SceneView
 
@@ -55,7 +56,7 @@ def loss_terms(
     terms["stretch"] = weights.stretch * losses.stretch(lengths, scene.shortest[frame], scene.longest[frame])
     tail, head = scene.arrows.T
     before = scene.unstrained[frame, head] - scene.unstrained[frame, tail]
-    terms["rigidity"] = weights.rigidity * losses.rigidity(before, active[head] - active[tail], tail, count)
+    terms["rigidity"] = weights.rigidity * rigidity(before, active[head] - active[tail], tail, count)
     if len(near) == 3:
         terms["acceleration"] = weights.acceleration * losses.acceleration(offsets)
     terms["magnitude"] = weights.magnitude * now.square().sum(-1).mean()

@@ -19,7 +19,7 @@ from numba import njit
 from numba.core.caching import IndexDataCacheFile
 
 log = logging.getLogger(__name__)
-_OPTIONS: dict[str, Any] = {"cache": True, "boundscheck": False, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"cache": True, "boundscheck": False, "error_model": "numpy", "nogil": True}
 _kernels: set[int] = set()
 
 

@@ -1,0 +1,52 @@
+"""Frames worked on side by side: a single one is too small to keep more than one core busy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+import numba
+import torch
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+
+
+class Workers(Protocol):
+    """Calls a function for every item and yields what it returns, in the items' order, a few at a time."""
+
+    def __call__(self, one: Callable[[Given], Found], items: Sequence[Given]) -> Iterator[Found]: ...
+
+
+@contextmanager
+def side_by_side(most: int, ask: Callable[[], None]) -> Iterator[Workers]:
+    """Workers for at most `most` items at a time, among which the threads that torch has are shared out.
+
+    What they are given must not change anything that another one reads. Gradients are enabled in them as in any new
+    thread, whatever the caller has.
+
+    Args:
+        most: 1 or more.
+        ask: called in the caller's thread before each few items; it may raise, to stop.
+    """
+    threads = torch.get_num_threads()
+    count = min(most, threads)
+    share = threads // count
+
+    def start() -> None:
+        torch.set_num_threads(share)
+        numba.set_num_threads(min(share, numba.get_num_threads()))
+
+    with ThreadPoolExecutor(count, "frames", start) as pool:
+
+        def work(one: Callable[[Given], Found], items: Sequence[Given]) -> Iterator[Found]:
+            for first in range(0, len(items), count):
+                ask()
+                yield from pool.map(one, items[first : first + count])
+
+        try:
+            yield work
+        finally:
+            torch.set_num_threads(threads)
