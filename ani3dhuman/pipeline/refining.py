@@ -15,12 +15,12 @@ from ..restoration.limits import limit_offsets
 from ..shot import Shot
 from . import restoring, stages
 from .job import Job
-from .round_views import restorer, view_of
+from .round_views import Restorer, view_of
 from .settings import NO_PRIOR, STRENGTHS, Settings
 from .stages import Arrays, Scene
 from .store import content_key
 
-METHOD = 7  # goes up when the same problem is fitted differently, so that stored results are not taken for new ones
+METHOD = 8  # goes up when the same problem is fitted differently, so that stored results are not taken for new ones
 
 
 def run(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str) -> Arrays:
@@ -57,7 +57,7 @@ def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_ke
     view = view_of(scene, coarse, restored, scene.cameras.resized(*size), progress.should_cancel)
     problem = _problem(scene, view, restored)
     checkpoint = job.out / ".work" / "refine.checkpoint"
-    restore = restorer(job, scene, restore_key)
+    restore = Restorer(job, scene, restore_key)
     took = float(restored["seconds"]) if "seconds" in restored else 0.0
     result = refine_in_rounds(problem, restore, rounds_config(settings), progress, checkpoint, restoring=took)
     notes |= _described(result, settings)

@@ -42,8 +42,8 @@ def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, 
     """Restore the coarse pictures (rgb, alpha, depth, preserve).
 
     Returns:
-        The restored pictures and their key: rgb, alpha, notes as JSON, the seconds it took, and vertices (T,V,3) where
-        the prior knows the mesh.
+        The restored pictures and their key: rgb, alpha, notes as JSON, the seconds it took, and where the prior knows
+        the mesh vertices (T,V,3), and sight (T,V) as of `RestoredClip`.
     """
     settings = job.settings
     key = content_key(
@@ -107,6 +107,8 @@ def restore_layer(out: Path, settings: Settings, scene: Scene, coarse: Arrays, p
     arrays["seconds"] = np.array(time.monotonic() - started)
     if result.vertices is not None:
         arrays["vertices"] = result.vertices
+    if result.sight is not None:
+        arrays["sight"] = result.sight.astype(np.float16)
     return arrays
 
 

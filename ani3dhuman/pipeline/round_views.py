@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from ..avatar import Lighting, pose_avatar
 from ..camera import CameraPath
 from ..progress import Progress
-from ..refinement import Restore, View
+from ..refinement import View
 from . import restoring, stages
 from .job import Job
 from .stages import Arrays, Scene
@@ -40,19 +40,23 @@ def view_of(
     Raises:
         Cancelled: when asked to stop.
     """
-    target = None
-    if "vertices" in restored:
-        seen = replace(scene, cameras=cameras)
-        drawing = Progress("refine", scene.shot.frames, should_cancel=should_cancel)
-        target = rendered(seen, np.asarray(restored["vertices"]), drawing)["rgb"]
+    mesh = np.asarray(restored["vertices"]) if "vertices" in restored else None
+    target = None if mesh is None else _drawn(scene, mesh, cameras, should_cancel)
     loose = np.asarray(layer["alpha"], np.float32) - np.asarray(layer["preserve"], np.float32)
     return View(
         cameras=cameras,
         target=(_shrunk(restored["rgb"], cameras) + 0.5).astype(np.uint8) if target is None else target,
         garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
         colors=pose_avatar(scene.avatar, np.asarray(scene.base), Lighting.of(scene.shot), cameras).colors,
-        vertices=np.asarray(restored["vertices"]) if "vertices" in restored else None,
+        vertices=mesh,
+        sight=np.asarray(restored["sight"]) if mesh is not None and "sight" in restored else None,
     )
+
+
+def _drawn(scene: Scene, vertices: np.ndarray, cameras: CameraPath, should_cancel: Callable[[], bool]) -> np.ndarray:
+    """Pictures (T,H,W,3) uint8 of the avatar on vertices (T,V,3), at the size of `cameras`."""
+    drawing = Progress("refine", scene.shot.frames, should_cancel=should_cancel)
+    return rendered(replace(scene, cameras=cameras), vertices, drawing)["rgb"]
 
 
 def rendered(scene: Scene, vertices: np.ndarray, progress: Progress) -> Arrays:
@@ -60,14 +64,23 @@ def rendered(scene: Scene, vertices: np.ndarray, progress: Progress) -> Arrays:
     return stages.render_gaussians(scene.shot, scene.avatar, vertices, scene.cameras, progress, scene.looks)
 
 
-def restorer(job: Job, scene: Scene, restore_key: str) -> Restore:
-    """What `refine_in_rounds` calls to have a layer restored; a video that is finished is kept in the job's store.
+@dataclass(frozen=True)
+class Restorer:
+    """What `refine_in_rounds` has layers restored by; a video that is finished is kept in the job's store.
 
-    `restore_key` names everything that the first restoration depended on. A prior that moves the mesh moves the scene's
-    base again: its word is worth a share of the way only, and shares added to the layer of the round before add up.
+    A prior that moves the mesh moves the scene's base again: its word is worth a share of the way only, and what
+    several of its samples agree on is found from offsets to one layer.
+
+    Attributes:
+        restore_key: names everything that the first restoration depended on.
     """
 
-    def restore(
+    job: Job
+    scene: Scene
+    restore_key: str
+
+    def __call__(
+        self,
         cameras: CameraPath,
         vertices: np.ndarray,
         looks: np.ndarray | None,
@@ -75,15 +88,21 @@ def restorer(job: Job, scene: Scene, restore_key: str) -> Restore:
         seed: int,
         progress: Progress,
     ) -> View:
-        now = replace(scene, coarse=vertices, cameras=cameras, looks=looks)
+        """As of `refinement.Restore`."""
+        now = replace(self.scene, coarse=vertices, cameras=cameras, looks=looks)
         name = f"round_{content_key(asdict(cameras))}"  # one for each camera path, so that they do not displace another
         layer = [vertices] if looks is None else [vertices, looks]
-        key = content_key(restore_key, *layer, strength, seed)
-        done = job.store.run(name, key, lambda: _restored(job, now, strength, seed, progress))
+        key = content_key(self.restore_key, *layer, strength, seed)
+        done = self.job.store.run(name, key, lambda: _restored(self.job, now, strength, seed, progress))
         pictures = {part[6:]: array for part, array in done.items() if part.startswith("layer_")}
         return view_of(replace(now, base=vertices), pictures, done, cameras, progress.should_cancel)
 
-    return restore
+    def show(
+        self, view: View, vertices: np.ndarray, looks: np.ndarray | None, should_cancel: Callable[[], bool]
+    ) -> View:
+        """As of `refinement.Restore`."""
+        target = _drawn(replace(self.scene, looks=looks), vertices, view.cameras, should_cancel)
+        return replace(view, target=target, vertices=vertices)
 
 
 def _restored(job: Job, scene: Scene, strength: float, seed: int, progress: Progress) -> Arrays:

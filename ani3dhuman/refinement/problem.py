@@ -29,7 +29,8 @@ class View:
         target_depth: (T,H,W) metres along the camera's axis to what the restored video shows, float32 or float16; 0
             where it is unknown. None where nothing is known.
         vertices: (T,V,3) world metres, the restored layer where its prior knows the mesh, else None; further rounds
-            propose them, see `refine_in_rounds`.
+            propose what these agree on, see `consensus`.
+        sight: (T,V) 0..1, how well the prior saw each of these vertices, or None for all alike.
 
     Raises:
         Ani3DError: ``refinement.shape`` for arrays that do not belong together.
@@ -42,6 +43,7 @@ class View:
     target_alpha: np.ndarray | None = None
     target_depth: np.ndarray | None = None
     vertices: np.ndarray | None = None
+    sight: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         T, H, W = len(self.cameras), self.cameras.height, self.cameras.width
@@ -54,6 +56,7 @@ class View:
                 "target_alpha": ((T, H, W),),
                 "target_depth": ((T, H, W),),
                 "vertices": ((T, *self.vertices.shape[1:2], 3),) if self.vertices is not None else (),
+                "sight": (self.vertices.shape[:2],) if self.vertices is not None else (),
             },
         )
         for name, first in (("target", "uint8, "), ("target_alpha", "uint8, "), ("target_depth", "")):

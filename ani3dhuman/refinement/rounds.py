@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,17 +23,38 @@ from ..errors import Ani3DError
 from ..progress import Progress, Report
 from . import checkpoint as store
 from .config import RefinementConfig
+from .consensus import FAINT, MADE_UP, Consensus
 from .long_shots import refine_long, steps_of
 from .problem import RefinementProblem, View
 from .side_views import side_cameras
 
-Restore = Callable[[CameraPath, np.ndarray, np.ndarray | None, float, int, Progress], View]
-"""Renders vertices (T,V,3) world metres, under looks (T,V,5) or None, from cameras, and restores the video with a
-strength in (0, 1] and a seed. The view's colours are those without looks.
 
-It may set the total of the progress it is given, and should advance it, which is where a cancelled run stops. The same
-arguments must give the same view if an interrupted fit is to go on.
-"""
+class Restore(Protocol):
+    """Makes the views of further rounds. The same arguments must give the same view, if an interrupted fit is to go on.
+
+    Where a prior knows the mesh, its views have vertices.
+    """
+
+    def __call__(
+        self,
+        cameras: CameraPath,
+        vertices: np.ndarray,
+        looks: np.ndarray | None,
+        strength: float,
+        seed: int,
+        progress: Progress,
+    ) -> View:
+        """Render vertices (T,V,3) world metres under looks (T,V,5) or None, and restore the video.
+
+        Strength is in (0, 1]. The view's colours are those without looks. It may set the total of the progress it is
+        given, and should advance it, which is where a cancelled run stops.
+        """
+
+    def show(
+        self, view: View, vertices: np.ndarray, looks: np.ndarray | None, should_cancel: Callable[[], bool]
+    ) -> View:
+        """The view with vertices (T,V,3) under looks as what it was restored to; never asked for one without a mesh."""
+
 
 SEEDS_PER_ROUND = 64
 RESTORE_STEPS = 100  # what one restored video counts in the progress of all rounds
@@ -165,8 +187,9 @@ def refine_in_rounds(
     """Refine a layer in rounds.
 
     The first round is `refine_long` of `problem` as it is, to the same bit. The others keep its cameras, and strain
-    stays that of its coarse layer, so that many small steps are held back like one large one. Each proposes the mean of
-    the meshes that its views were restored to; where no prior knows the mesh, the problem's own proposals stay.
+    stays that of its coarse layer, so that many small steps are held back like one large one. Where a prior knows the
+    mesh, each fits to what all its samples so far agree on, those of former rounds too (`consensus`); where none does,
+    to the pictures, and the problem's own proposals stay.
 
     Args:
         problem: the layer to start from and the user's view, restored already.
@@ -183,11 +206,13 @@ def refine_in_rounds(
         Ani3DError: ``refinement.shape`` for a restored view that does not fit the problem; what `restore` raises;
             ``disk.full``.
     """
-    mark = store.fingerprint(problem, replace(config, seconds=1.0)) if checkpoint else ""
+    mark = f"{store.fingerprint(problem, replace(config, seconds=1.0))} {FAINT} {MADE_UP}" if checkpoint else ""
     vertices, looks, done = np.asarray(problem.coarse_vertices, np.float32), problem.looks, list[Round]()
+    agreed = Consensus.none(vertices).joined(problem.views)
     if checkpoint and (found := store.load(checkpoint, mark)):
-        vertices, done = found[0]["vertices"].numpy(), [_unpacked(entry) for entry in found[1]["rounds"]]
-        looks = found[0]["looks"].numpy() if "looks" in found[0] else None
+        kept, done = {name: tensor.numpy() for name, tensor in found[0].items()}, [*map(_unpacked, found[1]["rounds"])]
+        vertices, looks = kept["vertices"], kept.get("looks")
+        agreed = replace(agreed, pulls=kept["pulls"], sight=kept["sight"], samples=found[1]["samples"])
         reached = replace(config, strengths=config.strengths[: len(done) - 1]).steps(problem.frames, len(problem.views))
         progress.advance(reached, message=f"{len(done)} rounds were done")
     fit_checkpoint = checkpoint.with_name(checkpoint.name + ".fit") if checkpoint else None
@@ -198,6 +223,11 @@ def refine_in_rounds(
         views = problem.views
         if number:
             views = _restored(problem, vertices, looks, restore, config, number, progress)
+            replace(problem, views=views)  # which refuses what does not fit
+            if all(view.vertices is not None for view in views):
+                agreed = agreed.joined(views)
+                mesh = agreed.vertices
+                views = tuple(restore.show(view, mesh, looks, progress.should_cancel) for view in views)
         fit = replace(config.fit, seed=config.fit.seed + number)
         steps = steps_of(problem.frames, fit)
         with _part(progress, steps, steps) as part:
@@ -219,8 +249,10 @@ def refine_in_rounds(
             )
         )
         if checkpoint:
-            notes = {"rounds": [asdict(entry) for entry in done]}
-            layer = {"vertices": vertices} if looks is None else {"vertices": vertices, "looks": looks}
+            notes = {"rounds": [asdict(entry) for entry in done], "samples": agreed.samples}
+            layer = {"vertices": vertices, "pulls": agreed.pulls, "sight": agreed.sight}
+            if looks is not None:
+                layer["looks"] = looks
             store.save(checkpoint, mark, {name: torch.from_numpy(array) for name, array in layer.items()}, notes)
 
     if progress.step < progress.total:
@@ -268,11 +300,9 @@ def _from_layer(
     if views is problem.views:
         return problem
     start = problem.coarse_vertices
-    proposed = problem.vertex_targets
-    confidence = problem.vertex_confidence
-    restored = [view.vertices for view in views if view.vertices is not None]
-    if restored:
-        proposed = np.mean(restored, axis=0, dtype=np.float32) - vertices
+    proposed, confidence = problem.vertex_targets, problem.vertex_confidence
+    if views[0].vertices is not None:
+        proposed = views[0].vertices - vertices
         confidence = np.broadcast_to(problem.gates, proposed.shape[:2]) if confidence is None else confidence
     elif proposed is not None:
         proposed = proposed + (start - vertices)

@@ -128,6 +128,7 @@ class RestoredClip:
         vertices: (T,V,3) mesh of the restored layer; None likewise.
         offsets: (T,N,3) world metres by which each Gaussian left the coarse layer; None likewise.
         report: figures about the run, JSON values.
+        sight: (T,V) 0..1, how well the prior saw each of `vertices`; None where it has none or saw all alike.
     """
 
     frames: np.ndarray
@@ -135,3 +136,4 @@ class RestoredClip:
     vertices: np.ndarray | None
     offsets: np.ndarray | None
     report: dict[str, Any]
+    sight: np.ndarray | None = None

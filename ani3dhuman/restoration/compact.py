@@ -20,7 +20,7 @@ from ..errors import Ani3DError
 from ..progress import Progress
 from .clip import CoarseClip, RestoredClip
 from .feature_maps import CHANNELS, SurfaceMaps, offset_maps, surface_maps
-from .lifting import lift_offsets
+from .lifting import lift_offsets, sight
 from .limits import limit_offsets
 from .network import DisplacementNet
 from .noise import colour
@@ -108,7 +108,8 @@ class CompactPrior:
             "offset_mean_cm": round(float(100 * size.mean()), 3) if size.size else 0.0,
             "offset_p99_cm": round(float(100 * np.percentile(size, 99)), 3) if size.size else 0.0,
         }
-        return RestoredClip(frames, alphas, vertices, moved, report)
+        seen = sight(replace(clip, vertices=clip.moved, base=None), encoded.context.maps)
+        return RestoredClip(frames, alphas, vertices, moved, report, seen)
 
     def share(self, clip: CoarseClip) -> float:
         """How much of the sampled change is applied, 0..1."""

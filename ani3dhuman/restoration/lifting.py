@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
@@ -24,22 +26,39 @@ def lift_offsets(clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray) -> np
     lifted = np.zeros(clip.vertices.shape, np.float32)
     if len(moving) == 0:
         return lifted
-    depths = cloth_depths(clip, maps)
     mean = _neighbour_mean(clip, moving)
     freedom = clip.freedom[moving][:, None]
-    for t in range(clip.frames):
-        points = clip.rigid_vertices[t, moving]
-        pixels, depth = maps.cameras.project(points, t)
-        layers = np.concatenate([offsets[t], depths[t][None]])
-        read, trust = _sample(layers, maps.coverage[t, 0] * (depths[t] > 0), pixels)
-        hidden = np.maximum(depth - read[:, 3], 0)
-        trust = (trust * np.exp(-((hidden / FADE) ** 2)))[:, None]
-        target = read[:, :3] @ maps.axes[t]
+    for t, (read, seen) in enumerate(_readings(clip, maps, moving, offsets)):
+        trust, target = seen[:, None], read @ maps.axes[t]
         value = trust * target
         for _ in range(SPREAD_ROUNDS):
             value = freedom * (trust * target + STIFFNESS * (mean @ value)) / (trust + STIFFNESS)
         lifted[t, moving] = value
     return lifted
+
+
+def sight(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
+    """(T,V) float32 0..1, how far `lift_offsets` takes the map's word for each vertex; 0 for what cannot move."""
+    moving = np.flatnonzero(clip.freedom > 0)
+    seen = np.zeros(clip.vertices.shape[:2], np.float32)
+    for t, (_, trust) in enumerate(_readings(clip, maps, moving, maps.coverage[:, :0])):
+        seen[t, moving] = trust
+    return seen
+
+
+def _readings(
+    clip: CoarseClip, maps: SurfaceMaps, moving: np.ndarray, layers: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each frame what vertices `moving` (M,) read from maps (T,K,h,w), (M,K), and their trust in it, (M,) 0..1."""
+    if len(moving) == 0:
+        return
+    depths = cloth_depths(clip, maps)
+    for t in range(clip.frames):
+        pixels, depth = maps.cameras.project(clip.rigid_vertices[t, moving], t)
+        both = np.concatenate([layers[t], depths[t][None]])
+        read, trust = _sample(both, maps.coverage[t, 0] * (depths[t] > 0), pixels)
+        hidden = np.maximum(depth - read[:, -1], 0)
+        yield read[:, :-1], trust * np.exp(-((hidden / FADE) ** 2))
 
 
 def _neighbour_mean(clip: CoarseClip, moving: np.ndarray) -> csr_array:

@@ -14,7 +14,6 @@ from ani3dhuman.errors import Ani3DError, Cancelled
 from ani3dhuman.motion.residual import FieldConfig
 from ani3dhuman.progress import Progress, Report
 from ani3dhuman.refinement import (
-    LossWeights,
     RefinementConfig,
     RefinementProblem,
     RoundsConfig,
@@ -23,6 +22,7 @@ from ani3dhuman.refinement import (
     refine,
     refine_in_rounds,
 )
+from ani3dhuman.refinement.consensus import Consensus
 
 FIT = RefinementConfig(
     steps=40,
@@ -60,6 +60,9 @@ class Restorer:
         for _ in range(4):
             progress.advance(message="restoring")
         return show(self.problem, self.truth, cameras)
+
+    def show(self, *_: object) -> View:
+        raise AssertionError("there is no mesh to show")
 
 
 @pytest.fixture(scope="module")
@@ -148,23 +151,72 @@ def test_proposals_stay_where_they_are_in_the_world(windy):
     assert second[0] < first[0]
 
 
-def test_meshes_that_views_were_restored_to_lead_together(windy):
-    """Two samples, each off by as much to another side, and pictures that do not count."""
+@dataclass
+class Sampler(Restorer):
+    """A prior that knows the mesh: every sample of the truth is off by 3 cm to another side."""
+
+    drawn: list[np.ndarray] = field(default_factory=list)
+
+    def sample(self, number: int) -> np.ndarray:
+        return self.truth + np.float32([0.03 * (-1) ** number, 0, 0]) * self.problem.gates[:, None]
+
+    def __call__(self, *asked) -> View:
+        view = super().__call__(*asked)
+        return replace(view, vertices=self.sample(len(self.calls)))
+
+    def show(self, view: View, vertices: np.ndarray, looks: np.ndarray | None, should_cancel) -> View:
+        self.drawn.append(vertices)
+        return replace(show(self.problem, vertices, view.cameras), vertices=vertices)
+
+
+@pytest.fixture
+def sampled(windy) -> tuple[RefinementProblem, Sampler]:
+    """The first view is a sample too, the one with number 0."""
     problem, truth = windy
-    aside = np.float32([0.03, 0, 0]) * problem.gates[:, None]
-    shown = iter((truth + aside, truth - aside))
+    restore = Sampler(problem, truth)
+    first = replace(show(problem, restore.sample(0), problem.views[0].cameras), vertices=restore.sample(0))
+    return replace(problem, views=(first,)), restore
 
-    def restore(cameras: CameraPath, *_: object) -> View:
-        return replace(show(problem, truth, cameras), vertices=next(shown))
 
-    weights = LossWeights(photometric=1e-4, alpha=0, magnitude=0, proposal=1)
-    fit = replace(FIT, steps=60, validate_every=60, weights=weights)
-    config = RoundsConfig(strengths=(0.5,), azimuths=(65.0,), fit=fit)
-    result = refine_in_rounds(problem, restore, config, Progress("refine", config.steps(problem.frames)))
-    moved = result.vertices[:, problem.gates > 0.5] - truth[:, problem.gates > 0.5]
-    before = problem.coarse_vertices[:, problem.gates > 0.5] - truth[:, problem.gates > 0.5]
-    assert np.abs(moved[..., 0].mean()) < 0.005
-    assert np.linalg.norm(moved, axis=-1).mean() < 0.5 * np.linalg.norm(before, axis=-1).mean()
+def test_later_rounds_fit_to_what_all_samples_agree_on(sampled):
+    problem, restore = sampled
+    config = RoundsConfig(strengths=(0.5, 0.5), azimuths=(), fit=replace(FIT, steps=60, validate_every=60))
+    result = run(problem, restore, config)
+    open_ = problem.gates > 0.5
+    truth, start = restore.truth[:, open_], problem.coarse_vertices[:, open_]
+    for number, vertices in enumerate(restore.drawn, start=2):
+        samples = [restore.sample(k) for k in range(number)]
+        agreed = Consensus.none(problem.coarse_vertices).joined(
+            replace(problem.views[0], vertices=vertices) for vertices in samples
+        )
+        np.testing.assert_allclose(vertices, agreed.vertices, atol=1e-6)
+    assert len(restore.drawn) == 2
+    aside = [np.abs((layer[:, open_] - truth)[..., 0].mean()) for layer in (restore.sample(0), result.vertices)]
+    assert aside[1] < 0.6 * aside[0]
+    assert (
+        np.linalg.norm(result.vertices[:, open_] - truth, axis=-1).mean()
+        < 0.6 * np.linalg.norm(start - truth, axis=-1).mean()
+    )
+
+
+def test_samples_of_rounds_before_an_interruption_still_count(sampled, tmp_path):
+    problem, restore = sampled
+    straight = run(problem, restore, BRIEF)
+    again = Sampler(problem, restore.truth)
+    stopped = Progress("refine", BRIEF.steps(problem.frames), should_cancel=lambda: stopped.step >= 507)
+    with pytest.raises(Cancelled):
+        refine_in_rounds(problem, again, BRIEF, stopped, tmp_path / "rounds")
+    again.calls = again.calls[:2]  # the third round samples anew
+    resumed = run(problem, again, BRIEF, tmp_path / "rounds")
+    assert resumed.vertices.tobytes() == straight.vertices.tobytes()
+
+
+def test_a_mesh_that_does_not_fit_is_refused(sampled):
+    problem, restore = sampled
+    restore.sample = lambda _: restore.truth[:, 1:]
+    with pytest.raises(Ani3DError) as caught:
+        run(problem, restore, BRIEF)
+    assert caught.value.code == "refinement.shape"
 
 
 def test_a_cancelled_run_goes_on_with_the_round_it_was_in(windy, tmp_path: Path):
@@ -244,12 +296,13 @@ def test_the_history_counts_on_through_all_rounds(windy):
 def test_a_restored_view_that_does_not_fit_is_refused(windy):
     problem, truth = windy
 
-    def restore(cameras: CameraPath, *_: object) -> View:
-        view = show(problem, truth, cameras)
-        return replace(view, colors=view.colors[:, :-1])
+    class Wrong(Restorer):
+        def __call__(self, *asked) -> View:
+            view = super().__call__(*asked)
+            return replace(view, colors=view.colors[:, :-1])
 
     with pytest.raises(Ani3DError) as caught:
-        refine_in_rounds(problem, restore, BRIEF, Progress("refine", BRIEF.steps(problem.frames)))
+        refine_in_rounds(problem, Wrong(problem, truth), BRIEF, Progress("refine", BRIEF.steps(problem.frames)))
     assert caught.value.code == "refinement.shape"
 
 

@@ -15,7 +15,7 @@ from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, limi
 from ani3dhuman.restoration.clip import draw
 from ani3dhuman.restoration.compact import SIMULATED, WEIGHTS, amount_for, cloth_mask
 from ani3dhuman.restoration.feature_maps import CHANNELS, follow_cloth, levelled_axes, offset_maps, surface_maps
-from ani3dhuman.restoration.lifting import lift_offsets
+from ani3dhuman.restoration.lifting import lift_offsets, sight
 from ani3dhuman.restoration.limits import CLEARANCE, LONGEST, STRETCH, limit_offsets
 from ani3dhuman.restoration.network import DisplacementNet
 
@@ -187,6 +187,18 @@ def test_maps_and_lifting_are_inverse_where_cloth_is_seen(clip: CoarseClip) -> N
     error = np.linalg.norm(lifted - (truth - clip.vertices), axis=2)
     assert error[seen].mean() < 0.25 * np.linalg.norm(truth - clip.vertices, axis=2)[seen].mean()
     assert not lifted[:, clip.freedom == 0].any()
+
+
+def test_a_restored_clip_says_what_its_camera_saw(prior: CompactPrior, clip: CoarseClip) -> None:
+    restored = restore(prior, clip, QUICK)
+    assert restored.sight is not None and restored.sight.shape == clip.vertices.shape[:2]
+    free = clip.freedom > 0.5
+    aside = np.linalg.norm(clip.vertices[:, :, :2], axis=2) > 0.1  # from the axis: front or back of the skirt
+    front, back = (free & aside & (side * clip.vertices[:, :, 1] < -0.1) for side in (1, -1))
+    assert front.any() and back.any()
+    assert np.median(restored.sight[front]) > 0.9 and np.median(restored.sight[back]) < 0.1
+    assert not restored.sight[:, clip.freedom == 0].any()
+    assert np.array_equal(restored.sight, sight(clip, surface_maps(clip)))
 
 
 def test_the_window_holds_all_cloth_in_every_frame(clip: CoarseClip) -> None:
