@@ -42,9 +42,9 @@ class DctConfig:
     """
 
     modes: int | None = None
-    spreads: tuple[float, ...] = (0.02, 0.1)
+    spreads: tuple[float, ...] = (0.02, 0.1, 0.4)
     reach: float = 0.05
-    rate: float = 6e-3
+    rate: float = 4e-3
 
 
 class DctField(nn.Module):

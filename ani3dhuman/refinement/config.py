@@ -17,8 +17,8 @@ class LossWeights:
 
     photometric: float = 1.0
     alpha: float = 0.3
-    stretch: float = 2.0
-    rigidity: float = 0.5
+    stretch: float = 10.0
+    rigidity: float = 2.0
     acceleration: float = 30.0
     magnitude: float = 1.0
     planes: float = 0.002

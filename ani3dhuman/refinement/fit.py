@@ -89,7 +89,8 @@ def refine(
         clock: seconds.
 
     Raises:
-        Cancelled: within one step, or one frame looked at, of being asked to stop, after the checkpoint was written.
+        Cancelled: within one step, or as many frames looked at, of being asked to stop, after the checkpoint was
+            written.
         Ani3DError: ``disk.full`` when the checkpoint cannot be written; ``refinement.depth`` for a target's depth that
             is negative or not finite; ``metrics.weights`` where the perceptual term is wanted and not installed.
     """

@@ -172,17 +172,18 @@ def list_sequences(root: Path, split: str | None = None) -> list[Path]:
     return sorted(p for name in names for p in root.glob(f"{name}_[0-9]*") if (p / "sequence.json").is_file())
 
 
-def add_choice(parser: argparse.ArgumentParser, split: str, count: int | None = None) -> None:
+def add_choice(parser: argparse.ArgumentParser, split: str, count: int | None = None, skip: int = 0) -> None:
     """Arguments that choose sequences, for `chosen`."""
     parser.add_argument("--root", type=Path, default=Path("out/cloth_truth"))
     parser.add_argument("--split", default=split, choices=SPLITS)
     parser.add_argument("--count", type=int, default=count, help="only the first so many sequences")
+    parser.add_argument("--skip", type=int, default=skip, help="and of these not the first so many")
     parser.add_argument("--turn", type=int, default=0, help="sequence to begin with, for several processes")
 
 
 def chosen(options: argparse.Namespace) -> list[Path]:
     """Folders of the sequences that the arguments of `add_choice` name. Raises as `list_sequences`."""
-    folders = list_sequences(options.root, options.split)[: options.count]
+    folders = list_sequences(options.root, options.split)[options.skip : options.count]
     return folders[options.turn :] + folders[: options.turn]
 
 

@@ -186,7 +186,7 @@ def test_a_measured_step_cache_is_measured_once(shot, tmp_path, monkeypatch):
 
 def test_settings_know_the_fields_and_the_rounds():
     assert set(RESIDUAL_FIELDS) == set(FIELDS)
-    assert {Settings.from_dict({"preset": name}).rounds for name in PRESETS} == {1}, "more cost time and gain nothing"
+    assert {Settings.from_dict({"preset": name}).rounds for name in PRESETS} == {1}, "each takes as long again"
     for wrong in ({"rounds": 5}, {"rounds": 0}, {"field": "grid"}, {"round_minutes": 0.0}):
         with pytest.raises(Ani3DError, match=next(iter(wrong))):
             Settings.from_dict(wrong)

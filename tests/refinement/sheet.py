@@ -9,10 +9,11 @@ import torch
 
 from ani3dhuman.camera import CameraPath
 from ani3dhuman.motion.binding import SurfaceBinding
-from ani3dhuman.refinement import RefinementProblem, View
+from ani3dhuman.refinement import LossWeights, RefinementProblem, View
 from ani3dhuman.rendering import rasterize
 
 SIDE, T, SIZE = 11, 10, 96
+SOFT = LossWeights(rigidity=0.5, stretch=2.0)  # how it moves here stretches it, which woven cloth would not bear
 
 
 def turn(angle: float) -> np.ndarray:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sheet import ball, blown, show, swinging_sheet, with_body
+from sheet import SOFT, ball, blown, show, swinging_sheet, with_body
 
 from ani3dhuman.errors import Ani3DError
 from ani3dhuman.motion.residual import FieldConfig
 from ani3dhuman.progress import Progress
-from ani3dhuman.refinement import LossWeights, RefinementConfig, RefinementProblem, losses, refine
+from ani3dhuman.refinement import RefinementConfig, RefinementProblem, losses, refine
 from ani3dhuman.refinement.body import CLEARANCE, LEAST_CLEARANCE, build_body
 from ani3dhuman.refinement.side_views import side_cameras
 
@@ -21,6 +21,7 @@ CONFIG = RefinementConfig(
     steps=150,
     validate_every=50,
     margin=8,
+    weights=SOFT,
     field_kind="hexplane",
     field=FieldConfig(resolutions=(6, 12), time_resolution=8, hidden=32),
 )
@@ -128,7 +129,7 @@ def test_penetration_is_zero_outside_and_counts_by_weight():
 
 
 def test_a_weight_of_zero_leaves_it_without_effect(before_ball):
-    config = replace(CONFIG, steps=3, weights=LossWeights(penetration=0))
+    config = replace(CONFIG, steps=3, weights=replace(SOFT, penetration=0))
     with_it, without = (
         refine(each, config, Progress("refine", 3)).history["total"]
         for each in (before_ball, replace(before_ball, body_faces=None))

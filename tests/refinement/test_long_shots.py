@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sheet import seen, show, swinging_sheet
+from sheet import SOFT, seen, show, swinging_sheet
 
 from ani3dhuman.camera import CameraPath
 from ani3dhuman.errors import Ani3DError, Cancelled
@@ -32,6 +32,7 @@ FIT = RefinementConfig(
     steps=160,
     validate_every=40,
     margin=8,
+    weights=SOFT,
     field_kind="hexplane",
     field=FieldConfig(resolutions=(6, 12), time_resolution=13, hidden=32),
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sheet import shaded, show, swinging_sheet
+from sheet import SOFT, shaded, show, swinging_sheet
 
 from ani3dhuman.errors import Ani3DError, Cancelled
 from ani3dhuman.motion.dct_field import DctConfig
@@ -21,10 +21,10 @@ from ani3dhuman.refinement.rounds import refine_in_rounds
 from ani3dhuman.refinement.scene import build_scene
 
 SIZES = {
-    "dct": DctConfig(modes=6, rate=2e-2),
+    "dct": DctConfig(modes=6, rate=1.3e-2),
     "hexplane": FieldConfig(resolutions=(6, 12), time_resolution=8, hidden=32),
 }
-FIT = RefinementConfig(steps=120, validate_every=20, margin=8, held_out=5, field=SIZES["dct"])
+FIT = RefinementConfig(steps=120, validate_every=20, margin=8, held_out=5, weights=SOFT, field=SIZES["dct"])
 BRIEF = replace(FIT, steps=8, validate_every=3, looks=True)
 
 
