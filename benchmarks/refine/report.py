@@ -131,9 +131,9 @@ def main() -> None:
     speed = Path("out/bench/refine_speed.json")
     if speed.exists():
         measured = json.loads(speed.read_text())
-        flat |= {"seconds_81f_50k": measured["more_seconds"], "peak_gb": measured["more_peak_gb"]}
+        flat |= {"seconds_81f_50k": measured["seconds"], "peak_gb": measured["peak_gb"]}
         flat |= {"evaluation_seconds_81f": measured["evaluation_seconds"]}
-        flat |= {"loss_over_longer": measured["more_loss_over_longer"]}
+        flat |= {"loss_over_longer": measured["loss_over_longer"]}
     write_bytes(Path("out/bench/refine.json"), json.dumps(flat, indent=1).encode())
     write_bytes(Path("out/bench/refine.md"), (table(rows) + "\n").encode())
     plot(rows, Path("out/bench/refine.png"))
