@@ -208,7 +208,7 @@ def refine_in_rounds(
     """
     mark = f"{store.fingerprint(problem, replace(config, seconds=1.0))} {FAINT} {MADE_UP}" if checkpoint else ""
     vertices, looks, done = np.asarray(problem.coarse_vertices, np.float32), problem.looks, list[Round]()
-    agreed = Consensus.none(vertices).joined(problem.views)
+    agreed = Consensus.none(vertices).joined(problem.views if config.strengths else ())
     if checkpoint and (found := store.load(checkpoint, mark)):
         kept, done = {name: tensor.numpy() for name, tensor in found[0].items()}, [*map(_unpacked, found[1]["rounds"])]
         vertices, looks = kept["vertices"], kept.get("looks")
