@@ -44,11 +44,11 @@ class DctConfig:
     modes: int | None = None
     spreads: tuple[float, ...] = (0.02, 0.1, 0.4)
     reach: float = 0.05
-    rate: float = 4e-3
+    rate: float = 6e-3
 
 
 class DctField(nn.Module):
-    """Offsets of given points over time; exactly zero until trained. State: ``coefficients`` (S,P,K,C), S spreads.
+    """Offsets of given points over time; exactly zero until trained. State: ``coefficients`` (K,S,C,P), S spreads.
 
     Args:
         points: (P,3) bind pose, world metres; the only ones the field knows.
@@ -73,7 +73,7 @@ class DctField(nn.Module):
             raise bad_config(f"{config} for {frames} frames")
         self.points: Tensor
         self.register_buffer("points", points.detach().clone().float(), persistent=False)
-        size = (len(config.spreads), len(points), min(modes, frames), channels)
+        size = (min(modes, frames), len(config.spreads), channels, len(points))  # as solves want them
         self.coefficients = nn.Parameter(torch.zeros(size))
         self.smoothers = [_smoother(points, edges, spread) for spread in config.spreads]
 
@@ -85,27 +85,28 @@ class DctField(nn.Module):
         """
         check_same_points(points, self.points)
         moments = torch.as_tensor(times, dtype=points.dtype, device=points.device)
-        waves = cosines(moments.reshape(-1), self.coefficients.shape[2])
-        rough = torch.einsum("tk,spkc->sptc", waves, self.coefficients)
-        parts = [_Smooth.apply(part.flatten(1), s) for part, s in zip(rough, self.smoothers, strict=True)]
-        offsets = self.config.reach * torch.stack(parts).sum(0).view(rough.shape[1:]).transpose(0, 1)
+        waves = cosines(moments.reshape(-1), len(self.coefficients))
+        rough = (waves @ self.coefficients.flatten(1)).unflatten(1, self.coefficients.shape[1:])
+        parts = [_Smooth.apply(part, s) for part, s in zip(rough.unbind(1), self.smoothers, strict=True)]
+        offsets = (self.config.reach * torch.stack(parts).sum(0)).transpose(1, 2)
         if gates is not None:
             offsets = offsets * gates[:, None]
         return offsets if moments.ndim else offsets[0]
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Parameters with their learning rates."""
-        calm = min(1.0, CALM_MODES / self.coefficients.shape[2])
+        calm = min(1.0, CALM_MODES / len(self.coefficients))
         return [([self.coefficients], calm * self.config.rate)]
 
     def roughness(self) -> Tensor:
         """Mean squared pace of the coefficients, faster waves costing more; rest costs nothing. No unit."""
-        waves = torch.arange(self.coefficients.shape[2]).to(self.coefficients)
-        return (self.coefficients.movedim(2, -1) * waves).square().mean()
+        waves = torch.arange(len(self.coefficients)).to(self.coefficients)
+        squares = self.coefficients.flatten(1).square().sum(1)
+        return (squares * waves.square()).sum() / self.coefficients.numel()
 
 
 class _Smooth(torch.autograd.Function):
-    """x of (I + s L) x = u. The matrix is symmetric, so the same solve carries gradients back."""
+    """x of (I + s L) x = u, both (T,C,P). The matrix is symmetric, so the same solve carries gradients back."""
 
     @staticmethod
     def forward(ctx: Any, rough: Tensor, smoother: SuperLU) -> Tensor:
@@ -118,8 +119,9 @@ class _Smooth(torch.autograd.Function):
 
 
 def _solve(smoother: SuperLU, values: Tensor) -> Tensor:
-    solved = smoother.solve(np.asfortranarray(values.detach().cpu().numpy(), np.float64))
-    return torch.from_numpy(np.ascontiguousarray(solved)).to(values)
+    flat = values.detach().cpu().flatten(0, -2)
+    solved = smoother.solve(flat.numpy().astype(np.float64).T)  # columns, as they lie
+    return torch.from_numpy(solved.T.astype(np.float32)).view(values.shape).to(values)
 
 
 def _smoother(points: Tensor, edges: Tensor, spread: float) -> SuperLU:

@@ -201,4 +201,4 @@ def plane_variation(space: Tensor, time: Tensor) -> Tensor:
 
 def displace(coarse: Tensor, rotations: Tensor, offsets: Tensor) -> Tensor:
     """Add bone-local `offsets` (...,P,3) to `coarse` (...,P,3) world positions by `rotations` (...,P,3,3)."""
-    return coarse + (rotations @ offsets[..., None]).squeeze(-1)
+    return coarse + (rotations * offsets[..., None, :]).sum(-1)  # products of small matrices take longer

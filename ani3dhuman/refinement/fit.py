@@ -34,6 +34,8 @@ Pair = tuple[int, int]  # a view and a frame, both as indices
 PREVIEW_SIDE = 128
 WARM_UP = 20  # steps until the full learning rate
 LAST_RATE = 0.02  # share of it at the end, where single frames' pulls would still show at a tenth
+BETAS = (0.95, 0.999)  # of Adam; frames differ much, and a mean of 20 steps is steadier than one of 10
+GOLDEN = (math.sqrt(5) - 1) / 2
 FRAMES_AT_ONCE = 8  # when the whole clip is evaluated
 SAVE_EVERY = 60.0  # seconds between checkpoints
 LOOKS_REACH = 0.3  # of looks per unit of a field's coefficients, where motion has metres
@@ -176,7 +178,9 @@ class _Fit:
         groups = [group for part in self.fields.values() for group in part.parameter_groups()]
         self.rates = [rate for _, rate in groups]
         self.parameters = [parameter for params, _ in groups for parameter in params]
-        self.optimizer = torch.optim.Adam([{"params": params} for params, _ in groups], lr=1.0, eps=1e-12)
+        self.optimizer = torch.optim.Adam(
+            [{"params": params} for params, _ in groups], lr=1.0, betas=BETAS, eps=1e-12, fused=True
+        )
         self.training, self.held_out = split_pairs(self.scene.seen, config.held_out)
         self.best = _Best(0, math.inf, self._copy())
         self.falls_from = math.ceil(config.steps * (1 - config.cooldown))  # the learning rates do, or earlier
@@ -330,12 +334,17 @@ def mean_terms(frames: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def pairs_of_step(training: list[Pair], step: int, count: int, seed: int) -> list[Pair]:
-    """The pairs of one step: walking through a new shuffle of all of them in each round, without state."""
+    """The pairs of one step: walking through all of them in each round, without state.
+
+    A few steps in a row, over which Adam averages, see the whole clip evenly: the n-th pair of a round is the one whose
+    place among all is that of n times the golden ratio, modulo 1, from a start of the round's own.
+    """
     chosen = []
     for position in range(step * count, (step + 1) * count):
         turn, place = divmod(position, len(training))
-        order = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed * 1_000_003 + turn))
-        chosen.append(training[int(order[place])])
+        start = torch.rand(1, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn), dtype=torch.float64)
+        spots = (start + GOLDEN * torch.arange(len(training), dtype=torch.float64)) % 1
+        chosen.append(training[int((spots < spots[place]).sum())])
     return chosen
 
 

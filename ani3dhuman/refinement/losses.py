@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import Ani3DError
+from ..motion.binding import rows
 
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # Wang et al. 2004: 11 x 11 Gaussian window
 C1, C2 = 0.01**2, 0.03**2
@@ -56,15 +57,21 @@ def ssim_map(images: Tensor, targets: Tensor) -> Tensor:
     Returns:
         (B,C,H,W); zeros are seen beyond the border, by both alike.
     """
-    batch, channels = images.shape[:2]
-    moments = torch.cat([images, targets, images**2, targets**2, images * targets], 1)
-    window = _gaussian_window(images.device, images.dtype).expand(moments.shape[1], 1, -1)
-    blurred = functional.conv2d(moments, window[:, :, None], padding=(0, SSIM_RADIUS), groups=moments.shape[1])
-    blurred = functional.conv2d(blurred, window[..., None], padding=(SSIM_RADIUS, 0), groups=moments.shape[1])
-    x, y, xx, yy, xy = blurred.view(batch, 5, channels, *images.shape[2:]).unbind(1)
+    x, xx, xy = _blurred(images, images**2, images * targets)
+    y, yy = _blurred(targets, targets**2)  # apart, since targets seldom take gradients
     luminance = (2 * x * y + C1) / (x**2 + y**2 + C1)
     contrast = (2 * (xy - x * y) + C2) / (xx - x**2 + yy - y**2 + C2)
     return luminance * contrast
+
+
+def _blurred(*pictures: Tensor) -> tuple[Tensor, ...]:
+    """Each of (B,C,H,W) under the Gaussian window."""
+    stacked = torch.cat(pictures, 1)
+    groups, window = stacked.shape[1], _gaussian_window(stacked.device, stacked.dtype)
+    window = window.expand(groups, 1, -1)
+    stacked = functional.conv2d(stacked, window[:, :, None], padding=(0, SSIM_RADIUS), groups=groups)
+    stacked = functional.conv2d(stacked, window[..., None], padding=(SSIM_RADIUS, 0), groups=groups)
+    return stacked.chunk(len(pictures), 1)
 
 
 def photometric(images: Tensor, targets: Tensor, weights: Tensor, ssim_share: float, levels: int) -> Tensor:
@@ -123,7 +130,7 @@ def depth(depths: Tensor, targets: Tensor, weights: Tensor, scale: float) -> Ten
 
 def edge_lengths(vertices: Tensor, edges: Tensor) -> Tensor:
     """Lengths (...,E) of `edges` (E,2) between `vertices` (...,V,3)."""
-    along = vertices[..., edges[:, 1], :] - vertices[..., edges[:, 0], :]
+    along = rows(vertices, edges[:, 1]) - rows(vertices, edges[:, 0])
     return (along.square().sum(-1) + TINY).sqrt()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..motion.binding import rows
 from ..motion.fields import MotionField
 from . import losses
 from .config import RefinementConfig
@@ -55,8 +56,8 @@ def loss_terms(
     lengths = losses.edge_lengths(active, scene.edges)
     terms["stretch"] = weights.stretch * losses.stretch(lengths, scene.shortest[frame], scene.longest[frame])
     tail, head = scene.arrows.T
-    before = scene.unstrained[frame, head] - scene.unstrained[frame, tail]
-    terms["rigidity"] = weights.rigidity * rigidity(before, active[head] - active[tail], tail, count)
+    before, after = (rows(vertices, head) - rows(vertices, tail) for vertices in (scene.unstrained[frame], active))
+    terms["rigidity"] = weights.rigidity * rigidity(before, after, tail, count)
     if len(near) == 3:
         terms["acceleration"] = weights.acceleration * losses.acceleration(offsets)
     terms["magnitude"] = weights.magnitude * now.square().sum(-1).mean()

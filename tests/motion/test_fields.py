@@ -203,7 +203,7 @@ def test_a_pull_at_one_vertex_moves_its_neighbourhood():
     for spread in (0.0, 0.05):
         field = DctField(points, edges, FRAMES, DctConfig(spreads=(spread,)))
         with torch.no_grad():
-            field.coefficients[0, 15 * 60 + 7, 0, 2] = 1
+            field.coefficients[0, 0, 2, 15 * 60 + 7] = 1
             lift = field(points, 0.5)[:, 2]
         assert lift.sum() == pytest.approx(0.05, rel=1e-4)  # smoothing keeps the sum
         near = (points - points[15 * 60 + 7]).norm(dim=-1)
@@ -218,7 +218,7 @@ def test_vertices_at_a_seam_move_as_one(spread):
     points = torch.tensor([[0.0, 0, 0], [0.1, 0, 0], [0.1, 0, 0], [0.2, 0, 0]])
     field = DctField(points, torch.tensor([[0, 1], [2, 3]]), FRAMES, DctConfig(spreads=(spread,)))
     with torch.no_grad():
-        field.coefficients[0, :2, 0, 0] = 1
+        field.coefficients[0, 0, 0, :2] = 1
         x = field(points, 0.0)[:, 0]
     assert x[1] == pytest.approx(float(x[2]), rel=1e-5) and x[1] > 0.01
     assert (x[3] > 0.3 * x[0]) == (spread > 0)  # it passes a pull on
@@ -228,7 +228,7 @@ def test_smoothing_leaves_a_common_motion_alone():
     points, edges = skirt()
     field = DctField(points, edges, FRAMES)
     with torch.no_grad():
-        field.coefficients[0, :, 0] = torch.tensor([1.0, 2, -3])
+        field.coefficients[0, 0] = torch.tensor([1.0, 2, -3])[:, None]
         offsets = field(points, 0.2)
     assert torch.allclose(offsets, torch.tensor([0.05, 0.1, -0.15]).expand_as(offsets), atol=1e-6)
 
@@ -251,7 +251,7 @@ def test_cosines_and_their_pace():
 
 def test_no_more_waves_than_frames():
     points, edges = skirt()
-    assert DctField(points, edges, 3).coefficients.shape[1:] == (len(points), 3, 3)
+    assert DctField(points, edges, 3).coefficients.shape == (3, 3, 3, len(points))
 
 
 def test_other_points_are_refused():

@@ -86,6 +86,35 @@ def test_normals_point_out_of_the_synthetic_body():
     torch.testing.assert_close(torch.linalg.det(frames), torch.ones(len(faces)), atol=1e-4, rtol=1e-4)
 
 
+def test_compiled_poses_are_those_of_tensors_of_any_type():
+    seed = torch.manual_seed(0)
+    vertices = torch.randn(40, 3, generator=seed)
+    faces = torch.stack([torch.randperm(40, generator=seed)[:3] for _ in range(60)])
+    local = torch.nn.functional.normalize(torch.randn(200, 4, generator=seed), dim=-1)
+    shares = torch.softmax(torch.randn(200, 3, generator=seed), dim=-1)
+    ids = torch.randint(60, (200,), generator=seed)
+    pulls = torch.randn(200, 3, generator=seed), torch.randn(200, 4, generator=seed)
+    found = []
+    for exact in (False, True):
+        kind = torch.float64 if exact else torch.float32
+        moved = vertices.to(kind, copy=True).requires_grad_()
+        posed = SurfaceBinding(faces, ids, shares.to(kind), local.to(kind)).pose(moved)
+        torch.autograd.backward(posed, tuple(pull.to(kind) for pull in pulls))
+        found.append([*(part.detach().double() for part in posed), moved.grad.double() / moved.grad.abs().max()])
+    for compiled, exact in zip(*found, strict=True):
+        torch.testing.assert_close(compiled, exact, atol=2e-6, rtol=0)
+
+
+def test_a_triangle_without_area_pulls_at_nothing():
+    vertices, faces = sheet()
+    vertices[3] = vertices[2]
+    ids, shares, local = torch.tensor([1]), torch.full((1, 3), 1 / 3), torch.tensor([[1.0, 0, 0, 0]])
+    means, quats = SurfaceBinding(faces, ids, shares, local).pose(vertices.requires_grad_())
+    (means.sum() + quats.sum()).backward()
+    assert torch.isfinite(quats).all() and torch.allclose(vertices.grad.sum(0), torch.ones(3))
+    assert vertices.grad.abs().max() < 1
+
+
 def test_binding_passes_gradients_to_the_vertices():
     vertices, faces = sheet()
     vertices = vertices.double().requires_grad_()

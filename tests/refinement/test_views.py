@@ -73,6 +73,14 @@ def test_every_pair_is_drawn_equally_often():
     assert drawn != [pair for step in range(30) for pair in pairs_of_step(pairs, step, 2, seed=1)]
 
 
+def test_a_few_steps_in_a_row_see_the_whole_clip():
+    frames = 70
+    drawn = [frame for step in range(70) for _, frame in pairs_of_step([(0, f) for f in range(frames)], step, 2, 0)]
+    for first in (0, 20, 40, 75, 110):
+        seen = sorted(drawn[first : first + 20])
+        assert max(b - a for a, b in zip([0, *seen], [*seen, frames], strict=True)) <= 8  # 3.5 at best
+
+
 def test_views_do_not_change_the_order_of_a_single_one():
     frames = [1, 4, 6, 7, 9]
     one = [frame for step in range(8) for _, frame in pairs_of_step([(0, f) for f in frames], step, 2, seed=3)]
