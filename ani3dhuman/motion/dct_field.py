@@ -44,7 +44,7 @@ class DctConfig:
     modes: int | None = None
     spreads: tuple[float, ...] = (0.02, 0.1, 0.4)
     reach: float = 0.05
-    rate: float = 6e-3
+    rate: float = 8e-3
 
 
 class DctField(nn.Module):

@@ -162,5 +162,5 @@ def _as_type(name: str, value: Any, wanted: type) -> Any:
 PRESETS: dict[str, dict[str, Any]] = {
     "draft": {"gaussians": 20_000, "render_scale": 0.5, "sampling_steps": 4, "refine_steps": 40, "refine_height": 160},
     "preview": {},
-    "final": {"gaussians": 150_000, "refine_steps": 3000, "refine_height": 832},
+    "final": {"gaussians": 150_000, "refine_steps": 2800, "refine_height": 832},
 }
