@@ -32,7 +32,7 @@ SHORT = replace(CONFIG, steps=5, validate_every=2)
 
 def of_kind(config: RefinementConfig, kind: str) -> RefinementConfig:
     """The config with another field, in steps large enough for short fits."""
-    size = {"dct": DctConfig(modes=12, rate=2.5e-2)}
+    size = {"dct": DctConfig(modes=12, rate=1.8e-2)}
     return config if kind == config.field_kind else replace(config, field_kind=kind, field=size[kind])
 
 
