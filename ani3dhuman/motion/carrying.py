@@ -17,7 +17,9 @@ from torch import Tensor
 TINY = 1e-12  # metres, and square metres; triangles below it pull at nothing
 
 
-def carry(vertices: Tensor, faces: Tensor, triangle_ids: Tensor, barycentrics: Tensor, local_quats: Tensor) -> Any:
+def carry(
+    vertices: Tensor, faces: Tensor, triangle_ids: Tensor, barycentrics: Tensor, local_quats: Tensor
+) -> tuple[Tensor, Tensor]:
     """Means (N,3) and quats (N,4) wxyz of Gaussians on a mesh, as of `binding.SurfaceBinding.pose`.
 
     Args:
