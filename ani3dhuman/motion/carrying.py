@@ -116,6 +116,17 @@ def _place(vertices, faces, ids, shares, local, turns):  # type: ignore[no-untyp
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
+def _over(p, q):  # type: ignore[no-untyped-def]
+    """Hamilton product of p and the conjugate of q, both wxyz."""
+    return (
+        p[0] * q[0] + p[1] * q[1] + p[2] * q[2] + p[3] * q[3],
+        p[1] * q[0] - p[0] * q[1] - p[2] * q[3] + p[3] * q[2],
+        p[2] * q[0] - p[0] * q[2] + p[1] * q[3] - p[3] * q[1],
+        p[3] * q[0] - p[0] * q[3] - p[1] * q[2] + p[2] * q[1],
+    )
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def _pull(on_means, on_quats, faces, ids, shares, local, frames, shapes, turns, count):  # type: ignore[no-untyped-def]
     """Gradient (V,3) float32 for the vertices, from those of means (N,3) and quats (N,4)."""
     found, on_turns = np.zeros((count, 3)), np.zeros((len(faces), 4))
@@ -123,26 +134,18 @@ def _pull(on_means, on_quats, faces, ids, shares, local, frames, shapes, turns, 
         for corner in range(3):
             for i in range(3):
                 found[faces[ids[g], corner], i] += shares[g, corner] * on_means[g, i]
-        pw, px, py, pz = on_quats[g]
-        qw, qx, qy, qz = local[g]
-        pull = on_turns[ids[g]]  # times the conjugate of the local one
-        pull[0] += pw * qw + px * qx + py * qy + pz * qz
-        pull[1] += px * qw - pw * qx - py * qz + pz * qy
-        pull[2] += py * qw - pw * qy + px * qz - pz * qx
-        pull[3] += pz * qw - pw * qz - px * qy + py * qx
+        pull = _over(on_quats[g], local[g])
+        for i in range(4):
+            on_turns[ids[g], i] += pull[i]
     for f in range(len(faces)):
         length, along, across = shapes[f]
         if min(length, length * across) < TINY:
             continue
-        pw, px, py, pz = on_turns[f]
-        qw, qx, qy, qz = turns[f]
-        x = 0.5 * (px * qw - pw * qx - py * qz + pz * qy)
-        y = 0.5 * (py * qw - pw * qy + px * qz - pz * qx)
-        z = 0.5 * (pz * qw - pw * qz - px * qy + py * qx)
+        _, x, y, z = _over(on_turns[f], turns[f])
         t, s, n = frames[f]
-        about_t = x * t[0] + y * t[1] + z * t[2]
-        about_s = x * s[0] + y * s[1] + z * s[2]
-        about_n = x * n[0] + y * n[1] + z * n[2]
+        about_t = 0.5 * (x * t[0] + y * t[1] + z * t[2])
+        about_s = 0.5 * (x * s[0] + y * s[1] + z * s[2])
+        about_n = 0.5 * (x * n[0] + y * n[1] + z * n[2])
         a, b, c = faces[f]
         for i in range(3):
             on_second = about_t * n[i] / across

@@ -2,7 +2,8 @@
 
     python -m benchmarks.refine.report --split test
 
-Writes out/bench/refine.json, .md and .png. Ratios to a truth that stands still are left out of means.
+Writes out/bench/refine.json, .md and .png, and refine_strips.jpg. Ratios to a truth that stands still are left out of
+means.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+import cv2
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -24,6 +26,7 @@ from ani3dhuman.refinement import RefinementConfig
 
 from .run import STEPS
 
+STRIP_GAP = 24  # pixels
 Rows = dict[str, dict[str, list[float]]]
 SHOWN = {
     "vertex_error_ratio": "visible error / rigid",
@@ -116,6 +119,17 @@ def plot(rows: Rows, path: Path) -> None:
         figure.savefig(path)
 
 
+def strips(out: Path, split: str, start: str, path: Path) -> None:
+    """Beside each other what `run` and `restored` drew of their first sequences, three paths and three rounds."""
+    kinds = f"{start}_3_views_{RefinementConfig().field_kind}_{STEPS}", "restored"
+    found = [next(iter(sorted((out / f"{split}_{kind}").glob("*.png"))), None) for kind in kinds]
+    sheets = [cv2.imread(str(strip)) for strip in found if strip]
+    apart = [np.pad(sheet, ((0, 0), (0, STRIP_GAP), (0, 0)), constant_values=255) for sheet in sheets]
+    if apart:
+        whole = np.concatenate(apart, 1)[:, :-STRIP_GAP]
+        cv2.imwrite(str(path), cv2.resize(whole, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA))
+
+
 def _less(a: list[float], b: list[float]) -> list[float]:
     return list(np.subtract(a, b))
 
@@ -137,6 +151,7 @@ def main() -> None:
     write_bytes(Path("out/bench/refine.json"), json.dumps(flat, indent=1).encode())
     write_bytes(Path("out/bench/refine.md"), (table(rows) + "\n").encode())
     plot(rows, Path("out/bench/refine.png"))
+    strips(options.out, options.split, options.start, Path("out/bench/refine_strips.jpg"))
     print(table(rows))
     print(json.dumps(flat, indent=1))
 
