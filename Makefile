@@ -53,7 +53,7 @@ bench-refine: .venv/.ready
 
 # clothed humans with true cloth motion from Blender's solver; about an hour, may be stopped and started again
 cloth-truth: .venv/.ready .venv-blender/.ready
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 .venv/bin/python -m benchmarks.cloth_truth.generate $(ARGS)
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 .venv/bin/python -m cloth_truth.generate $(ARGS)
 
 clean:
 	rm -rf out dist build

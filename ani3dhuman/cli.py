@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ani3d_formats.errors import Ani3DError, Cancelled
+
 from .commands import doctor, models, prior
 from .commands.common import numbers, size, watched
-from .errors import Ani3DError, Cancelled
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -106,9 +107,10 @@ def _restore(options: argparse.Namespace) -> None:
 
 
 def _run_job(options: argparse.Namespace, work: Callable[..., Path]) -> None:
+    from ani3d_formats.shot import Shot
+
     from .pipeline.settings import Settings
     from .presentation.terminal import table
-    from .shot import Shot
 
     short = {name: value for name in ("prior", "coarse") if (value := getattr(options, name)) is not None}
     settings = Settings.from_dict({"preset": options.preset, **short, **_parse_overrides(options.set)})
@@ -120,7 +122,7 @@ def _run_job(options: argparse.Namespace, work: Callable[..., Path]) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    from .cache.inspect import describe, plot
+    from .presentation.cache_sheet import describe, plot
 
     print(describe(options.cache))
     picture = options.plot or options.cache.with_suffix(".png")
@@ -135,11 +137,12 @@ def _render(options: argparse.Namespace) -> None:
 
     import numpy as np
 
-    from .cache.frames import FrameCache
+    from ani3d_formats.frames import FrameCache
+    from ani3d_formats.shot import Shot
+
     from .pipeline.film import Delivery, render_shot
     from .pipeline.stages import background_srgb, picture_size
     from .rendering.exposure import Exposure
-    from .shot import Shot
 
     exposure = Exposure(
         samples=options.samples,

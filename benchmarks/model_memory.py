@@ -1,4 +1,4 @@
-"""Do the memory laws of `ani3dhuman.models.memory` hold? Small random networks measured, real ones traced.
+"""Do the memory laws of `ani3dhuman.restoration.wan.memory` hold? Small random networks measured, real ones traced.
 
     python -m benchmarks.model_memory
 
@@ -26,9 +26,9 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, WanVACETransformer3DModel
 
-from ani3dhuman.models.memory import FULL, VIDEO_COPIES, decode_bytes, denoise_bytes, encode_bytes
 from ani3dhuman.models.registry import priors
 from ani3dhuman.models.shapes import ClipShape, VaeShape, WanShape
+from ani3dhuman.restoration.wan.memory import FULL, VIDEO_COPIES, decode_bytes, denoise_bytes, encode_bytes
 
 from .live_bytes import peak_bytes
 

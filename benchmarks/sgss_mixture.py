@@ -23,7 +23,7 @@ import torch
 from scipy.stats import t as student
 
 from ani3dhuman.presentation.style import GRID, STYLE
-from ani3dhuman.restoration.scheduler import SelfGuidedFlowMatchScheduler
+from ani3dhuman.restoration.sampler.scheduler import SelfGuidedFlowMatchScheduler
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ani3dhuman.restoration import RestoreConfig, restore
-from ani3dhuman.restoration.wan import WanConditions
+from ani3dhuman.restoration.wan.prior import WanConditions
 
 sys.path[:0] = [str(Path(__file__).parent.parent / "tests" / part) for part in ("", "restoration")]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ani3dhuman.progress import Report
+from ani3d_formats.progress import Report
 
 from .wire import Event, JobStatus
 from .wire.messages import MAX_EVENTS

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import msgpack
 import numpy as np
 
-from ani3dhuman.progress import Report
+from ani3d_formats.progress import Report
 
 from .wire import FileInfo
 

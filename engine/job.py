@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats.progress import Report
+from ani3d_formats.shot import Shot
 from ani3dhuman.pipeline.settings import Settings
-from ani3dhuman.progress import Report
-from ani3dhuman.shot import Shot
 
 
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import zmq
 
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Report
 from ani3dhuman import __version__
-from ani3dhuman.errors import Ani3DError
 from ani3dhuman.models.store import installed_priors
-from ani3dhuman.progress import Report
 
 from .device import describe_device
 from .events import EventLog

@@ -25,8 +25,8 @@ from typing import Any, BinaryIO
 import msgpack
 import numpy as np
 
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.progress import Report
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Report
 
 from .files import Blobs, list_files
 from .wire import WireError

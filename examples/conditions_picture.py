@@ -12,16 +12,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import Lighting, avatar_from_shot, pose_avatar
-from ani3dhuman.cache import write_png
-from ani3dhuman.camera import CameraPath
+from ani3dhuman.avatar.from_mesh import DETAIL
+from ani3dhuman.media.video import write_png
 from ani3dhuman.pipeline.settings import Settings
-from ani3dhuman.pipeline.stages import DETAIL, background_srgb, pose_rigid, simulate_cloth
+from ani3dhuman.pipeline.stages import background_srgb, simulate_cloth
 from ani3dhuman.presentation.sheets import PAPER, titled
-from ani3dhuman.progress import Progress
 from ani3dhuman.rendering.layers import LayerRender, render_layer
-from ani3dhuman.restoration.scene_conditions import SceneConditions, scene_conditions
-from ani3dhuman.shot import Shot
+from ani3dhuman.restoration.conditions.scene import SceneConditions, scene_conditions
+from ani3dhuman.rigid import pose_rigid
 
 GAP, BAR = 6, 30  # pixels
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ani3dhuman.cache import FrameCache, write_png
-from ani3dhuman.gaussians import GaussianFrames
+from ani3d_formats.frames import FrameCache
+from ani3d_formats.gaussians import GaussianFrames
+from ani3d_formats.shot import Shot
+from ani3dhuman.media.video import write_png
 from ani3dhuman.pipeline.stages import background_srgb
 from ani3dhuman.presentation.sheets import titled
 from ani3dhuman.rendering.exposure import Exposure
 from ani3dhuman.rendering.film import render_frame
-from ani3dhuman.shot import Shot
 
 PLACES = ((0, 0), (-0.85, -1.1), (0.95, 2.8))  # metres to the right of the figure and behind it, seen by the camera
 ZOOM = 0.64  # of the shot's focal length, so that there is room for three

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from synthetic import make_arrays
 
-from ani3dhuman.shot import Shot
+from ani3d_formats.shot import Shot
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 

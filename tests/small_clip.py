@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import Lighting, avatar_from_shot
-from ani3dhuman.camera import CameraPath
 from ani3dhuman.restoration import CoarseClip
-from ani3dhuman.shot import Shot
 
 WIDTH, HEIGHT = 96, 160
 

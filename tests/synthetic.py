@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ani3dhuman.cache.frames import FrameCache
-from ani3dhuman.shot import REGIONS, Shot
+from ani3d_formats.frames import FrameCache
+from ani3d_formats.shot import REGIONS, Shot
 
 COLUMNS = 20
 
@@ -66,7 +66,7 @@ def make_arrays(frames: int = 8, width: int = 96, height: int = 160) -> dict[str
     names = ("Body", "Skirt", "Hair")
     starts = np.cumsum([0, len(body), len(skirt)])
     meta = {
-        "schema": "ani3dhuman.shot",
+        "schema": "ani3d_formats.shot",
         "version": 1,
         "name": "synthetic",
         "fps": 24.0,

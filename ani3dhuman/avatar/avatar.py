@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..motion.binding import SurfaceBinding, in_plane_shapes
+from ..mesh.topology import in_plane_shapes
+from .binding import SurfaceBinding
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Avatar:
         scales: (N,3) linear standard deviations, metres; the third axis is the surface normal.
         opacities: (N,) 0..1.
         albedo: (N,3) linear 0..1, without lighting.
-        region_ids: (N,) indices into `ani3dhuman.shot.REGIONS`.
+        region_ids: (N,) indices into `ani3d_formats.shot.REGIONS`.
         bind_vertices: (V,3) metres, where `scales` hold; given, they stretch with the triangles (`posed_scales`).
     """
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..color import srgb_to_linear
-from ..errors import Ani3DError
-from ..motion.binding import SurfaceBinding
-from ..shot import Shot
+from ani3d_formats.color import srgb_to_linear
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.shot import Shot
+
 from .avatar import Avatar
+from .binding import SurfaceBinding
 from .sampling import spread_samples
 
 OPACITY = 0.95
@@ -93,3 +94,6 @@ def _bilinear(texture: np.ndarray, uvs: np.ndarray) -> np.ndarray:
 
     top = pick(0, 0) * (1 - fx) + pick(0, 1) * fx
     return top * (1 - fy) + (pick(1, 0) * (1 - fx) + pick(1, 1) * fx) * fy
+
+
+DETAIL = {1: 6.0, 2: 1.5, 3: 2.2}  # faces are looked at, fabric carries the pattern

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..camera import CameraPath
-from ..gaussians import GaussianFrames
-from ..motion.looks import apply_looks, check_looks
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.gaussians import GaussianFrames
+
+from .appearance import apply_looks, check_looks
 from .avatar import Avatar
 from .shading import Lighting, shade
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..color import linear_to_srgb
-from ..motion.cloth_kernels import point_normals
-from ..shot import Shot
+from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.shot import Shot
+
+from ..mesh.kernels import point_normals
 from .avatar import Avatar
 
 WRAP = 0.25  # how far light reaches around the terminator, softens what a shadow map would soften

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ..errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 
 if TYPE_CHECKING:
     from ..presentation.terminal import Bars

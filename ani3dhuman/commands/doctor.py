@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
+
 from .common import ROOT_HELP, size
 
 if TYPE_CHECKING:
     from ..models.machine import Machine
-    from ..models.memory import MemoryPlan
     from ..models.shapes import ClipShape
+    from ..restoration.wan.memory import MemoryPlan
 
 DEFAULT_SIZE = (480, 832)
 
@@ -27,10 +28,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> None:
-    from ..models.cost import WINDOW
     from ..models.machine import look
     from ..models.shapes import ClipShape
     from ..models.store import default_root
+    from ..restoration.wan.cost import WINDOW
 
     width, height = size("--shot", options.shot) or DEFAULT_SIZE
     if options.frames < 1 or min(width, height) < 64:
@@ -72,14 +73,14 @@ def report(machine: Machine, root: Path, clip: ClipShape) -> str:
 
 
 def _tier(budget: float) -> str:
-    from ..models.memory import TIERS
+    from ..restoration.wan.memory import TIERS
 
     below = [tier for tier in TIERS if tier <= budget]
     return f"{below[0]} GB" if below else f"below {TIERS[-1]} GB"
 
 
 def _advice(name: str, clip: ClipShape, budget: float, device: str, host_gb: float) -> str:
-    from ..models.memory import plan_for
+    from ..restoration.wan.memory import plan_for
 
     try:
         plan = plan_for(name, clip, budget, device)
@@ -91,8 +92,8 @@ def _advice(name: str, clip: ClipShape, budget: float, device: str, host_gb: flo
 
 def memory_table(clip: ClipShape) -> str:
     """Predicted peaks in GB by stage, for every prior on every tier and on the CPU, with the rung that fits."""
-    from ..models.memory import TIERS, plan_for
     from ..models.registry import priors
+    from ..restoration.wan.memory import TIERS, plan_for
 
     lines = [f"predicted peak GB, one window of {clip.width}x{clip.height}, {clip.frames} frames"]
     lines.append(f"{'model':<22}{'tier':<7}{'text':>6}{'encode':>8}{'denoise':>9}{'decode':>8}{'host':>7}  measures")
@@ -119,10 +120,10 @@ def _peaks(plan: MemoryPlan) -> str:
 
 def time_table(width: int, height: int, frames: int) -> str:
     """Minutes of every prior, plain and with its adapter for few steps, on the cards of `CARDS`."""
-    from ..models.cost import CARDS, UTILISATION, WINDOW, minutes, shot_cost
-    from ..models.memory import plan_for
     from ..models.registry import known_models, priors
     from ..models.shapes import ClipShape
+    from ..restoration.wan.cost import CARDS, UTILISATION, WINDOW, minutes, shot_cost
+    from ..restoration.wan.memory import plan_for
 
     clip = ClipShape(width, height, min(frames, WINDOW), references=1)
     lines = [f"expected minutes for {frames} frames of {width}x{height} at {UTILISATION:.0%} of the card's peak"]

@@ -54,7 +54,7 @@ def _list(options: argparse.Namespace) -> None:
 
 def _fetch(options: argparse.Namespace) -> None:
     from ..models.fetch import fetch
-    from ..models.registry import find
+    from ..models.find import find
     from .common import watched
 
     model = find(options.name)
@@ -68,9 +68,11 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from ..models.registry import find, known_models
+    from ani3d_formats.progress import Progress
+
+    from ..models.find import find
+    from ..models.registry import known_models
     from ..models.store import local_path, state, verify
-    from ..progress import Progress
     from .common import watched
 
     names = (

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 
 RATE, FINE_TUNING_RATE = 1.5e-3, 3e-4
 
@@ -42,8 +42,9 @@ def _train(options: argparse.Namespace) -> None:
         if getattr(options, name) < least:
             raise Ani3DError("cli.range", f"--{name} {getattr(options, name)} is too few.", f"Give at least {least}.")
 
-    from ..progress import Progress
-    from ..restoration.compact import WEIGHTS
+    from ani3d_formats.progress import Progress
+
+    from ..restoration.compact.prior import WEIGHTS
     from ..training.blender import record_takes
     from ..training.takes import clips_of_takes, finished_takes
     from ..training.train import TrainSettings, train

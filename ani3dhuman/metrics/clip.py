@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 
 if TYPE_CHECKING:
     from ..restoration import CoarseClip
 
-BODY_REGIONS = (0, 1)  # body and face, see `ani3dhuman.shot.REGIONS`
+BODY_REGIONS = (0, 1)  # body and face, see `ani3d_formats.shot.REGIONS`
 GARMENT_REGION = 3
 
 
@@ -42,7 +42,7 @@ class ClipSetting:
     Attributes:
         faces: (F,3) triangles of body and clothes.
         bind_vertices: (V,3) bind pose, which gives lengths and angles at rest.
-        vertex_regions: (V,) indices into `ani3dhuman.shot.REGIONS`.
+        vertex_regions: (V,) indices into `ani3d_formats.shot.REGIONS`.
         freedom: (V,) 0 pinned .. 1 free; vertices above 0.5 count as free.
         rigid_vertices: (T,V,3) what the skeleton alone says; its body is the one that cloth must stay out of.
         fps: frames a second.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..motion.binding import edges_of
-from ..motion.constraints import hinges_of
+from ..cloth.constraints import hinges_of
+from ..mesh.signed_distance import signed_distances
+from ..mesh.topology import edges_of
 from .pictures import ratio
-from .signed_distance import signed_distances
 
 STILL = 1e-6  # metres; motion below this is none
 TOUCHING = 1e-3  # metres; cloth this deep in the body counts as inside

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
+
 from .perceptual import chosen_frames, perceptual_map
 from .pictures import box_of
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from ..refinement.losses import SSIM_RADIUS, ssim_map
+from ..similarity.ssim import SSIM_RADIUS, ssim_map
 
 PSNR_CEILING = 100.0  # dB; given for equal pictures too, so that averages stay finite
 DETAIL_SIGMA = 1.5  # pixels; structure finer than this counts as detail

@@ -1,6 +1,7 @@
 """Large priors: where to get them, whether they are whole, what they need of a machine and how long they take."""
 
-from .registry import Model, find, known_models
+from .find import find
+from .registry import Model, known_models
 from .store import local_path, verify
 
 __all__ = ["Model", "find", "known_models", "local_path", "verify"]

@@ -16,10 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-from ..cache.atomic import full_disk_reported
-from ..errors import Ani3DError, Cancelled
-from ..progress import Progress, Report
-from .registry import Model, find
+from ani3d_formats.atomic import full_disk_reported
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress, Report
+
+from .find import find
+from .registry import Model
 from .store import PARTIAL, folder_of, local_path, missing_files, refuse_pickles, sha256_of, write_lock, wrong_hash
 
 RESERVE = 1 << 29  # bytes that stay free on the disk

@@ -9,18 +9,14 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from ..errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
+
+from .paths import CONFIG, INDEX
 from .registry import COMPACT, Model, ModelFile, known_models
 from .shapes import WanShape
 
-INDEX, CONFIG = "model_index.json", "config.json"  # of a pipeline, of a single network
 EXPERTS = ("transformer", "transformer_2")
 NETWORKS = (*EXPERTS, "text_encoder", "vae")
-
-
-def is_folder(name: str) -> bool:
-    """Whether a name is the path of a model's folder rather than an entry of the registry."""
-    return bool(name) and ((Path(name) / INDEX).is_file() or (Path(name) / CONFIG).is_file())
 
 
 def model_in(folder: Path) -> Model:

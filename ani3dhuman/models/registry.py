@@ -6,10 +6,8 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from ..errors import Ani3DError
 from .shapes import WanShape
 
 COMPACT = "compact"  # the prior that ships in the package
@@ -85,22 +83,6 @@ def known_models() -> dict[str, Model]:
     """All entries by name, in the order of the file."""
     text = resources.files(__package__).joinpath("registry.toml").read_text(encoding="utf-8")
     return {entry["name"]: _read(entry) for entry in tomllib.loads(text)["model"]}
-
-
-def find(name: str) -> Model:
-    """The entry called `name`, or the model in the folder of that path.
-
-    Raises:
-        Ani3DError: ``models.unknown``, ``models.folder``.
-    """
-    from .folder import is_folder, model_in  # which makes entries, so it comes after this module
-
-    if name not in known_models() and is_folder(name):
-        return model_in(Path(name))
-    if name not in known_models():
-        known = ", ".join(known_models())
-        raise Ani3DError("models.unknown", f"There is no model called {name!r}.", f"Known are: {known}.")
-    return known_models()[name]
 
 
 def priors() -> list[Model]:

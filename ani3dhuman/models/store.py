@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..cache.atomic import write_bytes
-from ..errors import Ani3DError
-from .registry import COMPACT, Model, find, known_models
+from ani3d_formats.atomic import write_bytes
+from ani3d_formats.errors import Ani3DError
+
+from .find import find
+from .registry import COMPACT, Model, known_models
 
 ROOT_VARIABLE = "ANI3DHUMAN_MODELS"
 LOCK = "models.lock.json"

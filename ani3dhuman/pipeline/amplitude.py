@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..shot import Shot
+from ani3d_formats.shot import Shot
 
 
 def hem_vertices(shot: Shot, pins: np.ndarray, share: float = 0.12) -> np.ndarray:

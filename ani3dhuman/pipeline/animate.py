@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.frames import FrameCache, write_cache
+from ani3d_formats.shot import Shot
+
 from .. import __version__
 from ..avatar import Avatar, Lighting, pose_avatar
-from ..cache.frames import FrameCache, write_cache
-from ..camera import CameraPath
 from ..refinement.plots import plot_losses
-from ..shot import Shot
+from ..storage.stages import content_key
 from . import refining, restoring, stages
 from .coarse import coarse_layers
 from .job import Job, Listener
 from .pictures import write_conditions, write_pictures
 from .report import write_report
 from .settings import Settings
-from .store import content_key
 
 
 def animate(

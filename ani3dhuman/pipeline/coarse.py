@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..motion.fabrics import FABRICS
-from ..motion.keypoints import map_keypoints
+from ..cloth.fabrics import FABRICS
+from ..pose.keypoints import map_keypoints
+from ..rigid import pose_rigid
+from ..storage.stages import content_key
 from . import stages
 from .job import Job
 from .stages import Arrays, Scene
-from .store import content_key
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _motion_layers(job: Job, scene_key: str) -> dict[str, Any]:
     shown = stages.evaluated_layer(shot) if settings.coarse == "evaluated" else None
     fabrics = [asdict(FABRICS[name]) for name in (settings.fabric, "hair")]
     avatar = job.run("avatar", avatar_key, 1, lambda p: stages.build_avatar(shot, settings, p))
-    rigid = job.run("rigid", scene_key, shot.frames, lambda p: stages.pose_rigid(shot, p))
+    rigid = job.run("rigid", scene_key, shot.frames, lambda p: pose_rigid(shot, p))
 
     def cloth(stage: str, coarse: str) -> tuple[Arrays, str]:
         key = content_key(scene_key, coarse, fabrics, shown if coarse == "evaluated" else None)

@@ -12,14 +12,15 @@ from typing import Literal
 
 import numpy as np
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.frames import FrameCache
+from ani3d_formats.progress import Progress
+
 from .. import __version__
-from ..cache.film import write_exr, write_png16
-from ..cache.frames import FrameCache
-from ..cache.video import VideoWriter
-from ..camera import CameraPath
-from ..errors import Ani3DError, Cancelled
-from ..picture import Alpha, Picture, Transfer
-from ..progress import Progress
+from ..media.film import write_exr, write_png16
+from ..media.picture import Alpha, Picture, Transfer
+from ..media.video import VideoWriter
 from ..rendering.exposure import Exposure
 from ..rendering.film import render_frame
 from .job import Listener

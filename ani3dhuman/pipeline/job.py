@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..progress import Progress, Report
-from ..shot import Shot
+from ani3d_formats.progress import Progress, Report
+from ani3d_formats.shot import Shot
+
+from ..storage.stages import StageStore
 from .settings import Settings
-from .store import StageStore
 
 Listener = Callable[[Report], None]
 

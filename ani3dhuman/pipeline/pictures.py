@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cache.video import VideoWriter, write_png
-from ..camera import CameraPath
-from ..errors import Cancelled
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Cancelled
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
+
+from ..media.video import VideoWriter, write_png
+from ..presentation.backdrop import compose, studio
 from ..presentation.sheets import contact_sheet, side_by_side
-from ..progress import Progress
-from ..rendering.backdrop import compose, studio
 from ..rendering.control_maps import depth_picture
-from ..shot import Shot
 from .stages import Scene, background_srgb
 
 TITLES = {"rigid": "Rigid", "coarse": "Coarse with cloth", "restored": "Restored", "refined": "Refined"}

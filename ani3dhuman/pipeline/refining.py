@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ..motion.skinning import blended_rotations
-from ..progress import Progress
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
+from ani3d_formats.skinning import blended_rotations
+
+from ..cloth.limits import limit_offsets
 from ..refinement import RefinementConfig, RefinementProblem, RoundsConfig, RoundsResult, View, refine_in_rounds
-from ..restoration.limits import limit_offsets
-from ..shot import Shot
+from ..storage.stages import content_key
 from . import restoring, stages
 from .job import Job
 from .round_views import Restorer, view_of
 from .settings import NO_PRIOR, STRENGTHS, Settings
 from .stages import Arrays, Scene
-from .store import content_key
 
 METHOD = 8  # goes up when the same problem is fitted differently, so that stored results are not taken for new ones
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from ..shot import Shot
+from ani3d_formats.shot import Shot
+
 from . import restoring, stages
 from .coarse import coarse_layers
 from .job import Job, Listener

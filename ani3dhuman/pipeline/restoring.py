@@ -9,22 +9,24 @@ from pathlib import Path
 
 import numpy as np
 
+from ani3d_formats.progress import Progress
+
+from ..models.find import find
 from ..models.machine import look
-from ..models.registry import COMPACT, find
+from ..models.registry import COMPACT
 from ..models.store import default_root, sha256_of
-from ..progress import Progress
+from ..pose.drawing import STYLES
 from ..rendering.layers import LayerRender
-from ..rendering.pose_drawing import STYLES
 from ..restoration import CoarseClip, RestoreConfig
-from ..restoration.compact import WEIGHTS
+from ..restoration.compact.prior import WEIGHTS
+from ..restoration.conditions.reference import canonical_reference, load_picture
+from ..restoration.conditions.scene import NEGATIVE_PROMPT, ControlKind, SceneConditions, scene_conditions
 from ..restoration.loading import PriorRequest, find_prior, restore_leaner
-from ..restoration.reference_picture import canonical_reference, load_picture
-from ..restoration.scene_conditions import NEGATIVE_PROMPT, ControlKind, SceneConditions, scene_conditions
+from ..storage.stages import content_key
 from . import stages
 from .job import Job
 from .settings import NO_PRIOR, Settings
 from .stages import Arrays, Scene
-from .store import content_key
 
 BIND = "bind"  # the setting `reference` that asks for the avatar in bind pose
 PROMPTS = "prompts"  # folder beside the models that keeps embeddings

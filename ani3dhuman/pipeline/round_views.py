@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, replace
 import cv2
 import numpy as np
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.progress import Progress
+
 from ..avatar import Lighting, pose_avatar
-from ..camera import CameraPath
-from ..progress import Progress
 from ..refinement import View
+from ..storage.stages import content_key
 from . import restoring, stages
 from .job import Job
 from .stages import Arrays, Scene
-from .store import content_key
 
 
 def view_of(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..errors import Ani3DError
-from ..models.folder import is_folder
+from ani3d_formats.errors import Ani3DError
+
+from ..cloth.fabrics import FABRICS
+from ..models.paths import is_folder
 from ..models.registry import known_models
-from ..motion.fabrics import FABRICS
 
 NO_PRIOR = "none"
 COARSE = ("physics", "rigid", "evaluated")
@@ -27,7 +28,7 @@ class Settings:
         render_scale: picture size relative to the shot's.
         coarse: what is rendered and restored: "physics" lets garment and hair swing, "rigid" is the skeleton alone,
             "evaluated" the meshes as Blender showed them, which the shot must hold.
-        fabric: name of the garment's fabric, see `ani3dhuman.motion.fabrics.FABRICS`.
+        fabric: name of the garment's fabric, see `ani3dhuman.cloth.fabrics.FABRICS`.
         prior: what restores the coarse video: a prior of the registry (`ani3dhuman models list`), the folder of a Wan
             VACE model in diffusers' layout or of a prior trained at home, or ``"none"``, which leaves it as it is.
         strength: how far restoration may leave the coarse video, 0..1 (METHOD: strength).
@@ -51,7 +52,7 @@ class Settings:
         rounds: of restoring and refining, 1 to 4: each further one restores what the last one made, from more sides
             (`refinement.RoundsConfig`).
         round_minutes: of refinement; no further round is started that would not end by then.
-        field: which residual field is fitted, see `ani3dhuman.motion.fields.FIELDS`.
+        field: which residual field is fitted, see `ani3dhuman.fields.build.FIELDS`.
         looks: whether refinement also changes size, opacity and colour of garment and hair Gaussians, for priors whose
             pictures hold shading that the avatar's own light lacks.
         seed: of every random choice.

@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.pins import pin_weights
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
+
 from ..avatar import Avatar, Lighting, avatar_from_shot, pose_avatar
-from ..camera import CameraPath
-from ..color import linear_to_srgb
-from ..errors import Ani3DError
-from ..motion.binding import SurfaceBinding
-from ..motion.cloth import simulate_character
-from ..motion.fabrics import FABRICS
-from ..motion.keypoints import KeypointMap
-from ..motion.pinning import pin_weights
-from ..motion.skinning import skin
-from ..progress import Progress
+from ..avatar.binding import SurfaceBinding
+from ..avatar.from_mesh import DETAIL
+from ..cloth.fabrics import FABRICS
+from ..cloth.simulate import simulate_character
+from ..pose.drawing import STYLES
+from ..pose.keypoints import KeypointMap
+from ..pose.video import pose_video
 from ..rendering.layers import LayerRender, render_layer
-from ..rendering.pose_drawing import STYLES
-from ..rendering.pose_video import pose_video
-from ..shot import Shot
 from .settings import Settings
 
 Arrays = dict[str, np.ndarray]
@@ -54,9 +55,6 @@ class Scene:
     looks: np.ndarray | None = None
 
 
-DETAIL = {1: 6.0, 2: 1.5, 3: 2.2}  # faces are looked at, fabric carries the pattern
-
-
 def picture_size(shot: Shot, scale: float) -> tuple[int, int]:
     """Width and height of the shot's pictures scaled, in whole pixels."""
     width, height = (max(8, round(side * scale)) for side in (shot.meta["width"], shot.meta["height"]))
@@ -84,18 +82,6 @@ def avatar_of(shot: Shot, arrays: Arrays) -> Avatar:
     parts = (torch.from_numpy(np.array(arrays[k])) for k in ("triangle_ids", "barycentrics", "local_quats"))
     loose = (np.array(arrays[k]) for k in ("scales", "opacities", "albedo", "region_ids"))
     return Avatar(SurfaceBinding(faces, *parts), *loose)
-
-
-def pose_rigid(shot: Shot, progress: Progress) -> Arrays:
-    """The rigid layer: skinned vertices (T,V,3), each object's as its Armature modifier blends bones."""
-    transforms, preserve_volume = shot.skinning_transforms(), shot.preserve_volume
-    vertices = np.empty((shot.frames, len(shot["vertices"]), 3), np.float32)
-    for t in range(shot.frames):
-        vertices[t] = skin(
-            shot["vertices"], shot["weight_indices"], shot["weight_values"], transforms[t : t + 1], preserve_volume
-        )[0]
-        progress.advance()
-    return {"vertices": vertices}
 
 
 def simulate_cloth(shot: Shot, rigid: np.ndarray, coarse: str, fabric: str, progress: Progress) -> Arrays:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..progress import Report
+from ani3d_formats.progress import Report
 
 
 class Bars:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..motion.cloth_kernels import UNDER, point_normals
-from ..motion.obstacle import Obstacle
+from ..mesh.kernels import UNDER, point_normals
+from ..mesh.surface import Obstacle
 from .problem import RefinementProblem
 
 CLEARANCE = 0.008  # metres over the body where nothing pushes, unless the coarse layer is closer already

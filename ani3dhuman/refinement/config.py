@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..motion.fields import AnyFieldConfig
+from ..fields.build import AnyFieldConfig
 
 
 @dataclass(frozen=True)

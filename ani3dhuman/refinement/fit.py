@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import Cancelled
-from ..motion.fields import FIELDS, MotionField, build_field
-from ..motion.looks import CHANNELS
-from ..progress import Progress
-from . import checkpoint as store
+from ani3d_formats.errors import Cancelled
+from ani3d_formats.progress import Progress
+
+from ..avatar.appearance import CHANNELS
+from ..fields.build import FIELDS, MotionField, build_field
+from ..storage import checkpoint as store
 from . import losses
 from .config import RefinementConfig
 from .problem import RefinementProblem

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import Ani3DError
-from ..motion.fields import MotionField, build_field
-from ..motion.looks import CHANNELS
-from ..progress import Progress, Report
-from ..restoration.windows import window_slices
-from . import checkpoint as store
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress, Report
+
+from ..avatar.appearance import CHANNELS
+from ..fields.build import MotionField, build_field
+from ..storage import checkpoint as store
+from ..windows import window_slices
 from .config import RefinementConfig
 from .fit import RefinementResult, refine
 from .problem import RefinementProblem, View

@@ -6,17 +6,15 @@ density. Geometry is in metres; the strain terms have no unit.
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import Ani3DError
-from ..motion.binding import rows
+from ani3d_formats.errors import Ani3DError
 
-SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # Wang et al. 2004: 11 x 11 Gaussian window
-C1, C2 = 0.01**2, 0.03**2
+from ..mesh.topology import rows
+from ..similarity.ssim import ssim_map
+
 TINY = 1e-12
 
 
@@ -41,39 +39,6 @@ def pyramid_l1(images: Tensor, targets: Tensor, weights: Tensor, levels: int) ->
     return torch.stack(means).mean()
 
 
-@cache
-def _gaussian_window(device: torch.device, dtype: torch.dtype) -> Tensor:
-    steps = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, device=device, dtype=dtype)
-    window = torch.exp(-(steps**2) / (2 * SSIM_SIGMA**2))
-    return window / window.sum()
-
-
-def ssim_map(images: Tensor, targets: Tensor) -> Tensor:
-    """Structural similarity per pixel and channel (Wang et al. 2004), pictures in 0..1.
-
-    Args:
-        images, targets: (B,C,H,W).
-
-    Returns:
-        (B,C,H,W); zeros are seen beyond the border, by both alike.
-    """
-    x, xx, xy = _blurred(images, images**2, images * targets)
-    y, yy = _blurred(targets, targets**2)  # apart, since targets seldom take gradients
-    luminance = (2 * x * y + C1) / (x**2 + y**2 + C1)
-    contrast = (2 * (xy - x * y) + C2) / (xx - x**2 + yy - y**2 + C2)
-    return luminance * contrast
-
-
-def _blurred(*pictures: Tensor) -> tuple[Tensor, ...]:
-    """Each of (B,C,H,W) under the Gaussian window."""
-    stacked = torch.cat(pictures, 1)
-    groups, window = stacked.shape[1], _gaussian_window(stacked.device, stacked.dtype)
-    window = window.expand(groups, 1, -1)
-    stacked = functional.conv2d(stacked, window[:, :, None], padding=(0, SSIM_RADIUS), groups=groups)
-    stacked = functional.conv2d(stacked, window[..., None], padding=(SSIM_RADIUS, 0), groups=groups)
-    return stacked.chunk(len(pictures), 1)
-
-
 def photometric(images: Tensor, targets: Tensor, weights: Tensor, ssim_share: float, levels: int) -> Tensor:
     """(1 - share) pyramid L1 + share (1 - SSIM) / 2; arguments as in `pyramid_l1`."""
     unlike = (1 - ssim_map(images, targets)) / 2
@@ -82,7 +47,7 @@ def photometric(images: Tensor, targets: Tensor, weights: Tensor, ssim_share: fl
 
 def check_perceptual() -> None:
     """Raise ``metrics.weights`` where the trained net of `perceptual` is not installed."""
-    from ..metrics.perceptual import load_perceptual  # it reads this module itself
+    from ..similarity.lpips import load_perceptual  # it reads this module itself
 
     try:
         load_perceptual()
@@ -103,7 +68,7 @@ def perceptual(images: Tensor, targets: Tensor, weights: Tensor, side: int) -> T
     Raises:
         Ani3DError: ``metrics.weights`` where the net is not installed.
     """
-    from ..metrics.perceptual import LEAST, load_perceptual
+    from ..similarity.lpips import LEAST, load_perceptual
 
     height, width = images.shape[2:]
     if max(height, width) > side:

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ..cache.atomic import write_bytes
+from ani3d_formats.atomic import write_bytes
+
 from ..presentation.style import GRID, INK, STYLE
 
 COLORS = {

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..camera import CameraPath
-from ..errors import Ani3DError
-from ..motion.binding import SurfaceBinding
-from ..motion.looks import CHANNELS
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Ani3DError
+
+from ..avatar.appearance import CHANNELS
+from ..avatar.binding import SurfaceBinding
 
 
 @dataclass(frozen=True)

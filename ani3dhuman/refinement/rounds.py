@@ -18,10 +18,11 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from ..camera import CameraPath
-from ..errors import Ani3DError
-from ..progress import Progress, Report
-from . import checkpoint as store
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress, Report
+
+from ..storage import checkpoint as store
 from .config import RefinementConfig
 from .consensus import FAINT, MADE_UP, Consensus
 from .long_shots import refine_long, steps_of

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..motion.binding import SurfaceBinding, edges_of
-from ..motion.looks import apply_looks
-from ..motion.residual import displace
+from ..avatar.appearance import apply_looks
+from ..avatar.binding import SurfaceBinding
+from ..fields.hexplane import displace
+from ..mesh.topology import edges_of
 from ..rendering import rasterize
 from .body import Body, build_body
 from .losses import edge_lengths

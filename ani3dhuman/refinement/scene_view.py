@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
+
 from .problem import View
 
 TILE = 16  # windows are whole tiles of the rasteriser

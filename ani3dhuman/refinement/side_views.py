@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from ..camera import CameraPath
+from ani3d_formats.camera import CameraPath
 
 FIELD_OF_VIEW = np.radians(38.0)
 ELEVATION = np.radians(8.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..motion.binding import rows
-from ..motion.fields import MotionField
+from ..fields.build import MotionField
+from ..mesh.topology import rows
 from . import losses
 from .config import RefinementConfig
 from .rigidity import rigidity

@@ -7,8 +7,9 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.rendering.view import CameraModel, RasterizeMode, RenderMode, View
+from ani3d_formats.errors import Ani3DError
+
+from .view import CameraModel, RasterizeMode, RenderMode, View
 
 RENDER_MODES, RASTERIZE_MODES, CAMERA_MODELS = map(get_args, (RenderMode, RasterizeMode, CameraModel))
 BACKENDS = (None, "cpu", "cuda", "reference")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..camera import CameraPath
+from ani3d_formats.camera import CameraPath
 
 DEPTH_FLOOR = 0.2  # grey of the farthest point that is seen; black is the background, infinitely far
 PINHOLE = 5  # pixels; far spots smaller than this in a near surface are gaps between Gaussians

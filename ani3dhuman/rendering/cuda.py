@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ani3dhuman.rendering.view import View
+from .view import View
 
 
 def rasterize_cuda(

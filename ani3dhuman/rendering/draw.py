@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..camera import CameraPath
-from ..gaussians import GaussianFrames
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.gaussians import GaussianFrames
+
 from .rasterize import rasterize
 
 

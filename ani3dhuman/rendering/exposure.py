@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from ..camera import CameraPath
-from ..errors import Ani3DError
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Ani3DError
 
 ShutterPosition = Literal["start", "center", "end"]
 SENSOR_WIDTH = 36.0  # mm, Blender's default, on the longer side of the picture

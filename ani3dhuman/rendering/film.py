@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..camera import CameraPath
-from ..errors import Ani3DError
-from ..gaussians import GaussianFrames
-from ..picture import Alpha, Picture, Transfer
-from ..progress import Progress
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.gaussians import GaussianFrames
+from ani3d_formats.progress import Progress
+
+from ..media.picture import Alpha, Picture, Transfer
 from .draw import draw
 from .exposure import Exposure
 from .subframe import camera_at, gaussians_at

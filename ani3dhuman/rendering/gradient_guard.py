@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 
 
 def guard_outputs(**pictures: Tensor) -> tuple[Tensor, ...]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..camera import CameraPath
-from ..gaussians import GaussianFrames
-from ..progress import Progress
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.gaussians import GaussianFrames
+from ani3d_formats.progress import Progress
+
 from .draw import draw
 
 PRESERVED_REGIONS = (0, 1)  # body and face: what restoration must not change
@@ -42,7 +43,7 @@ def render_layer(
 
     Args:
         gaussians: T frames of N Gaussians.
-        region_ids: (N,) indices into `ani3dhuman.shot.REGIONS`.
+        region_ids: (N,) indices into `ani3d_formats.shot.REGIONS`.
         cameras: T cameras.
         background: (3,) sRGB 0..1.
         progress: advanced once a frame, with a small preview picture.

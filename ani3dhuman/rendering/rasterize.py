@@ -7,9 +7,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ani3dhuman.rendering.arguments import check_arguments
-from ani3dhuman.rendering.gradient_guard import guard_inputs, guard_outputs
-from ani3dhuman.rendering.view import CameraModel, RasterizeMode, RenderMode, View
+from .arguments import check_arguments
+from .gradient_guard import guard_inputs, guard_outputs
+from .view import CameraModel, RasterizeMode, RenderMode, View
 
 Backend = Literal["cpu", "cuda", "reference"]
 
@@ -90,13 +90,13 @@ def rasterize(
 def _backend(name: Backend) -> Any:
     """The function that draws; each is imported when first asked for, since that costs seconds."""
     if name == "cuda":
-        from ani3dhuman.rendering.cuda import rasterize_cuda
+        from .cuda import rasterize_cuda
 
         return rasterize_cuda
     if name == "cpu":
-        from ani3dhuman.rendering.cpu.autograd import rasterize_cpu
+        from .cpu.autograd import rasterize_cpu
 
         return rasterize_cpu
-    from ani3dhuman.rendering.reference import rasterize_reference
+    from .reference import rasterize_reference
 
     return rasterize_reference

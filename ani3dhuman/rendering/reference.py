@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ani3dhuman.rendering.view import View
+from .view import View
 
 TILE = 16
 ALPHA_MIN = 1 / 255

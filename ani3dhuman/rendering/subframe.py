@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..camera import CameraPath
-from ..gaussians import GaussianFrames
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.gaussians import GaussianFrames
 
 
 def gaussians_at(gaussians: GaussianFrames, time: float) -> GaussianFrames:

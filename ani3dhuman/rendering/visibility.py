@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 
 
 def hidden_behind(

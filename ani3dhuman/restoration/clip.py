@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.gaussians import GaussianFrames
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
+
 from ..avatar import Avatar, Lighting, pose_avatar
-from ..camera import CameraPath
-from ..color import linear_to_srgb
-from ..gaussians import GaussianFrames
-from ..progress import Progress
 from ..rendering.draw import draw
-from ..shot import Shot
 
 MOVING_REGIONS = (2, 3)  # hair and garment: all that restoration may touch
 
@@ -31,7 +32,7 @@ class CoarseClip:
         bind_vertices: (V,3) bind pose, which gives the rest lengths of the fabric.
         rigid_vertices: (T,V,3) what the skeleton alone says.
         vertices: (T,V,3) the coarse layer; equal to `rigid_vertices` where there is no physics.
-        vertex_regions: (V,) indices into `ani3dhuman.shot.REGIONS`.
+        vertex_regions: (V,) indices into `ani3d_formats.shot.REGIONS`.
         pin_weights: (V,) 1 sits on the skin .. 0 flies free.
         base: (T,V,3) the layer that restoration moves where that is not the coarse one: a sound layer to go back to
             when the coarse one has faults. None for the coarse layer.

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import torch
 
-from ..errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+
+from ..models.find import find
 from ..models.machine import Machine
-from ..models.registry import Model, find
+from ..models.registry import Model
 from ..models.store import local_path
-from ..progress import Progress
 from .clip import CoarseClip, RestoredClip
+from .conditions.scene import SceneConditions
 from .prior import VideoPrior
 from .restore import OUT_OF_MEMORY, RestoreConfig, memory_reported, restore
-from .scene_conditions import SceneConditions
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import torch
 
-from ..progress import Progress
+from ani3d_formats.progress import Progress
+
 from .clip import CoarseClip, RestoredClip
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import torch
 
-from ..errors import Ani3DError
-from ..progress import Progress
-from ..refinement import checkpoint as state
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+
+from ..storage import checkpoint as state
+from ..windows import Windows
 from .clip import CoarseClip, RestoredClip
-from .correction import Correction
 from .prior import EncodedClip, VideoPrior
-from .scheduler import SelfGuidedFlowMatchScheduler
-from .windows import Windows
+from .sampler.correction import Correction
+from .sampler.scheduler import SelfGuidedFlowMatchScheduler
 
 OUT_OF_MEMORY = "restoration.out_of_memory"  # code of that error
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # of CUDA, MPS and CPU allocators

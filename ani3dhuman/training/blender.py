@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import Ani3DError
-from ..progress import Progress
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+
 from . import in_blender
 
 VARIABLE = "ANI3DHUMAN_BLENDER"

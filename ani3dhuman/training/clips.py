@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
+
 from ..restoration.clip import CoarseClip
-from ..restoration.feature_maps import CHANNELS, RIGHTWARD, offset_maps, surface_maps
+from ..restoration.compact.feature_maps import CHANNELS, RIGHTWARD, offset_maps, surface_maps
 
 HELD_OUT = "validation"  # how the name of a clip begins that training only looks at
 Maps = tuple[np.ndarray, np.ndarray]

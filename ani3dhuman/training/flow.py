@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..restoration.compact import cloth_mask
-from ..restoration.network import DisplacementNet
-from ..restoration.noise import colour
+from ..restoration.compact.network import DisplacementNet
+from ..restoration.compact.noise import colour
+from ..restoration.compact.prior import cloth_mask
 from .clips import Maps, take_batch
 
 SHIFT = 3.0

@@ -11,15 +11,17 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.pc2 import read_pc2
+from ani3d_formats.pins import pin_weights
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
+
 from ..avatar import avatar_from_shot
-from ..cache.pc2 import read_pc2
-from ..camera import CameraPath
-from ..errors import Ani3DError
-from ..motion.pinning import pin_weights
-from ..pipeline.stages import DETAIL, pose_rigid
-from ..progress import Progress
+from ..avatar.from_mesh import DETAIL
 from ..restoration.clip import MOVING_REGIONS, CoarseClip
-from ..shot import Shot
+from ..rigid import pose_rigid
 from .clips import HELD_OUT, write_clip
 
 SHOT, TRUTH = "shot.npz", "truth.pc2"

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..cache.atomic import write_bytes
-from ..errors import Ani3DError
-from ..progress import Progress
-from ..restoration.network import DisplacementNet
+from ani3d_formats.atomic import write_bytes
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+
+from ..restoration.compact.network import DisplacementNet
 from .clips import Clips, take_batch
 from .flow import draw_sigmas, flow_loss, validation_loss
 from .plot import plot_history

@@ -15,11 +15,10 @@ import os
 import time
 from pathlib import Path
 
-from ani3dhuman.motion.cloth import simulate_character
-from ani3dhuman.motion.fabrics import FABRICS
+from ani3dhuman.cloth.fabrics import FABRICS
+from ani3dhuman.cloth.simulate import simulate_character
 
 from .measure import figures
-from .points import point_figures
 from .scene import FPS, MOTIONS, bone_transforms, dressed_human
 
 OUT = Path(__file__).resolve().parents[2] / "out" / "bench"
@@ -47,8 +46,6 @@ def main() -> None:
         results["physics_seconds_81f_5k" if name == "walk" else f"{name}_seconds"] = min(seconds)
         results[f"{prefix}cpu_seconds"] = min(cpu)
         results |= {prefix + key: value for key, value in figures(person, moved).items()}
-        if name == "walk":
-            results |= point_figures(person, skinned, args.fabric)
         print(f"{name}: {len(skinned)} frames in {min(seconds):.2f} s")
     results = {key: round(value, 4) for key, value in results.items()}
     OUT.mkdir(parents=True, exist_ok=True)

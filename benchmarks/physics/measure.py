@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ani3dhuman.motion.binding import edges_of
-from ani3dhuman.motion.cloth_kernels import point_normals
-from ani3dhuman.motion.constraints import PINNED
-from ani3dhuman.motion.obstacle import Obstacle
+from ani3dhuman.cloth.constraints import PINNED
+from ani3dhuman.mesh.kernels import point_normals
+from ani3dhuman.mesh.surface import Obstacle
+from ani3dhuman.mesh.topology import edges_of
 
 from .scene import ARMS, COLUMNS, Dressed
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ani3dhuman.cache.video import write_png
-from ani3dhuman.camera import CameraPath
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
+from ani3dhuman.media.video import write_png
 from ani3dhuman.pipeline.settings import Settings
-from ani3dhuman.pipeline.stages import avatar_of, build_avatar, pose_rigid, render_gaussians, simulate_cloth
+from ani3dhuman.pipeline.stages import avatar_of, build_avatar, render_gaussians, simulate_cloth
 from ani3dhuman.presentation.sheets import side_by_side
-from ani3dhuman.progress import Progress
-from ani3dhuman.shot import Shot
+from ani3dhuman.rigid import pose_rigid
 
 ROOT = Path(__file__).resolve().parents[2]
 FABRIC_ROWS = ("silk", "cotton", "wool", "denim")

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ani3dhuman.motion.skinning import skin
-
-from ..cloth_truth.garments import grid_quads, near_weights, outline, smoothstep
-from ..cloth_truth.motions import forward_kinematics
+from ani3d_formats.skinning import skin
+from cloth_truth.garments import grid_quads, near_weights, outline, smoothstep
+from cloth_truth.motions import forward_kinematics
 
 HUMAN = Path(__file__).resolve().parents[2] / "examples" / "demo" / "human.npz"
 FPS = 24.0

@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ani3dhuman.camera import CameraPath
+from ani3d_formats.camera import CameraPath
+from ani3dhuman.cloth.limits import limit_offsets
 from ani3dhuman.pipeline.refining import open_rotations
 from ani3dhuman.refinement import RefinementProblem
 from ani3dhuman.refinement.problem import View
 from ani3dhuman.restoration import CoarseClip
-from ani3dhuman.restoration.limits import limit_offsets
-
-from ..cloth_truth.cameras import make_camera
-from ..cloth_truth.sequences import Sequence, draw_layer
+from cloth_truth.cameras import make_camera
+from cloth_truth.sequences import Sequence, draw_layer
 
 HELD_OUT_TURN = 60.0  # degrees from the first path to the view that judges
 

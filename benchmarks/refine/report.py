@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ani3dhuman.cache.atomic import write_bytes
+from ani3d_formats.atomic import write_bytes
 from ani3dhuman.metrics.table import mean_ci
 from ani3dhuman.presentation.style import GRID, STYLE
 from ani3dhuman.refinement import RefinementConfig

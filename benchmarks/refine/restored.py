@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ani3dhuman.cache.atomic import write_bytes
-from ani3dhuman.cache.frames import FrameCache
+from ani3d_formats.atomic import write_bytes
+from ani3d_formats.frames import FrameCache
+from ani3d_formats.shot import Shot
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import Settings
-from ani3dhuman.shot import Shot
+from cloth_truth.degrade import degraded
+from cloth_truth.sampler_study import joints_of
+from cloth_truth.sequences import GAUSSIANS, Sequence, add_choice, chosen, load_sequence
 
-from ..cloth_truth.degrade import degraded
-from ..cloth_truth.sampler_study import joints_of
-from ..cloth_truth.sequences import GAUSSIANS, Sequence, add_choice, chosen, load_sequence
 from .cases import Case, diagonal
 from .judging import judge
 from .run import write_strip

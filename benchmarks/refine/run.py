@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ani3dhuman.cache.atomic import write_bytes
-from ani3dhuman.camera import CameraPath
-from ani3dhuman.motion.fields import FIELDS
+from ani3d_formats.atomic import write_bytes
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.progress import Progress
+from ani3dhuman.fields.build import FIELDS
 from ani3dhuman.pipeline.settings import PRESETS
-from ani3dhuman.progress import Progress
 from ani3dhuman.refinement import RefinementConfig, refine
+from cloth_truth.sequences import Sequence, add_choice, chosen, load_sequence
 
-from ..cloth_truth.sequences import Sequence, add_choice, chosen, load_sequence
 from .cases import Case, diagonal
 from .judging import judge
 

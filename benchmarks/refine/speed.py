@@ -22,16 +22,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ani3dhuman.cache.atomic import write_bytes
-from ani3dhuman.camera import CameraPath
+from ani3d_formats.atomic import write_bytes
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.progress import Progress
 from ani3dhuman.metrics.geometry import node_errors
-from ani3dhuman.progress import Progress
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem
 from ani3dhuman.refinement.long_shots import refine_long, steps_of
 from ani3dhuman.refinement.problem import View
 from ani3dhuman.refinement.scene import build_scene
+from cloth_truth.sequences import list_sequences, load_sequence
 
-from ..cloth_truth.sequences import list_sequences, load_sequence
 from .cases import Case, diagonal
 from .run import STEPS
 

@@ -16,14 +16,8 @@ from numba import njit
 
 from ani3dhuman.rendering import rasterize
 from ani3dhuman.rendering.cpu import composite
-from ani3dhuman.rendering.cpu.simd import (
-    fma,
-    splat,
-)
-from ani3dhuman.rendering.cpu.simd_memory import (
-    load,
-    store,
-)
+from ani3dhuman.rendering.cpu.simd import fma, splat
+from ani3dhuman.rendering.cpu.simd_memory import load, store
 
 from .scenes import Scene
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ani3d_formats.shot import Shot
+from ani3d_formats.skinning import skin
 from ani3dhuman.avatar import Lighting, avatar_from_shot, pose_avatar
-from ani3dhuman.motion.skinning import skin
-from ani3dhuman.pipeline.stages import DETAIL
-from ani3dhuman.shot import Shot
+from ani3dhuman.avatar.from_mesh import DETAIL
 
 CLOUD_SIZE = 1.1  # median standard deviation of the cloud's Gaussians over their mean spacing in the picture
 

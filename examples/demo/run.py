@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ani3d_formats.progress import Report
 from ani3dhuman.pipeline.settings import PRESETS
-from ani3dhuman.pipeline.store import content_key
 from ani3dhuman.presentation.terminal import Bars, table
-from ani3dhuman.progress import Report
+from ani3dhuman.storage.stages import content_key
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent

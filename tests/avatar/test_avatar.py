@@ -5,11 +5,11 @@ import pytest
 from scipy.spatial import cKDTree
 from synthetic import make_arrays, make_shot
 
+from ani3d_formats.color import linear_to_srgb, srgb_to_linear
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import Lighting, avatar_from_shot, shade
 from ani3dhuman.avatar.from_mesh import OVERLAP
-from ani3dhuman.color import linear_to_srgb, srgb_to_linear
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.shot import Shot
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import pytest
 import torch
 from synthetic import make_shot
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.gaussians import GaussianFrames
 from ani3dhuman.avatar import Avatar, Lighting, avatar_from_shot, pose_avatar
+from ani3dhuman.avatar.binding import SurfaceBinding
 from ani3dhuman.avatar.from_mesh import FLATNESS, OPACITY, OVERLAP
 from ani3dhuman.avatar.sampling import spread_samples
-from ani3dhuman.camera import CameraPath
-from ani3dhuman.gaussians import GaussianFrames
-from ani3dhuman.motion.binding import SurfaceBinding
 from ani3dhuman.rendering.layers import render_layer
 
 SIDE = 0.5  # of the strip of cloth, metres

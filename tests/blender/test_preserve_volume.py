@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rigs
 
-from ani3dhuman.motion.skinning import skin
+from ani3d_formats.skinning import skin
 
 TOLERANCE = 5e-5  # metres
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.models.store import sha256_of
-from ani3dhuman.motion.keypoints import map_keypoints
-from benchmarks.cloth_truth import generate as generating
-from benchmarks.cloth_truth.bodies import make_body
-from benchmarks.cloth_truth.bvh import SLACK, list_bvh, read_bvh, retarget
-from benchmarks.cloth_truth.character import plan
-from benchmarks.cloth_truth.patterns import PALETTES
-from benchmarks.cloth_truth.pools import SPLITS, draw_recipe, pool
-from benchmarks.cloth_truth.produce import produce
+from ani3dhuman.pose.keypoints import map_keypoints
+from cloth_truth import generate as generating
+from cloth_truth.bodies import make_body
+from cloth_truth.bvh import SLACK, list_bvh, read_bvh, retarget
+from cloth_truth.character import plan
+from cloth_truth.patterns import PALETTES
+from cloth_truth.pools import SPLITS, draw_recipe, pool
+from cloth_truth.produce import produce
 
 BODY = make_body("medium")
 THIGH, SHIN = 44.0, 46.0  # of the figure, which is in centimetres

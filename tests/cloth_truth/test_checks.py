@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.cloth_truth.checks import Figures, judge, measure
-from benchmarks.cloth_truth.garments import GARMENT, Part, grid_quads
+from cloth_truth.checks import Figures, judge, measure
+from cloth_truth.garments import GARMENT, Part, grid_quads
 
 FRAMES, ROWS, COLUMNS = 7, 12, 24
 RADIUS = 0.3

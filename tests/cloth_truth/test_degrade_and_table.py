@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from small_clip import small_clip
 
-from ani3dhuman.errors import Ani3DError
-from benchmarks.cloth_truth.degrade import JITTER, REACH, degraded
-from benchmarks.cloth_truth.rows import visible_vertices
-from benchmarks.cloth_truth.table import flat_figures, read
+from ani3d_formats.errors import Ani3DError
+from cloth_truth.degrade import JITTER, REACH, degraded
+from cloth_truth.rows import visible_vertices
+from cloth_truth.table import flat_figures, read
 
 
 def test_faults_spoil_cloth_and_joints_and_repeat() -> None:

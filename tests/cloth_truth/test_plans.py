@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ani3dhuman.motion.keypoints import map_keypoints
-from benchmarks.cloth_truth.bodies import make_body
-from benchmarks.cloth_truth.character import plan
-from benchmarks.cloth_truth.checks import measure
-from benchmarks.cloth_truth.garments import CUTS, make_hair
-from benchmarks.cloth_truth.patterns import PALETTES, PATTERNS, pattern_tile
-from benchmarks.cloth_truth.pools import ALL, SPLITS, draw_recipe, pool
+from ani3dhuman.pose.keypoints import map_keypoints
+from cloth_truth.bodies import make_body
+from cloth_truth.character import plan
+from cloth_truth.checks import measure
+from cloth_truth.garments import CUTS, make_hair
+from cloth_truth.patterns import PALETTES, PATTERNS, pattern_tile
+from cloth_truth.pools import ALL, SPLITS, draw_recipe, pool
 
 PALETTE_COUNT = len(PALETTES)
 

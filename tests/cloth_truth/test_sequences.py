@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ani3dhuman.cache.video import read_video
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.shot import Shot
+from ani3dhuman.media.video import read_video
 from ani3dhuman.models.store import sha256_of
-from ani3dhuman.shot import Shot
-from benchmarks.cloth_truth import produce as producing
-from benchmarks.cloth_truth.generate import write_manifest
-from benchmarks.cloth_truth.patterns import PALETTES
-from benchmarks.cloth_truth.pools import Recipe, draw_recipe
-from benchmarks.cloth_truth.sequences import list_sequences, load_sequence
+from cloth_truth import produce as producing
+from cloth_truth.generate import write_manifest
+from cloth_truth.patterns import PALETTES
+from cloth_truth.pools import Recipe, draw_recipe
+from cloth_truth.sequences import list_sequences, load_sequence
 
 FRAMES, PREROLL, DETAIL = 3, 2, 0.4
 SHIFT = 0.03

@@ -33,7 +33,7 @@ def tube(radius: np.ndarray, heights: np.ndarray, folds: float = 0.0) -> tuple[n
 def simulated(tmp_path_factory):
     """The folder, its input and its output."""
     sys.path.insert(0, str(ROOT))
-    from benchmarks.cloth_truth.simulate import simulate_folder
+    from cloth_truth.simulate import simulate_folder
 
     sys.path.remove(str(ROOT))
     folder = tmp_path_factory.mktemp("sequence")
@@ -85,7 +85,7 @@ def test_a_finished_folder_is_left_alone_and_the_scene_is_left_empty(simulated):
 @pytest.mark.parametrize("fps", [24, 48])
 def test_loose_cloth_falls_as_fast_as_it_should(simulated, fps):
     """Blender's cloth does not look at the frame rate by itself; unhindered it must fall at 9.8 m/s^2 at first."""
-    from benchmarks.cloth_truth.simulate import simulate
+    from cloth_truth.simulate import simulate
 
     sheet, quads = tube(np.linspace(0.2, 0.25, 3), np.linspace(3.0, 2.95, 3))
     ground = (sheet - [0, 0, 2.9]).astype(np.float32)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.progress import Progress, Report
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress, Report
 
 
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:

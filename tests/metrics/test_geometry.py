@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from patterns import sheet, sphere
 
+from ani3dhuman.mesh.signed_distance import signed_distances
 from ani3dhuman.metrics import geometry
-from ani3dhuman.metrics.signed_distance import signed_distances
 
 BIND, FACES = sheet()
 COUNT, FRAMES = len(BIND), 16

@@ -8,16 +8,10 @@ import numpy as np
 import pytest
 from patterns import noisy, texture
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.metrics.identity import face_distance
-from ani3dhuman.metrics.perceptual import (
-    chosen_frames,
-    flip,
-    flip_map,
-    load_perceptual,
-    perceptual_distance,
-    perceptual_map,
-)
+from ani3dhuman.metrics.perceptual import chosen_frames, flip, flip_map, perceptual_distance, perceptual_map
+from ani3dhuman.similarity.lpips import load_perceptual
 
 TRUTH = np.stack([noisy(texture(80, 96, 3 * t), 0.1, t) for t in range(3)])
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from patterns import noisy, sheet, sphere, texture
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.metrics import FIGURES, ClipSetting, ClipVersion, format_table, judge, mean_ci, summarise
 from ani3dhuman.restoration import CoarseClip
 

@@ -8,10 +8,17 @@ from diffusers import WanVACETransformer3DModel
 from tiny_networks import TEXT, TRANSFORMER, inputs, transformer, vae
 from torch.utils.flop_counter import FlopCounterMode
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.models.cost import CARDS, decode_flops, encode_flops, minutes, shot_cost, transformer_flops
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.models.registry import priors
 from ani3dhuman.models.shapes import ClipShape, VaeShape, WanShape
+from ani3dhuman.restoration.wan.cost import (
+    CARDS,
+    decode_flops,
+    encode_flops,
+    minutes,
+    shot_cost,
+    transformer_flops,
+)
 
 CLIPS = [ClipShape(64, 48, 5), ClipShape(96, 64, 17, references=1)]
 

@@ -11,7 +11,7 @@ from diffusers import WanVACETransformer3DModel
 from hub_stand_in import COMMIT, FILES, SHARDS
 from tiny_networks import transformer
 
-from ani3dhuman.errors import Ani3DError, Cancelled
+from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3dhuman.models import store
 from ani3dhuman.models.fetch import fetch
 from ani3dhuman.models.registry import ModelFile

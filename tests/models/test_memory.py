@@ -9,8 +9,11 @@ import torch
 from diffusers import AutoencoderKLWan, WanVACETransformer3DModel
 from tiny_networks import inputs
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.models.memory import (
+from ani3d_formats.errors import Ani3DError
+from ani3dhuman.models.find import find
+from ani3dhuman.models.registry import known_models, priors
+from ani3dhuman.models.shapes import ClipShape, VaeShape
+from ani3dhuman.restoration.wan.memory import (
     LADDER,
     TIERS,
     Measure,
@@ -21,8 +24,6 @@ from ani3dhuman.models.memory import (
     plan_at,
     plan_for,
 )
-from ani3dhuman.models.registry import find, known_models, priors
-from ani3dhuman.models.shapes import ClipShape, VaeShape
 from benchmarks.live_bytes import peak_bytes
 
 SHOT = ClipShape(480, 832, 81, references=1)

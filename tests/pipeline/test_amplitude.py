@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from synthetic import COLUMNS, make_shot
 
-from ani3dhuman.motion.skinning import skin
+from ani3d_formats.skinning import skin
 from ani3dhuman.pipeline.amplitude import carrier_bone, hem_vertices, motion_amplitude
 
 

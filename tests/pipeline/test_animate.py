@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from synthetic import make_shot
 
+from ani3d_formats.errors import Cancelled
+from ani3d_formats.frames import FrameCache
 from ani3dhuman import cli
-from ani3dhuman.cache.frames import FrameCache
-from ani3dhuman.cache.video import read_video
-from ani3dhuman.errors import Cancelled
-from ani3dhuman.motion.fabrics import FABRICS
+from ani3dhuman.cloth.fabrics import FABRICS
+from ani3dhuman.media.video import read_video
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import Settings
 
@@ -70,7 +70,7 @@ def test_the_cache_holds_the_refined_character(result, shot):
 
 
 def test_face_and_skin_are_where_the_skeleton_puts_them(result, shot):
-    from ani3dhuman.motion.skinning import skin
+    from ani3d_formats.skinning import skin
 
     out, _ = result
     rigid = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from synthetic import make_arrays, make_shot, result_of
 
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.shot import Shot
+from ani3d_formats.skinning import skin
 from ani3dhuman import cli
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.motion.skinning import skin
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import Settings
-from ani3dhuman.shot import Shot
 
 FRAMES = 6
 SMALL = Settings.from_dict(

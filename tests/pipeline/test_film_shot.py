@@ -16,12 +16,12 @@ import OpenEXR
 import pytest
 from synthetic import make_shot
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.frames import FrameCache, write_cache
+from ani3d_formats.gaussians import GaussianFrames
 from ani3dhuman import cli
-from ani3dhuman.cache.frames import FrameCache, write_cache
-from ani3dhuman.cache.video import read_video
-from ani3dhuman.camera import CameraPath
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.gaussians import GaussianFrames
+from ani3dhuman.media.video import read_video
 from ani3dhuman.pipeline.film import Delivery, render_shot
 from ani3dhuman.pipeline.stages import background_srgb
 from ani3dhuman.rendering.exposure import Exposure
@@ -210,7 +210,7 @@ def test_a_cache_of_other_frames_than_the_cameras_is_refused(folder, shot, tmp_p
 
 
 def test_a_cache_that_cannot_be_drawn_is_refused(figure, folder, tmp_path):
-    from ani3dhuman.cache.frames import CacheWriter
+    from ani3d_formats.frames import CacheWriter
 
     with CacheWriter(tmp_path / "points.ani3d", count=2, frame_start=1, frame_end=1, fps=24) as writer:
         writer.frame({"position": np.zeros((2, 3), np.float32)})

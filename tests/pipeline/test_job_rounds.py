@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from synthetic import make_shot, result_of
 
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.motion.fields import FIELDS
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress
+from ani3dhuman.cloth.limits import limit_offsets
+from ani3dhuman.fields.build import FIELDS
 from ani3dhuman.pipeline import refining, restoring, round_views
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import PRESETS, RESIDUAL_FIELDS, Settings
-from ani3dhuman.progress import Progress
 from ani3dhuman.refinement import refine
-from ani3dhuman.restoration.limits import limit_offsets
 
 SMALL = Settings.from_dict(
     {"preset": "draft", "gaussians": 2500, "refine_steps": 12, "refine_height": 96, "rounds": 3, "sampling_steps": 2}

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from synthetic import make_shot, result_of
 
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.frames import FrameCache
+from ani3d_formats.progress import Progress
 from ani3dhuman.avatar import Lighting, pose_avatar
-from ani3dhuman.cache.frames import FrameCache
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.motion.looks import CHANNELS
+from ani3dhuman.avatar.appearance import CHANNELS
 from ani3dhuman.pipeline import restoring, round_views, stages
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import PRESETS, Settings
-from ani3dhuman.progress import Progress
 
 PLAIN = Settings.from_dict({"preset": "draft", "gaussians": 2500, "refine_steps": 40, "refine_height": 96})
 FRAMES = 6

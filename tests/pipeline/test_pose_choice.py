@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from human_rig import human_arrays
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.shot import Shot
 from ani3dhuman.pipeline.coarse import coarse_layers
 from ani3dhuman.pipeline.job import Job
 from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.pipeline.stages import draw_skeletons
-from ani3dhuman.shot import Shot
 
 SMALL = {"preset": "draft", "gaussians": 500, "coarse": "rigid"}
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.pipeline.settings import PRESETS, Settings
-from ani3dhuman.pipeline.store import StageStore, content_key
+from ani3dhuman.storage.stages import StageStore, content_key
 
 
 @pytest.mark.parametrize("preset", PRESETS)

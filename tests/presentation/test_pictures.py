@@ -6,14 +6,14 @@ import pytest
 from human_rig import human_shot
 from synthetic import make_shot
 
-from ani3dhuman.motion.keypoints import map_keypoints
 from ani3dhuman.pipeline.pictures import write_conditions
 from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.pipeline.stages import Scene, draw_skeletons
+from ani3dhuman.pose.keypoints import map_keypoints
+from ani3dhuman.pose.skeleton import bone_ends, draw_skeleton
+from ani3dhuman.presentation.backdrop import compose, studio
 from ani3dhuman.presentation.sheets import PAPER, contact_sheet, side_by_side
 from ani3dhuman.presentation.terminal import table
-from ani3dhuman.rendering.backdrop import compose, studio
-from ani3dhuman.rendering.skeleton_drawing import bone_ends, draw_skeleton
 
 
 def test_side_by_side_keeps_every_picture_whole():

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ani3dhuman.camera import CameraPath
-from ani3dhuman.motion.binding import SurfaceBinding
+from ani3d_formats.camera import CameraPath
+from ani3dhuman.avatar.binding import SurfaceBinding
 from ani3dhuman.refinement import LossWeights, RefinementProblem, View
 from ani3dhuman.rendering import rasterize
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from sheet import SOFT, ball, blown, show, swinging_sheet, with_body
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.motion.residual import FieldConfig
-from ani3dhuman.progress import Progress
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+from ani3dhuman.fields.hexplane import FieldConfig
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem, losses, refine
 from ani3dhuman.refinement.body import CLEARANCE, LEAST_CLEARANCE, build_body
 from ani3dhuman.refinement.side_views import side_cameras

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ani3dhuman.camera import CameraPath
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.refinement import View
 from ani3dhuman.refinement.consensus import Consensus
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from sheet import SIZE, blown, render, seen, show, swinging_sheet
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+from ani3dhuman.fields.hexplane import FieldConfig
 from ani3dhuman.metrics.perceptual import perceptual_distance
-from ani3dhuman.motion.residual import FieldConfig
-from ani3dhuman.progress import Progress
 from ani3dhuman.refinement import LossWeights, RefinementConfig, RefinementProblem, losses, refine
-from ani3dhuman.refinement.checkpoint import fingerprint
 from ani3dhuman.refinement.scene import build_scene
 from ani3dhuman.rendering import rasterize
+from ani3dhuman.storage.checkpoint import fingerprint
 
 CONFIG = RefinementConfig(
     steps=60,

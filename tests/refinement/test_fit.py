@@ -10,11 +10,11 @@ import pytest
 import torch
 from sheet import render, seen, swinging_sheet
 
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.motion.dct_field import DctConfig
-from ani3dhuman.motion.fields import FIELDS
-from ani3dhuman.motion.residual import FieldConfig
-from ani3dhuman.progress import Progress, Report
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress, Report
+from ani3dhuman.fields.build import FIELDS
+from ani3dhuman.fields.dct import DctConfig
+from ani3dhuman.fields.hexplane import FieldConfig
 from ani3dhuman.refinement import LossWeights, RefinementConfig, RefinementProblem, plot_losses, refine
 from ani3dhuman.refinement.plots import COLORS
 from ani3dhuman.refinement.scene import build_scene

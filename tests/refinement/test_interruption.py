@@ -11,16 +11,16 @@ import pytest
 import torch
 from sheet import seen, show, swinging_sheet
 
-from ani3dhuman.errors import Cancelled
-from ani3dhuman.motion.binding import SurfaceBinding
-from ani3dhuman.motion.dct_field import DctConfig
-from ani3dhuman.motion.fields import FIELDS
-from ani3dhuman.motion.residual import FieldConfig
-from ani3dhuman.progress import Progress, Report
+from ani3d_formats.errors import Cancelled
+from ani3d_formats.progress import Progress, Report
+from ani3dhuman.avatar.binding import SurfaceBinding
+from ani3dhuman.fields.build import FIELDS
+from ani3dhuman.fields.dct import DctConfig
+from ani3dhuman.fields.hexplane import FieldConfig
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem, RefinementResult, refine, scene, scene_view
-from ani3dhuman.refinement import checkpoint as store
 from ani3dhuman.refinement.fit import FRAMES_AT_ONCE
 from ani3dhuman.refinement.side_views import side_cameras
+from ani3dhuman.storage import checkpoint as store
 
 FIELD = {
     "hexplane": FieldConfig(resolutions=(6,), time_resolution=8, hidden=16),

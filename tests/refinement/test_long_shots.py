@@ -12,11 +12,11 @@ import pytest
 import torch
 from sheet import SOFT, seen, show, swinging_sheet
 
-from ani3dhuman.camera import CameraPath
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.motion.dct_field import DctConfig
-from ani3dhuman.motion.residual import FieldConfig
-from ani3dhuman.progress import Progress, Report
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress, Report
+from ani3dhuman.fields.dct import DctConfig
+from ani3dhuman.fields.hexplane import FieldConfig
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem, View, fit, long_shots, plot_losses, refine
 from ani3dhuman.refinement.long_shots import (
     WindowedField,

@@ -9,12 +9,12 @@ import pytest
 import torch
 from sheet import SOFT, shaded, show, swinging_sheet
 
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.motion.dct_field import DctConfig
-from ani3dhuman.motion.fields import FIELDS
-from ani3dhuman.motion.looks import CHANNELS
-from ani3dhuman.motion.residual import FieldConfig
-from ani3dhuman.progress import Progress
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress
+from ani3dhuman.avatar.appearance import CHANNELS
+from ani3dhuman.fields.build import FIELDS
+from ani3dhuman.fields.dct import DctConfig
+from ani3dhuman.fields.hexplane import FieldConfig
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem, RefinementResult, RoundsConfig, refine
 from ani3dhuman.refinement.long_shots import blend_weights, cut_problem, frame_windows, refine_long, steps_of
 from ani3dhuman.refinement.rounds import refine_in_rounds

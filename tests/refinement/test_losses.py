@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
+from ani3dhuman.fields.hexplane import plane_variation
 from ani3dhuman.metrics import perceptual as metric
-from ani3dhuman.motion.residual import plane_variation
 from ani3dhuman.refinement import losses
 
 

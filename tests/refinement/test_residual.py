@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.motion.residual import FieldConfig, ResidualField, displace, hat_weights
+from ani3d_formats.errors import Ani3DError
+from ani3dhuman.fields.hexplane import FieldConfig, ResidualField, displace, hat_weights
 
 SMALL = FieldConfig(resolutions=(4, 9), time_resolution=5, channels=3, hidden=8)
 

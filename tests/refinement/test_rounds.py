@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from sheet import blown, show, swinging_sheet
 
-from ani3dhuman.camera import CameraPath
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.motion.residual import FieldConfig
-from ani3dhuman.progress import Progress, Report
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress, Report
+from ani3dhuman.fields.hexplane import FieldConfig
 from ani3dhuman.refinement import (
     RefinementConfig,
     RefinementProblem,

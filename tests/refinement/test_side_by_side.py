@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from ani3dhuman.errors import Cancelled
+from ani3d_formats.errors import Cancelled
 from ani3dhuman.refinement.side_by_side import side_by_side
 
 

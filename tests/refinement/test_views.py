@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sheet import blown, seen, show, swinging_sheet
 
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.motion.residual import FieldConfig
-from ani3dhuman.progress import Progress, Report
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress, Report
+from ani3dhuman.fields.hexplane import FieldConfig
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem, refine
 from ani3dhuman.refinement.fit import pairs_of_step, split_pairs
 from ani3dhuman.refinement.scene import build_scene

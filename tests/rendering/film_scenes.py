@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ani3dhuman.camera import CameraPath
-from ani3dhuman.gaussians import GaussianFrames
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.gaussians import GaussianFrames
 
 FOCAL = 200.0
 SIZE = 64

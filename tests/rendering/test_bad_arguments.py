@@ -8,7 +8,7 @@ import pytest
 import torch
 from gaussian_scenes import Scene, random_scene
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.rendering import rasterize
 
 

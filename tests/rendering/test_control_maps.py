@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ani3dhuman.camera import CameraPath
+from ani3d_formats.camera import CameraPath
 from ani3dhuman.rendering.control_maps import DEPTH_FLOOR, depth_picture, normal_picture, normals_from_depth
 
 SIZE = (48, 40)

@@ -15,7 +15,7 @@ import torch
 from gaussian_scenes import Scene, random_scene
 from torch import Tensor
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.rendering import rasterize
 from ani3dhuman.rendering.cpu import jit
 from ani3dhuman.rendering.cpu.composite import composite_forward

@@ -7,9 +7,9 @@ import pytest
 import torch
 from film_scenes import FOCAL, SIZE, camera, dots, moments
 
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.picture import Picture
-from ani3dhuman.progress import Progress
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress
+from ani3dhuman.media.picture import Picture
 from ani3dhuman.rendering import rasterize
 from ani3dhuman.rendering.exposure import Exposure
 from ani3dhuman.rendering.film import render_frame

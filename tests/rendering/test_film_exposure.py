@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from film_scenes import camera
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.rendering.exposure import Exposure, concentric_disk
 
 

@@ -5,7 +5,7 @@ import pytest
 from film_scenes import camera, dots
 from scipy.spatial.transform import Rotation
 
-from ani3dhuman.camera import CameraPath
+from ani3d_formats.camera import CameraPath
 from ani3dhuman.rendering.subframe import camera_at, gaussians_at
 
 

@@ -33,15 +33,7 @@ from ani3dhuman.rendering.cpu.simd import (
     sqrt,
     sums,
 )
-from ani3dhuman.rendering.cpu.simd_memory import (
-    gather,
-    load,
-    load_rows,
-    load_strided,
-    scatter,
-    store,
-    store_rows,
-)
+from ani3dhuman.rendering.cpu.simd_memory import gather, load, load_rows, load_strided, scatter, store, store_rows
 
 A = np.linspace(-3, 4, 16, dtype=np.float32)
 B = np.linspace(0.3, 2, 16, dtype=np.float32)

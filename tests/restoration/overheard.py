@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ani3dhuman.progress import Progress
+from ani3d_formats.progress import Progress
 from ani3dhuman.restoration import CoarseClip, EncodedClip, RestoredClip, VideoPrior
 
 

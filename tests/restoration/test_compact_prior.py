@@ -9,15 +9,22 @@ import pytest
 import torch
 from small_clip import small_clip
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.motion.binding import edges_of
-from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, limits, load_compact_prior, restore
+from ani3d_formats.errors import Ani3DError
+from ani3dhuman.cloth import limits
+from ani3dhuman.cloth.limits import CLEARANCE, LONGEST, STRETCH, limit_offsets
+from ani3dhuman.mesh.topology import edges_of
+from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, load_compact_prior, restore
 from ani3dhuman.restoration.clip import draw
-from ani3dhuman.restoration.compact import SIMULATED, WEIGHTS, amount_for, cloth_mask
-from ani3dhuman.restoration.feature_maps import CHANNELS, follow_cloth, levelled_axes, offset_maps, surface_maps
-from ani3dhuman.restoration.lifting import lift_offsets, sight
-from ani3dhuman.restoration.limits import CLEARANCE, LONGEST, STRETCH, limit_offsets
-from ani3dhuman.restoration.network import DisplacementNet
+from ani3dhuman.restoration.compact.feature_maps import (
+    CHANNELS,
+    follow_cloth,
+    levelled_axes,
+    offset_maps,
+    surface_maps,
+)
+from ani3dhuman.restoration.compact.lifting import lift_offsets, sight
+from ani3dhuman.restoration.compact.network import DisplacementNet
+from ani3dhuman.restoration.compact.prior import SIMULATED, WEIGHTS, amount_for, cloth_mask
 
 QUICK = RestoreConfig(strength=0.7, schedule_steps=4)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.restoration.conditioning import latent_mask, with_reference_frames
+from ani3d_formats.errors import Ani3DError
+from ani3dhuman.restoration.conditions.latent_mask import latent_mask, with_reference_frames
 
 
 def test_any_preserved_pixel_preserves_its_latent() -> None:

@@ -10,10 +10,10 @@ import torch
 from scipy.fft import dctn, idctn
 from scipy.special import softmax
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.restoration.conditioning import with_reference_frames
-from ani3dhuman.restoration.correction import low_pass, match_statistics
-from ani3dhuman.restoration.scheduler import SelfGuidedFlowMatchScheduler
+from ani3d_formats.errors import Ani3DError
+from ani3dhuman.restoration.conditions.latent_mask import with_reference_frames
+from ani3dhuman.restoration.sampler.correction import low_pass, match_statistics
+from ani3dhuman.restoration.sampler.scheduler import SelfGuidedFlowMatchScheduler
 
 SHAPE = (2, 3, 4, 6, 5)  # (B,C,T,h,w)
 STEPS, STRENGTH, SHIFT, SEED = 7, 0.7, 5.0, 11

@@ -12,7 +12,7 @@ from small_clip import small_clip
 from tiny_ltx_repository import write_ltx
 from wan_scene import clip_at
 
-from ani3dhuman.progress import Progress
+from ani3d_formats.progress import Progress
 from ani3dhuman.restoration import RestoreConfig, VideoPrior, restore
 
 ROOT = Path(__file__).parents[2]

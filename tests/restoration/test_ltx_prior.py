@@ -17,16 +17,17 @@ from tiny_ltx_repository import LAYOUT_095, TOKENS, tiny_ltx, whole_ltx, write_l
 from transformers import T5Config, T5EncoderModel
 from wan_scene import clip_at
 
-from ani3dhuman.errors import Ani3DError, Cancelled
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress
+from ani3dhuman.models.find import find
 from ani3dhuman.models.machine import Machine
-from ani3dhuman.models.registry import Model, find
-from ani3dhuman.progress import Progress
+from ani3dhuman.models.registry import Model
 from ani3dhuman.rendering.layers import render_layer
 from ani3dhuman.restoration import CoarseClip, EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
+from ani3dhuman.restoration.conditions.scene import SceneConditions
 from ani3dhuman.restoration.loading import FoundPrior, PriorRequest, load_prior
-from ani3dhuman.restoration.ltx import LtxConditions, LtxPrior, load_ltx_prior
-from ani3dhuman.restoration.scene_conditions import SceneConditions
-from ani3dhuman.restoration.wan_latents import as_batch, as_frames, as_video
+from ani3dhuman.restoration.video.ltx import LtxConditions, LtxPrior, load_ltx_prior
+from ani3dhuman.restoration.video.vae import as_batch, as_frames, as_video
 
 QUICK = RestoreConfig(strength=0.7, schedule_steps=3, overlap=1)  # two steps
 WIDTH, HEIGHT = 96, 64
@@ -302,7 +303,7 @@ def test_what_is_wrong_with_a_folder_is_named(
 def test_packages_that_the_tokenizer_needs_are_named(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ani3dhuman.restoration.ltx.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("ani3dhuman.restoration.video.ltx.importlib.util.find_spec", lambda name: None)
     folder = Path(shutil.copytree(repository, tmp_path / "model"))
     spiece(folder)
     with pytest.raises(Ani3DError, match="sentencepiece and protobuf") as caught:

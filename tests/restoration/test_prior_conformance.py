@@ -14,7 +14,7 @@ from small_clip import small_clip
 from tiny_ltx_repository import tiny_ltx
 from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior
 
-from ani3dhuman.progress import Progress
+from ani3d_formats.progress import Progress
 from ani3dhuman.restoration import (
     CoarseClip,
     EncodedClip,
@@ -24,8 +24,8 @@ from ani3dhuman.restoration import (
     load_compact_prior,
     restore,
 )
-from ani3dhuman.restoration.wan import WanConditions
-from ani3dhuman.restoration.windows import Windows
+from ani3dhuman.restoration.wan.prior import WanConditions
+from ani3dhuman.windows import Windows
 
 WITH_REFERENCE = WanConditions(moving_bar, "a walk", "blur", noise_picture(37, 53))
 PRIORS: dict[str, tuple[Callable[[], VideoPrior], Callable[[], CoarseClip]]] = {

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.progress import Progress
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress
 from ani3dhuman.restoration import EncodedClip, RestoreConfig, RestoredClip, restore
-from ani3dhuman.restoration.noise import colour
-from ani3dhuman.restoration.scheduler import SelfGuidedFlowMatchScheduler
-from ani3dhuman.restoration.windows import Windows, window_slices, window_weights
+from ani3dhuman.restoration.compact.noise import colour
+from ani3dhuman.restoration.sampler.scheduler import SelfGuidedFlowMatchScheduler
+from ani3dhuman.windows import Windows, window_slices, window_weights
 
 
 class ToyPrior:

@@ -16,20 +16,20 @@ from synthetic import make_shot
 from tiny_wan_adapter import write_adapter
 from tiny_wan_repository import write_repository
 
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
 from ani3dhuman import cli
-from ani3dhuman.cache.video import read_video
-from ani3dhuman.errors import Ani3DError
+from ani3dhuman.media.video import read_video
+from ani3dhuman.models.find import find
 from ani3dhuman.models.folder import model_in
 from ani3dhuman.models.machine import Machine
-from ani3dhuman.models.registry import find
 from ani3dhuman.pipeline.restore_shot import restore_shot
 from ani3dhuman.pipeline.settings import Settings
-from ani3dhuman.progress import Progress
 from ani3dhuman.restoration import RestoreConfig, load_compact_prior
+from ani3dhuman.restoration.compact.network import DisplacementNet
+from ani3dhuman.restoration.conditions.scene import SceneConditions
 from ani3dhuman.restoration.loading import FoundPrior, PriorRequest, find_prior, load_prior, restore_leaner
-from ani3dhuman.restoration.network import DisplacementNet
-from ani3dhuman.restoration.scene_conditions import SceneConditions
-from ani3dhuman.shot import Shot
 
 FRAMES, WIDTH, HEIGHT = 5, 70, 102  # neither size is a multiple of 16
 SMALL = {"preset": "draft", "gaussians": 1500, "render_scale": 1.0, "sampling_steps": 3}

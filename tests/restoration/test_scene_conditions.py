@@ -7,21 +7,21 @@ import torch
 from human_rig import human_shot
 from synthetic import make_shot
 
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.avatar import avatar_from_shot
-from ani3dhuman.camera import CameraPath
-from ani3dhuman.color import linear_to_srgb
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.motion.keypoints import map_keypoints
+from ani3dhuman.pose.keypoints import map_keypoints
+from ani3dhuman.pose.video import pose_video
 from ani3dhuman.rendering.control_maps import depth_picture
 from ani3dhuman.rendering.layers import LayerRender
-from ani3dhuman.rendering.pose_video import pose_video
-from ani3dhuman.restoration.reference_picture import (
+from ani3dhuman.restoration.conditions.reference import (
     canonical_reference,
     fit_reference,
     load_picture,
     portrait_camera,
 )
-from ani3dhuman.restoration.scene_conditions import NEGATIVE_PROMPT, scene_conditions
+from ani3dhuman.restoration.conditions.scene import NEGATIVE_PROMPT, scene_conditions
 
 GREY = np.full(3, 0.5)
 SIZE = (64, 48)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.restoration.wan_layout import WAN_PIXELS, wan_layout
+from ani3d_formats.errors import Ani3DError
+from ani3dhuman.restoration.video.layout import WAN_PIXELS, wan_layout
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 81, 82, 200])

@@ -13,10 +13,10 @@ from overheard import Overheard
 from tiny_wan_repository import whole_wan_vace
 from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior
 
-from ani3dhuman.progress import Progress
+from ani3d_formats.progress import Progress
 from ani3dhuman.restoration import CoarseClip, RestoreConfig, RestoredClip, restore
-from ani3dhuman.restoration.wan import WanConditions, WanVacePrior
-from ani3dhuman.restoration.windows import Windows
+from ani3dhuman.restoration.wan.prior import WanConditions, WanVacePrior
+from ani3dhuman.windows import Windows
 
 FRAMES, WIDTH, HEIGHT, FPS = 200, 333, 517, 23.976
 CONFIG = RestoreConfig(schedule_steps=4, overlap=4, seed=1)

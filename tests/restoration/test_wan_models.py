@@ -11,10 +11,10 @@ import pytest
 import torch
 from tiny_wan_repository import tiny_text_encoder, tiny_tokenizer, whole_wan_vace, write_repository
 
-from ani3dhuman.errors import Ani3DError
-from ani3dhuman.restoration.wan import WanConditions, load_wan_prior
-from ani3dhuman.restoration.wan_models import WanModels, load_prompt_encoder, load_wan_models, models_of
-from ani3dhuman.restoration.wan_text import PromptEncoder
+from ani3d_formats.errors import Ani3DError
+from ani3dhuman.restoration.video.prompts import PromptEncoder
+from ani3dhuman.restoration.wan.networks import WanModels, load_prompt_encoder, load_wan_models, models_of
+from ani3dhuman.restoration.wan.prior import WanConditions, load_wan_prior
 
 
 @pytest.fixture(scope="module")

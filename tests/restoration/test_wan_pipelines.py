@@ -13,8 +13,8 @@ from diffusers import ModelMixin
 from PIL import Image
 from tiny_wan import TEXT_DIM, encode, tiny_wan, tiny_wan_vace, tiny_wan_video_to_video
 
-from ani3dhuman.restoration.conditioning import with_reference_frames
-from ani3dhuman.restoration.scheduler import SelfGuidedFlowMatchScheduler
+from ani3dhuman.restoration.conditions.latent_mask import with_reference_frames
+from ani3dhuman.restoration.sampler.scheduler import SelfGuidedFlowMatchScheduler
 
 FRAMES, HEIGHT, WIDTH, STEPS = 5, 32, 48, 3
 TIMESTEPS = [921.05, 813.95, 603.45]  # strength 0.7, shift 5: 0.7, 0.4667 and 0.2333 of the way, shifted

@@ -13,13 +13,13 @@ from PIL import Image
 from tiny_wan_repository import whole_wan_vace, write_repository
 from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior
 
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.models.apply import apply_plan
-from ani3dhuman.models.memory import Measure, MemoryPlan
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.progress import Progress
 from ani3dhuman.models.shapes import ClipShape
-from ani3dhuman.progress import Progress
 from ani3dhuman.restoration import CoarseClip, EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
-from ani3dhuman.restoration.wan import WanConditions, WanOptions, WanVacePrior, load_wan_prior
+from ani3dhuman.restoration.wan.apply_plan import apply_plan
+from ani3dhuman.restoration.wan.memory import Measure, MemoryPlan
+from ani3dhuman.restoration.wan.prior import WanConditions, WanOptions, WanVacePrior, load_wan_prior
 
 QUICK = RestoreConfig(strength=0.7, schedule_steps=3, overlap=1)  # two steps
 WIDTH, HEIGHT = 48, 64

@@ -18,15 +18,16 @@ from tiny_wan_adapter import RANK, network, write_adapter
 from tiny_wan_repository import write_repository
 from wan_scene import clip_at, moving_bar, tiny_prior
 
-from ani3dhuman.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman.models.folder import model_in
-from ani3dhuman.models.memory import Measure, next_lower, plan_for
 from ani3dhuman.models.shapes import ClipShape
 from ani3dhuman.restoration import RestoreConfig, restore
-from ani3dhuman.restoration.wan import WanConditions, WanOptions, load_wan_prior
-from ani3dhuman.restoration.wan_adapters import WanAdapter, left_out, read_adapter, with_adapter
-from ani3dhuman.restoration.wan_cache import StepCache, enabled, measure_cache
-from ani3dhuman.restoration.wan_models import WanModels, compile_transformers, load_wan_models
+from ani3dhuman.restoration.wan.adapters import WanAdapter, left_out, read_adapter, with_adapter
+from ani3dhuman.restoration.wan.measure_cache import measure_cache
+from ani3dhuman.restoration.wan.memory import Measure, next_lower, plan_for
+from ani3dhuman.restoration.wan.networks import WanModels, compile_transformers, load_wan_models
+from ani3dhuman.restoration.wan.prior import WanConditions, WanOptions, load_wan_prior
+from ani3dhuman.restoration.wan.step_cache import StepCache, enabled
 
 CONDITIONS = WanConditions(moving_bar, "a walk", "blur")
 

@@ -17,9 +17,9 @@ from diffusers import (
 from tiny_wan_repository import tiny_tokenizer
 from transformers import T5Config, T5EncoderModel
 
-from ani3dhuman.restoration.diffusers_folder import models_key
-from ani3dhuman.restoration.ltx import LtxConditions, LtxModels, LtxOptions, LtxPrior
-from ani3dhuman.restoration.wan_text import PromptEncoder
+from ani3dhuman.restoration.video.diffusers_folder import models_key
+from ani3dhuman.restoration.video.ltx import LtxConditions, LtxModels, LtxOptions, LtxPrior
+from ani3dhuman.restoration.video.prompts import PromptEncoder
 
 TEXT_DIM = 16
 TOKENS = 24

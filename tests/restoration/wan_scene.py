@@ -10,9 +10,9 @@ from small_clip import small_clip
 from tiny_wan_repository import tiny_text_encoder, tiny_tokenizer, whole_wan_vace
 
 from ani3dhuman.restoration import CoarseClip
-from ani3dhuman.restoration.wan import WanConditions, WanOptions, WanVacePrior
-from ani3dhuman.restoration.wan_models import models_of
-from ani3dhuman.restoration.wan_text import PromptEncoder
+from ani3dhuman.restoration.video.prompts import PromptEncoder
+from ani3dhuman.restoration.wan.networks import models_of
+from ani3dhuman.restoration.wan.prior import WanConditions, WanOptions, WanVacePrior
 
 TOKENS = 24
 

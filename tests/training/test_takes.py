@@ -12,14 +12,14 @@ import pytest
 import torch
 from synthetic import make_shot
 
+from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.pc2 import PC2Writer
+from ani3d_formats.pins import pin_weights
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
+from ani3d_formats.skinning import skin
 from ani3dhuman import cli
-from ani3dhuman.cache.pc2 import PC2Writer
-from ani3dhuman.errors import Ani3DError, Cancelled
-from ani3dhuman.motion.pinning import pin_weights
-from ani3dhuman.motion.skinning import skin
-from ani3dhuman.progress import Progress
-from ani3dhuman.restoration.network import DisplacementNet
-from ani3dhuman.shot import Shot
+from ani3dhuman.restoration.compact.network import DisplacementNet
 from ani3dhuman.training.blender import find_blender, record_takes
 from ani3dhuman.training.clips import Clips
 from ani3dhuman.training.takes import clip_of_take, clips_of_takes, orbit

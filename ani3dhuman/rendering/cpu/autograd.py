@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ani3dhuman.rendering.cpu import composite, composite_backward, harmonics, projection, projection_backward, tiles
-from ani3dhuman.rendering.cpu.composite import CHANNELS_MIN
-from ani3dhuman.rendering.cpu.footprint import LAYOUT, RECORD, TILE_PIXELS
-from ani3dhuman.rendering.cpu.simd import WIDE_LANES
-from ani3dhuman.rendering.view import View
+from ..view import View
+from . import composite, composite_backward, harmonics, projection, projection_backward, tiles
+from .composite import CHANNELS_MIN
+from .footprint import LAYOUT, RECORD, TILE_PIXELS
+from .simd import WIDE_LANES
 
 
 def rasterize_cpu(

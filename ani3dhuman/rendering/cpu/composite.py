@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from ani3dhuman.rendering.cpu.footprint import (
+from .footprint import (
     ALPHA_MAX,
     BLOCK,
     BLOCKS,
@@ -36,24 +36,9 @@ from ani3dhuman.rendering.cpu.footprint import (
     place,
     touched_blocks,
 )
-from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
-from ani3dhuman.rendering.cpu.simd import (
-    bits,
-    both,
-    first_bit,
-    fma,
-    fnma,
-    maximum,
-    minimum,
-    minus_magnitude,
-    select,
-)
-from ani3dhuman.rendering.cpu.simd_memory import (
-    load,
-    prefetch,
-    store,
-    store_rows,
-)
+from .jit import kernel, parallel_kernel
+from .simd import bits, both, first_bit, fma, fnma, maximum, minimum, minus_magnitude, select
+from .simd_memory import load, prefetch, store, store_rows
 
 TRANSMITTANCE_MIN = f4(1e-4)
 CHUNK = 32  # Gaussians worked between two looks at which blocks still have unfinished pixels

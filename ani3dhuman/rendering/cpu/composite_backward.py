@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from ani3dhuman.rendering.cpu.composite import AHEAD, CHANNELS_MIN, COVERAGE_MIN, corner_of
-from ani3dhuman.rendering.cpu.footprint import (
+from .composite import AHEAD, CHANNELS_MIN, COVERAGE_MIN, corner_of
+from .footprint import (
     ALPHA_MAX,
     BLOCK,
     BLOCKS,
@@ -37,26 +37,9 @@ from ani3dhuman.rendering.cpu.footprint import (
     f4,
     place,
 )
-from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
-from ani3dhuman.rendering.cpu.simd import (
-    both,
-    first_bit,
-    fma,
-    fnma,
-    maximum,
-    minimum,
-    reciprocal,
-    select,
-    splat,
-    sums,
-)
-from ani3dhuman.rendering.cpu.simd_memory import (
-    load,
-    load_rows,
-    load_strided,
-    prefetch,
-    store,
-)
+from .jit import kernel, parallel_kernel
+from .simd import both, first_bit, fma, fnma, maximum, minimum, reciprocal, select, splat, sums
+from .simd_memory import load, load_rows, load_strided, prefetch, store
 
 MOMENTS = 6  # with CHANNELS_MIN channels they fill a row's first vector; others hold 16 further channels each
 

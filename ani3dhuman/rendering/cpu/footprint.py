@@ -15,23 +15,9 @@ import math
 
 import numpy as np
 
-from ani3dhuman.rendering.cpu.jit import kernel
-from ani3dhuman.rendering.cpu.simd import (
-    floor,
-    fma,
-    fnma,
-    maximum,
-    minimum,
-    select,
-    shift_exponent,
-    spans,
-    splat,
-    sqrt,
-)
-from ani3dhuman.rendering.cpu.simd_memory import (
-    load,
-    store,
-)
+from .jit import kernel
+from .simd import floor, fma, fnma, maximum, minimum, select, shift_exponent, spans, splat, sqrt
+from .simd_memory import load, store
 
 f4, U = np.float32, np.uint64
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import prange
 
-from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
+from .jit import kernel, parallel_kernel
 
 CHUNK = 512  # Gaussians whose camera gradients are summed together, as in projection
 C0 = 0.28209479177387814

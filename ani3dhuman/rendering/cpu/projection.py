@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ani3dhuman.rendering.cpu.footprint import (
+from .footprint import (
     L11,
     L21,
     L22,
@@ -31,23 +31,9 @@ from ani3dhuman.rendering.cpu.footprint import (
     SLOPE_Y,
     U,
 )
-from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
-from ani3dhuman.rendering.cpu.simd import (
-    WIDE_LANES,
-    bits,
-    both,
-    ceil,
-    exponent_and_mantissa,
-    maximum,
-    minimum,
-    select,
-    splat64,
-    sqrt,
-)
-from ani3dhuman.rendering.cpu.simd_memory import (
-    gather,
-    scatter,
-)
+from .jit import kernel, parallel_kernel
+from .simd import WIDE_LANES, bits, both, ceil, exponent_and_mantissa, maximum, minimum, select, splat64, sqrt
+from .simd_memory import gather, scatter
 
 CHUNK = 512  # Gaussians a thread takes at once
 FOV_MARGIN = 0.15  # Jacobians are taken no further outside the picture than this share of its size

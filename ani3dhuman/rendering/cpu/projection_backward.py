@@ -5,20 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from ani3dhuman.rendering.cpu.footprint import U
-from ani3dhuman.rendering.cpu.jit import kernel, parallel_kernel
-from ani3dhuman.rendering.cpu.projection import (
-    apply,
-    covariance,
-    factor_2d,
-    held,
-    pose_of,
-    product,
-    rotation_part,
-    with_columns,
-)
-from ani3dhuman.rendering.cpu.simd import WIDE_LANES, bits, both, first_lanes, select, splat64, sqrt
-from ani3dhuman.rendering.cpu.simd_memory import gather, load, scatter, store
+from .footprint import U
+from .jit import kernel, parallel_kernel
+from .projection import apply, covariance, factor_2d, held, pose_of, product, rotation_part, with_columns
+from .simd import WIDE_LANES, bits, both, first_lanes, select, splat64, sqrt
+from .simd_memory import gather, load, scatter, store
 
 CHUNK = 512  # Gaussians whose camera gradients are summed together: fixed, so that sums do not depend on threads
 

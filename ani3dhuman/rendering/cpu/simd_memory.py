@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.core.typing import signature
 
-from ani3dhuman.rendering.cpu.simd import LANES, WIDE_LANES, Vector, f32x16, f64x8, intrinsic, places
+from .simd import LANES, WIDE_LANES, Vector, f32x16, f64x8, intrinsic, places
 
 ROW = 4  # `load_rows` and `store_rows` see a vector as 4x4 pixels
 _FOUR = ir.VectorType(ir.FloatType(), ROW)

@@ -1,0 +1,1 @@
+"""The file formats and rules that library, engine and extension share."""

@@ -1,0 +1,381 @@
+"""The frame cache: Gaussians of every frame as memory-mapped arrays, published in one rename.
+
+    NAME.ani3d/manifest.json  position.npy (T,N,3)  rotation.npy (T,N,4)  scale.npy  radiance_base.npy  OBJECT.pc2
+
+Attribute names are Blender 5.3's native splat names. `CacheWriter` writes frame by frame into a hidden
+sibling folder; a crash, a cancelled job or a full disk leaves an older cache at the same path as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from .atomic import WrittenWhole, full_disk_reported
+from .errors import Ani3DError
+from .gaussians import SH_C0, GaussianFrames
+from .manifest import DTYPE, MANIFEST, Attribute, Manifest, MeshFile, malformed, parse
+from .pc2 import PC2Writer, PointCache, read_pc2
+from .progress import Progress
+
+_CHUNK = 1 << 20
+
+
+def _wrong_values(what: str) -> Ani3DError:
+    return Ani3DError("cache.values", what, "Give every frame once, with the same attributes, finite and float32.")
+
+
+class _ArrayFile:
+    """One .npy under construction: the header for its final shape first, then frame after frame."""
+
+    def __init__(self, path: Path, name: str, shape: tuple[int, ...], static: bool) -> None:
+        self.path, self.name, self.shape, self.static = path, name, shape, static
+        self.file: BinaryIO = open(path, "wb")  # noqa: SIM115 - closed by the writer's exit stack
+        np.lib.format.write_array_header_1_0(self.file, {"descr": DTYPE, "fortran_order": False, "shape": shape})
+
+    def append(self, values: np.ndarray) -> None:
+        self.file.write(np.ascontiguousarray(values, DTYPE).data)
+
+    def finish(self) -> Attribute:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        size, digest = self.path.stat().st_size, file_sha256(self.path)
+        return Attribute(self.name, self.path.name, DTYPE, self.shape, self.static, size, digest)
+
+
+class CacheWriter(WrittenWhole):
+    """Write a cache frame by frame; it appears at `path` only when every frame of the range was written.
+
+    Args:
+        path: the cache folder, usually ``NAME.ani3d``; an older cache there is replaced at the end.
+        count: number of Gaussians, the same in every frame.
+        frame_start, frame_end: scene frames, both included.
+        fps: frames per second.
+        provenance: what made it (settings, versions, hashes); must be JSON.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        count: int,
+        frame_start: int,
+        frame_end: int,
+        fps: float,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._head = Manifest(fps, frame_start, frame_end, count, (), (), dict(provenance or {}))
+        self._partial = self.path.with_name(f".{self.path.name}.partial")
+        self._arrays: dict[str, _ArrayFile] = {}
+        self._meshes: dict[str, PC2Writer] = {}
+        self._written = 0
+
+    def static(self, name: str, values: np.ndarray) -> None:
+        """Store an attribute (N,k) that is the same in every frame; before or between frames."""
+        self._check(name, values)
+        self._open(name, values.shape, static=True).append(values)
+
+    def frame(self, attributes: Mapping[str, np.ndarray], meshes: Mapping[str, np.ndarray] | None = None) -> None:
+        """Append the next frame: `attributes` name -> (N,k), `meshes` object name -> vertices (V,3), world metres.
+
+        Raises `Ani3DError` ``cache.values`` for a wrong shape, a missing or new name, or a NaN.
+        """
+        meshes = meshes or {}
+        if self._written == self._head.frames:
+            raise _wrong_values(f"{self.path.name} is complete; frame {self._head.frame_end} was its last.")
+        if self._written == 0:
+            for name, values in attributes.items():
+                self._check(name, values)
+                self._open(name, (self._head.frames, *values.shape), static=False)
+            for name, vertices in meshes.items():
+                self._open_mesh(name, len(vertices))
+        moving = {name for name, array in self._arrays.items() if not array.static}
+        if moving != set(attributes) or set(self._meshes) != set(meshes):
+            raise _wrong_values(f"Frame {self._now} of {self.path.name} has other attributes than the first.")
+        for name, values in attributes.items():
+            self._check(name, values, self._arrays[name].shape[1:])
+            self._arrays[name].append(values)
+        for name, vertices in meshes.items():
+            self._meshes[name].write(vertices)
+        self._written += 1
+
+    @property
+    def _now(self) -> int:
+        return self._head.frame_start + self._written
+
+    def _check(self, name: str, values: np.ndarray, shape: tuple[int, ...] | None = None) -> None:
+        expected = shape or (self._head.count, values.shape[-1])
+        if values.ndim != 2 or values.shape != expected:
+            raise _wrong_values(
+                f"Attribute {name!r} at frame {self._now} has shape {values.shape}, expected {expected}."
+            )
+        if not np.isfinite(values).all():
+            raise _wrong_values(f"Attribute {name!r} at frame {self._now} holds NaN or infinity.")
+
+    def _open(self, name: str, shape: tuple[int, ...], *, static: bool) -> _ArrayFile:
+        if name in self._arrays:
+            raise _wrong_values(f"Attribute {name!r} was given twice.")
+        array = _ArrayFile(self._partial / f"{_file_stem(name)}.npy", name, shape, static)
+        self._stack.callback(_close_quietly, array.file)
+        self._arrays[name] = array
+        return array
+
+    def _open_mesh(self, name: str, vertices: int) -> None:
+        path = self._partial / f"{_file_stem(name)}.pc2"
+        if any(path == writer.path for writer in self._meshes.values()):
+            raise _wrong_values(f"Two objects would share the file {path.name}; rename {name!r}.")
+        writer = PC2Writer(path, vertices, self._head.frame_start, self._head.frames)
+        self._meshes[name] = self._stack.enter_context(writer)
+
+    @contextmanager
+    def _write_whole(self) -> Iterator[None]:
+        shutil.rmtree(self._partial, ignore_errors=True)  # what a killed writer left
+        try:
+            with full_disk_reported(self.path):
+                self._partial.mkdir(parents=True)
+                with ExitStack() as self._stack:
+                    yield
+                    if self._written != self._head.frames:
+                        raise _wrong_values(f"{self.path.name} got {self._written} of {self._head.frames} frames.")
+                    attributes = tuple(array.finish() for array in self._arrays.values())
+                meshes = tuple(_mesh_entry(name, writer.path) for name, writer in self._meshes.items())
+                head = self._head
+                manifest = Manifest(
+                    head.fps,
+                    head.frame_start,
+                    head.frame_end,
+                    head.count,
+                    attributes,
+                    meshes,
+                    head.provenance,
+                )
+                with open(self._partial / MANIFEST, "w", encoding="utf-8") as file:
+                    file.write(manifest.to_json())
+                    file.flush()
+                    os.fsync(file.fileno())
+                _replace_folder(self._partial, self.path)
+        except BaseException:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            raise
+
+
+def _close_quietly(file: BinaryIO) -> None:
+    # closing flushes, and on a full disk that fails a second time after the error already on its way
+    with suppress(OSError):
+        file.close()
+
+
+def _file_stem(name: str) -> str:
+    return re.sub(r"[^\w.\- ]", "_", name)
+
+
+def _mesh_entry(name: str, path: Path) -> MeshFile:
+    return MeshFile(name, path.name, path.stat().st_size, file_sha256(path))
+
+
+def _replace_folder(partial: Path, path: Path) -> None:
+    """Put `partial` in the place of `path`; a folder cannot be renamed over a full one, so the old one steps aside."""
+    previous = path.with_name(f".{path.name}.previous")
+    shutil.rmtree(previous, ignore_errors=True)
+    had_one = path.exists()
+    if had_one:
+        os.rename(path, previous)
+    try:
+        os.rename(partial, path)
+    except OSError:
+        if had_one:
+            os.rename(previous, path)
+        raise
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a whole file, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def write_cache(
+    path: Path,
+    gaussians: GaussianFrames,
+    *,
+    fps: float,
+    frame_start: int,
+    meshes: Mapping[str, np.ndarray] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write posed Gaussians and deformed `meshes` (object name -> (T,V,3), world metres) as a cache at `path`.
+
+    Scale and radiance are stored once when no frame changes them. `progress` advances once a frame.
+    Colours become raw SH DC as in 3DGS: f_dc = (rgb - 0.5) / 0.28209479177387814.
+    """
+    meshes = meshes or {}
+
+    def radiance(frame: int) -> np.ndarray:
+        opacities = np.asarray(gaussians.opacities_at(frame), np.float32)[:, None]
+        return np.concatenate([(gaussians.colors[frame] - 0.5) / SH_C0, opacities], axis=1, dtype=np.float32)
+
+    readers: dict[str, Callable[[int], np.ndarray]] = {
+        "position": lambda t: gaussians.means[t],
+        "rotation": lambda t: gaussians.quats[t],
+        "scale": lambda t: gaussians.scales[t],
+        "radiance:base": radiance,
+    }
+    same_opacities = gaussians.opacities.ndim == 1 or _still(gaussians.opacities)
+    static = {"scale"} if _still(gaussians.scales) else set()
+    if same_opacities and _still(gaussians.colors):
+        static.add("radiance:base")
+    frame_end = frame_start + gaussians.frames - 1
+    with CacheWriter(
+        path,
+        count=gaussians.count,
+        frame_start=frame_start,
+        frame_end=frame_end,
+        fps=fps,
+        provenance=provenance,
+    ) as writer:
+        for name in sorted(static):
+            writer.static(name, readers[name](0))
+        for t in range(gaussians.frames):
+            moving = {name: read(t) for name, read in readers.items() if name not in static}
+            writer.frame(moving, {name: vertices[t] for name, vertices in meshes.items()})
+            if progress:
+                progress.advance()
+    return Path(path)
+
+
+def _still(values: np.ndarray) -> bool:
+    """Whether `values` (T,...) are the same in every frame."""
+    return all(np.array_equal(values[0], other) for other in values[1:])
+
+
+@dataclass(frozen=True)
+class FrameCache:
+    """A cache opened for reading: `arrays` maps names to read-only memory maps (T,N,k) or (N,k) float32."""
+
+    path: Path
+    manifest: Manifest
+    arrays: Mapping[str, np.ndarray]
+
+    @classmethod
+    def open(cls, path: Path) -> FrameCache:
+        """Open a cache folder and check everything but the hashes.
+
+        Raises `Ani3DError`: ``cache.missing`` (no cache there), ``cache.version``, ``cache.file_missing``,
+        ``cache.cut`` (a file of the wrong length), ``cache.malformed``.
+        """
+        path = Path(path)
+        try:
+            text = (path / MANIFEST).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise Ani3DError(
+                "cache.missing", f"There is no cache at {path}: {MANIFEST} is not there.", "Check the path."
+            ) from error
+        except UnicodeDecodeError as error:
+            raise malformed(path, f"{MANIFEST} is not text") from error
+        manifest = parse(text, path)
+        for entry in manifest.entries:
+            _check_length(path / entry.file, entry.bytes)
+        arrays = {entry.name: _map_array(path, entry) for entry in manifest.attributes}
+        return cls(path, manifest, arrays)
+
+    def frame(self, scene_frame: int) -> dict[str, np.ndarray]:
+        """All attributes (N,k) at a scene frame. Raises `Ani3DError` ``cache.frame`` outside the range."""
+        t = self._index(scene_frame)
+        static = {entry.name for entry in self.manifest.attributes if entry.static}
+        return {name: array if name in static else array[t] for name, array in self.arrays.items()}
+
+    def _index(self, scene_frame: int) -> int:
+        start, end = self.manifest.frame_start, self.manifest.frame_end
+        if not start <= scene_frame <= end:
+            raise Ani3DError(
+                "cache.frame",
+                f"Frame {scene_frame} is outside {self.path.name} ({start}..{end}).",
+                "Choose a frame of the range.",
+            )
+        return scene_frame - start
+
+    def gaussians(self, first: int, last: int) -> GaussianFrames:
+        """The Gaussians of the scene frames `first`..`last`, both included; positions and rotations stay memory maps.
+
+        Raises `Ani3DError`: ``cache.frame`` outside the range, ``cache.attributes`` when the cache holds no drawable
+        Gaussians.
+        """
+        for name, width in (("position", 3), ("rotation", 4), ("scale", 3), ("radiance:base", 4)):
+            if name not in self.arrays or self.arrays[name].shape[-1] != width:
+                raise Ani3DError(
+                    "cache.attributes",
+                    f"{self.path.name} has no attribute {name!r} of {width} numbers a Gaussian.",
+                    "Give a cache that holds Gaussians.",
+                )
+        start, stop = self._index(first), self._index(last) + 1
+
+        def during(name: str) -> np.ndarray:
+            array = self.arrays[name]
+            return array[start:stop] if array.ndim == 3 else np.broadcast_to(array, (stop - start, *array.shape))
+
+        radiance = during("radiance:base")
+        opacities = radiance[..., 3]
+        if _still(opacities):
+            opacities = opacities[0]
+        colors = np.clip(radiance[..., :3] * SH_C0 + 0.5, 0, 1)
+        return GaussianFrames(during("position"), during("rotation"), during("scale"), opacities, colors)
+
+    def meshes(self) -> dict[str, PointCache]:
+        """The deformed meshes by object name."""
+        return {entry.object: read_pc2(self.path / entry.file) for entry in self.manifest.meshes}
+
+    def verify(self) -> None:
+        """Read every file and compare its hash. Raises `Ani3DError` ``cache.corrupt`` at the first that differs."""
+        for entry in self.manifest.entries:
+            if file_sha256(self.path / entry.file) != entry.sha256:
+                raise Ani3DError(
+                    "cache.corrupt",
+                    f"{self.path / entry.file} has changed since it was written (its hash differs).",
+                    "Copy the cache again or make it again.",
+                )
+
+
+def _check_length(path: Path, expected: int) -> None:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise Ani3DError(
+            "cache.file_missing",
+            f"The cache {path.parent} lacks {path.name}.",
+            "Copy it again or make it again.",
+        ) from error
+    if size != expected:
+        raise Ani3DError(
+            "cache.cut",
+            f"{path} has {size} bytes, expected {expected}.",
+            "The copy stopped half way: copy the cache again or make it again.",
+        )
+
+
+def _map_array(folder: Path, entry: Attribute) -> np.ndarray:
+    try:
+        array = np.load(folder / entry.file, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise malformed(folder, f"{entry.file} is not a NumPy array ({error})") from error
+    if array.shape != entry.shape or array.dtype != np.dtype(entry.dtype) or np.isfortran(array):
+        raise malformed(
+            folder,
+            f"{entry.file} is {array.dtype} {array.shape}, the manifest says {entry.dtype} {entry.shape}",
+        )
+    return array

@@ -1,0 +1,127 @@
+"""The manifest of a frame cache: what is in the folder, in which order, and how to know it is whole.
+
+``manifest.json`` is small, readable and strict: a reader that meets something it does not know says so
+instead of guessing, because a wrong guess would play as a broken character.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import Ani3DError
+
+SCHEMA = "ani3dhuman.cache"
+VERSION = 1
+MANIFEST = "manifest.json"
+DTYPE = "<f4"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One array: `shape` is (T,N,k), or (N,k) when `static`; `bytes` and `sha256` are of the whole file."""
+
+    name: str
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    static: bool
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class MeshFile:
+    """One deformed mesh beside the Gaussians: the object's name in the scene and its PC2 file."""
+
+    object: str
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything known about a cache without opening its arrays. Frames are scene frames, both ends included."""
+
+    fps: float
+    frame_start: int
+    frame_end: int
+    count: int
+    attributes: tuple[Attribute, ...]
+    meshes: tuple[MeshFile, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> int:
+        return self.frame_end - self.frame_start + 1
+
+    @property
+    def entries(self) -> tuple[Attribute | MeshFile, ...]:
+        """All files of the cache but the manifest itself."""
+        return (*self.attributes, *self.meshes)
+
+    def to_json(self) -> str:
+        return json.dumps({"schema": SCHEMA, "version": VERSION, **asdict(self)}, indent=2)
+
+
+def malformed(where: Path, what: str) -> Ani3DError:
+    """The error for a cache that contradicts itself."""
+    return Ani3DError(
+        "cache.malformed",
+        f"The cache {where} is damaged: {what}.",
+        "Delete the folder and make the cache again.",
+    )
+
+
+def parse(text: str, where: Path) -> Manifest:
+    """Read and check a manifest; `where` is the cache folder, for messages.
+
+    Raises `Ani3DError` ``cache.malformed`` for anything contradictory and ``cache.version`` for a schema
+    this library does not write.
+    """
+    try:
+        data = json.loads(text)
+        schema, version = data["schema"], data["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise malformed(where, f"{MANIFEST} cannot be read ({error})") from error
+    if schema != SCHEMA or version != VERSION:
+        raise Ani3DError(
+            "cache.version",
+            f"The cache {where} has schema {schema!r} version {version!r}; "
+            f"this program reads {SCHEMA!r} version {VERSION}.",
+            "Use the program version that wrote it, or make the cache again.",
+        )
+    try:
+        manifest = Manifest(
+            fps=float(data["fps"]),
+            frame_start=int(data["frame_start"]),
+            frame_end=int(data["frame_end"]),
+            count=int(data["count"]),
+            attributes=tuple(Attribute(**{**a, "shape": tuple(a["shape"])}) for a in data["attributes"]),
+            meshes=tuple(MeshFile(**m) for m in data["meshes"]),
+            provenance=dict(data["provenance"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise malformed(where, f"{MANIFEST} lacks or misnames an entry ({error})") from error
+    _check(manifest, where)
+    return manifest
+
+
+def _check(manifest: Manifest, where: Path) -> None:
+    if manifest.frames < 1 or manifest.count < 1:
+        raise malformed(where, f"it declares {manifest.frames} frames of {manifest.count} Gaussians")
+    for attribute in manifest.attributes:
+        lead = (manifest.count,) if attribute.static else (manifest.frames, manifest.count)
+        if len(attribute.shape) != len(lead) + 1 or attribute.shape[: len(lead)] != lead:
+            raise malformed(where, f"attribute {attribute.name!r} has shape {attribute.shape}, expected {(*lead, 'k')}")
+        if attribute.dtype != DTYPE:
+            raise malformed(where, f"attribute {attribute.name!r} is {attribute.dtype!r}, expected {DTYPE!r}")
+    files = [entry.file for entry in manifest.entries]
+    # A cache may come from elsewhere: a name with a folder in it could read files outside the cache.
+    if any(Path(name).name != name or "\\" in name or name in ("", ".", "..") for name in files):
+        raise malformed(where, "a file name in it leads outside the folder")
+    if len(set(files)) != len(files):
+        raise malformed(where, "two entries share one file")

@@ -1,0 +1,108 @@
+"""What keeps a piece of cloth together: edges, hinges and tethers, found once from its rest shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+from ..mesh.topology import edges_of
+
+PINNED = 0.99  # pin weight above which a vertex sits on the skin
+CRUMB = 0.05  # share of the vertices below which a loose island is taken for a button, not a garment
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Constraints of P particles.
+
+    Attributes:
+        edges: (E,2) pairs that keep their distance `edge_rest` (E,), metres.
+        hinges: (H,4) particles whose combination with `hinge_weights` (H,4) is the bend, zero when flat.
+        anchor: (P,) the pinned particle a particle hangs from, -1 for none, no further than `reach` (P,) metres.
+        pinned: (P,) bool, particles that follow the skin.
+    """
+
+    edges: np.ndarray
+    edge_rest: np.ndarray
+    hinges: np.ndarray
+    hinge_weights: np.ndarray
+    anchor: np.ndarray
+    reach: np.ndarray
+    pinned: np.ndarray
+
+    @classmethod
+    def of_mesh(cls, faces: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray) -> Constraints:
+        """Constraints of a triangle mesh: faces (F,3), rest shape (P,3), pin weights (P,) 0..1.
+
+        Faces that name a vertex twice are left out.
+        """
+        faces = faces.astype(np.int64)
+        faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
+        return cls.of_graph(edges_of(faces), *hinges_of(faces, rest), rest, pin_weights)
+
+    @classmethod
+    def of_graph(
+        cls, edges: np.ndarray, hinges: np.ndarray, hinge_weights: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray
+    ) -> Constraints:
+        """Constraints of any graph: edges (E,2), hinges (H,4) with weights (H,4), rest shape (P,3), pins (P,).
+
+        Small islands without a pinned vertex (buttons, loose points) would fall to the ground: they follow the skin.
+        """
+        pinned = (pin_weights > PINNED) | loose_crumbs(edges, pin_weights > PINNED)
+        lengths = np.linalg.norm(rest[edges[:, 0]] - rest[edges[:, 1]], axis=1).astype(np.float32)
+        return cls(edges, lengths, hinges, hinge_weights, *tethers(rest, edges, pinned), pinned)
+
+
+def loose_crumbs(edges: np.ndarray, pinned: np.ndarray) -> np.ndarray:
+    """(P,) True in islands of the graph without any pinned vertex that hold less than `CRUMB` of all vertices."""
+    n = len(pinned)
+    _, island = connected_components(coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n, n)), False)
+    small = np.bincount(island) < max(2, CRUMB * n)
+    return (small & (np.bincount(island, pinned) == 0))[island]
+
+
+def hinges_of(faces: np.ndarray, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inner edges as hinges of four vertices, with the weights whose combination of positions is the bend.
+
+    Bergou et al., "A Quadratic Bending Model for Inextensible Surfaces" (2006), eq. 5 and 6.
+
+    Args:
+        faces: (F,3) triangles.
+        vertices: (V,3) bind pose, which gives the angles.
+
+    Returns:
+        (H,4) vertices: both ends of the edge, then the two opposite corners; and (H,4) float32 weights.
+    """
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    opposite = np.concatenate([faces[:, 2], faces[:, 0], faces[:, 1]])
+    order = np.lexsort((edges[:, 1], edges[:, 0]))
+    edges, opposite = edges[order], opposite[order]
+    shared = np.flatnonzero((edges[1:] == edges[:-1]).all(1))
+    hinges = np.stack([*edges[shared].T, opposite[shared], opposite[shared + 1]], axis=1)
+    x0, x1, x2, x3 = (vertices[hinges[:, k]].astype(np.float64) for k in range(4))
+    at0 = _cotangent(x1 - x0, x2 - x0), _cotangent(x1 - x0, x3 - x0)
+    at1 = _cotangent(x0 - x1, x2 - x1), _cotangent(x0 - x1, x3 - x1)
+    weights = np.stack([at1[0] + at1[1], at0[0] + at0[1], -at0[0] - at1[0], -at0[1] - at1[1]], axis=1)
+    return hinges, weights.astype(np.float32)
+
+
+def _cotangent(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cotangents of the angles between vectors (H,3); slivers are limited so that no hinge dominates."""
+    return np.clip((a * b).sum(1) / np.maximum(np.linalg.norm(np.cross(a, b), axis=1), 1e-12), -4, 4)
+
+
+def tethers(vertices: np.ndarray, edges: np.ndarray, pinned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each vertex the nearest pinned vertex along the mesh (-1: none) and that distance in metres."""
+    n = len(vertices)
+    if not pinned.any():
+        return np.full(n, -1, np.int64), np.zeros(n, np.float32)
+    lengths = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+    graph = coo_array((np.maximum(lengths, 1e-9), (edges[:, 0], edges[:, 1])), shape=(n, n)).tocsr()
+    reach, _, sources = dijkstra(
+        graph, directed=False, indices=np.flatnonzero(pinned), return_predecessors=True, min_only=True
+    )
+    connected = np.isfinite(reach)
+    return np.where(connected, sources, -1), np.where(connected, reach * 1.02, 0).astype(np.float32)

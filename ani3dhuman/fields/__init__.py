@@ -1,0 +1,1 @@
+"""Residual fields: trainable motion of mesh points over time, zero at the start."""

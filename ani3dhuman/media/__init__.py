@@ -1,0 +1,1 @@
+"""Pictures, video and film files."""

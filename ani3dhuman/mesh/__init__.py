@@ -1,0 +1,1 @@
+"""Triangle meshes: topology, frames, normals, and the distance to a surface."""

@@ -1,0 +1,163 @@
+"""Compiled geometry of triangle meshes (numba): vertex normals, nearest points, signed heights, edge limits.
+
+Arithmetic stays as written (no fastmath): reordered sums would change with the compilation.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+UNDER = 0.7  # cosine to the normal from which on a point is under a surface, and not beside the rim of an open one
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place.
+
+    Each end moves in proportion to its `freedom` (V,).
+    """
+    for _ in range(rounds):
+        for e in range(edges.shape[0]):
+            i, j = edges[e, 0], edges[e, 1]
+            w = freedom[i] + freedom[j]
+            if w <= 0.0:
+                continue
+            dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
+            length = np.sqrt(dx * dx + dy * dy + dz * dz)
+            wanted = min(max(length, shortest[e]), longest[e])
+            if wanted == length or length < 1e-9:
+                continue
+            s = (wanted - length) / (length * w)
+            a, b = s * freedom[i], s * freedom[j]
+            x[i, 0] += a * dx
+            x[i, 1] += a * dy
+            x[i, 2] += a * dz
+            x[j, 0] -= b * dx
+            x[j, 1] -= b * dy
+            x[j, 2] -= b * dz
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def closest_on_triangle(px, py, pz, a, b, c):  # type: ignore[no-untyped-def]
+    """Squared distance from a point to triangle (a, b, c), and the weights of a, b, c whose sum is the nearest point.
+
+    The interior is tried first, then the three sides as segments; a triangle without area has only its sides.
+    """
+    ex, ey, ez = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    fx, fy, fz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
+    qx, qy, qz = px - a[0], py - a[1], pz - a[2]
+    ee, ff, ef = ex * ex + ey * ey + ez * ez, fx * fx + fy * fy + fz * fz, ex * fx + ey * fy + ez * fz
+    qe, qf = qx * ex + qy * ey + qz * ez, qx * fx + qy * fy + qz * fz
+    area = ee * ff - ef * ef
+    if area > 1e-7 * ee * ff:
+        u, w = (ff * qe - ef * qf) / area, (ee * qf - ef * qe) / area
+        if u >= 0.0 and w >= 0.0 and u + w <= 1.0:
+            dx, dy, dz = qx - u * ex - w * fx, qy - u * ey - w * fy, qz - u * ez - w * fz
+            return dx * dx + dy * dy + dz * dz, 1.0 - u - w, u, w
+    best, wa, wb, wc = 1e30, 1.0, 0.0, 0.0
+    for side in range(3):
+        if side == 0:  # from a along e
+            length, along, ox, oy, oz, gx, gy, gz = ee, qe, qx, qy, qz, ex, ey, ez
+        elif side == 1:  # from a along f
+            length, along, ox, oy, oz, gx, gy, gz = ff, qf, qx, qy, qz, fx, fy, fz
+        else:  # from b to c
+            gx, gy, gz = fx - ex, fy - ey, fz - ez
+            ox, oy, oz = qx - ex, qy - ey, qz - ez
+            length, along = gx * gx + gy * gy + gz * gz, ox * gx + oy * gy + oz * gz
+        t = 0.0
+        if length > 1e-20:
+            t = min(max(along / length, 0.0), 1.0)
+        dx, dy, dz = ox - t * gx, oy - t * gy, oz - t * gz
+        d = dx * dx + dy * dy + dz * dz
+        if d < best:
+            best = d
+            if side == 0:
+                wa, wb, wc = 1.0 - t, t, 0.0
+            elif side == 1:
+                wa, wb, wc = 1.0 - t, 0.0, t
+            else:
+                wa, wb, wc = 0.0, 1.0 - t, t
+    return best, wa, wb, wc
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def nearest_around(px, py, pz, vertex, body, faces, starts, around):  # type: ignore[no-untyped-def]
+    """Walk over a mesh from `vertex` to the point of it nearest to (px, py, pz), as long as that comes closer.
+
+    Returns the squared distance, the triangle, its corners' weights, and the corner to start from next time.
+    `around[starts[v]:starts[v + 1]]` are the triangles at vertex v. On a limb, which is round, the walk finds
+    the nearest point of that limb, be the point inside or outside.
+    """
+    best, triangle, wa, wb, wc = 1e30, -1, 0.0, 0.0, 0.0
+    for _ in range(12):
+        found = False
+        for s in range(starts[vertex], starts[vertex + 1]):
+            t = around[s]
+            d, ua, ub, uc = closest_on_triangle(px, py, pz, body[faces[t, 0]], body[faces[t, 1]], body[faces[t, 2]])
+            if d < best * 0.999999:
+                best, triangle, wa, wb, wc = d, t, ua, ub, uc
+                found = True
+        if not found:
+            break
+        corner = faces[triangle, 0]
+        if wb > wa and wb >= wc:
+            corner = faces[triangle, 1]
+        elif wc > wa and wc > wb:
+            corner = faces[triangle, 2]
+        if corner == vertex:
+            break
+        vertex = corner
+    return best, triangle, wa, wb, wc, vertex
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def point_normals(vertices, faces):  # type: ignore[no-untyped-def]
+    """Area-weighted unit normals (V,3) of a triangle mesh; zero where no face has area."""
+    normals = np.zeros_like(vertices)
+    for t in range(faces.shape[0]):
+        a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
+        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        wx, wy, wz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        nx, ny, nz = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
+        for v in (a, b, c):
+            normals[v, 0] += nx
+            normals[v, 1] += ny
+            normals[v, 2] += nz
+    for v in range(normals.shape[0]):
+        length = math.sqrt(normals[v, 0] ** 2 + normals[v, 1] ** 2 + normals[v, 2] ** 2)
+        if length > 0.0:
+            for k in range(3):
+                normals[v, k] /= length
+    return normals
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def heights_over(points, near, body, normals, faces, starts, around):  # type: ignore[no-untyped-def]
+    """Signed distances (Q,) of points (Q,3) from the surface about body vertices `near` (Q,); inside is negative.
+
+    Also the unit directions (Q,3) in which the heights grow.
+    """
+    heights, away = np.full(points.shape[0], 1e30, np.float32), np.zeros(points.shape, np.float32)
+    for i in range(points.shape[0]):
+        px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+        d2, t, wa, wb, wc, _ = nearest_around(px, py, pz, near[i], body, faces, starts, around)
+        if t < 0:
+            continue
+        side, length = 0.0, 0.0
+        for k in range(3):
+            away[i, k] = wa * normals[faces[t, 0], k] + wb * normals[faces[t, 1], k] + wc * normals[faces[t, 2], k]
+            p = wa * body[faces[t, 0], k] + wb * body[faces[t, 1], k] + wc * body[faces[t, 2], k]
+            side += (points[i, k] - p) * away[i, k]
+            length += away[i, k] ** 2
+        distance = math.sqrt(d2)
+        heights[i] = distance if side >= 0.0 else -distance
+        for k in range(3):
+            if distance > 1e-4:
+                p = wa * body[faces[t, 0], k] + wb * body[faces[t, 1], k] + wc * body[faces[t, 2], k]
+                away[i, k] = (points[i, k] - p) / heights[i]
+            elif length > 0.0:
+                away[i, k] /= math.sqrt(length)
+    return heights, away

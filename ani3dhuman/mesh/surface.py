@@ -1,0 +1,86 @@
+"""The body as an obstacle: a moving triangle mesh, and the places on it that cloth may touch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .kernels import heights_over, point_normals
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What the cloth must not enter.
+
+    Attributes:
+        vertices: (T,P,3) points of a moving triangle mesh, world metres; every point belongs to a face.
+        faces: (F,3), outward by the right-hand rule; the mesh may be open, and may be loose triangles.
+        rest: (P,3) the bind pose, from which the body comes into the first frame; None: it comes in that pose.
+        deepest: metres under the surface beyond which a point is taken to belong to another side, and left alone.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    rest: np.ndarray | None = None
+    deepest: float = 0.08
+
+    @classmethod
+    def of_faces(cls, vertices: np.ndarray, faces: np.ndarray, rest: np.ndarray | None = None) -> Obstacle | None:
+        """The part of a mesh (T,V,3) that `faces` (F,3) use; None without faces."""
+        if len(faces) == 0:
+            return None
+        used, compact = np.unique(faces, return_inverse=True)
+        return cls(vertices[:, used], compact.reshape(-1, 3), None if rest is None else rest[used])
+
+    @cached_property
+    def around(self) -> tuple[np.ndarray, np.ndarray]:
+        """Triangles at each vertex: (P+1,) starts into (3F,) triangle indices."""
+        corners = self.faces.ravel()
+        counts = np.bincount(corners, minlength=self.vertices.shape[1])
+        return np.concatenate([[0], np.cumsum(counts)]), np.argsort(corners, kind="stable") // 3
+
+    def nearest(self, frame: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Nearest vertex (Q,) of points (Q,3) in a frame, signed distance (Q,) in metres, its unit direction (Q,3)."""
+        body = np.ascontiguousarray(self.vertices[frame], np.float32)
+        points = np.ascontiguousarray(points, np.float32)
+        near = cKDTree(body).query(points)[1]
+        return near, *heights_over(points, near, body, point_normals(body, self.faces), self.faces, *self.around)
+
+    def heights(self, frame: int, points: np.ndarray) -> np.ndarray:
+        """Signed distances (Q,) of points (Q,3) from the surface in a frame, metres; negative inside."""
+        return self.nearest(frame, points)[1]
+
+    def push_out(self, frame: int, points: np.ndarray, clearance: float) -> np.ndarray:
+        """Points (Q,3) moved to `clearance` metres over the surface where they are lower, but not from the far side."""
+        _, heights, away = self.nearest(frame, points)
+        depth = np.where(heights > -self.deepest, np.maximum(clearance - heights, 0), 0)
+        return points + depth[:, None] * away
+
+
+class Contacts:
+    """Three places on the body for each particle: where it was nearest before, is now, and will be.
+
+    Kept places guard against passing through a limb; the new ones notice another limb that comes near.
+    """
+
+    def __init__(self, obstacle: Obstacle | None, particles: int) -> None:
+        self.obstacle = obstacle
+        self.faces = obstacle.faces.astype(np.int64) if obstacle else np.zeros((0, 3), np.int64)
+        self.around = obstacle.around if obstacle else (np.zeros(1, np.int64), np.zeros(0, np.int64))
+        self.fresh = True
+        self.clear = np.zeros((particles, 3 if obstacle else 0), np.float32)
+        self.near = np.zeros(self.clear.shape, np.int64)
+
+    def look(self, x: np.ndarray, ahead: np.ndarray, start: np.ndarray, end: np.ndarray) -> None:
+        """Find the places for a frame: particles go from `x` to about `ahead` (P,3), the body from `start` to `end`."""
+        if self.obstacle is None:
+            return
+        now, then = cKDTree(start).query(x)[1], cKDTree(end).query(ahead)[1]
+        kept = now if self.fresh else self.near[np.arange(len(x)), self.clear.argmin(1)]
+        self.fresh = False
+        self.near[:] = np.stack([kept, now, then], 1)
+        self.clear[:] = 0
+        self.clear[now == kept, 1] = self.clear[then == kept, 2] = self.clear[then == now, 2] = 1e6  # not twice

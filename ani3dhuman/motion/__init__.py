@@ -1,1 +1,0 @@
-"""The layers of motion: rigid (skinning), physics (cloth), residual (a trainable field)."""

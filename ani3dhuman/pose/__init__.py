@@ -1,0 +1,1 @@
+"""Poses as control models read them: keypoints found in a rig, and their drawings."""

@@ -1,0 +1,55 @@
+"""The pose of a whole clip, drawn for a human as control models know it and for anything else bone by bone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.shot import Shot
+
+from ..rendering.layers import LayerRender
+from .drawing import PoseStyle, draw_pose
+from .keypoints import KeypointMap
+from .skeleton import draw_skeleton
+
+
+def pose_video(
+    shot: Shot,
+    mapping: KeypointMap,
+    cameras: CameraPath,
+    layer: LayerRender | None = None,
+    vertices: np.ndarray | None = None,
+    style: PoseStyle | None = None,
+) -> np.ndarray:
+    """Draw every frame of a shot's pose.
+
+    Args:
+        shot: T frames of posed bones.
+        mapping: where the keypoints sit; a rig that is no human's is drawn by `draw_skeleton` instead.
+        cameras: T cameras.
+        layer: pictures of the character through `cameras`, whose depth tells what is hidden; None hides nothing.
+        vertices: (T,V,3) mesh, world metres, for face landmarks.
+        style: of the drawing.
+
+    Returns:
+        (T,H,W,3) uint8 sRGB on black.
+
+    Raises:
+        Ani3DError: ``pose.depth_size``: a layer of another size than the cameras.
+    """
+    poses = shot["bone_pose"]
+    if not mapping.is_human:
+        lengths, parents = shot["bone_lengths"], shot["bone_parents"]
+        return np.stack([draw_skeleton(pose, lengths, parents, cameras, t) for t, pose in enumerate(poses)])
+    return np.stack(
+        [
+            draw_pose(
+                mapping, pose, cameras, t,
+                depth=None if layer is None else np.asarray(layer.depth[t]),
+                alpha=None if layer is None else np.asarray(layer.alpha[t]),
+                vertices=None if vertices is None else np.asarray(vertices[t]),
+                style=style,
+            )
+            for t, pose in enumerate(poses)
+        ]
+    )  # fmt: skip

@@ -1,0 +1,170 @@
+"""The clip as the compact prior sees it: a window that follows the cloth, with geometry instead of colours.
+
+Each frame of the rigid layer is drawn small through a camera cropped to garment and hair, in channels that say
+what is there, how far, how it faces and how it moves. What moved the cloth already (physics, or a fault) is no
+condition: it enters as the latents that sampling starts from. Texture is left out on purpose: it says nothing about
+how cloth falls, and a prior that never saw it works on any character.
+
+Vectors are given in the levelled camera frame (right, away, up): gravity always points down in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.gaussians import GaussianFrames
+
+from ...rendering.draw import draw
+from ..clip import MOVING_REGIONS, CoarseClip
+
+GRID = (64, 48)  # rows and columns of the map
+CHANNELS = 14
+RIGHTWARD = (5, 8, 11)  # channels that change sign in a mirror
+SPEED = 0.05  # metres a frame at 24 fps that count as 1
+CHANGE = 0.01  # metres a frame, each frame, at 24 fps that count as 1
+RELIEF = 0.4  # metres of depth about the middle of the cloth that count as 1
+REFERENCE_FPS = 24.0
+
+
+@dataclass(frozen=True)
+class SurfaceMaps:
+    """The rigid layer on the map's grid.
+
+    Attributes:
+        cameras: T cropped cameras of grid size.
+        conditions: (T,CHANNELS,h,w) float32: garment, hair, body coverage; freedom; depth; normal (3); velocity (3);
+            acceleration (3). Premultiplied by coverage.
+        axes: (T,3,3) rows right, away, up: world to levelled camera frame.
+    """
+
+    cameras: CameraPath
+    conditions: np.ndarray
+    axes: np.ndarray
+
+    @property
+    def coverage(self) -> np.ndarray:
+        """(T,1,h,w) 0..1, how much of a cell shows garment or hair."""
+        return self.conditions[:, :2].sum(1, keepdims=True)
+
+
+def levelled_axes(viewmats: np.ndarray) -> np.ndarray:
+    """(T,3,3) rows right, away, up of upright frames that look where the cameras (T,4,4) look."""
+    right = viewmats[:, 0, :3].astype(np.float64) * [1, 1, 0]
+    length = np.linalg.norm(right, axis=1, keepdims=True)
+    right = np.where(length > 1e-3, right / np.maximum(length, 1e-3), [1.0, 0.0, 0.0])
+    up = np.broadcast_to([0.0, 0.0, 1.0], right.shape)
+    return np.stack([right, np.cross(up, right), up], axis=1).astype(np.float32)
+
+
+def follow_cloth(cameras: CameraPath, points: np.ndarray, grid: tuple[int, int] = GRID) -> CameraPath:
+    """Crop the cameras to moving `points` (T,P,3): centred on them, a fixed number of metres wide.
+
+    Centre and zoom are smoothed over time, so the window glides; it is wide enough for every frame.
+    """
+    rows, columns = grid
+    pixels = np.empty((len(cameras), points.shape[1], 2))
+    metres_to_pixels = np.empty(len(cameras))
+    for t in range(len(cameras)):
+        pixels[t], depth = cameras.project(points[t], t)
+        focal = cameras.Ks[t, 0, 0]
+        metres_to_pixels[t] = focal if cameras.camera_type == "orthographic" else focal / max(depth.mean(), 0.1)
+    middle = (pixels.max(1) + pixels.min(1)) / 2
+    centre = gaussian_filter1d(middle, 3.0, axis=0, mode="nearest")
+    zoom = gaussian_filter1d(metres_to_pixels, 3.0, mode="nearest")
+    reach = np.abs(pixels - centre[:, None]).max(1) / zoom[:, None]
+    cell = 1.04 * (2 * reach / [columns, rows]).max()  # metres a cell
+    scale = 1.0 / (cell * zoom)
+    Ks = cameras.Ks.astype(np.float64).copy()
+    Ks[:, :2] *= scale[:, None, None]
+    Ks[:, :2, 2] += np.array([columns, rows]) / 2 - centre * scale[:, None]
+    return CameraPath(cameras.viewmats, Ks.astype(np.float32), columns, rows, cameras.camera_type)
+
+
+def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
+    """Draw the conditions of a clip; see `SurfaceMaps`."""
+    avatar = clip.avatar
+    posed = _still(clip, clip.rigid_vertices)
+    moving = np.isin(avatar.region_ids, MOVING_REGIONS)
+    window = follow_cloth(clip.cameras, posed.means[:, moving], grid)
+    axes = levelled_axes(clip.cameras.viewmats)
+    labels = np.stack([avatar.region_ids == 3, avatar.region_ids == 2, ~moving], axis=1).astype(np.float32)
+    freedom = avatar.per_vertex(clip.freedom)[:, None]
+    conditions = np.empty((clip.frames, CHANNELS, *grid), np.float32)
+    for t in range(clip.frames):
+        view = window.viewmats[t]
+        depth = posed.means[t] @ view[2, :3] + view[2, 3]
+        rate = clip.fps / REFERENCE_FPS
+        velocity = _velocity(posed.means, t)
+        vectors = [
+            _facing(posed, window, t),
+            velocity * (rate / SPEED),
+            np.clip((velocity - _velocity(posed.means, t - 1)) * (rate**2 / CHANGE), -4, 4),
+        ]
+        relief = (depth - depth[moving].mean())[:, None] / RELIEF
+        features = np.concatenate([labels, freedom, relief, *(v @ axes[t].T for v in vectors)], axis=1)
+        conditions[t] = draw(posed, features, window, t)[0].transpose(2, 0, 1)
+    return SurfaceMaps(window, conditions, axes)
+
+
+def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np.ndarray:
+    """Draw where a layer has the cloth: (T,3,h,w) metres from the rigid one, levelled camera frame, mean over a cell.
+
+    `vertices` (T,V,3) are the layer's; cells without cloth are 0.
+    """
+    posed = _still(clip, clip.rigid_vertices)
+    moved = clip.avatar.pose(vertices)[0] - posed.means
+    moving = np.isin(clip.avatar.region_ids, MOVING_REGIONS).astype(np.float32)[:, None]
+    result = np.empty((clip.frames, 3, maps.cameras.height, maps.cameras.width), np.float32)
+    for t in range(clip.frames):
+        features = np.concatenate([moving, moving * (moved[t] @ maps.axes[t].T)], axis=1)
+        drawn = draw(posed, features, maps.cameras, t)[0].transpose(2, 0, 1)
+        result[t] = np.where(drawn[:1] > 0.02, drawn[1:] / np.maximum(drawn[:1], 0.02), 0)
+    return result
+
+
+def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
+    """(T,h,w) depth of the rigid layer's nearest garment or hair, metres, whatever hides it; 0 where there is none."""
+    posed = _still(clip, clip.rigid_vertices)
+    chosen = np.isin(clip.avatar.region_ids, MOVING_REGIONS)
+    cloth = GaussianFrames(
+        posed.means[:, chosen],
+        posed.quats[:, chosen],
+        posed.scales[:, chosen],
+        posed.opacities[chosen],
+        posed.colors[:, chosen],
+    )
+    depths = np.zeros((clip.frames, maps.cameras.height, maps.cameras.width), np.float32)
+    for t in range(clip.frames):
+        view = maps.cameras.viewmats[t]
+        drawn, alpha = draw(cloth, (cloth.means[t] @ view[2, :3] + view[2, 3])[:, None], maps.cameras, t)
+        depths[t] = np.where(alpha > 0.05, drawn[..., 0] / np.maximum(alpha, 0.05), 0)
+    return depths
+
+
+def _still(clip: CoarseClip, vertices: np.ndarray) -> GaussianFrames:
+    """Gaussians on vertices, without light: the maps need none."""
+    means, quats = clip.avatar.pose(vertices)
+    scales = np.broadcast_to(clip.avatar.scales, means.shape)
+    return GaussianFrames(means, quats, scales, clip.avatar.opacities, np.broadcast_to(np.float32(0), means.shape))
+
+
+def _velocity(points: np.ndarray, t: int) -> np.ndarray:
+    """Movement (N,3) into frame t, metres a frame; the first frame, and what lies before it, repeats the second's."""
+    if len(points) == 1:
+        return np.zeros_like(points[0])
+    return points[max(t, 1)] - points[max(t, 1) - 1]
+
+
+def _facing(gaussians: GaussianFrames, cameras: CameraPath, t: int) -> np.ndarray:
+    """Unit normals (N,3) of flat Gaussians, third axis, on the side that the camera sees."""
+    w, x, y, z = gaussians.quats[t].T
+    normals = np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], axis=1)
+    if cameras.camera_type == "orthographic":
+        towards = np.broadcast_to(-cameras.viewmats[t, 2, :3], normals.shape)
+    else:
+        towards = cameras.positions()[t] - gaussians.means[t]
+    return np.where((normals * towards).sum(1, keepdims=True) < 0, -normals, normals)

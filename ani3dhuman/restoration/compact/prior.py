@@ -1,0 +1,179 @@
+"""The prior that ships: it knows how cloth and hair leave their coarse motion, in screen-space displacement maps.
+
+Latents are per-cell offsets of the visible cloth from the rigid layer, small and smooth; z_init is where the coarse
+layer has it, 0 for a rigid one. The restored clip is the coarse avatar (or the sound layer that the clip names instead)
+moved by the difference to the sample, and drawn again: crisp at any size, with folds finer than a cell and the far side
+kept, and skin and face cannot change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+
+from ...cloth.limits import limit_offsets
+from ..clip import CoarseClip, RestoredClip
+from ..prior import EncodedClip
+from .feature_maps import CHANNELS, SurfaceMaps, offset_maps, surface_maps
+from .lifting import lift_offsets, sight
+from .network import DisplacementNet
+from .noise import colour
+
+if TYPE_CHECKING:
+    from ..loading import PriorRequest
+
+WEIGHTS = Path(__file__).parents[2] / "assets" / "compact_prior"
+SIMULATED = 0.25  # chosen on validation clips, docs/benchmarks/compact_prior.md
+RIGID_SWING = 0.01  # metres (RMS) between moved and rigid layer from which on the moved one counts as simulated
+SEEN = 0.02  # coverage below which a cell counts as free of cloth
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What decoding needs again: the maps, and the latents (T,3,h,w) of the layer that is moved."""
+
+    maps: SurfaceMaps
+    base: torch.Tensor
+
+
+class CompactPrior:
+    """`VideoPrior` over displacement maps.
+
+    Args:
+        net: the network, in eval mode.
+        amount: share of the sampled change that is applied; None chooses by what the coarse layer is, see `amount_for`.
+    """
+
+    def __init__(self, net: DisplacementNet, amount: float | None = None) -> None:
+        if amount is not None and not 0.0 <= amount <= 1.0:
+            raise Ani3DError("restoration.amount", f"Amount {amount} is not in [0, 1].", "Use 1 to apply all of it.")
+        self.net = net.eval().to(memory_format=torch.channels_last)  # ten times faster on two threads
+        self.amount = amount
+
+    @property
+    def window(self) -> int:
+        return int(self.net.config["window"])
+
+    def encode(self, clip: CoarseClip, progress: Progress | None = None) -> EncodedClip:
+        """Latents (T,3,h,w) of the coarse layer, preserved but for free cloth, conditions (T,K,h,w)."""
+        maps = surface_maps(clip, tuple(self.net.config["grid"]))
+        if maps.conditions.shape[1] != self.net.config["condition_channels"]:
+            raise Ani3DError(
+                "restoration.prior_version",
+                f"The prior wants {self.net.config['condition_channels']} channels, this version makes {CHANNELS}.",
+                "Use the prior that ships with this version.",
+            )
+        preserve = torch.from_numpy(preserve_mask(maps))
+        latents = self._latents(clip, clip.vertices, maps)
+        base = latents if clip.base is None else self._latents(clip, clip.base, maps)
+        conditions = torch.from_numpy(maps.conditions)
+        key = self._key(latents.numpy(), base.numpy(), maps.conditions)
+        return EncodedClip(latents, preserve, conditions, Encoded(maps, base), key=key)
+
+    def _latents(self, clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> torch.Tensor:
+        """(T,3,h,w) of a layer with vertices (T,V,3)."""
+        if vertices is clip.rigid_vertices:
+            return torch.zeros(clip.frames, 3, *maps.coverage.shape[2:])
+        offsets = offset_maps(clip, vertices, maps) / self.net.config["offset_scale"]
+        return torch.from_numpy(np.where(maps.coverage < SEEN, 0, offsets))
+
+    def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
+        return colour(white)
+
+    @torch.no_grad()
+    def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+        """(z - x0) / sigma, x0 being 0 exactly where no cloth is seen."""
+        level = torch.full((1,), sigma)
+        clean = self.net(latents[None], level, conditions[None])[0]
+        return (latents - clean * cloth_mask(conditions)) / sigma
+
+    def decode(
+        self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor, progress: Progress | None = None
+    ) -> RestoredClip:
+        """Move the mesh by the offsets, within what cloth can do, and draw the avatar again."""
+        vertices = self.moved_vertices(clip, encoded, latents)
+        gaussians = clip.pose(vertices)
+        moved = gaussians.means - clip.avatar.pose(clip.moved)[0]
+        frames, alphas = clip.render(gaussians, progress)
+        size = np.linalg.norm((vertices - clip.moved)[:, clip.freedom > 0.5], axis=-1)
+        report = {
+            "amount": round(self.share(clip), 3),
+            "offset_mean_cm": round(float(100 * size.mean()), 3) if size.size else 0.0,
+            "offset_p99_cm": round(float(100 * np.percentile(size, 99)), 3) if size.size else 0.0,
+        }
+        seen = sight(replace(clip, vertices=clip.moved, base=None), encoded.context.maps)
+        return RestoredClip(frames, alphas, vertices, moved, report, seen)
+
+    def share(self, clip: CoarseClip) -> float:
+        """How much of the sampled change is applied, 0..1."""
+        return amount_for(clip) if self.amount is None else self.amount
+
+    def moved_vertices(self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor) -> np.ndarray:
+        """(T,V,3) world metres: `clip.moved` with the sampled latents (T,3,h,w), within what cloth can do."""
+        known: Encoded = encoded.context
+        metres = (latents - known.base).numpy() * (self.share(clip) * self.net.config["offset_scale"])
+        moving = replace(clip, vertices=clip.moved, base=None)
+        return moving.vertices + limit_offsets(moving, lift_offsets(moving, known.maps, metres))
+
+    def _key(self, *arrays: np.ndarray) -> str:
+        digest = hashlib.sha256(repr(self.amount).encode())
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array).tobytes())
+        for weight in self.net.parameters():
+            digest.update(weight.detach().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def preserve_mask(maps: SurfaceMaps) -> np.ndarray:
+    """(T,1,h,w) float32 1 where nothing may move .. 0: no cloth is seen, or cloth that is pinned to the body."""
+    coverage = maps.coverage
+    freedom = maps.conditions[:, 3:4] / np.maximum(coverage, SEEN)
+    return np.where(coverage < SEEN, 1, 1 - np.clip(freedom, 0, 1)).astype(np.float32)
+
+
+def cloth_mask(conditions: torch.Tensor) -> torch.Tensor:
+    """(...,1,h,w) 1 where conditions (...,K,h,w) show garment or hair."""
+    return (conditions[..., :2, :, :].sum(-3, keepdim=True) >= SEEN).to(conditions.dtype)
+
+
+def amount_for(clip: CoarseClip) -> float:
+    """How much of the prior's word to take: all over a rigid layer, `SIMULATED` where physics moved the cloth already.
+
+    Validation clips say so: the simulation is nearer to true cloth than what the network foretells without it, and a
+    quarter of the network's word brings it nearer still.
+    """
+    free = clip.freedom > 0.5
+    if not free.any():
+        return 1.0
+    gap = clip.moved[:, free] - clip.rigid_vertices[:, free]
+    swing = float(np.sqrt((gap**2).sum(-1).mean()))
+    return float(SIMULATED + (1 - SIMULATED) * np.exp(-((swing / RIGID_SWING) ** 2)))
+
+
+def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None) -> CompactPrior:
+    """The shipped prior, or one that training wrote to `folder`; `amount` as of `CompactPrior`."""
+    if not (Path(folder) / "config.json").is_file():
+        raise Ani3DError(
+            "restoration.no_prior",
+            f"There is no compact prior in {folder}.",
+            "Install the package with its data files, or train one (docs/restoration.md).",
+        )
+    net = DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+    return CompactPrior(net, amount)
+
+
+def prepare(wanted: PriorRequest) -> CompactPrior:
+    """The compact prior for a request, which it does not depend on. Raises ``models.memory``: nothing is leaner."""
+    if wanted.leaner:
+        raise Ani3DError(
+            "models.memory", "The compact prior ran out of memory.", "Close other programs, or take a smaller picture."
+        )
+    return load_compact_prior(wanted.found.folder)

@@ -1,0 +1,1 @@
+"""Self-guided stochastic sampling, and corrections of its samples."""

@@ -1,0 +1,1 @@
+"""What the latent video models share, and LTX-Video."""

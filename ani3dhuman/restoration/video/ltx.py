@@ -1,0 +1,405 @@
+"""The video prior LTX-Video: a text-to-video model of 2 billion parameters, the example of docs/extending.md.
+
+It runs the networks of diffusers' `LTXConditionPipeline` (LTX-Video 0.9.5 and later, arXiv:2501.00103) and says what
+that pipeline says. A latent is 32 x 32 pixels of 8 frames, and each is one token of the transformer.
+
+It is told the prompt and the clip's frame rate, nothing else. It has no input for a pose, depth or normal video: the
+motion comes from the coarse clip alone, whose latents the sampler starts from and is drawn back to. Nor does it take a
+reference picture: what LTX-Video takes are frames of the video itself, and a portrait is none.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel
+from transformers import AutoTokenizer, T5EncoderModel
+
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+
+from ...rendering.layers import render_layer
+from ...storage.checkpoint import fingerprint
+from ..clip import CoarseClip, RestoredClip
+from ..conditions.latent_mask import latent_mask
+from ..conditions.scene import preserve_mask
+from ..prior import EncodedClip
+from .diffusers_folder import DiffusersFolder, Family, models_key
+from .layout import WanLayout, wan_layout
+from .prompts import PromptEncoder
+from .vae import as_batch, as_frames, as_video, cancellable
+
+if TYPE_CHECKING:
+    from ..loading import PriorRequest
+
+LTX_VIDEO = Family(
+    name="LTX-Video",
+    code="ltx",
+    pipeline="LTXConditionPipeline",
+    classes={
+        "vae": "AutoencoderKLLTXVideo",
+        "transformer": "LTXVideoTransformer3DModel",
+        "text_encoder": "T5EncoderModel",
+    },
+    example="LTX-Video-0.9.5",
+)
+LTX_PIXELS = 704 * 1280  # the makers advise to stay below 720 x 1280
+MAX_TOKENS = 256  # of a prompt, as in LTXConditionPipeline
+TRAIN_TIMESTEPS = 1000  # the timestep that LTX-Video calls sigma = 1
+
+
+@dataclass(frozen=True)
+class LtxConditions:
+    """What the prior is told besides the clip.
+
+    Attributes:
+        prompt: what the video shows, English.
+        negative_prompt: what it does not show.
+        preserve: (T,H,W) 0..1, 1 where the clip must stay; None takes body and face as the clip shows them.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    preserve: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class LtxOptions:
+    """How the prior runs.
+
+    Attributes:
+        guidance: classifier-free guidance scale g, v = v_neg + g (v_pos - v_neg); 1 leaves the negative pass out.
+        window_frames: 8k + 1 video frames that the transformer takes at once.
+        max_pixels: of a video frame; larger scenes are restored smaller and scaled back.
+        decode_noise, decode_timestep: LTX-Video's decoder takes the last step of denoising itself: how much noise its
+            latents get, and how much it is told; unused by decoders that are not made for it.
+    """
+
+    guidance: float = 3.0
+    window_frames: int = 121
+    max_pixels: int = LTX_PIXELS
+    decode_noise: float = 0.025
+    decode_timestep: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not self.guidance >= 1.0:
+            raise Ani3DError(
+                "restoration.guidance", f"Guidance {self.guidance} is below 1.", "Use 3, or 1 for no guidance."
+            )
+
+
+@dataclass(frozen=True)
+class LtxModels:
+    """What the prior runs.
+
+    Attributes:
+        vae: `AutoencoderKLLTXVideo`.
+        transformer: `LTXVideoTransformer3DModel`.
+        device: where they compute.
+        key: hash of what is loaded, see `models_key`.
+    """
+
+    vae: Any
+    transformer: Any
+    device: torch.device
+    key: str
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """All that a clip's encoding is made of, for its key."""
+
+    models: str
+    pictures: np.ndarray
+    preserve: np.ndarray
+    positive: torch.Tensor
+    negative: torch.Tensor | None
+    layout: WanLayout
+
+
+class LtxPrior:
+    """`VideoPrior` of LTX-Video; latents are those of its VAE, normalised.
+
+    Args:
+        models: the networks.
+        prompts: the text encoder.
+        conditions: of the clip that is to be restored.
+        options: how to run.
+
+    Raises:
+        Ani3DError: ``restoration.window``: the window does not fit the VAE; ``restoration.ltx_patch``: the transformer
+            takes patches of latents, as no LTX-Video does.
+    """
+
+    def __init__(
+        self,
+        models: LtxModels,
+        prompts: PromptEncoder,
+        conditions: LtxConditions,
+        options: LtxOptions | None = None,
+    ) -> None:
+        self.models = models
+        self.prompts = prompts
+        self.conditions = conditions
+        self.options = options or LtxOptions()
+        self.notes: dict[str, Any] = {}  # for the report: what the prior was loaded as
+        self.spatial = int(models.vae.spatial_compression_ratio)  # pixels a latent is wide and high
+        self.period = int(models.vae.temporal_compression_ratio)  # frames that share a latent, after the first
+        if self.options.window_frames < 1 or (self.options.window_frames - 1) % self.period:
+            raise Ani3DError(
+                "restoration.window",
+                f"A window of {self.options.window_frames} frames does not fit LTX-Video's VAE.",
+                f"Use {self.period}k + 1 frames, such as {12 * self.period + 1}.",
+            )
+        if (models.transformer.config.patch_size, models.transformer.config.patch_size_t) != (1, 1):
+            raise Ani3DError(
+                "restoration.ltx_patch",
+                "This transformer takes patches of latents as tokens.",
+                f"Use a model whose tokens are single latents, such as {LTX_VIDEO.example}.",
+            )
+
+    @property
+    def window(self) -> int:
+        return 1 + (self.options.window_frames - 1) // self.period
+
+    @cached_property
+    def embeddings(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Of prompt and negative prompt, (1,L,D) each; the latter None without guidance.
+
+        Tokens behind a prompt's end are cut off, where the pipeline masks them.
+        """
+        texts = [self.conditions.prompt]
+        if self.options.guidance != 1.0:
+            texts.append(self.conditions.negative_prompt)
+        cut = [text[:, text[0].any(-1)] for text in self.prompts.encode(texts)]
+        return cut[0], cut[1] if len(cut) > 1 else None
+
+    def encode(self, clip: CoarseClip, progress: Progress | None = None) -> EncodedClip:
+        """Latents (T',128,h,w), preserved where any of a latent's pixels is; conditions (T',1,h,w): the frame rate.
+
+        Raises:
+            Ani3DError: ``restoration.mask_size``: the mask is not of the clip's size; ``restoration.prompt_length``.
+        """
+        positive, negative = self.embeddings
+        layout = wan_layout(
+            clip.frames,
+            clip.fps,
+            clip.cameras.width,
+            clip.cameras.height,
+            frame_rate=None,  # it is told how fast the frames follow each other
+            max_pixels=self.options.max_pixels,
+            multiple=self.spatial,
+            period=self.period,
+        )
+        layer = render_layer(clip.pose(clip.vertices), clip.avatar.region_ids, clip.cameras, clip.background)
+        preserve = self._preserve(clip, preserve_mask(layer))
+        latents = as_frames(self._to_latents(as_video(layout.pictures(layer.rgb)), progress))
+        mask = latent_mask(torch.from_numpy(layout.mask(preserve)), self.spatial, self.period)[:, None]
+        texts = positive.float(), None if negative is None else negative.float()
+        return EncodedClip(
+            latents,
+            mask,
+            conditions=torch.full_like(mask, clip.fps),
+            context=layout,
+            key=fingerprint(_Sources(self.models.key, layer.rgb, preserve, *texts, layout), self.options),
+        )
+
+    def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
+        """LTX-Video was trained with white noise."""
+        return white
+
+    @torch.no_grad()
+    def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+        """Velocity (W,128,h,w) of one window; its time begins at 0, as in diffusers' own pipeline for long videos."""
+        network, device = self.models.transformer, self.models.device
+        tokens = as_batch(latents).flatten(2).transpose(1, 2).to(device, network.dtype)  # (1,W h w,128)
+        frames, _, rows, columns = latents.shape
+        places = self._places(frames, rows, columns, float(conditions[0, 0, 0, 0])).to(device)
+
+        def predict(text: torch.Tensor) -> torch.Tensor:
+            velocity = network(
+                hidden_states=tokens,
+                encoder_hidden_states=text.to(device, network.dtype),
+                encoder_attention_mask=None,
+                timestep=torch.tensor([[sigma * TRAIN_TIMESTEPS]], device=device),
+                video_coords=places,
+                return_dict=False,
+            )[0].float()
+            return as_frames(velocity.transpose(1, 2).unflatten(2, (frames, rows, columns)))
+
+        positive, negative = self.embeddings
+        wanted = predict(positive)
+        if negative is not None:
+            unwanted = predict(negative)
+            wanted = unwanted + self.options.guidance * (wanted - unwanted)
+        return wanted.to(latents)
+
+    def decode(
+        self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor, progress: Progress | None = None
+    ) -> RestoredClip:
+        """The video, cut and scaled back to the clip's own frames; coverage and mesh stay unknown."""
+        layout: WanLayout = encoded.context
+        video = self._to_video(as_batch(latents), progress)
+        frames = np.empty((clip.frames, layout.height, layout.width, 3), np.float32)
+        for t, picture in enumerate(layout.scene_frames(((video[0].permute(1, 2, 3, 0) + 1) / 2).numpy())):
+            frames[t] = picture
+            if progress:
+                progress.advance()
+        report = {
+            "prior": "ltx-video",
+            "video_size": [layout.video_width, layout.video_height],
+            "video_frames": layout.video_frames,
+            "guidance": self.options.guidance,
+            **self.notes,
+        }
+        return RestoredClip(frames, None, None, None, report)
+
+    def _preserve(self, clip: CoarseClip, seen: np.ndarray) -> np.ndarray:
+        """The mask that was given, else `seen`."""
+        mask = seen if self.conditions.preserve is None else self.conditions.preserve
+        if mask.shape != seen.shape:
+            raise Ani3DError(
+                "restoration.mask_size",
+                f"The preserve mask is {mask.shape}, the clip {seen.shape}.",
+                "Give a mask for every frame of the clip at the clip's size, or none.",
+            )
+        return mask
+
+    @torch.no_grad()
+    def _to_latents(self, video: torch.Tensor, progress: Progress | None) -> torch.Tensor:
+        """Normalised latents (1,128,T',h,w) on the CPU of video (1,3,T,H,W) in -1..1; may raise `Cancelled`."""
+        vae = self.models.vae
+        with cancellable(progress, *vae.encoder.down_blocks, vae.encoder.mid_block):
+            latents = vae.encode(video.to(self.models.device, vae.dtype)).latent_dist.mode().float().cpu()
+        mean, deviation = self._statistics
+        return (latents - mean) / deviation
+
+    @torch.no_grad()
+    def _to_video(self, latents: torch.Tensor, progress: Progress | None) -> torch.Tensor:
+        """Video (1,3,T,H,W) in -1..1 on the CPU; the noise that the decoder asks for is always the same."""
+        vae, timestep = self.models.vae, None
+        mean, deviation = self._statistics
+        latents = latents * deviation + mean
+        if vae.config.timestep_conditioning:
+            noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+            latents = (1 - self.options.decode_noise) * latents + self.options.decode_noise * noise
+            timestep = torch.tensor([self.options.decode_timestep]).to(self.models.device, vae.dtype)
+        with cancellable(progress, vae.decoder.mid_block, *vae.decoder.up_blocks):
+            return vae.decode(latents.to(self.models.device, vae.dtype), timestep, return_dict=False)[0].float().cpu()
+
+    @property
+    def _statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and deviation of raw latents, (128,1,1,1) each."""
+        vae = self.models.vae
+        mean, deviation = (t.detach().float().cpu()[:, None, None, None] for t in (vae.latents_mean, vae.latents_std))
+        return mean, deviation / vae.config.scaling_factor
+
+    def _places(self, frames: int, rows: int, columns: int, fps: float) -> torch.Tensor:
+        """(1,3,S) of each token of a window: seconds, and pixels down and to the right, where it begins."""
+        time = (torch.arange(frames) * self.period + 1 - self.period).clamp(min=0) / fps  # the first is one frame alone
+        down, right = (torch.arange(count) * float(self.spatial) for count in (rows, columns))
+        return torch.stack(torch.meshgrid(time, down, right, indexing="ij")).flatten(1)[None]
+
+
+def load_ltx_prior(
+    folder: Path,
+    *,
+    conditions: LtxConditions,
+    dtype: torch.dtype = torch.bfloat16,
+    device: str | torch.device = "cpu",
+    options: LtxOptions | None = None,
+    text_device: str | torch.device | None = None,
+    prompt_cache: Path | None = None,
+) -> LtxPrior:
+    """The prior of an LTX-Video model that lies in a folder, in diffusers' layout; nothing is fetched.
+
+    Args:
+        folder: holds model_index.json and the parts; weights as safetensors, sharded or not.
+        conditions: of the clip.
+        dtype: of all networks.
+        device: where the networks compute.
+        options: how to run.
+        text_device: where prompts are encoded; None is `device`.
+        prompt_cache: folder that keeps embeddings, so that the text encoder is not loaded again.
+
+    Raises:
+        Ani3DError: ``restoration.ltx_missing``, ``restoration.ltx_class``, ``restoration.ltx_partial``, see
+            `DiffusersFolder`; ``models.needs_package``; ``restoration.prompt_length``; as `LtxPrior`.
+    """
+    source = DiffusersFolder(Path(folder), LTX_VIDEO)
+    for part in LTX_VIDEO.classes:
+        source.check(part)
+    prompts = source.prompt_encoder(
+        T5EncoderModel, AutoTokenizer, ("tokenizer.json", "spiece.model"),
+        dtype=dtype, device=device if text_device is None else text_device, cache=prompt_cache, max_tokens=MAX_TOKENS,
+    )  # fmt: skip
+    _check_tokenizer(source)
+    prompts.encode([conditions.prompt, conditions.negative_prompt])  # before the other networks need the memory
+    vae = source.load("vae", AutoencoderKLLTXVideo, dtype).to(device)
+    transformer = source.load("transformer", LTXVideoTransformer3DModel, dtype).to(device)
+    models = LtxModels(vae, transformer, torch.device(device), models_key(vae, transformer))
+    return LtxPrior(models, prompts, conditions, options)
+
+
+def _check_tokenizer(source: DiffusersFolder) -> None:
+    """T5's vocabulary comes as spiece.model, which transformers reads with two more packages."""
+    if (source.path / "tokenizer" / "tokenizer.json").is_file():
+        return
+    missing = [
+        package
+        for package, module in {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}.items()
+        if importlib.util.find_spec(module.partition(".")[0]) is None or importlib.util.find_spec(module) is None
+    ]
+    if missing:
+        raise Ani3DError(
+            "models.needs_package",
+            f"The tokenizer of {LTX_VIDEO.name} needs {' and '.join(missing)}, which is not installed.",
+            f"Install it with: pip install {' '.join(missing)}",
+        )
+
+
+def prepare(wanted: PriorRequest) -> LtxPrior:
+    """Load an LTX-Video for a request: bfloat16 on a CUDA card, float32 on the CPU.
+
+    After the memory ran out once, prompts are encoded on the CPU and the VAE works in tiles, whose seams change the
+    picture a little.
+
+    Raises:
+        Ani3DError: ``models.memory``: nothing is leaner; ``models.wrong_base``: an adapter; as `load_ltx_prior`.
+    """
+    if wanted.found.adapter is not None:
+        raise Ani3DError(
+            "models.wrong_base", f"{wanted.found.adapter.name} is not for LTX-Video.", "Leave the adapter out."
+        )
+    if wanted.leaner > 1:
+        raise Ani3DError(
+            "models.memory", "LTX-Video ran out of memory in tiles too.", "Take a smaller picture or another prior."
+        )
+    device, _ = wanted.machine.budget
+    made = wanted.conditions()
+    prior = load_ltx_prior(
+        wanted.found.folder,
+        conditions=LtxConditions(made.prompt, made.negative_prompt, made.preserve),
+        dtype=torch.bfloat16 if device == "cuda" else torch.float32,
+        device=device,
+        options=LtxOptions(guidance=wanted.text_guidance),
+        text_device="cpu" if wanted.leaner else device,
+        prompt_cache=wanted.cache,
+    )
+    if wanted.leaner:
+        prior.models.vae.enable_tiling()
+        prior.models.vae.use_framewise_encoding = prior.models.vae.use_framewise_decoding = True
+    prior.notes = {
+        "model": wanted.found.model.name,
+        "device": device,
+        "memory": "VAE in tiles, prompts on the CPU" if wanted.leaner else "all at once",
+        "conditions": ["prompt and frame rate; control video and reference picture are not used"],
+        "prompt": made.prompt,
+    }
+    return prior

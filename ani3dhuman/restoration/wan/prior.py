@@ -1,0 +1,324 @@
+"""The video prior Wan VACE: a text-to-video model that follows a control video and a reference picture.
+
+The coarse clip is rendered, laid out as Wan's video (`wan_layout`), and becomes VAE latents, from which
+the sampler starts. The transformer sees beside them the control latents (`wan_latents`) and the prompt
+(`wan_text`). A reference picture is one more latent frame in front of every window, an anchor. It runs the networks
+of diffusers' `WanVACEPipeline` (`wan_models`) and says what that pipeline says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+
+from ...rendering.layers import render_layer
+from ...storage.checkpoint import fingerprint
+from ..clip import CoarseClip, RestoredClip
+from ..conditions.latent_mask import latent_mask, with_reference_frames
+from ..conditions.reference import fit_reference
+from ..conditions.scene import preserve_mask
+from ..prior import EncodedClip
+from ..video.layout import PERIOD, WAN_PIXELS, WAN_RATE, WanLayout, wan_layout
+from ..video.prompts import MAX_TOKENS, PromptEncoder
+from ..video.vae import WanVae, as_batch, as_frames, as_video, control_latents
+from .adapters import WanAdapter, with_adapter
+from .networks import TRAIN_TIMESTEPS, WanModels, compile_transformers, load_prompt_encoder, load_wan_models
+from .step_cache import StepCache, forget, with_cache
+
+
+@dataclass(frozen=True)
+class WanConditions:
+    """What the prior is told besides the clip.
+
+    Attributes:
+        control: (T,H,W,3) uint8 pose (or depth, normal) drawings, one a frame of the clip and of its size, or what
+            makes them of the clip.
+        prompt: what the video shows, English.
+        negative_prompt: what it does not show.
+        reference: (h,w,3) uint8 sRGB, the person; another size is fitted to the clip over its background.
+        preserve: (T,H,W) 0..1, 1 where the clip must stay; None takes body and face as the clip shows them.
+    """
+
+    control: np.ndarray | Callable[[CoarseClip], np.ndarray]
+    prompt: str
+    negative_prompt: str = ""
+    reference: np.ndarray | None = None
+    preserve: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class WanOptions:
+    """How the prior runs.
+
+    Attributes:
+        guidance: classifier-free guidance scale g, v = v_neg + g (v_pos - v_neg); 1 leaves the negative pass out.
+        batch_guidance: both passes as one batch: faster on a large card, twice the activations.
+        window_frames: 4k + 1 video frames that the transformer takes at once.
+        frame_rate: of the video; None takes the scene's frames as they are.
+        max_pixels: of a video frame; larger scenes are restored smaller and scaled back.
+    """
+
+    guidance: float = 5.0
+    batch_guidance: bool = False
+    window_frames: int = 81
+    frame_rate: float | None = WAN_RATE
+    max_pixels: int = WAN_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.window_frames < 1 or self.window_frames % PERIOD != 1:
+            raise Ani3DError(
+                "restoration.window",
+                f"A window of {self.window_frames} frames does not fit Wan's VAE.",
+                "Use 4k + 1 frames, such as 81, 49 or 33.",
+            )
+        if not self.guidance >= 1.0:
+            raise Ani3DError(
+                "restoration.guidance", f"Guidance {self.guidance} is below 1.", "Use 5, or 1 for no guidance."
+            )
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """All that a clip's encoding is made of, for its key."""
+
+    models: str
+    pictures: np.ndarray
+    preserve: np.ndarray
+    control: np.ndarray
+    reference: np.ndarray | None
+    positive: torch.Tensor
+    negative: torch.Tensor | None
+    layout: WanLayout
+
+
+class WanVacePrior:
+    """`VideoPrior` of Wan VACE; latents are those of its VAE, normalised.
+
+    Args:
+        models: the networks.
+        prompts: the text encoder.
+        conditions: of the clip that is to be restored.
+        options: how to run.
+    """
+
+    def __init__(
+        self,
+        models: WanModels,
+        prompts: PromptEncoder,
+        conditions: WanConditions,
+        options: WanOptions | None = None,
+    ) -> None:
+        self.models = models
+        self.prompts = prompts
+        self.conditions = conditions
+        self.options = options or WanOptions()
+        self.vae = WanVae(models.vae, models.device)
+        self.notes: dict[str, Any] = {}  # for the report: what the prior was loaded as
+
+    @property
+    def window(self) -> int:
+        return 1 + (self.options.window_frames - 1) // PERIOD
+
+    @cached_property
+    def embeddings(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Of prompt and negative prompt, (1,L,D) each; the latter None without guidance."""
+        if self.options.guidance == 1.0:
+            return self.prompts.encode([self.conditions.prompt])[0], None
+        positive, negative = self.prompts.encode([self.conditions.prompt, self.conditions.negative_prompt])
+        return positive, negative
+
+    def encode(self, clip: CoarseClip, progress: Progress | None = None) -> EncodedClip:
+        """Latents (R+T',16,h,w), R = 1 with a reference picture, preserved there; conditions (R+T',96,h,w).
+
+        The prompts come first, so that the text encoder is gone before the video is touched.
+
+        Raises:
+            Ani3DError: ``restoration.control_size``, ``restoration.mask_size``: control or mask are not of the clip's
+                size; ``restoration.prompt_length``.
+        """
+        forget(self.models)
+        layout = self._layout(clip)
+        control, reference = self._control(clip), self._reference(clip)
+        self._check_mask(clip)
+        positive, negative = self.embeddings
+        layer = render_layer(clip.pose(clip.vertices), clip.avatar.region_ids, clip.cameras, clip.background)
+        preserve = preserve_mask(layer) if self.conditions.preserve is None else self.conditions.preserve
+
+        latents = self.vae.encode(as_video(layout.pictures(layer.rgb)), progress)
+        mask = latent_mask(torch.from_numpy(layout.mask(preserve)), self.vae.spatial, PERIOD)[None, None]
+        front = None
+        if reference is not None:
+            front = self.vae.encode(as_video(layout.still(reference)[None]), progress)
+            latents, mask = with_reference_frames(latents, mask, front)
+        conditions = control_latents(self.vae, as_video(layout.drawings(control)), front, progress)
+        texts = positive.float(), None if negative is None else negative.float()
+        sources = _Sources(self.models.key, layer.rgb, preserve, control, reference, *texts, layout)
+        return EncodedClip(
+            as_frames(latents),
+            as_frames(mask),
+            as_frames(conditions),
+            layout,
+            anchors=0 if front is None else front.shape[2],
+            key="" if self.models.transformer.is_cache_enabled else fingerprint(sources, self.options),
+        )
+
+    def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
+        """Wan was trained with white noise."""
+        return white
+
+    @torch.no_grad()
+    def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+        """Velocity (R+W,16,h,w) of one window with its reference frame; with two experts sigma says which one."""
+        expert = self.models.expert(sigma)
+        positive, negative = self.embeddings
+        device, dtype = self.models.device, expert.dtype
+
+        def predict(*texts: torch.Tensor, called: str) -> torch.Tensor:
+            count = len(texts)
+            window = _mark_of(conditions) if expert.is_cache_enabled else ""  # a step cache keeps windows apart
+            with expert.cache_context(f"{called} {window}"):
+                return expert(
+                    hidden_states=as_batch(latents).to(device, dtype).expand(count, -1, -1, -1, -1),
+                    timestep=(torch.tensor([sigma]) * TRAIN_TIMESTEPS).to(device).expand(count),
+                    encoder_hidden_states=torch.cat(texts).to(device, dtype),
+                    control_hidden_states=as_batch(conditions).to(device, dtype).expand(count, -1, -1, -1, -1),
+                    return_dict=False,
+                )[0].float()
+
+        if negative is None:
+            return as_frames(predict(positive, called="positive")).to(latents)
+        if self.options.batch_guidance:
+            wanted, unwanted = predict(positive, negative, called="both").split(1)
+        else:
+            wanted, unwanted = predict(positive, called="positive"), predict(negative, called="negative")
+        return as_frames(unwanted + self.options.guidance * (wanted - unwanted)).to(latents)
+
+    def decode(
+        self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor, progress: Progress | None = None
+    ) -> RestoredClip:
+        """The video, cut, scaled and timed back to the clip's own frames; coverage and mesh stay unknown."""
+        layout: WanLayout = encoded.context
+        video = self.vae.decode(as_batch(latents[encoded.anchors :]), progress)
+        pictures = ((video[0].permute(1, 2, 3, 0) + 1) / 2).numpy()
+        frames = np.empty((clip.frames, layout.height, layout.width, 3), np.float32)
+        for t, picture in enumerate(layout.scene_frames(pictures)):
+            frames[t] = picture
+            if progress:
+                progress.advance()
+        report = {
+            "prior": "wan-vace",
+            "video_size": [layout.video_width, layout.video_height],
+            "video_frames": layout.video_frames,
+            "video_fps": round(clip.fps / layout.step, 3),
+            "guidance": self.options.guidance,
+            **self.notes,
+        }
+        return RestoredClip(frames, None, None, None, report)
+
+    def _layout(self, clip: CoarseClip) -> WanLayout:
+        return wan_layout(
+            clip.frames,
+            clip.fps,
+            clip.cameras.width,
+            clip.cameras.height,
+            frame_rate=self.options.frame_rate,
+            max_pixels=self.options.max_pixels,
+            multiple=self.vae.spatial * self.models.transformer.config.patch_size[1],
+        )
+
+    def _control(self, clip: CoarseClip) -> np.ndarray:
+        given = self.conditions.control
+        control = given(clip) if callable(given) else given
+        wanted = (clip.frames, clip.cameras.height, clip.cameras.width, 3)
+        if control.shape != wanted or control.dtype != np.uint8:
+            raise Ani3DError(
+                "restoration.control_size",
+                f"The control video is {control.dtype} {control.shape}, expected uint8 {wanted}.",
+                "Draw it for every frame of the clip at the clip's size.",
+            )
+        return control
+
+    def _reference(self, clip: CoarseClip) -> np.ndarray | None:
+        picture = self.conditions.reference
+        if picture is None:
+            return None
+        return fit_reference(picture, clip.cameras.width, clip.cameras.height, clip.background)
+
+    def _check_mask(self, clip: CoarseClip) -> None:
+        mask = self.conditions.preserve
+        wanted = (clip.frames, clip.cameras.height, clip.cameras.width)
+        if mask is not None and mask.shape != wanted:
+            raise Ani3DError(
+                "restoration.mask_size",
+                f"The preserve mask is {mask.shape}, the clip {wanted}.",
+                "Give a mask for every frame of the clip at the clip's size, or none.",
+            )
+
+
+def _mark_of(conditions: torch.Tensor) -> str:
+    """A short name for a window, by what it is told."""
+    return hashlib.sha256(conditions.contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def load_wan_prior(
+    folder: Path,
+    *,
+    conditions: WanConditions,
+    dtype: torch.dtype = torch.bfloat16,
+    device: str | torch.device = "cpu",
+    options: WanOptions | None = None,
+    adapter: WanAdapter | None = None,
+    cache: StepCache | None = None,
+    compile_blocks: bool = False,
+    place: Callable[[WanModels], object] | None = None,
+    text_device: str | torch.device | None = None,
+    prompt_cache: Path | None = None,
+    max_tokens: int = MAX_TOKENS,
+) -> WanVacePrior:
+    """The prior of a Wan VACE model that lies in a folder, in diffusers' layout; nothing is fetched.
+
+    Args:
+        folder: holds model_index.json and the parts; weights as safetensors, sharded or not.
+        conditions: of the clip.
+        dtype: of transformers and text encoder; the VAE is float32.
+        device: where the networks compute.
+        options: how to run.
+        adapter: few-step adapter that is added to the weights; it wants `WanOptions.guidance` 1.
+        cache: foretells layers instead of computing them, see `wan_cache`; None computes all.
+        compile_blocks: let torch.compile translate the repeated blocks at their first use, which takes minutes and then
+            saves time at every step.
+        place: see `load_wan_models`; carries out a memory plan.
+        text_device: where prompts are encoded; None is `device`.
+        prompt_cache: folder that keeps embeddings, so that the text encoder is not loaded again.
+        max_tokens: of a prompt.
+
+    Raises:
+        Ani3DError: as `load_wan_models`; a prompt that is too long.
+    """
+    prompts = load_prompt_encoder(
+        folder, dtype=dtype, device=device if text_device is None else text_device, cache=prompt_cache,
+        max_tokens=max_tokens,
+    )  # fmt: skip
+    prompts.encode([conditions.prompt, conditions.negative_prompt])  # before the other networks need the memory
+    models = load_wan_models(
+        folder,
+        dtype=dtype,
+        device=device,
+        change=None if adapter is None else lambda loaded: with_adapter(loaded, adapter),
+        place=place,
+    )
+    if cache is not None:
+        models = with_cache(models, cache)
+    if compile_blocks:
+        compile_transformers(models)
+    return WanVacePrior(models, prompts, conditions, options)

@@ -1,0 +1,1 @@
+"""How alike two pictures are: structural similarity and a trained perceptual distance."""

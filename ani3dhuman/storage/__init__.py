@@ -1,0 +1,1 @@
+"""Checkpoints and finished stages on disk."""
