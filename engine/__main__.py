@@ -15,14 +15,14 @@ from types import FrameType
 
 from ani3dhuman import __version__
 
+from .blobs import write_atomically
 from .executors import LocalProcesses
-from .files import write_atomically
+from .job_table import JobTable
 from .parent import is_alive
 from .server import Server
-from .store import Store
 from .wire import DEFAULT_ENDPOINT, PROTOCOL_VERSION, WireError
 
-_PARENT_INTERVAL = 0.5  # seconds between looks at the parent process
+_PARENT_INTERVAL = 0.5  # seconds between checks that the parent process lives
 
 
 class _Stop:
@@ -31,15 +31,15 @@ class _Stop:
     def __init__(self, parent: int | None) -> None:
         self._parent = parent
         self._was_ours = parent == os.getppid()
-        self._look_at = 0.0
+        self._check_at = 0.0
         self._asked = False
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
 
     def __call__(self) -> bool:
-        if not self._asked and self._parent is not None and time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _PARENT_INTERVAL
+        if not self._asked and self._parent is not None and time.monotonic() >= self._check_at:
+            self._check_at = time.monotonic() + _PARENT_INTERVAL
             self._asked = not is_alive(self._parent, self._was_ours)
         return self._asked
 
@@ -70,10 +70,10 @@ def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
     signal.signal(signal.SIGINT, stop.ask)
     signal.signal(signal.SIGTERM, stop.ask)
     try:
-        store = Store(args.store.resolve(), __version__)
+        table = JobTable(args.store.resolve(), __version__)
         try:
             executor = LocalProcesses(args.store.resolve() / "blobs", job, max(1, args.workers))
-            server = Server(store, executor, job, args.host, args.port)
+            server = Server(table, executor, job, args.host, args.port)
             try:
                 if args.ready_file:
                     ready = {"endpoint": server.endpoint, "pid": os.getpid(), "protocol": PROTOCOL_VERSION}
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
                 if args.ready_file:
                     args.ready_file.unlink(missing_ok=True)
         finally:
-            store.close()
+            table.close()
     except WireError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 1

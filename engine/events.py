@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ani3d_formats.progress import Report
-
+from .pipe import ProgressReport
 from .wire import Event, JobStatus
 from .wire.messages import MAX_EVENTS
 
@@ -17,7 +16,7 @@ class EventLog:
         self._events: list[Event] = []
         self._pictured: dict[str, int] = {}
 
-    def add(self, status: JobStatus, report: Report | None = None) -> None:
+    def add(self, status: JobStatus, report: ProgressReport | None = None) -> None:
         """Note that the job is now as `status` says; `report` brings the message and the picture."""
         message = report.message if report else ""
         preview = report.preview if report else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import signal
@@ -10,28 +11,18 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import msgpack
-import numpy as np
+from . import pipe
+from .pipe import Outcome
+from .wire import WireError
+from .wire.messages import Message
 
-from ani3d_formats.progress import Report
-
-from .wire import FileInfo
+log = logging.getLogger("engine")
 
 CANCEL_PATIENCE = 1.5  # seconds a worker has to stop by itself once asked
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a job ended. `result` is the folder of `files`, relative to the job's folder; `error` as in JobStatus."""
-
-    state: str
-    error: dict[str, Any] | None = None
-    result: str | None = None
-    files: list[FileInfo] = field(default_factory=list)
 
 
 @dataclass
@@ -55,7 +46,7 @@ class LocalProcesses:
         self._module = module
         self._slots = slots
         self._workers: dict[str, _Worker] = {}
-        self._records: queue.Queue[tuple[str, dict[str, Any] | None]] = queue.Queue()
+        self._messages: queue.Queue[tuple[str, Message | None]] = queue.Queue()
 
     @property
     def has_room(self) -> bool:
@@ -88,22 +79,22 @@ class LocalProcesses:
             worker.process.stdin.write(b"cancel\n")
             worker.process.stdin.flush()
 
-    def poll(self) -> list[tuple[str, Report | Outcome]]:
-        """What has happened since the last call, in order; never waits for a job."""
-        news: list[tuple[str, Report | Outcome]] = []
+    def poll(self) -> list[tuple[str, Message]]:
+        """`ProgressReport`s and `Outcome`s since the last call, in order, each with its job; never waits for one."""
+        news: list[tuple[str, Message]] = []
         for worker in self._workers.values():
             if worker.cancelled_at and time.monotonic() - worker.cancelled_at > CANCEL_PATIENCE:
                 _kill(worker.process)
-        while not self._records.empty():
-            job, record = self._records.get()
+        while not self._messages.empty():
+            job, message = self._messages.get()
             worker = self._workers[job]
-            if record is None:
+            if message is None:
                 del self._workers[job]
                 news.append((job, _end(worker)))
-            elif "report" in record:
-                news.append((job, _report(record["report"])))
+            elif isinstance(message, Outcome):
+                worker.outcome = message
             else:
-                worker.outcome = _outcome(record["outcome"])
+                news.append((job, message))
         return news
 
     def stop(self) -> None:
@@ -114,14 +105,14 @@ class LocalProcesses:
             worker.process.wait()
         self._workers.clear()
 
-    def _listen(self, job: str, pipe: BinaryIO) -> None:
-        """Move records from a worker's pipe into the queue until the pipe ends. Runs in a thread per worker."""
-        unpacker = msgpack.Unpacker()
-        while data := pipe.read1(1 << 16):  # type: ignore[attr-defined]
-            unpacker.feed(data)
-            for record in unpacker:
-                self._records.put((job, record))
-        self._records.put((job, None))
+    def _listen(self, job: str, reports: BinaryIO) -> None:
+        """Move messages from a worker's pipe into the queue until the pipe ends. Runs in a thread per worker."""
+        try:
+            for message in pipe.read(reports):
+                self._messages.put((job, message))
+        except WireError:  # the worker is ended as one that crashed
+            log.exception("job %s: what its process sent cannot be read", job)
+        self._messages.put((job, None))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -141,27 +132,16 @@ def _end(worker: _Worker) -> Outcome:
             code = worker.process.wait(timeout=1)
     _kill(worker.process)
     worker.process.wait()
-    for pipe in (worker.process.stdin, worker.process.stdout):
-        if pipe:
-            pipe.close()
+    for stream in (worker.process.stdin, worker.process.stdout):
+        if stream:
+            stream.close()
     if worker.outcome:
         return worker.outcome
     if worker.cancelled_at:
         return Outcome("cancelled")
-    how = f"signal {-code} ({signal.Signals(-code).name})" if code and code < 0 else f"exit status {code}"
+    how = "stopped reporting" if code is None else f"ended with exit status {code}"
+    if code and code < 0:
+        how = f"ended with signal {-code} ({signal.Signals(-code).name})"
     hint = "The system may have run out of memory: close other programs or choose smaller settings."
-    error = {"code": "job.crashed", "message": f"The job's process ended with {how} and gave no reason.", "hint": hint}
+    error = {"code": "job.crashed", "message": f"The job's process {how} and gave no reason.", "hint": hint}
     return Outcome("failed", error)
-
-
-def _report(entry: dict[str, Any]) -> Report:
-    preview = None
-    if "preview" in entry:
-        shape, data = entry["preview"]
-        preview = np.frombuffer(data, np.uint8).reshape(shape)
-    return Report(entry["stage"], entry["step"], entry["total"], entry["eta"], 0.0, entry["message"], preview)
-
-
-def _outcome(entry: dict[str, Any]) -> Outcome:
-    files = [FileInfo(*row) for row in entry.get("files", [])]
-    return Outcome(entry["state"], entry.get("error"), entry.get("result"), files)

@@ -1,4 +1,4 @@
-"""The engine's loop: one ROUTER socket, one thread; requests in, answers out, workers looked after in between.
+"""The engine's loop: one ROUTER socket, one thread; requests in, answers out, workers polled in between.
 
 Nothing a client sends can stop it: whatever goes wrong with a request becomes an `error` answer.
 """
@@ -19,28 +19,27 @@ import numpy as np
 import zmq
 
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.progress import Report
 from ani3dhuman import __version__
 from ani3dhuman.models.store import installed_priors
 
 from .device import describe_device
 from .events import EventLog
-from .executors import LocalProcesses, Outcome
-from .store import Store
+from .executors import LocalProcesses
+from .job_table import JobTable
+from .pipe import Outcome, ProgressReport
 from .wire import PROTOCOL_VERSION, JobStatus, Welcome, WireError, codec
 from .wire import messages as m
 from .wire.errors import disk_full, is_disk_full
 
 log = logging.getLogger("engine")
 
-_TICK = 50  # milliseconds between looks at the workers
-_RETRY = 1.0  # seconds until a write that found the disk full is tried again
-_BATCH = 64  # requests answered before the workers are looked at
+_TICK = 50  # milliseconds between polls of the workers
+_BATCH = 64  # requests answered before the workers are polled
 
 
 @dataclass(frozen=True)
 class _Watcher:
-    """A watch without news, held until there is some or its time is over."""
+    """A `watch` request without events yet, held until there are some or its time is over."""
 
     client: bytes
     request: int
@@ -49,28 +48,36 @@ class _Watcher:
 
 
 class Server:
-    """Serves the jobs of a store on a loopback port.
+    """Serves the jobs of a table on a loopback port.
 
     Args:
-        store: where jobs live; what was running in it is queued again.
+        table: the jobs; what was running in it is queued again.
         executor: where jobs run.
         job: name of the job module, see `engine.job`.
         host, port: address to listen at; port 0 takes any free one, `endpoint` says which.
+        retry: seconds until a write that found the disk full is tried again.
 
     Raises:
         WireError: `engine.address`.
     """
 
     def __init__(
-        self, store: Store, executor: LocalProcesses, job: str = "engine.job", host: str = "127.0.0.1", port: int = 0
+        self,
+        table: JobTable,
+        executor: LocalProcesses,
+        job: str = "engine.job",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        retry: float = 1.0,
     ) -> None:
-        self._store = store
+        self._table = table
         self._executor = executor
         self._check: Callable[[dict[str, np.ndarray], dict[str, Any]], str] = importlib.import_module(job).check
         self._live: dict[str, JobStatus] = {}  # jobs that run, and those that failed while the disk was full
         self._ended: dict[str, tuple[JobStatus, Outcome]] = {}  # what is still to be stored
         self._logs: dict[str, EventLog] = {}
         self._watchers: list[_Watcher] = []
+        self._retry = retry
         self._retry_at = 0.0
         self._stopping = False
         self._device = describe_device()
@@ -79,7 +86,7 @@ class Server:
         self._socket.setsockopt(zmq.MAXMSGSIZE, m.MAX_ARRAY_BYTES)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)  # a peer that vanished is forgotten
         self.endpoint = self._bind(host, port)
-        for again in store.recover():
+        for again in table.recover():
             log.info("job %s was interrupted and is queued again", again)
 
     def _bind(self, host: str, port: int) -> str:
@@ -140,7 +147,7 @@ class Server:
             message = codec.decode(header, frames[1:], m.REQUESTS)
             reply = self._handle(client, request, message)
         except Exception as error:
-            reply = _as_error(error)
+            reply = _error_reply(error)
         if reply is not None:
             self._send(client, request, reply)
 
@@ -148,7 +155,7 @@ class Server:
         try:
             frames = codec.encode(reply, request)
         except Exception as error:  # an answer that cannot travel, such as a list of too many jobs
-            frames = codec.encode(_as_error(error), request)
+            frames = codec.encode(_error_reply(error), request)
         self._socket.send_multipart([client, *frames], copy=False)
 
     def _handle(self, client: bytes, request: int, message: m.Message) -> m.Message | None:
@@ -167,13 +174,13 @@ class Server:
             case m.Status():
                 return m.Job(self._status(message.job))
             case m.List():
-                return m.Jobs([self._live.get(status.id, status) for status in self._store.jobs()])
+                return m.Jobs([self._live.get(status.id, status) for status in self._table.jobs()])
             case m.Cancel():
                 return m.Job(self._cancel(message.job))
             case m.Files():
-                return m.Listing(self._store.files(message.job))
+                return m.Listing(self._table.files(message.job))
             case m.Fetch():
-                data = self._store.read(message.job, message.name, message.offset, message.size)
+                data = self._table.read(message.job, message.name, message.offset, message.size)
                 return m.Frame(message.offset, np.frombuffer(data, np.uint8))
             case m.Delete():
                 return self._delete(message.job)
@@ -189,10 +196,10 @@ class Server:
             raise codec.malformed(
                 f"the shot or its settings cannot be read ({type(error).__name__}: {error})"
             ) from error
-        job, found = self._store.submit(name, message.shot, message.settings)
+        job, found = self._table.submit(name, message.shot, message.settings)
         if not found:
             self._logs[job] = EventLog()
-            self._logs[job].add(self._store.status(job))
+            self._logs[job].add(self._table.status(job))
         return m.Accepted(job, self._status(job).state, found)
 
     def _cancel(self, job: str) -> JobStatus:
@@ -200,7 +207,7 @@ class Server:
         if status.state == "queued":
             self._log(job)
             status = replace(status, state="cancelled", eta=0.0)
-            self._store.finish(status)
+            self._table.finish(status)
             self._logs[job].add(status)
         elif status.state == "running":
             self._executor.cancel(job)
@@ -210,12 +217,12 @@ class Server:
         status = self._status(job)
         if status.state in ("queued", "running") or job in self._live:
             raise WireError("job.active", f"Job {job} is {status.state}.", "Cancel it first.")
-        self._store.delete(job)
+        self._table.delete(job)
         self._logs.pop(job, None)
         return m.Done()
 
     def _status(self, job: str) -> JobStatus:
-        return self._live.get(job) or self._store.status(job)
+        return self._live.get(job) or self._table.status(job)
 
     def _log(self, job: str) -> EventLog:
         """The job's events; of a job from before the engine's start there is one, its present state."""
@@ -227,26 +234,26 @@ class Server:
     # ---- workers ----
 
     def _tick(self) -> None:
-        """Take in what the workers say, store what ended, start what waits, answer watchers."""
+        """Read the workers' messages, store what ended, start what waits, answer watchers."""
         for job, news in self._executor.poll():
-            if isinstance(news, Report):
+            if isinstance(news, ProgressReport):
                 self._live[job] = replace(
                     self._live[job], stage=news.stage, step=news.step, total=news.total, eta=news.eta
                 )
                 self._log(job).add(self._live[job], news)
-            else:
+            elif isinstance(news, Outcome):
                 self._end(job, news)
         if time.monotonic() >= self._retry_at:
             try:
                 self._store_ended()
                 self._start_waiting()
             except Exception as error:
-                log.error("%s", _as_error(error).message)
-                self._retry_at = time.monotonic() + _RETRY
+                log.error("%s", _error_reply(error).message)
+                self._retry_at = time.monotonic() + self._retry
         self._answer_watchers()
 
     def _end(self, job: str, outcome: Outcome) -> None:
-        """Take note of how a job ended. A failure shows at once; success only when its files are in the store."""
+        """Keep how a job ended. A failure shows at once; success only when its files are in the table."""
         status = replace(self._live[job], state=outcome.state, eta=0.0, error=outcome.error)
         self._ended[job] = (status, outcome)
         if outcome.state != "done":
@@ -254,23 +261,23 @@ class Server:
             self._log(job).add(status)
 
     def _store_ended(self) -> None:
-        """Store how jobs ended. Raises WireError `disk.full`; what could not be stored is kept for another try."""
+        """Store how jobs ended. Raises WireError `disk.full`; what could not be stored is tried again later."""
         for job, (status, outcome) in list(self._ended.items()):
-            self._store.finish(status, outcome.result, outcome.files)
+            self._table.finish(status, outcome.result, outcome.files)
             del self._ended[job], self._live[job]
             if outcome.state == "done":
                 self._log(job).add(status)
             log.info("job %s: %s", job, outcome.state)
 
     def _start_waiting(self) -> None:
-        while self._executor.has_room and (job := self._store.next_queued()):
-            self._store.start(job)
-            self._live[job] = self._store.status(job)
+        while self._executor.has_room and (job := self._table.next_queued()):
+            self._table.start(job)
+            self._live[job] = self._table.status(job)
             self._log(job).add(self._live[job])
             try:
-                self._executor.start(job, self._store.folder(job))
+                self._executor.start(job, self._table.folder(job))
             except OSError as error:
-                why = _as_error(error)
+                why = _error_reply(error)
                 detail = {"code": why.code, "message": why.message, "hint": why.hint}
                 self._end(job, Outcome("failed", detail))
                 self._store_ended()
@@ -286,12 +293,12 @@ class Server:
                     self._watchers.append(watcher)
                     continue
             except WireError as error:  # the job was deleted meanwhile
-                reply = _as_error(error)
+                reply = _error_reply(error)
             self._send(watcher.client, watcher.request, reply)
 
 
-def _as_error(error: Exception) -> m.Error:
-    """The `error` message for anything that went wrong."""
+def _error_reply(error: Exception) -> m.Error:
+    """The `error` message for an exception."""
     if is_disk_full(error):
         name = getattr(error, "filename", None)
         error = disk_full(Path(name) if name else Path.cwd())

@@ -2,8 +2,8 @@
 
 The worker and the engine talk through two pipes. Down the standard input come lines: "cancel" asks to stop, and
 the end of the pipe means that the engine is gone, however it died, so the worker ends at once with its children.
-Up the standard output go msgpack maps: any number of {"report": ...}, then one {"outcome": ...}. What the job
-prints goes to the log instead. No file is involved, so even a full disk can be reported.
+Up the standard output go the messages of `engine.pipe`. What the job prints goes to the log instead. No file is
+involved, so even a full disk can be reported.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import msgpack
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Report
 
-from .files import Blobs, list_files
+from . import pipe
+from .blobs import Blobs, list_files
+from .pipe import Outcome, ProgressReport
 from .wire import WireError
 from .wire.errors import disk_full, is_disk_full
 from .wire.messages import MAX_PREVIEW
@@ -40,10 +41,10 @@ _NEARLY_FULL = 1 << 20  # bytes; numpy and torch lose the errno of a full disk, 
 
 
 class Reporter:
-    """Sends progress up the pipe, as often as a person can follow, pictures small and seldom."""
+    """Sends progress up the pipe: at most 10 reports and 2 small pictures a second within a stage."""
 
-    def __init__(self, pipe: BinaryIO) -> None:
-        self._pipe = pipe
+    def __init__(self, reports: BinaryIO) -> None:
+        self._reports = reports
         self._stage = ""
         self._last = self._last_preview = 0.0
 
@@ -54,24 +55,12 @@ class Reporter:
             return
         preview = report.preview if edge or now - self._last_preview >= PREVIEW_INTERVAL else None
         self._stage, self._last = report.stage, now
-        entry: dict[str, Any] = {
-            "stage": report.stage,
-            "step": int(report.step),
-            "total": int(report.total),
-            "eta": float(report.eta),
-            "message": report.message[:MAX_TEXT],
-        }
         if preview is not None:
             self._last_preview = now
-            small = shrink(preview)
-            entry["preview"] = [list(small.shape), small.tobytes()]
-        self.send({"report": entry})
-
-    def send(self, record: dict[str, Any]) -> None:
-        """Write one record; the pipe is unbuffered, so a large one may take several writes."""
-        data = memoryview(msgpack.packb(record))
-        while data:
-            data = data[self._pipe.write(data) :]
+            preview = shrink(preview)
+        step, total, eta = int(report.step), int(report.total), float(report.eta)
+        message = report.message[:MAX_TEXT]
+        pipe.write(self._reports, ProgressReport(report.stage, step, total, eta, message, preview))
 
 
 def shrink(picture: np.ndarray) -> np.ndarray:
@@ -83,23 +72,22 @@ def shrink(picture: np.ndarray) -> np.ndarray:
     return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
 
 
-def run(folder: Path, blobs: Path, module: str, reporter: Reporter, cancel: threading.Event) -> dict[str, Any]:
-    """Run the job in `folder` to its end, whatever that is; the outcome as a plain map."""
+def run(folder: Path, blobs: Path, module: str, reporter: Reporter, cancel: threading.Event) -> Outcome:
+    """Run the job in `folder` until it is done, cancelled or failed."""
     try:
         document = json.loads((folder / "input.json").read_text())
         shot = Blobs(blobs).get(document["arrays"])
         out = folder / "out"
         out.mkdir(exist_ok=True)
         result = importlib.import_module(module).run(shot, document["settings"], out, reporter, cancel.is_set)
-        files = [[f.name, f.size, f.sha256] for f in list_files(result)]
         relative = Path(result).resolve().relative_to(folder.resolve()).as_posix()
-        return {"state": "done", "result": relative, "files": files}
+        return Outcome("done", None, relative, list_files(result))
     except Cancelled:
-        return {"state": "cancelled"}
+        return Outcome("cancelled")
     except Exception as error:
         traceback.print_exc()
         known = explain(error, folder)
-        return {"state": "failed", "error": {"code": known.code, "message": known.message, "hint": known.hint}}
+        return Outcome("failed", {"code": known.code, "message": known.message, "hint": known.hint})
 
 
 def explain(error: Exception, folder: Path) -> Ani3DError | WireError:
@@ -125,7 +113,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _follow(control: BinaryIO, cancel: threading.Event) -> None:
-    """Read the engine's wishes until the pipe ends, then end this process and the programs it started."""
+    """Read commands until the pipe ends (EOF), then end this process and the programs it started."""
     for line in control:
         if line.strip() == b"cancel":
             cancel.set()
@@ -147,10 +135,9 @@ def main(argv: list[str] | None = None) -> None:
     os.dup2(2, 1)
     cancel = threading.Event()
     threading.Thread(target=_follow, args=(control, cancel), daemon=True).start()
-    reporter = Reporter(reports)
-    outcome = run(args.folder, args.blobs, args.job, reporter, cancel)
+    outcome = run(args.folder, args.blobs, args.job, Reporter(reports), cancel)
     sys.stdout.flush()  # the engine ends this process as soon as it has the outcome
-    reporter.send({"outcome": outcome})
+    pipe.write(reports, outcome)
 
 
 if __name__ == "__main__":

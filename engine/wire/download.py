@@ -34,7 +34,7 @@ class Download:
                 raise disk_full(self.destination, self.info.size)
             handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
         except OSError as error:
-            raise self._said(error) from error
+            raise self._write_error(error) from error
         self._part, self._file = Path(name), os.fdopen(handle, "wb")
         return self
 
@@ -43,7 +43,7 @@ class Download:
         try:
             self._file.write(chunk)
         except OSError as error:
-            raise self._said(error) from error
+            raise self._write_error(error) from error
         self._hash.update(chunk)
         self.written += chunk.nbytes
 
@@ -60,7 +60,7 @@ class Download:
                 os.replace(self._part, self.destination)
         except OSError as late:
             if error is None:
-                raise self._said(late) from late
+                raise self._write_error(late) from late
         finally:
             self._part.unlink(missing_ok=True)
 
@@ -72,7 +72,7 @@ class Download:
                 "Delete the job and submit the shot again.",
             )
 
-    def _said(self, error: OSError) -> WireError:
+    def _write_error(self, error: OSError) -> WireError:
         if is_disk_full(error):
             return disk_full(self.destination, self.info.size)
         text = f"Cannot write {self.destination}: {error.strerror}."

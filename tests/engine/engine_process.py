@@ -26,7 +26,7 @@ class Engine:
         command += ["--port", "0", "--store", str(store), "--ready-file", str(self.ready_file), *arguments]
         path = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
         self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
-        wait_for(self.ready_file.exists, 15)
+        wait_for(self.ready_file.exists)
         self.ready = json.loads(self.ready_file.read_text())
         self.endpoint: str = self.ready["endpoint"]
         self.store = store
@@ -40,7 +40,7 @@ class Engine:
         self.process.wait(10)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 5.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait until `condition` holds; fail when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -48,9 +48,9 @@ def wait_for(condition: Callable[[], object], seconds: float = 5.0) -> None:
         time.sleep(0.02)
 
 
-def wait_state(client: Client, job: str, *states: str, seconds: float = 10.0) -> JobStatus:
+def wait_state(client: Client, job: str, *states: str) -> JobStatus:
     """The job's status once it is in one of `states`."""
-    wait_for(lambda: client.status(job).state in states, seconds)
+    wait_for(lambda: client.status(job).state in states)
     return client.status(job)
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from engine import __main__, files
+from engine import __main__, blobs
 
 
 def fill_disk_after(count: int) -> None:
@@ -19,7 +19,7 @@ def fill_disk_after(count: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(handle)
 
-    files.os.fsync = fsync
+    blobs.os.fsync = fsync
 
 
 if __name__ == "__main__":

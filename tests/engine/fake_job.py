@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -40,7 +41,12 @@ def run(
         raise RuntimeError("who would have thought")
     if todo == "crash":
         os.abort()
-    if todo == "be deaf":  # to every wish to stop, with a child process of its own
+    if todo == "garble reports":
+        for handle in range(3, 20):  # one of them is the pipe to the engine
+            with contextlib.suppress(OSError):
+                os.write(handle, b"\xc1 is no message")
+        time.sleep(600)
+    if todo == "be deaf":  # ignores cancel, with a child process of its own
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         (out / "child.pid").write_text(str(child.pid))
     steps = int(settings.get("steps", 5))

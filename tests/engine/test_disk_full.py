@@ -13,8 +13,8 @@ import pytest
 from engine_process import HERE, running_engine, wait_for, wait_state
 
 from engine.executors import LocalProcesses
+from engine.job_table import JobTable
 from engine.server import Server
-from engine.store import Store
 from engine.wire import Client, JobStatus, WireError
 from engine.wire.errors import disk_full
 from engine.worker import explain
@@ -91,7 +91,7 @@ def test_a_fetch_is_not_begun_without_room(
 def test_an_outcome_that_cannot_be_stored_is_stored_later(
     tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store(tmp_path / "store", "0")
+    store = JobTable(tmp_path / "store", "0")
     finish, refusals = store.finish, [2, 2]
 
     def finish_later(status: JobStatus, *rest: object) -> None:
@@ -102,9 +102,8 @@ def test_an_outcome_that_cannot_be_stored_is_stored_later(
         finish(status, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(store, "finish", finish_later)
-    monkeypatch.setattr("engine.server._RETRY", 0.3)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
-    server = Server(store, LocalProcesses(store.root / "blobs", "fake_job", slots=2), "fake_job")
+    server = Server(store, LocalProcesses(store.root / "blobs", "fake_job", slots=2), "fake_job", retry=0.3)
     thread = threading.Thread(target=server.run)
     thread.start()
     with Client(server.endpoint) as client:

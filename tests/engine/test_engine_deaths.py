@@ -21,7 +21,7 @@ Shot = dict[str, np.ndarray]
 
 def worker_of(engine: Engine, client: Client, job: str) -> int:
     """The process id of the job's worker, once it computes."""
-    wait_for(lambda: client.status(job).step > 0, 10)
+    wait_for(lambda: client.status(job).step > 0)
     return int((engine.store / "jobs" / job / "out" / "worker.pid").read_text())
 
 
@@ -38,7 +38,7 @@ def test_a_killed_engine_comes_back_with_its_jobs(tmp_path: Path, shot: Shot) ->
         child = int((engine.store / "jobs" / running / "out" / "child.pid").read_text())
         engine.process.send_signal(signal.SIGKILL)
         engine.process.wait(5)
-        wait_for(lambda: not is_running(worker) and not is_running(child), 2)
+        wait_for(lambda: not is_running(worker) and not is_running(child))
         with pytest.raises(WireError) as caught:
             client.status(done)
         assert caught.value.code == "engine.unreachable"
@@ -78,7 +78,7 @@ def test_a_stopped_engine_leaves_no_process_and_no_ready_file(tmp_path: Path, sh
             engine.process.send_signal(getattr(signal, how))
         assert engine.process.wait(5) == 0
         assert not is_running(worker)
-        wait_for(lambda: not is_running(child), 1)
+        wait_for(lambda: not is_running(child))
         assert not engine.ready_file.exists()
 
 
@@ -93,12 +93,12 @@ def test_the_engine_leaves_with_its_parent(tmp_path: Path) -> None:
     path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     parent = subprocess.Popen([sys.executable, "-c", parent_code, *engine], env={**os.environ, "PYTHONPATH": path})
     try:
-        wait_for(ready.exists, 15)
+        wait_for(ready.exists)
         pid = json.loads(ready.read_text())["pid"]
         time.sleep(0.7)
         assert is_running(pid)
     finally:
         parent.kill()
     # It is not yet waited for, as in a Blender that crashed: the engine may not take the zombie for its parent.
-    wait_for(lambda: not is_running(pid), 3)
+    wait_for(lambda: not is_running(pid))
     parent.wait(5)

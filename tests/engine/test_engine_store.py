@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.files import Blobs, list_files
-from engine.store import Store
+from ani3d_formats.frames import CacheWriter, file_sha256
+from engine.blobs import Blobs, list_files
+from engine.job_table import SCHEMA_VERSION, JobTable
 from engine.wire import WireError
 
 Shot = dict[str, np.ndarray]
@@ -58,7 +61,7 @@ def test_the_id_follows_from_the_content_alone(shot: Shot) -> None:
 
 
 def test_a_job_whose_results_are_gone_is_queued_again(tmp_path: Path, shot: Shot) -> None:
-    store = Store(tmp_path, "0")
+    store = JobTable(tmp_path, "0")
     job, found = store.submit("Ann", shot, {})
     assert not found
     store.start(job)
@@ -80,3 +83,40 @@ def test_a_job_whose_results_are_gone_is_queued_again(tmp_path: Path, shot: Shot
     assert store.submit("Ann", shot, {}) == (job, False)
     assert store.status(job).state == "queued"
     store.close()
+
+
+def test_a_store_of_another_schema_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    JobTable(tmp_path, "0").close()
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as rows:
+        assert rows.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        rows.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(WireError) as caught:
+        JobTable(tmp_path, "0")
+    assert caught.value.code == "store.unusable"
+    assert f"version {SCHEMA_VERSION + 1}" in caught.value.message and "--store" in caught.value.hint
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as rows:
+        assert rows.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION + 1,)
+
+
+def test_a_store_from_before_versions_were_written_is_taken(tmp_path: Path, shot: Shot) -> None:
+    table = JobTable(tmp_path, "0")
+    job, _ = table.submit("Ann", shot, {})
+    table.close()
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as rows:
+        rows.execute("PRAGMA user_version = 0")
+    table = JobTable(tmp_path, "0")
+    assert [status.id for status in table.jobs()] == [job]
+    table.close()
+
+
+def test_hashes_of_a_frame_cache_are_read_from_its_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with CacheWriter(tmp_path / "Ann.ani3d", count=3, frame_start=1, frame_end=1, fps=24) as writer:
+        writer.static("scale", np.ones((3, 3), np.float32))
+        writer.frame({"position": np.zeros((3, 3), np.float32)}, {"Body": np.zeros((4, 3), np.float32)})
+    (tmp_path / "report.json").write_text("{}")
+    truth = {path.name: file_sha256(path) for path in tmp_path.rglob("*.*") if path.is_file()}
+    hashed: list[str] = []
+    monkeypatch.setattr("engine.blobs.file_sha256", lambda path: hashed.append(path.name) or file_sha256(path))
+    files = list_files(tmp_path)
+    assert {Path(info.name).name: info.sha256 for info in files} == truth
+    assert sorted(hashed) == ["manifest.json", "report.json"]

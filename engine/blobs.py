@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and arrays stored once under the sha256 of their bytes."""
+"""Arrays stored once under the sha256 of their bytes, and the hashes of result files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ani3d_formats.frames import file_sha256
+from ani3d_formats.manifest import MANIFEST, parse
 
 from .wire import FileInfo, WireError
 from .wire.codec import portable
@@ -42,13 +45,20 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
 
 
 def list_files(folder: Path) -> list[FileInfo]:
-    """Every file under `folder` with size and sha256, by name; hidden files and folders are left out."""
+    """Every file under `folder` with size and sha256, by name; hidden files and folders are left out.
+
+    The hashes of a frame cache's files are those in its manifest, which was written with them.
+    """
+    known = {
+        manifest.parent / entry.file: entry.sha256
+        for manifest in folder.glob(f"*.ani3d/{MANIFEST}")
+        for entry in parse(manifest.read_text(encoding="utf-8"), manifest.parent).entries
+    }
     found = []
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in relative.parts):
-            with open(path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = known.get(path) or file_sha256(path)
             found.append(FileInfo(relative.as_posix(), path.stat().st_size, digest))
     return found
 

@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from .files import Blobs, write_atomically
+from .blobs import Blobs, write_atomically
 from .wire import FileInfo, JobStatus, WireError
 from .wire.errors import disk_full, is_disk_full
 
+SCHEMA_VERSION = 1  # SQLite's `user_version`; one more for every change of the tables
 MAX_ATTEMPTS = 3  # a job that has taken the engine down this often is not started again
 
 _SCHEMA = """
@@ -45,8 +46,8 @@ CREATE TABLE IF NOT EXISTS arrays (
 """
 
 
-class Store:
-    """The jobs of one folder. One engine at a time: SQLite's exclusive lock goes when the process does.
+class JobTable:
+    """The jobs of one store folder, one engine at a time: SQLite's exclusive lock goes when the process does.
 
     Args:
         root: the folder, made when missing.
@@ -64,7 +65,7 @@ class Store:
             (root / "jobs").mkdir(parents=True, exist_ok=True)
             self._rows = self._open(root / "jobs.sqlite")
         except (OSError, sqlite3.Error) as error:
-            raise _unusable(root, error) from error
+            raise _store_error(root, error) from error
 
     @staticmethod
     def _open(path: Path) -> sqlite3.Connection:
@@ -75,8 +76,15 @@ class Store:
             rows.execute("PRAGMA locking_mode = EXCLUSIVE")
             rows.execute("PRAGMA journal_mode = WAL")
             rows.execute("PRAGMA foreign_keys = ON")
-            rows.executescript(_SCHEMA)
-        except sqlite3.Error:
+            (found,) = rows.execute("PRAGMA user_version").fetchone()
+            if found not in (0, SCHEMA_VERSION):  # 0 is a new file, or one of the first releases, which has version 1
+                raise WireError(
+                    "store.unusable",
+                    f"{path} has tables of version {found}; this engine reads version {SCHEMA_VERSION}.",
+                    "Use the release that wrote it, or choose another folder with --store.",
+                )
+            rows.executescript(f"{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};")
+        except (sqlite3.Error, WireError):
             rows.close()
             raise
         return rows
@@ -245,7 +253,7 @@ class Store:
             raise
 
 
-def _unusable(root: Path, error: OSError | sqlite3.Error) -> WireError:
+def _store_error(root: Path, error: OSError | sqlite3.Error) -> WireError:
     """Why the folder cannot be a store."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
     if code == sqlite3.SQLITE_FULL or is_disk_full(error):

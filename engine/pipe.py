@@ -1,0 +1,65 @@
+"""What a worker tells the engine through its pipe: any number of `ProgressReport`s, then one `Outcome`.
+
+Both are messages in the encoding of `engine.wire.codec`; the frames of one message travel as one msgpack list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import msgpack
+import numpy as np
+
+from .wire import FileInfo, codec
+from .wire.messages import Message
+
+
+@dataclass(frozen=True)
+class ProgressReport(Message):
+    """One moment of one stage. `eta` is in seconds; `preview` is (H,W,3) uint8 sRGB or None."""
+
+    kind = "report"
+    stage: str
+    step: int
+    total: int
+    eta: float
+    message: str
+    preview: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Outcome(Message):
+    """How a job ended. `result` is the folder of `files`, relative to the job's folder; `error` as in JobStatus."""
+
+    kind = "outcome"
+    state: str
+    error: dict[str, Any] | None = None
+    result: str | None = None
+    files: list[FileInfo] = field(default_factory=list)
+
+
+_KINDS: dict[str, type[Message]] = {cls.kind: cls for cls in (ProgressReport, Outcome)}
+
+
+def write(pipe: BinaryIO, message: ProgressReport | Outcome) -> None:
+    """Write one message; the pipe is unbuffered, so a large one may take several writes."""
+    data = memoryview(msgpack.packb(codec.encode(message, 0)))
+    while data:
+        data = data[pipe.write(data) :]
+
+
+def read(pipe: BinaryIO) -> Iterator[Message]:
+    """The messages of a pipe until its end. Raises WireError `protocol.*` for anything else."""
+    unpacker = msgpack.Unpacker()
+    while data := pipe.read1(1 << 16):  # type: ignore[attr-defined]
+        unpacker.feed(data)
+        try:
+            received = list(unpacker)
+        except (ValueError, msgpack.UnpackException) as error:
+            raise codec.malformed(f"a report cannot be read ({type(error).__name__})") from None
+        for frames in received:
+            if not isinstance(frames, list) or not all(isinstance(frame, bytes) for frame in frames):
+                raise codec.malformed("a report is no list of frames")
+            yield codec.decode(codec.read_header(frames), frames[1:], _KINDS)
