@@ -1,4 +1,4 @@
-"""Looks: how a residual field changes size, opacity and colour of Gaussians, where `residual` changes their place.
+"""Appearance: how a residual field changes size, opacity and colour of Gaussians.
 
 Offsets live at mesh vertices, like those of motion, and reach Gaussians by barycentric interpolation. They have no
 unit: near 0 an offset of 1 is worth the bound of its channel, and no offset leads beyond the bound. So offsets add up
@@ -24,16 +24,16 @@ MOST_COLOR = 0.25  # added to sRGB-encoded 0..1, either way
 _BOUNDS = (math.log(MOST_SCALE), MOST_LOGIT, *[MOST_COLOR] * 3)
 
 
-def apply_looks(
-    binding: SurfaceBinding, looks: Tensor, scales: Tensor, opacities: Tensor, colors: Tensor
+def apply_appearance(
+    binding: SurfaceBinding, appearance: Tensor, scales: Tensor, opacities: Tensor, colors: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scales, opacities and colours of Gaussians under the looks of the mesh; differentiable.
+    """Scales, opacities and colours of Gaussians under the appearance of the mesh; differentiable.
 
-    A Gaussian whose corners all have looks 0 stays the same to the bit.
+    A Gaussian whose corners all have appearance 0 stays the same to the bit.
 
     Args:
         binding: of N Gaussians.
-        looks: (V,5) offsets at the mesh's vertices, no unit.
+        appearance: (V,5) offsets at the mesh's vertices, no unit.
         scales: (N,3) linear, metres.
         opacities: (N,) 0..1.
         colors: (N,3) sRGB 0..1.
@@ -41,20 +41,20 @@ def apply_looks(
     Returns:
         The three in the same shapes and ranges.
     """
-    offsets = torch.tanh(binding.interpolate(looks)) * looks.new_tensor(_BOUNDS)
+    offsets = torch.tanh(binding.interpolate(appearance)) * appearance.new_tensor(_BOUNDS)
     # a logit plus x, without the logit: exact for x = 0, and for an opacity of 0 or 1
     gain = torch.expm1(offsets[:, 1])
     opacities = (opacities * (1 + gain) / (1 + opacities * gain)).clamp(0, 1)
     return scales * offsets[:, :1].exp(), opacities, (colors + offsets[:, 2:]).clamp(0, 1)
 
 
-def check_looks(looks: np.ndarray, frames: int, vertices: int) -> None:
-    """Raise ``looks.shape`` unless `looks` are finite numbers (frames, vertices, 5)."""
+def check_appearance(appearance: np.ndarray, frames: int, vertices: int) -> None:
+    """Raise ``appearance.shape`` unless `appearance` is finite numbers (frames, vertices, 5)."""
     expected = (frames, vertices, CHANNELS)
-    if looks.shape != expected or not np.isfinite(looks).all():
-        found = f"have shape {looks.shape}" if looks.shape != expected else "are not finite"
+    if appearance.shape != expected or not np.isfinite(appearance).all():
+        found = f"has shape {appearance.shape}" if appearance.shape != expected else "is not finite"
         raise Ani3DError(
-            "looks.shape",
-            f"Looks of a mesh with {vertices} vertices in {frames} frames {found}.",
+            "appearance.shape",
+            f"The appearance of a mesh with {vertices} vertices in {frames} frames {found}.",
             f"Give finite numbers of shape {expected}, as refinement returns them.",
         )

@@ -8,7 +8,7 @@ import torch
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.gaussians import GaussianFrames
 
-from .appearance import apply_looks, check_looks
+from .appearance import apply_appearance, check_appearance
 from .avatar import Avatar
 from .shading import Lighting, shade
 
@@ -18,7 +18,7 @@ def pose_avatar(
     vertices: np.ndarray,
     lighting: Lighting,
     cameras: CameraPath,
-    looks: np.ndarray | None = None,
+    appearance: np.ndarray | None = None,
 ) -> GaussianFrames:
     """Posed, lit Gaussians of T frames.
 
@@ -27,21 +27,22 @@ def pose_avatar(
         vertices: (T,V,3) deformed mesh, world metres.
         lighting: the scene's lights.
         cameras: T cameras; thin cloth is lit on the side they see.
-        looks: (T,V,5) what refinement adds to scales, opacities and lit colours, see `motion.looks`; or None.
+        appearance: (T,V,5) what refinement adds to scales, opacities and lit colours, see `avatar.appearance`; or
+            None.
 
     Raises:
-        Ani3DError: ``looks.shape`` for looks of another mesh or other frames, or that are not finite.
+        Ani3DError: ``appearance.shape`` for that of another mesh or other frames, or one that is not finite.
     """
-    if looks is not None:
-        check_looks(looks, *vertices.shape[:2])
+    if appearance is not None:
+        check_appearance(appearance, *vertices.shape[:2])
     means, quats = avatar.pose(vertices)
     colors = shade(avatar, vertices, lighting, cameras.positions())
     scales = avatar.posed_scales(vertices)
-    if looks is None:
+    if appearance is None:
         return GaussianFrames(means, quats, scales, avatar.opacities, colors)
     opacities, scales = np.empty(colors.shape[:2], np.float32), np.array(scales)
     with torch.no_grad():
-        for t, frame in enumerate(looks):
+        for t, frame in enumerate(appearance):
             given = (torch.from_numpy(np.array(values)) for values in (frame, scales[t], avatar.opacities, colors[t]))
-            scales[t], opacities[t], colors[t] = (part.numpy() for part in apply_looks(avatar.binding, *given))
+            scales[t], opacities[t], colors[t] = (part.numpy() for part in apply_appearance(avatar.binding, *given))
     return GaussianFrames(means, quats, scales, opacities, colors)

@@ -51,7 +51,7 @@ def run(
             skin_from, body_from, normals_from = skin, body, normals
             skin, body, normals = _poses(preroll, skinned, rest, obstacle, step)
             ahead = np.where(constraints.pinned[:, None], skin, x + v / np.float32(fps))
-            contacts.look(x, ahead, body_from, body)
+            contacts.update(x, ahead, body_from, body)
             count = substeps_of(settings, fps, _speed(skin_from, skin, body_from, body, v, contacts.near, fps))
             share = 1 / fps / count / SUBSTEP
             step_frame(  # type: ignore[call-arg]

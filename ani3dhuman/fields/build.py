@@ -60,7 +60,7 @@ def build_field(
         frames: of the clip.
         seed: of what starts at random.
         config: size of the field, of the class `FIELDS` names for the kind; None for its default.
-        channels: C numbers of an offset: 3 of motion, `looks.CHANNELS` of looks.
+        channels: C numbers of an offset: 3 of motion, `appearance.CHANNELS` of appearance.
 
     Raises:
         Ani3DError: ``field.kind``, ``field.config``, ``field.points`` or ``field.edges``.

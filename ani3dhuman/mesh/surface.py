@@ -74,7 +74,7 @@ class Contacts:
         self.clear = np.zeros((particles, 3 if obstacle else 0), np.float32)
         self.near = np.zeros(self.clear.shape, np.int64)
 
-    def look(self, x: np.ndarray, ahead: np.ndarray, start: np.ndarray, end: np.ndarray) -> None:
+    def update(self, x: np.ndarray, ahead: np.ndarray, start: np.ndarray, end: np.ndarray) -> None:
         """Find the places for a frame: particles go from `x` to about `ahead` (P,3), the body from `start` to `end`."""
         if self.obstacle is None:
             return

@@ -51,15 +51,15 @@ def animate(
     restored, restore_key = restoring.run(job, scene, pictures["coarse"], coarse.view_key)
     refined = refining.run(job, scene, pictures["coarse"], restored, restore_key)
     pictures["restored"] = restored
-    vertices, looks = {**coarse.vertices, "refined": refined["vertices"]}, refined.get("looks")
+    vertices, appearance = {**coarse.vertices, "refined": refined["vertices"]}, refined.get("appearance")
     pictures["refined"] = job.run(
         "render_refined",
-        content_key(coarse.view_key, np.asarray(vertices["refined"]), *([] if looks is None else [looks])),
+        content_key(coarse.view_key, np.asarray(vertices["refined"]), *([] if appearance is None else [appearance])),
         shot.frames,
-        lambda p: stages.render_gaussians(shot, scene.avatar, vertices["refined"], scene.cameras, p, looks),
+        lambda p: stages.render_gaussians(shot, scene.avatar, vertices["refined"], scene.cameras, p, appearance),
     )
     drawings = stages.draw_skeletons(scene, pictures["coarse"], settings)
-    cache = _write_cache(job, scene.avatar, vertices["refined"], scene.cameras, looks)
+    cache = _write_cache(job, scene.avatar, vertices["refined"], scene.cameras, appearance)
     with job.timed("pictures"):
         losses = json.loads(str(refined["losses"][()]))
         if losses:
@@ -71,12 +71,14 @@ def animate(
     return out
 
 
-def _write_cache(job: Job, avatar: Avatar, vertices: np.ndarray, cameras: CameraPath, looks: np.ndarray | None) -> Path:
+def _write_cache(
+    job: Job, avatar: Avatar, vertices: np.ndarray, cameras: CameraPath, appearance: np.ndarray | None
+) -> Path:
     """The result as NAME.ani3d with one PC2 per object."""
     shot = job.shot
     path = job.out / f"{shot.name}.ani3d"
     with job.timed("cache"):
-        gaussians = pose_avatar(avatar, vertices, Lighting.of(shot), cameras, looks)
+        gaussians = pose_avatar(avatar, vertices, Lighting.of(shot), cameras, appearance)
         meshes = {
             o["name"]: vertices[:, o["vertex_start"] : o["vertex_start"] + o["vertex_count"]]
             for o in shot.meta["objects"]

@@ -25,7 +25,7 @@ METHOD = 8  # goes up when the same problem is fitted differently, so that store
 
 
 def run(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str) -> Arrays:
-    """The refined layer: vertices (T,V,3), losses and notes as JSON, and looks (T,V,5) where they were fitted."""
+    """The refined layer: vertices (T,V,3), losses and notes as JSON, and appearance (T,V,5) where it was fitted."""
     settings = job.settings
     config = rounds_config(settings)
     key = content_key(restore_key, asdict(config), settings.refine_height, METHOD)
@@ -41,7 +41,7 @@ def rounds_config(settings: Settings) -> RoundsConfig:
     further = settings.rounds - 1 if settings.prior != NO_PRIOR else 0
     strengths = tuple(min(strength, settings.strength) for strength in STRENGTHS[:further])
     fit = RefinementConfig(
-        steps=settings.refine_steps, field_kind=settings.field, seed=settings.seed, looks=settings.looks
+        steps=settings.refine_steps, field_kind=settings.field, seed=settings.seed, appearance=settings.appearance
     )
     return RoundsConfig(strengths=strengths, seconds=60 * settings.round_minutes, fit=fit)
 
@@ -66,7 +66,9 @@ def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_ke
     clip = restoring.coarse_clip(scene)
     clip = replace(clip, vertices=clip.moved, base=None)
     vertices = clip.vertices + limit_offsets(clip, result.vertices - clip.vertices)
-    return _packed(vertices, result.history, notes) | ({} if result.looks is None else {"looks": result.looks})
+    return _packed(vertices, result.history, notes) | (
+        {} if result.appearance is None else {"appearance": result.appearance}
+    )
 
 
 def _described(result: RoundsResult, settings: Settings) -> dict[str, Any]:

@@ -85,7 +85,9 @@ def coarse_clip(scene: Scene) -> CoarseClip:
     """What the prior is given."""
     rigid, coarse = np.asarray(scene.rigid), np.asarray(scene.coarse)
     base = None if scene.base is scene.coarse else np.asarray(scene.base)
-    return CoarseClip.of_shot(scene.shot, scene.avatar, rigid, scene.pins, coarse, scene.cameras, base, scene.looks)
+    return CoarseClip.of_shot(
+        scene.shot, scene.avatar, rigid, scene.pins, coarse, scene.cameras, base, scene.appearance
+    )
 
 
 def restore_layer(out: Path, settings: Settings, scene: Scene, coarse: Arrays, progress: Progress) -> Arrays:

@@ -32,7 +32,7 @@ def view_of(
     a difference in blur, which the field would try to explain by motion.
 
     Args:
-        scene: its base layer is what the field moves; a target that is rendered has its looks.
+        scene: its base layer is what the field moves; a target that is rendered has its appearance.
         layer: pictures of the coarse layer, see `stages.render_gaussians`.
         restored: as of `restoring.run`.
         cameras: those of `scene`, at the size of the fit.
@@ -61,8 +61,8 @@ def _drawn(scene: Scene, vertices: np.ndarray, cameras: CameraPath, should_cance
 
 
 def rendered(scene: Scene, vertices: np.ndarray, progress: Progress) -> Arrays:
-    """Pictures of the avatar on vertices (T,V,3), under the scene's looks, from its cameras."""
-    return stages.render_gaussians(scene.shot, scene.avatar, vertices, scene.cameras, progress, scene.looks)
+    """Pictures of the avatar on vertices (T,V,3), under the scene's appearance, from its cameras."""
+    return stages.render_gaussians(scene.shot, scene.avatar, vertices, scene.cameras, progress, scene.appearance)
 
 
 @dataclass(frozen=True)
@@ -84,25 +84,25 @@ class Restorer:
         self,
         cameras: CameraPath,
         vertices: np.ndarray,
-        looks: np.ndarray | None,
+        appearance: np.ndarray | None,
         strength: float,
         seed: int,
         progress: Progress,
     ) -> View:
         """As of `refinement.Restore`."""
-        now = replace(self.scene, coarse=vertices, cameras=cameras, looks=looks)
+        now = replace(self.scene, coarse=vertices, cameras=cameras, appearance=appearance)
         name = f"round_{content_key(asdict(cameras))}"  # one for each camera path, so that they do not displace another
-        layer = [vertices] if looks is None else [vertices, looks]
+        layer = [vertices] if appearance is None else [vertices, appearance]
         key = content_key(self.restore_key, *layer, strength, seed)
         done = self.job.store.run(name, key, lambda: _restored(self.job, now, strength, seed, progress))
         pictures = {part[6:]: array for part, array in done.items() if part.startswith("layer_")}
         return view_of(replace(now, base=vertices), pictures, done, cameras, progress.should_cancel)
 
     def show(
-        self, view: View, vertices: np.ndarray, looks: np.ndarray | None, should_cancel: Callable[[], bool]
+        self, view: View, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel: Callable[[], bool]
     ) -> View:
         """As of `refinement.Restore`."""
-        target = _drawn(replace(self.scene, looks=looks), vertices, view.cameras, should_cancel)
+        target = _drawn(replace(self.scene, appearance=appearance), vertices, view.cameras, should_cancel)
         return replace(view, target=target, vertices=vertices)
 
 

@@ -53,8 +53,8 @@ class Settings:
             (`refinement.RoundsConfig`).
         round_minutes: of refinement; no further round is started that would not end by then.
         field: which residual field is fitted, see `ani3dhuman.fields.build.FIELDS`.
-        looks: whether refinement also changes size, opacity and colour of garment and hair Gaussians, for priors whose
-            pictures hold shading that the avatar's own light lacks.
+        appearance: whether refinement also changes size, opacity and colour of garment and hair Gaussians, for priors
+            whose pictures hold shading that the avatar's own light lacks.
         seed: of every random choice.
     """
 
@@ -84,7 +84,7 @@ class Settings:
     rounds: int = 1
     round_minutes: float = 60.0
     field: str = "dct"
-    looks: bool = False
+    appearance: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -41,7 +41,7 @@ class Scene:
         base: (T,V,3) what restoration and refinement move: `coarse` itself, or a sound layer where that is repaired.
         pins: (V,) pin weights.
         keypoints: where the rig has what pose drawings show.
-        looks: (T,V,5) that the coarse layer has in later rounds of refinement, see `motion.looks`; or None.
+        appearance: (T,V,5) that the coarse layer has in later rounds of refinement, see `avatar.appearance`; or None.
     """
 
     shot: Shot
@@ -52,7 +52,7 @@ class Scene:
     pins: np.ndarray
     cameras: CameraPath
     keypoints: KeypointMap
-    looks: np.ndarray | None = None
+    appearance: np.ndarray | None = None
 
 
 def picture_size(shot: Shot, scale: float) -> tuple[int, int]:
@@ -131,10 +131,10 @@ def render_gaussians(
     vertices: np.ndarray,
     cameras: CameraPath,
     progress: Progress,
-    looks: np.ndarray | None = None,
+    appearance: np.ndarray | None = None,
 ) -> Arrays:
-    """A layer's pictures as arrays; see `ani3dhuman.rendering.layers.LayerRender`, and `pose_avatar` for `looks`."""
-    gaussians = pose_avatar(avatar, vertices, Lighting.of(shot), cameras, looks)
+    """A layer's pictures as arrays; see `rendering.layers.LayerRender`, and `pose_avatar` for `appearance`."""
+    gaussians = pose_avatar(avatar, vertices, Lighting.of(shot), cameras, appearance)
     layer = render_layer(gaussians, avatar.region_ids, cameras, background_srgb(shot), progress)
     return vars(layer)
 

@@ -26,7 +26,7 @@ class LossWeights:
     penetration: float = 0.05
     depth: float = 0.02
     perceptual: float = 0.0
-    looks: float = 0.1
+    appearance: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class RefinementConfig:
         pyramid_levels: halved pictures the L1 term also compares.
         margin: pixels around the garment mask that still count, so that a skirt may swing out of it.
         held_out: every so many-th frame is kept from training and judges the fit.
-        validate_every: steps between two looks at the held-out frames.
+        validate_every: steps between two validations on the held-out frames.
         cooldown: share of the steps over which the learning rates fall, at the end; below 1.
-        patience: looks without a better one before that fall starts early; the fit then ends early too.
+        patience: validations without a better one before that fall starts early; the fit then ends early too.
         proposal_scale: metres, see `losses.proposal`.
         penetration_scale: metres, see `losses.penetration`.
         depth_scale: metres, see `losses.depth`.
@@ -52,9 +52,9 @@ class RefinementConfig:
         weights: of the loss terms.
         field_kind: which residual field, a key of `motion.fields.FIELDS`.
         field: its size and learning rates, of the config class of its kind; None for that kind's default.
-        looks: whether a second field of that kind changes size, opacity and colour of Gaussians (`motion.looks`). It
-            begins to learn where the learning rates begin to fall, so that motion explains first what it can; without
-            a cooldown it never does.
+        appearance: whether a second field of that kind changes size, opacity and colour of Gaussians, see
+            `avatar.appearance`. It begins to learn where the learning rates begin to fall, so that motion explains
+            first what it can; without a cooldown it never does.
     """
 
     steps: int = 400
@@ -74,4 +74,4 @@ class RefinementConfig:
     weights: LossWeights = field(default_factory=LossWeights)
     field_kind: str = "dct"
     field: AnyFieldConfig | None = None
-    looks: bool = False
+    appearance: bool = False

@@ -39,7 +39,7 @@ BETAS = (0.98, 0.999)  # of Adam: frames differ much, and 50 steps in a row see 
 GOLDEN = (math.sqrt(5) - 1) / 2
 FRAMES_AT_ONCE = 8  # when the whole clip is evaluated
 SAVE_EVERY = 60.0  # seconds between checkpoints
-LOOKS_REACH = 0.3  # of looks per unit of a field's coefficients, where motion has metres
+APPEARANCE_REACH = 0.3  # of appearance per unit of a field's coefficients, where motion has metres
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class RefinementResult:
         vertices: (T,V,3) float32 world metres; equal to the coarse ones wherever the gate is 0.
         field: the residual field that made them.
         history: per step ``step``, ``total`` and every weighted loss term; ``validation_step`` and
-            ``validation`` hold the looks at the held-out frames, the first before any step.
+            ``validation`` hold the validations on the held-out frames, the first before any step.
         best_step: steps behind the returned field; 0 when the coarse layer was best.
         start_validation, best_validation: weighted likeness of held-out frames, coarse and returned: the photometric
             loss, and alpha, depth and perceptual terms where they are used.
         message: one sentence for a person.
-        looks: (T,V,5) float32, see `motion.looks`: those of the problem and what was fitted to them; 0 wherever the
-            gate is 0. None where the problem has none and none were asked for.
+        appearance: (T,V,5) float32, see `avatar.appearance`: that of the problem and what was fitted to it; 0 wherever
+            the gate is 0. None where the problem has none and none was asked for.
     """
 
     vertices: np.ndarray
@@ -66,7 +66,7 @@ class RefinementResult:
     start_validation: float
     best_validation: float
     message: str
-    looks: np.ndarray | None = None
+    appearance: np.ndarray | None = None
 
     @property
     def improved(self) -> bool:
@@ -173,9 +173,9 @@ class _Fit:
         self.ask()
         points, edges, frames = self.scene.points, self.scene.edges, self.scene.frames
         self.field = build_field(config.field_kind, points, edges, frames, config.seed, config.field)
-        self.looks: MotionField | None = None
-        if config.looks:
-            self.looks = build_looks(config, points, edges, frames)
+        self.appearance: MotionField | None = None
+        if config.appearance:
+            self.appearance = build_appearance(config, points, edges, frames)
         groups = [group for part in self.fields.values() for group in part.parameter_groups()]
         self.rates = [rate for _, rate in groups]
         self.parameters = [parameter for params, _ in groups for parameter in params]
@@ -189,12 +189,12 @@ class _Fit:
     @property
     def fields(self) -> dict[str, MotionField]:
         """All that is fitted, by name."""
-        return {"field": self.field, **({"looks": self.looks} if self.looks else {})}
+        return {"field": self.field, **({"appearance": self.appearance} if self.appearance else {})}
 
     @property
-    def looks_now(self) -> MotionField | None:
-        """The field of looks once it learns; until then it is 0 everywhere."""
-        return self.looks if self.step >= self.falls_from else None
+    def appearance_now(self) -> MotionField | None:
+        """The field of appearance once it learns; until then it is 0 everywhere."""
+        return self.appearance if self.step >= self.falls_from else None
 
     @property
     def end(self) -> int:
@@ -225,7 +225,7 @@ class _Fit:
         self._note({"step": float(self.step), **mean_terms(terms)})
 
     def _note(self, found: dict[str, float]) -> None:
-        """One entry of every term, 0 where a step has none: views differ in what they show, and looks come late."""
+        """One entry of every term, 0 where a step has none: views differ, and appearance comes late."""
         terms = dict.fromkeys([*self.history, *found])
         for name in terms:
             if name not in ("validation", "validation_step"):
@@ -233,7 +233,7 @@ class _Fit:
 
     def _pulls(self, pair: Pair) -> tuple[dict[str, float], tuple[Tensor | None, ...]]:
         """The loss terms of a frame in a view, their sum as ``total``, and its gradient for each parameter."""
-        terms = loss_terms(self.scene, self.field, *pair, self.config, self.looks_now)
+        terms = loss_terms(self.scene, self.field, *pair, self.config, self.appearance_now)
         total = torch.stack(list(terms.values())).sum()
         gradients = torch.autograd.grad(total, self.parameters, allow_unused=True)
         return {name: float(value.detach()) for name, value in {**terms, "total": total}.items()}, gradients
@@ -246,8 +246,8 @@ class _Fit:
         due = self.step % self.config.validate_every == 0 or self.step == self.end
         if not due or float(self.step) in self.history.get("validation_step", [])[-1:]:
             return None
-        looks = list(self.workers(self._look, self.held_out))
-        value = sum(value for value, _ in looks) / len(looks)
+        results = list(self.workers(self._validate_pair, self.held_out))
+        value = sum(value for value, _ in results) / len(results)
         self.history.setdefault("validation_step", []).append(float(self.step))
         self.history.setdefault("validation", []).append(value)
         if value < self.best.value:
@@ -255,13 +255,13 @@ class _Fit:
         waited = self.step - self.best.step
         if waited >= self.config.patience * self.config.validate_every:
             self.falls_from = min(self.falls_from, self.step)
-        return looks[len(looks) // 2][1]
+        return results[len(results) // 2][1]
 
     @torch.no_grad()
-    def _look(self, pair: Pair) -> tuple[float, np.ndarray]:
+    def _validate_pair(self, pair: Pair) -> tuple[float, np.ndarray]:
         (view, frame), scene = pair, self.scene
         given = scene.points, scene.time(frame), scene.gates
-        dressed = scene.open_looks(frame, self.looks_now(*given) if self.looks_now else None)
+        dressed = scene.open_appearance(frame, self.appearance_now(*given) if self.appearance_now else None)
         image, alpha, depth = scene.draw(view, frame, scene.active_vertices(frame, self.field(*given)), dressed)
         value = float(sum(picture_terms(scene.views[view], frame, image, alpha, depth, self.config).values()))
         beside = torch.cat([image[0], scene.views[view].target(frame)[0]], 2).permute(1, 2, 0)
@@ -293,8 +293,8 @@ class _Fit:
             judged = "Photometric loss" + (f" with {', '.join(more)}" if more else "")
             message = f"{judged} of held-out frames {start:.4f} -> {best:.4f} at step {self.best.step}."
         vertices = refined_vertices(self.problem, self.scene, self.field, self.ask)
-        looks = refined_looks(self.problem, self.scene, self.looks, self.ask)
-        return RefinementResult(vertices, self.field, self.history, self.best.step, start, best, message, looks)
+        appearance = refined_appearance(self.problem, self.scene, self.appearance, self.ask)
+        return RefinementResult(vertices, self.field, self.history, self.best.step, start, best, message, appearance)
 
     def _copy(self) -> dict[str, Tensor]:
         return {
@@ -309,9 +309,9 @@ class _Fit:
             part.load_state_dict(store.without_prefix(name, state))
 
 
-def build_looks(config: RefinementConfig, points: Tensor, edges: Tensor, frames: int) -> MotionField:
-    """A field of looks of the kind and size of the one of motion; arguments as of `build_field`."""
-    size = replace(config.field or FIELDS[config.field_kind](), reach=LOOKS_REACH)
+def build_appearance(config: RefinementConfig, points: Tensor, edges: Tensor, frames: int) -> MotionField:
+    """A field of appearance of the kind and size of the one of motion; arguments as of `build_field`."""
+    size = replace(config.field or FIELDS[config.field_kind](), reach=APPEARANCE_REACH)
     return build_field(config.field_kind, points, edges, frames, config.seed, size, CHANNELS)
 
 
@@ -365,17 +365,17 @@ def refined_vertices(
     return vertices
 
 
-def refined_looks(
-    problem: RefinementProblem, scene: Scene, looks: MotionField | None, ask: Callable[[], None] = lambda: None
+def refined_appearance(
+    problem: RefinementProblem, scene: Scene, appearance: MotionField | None, ask: Callable[[], None] = lambda: None
 ) -> np.ndarray | None:
-    """The looks (T,V,5) of the whole mesh, those of the problem included; None where there are none."""
-    if looks is None:
-        return problem.looks
+    """The appearance (T,V,5) of the whole mesh, that of the problem included; None where there is none."""
+    if appearance is None:
+        return problem.appearance
     whole = np.zeros((scene.frames, problem.vertices, CHANNELS), np.float32)
     with torch.no_grad():
         for t in range(scene.frames):
             ask()
-            dressed = scene.open_looks(t, looks(scene.points, scene.time(t), scene.gates))
+            dressed = scene.open_appearance(t, appearance(scene.points, scene.time(t), scene.gates))
             assert dressed is not None
             whole[t, scene.open_ids.numpy()] = dressed.numpy()
     return whole

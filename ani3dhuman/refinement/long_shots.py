@@ -59,8 +59,8 @@ def refine_long(
         As from `refine`. With several windows, `field` is a `WindowedField`; `best_step` is summed over the windows;
         `start_validation` and `best_validation` are means over those fitted, each by the held-out frames of its own,
         before blending. In `history` steps count as in `progress`, and ``validation`` is such a mean too: of the
-        current window's latest look, of what was kept of finished ones, and of the coarse layer in those to come. Looks
-        are blended like offsets.
+        current window's latest validation, of what was kept of finished ones, and of the coarse layer in those to come.
+        Appearance is blended like offsets.
 
     Raises:
         Cancelled: within one step of being asked to stop.
@@ -73,7 +73,7 @@ def refine_long(
     vertices = np.array(problem.coarse_vertices, np.float32)
     weights = blend_weights(np.arange(problem.frames), windows).astype(np.float32)
     open_ids = np.flatnonzero(problem.gates > 0)
-    looks = _looks_before(problem) if config.looks else problem.looks
+    appearance = _appearance_before(problem) if config.appearance else problem.appearance
     finished: dict[int, _Window] = {}
     apart: list[float] = []
     before: np.ndarray | None = None
@@ -89,8 +89,8 @@ def refine_long(
         )
         share = weights[number, frames, None, None]
         vertices[frames, open_ids] += share * moved
-        if looks is not None and gained is not None:
-            looks[frames, open_ids] += share * gained
+        if appearance is not None and gained is not None:
+            appearance[frames, open_ids] += share * gained
         if before is not None:
             shared = windows[number - 1].stop - frames.start
             apart.append(float(np.linalg.norm(before[-shared:] - moved[:shared], axis=-1).mean()))
@@ -109,7 +109,7 @@ def refine_long(
         start_validation=start,
         best_validation=best,
         message=_message(finished, windows, apart, start, best),
-        looks=looks,
+        appearance=appearance,
     )
 
 
@@ -159,7 +159,14 @@ def cut_problem(problem: RefinementProblem, frames: slice) -> RefinementProblem:
         Ani3DError: ``refinement.nothing_moves`` where these frames show no garment.
     """
     part: dict[str, Any] = {"views": tuple(_cut_view(view, frames) for view in problem.views)}
-    for name in ("coarse_vertices", "blended_rotations", "vertex_targets", "vertex_confidence", "unstrained", "looks"):
+    for name in (
+        "coarse_vertices",
+        "blended_rotations",
+        "vertex_targets",
+        "vertex_confidence",
+        "unstrained",
+        "appearance",
+    ):
         values = getattr(problem, name)
         part[name] = None if values is None else values[frames]
     if problem.scales.ndim == 3:
@@ -279,14 +286,14 @@ def _fitted(
     """Fit one window of F frames, or read what was kept of it.
 
     Returns:
-        Offsets of open vertices (F,P,3) in world metres, of their looks (F,P,5) where those are fitted, and the fit.
+        Offsets of open vertices (F,P,3) in world metres, of their appearance (F,P,5) where it is fitted, and the fit.
     """
     first = progress.step
     file = _window_file(checkpoint, number) if checkpoint else None
     mark = store.fingerprint(problem, config) if file else ""
     if file and (found := store.load(file, mark)):
         progress.advance(config.steps, message=f"{title} was done")
-        gained = found[0]["gained"].numpy() if config.looks else None
+        gained = found[0]["gained"].numpy() if config.appearance else None
         return found[0]["moved"].numpy(), gained, _unpacked(problem, config, *found)
 
     def listen(report: Report) -> None:
@@ -296,8 +303,8 @@ def _fitted(
     result = refine(problem, config, part, checkpoint)
     is_open = problem.gates > 0
     moved, gained = (result.vertices - problem.coarse_vertices)[:, is_open], None
-    if config.looks and result.looks is not None:
-        gained = (result.looks - _looks_before(problem))[:, is_open]
+    if config.appearance and result.appearance is not None:
+        gained = (result.appearance - _appearance_before(problem))[:, is_open]
     start, best = result.start_validation, result.best_validation
     if file:
         tensors = {"moved": torch.from_numpy(moved), **store.with_prefix("field", result.field.state_dict())}
@@ -308,11 +315,11 @@ def _fitted(
     return moved, gained, _Window(result.field, result.history, result.best_step, start, best)
 
 
-def _looks_before(problem: RefinementProblem) -> np.ndarray:
-    """A copy of the problem's looks (T,V,5), zeros where it has none."""
-    if problem.looks is None:
+def _appearance_before(problem: RefinementProblem) -> np.ndarray:
+    """A copy of the problem's appearance (T,V,5), zeros where it has none."""
+    if problem.appearance is None:
         return np.zeros((problem.frames, problem.vertices, CHANNELS), np.float32)
-    return np.array(problem.looks, np.float32)
+    return np.array(problem.appearance, np.float32)
 
 
 def _unpacked(

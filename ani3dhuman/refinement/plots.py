@@ -27,20 +27,20 @@ COLORS = {
     "penetration": "#d64fc0",
     "depth": "#56b4e9",
     "perceptual": "#b8a100",
-    "looks": "#6b4226",
+    "appearance": "#6b4226",
 }
 
 
 def plot_losses(history: dict[str, list[float]], png: Path, title: str = "Residual field") -> None:
     """Draw `RefinementResult.history` on a log axis: every term, their sum, and the held-out frames.
 
-    Of a history in rounds, which looks at the held-out frames twice where a round begins, each begins at a line.
+    Of a history in rounds, which validates twice where a round begins, each begins at a line.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 5), dpi=110, layout="constrained")
         axes = figure.add_subplot()
-        steps, looks = np.array(history.get("step", [])), np.array(history["validation_step"])
-        starts = looks[1:][np.diff(looks) == 0]
+        steps, validations = np.array(history.get("step", [])), np.array(history["validation_step"])
+        starts = validations[1:][np.diff(validations) == 0]
         for start in starts:
             axes.axvline(start, color=INK, lw=0.8, ls=":")
         if len(steps):

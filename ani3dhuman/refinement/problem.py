@@ -87,7 +87,8 @@ class RefinementProblem:
             rule; their vertices have gate 0. None or no faces: nothing is kept out.
         unstrained: (T,V,3) world metres, the layer that stretch and bending are measured against, or None for
             `coarse_vertices`.
-        looks: (T,V,5) the looks that offsets are added to, see `motion.looks`, 0 where the gate is; None: 0 everywhere.
+        appearance: (T,V,5) the appearance that offsets are added to, see `avatar.appearance`, 0 where the gate is;
+            None: 0 everywhere.
 
     Raises:
         Ani3DError: ``refinement.shape`` for arrays that do not belong together, ``refinement.nothing_moves``
@@ -108,7 +109,7 @@ class RefinementProblem:
     vertex_confidence: np.ndarray | None = None
     body_faces: np.ndarray | None = None
     unstrained: np.ndarray | None = None
-    looks: np.ndarray | None = None
+    appearance: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         T, V = self.coarse_vertices.shape[:2]
@@ -126,7 +127,7 @@ class RefinementProblem:
                 "vertex_targets": ((T, V, 3),),
                 "vertex_confidence": ((T, V),),
                 "unstrained": ((T, V, 3),),
-                "looks": ((T, V, CHANNELS),),
+                "appearance": ((T, V, CHANNELS),),
             },
         )
         if not self.views:
@@ -145,8 +146,8 @@ class RefinementProblem:
             raise _misfit("vertex_targets and vertex_confidence must be given together")
         if self.gates.min() < 0 or self.gates.max() > 1:
             raise _misfit(f"gates run from {self.gates.min():g} to {self.gates.max():g}, expected 0 to 1")
-        if self.looks is not None and self.looks[:, self.gates == 0].any():
-            raise _misfit("looks differ from 0 at vertices whose gate is 0")
+        if self.appearance is not None and self.appearance[:, self.gates == 0].any():
+            raise _misfit("appearance differs from 0 at vertices whose gate is 0")
         if self.body_faces is not None:
             self._check_body(self.body_faces)
         if not (self.gates > 0).any() or not any((mask > 0).any() for view in self.views for mask in view.garment_mask):

@@ -40,21 +40,21 @@ class Restore(Protocol):
         self,
         cameras: CameraPath,
         vertices: np.ndarray,
-        looks: np.ndarray | None,
+        appearance: np.ndarray | None,
         strength: float,
         seed: int,
         progress: Progress,
     ) -> View:
-        """Render vertices (T,V,3) world metres under looks (T,V,5) or None, and restore the video.
+        """Render vertices (T,V,3) world metres under appearance (T,V,5) or None, and restore the video.
 
-        Strength is in (0, 1]. The view's colours are those without looks. It may set the total of the progress it is
-        given, and should advance it, which is where a cancelled run stops.
+        Strength is in (0, 1]. The view's colours are those without appearance. It may set the total of the progress it
+        is given, and should advance it, which is where a cancelled run stops.
         """
 
     def show(
-        self, view: View, vertices: np.ndarray, looks: np.ndarray | None, should_cancel: Callable[[], bool]
+        self, view: View, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel: Callable[[], bool]
     ) -> View:
-        """The view with vertices (T,V,3) under looks as what it was restored to; never asked for one without a mesh."""
+        """The view with its target rendered again from vertices (T,V,3); only for priors that return a mesh."""
 
 
 SEEDS_PER_ROUND = 64
@@ -140,12 +140,12 @@ class RoundsResult:
     Attributes:
         vertices: (T,V,3) float32 world metres.
         rounds: the rounds.
-        looks: (T,V,5) float32 as of `RefinementResult`, or None.
+        appearance: (T,V,5) float32 as of `RefinementResult`, or None.
     """
 
     vertices: np.ndarray
     rounds: tuple[Round, ...]
-    looks: np.ndarray | None = None
+    appearance: np.ndarray | None = None
 
     @property
     def message(self) -> str:
@@ -166,9 +166,9 @@ class RoundsResult:
         joined: dict[str, list[float]] = {}
         before = 0.0
         for done in self.rounds:
-            looks = {"validation", "validation_step"}
+            validations = {"validation", "validation_step"}
             for name in sorted(terms | {"step", "validation_step"}):
-                count = len(done.history["validation_step" if name in looks else "step"])
+                count = len(done.history["validation_step" if name in validations else "step"])
                 values = done.history.get(name, [0.0] * count)
                 shift = before if name.endswith("step") else 0.0
                 joined.setdefault(name, []).extend(value + shift for value in values)
@@ -208,11 +208,11 @@ def refine_in_rounds(
             ``disk.full``.
     """
     mark = f"{store.fingerprint(problem, replace(config, seconds=1.0))} {FAINT} {MADE_UP}" if checkpoint else ""
-    vertices, looks, done = np.asarray(problem.coarse_vertices, np.float32), problem.looks, list[Round]()
+    vertices, appearance, done = np.asarray(problem.coarse_vertices, np.float32), problem.appearance, list[Round]()
     agreed = Consensus.none(vertices).joined(problem.views if config.strengths else ())
     if checkpoint and (found := store.load(checkpoint, mark)):
         kept, done = {name: tensor.numpy() for name, tensor in found[0].items()}, [*map(_unpacked, found[1]["rounds"])]
-        vertices, looks = kept["vertices"], kept.get("looks")
+        vertices, appearance = kept["vertices"], kept.get("appearance")
         agreed = replace(agreed, pulls=kept["pulls"], sight=kept["sight"], samples=found[1]["samples"])
         reached = replace(config, strengths=config.strengths[: len(done) - 1]).steps(problem.frames, len(problem.views))
         progress.advance(reached, message=f"{len(done)} rounds were done")
@@ -223,18 +223,18 @@ def refine_in_rounds(
         number = len(done)
         views = problem.views
         if number:
-            views = _restored(problem, vertices, looks, restore, config, number, progress)
+            views = _restored(problem, vertices, appearance, restore, config, number, progress)
             replace(problem, views=views)  # which refuses what does not fit
             if all(view.vertices is not None for view in views):
                 agreed = agreed.joined(views)
                 mesh = agreed.vertices
-                views = tuple(restore.show(view, mesh, looks, progress.should_cancel) for view in views)
+                views = tuple(restore.show(view, mesh, appearance, progress.should_cancel) for view in views)
         fit = replace(config.fit, seed=config.fit.seed + number)
         steps = steps_of(problem.frames, fit)
         with _part(progress, steps, steps) as part:
-            result = refine_long(_from_layer(problem, vertices, looks, views), fit, part, fit_checkpoint)
+            result = refine_long(_from_layer(problem, vertices, appearance, views), fit, part, fit_checkpoint)
         moved = np.linalg.norm((result.vertices - vertices)[:, problem.gates > 0], axis=-1)
-        vertices, looks = result.vertices, result.looks
+        vertices, appearance = result.vertices, result.appearance
         done.append(
             Round(
                 number=number,
@@ -252,15 +252,15 @@ def refine_in_rounds(
         if checkpoint:
             notes = {"rounds": [asdict(entry) for entry in done], "samples": agreed.samples}
             layer = {"vertices": vertices, "pulls": agreed.pulls, "sight": agreed.sight}
-            if looks is not None:
-                layer["looks"] = looks
+            if appearance is not None:
+                layer["appearance"] = appearance
             store.save(checkpoint, mark, {name: torch.from_numpy(array) for name, array in layer.items()}, notes)
 
     if progress.step < progress.total:
         progress.advance(progress.total - progress.step, message="out of time")
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
-    return RoundsResult(vertices, tuple(done), looks)
+    return RoundsResult(vertices, tuple(done), appearance)
 
 
 def _in_time(config: RoundsConfig, done: list[Round], restoring: float) -> bool:
@@ -276,7 +276,7 @@ def _in_time(config: RoundsConfig, done: list[Round], restoring: float) -> bool:
 def _restored(
     problem: RefinementProblem,
     vertices: np.ndarray,
-    looks: np.ndarray | None,
+    appearance: np.ndarray | None,
     restore: Restore,
     config: RoundsConfig,
     number: int,
@@ -290,14 +290,14 @@ def _restored(
     for place, cameras in enumerate(paths):
         seed = config.fit.seed + SEEDS_PER_ROUND * number + place  # samples that differ average out what each made up
         with _part(progress, RESTORE_STEPS, 1) as part:
-            views.append(restore(cameras, vertices, looks, strength, seed, part))
+            views.append(restore(cameras, vertices, appearance, strength, seed, part))
     return tuple(views)
 
 
 def _from_layer(
-    problem: RefinementProblem, vertices: np.ndarray, looks: np.ndarray | None, views: tuple[View, ...]
+    problem: RefinementProblem, vertices: np.ndarray, appearance: np.ndarray | None, views: tuple[View, ...]
 ) -> RefinementProblem:
-    """The problem of going on from `vertices` (T,V,3) and `looks` (T,V,5)."""
+    """The problem of going on from `vertices` (T,V,3) and `appearance` (T,V,5)."""
     if views is problem.views:
         return problem
     start = problem.coarse_vertices
@@ -311,7 +311,7 @@ def _from_layer(
         problem,
         coarse_vertices=vertices,
         views=views,
-        looks=looks,
+        appearance=appearance,
         unstrained=start if problem.unstrained is None else problem.unstrained,
         vertex_targets=proposed,
         vertex_confidence=confidence,

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..avatar.appearance import apply_looks
+from ..avatar.appearance import apply_appearance
 from ..avatar.binding import SurfaceBinding
 from ..fields.hexplane import displace
 from ..mesh.topology import edges_of
@@ -46,7 +46,7 @@ class Scene:
         views: what is seen and compared; their colours have the same order of Gaussians.
         body: what the open vertices stay out of, or None.
         proposed, confidence: (T,P,3), (T,P), or None.
-        looks: (T,P,5) of the open vertices before any offset, or None for 0.
+        appearance: (T,P,5) of the open vertices before any offset, or None for 0.
     """
 
     points: Tensor
@@ -69,7 +69,7 @@ class Scene:
     body: Body | None
     proposed: Tensor | None
     confidence: Tensor | None
-    looks: Tensor | None
+    appearance: Tensor | None
 
     @property
     def frames(self) -> int:
@@ -90,15 +90,15 @@ class Scene:
         moved = displace(self.coarse[frame, :count], self.rotations[frame], offsets)
         return torch.cat([moved, self.coarse[frame, count:]])
 
-    def open_looks(self, frame: int, offsets: Tensor | None) -> Tensor | None:
-        """Looks (P,5) of the open vertices with `offsets` (P,5); None where there is neither."""
-        before = None if self.looks is None else self.looks[frame]
+    def open_appearance(self, frame: int, offsets: Tensor | None) -> Tensor | None:
+        """Appearance (P,5) of the open vertices with `offsets` (P,5); None where there is neither."""
+        before = None if self.appearance is None else self.appearance[frame]
         return before if offsets is None else offsets if before is None else before + offsets
 
     def draw(
-        self, view: int, frame: int, active: Tensor, looks: Tensor | None = None
+        self, view: int, frame: int, active: Tensor, appearance: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The window of a view's frame with `active` vertices (A,3), the open ones with `looks` (P,5).
+        """The window of a view's frame with `active` vertices (A,3), the open ones with `appearance` (P,5).
 
         Returns:
             Colours (1,3,h,w) sRGB, alpha (1,1,h,w), and where the view has a target's depth to compare with, the
@@ -108,11 +108,11 @@ class Scene:
         seen = self.views[view]
         scales, opacities = self.scales if self.scales.ndim == 2 else self.scales[frame], self.opacities
         colors = seen.colors(frame)
-        if looks is not None:
+        if appearance is not None:
             still = self.still_means.shape[1]
-            around = looks.new_zeros(len(active) - len(looks), looks.shape[1])
+            around = appearance.new_zeros(len(active) - len(appearance), appearance.shape[1])
             given = scales[still:], opacities[still:], colors[still:]
-            changed = apply_looks(self.binding, torch.cat([looks, around]), *given)
+            changed = apply_appearance(self.binding, torch.cat([appearance, around]), *given)
             scales, opacities, colors = (
                 torch.cat([whole[:still], part])
                 for whole, part in zip((scales, opacities, colors), changed, strict=True)
@@ -202,7 +202,7 @@ def build_scene(problem: RefinementProblem, margin: int, ask: Callable[[], None]
         body=build_body(problem, ask),
         proposed=_optional(problem.vertex_targets, (slice(None), open_ids)),
         confidence=_optional(problem.vertex_confidence, (slice(None), open_ids)),
-        looks=_optional(problem.looks, (slice(None), open_ids)),
+        appearance=_optional(problem.appearance, (slice(None), open_ids)),
     )
 
 

@@ -40,9 +40,9 @@ def loss_terms(
     view: int,
     frame: int,
     config: RefinementConfig,
-    looks: MotionField | None = None,
+    appearance: MotionField | None = None,
 ) -> dict[str, Tensor]:
-    """All weighted terms of one frame in one view; their sum is minimised. Without `looks` there are none to learn."""
+    """All weighted terms of one frame in one view; their sum is minimised. No `appearance`: none is learned."""
     weights, count = config.weights, len(scene.points)
     first = min(max(frame - 1, 0), max(scene.frames - 3, 0))
     near = range(first, min(first + 3, scene.frames))
@@ -50,7 +50,9 @@ def loss_terms(
     offsets = residual(scene.points, times, scene.gates)
     now = offsets[frame - first]
     active = scene.active_vertices(frame, now)
-    dressed = scene.open_looks(frame, looks(scene.points, times[frame - first], scene.gates) if looks else None)
+    dressed = scene.open_appearance(
+        frame, appearance(scene.points, times[frame - first], scene.gates) if appearance else None
+    )
     terms = picture_terms(scene.views[view], frame, *scene.draw(view, frame, active, dressed), config)
 
     lengths = losses.edge_lengths(active, scene.edges)
@@ -62,9 +64,9 @@ def loss_terms(
         terms["acceleration"] = weights.acceleration * losses.acceleration(offsets)
     terms["magnitude"] = weights.magnitude * now.square().sum(-1).mean()
     terms["planes"] = weights.planes * residual.roughness()
-    if looks is not None and dressed is not None:
-        terms["planes"] = terms["planes"] + weights.planes * looks.roughness()
-        terms["looks"] = weights.looks * dressed.square().mean()
+    if appearance is not None and dressed is not None:
+        terms["planes"] = terms["planes"] + weights.planes * appearance.roughness()
+        terms["appearance"] = weights.appearance * dressed.square().mean()
     if scene.proposed is not None and scene.confidence is not None:
         moved = active[:count] - scene.coarse[frame, :count]
         far = losses.proposal(moved, scene.proposed[frame], scene.confidence[frame], config.proposal_scale)

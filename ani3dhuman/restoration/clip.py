@@ -36,7 +36,7 @@ class CoarseClip:
         pin_weights: (V,) 1 sits on the skin .. 0 flies free.
         base: (T,V,3) the layer that restoration moves where that is not the coarse one: a sound layer to go back to
             when the coarse one has faults. None for the coarse layer.
-        looks: (T,V,5) of the coarse layer where it was refined before, see `motion.looks`; or None.
+        appearance: (T,V,5) of the coarse layer where it was refined before, see `avatar.appearance`; or None.
     """
 
     cameras: CameraPath
@@ -50,7 +50,7 @@ class CoarseClip:
     vertex_regions: np.ndarray
     pin_weights: np.ndarray
     base: np.ndarray | None = None
-    looks: np.ndarray | None = None
+    appearance: np.ndarray | None = None
 
     @classmethod
     def of_shot(
@@ -62,7 +62,7 @@ class CoarseClip:
         coarse: np.ndarray | None = None,
         cameras: CameraPath | None = None,
         base: np.ndarray | None = None,
-        looks: np.ndarray | None = None,
+        appearance: np.ndarray | None = None,
     ) -> CoarseClip:
         """A shot with its layers (T,V,3) and pin weights (V,).
 
@@ -81,7 +81,7 @@ class CoarseClip:
             vertex_regions=shot["region_ids"],
             pin_weights=pins,
             base=base,
-            looks=looks,
+            appearance=appearance,
         )
 
     @property
@@ -100,8 +100,8 @@ class CoarseClip:
         return np.where(moving, 1.0 - self.pin_weights, 0.0).astype(np.float32)
 
     def pose(self, vertices: np.ndarray) -> GaussianFrames:
-        """The avatar on deformed vertices (T,V,3), lit, and under the looks there are."""
-        return pose_avatar(self.avatar, vertices, self.lighting, self.cameras, self.looks)
+        """The avatar on deformed vertices (T,V,3), lit, and under the appearance there are."""
+        return pose_avatar(self.avatar, vertices, self.lighting, self.cameras, self.appearance)
 
     def render(self, gaussians: GaussianFrames, progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Draw posed Gaussians over the background; `progress` is advanced once a frame.

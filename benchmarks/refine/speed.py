@@ -38,7 +38,7 @@ from .run import STEPS
 FRAMES, GAUSSIANS = 81, 50_000
 LONGER = 4  # times the steps
 LONG_SHOT = 241  # frames
-NEVER = 1_000_000  # looks to wait before rates fall early
+NEVER = 1_000_000  # validations to wait before rates fall early
 
 
 def forth_and_back(there: int, frames: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Looks of Gaussians: what an offset does to scale, opacity and colour, and how far it can go."""
+"""Appearance of Gaussians: what an offset does to scale, opacity and colour, and how far it can go."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from ani3d_formats.errors import Ani3DError
-from ani3dhuman.avatar.appearance import CHANNELS, MOST_COLOR, MOST_LOGIT, MOST_SCALE, apply_looks, check_looks
+from ani3dhuman.avatar.appearance import (
+    CHANNELS,
+    MOST_COLOR,
+    MOST_LOGIT,
+    MOST_SCALE,
+    apply_appearance,
+    check_appearance,
+)
 from ani3dhuman.avatar.binding import SurfaceBinding
 
 COUNT = 6
@@ -33,18 +40,18 @@ def plain() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def test_where_nothing_is_added_nothing_changes_by_a_bit(binding, plain):
-    looks = torch.zeros(6, CHANNELS)
-    looks[3:] = 0.7  # of the other triangle
-    for before, after in zip(plain, apply_looks(binding, looks, *plain), strict=True):
+    appearance = torch.zeros(6, CHANNELS)
+    appearance[3:] = 0.7  # of the other triangle
+    for before, after in zip(plain, apply_appearance(binding, appearance, *plain), strict=True):
         assert torch.equal(before[:3], after[:3]) and after.shape == before.shape
         assert not torch.equal(before[3:], after[3:])
 
 
 def test_each_channel_changes_what_it_is_for(binding, plain):
     for channel in range(CHANNELS):
-        looks = torch.zeros(6, CHANNELS)
-        looks[:, channel] = 0.5
-        scales, opacities, colors = apply_looks(binding, looks, *plain)
+        appearance = torch.zeros(6, CHANNELS)
+        appearance[:, channel] = 0.5
+        scales, opacities, colors = apply_appearance(binding, appearance, *plain)
         assert torch.equal(scales, plain[0]) == (channel != 0)
         assert torch.equal(opacities, plain[1]) == (channel != 1)
         changed = (colors != plain[2]).any(0).tolist()
@@ -52,9 +59,9 @@ def test_each_channel_changes_what_it_is_for(binding, plain):
 
 
 def test_offsets_are_of_log_scale_logit_and_colour_and_blend_over_the_triangle(binding, plain):
-    looks = torch.rand(6, CHANNELS, generator=torch.Generator().manual_seed(1)) - 0.3
-    scales, opacities, colors = apply_looks(binding, looks, *plain)
-    corners = looks[binding.faces[binding.triangle_ids]]
+    appearance = torch.rand(6, CHANNELS, generator=torch.Generator().manual_seed(1)) - 0.3
+    scales, opacities, colors = apply_appearance(binding, appearance, *plain)
+    corners = appearance[binding.faces[binding.triangle_ids]]
     own = torch.tanh((corners * binding.barycentrics[..., None]).sum(1)).double()
     torch.testing.assert_close(scales.double(), plain[0] * MOST_SCALE ** own[:, :1])
     logits = torch.logit(plain[1].double()) + MOST_LOGIT * own[:, 1]
@@ -64,7 +71,7 @@ def test_offsets_are_of_log_scale_logit_and_colour_and_blend_over_the_triangle(b
 
 @pytest.mark.parametrize("far", [-1e4, 1e4])
 def test_no_offset_leads_beyond_the_bounds(binding, plain, far):
-    scales, opacities, colors = apply_looks(binding, torch.full((6, CHANNELS), far), *plain)
+    scales, opacities, colors = apply_appearance(binding, torch.full((6, CHANNELS), far), *plain)
     torch.testing.assert_close(scales / plain[0], torch.full((COUNT, 3), MOST_SCALE if far > 0 else 1 / MOST_SCALE))
     assert (colors - plain[2]).abs().max() <= MOST_COLOR + 1e-6
     for values in (opacities, colors):
@@ -73,23 +80,23 @@ def test_no_offset_leads_beyond_the_bounds(binding, plain, far):
 
 
 def test_gradients_are_those_of_differences(binding, plain):
-    looks = (0.4 * torch.rand(6, CHANNELS, generator=torch.Generator().manual_seed(3))).double().requires_grad_()
+    appearance = (0.4 * torch.rand(6, CHANNELS, generator=torch.Generator().manual_seed(3))).double().requires_grad_()
     inner = tuple(0.2 + 0.5 * values.double() for values in plain)  # a clipped colour has no slope
     exact = SurfaceBinding(binding.faces, binding.triangle_ids, binding.barycentrics.double(), binding.local_quats)
-    assert torch.autograd.gradcheck(lambda x: apply_looks(exact, x, *inner), (looks,))
+    assert torch.autograd.gradcheck(lambda x: apply_appearance(exact, x, *inner), (appearance,))
 
 
 @pytest.mark.parametrize(
-    ("looks", "found"),
+    ("appearance", "found"),
     [
         (np.zeros((2, 6, 3), np.float32), "(2, 6, 3)"),
         (np.zeros((3, 6, CHANNELS), np.float32), "(3, 6, 5)"),
         (np.full((2, 6, CHANNELS), np.nan, np.float32), "not finite"),
     ],
 )
-def test_looks_of_another_mesh_are_refused(looks, found):
-    check_looks(np.zeros((2, 6, CHANNELS), np.float32), 2, 6)
+def test_appearance_of_another_mesh_is_refused(appearance, found):
+    check_appearance(np.zeros((2, 6, CHANNELS), np.float32), 2, 6)
     with pytest.raises(Ani3DError) as caught:
-        check_looks(looks, 2, 6)
-    assert caught.value.code == "looks.shape" and found in caught.value.message
+        check_appearance(appearance, 2, 6)
+    assert caught.value.code == "appearance.shape" and found in caught.value.message
     assert "(2, 6, 5)" in caught.value.hint

@@ -183,7 +183,7 @@ def test_rates_fall_and_it_ends_early_when_nothing_gets_better(sheet):
     config = replace(SHORT, steps=50, validate_every=2, patience=2)
     progress = Progress("refine", config.steps)
     result = refine(perfect, config, progress)
-    assert len(result.history["step"]) == 8  # 4 without a better look, and as many again with falling rates
+    assert len(result.history["step"]) == 8  # 4 without a better validation, and as many again with falling rates
     assert progress.step == config.steps
     steady = replace(config, patience=1000)
     assert len(refine(perfect, steady, Progress("refine", 50)).history["step"]) == 50

@@ -203,10 +203,10 @@ def test_history_progress_and_message(refined, tmp_path):
 def test_validation_is_the_mean_of_what_each_window_keeps():
     """The second of four windows sees nothing, the first gets worse again and settles before its ten steps are done."""
     still = torch.nn.Identity()
-    looks = {"validation_step": [0.0, 2.0, 4.0], "validation": [6.0, 3.0, 4.5], "step": [1.0, 2.0, 3.0, 4.0]}
+    validations = {"validation_step": [0.0, 2.0, 4.0], "validation": [6.0, 3.0, 4.5], "step": [1.0, 2.0, 3.0, 4.0]}
     later = {"validation_step": [0.0, 10.0], "validation": [3.0, 3.5], "step": [float(s) for s in range(1, 11)]}
     done = {
-        0: long_shots._Window(still, looks, 2, 6.0, 3.0),
+        0: long_shots._Window(still, validations, 2, 6.0, 3.0),
         2: long_shots._Window(still, later, 0, 3.0, 3.0),
         3: long_shots._Window(still, {**later, "validation": [9.0, 6.0]}, 10, 9.0, 6.0),
     }
@@ -292,7 +292,7 @@ def test_everything_a_frame_has_is_cut_with_it(long_sheet):
         vertex_confidence=np.ones(truth.shape[:2], np.float32),
         unstrained=truth,
         scales=np.repeat(problem.scales[None], FRAMES, 0),
-        looks=np.zeros((*truth.shape[:2], 5), np.float32),
+        appearance=np.zeros((*truth.shape[:2], 5), np.float32),
     )
     part = cut_problem(whole, slice(5, 9))
     for holder, cut in (

@@ -43,18 +43,18 @@ class Restorer:
     problem: RefinementProblem
     truth: np.ndarray
     calls: list[tuple[np.ndarray, np.ndarray, float, int]] = field(default_factory=list)
-    looks: list[np.ndarray | None] = field(default_factory=list)
+    appearance: list[np.ndarray | None] = field(default_factory=list)
 
     def __call__(
         self,
         cameras: CameraPath,
         vertices: np.ndarray,
-        looks: np.ndarray | None,
+        appearance: np.ndarray | None,
         strength: float,
         seed: int,
         progress: Progress,
     ) -> View:
-        self.looks.append(looks)
+        self.appearance.append(appearance)
         self.calls.append((cameras.positions()[0], vertices, strength, seed))
         progress.total = 4
         for _ in range(4):
@@ -102,7 +102,7 @@ def test_the_first_round_is_the_plain_fit(windy):
     plain = refine(problem, BRIEF.fit, Progress("refine", BRIEF.fit.steps))
     assert result.vertices.tobytes() == plain.vertices.tobytes()
     assert result.rounds[0].history == plain.history
-    assert result.looks is None and restore.calls == [] and result.rounds[0].strength is None
+    assert result.appearance is None and restore.calls == [] and result.rounds[0].strength is None
 
 
 def test_each_round_sees_more_and_is_restored_more_gently(windy):
@@ -164,7 +164,7 @@ class Sampler(Restorer):
         view = super().__call__(*asked)
         return replace(view, vertices=self.sample(len(self.calls)))
 
-    def show(self, view: View, vertices: np.ndarray, looks: np.ndarray | None, should_cancel) -> View:
+    def show(self, view: View, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel) -> View:
         self.drawn.append(vertices)
         return replace(show(self.problem, vertices, view.cameras), vertices=vertices)
 
@@ -287,8 +287,8 @@ def test_the_history_counts_on_through_all_rounds(windy):
     history = result.history
     assert history["step"] == list(range(1, 10))
     assert history["total"] == [value for done in result.rounds for value in done.history["total"]]
-    looks = [0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9]
-    assert history["validation_step"] == looks and len(history["validation"]) == len(looks)
+    steps = [0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9]
+    assert history["validation_step"] == steps and len(history["validation"]) == len(steps)
     terms = set(history) - {"validation", "validation_step"}
     assert {len(history[name]) for name in terms} == {9}
 

@@ -1,4 +1,4 @@
-"""Fits of looks: a video with shading that the avatar's light lacks, its true motion known."""
+"""Fits of appearance: a video with shading that the avatar's light lacks, its true motion known."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIZES = {
     "hexplane": FieldConfig(resolutions=(6, 12), time_resolution=8, hidden=32),
 }
 FIT = RefinementConfig(steps=120, validate_every=20, margin=8, held_out=5, weights=SOFT, field=SIZES["dct"])
-BRIEF = replace(FIT, steps=8, validate_every=3, looks=True)
+BRIEF = replace(FIT, steps=8, validate_every=3, appearance=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,73 +44,73 @@ def run(problem: RefinementProblem, config: RefinementConfig) -> RefinementResul
 
 @pytest.fixture(scope="module", params=sorted(FIELDS))
 def pair(request, banded) -> tuple[RefinementResult, RefinementResult]:
-    """The fit to the banded video without looks and with them."""
+    """The fit to the banded video without appearance and with it."""
     config = replace(FIT, field_kind=request.param, field=SIZES[request.param])
-    return run(banded, config), run(banded, replace(config, looks=True))
+    return run(banded, config), run(banded, replace(config, appearance=True))
 
 
 def away(vertices: np.ndarray, problem: RefinementProblem, truth: np.ndarray) -> float:
     return float(np.linalg.norm((vertices - truth)[:, problem.gates > 0.5], axis=-1).mean())
 
 
-def test_shading_is_explained_by_looks_and_not_by_motion(sheet, banded, pair):
+def test_shading_is_explained_by_appearance_and_not_by_motion(sheet, banded, pair):
     problem, truth = sheet
-    without, with_looks = pair
-    assert with_looks.best_validation < 0.75 * without.best_validation
-    assert away(with_looks.vertices, problem, truth) < 1.03 * away(without.vertices, problem, truth)
-    colors = with_looks.looks[..., 2:]
-    assert colors.min() < -0.3 and np.abs(colors).max() > 1.4 * np.abs(with_looks.looks[..., :2]).max()
+    without, with_appearance = pair
+    assert with_appearance.best_validation < 0.75 * without.best_validation
+    assert away(with_appearance.vertices, problem, truth) < 1.03 * away(without.vertices, problem, truth)
+    colors = with_appearance.appearance[..., 2:]
+    assert colors.min() < -0.3 and np.abs(colors).max() > 1.4 * np.abs(with_appearance.appearance[..., :2]).max()
 
 
-def test_closed_gates_keep_their_looks(sheet, pair):
+def test_closed_gates_keep_their_appearance(sheet, pair):
     problem = sheet[0]
-    without, with_looks = pair
-    assert without.looks is None
-    assert with_looks.looks.shape == (*with_looks.vertices.shape[:2], CHANNELS)
-    assert with_looks.looks.dtype == np.float32
-    assert (with_looks.looks[:, problem.gates == 0] == 0).all()
+    without, with_appearance = pair
+    assert without.appearance is None
+    assert with_appearance.appearance.shape == (*with_appearance.vertices.shape[:2], CHANNELS)
+    assert with_appearance.appearance.dtype == np.float32
+    assert (with_appearance.appearance[:, problem.gates == 0] == 0).all()
     closed = problem.gates == 0
-    assert with_looks.vertices[:, closed].tobytes() == problem.coarse_vertices[:, closed].tobytes()
+    assert with_appearance.vertices[:, closed].tobytes() == problem.coarse_vertices[:, closed].tobytes()
 
 
 def test_until_the_rates_fall_the_fit_is_the_one_without(banded, pair):
-    without, with_looks = pair
+    without, with_appearance = pair
     start = FIT.steps // 2
-    assert with_looks.history["total"][:start] == without.history["total"][:start]
-    held_back = with_looks.history["looks"]
-    assert len(held_back) == len(with_looks.history["step"])
+    assert with_appearance.history["total"][:start] == without.history["total"][:start]
+    held_back = with_appearance.history["appearance"]
+    assert len(held_back) == len(with_appearance.history["step"])
     assert not any(held_back[: start + 1]) and all(held_back[start + 1 :])
 
 
 def test_a_video_of_the_avatars_own_light_is_fitted_as_well_as_before(sheet):
     problem, truth = sheet
-    without, with_looks = run(problem, FIT), run(problem, replace(FIT, looks=True))
-    assert with_looks.best_validation < 1.1 * without.best_validation
-    assert away(with_looks.vertices, problem, truth) < 1.03 * away(without.vertices, problem, truth)
+    without, with_appearance = run(problem, FIT), run(problem, replace(FIT, appearance=True))
+    assert with_appearance.best_validation < 1.1 * without.best_validation
+    assert away(with_appearance.vertices, problem, truth) < 1.03 * away(without.vertices, problem, truth)
 
 
 @pytest.mark.parametrize("kind", sorted(FIELDS))
 @pytest.mark.parametrize("stop_at", [3, 6])
-def test_a_cancelled_fit_goes_on_to_the_same_looks(banded, tmp_path, kind, stop_at):
+def test_a_cancelled_fit_goes_on_to_the_same_appearance(banded, tmp_path, kind, stop_at):
     config = replace(BRIEF, field_kind=kind, field=SIZES[kind])
     straight = run(banded, config)
     stopped = Progress("refine", config.steps, should_cancel=lambda: stopped.step >= stop_at)
     with pytest.raises(Cancelled):
         refine(banded, config, stopped, tmp_path / "fit")
     resumed = refine(banded, config, Progress("refine", config.steps), tmp_path / "fit")
-    assert resumed.looks.tobytes() == straight.looks.tobytes() and np.abs(straight.looks).max() > 0
+    assert resumed.appearance.tobytes() == straight.appearance.tobytes() and np.abs(straight.appearance).max() > 0
     assert resumed.vertices.tobytes() == straight.vertices.tobytes() and resumed.history == straight.history
 
 
-def test_a_fit_goes_on_from_the_looks_there_are(banded):
+def test_a_fit_goes_on_from_the_appearance_there_are(banded):
     first = run(banded, replace(BRIEF, steps=40))
-    later = replace(banded, coarse_vertices=first.vertices, looks=first.looks)
-    frozen = run(later, replace(BRIEF, steps=4, looks=False))
-    assert frozen.looks is first.looks
+    later = replace(banded, coarse_vertices=first.vertices, appearance=first.appearance)
+    frozen = run(later, replace(BRIEF, steps=4, appearance=False))
+    assert frozen.appearance is first.appearance
     assert frozen.start_validation == pytest.approx(first.best_validation, rel=1e-4), "they are drawn"
     more = run(later, replace(BRIEF, steps=40))
     assert more.best_validation < 0.95 * first.best_validation
-    assert np.abs(more.looks - first.looks).max() > 0.01
+    assert np.abs(more.appearance - first.appearance).max() > 0.01
 
 
 def test_only_gaussians_on_open_triangles_are_drawn_otherwise(sheet):
@@ -128,7 +128,7 @@ def test_only_gaussians_on_open_triangles_are_drawn_otherwise(sheet):
     assert beside.sum() > 50 and not changed[beside].any()
 
 
-def test_windows_blend_looks_as_they_blend_motion(banded, tmp_path):
+def test_windows_blend_appearance_as_they_blend_motion(banded, tmp_path):
     config, path = replace(BRIEF, steps=9), tmp_path / "fit"
 
     def windowed(checkpoint=None, should_cancel=lambda: False) -> RefinementResult:
@@ -141,26 +141,26 @@ def test_windows_blend_looks_as_they_blend_motion(banded, tmp_path):
     windows = frame_windows(banded.frames, 6, 2)
     weights = blend_weights(np.arange(banded.frames), windows)
     steps = steps_of(banded.frames, config, 6, 2) // len(windows)
-    expected = np.zeros_like(whole.looks)
+    expected = np.zeros_like(whole.appearance)
     for number, frames in enumerate(windows):
         alone = run(cut_problem(banded, frames), replace(config, steps=steps, seed=number))
-        expected[frames] += weights[number, frames, None, None] * alone.looks
+        expected[frames] += weights[number, frames, None, None] * alone.appearance
     assert len(windows) > 1 and np.abs(expected).max() > 0
-    np.testing.assert_allclose(whole.looks, expected, atol=1e-6)
+    np.testing.assert_allclose(whole.appearance, expected, atol=1e-6)
 
     with pytest.raises(Cancelled):
         windowed(path, lambda: stop["progress"].step >= steps + 2)
     resumed = windowed(path)
-    assert resumed.looks.tobytes() == whole.looks.tobytes() and list(tmp_path.iterdir()) == []
+    assert resumed.appearance.tobytes() == whole.appearance.tobytes() and list(tmp_path.iterdir()) == []
 
 
-def test_rounds_show_their_looks_to_the_restorer_and_add_to_them(sheet, banded, tmp_path):
+def test_rounds_show_their_appearance_to_the_restorer_and_add_to_it(sheet, banded, tmp_path):
     _, truth = sheet
     config = RoundsConfig(strengths=(0.6, 0.4), azimuths=(65.0,), fit=BRIEF)
     given: list = []
 
-    def restore(cameras, vertices, looks, strength, seed, progress):
-        given.append(looks)
+    def restore(cameras, vertices, appearance, strength, seed, progress):
+        given.append(appearance)
         return show(banded, truth, cameras)
 
     def rounds(checkpoint=None, should_cancel=lambda: False):
@@ -170,19 +170,19 @@ def test_rounds_show_their_looks_to_the_restorer_and_add_to_them(sheet, banded, 
 
     stop: dict = {}
     straight = rounds()
-    assert len(given) == 4 and all(looks is not None for looks in given)
+    assert len(given) == 4 and all(appearance is not None for appearance in given)
     assert given[0] is given[1] and np.abs(given[0]).max() > 0
-    assert given[0].tobytes() == run(banded, BRIEF).looks.tobytes()
-    assert straight.looks.shape == given[0].shape and (straight.looks != given[0]).any()
+    assert given[0].tobytes() == run(banded, BRIEF).appearance.tobytes()
+    assert straight.appearance.shape == given[0].shape and (straight.appearance != given[0]).any()
 
     with pytest.raises(Cancelled):
         rounds(tmp_path / "rounds", lambda: stop["progress"].step >= 8 + 200 + 3)
     resumed = rounds(tmp_path / "rounds")
-    assert resumed.looks.tobytes() == straight.looks.tobytes() and list(tmp_path.iterdir()) == []
+    assert resumed.appearance.tobytes() == straight.appearance.tobytes() and list(tmp_path.iterdir()) == []
 
 
-def test_a_later_round_starts_from_the_looks_so_far(banded):
-    fit = replace(FIT, steps=60, looks=True)
+def test_a_later_round_starts_from_the_appearance_so_far(banded):
+    fit = replace(FIT, steps=60, appearance=True)
     config = RoundsConfig(strengths=(0.5,), azimuths=(), fit=fit)
     progress = Progress("refine", config.steps(banded.frames))
     result = refine_in_rounds(banded, lambda *_: banded.views[0], config, progress)
@@ -192,11 +192,11 @@ def test_a_later_round_starts_from_the_looks_so_far(banded):
 
 
 @pytest.mark.parametrize("wrong", ["shape", "closed"])
-def test_looks_that_do_not_fit_the_problem_are_refused(sheet, wrong):
+def test_appearance_that_does_not_fit_the_problem_is_refused(sheet, wrong):
     problem = sheet[0]
-    looks = np.zeros((problem.frames, problem.vertices, CHANNELS), np.float32)
-    replace(problem, looks=looks)
-    bad = looks[..., :3] if wrong == "shape" else looks + 0.1
+    appearance = np.zeros((problem.frames, problem.vertices, CHANNELS), np.float32)
+    replace(problem, appearance=appearance)
+    bad = appearance[..., :3] if wrong == "shape" else appearance + 0.1
     with pytest.raises(Ani3DError) as caught:
-        replace(problem, looks=bad)
-    assert caught.value.code == "refinement.shape" and "looks" in caught.value.message
+        replace(problem, appearance=bad)
+    assert caught.value.code == "refinement.shape" and "appearance" in caught.value.message

@@ -1,4 +1,4 @@
-"""Jobs that fit looks: what the cache then holds, what later rounds see, and that face and body stay as they were."""
+"""Jobs that fit appearance: what the cache holds, what later rounds see, and that face and body stay the same."""
 
 import json
 from dataclasses import replace
@@ -42,10 +42,12 @@ def dark_prior():
 
 @pytest.fixture(scope="module")
 def outs(shot, tmp_path_factory):
-    """Results without looks and with them."""
-    folder = tmp_path_factory.mktemp("looks")
+    """Results without appearance and with it."""
+    folder = tmp_path_factory.mktemp("appearance")
     settings = replace(PLAIN, refine_steps=240)
-    return animate(shot, folder / "plain", settings), animate(shot, folder / "looks", replace(settings, looks=True))
+    return animate(shot, folder / "plain", settings), animate(
+        shot, folder / "appearance", replace(settings, appearance=True)
+    )
 
 
 def arrays_of(out) -> dict:
@@ -58,32 +60,32 @@ def stage_of(out, name) -> dict:
 
 
 def test_the_cache_holds_scales_and_opacities_for_each_frame(outs):
-    plain, looks = (arrays_of(out) for out in outs)
+    plain, appearance = (arrays_of(out) for out in outs)
     assert plain["scale"].ndim == 2 and np.ptp(plain["radiance:base"][..., 3], axis=0).max() == 0
-    assert looks["scale"].shape == (FRAMES, *plain["scale"].shape)
-    assert np.ptp(looks["scale"], axis=0).max() > 0
-    assert np.ptp(looks["radiance:base"][..., 3], axis=0).max() > 0
+    assert appearance["scale"].shape == (FRAMES, *plain["scale"].shape)
+    assert np.ptp(appearance["scale"], axis=0).max() > 0
+    assert np.ptp(appearance["radiance:base"][..., 3], axis=0).max() > 0
     moving = stage_of(outs[1], "avatar")["region_ids"] >= 2
-    assert looks["radiance:base"][:, moving, :3].mean() < plain["radiance:base"][:, moving, :3].mean() - 0.03
+    assert appearance["radiance:base"][:, moving, :3].mean() < plain["radiance:base"][:, moving, :3].mean() - 0.03
     read = FrameCache.open(outs[1] / "synthetic.ani3d").gaussians(1, FRAMES)
-    assert read.opacities.shape == looks["scale"].shape[:2] and read.opacities.max() <= 1
+    assert read.opacities.shape == appearance["scale"].shape[:2] and read.opacities.max() <= 1
 
 
 def test_face_and_body_are_the_same_to_the_bit(outs):
-    plain, looks = (arrays_of(out) for out in outs)
+    plain, appearance = (arrays_of(out) for out in outs)
     fixed = stage_of(outs[1], "avatar")["region_ids"] < 2
     assert 0.2 < fixed.mean() < 0.9
     for t in range(FRAMES):
-        assert looks["scale"][t, fixed].tobytes() == plain["scale"][fixed].tobytes()
+        assert appearance["scale"][t, fixed].tobytes() == plain["scale"][fixed].tobytes()
         for name in ("position", "rotation", "radiance:base"):
-            assert looks[name][t, fixed].tobytes() == plain[name][t, fixed].tobytes(), name
+            assert appearance[name][t, fixed].tobytes() == plain[name][t, fixed].tobytes(), name
 
 
 def test_the_refined_pictures_are_what_the_cache_shows(outs, shot):
     refined = stage_of(outs[1], "refine")
-    assert refined["looks"].shape == (*refined["vertices"].shape[:2], CHANNELS)
+    assert refined["appearance"].shape == (*refined["vertices"].shape[:2], CHANNELS)
     avatar = stages.avatar_of(shot, stage_of(outs[1], "avatar"))
-    posed = pose_avatar(avatar, refined["vertices"], Lighting.of(shot), shot.cameras, refined["looks"])
+    posed = pose_avatar(avatar, refined["vertices"], Lighting.of(shot), shot.cameras, refined["appearance"])
     stored = arrays_of(outs[1])
     np.testing.assert_array_equal(posed.scales, stored["scale"])
     np.testing.assert_array_equal(posed.opacities, stored["radiance:base"][..., 3])
@@ -91,7 +93,7 @@ def test_the_refined_pictures_are_what_the_cache_shows(outs, shot):
     assert dark < light - 0.5
 
 
-def test_later_rounds_restore_pictures_with_the_looks_so_far(shot, tmp_path, monkeypatch):
+def test_later_rounds_restore_pictures_with_the_appearance_so_far(shot, tmp_path, monkeypatch):
     seen = []
     real = round_views.rendered
 
@@ -101,34 +103,34 @@ def test_later_rounds_restore_pictures_with_the_looks_so_far(shot, tmp_path, mon
         return pictures
 
     monkeypatch.setattr(round_views, "rendered", overheard)
-    animate(shot, tmp_path, replace(PLAIN, rounds=2, looks=True))
+    animate(shot, tmp_path, replace(PLAIN, rounds=2, appearance=True))
     assert len(seen) == 2, "the user's camera and one side"
     for scene, vertices, shown in seen:
-        plain = real(replace(scene, looks=None), vertices, Progress("again", FRAMES))["rgb"]
+        plain = real(replace(scene, appearance=None), vertices, Progress("again", FRAMES))["rgb"]
         assert shown.astype(int).sum() < plain.astype(int).sum()
         posed = restoring.coarse_clip(scene).pose(vertices)
         assert posed.opacities.shape == posed.means.shape[:2], "priors that draw the layer themselves see them too"
 
 
-def test_looks_are_part_of_the_key_and_off_in_every_preset(shot, outs, tmp_path):
-    assert not any(Settings.from_dict({"preset": name}).looks for name in PRESETS)
-    with pytest.raises(Ani3DError, match="looks"):
-        Settings.from_dict({"looks": 1})
+def test_appearance_is_part_of_the_key_and_off_in_every_preset(shot, outs, tmp_path):
+    assert not any(Settings.from_dict({"preset": name}).appearance for name in PRESETS)
+    with pytest.raises(Ani3DError, match="appearance"):
+        Settings.from_dict({"appearance": 1})
     out, settings = tmp_path / "job", replace(PLAIN, refine_steps=12)
     animate(shot, out, settings)
     before = result_of(out)
-    animate(shot, out, replace(settings, looks=True))
+    animate(shot, out, replace(settings, appearance=True))
     reused = json.loads((out / "report.json").read_text())["reused"]
     assert "restore" in reused and "refine" not in reused
     animate(shot, out, settings)
     np.testing.assert_array_equal(result_of(out), before)
 
 
-def test_looks_of_another_clip_are_refused(shot):
+def test_appearance_of_another_clip_is_refused(shot):
     avatar = stages.avatar_of(shot, stages.build_avatar(shot, PLAIN, Progress("avatar", 1)))
     vertices = shot["vertices"][None]
     with pytest.raises(Ani3DError) as caught:
         pose_avatar(
             avatar, vertices, Lighting.of(shot), shot.cameras, np.zeros((2, vertices.shape[1], CHANNELS), np.float32)
         )
-    assert caught.value.code == "looks.shape"
+    assert caught.value.code == "appearance.shape"
