@@ -3,21 +3,27 @@ PYTHON ?= python3.11
 TORCH ?= torch==2.13.0
 BPY ?= bpy==5.0.1
 PIP = -m pip install --quiet --disable-pip-version-check
+LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: demo test lint bench-render bench-physics bench-refine cloth-truth clean
+.PHONY: demo test lint lock bench-render bench-physics bench-refine cloth-truth clean
 
-.venv/.ready: pyproject.toml
+# exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
+.venv/.ready: pyproject.toml requirements/engine.txt
 	@echo "Making the engine's environment (.venv)"
 	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) --no-deps -r requirements/engine.txt
 	.venv/bin/python $(PIP) "$(TORCH)"
-	.venv/bin/python $(PIP) -e ".[dev]"
+	.venv/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	.venv/bin/python -m pip check
 	@touch $@
 
-.venv-blender/.ready: tools/system_packages.sh
+.venv-blender/.ready: tools/system_packages.sh requirements/blender.txt
 	@echo "Making Blender's environment (.venv-blender)"
 	@tools/system_packages.sh
 	$(PYTHON) -m venv .venv-blender
-	.venv-blender/bin/python $(PIP) "$(BPY)" pytest
+	.venv-blender/bin/python $(PIP) "$(BPY)"
+	.venv-blender/bin/python $(PIP) --no-deps -r requirements/blender.txt
 	@touch $@
 
 demo: .venv/.ready .venv-blender/.ready
@@ -31,6 +37,13 @@ lint: .venv/.ready
 test: .venv/.ready .venv-blender/.ready lint
 	.venv/bin/python -m pytest -m "not blender" tests
 	.venv-blender/bin/python -m pytest -m blender -p no:cacheprovider tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
+
+# writes the lock anew, with the newest releases that pyproject.toml allows
+lock:
+	test -x .venv/bin/uv || { $(PYTHON) -m venv .venv && .venv/bin/python $(PIP) uv; }
+	echo "$(TORCH)" | $(LOCK) pyproject.toml --extra dev --constraints - --excludes requirements/cuda.txt \
+		--no-emit-package torch --output-file requirements/engine.txt
+	echo pytest | $(LOCK) - --output-file requirements/blender.txt
 
 out/demo/shot.npz:
 	$(MAKE) demo ARGS="--preset draft"
