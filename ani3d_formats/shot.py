@@ -18,7 +18,7 @@ import numpy as np
 from .camera import CameraPath
 from .errors import Ani3DError
 
-SCHEMA = "ani3d_formats.shot"
+SCHEMA = "ani3dhuman.shot"
 VERSION = 1
 REGIONS = ("body", "face", "hair", "garment")
 

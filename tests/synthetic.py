@@ -66,7 +66,7 @@ def make_arrays(frames: int = 8, width: int = 96, height: int = 160) -> dict[str
     names = ("Body", "Skirt", "Hair")
     starts = np.cumsum([0, len(body), len(skirt)])
     meta = {
-        "schema": "ani3d_formats.shot",
+        "schema": "ani3dhuman.shot",
         "version": 1,
         "name": "synthetic",
         "fps": 24.0,

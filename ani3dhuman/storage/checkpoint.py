@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ani3d_formats.atomic import write_bytes
 
-SCHEMA = "ani3dhuman.storage.checkpoint"
+SCHEMA = "ani3dhuman.refinement.checkpoint"
 
 
 def fingerprint(problem: Any, config: Any, ask: Callable[[], None] = lambda: None) -> str:

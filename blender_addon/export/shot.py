@@ -17,7 +17,7 @@ from ..errors import AddonError, cannot_write
 from . import camera, character, evaluated, lights, materials, mesh, skeleton
 from .regions import REGIONS
 
-SCHEMA = "ani3d_formats.shot"
+SCHEMA = "ani3dhuman.shot"
 VERSION = 1
 
 Progress = Callable[[int, int, float], None]

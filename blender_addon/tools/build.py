@@ -2,9 +2,9 @@
 """Builds the extension: python -m blender_addon.tools.build --out dist
 
 The zip brings everything it needs as wheels, since nothing may be installed into Blender: pyzmq and msgpack from
-the package index, and `ani3dhuman_wire`, made here from engine/wire. Blender's own tool, found inside bpy, checks
-and packs it. Blender 4.2-5.0 has Python 3.11, later ones 3.13, and Linux distributions build theirs with 3.14;
-Blender unpacks the wheels that fit.
+the package index, and `ani3dhuman_wire`, made here from engine/wire and ani3d_formats. Blender's own tool, found
+inside bpy, checks and packs it. Blender 4.2-5.0 has Python 3.11, later ones 3.13, and Linux distributions build
+theirs with 3.14; Blender unpacks the wheels that fit.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ requires-python = ">=3.11"
 dependencies = ["numpy", "pyzmq", "msgpack"]
 
 [tool.setuptools]
-packages = ["engine", "engine.wire"]
+packages = ["engine", "engine.wire", "ani3d_formats"]
 """
 
 
@@ -86,14 +86,16 @@ def build(out: Path, platforms: list[str], downloads: Path, blender_ext: Path) -
 
 
 def wire_wheel(version: str, folder: Path) -> None:
-    """Make the wheel of `engine.wire` in `folder`."""
+    """Make the wheel of `engine.wire` and `ani3d_formats` in `folder`."""
     with tempfile.TemporaryDirectory(prefix="ani3d-wire-") as name:
         project = Path(name)
         (project / "pyproject.toml").write_text(WIRE_PROJECT.format(version=version), encoding="utf-8")
         (project / "engine").mkdir()
         shutil.copy(ROOT / "engine" / "__init__.py", project / "engine")
         wire = ROOT / "engine" / "wire"
-        shutil.copytree(wire, project / "engine" / "wire", ignore=shutil.ignore_patterns("__pycache__"))
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(wire, project / "engine" / "wire", ignore=ignore)
+        shutil.copytree(ROOT / "ani3d_formats", project / "ani3d_formats", ignore=ignore)
         _run("-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps", "-q", "-w", folder, project)
 
 
