@@ -107,7 +107,7 @@ def train(folders: tuple[Path, ...], out: Path, settings: TrainSettings, progres
         raise Ani3DError(
             "training.no_clips",
             f"There is no training clip in {', '.join(map(str, folders))}.",
-            "Make clips first: see docs/restoration.md.",
+            "Make clips first: see docs/training.md.",
         )
     state = _State(settings)
     if (out / CHECKPOINT).exists():

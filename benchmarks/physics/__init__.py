@@ -1,1 +1,1 @@
-"""How fast and how well garments are simulated: `python -m benchmarks.physics`, described in docs/physics.md."""
+"""How fast and how well garments are simulated: `python -m benchmarks.physics`; docs/benchmarks/physics.md."""

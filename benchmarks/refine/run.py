@@ -1,7 +1,7 @@
 """Fit the residual field to true videos of Cloth Truth, by field, layer to start from and number of camera paths.
 
     python -m benchmarks.refine.run --split test --count 6
-    python -m benchmarks.refine.run --split validation --count 4 --fields hexplane dct nodes
+    python -m benchmarks.refine.run --split validation --count 4 --fields hexplane dct
 
 Finished fits are kept under --out, a folder for each kind of fit; `benchmarks.refine.report` averages them.
 """

@@ -1,4 +1,4 @@
-"""docs/protocol.md and the code say the same."""
+"""The protocol's three pages in docs/ and the code say the same."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import pytest
 from engine.wire import ERROR_CODES, PROTOCOL_VERSION
 from engine.wire import messages as m
 
-PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+NAMES = ("protocol.md", "protocol_requests.md", "protocol_answers.md")
+PAGE = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in NAMES)
 
 
 def section(title: str) -> str:
-    """The page's part under the heading `## title`."""
+    """The part of the pages under the heading `## title`."""
     return re.split(r"^## ", PAGE.split(f"\n## {title}\n")[1], flags=re.M)[0]
 
 

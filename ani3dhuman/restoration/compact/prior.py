@@ -164,7 +164,7 @@ def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None) -> C
         raise Ani3DError(
             "restoration.no_prior",
             f"There is no compact prior in {folder}.",
-            "Install the package with its data files, or train one (docs/restoration.md).",
+            "Install the package with its data files, or train one (docs/training.md).",
         )
     net = DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
     return CompactPrior(net, amount)

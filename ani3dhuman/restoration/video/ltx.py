@@ -1,4 +1,4 @@
-"""The video prior LTX-Video: a text-to-video model of 2 billion parameters, the example of docs/extending.md.
+"""The video prior LTX-Video: a text-to-video model of 2 billion parameters, the example of docs/extending_video.md.
 
 It runs the networks of diffusers' `LTXConditionPipeline` (LTX-Video 0.9.5 and later, arXiv:2501.00103) and says what
 that pipeline says. A latent is 32 x 32 pixels of 8 frames, and each is one token of the transformer.

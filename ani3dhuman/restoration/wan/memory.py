@@ -1,7 +1,7 @@
 """How much memory a prior needs on a card, and what makes it fit.
 
 Weights are counted, activations follow laws whose constants come from tracing diffusers' own forward passes
-(docs/models.md derives them; `python -m benchmarks.model_memory` measures how well they hold). What no trace on
+(docs/model_costs.md derives them; `python -m benchmarks.model_memory` measures how well they hold). What no trace on
 a CPU can show, the workspace of CUDA's kernels and the allocator's gaps, is in `CONTEXT` and `SLACK`, by assumption.
 """
 
