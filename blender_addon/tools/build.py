@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Builds the extension: python -m blender_addon.tools.build --out dist
 
-The zip brings everything it needs as wheels, since nothing may be installed into Blender: pyzmq and msgpack from
-the package index, and `ani3dhuman_wire`, made here from engine/wire and ani3d_formats. Blender's own tool, found
-inside bpy, checks and packs it. Blender 4.2-5.0 has Python 3.11, later ones 3.13, and Linux distributions build
+The zip brings everything it needs, since nothing may be installed into Blender: pyzmq and msgpack as wheels from
+the package index, the code that it shares with the engine inside its own package (see carry.py). Blender's own tool,
+found inside bpy, checks and packs it. Blender 4.2-5.0 has Python 3.11, later ones 3.13, and Linux distributions build
 theirs with 3.14; Blender unpacks the wheels that fit.
 """
 
@@ -19,6 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .carry import carry
+
 ADDON = Path(__file__).resolve().parents[1]
 ROOT = ADDON.parent
 REQUIREMENTS = ("pyzmq==27.3.0", "msgpack==1.2.4")
@@ -30,22 +32,6 @@ PLATFORMS = {
     "macos-arm64": ("macosx_11_0_arm64", "macosx_10_15_universal2", "macosx_10_9_universal2"),
     "macos-x64": ("macosx_10_15_universal2", "macosx_10_9_universal2", "macosx_10_9_x86_64"),
 }
-WIRE_PROJECT = """\
-[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "ani3dhuman-wire"
-version = "{version}"
-description = "Client of the Ani3DHuman engine"
-license = "Apache-2.0"
-requires-python = ">=3.11"
-dependencies = ["numpy", "pyzmq", "msgpack"]
-
-[tool.setuptools]
-packages = ["engine", "engine.wire", "ani3d_formats"]
-"""
 
 
 def main() -> None:
@@ -66,8 +52,8 @@ def build(out: Path, platforms: list[str], downloads: Path, blender_ext: Path) -
     with tempfile.TemporaryDirectory(prefix="ani3d-build-") as folder:
         stage = Path(folder) / "ani3dhuman"
         shutil.copytree(ADDON, stage, ignore=shutil.ignore_patterns("tools", "__pycache__"))
+        carry(stage)
         (stage / "wheels").mkdir()
-        wire_wheel(version, stage / "wheels")
         for name in platforms:
             for python in PYTHONS:
                 for wheel in downloaded_wheels(downloads, name, python):
@@ -83,20 +69,6 @@ def build(out: Path, platforms: list[str], downloads: Path, blender_ext: Path) -
         _run(blender_ext, "build", "--source-dir", stage, "--output-filepath", target)
         _run(blender_ext, "validate", target)
     return target
-
-
-def wire_wheel(version: str, folder: Path) -> None:
-    """Make the wheel of `engine.wire` and `ani3d_formats` in `folder`."""
-    with tempfile.TemporaryDirectory(prefix="ani3d-wire-") as name:
-        project = Path(name)
-        (project / "pyproject.toml").write_text(WIRE_PROJECT.format(version=version), encoding="utf-8")
-        (project / "engine").mkdir()
-        shutil.copy(ROOT / "engine" / "__init__.py", project / "engine")
-        wire = ROOT / "engine" / "wire"
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(wire, project / "engine" / "wire", ignore=ignore)
-        shutil.copytree(ROOT / "ani3d_formats", project / "ani3d_formats", ignore=ignore)
-        _run("-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps", "-q", "-w", folder, project)
 
 
 def downloaded_wheels(downloads: Path, name: str, python: str) -> list[Path]:

@@ -51,8 +51,6 @@ def test_no_endpoint(addon):
 def test_engine_of_another_protocol_version(addon, part):
     import msgpack
 
-    from engine.wire import PROTOCOL_VERSION
-
     def reply(frames):
         header = msgpack.unpackb(frames[0])
         header.update(protocol=99, kind="welcome", arrays=[])
@@ -61,7 +59,7 @@ def test_engine_of_another_protocol_version(addon, part):
     with _answering(reply) as endpoint:
         text = _error(bpy.ops.ani3d.start_engine, endpoint=endpoint)
     assert "99" in text
-    assert f"this side {PROTOCOL_VERSION}" in text
+    assert f"this side {part('carried.wire').PROTOCOL_VERSION}" in text
     assert "version" in text or "protocol" in text
     assert not part("connection").is_open()
 

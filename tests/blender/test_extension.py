@@ -7,19 +7,30 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from ast import literal_eval
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import bpy
+import pytest
 import rigs
 
+from blender_addon.tools.build import REQUIREMENTS
+from blender_addon.tools.carry import relative_imports
+
+ROOT = Path(__file__).resolve().parents[2]
+PINNED = dict(requirement.split("==") for requirement in REQUIREMENTS)
 INSTALL = """
 import sys, bpy
 bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=True)
-import engine.wire, zmq, msgpack
-print("engine:", engine.wire.__file__)
+import importlib, importlib.util, zmq, msgpack
+from pathlib import Path
+from bl_ext.user_default.ani3dhuman import carried
 print("zmq:", zmq.__file__)
+print("site:", sorted(entry.name for entry in Path(zmq.__file__).parents[1].iterdir()))
+print("foreign:", [name for name in ("engine", "ani3d_formats", "ani3dhuman") if importlib.util.find_spec(name)])
+print("carried:", [importlib.import_module(f"{carried.__name__}.{name}") for name in ("wire", "formats.pc2")])
 print("operators:", sorted(name for name in dir(bpy.ops.ani3d) if not name.startswith("_")))
 bpy.ops.preferences.addon_disable(module="bl_ext.user_default.ani3dhuman")
 print("left:", hasattr(bpy.types.Scene, "ani3d"), [len(h) for h in (
@@ -39,20 +50,43 @@ def test_manifest_and_content(extension_zip: Path):
     assert set(manifest["permissions"]) == {"network", "files"}
     wheels = [wheel.removeprefix("./") for wheel in manifest["wheels"]]
     assert set(wheels) <= names
-    for start in ("ani3dhuman_wire-", "pyzmq-", "msgpack-"):
-        assert any(Path(wheel).name.startswith(start) for wheel in wheels)
+    assert {Path(wheel).name.split("-")[0] for wheel in wheels} == {"pyzmq", "msgpack"}
     for tag in ("cp311", "cp313"):
         assert any(f"-{tag}-" in wheel for wheel in wheels)
     assert not any("tools" in name or "__pycache__" in name for name in names)
 
 
-def test_wire_wheel_holds_the_client_alone(extension_zip: Path, tmp_path: Path):
+def test_what_is_carried_is_the_source_but_for_imports(extension_zip: Path):
     with zipfile.ZipFile(extension_zip) as archive:
-        name = next(n for n in archive.namelist() if "ani3dhuman_wire" in n)
-        archive.extract(name, tmp_path)
-    with zipfile.ZipFile(tmp_path / name) as wheel:
-        packages = {str(Path(n).parent) for n in wheel.namelist() if n.endswith(".py")}
-    assert packages == {"engine", "engine/wire"}
+        names = [name for name in archive.namelist() if name.startswith("carried/") and name.endswith(".py")]
+        copies = {name.removeprefix("carried/"): archive.read(name).decode() for name in names}
+    del copies["__init__.py"]
+    sources = {f"wire/{file.name}": file for file in (ROOT / "engine" / "wire").glob("*.py")}
+    sources |= {f"formats/{file.name}": file for file in (ROOT / "ani3d_formats").glob("*.py")}
+    assert set(copies) == set(sources)
+    for name, copy in copies.items():
+        pairs = zip(sources[name].read_text().splitlines(), copy.splitlines(), strict=True)
+        for source, copied in pairs:
+            assert copied == source or (source.lstrip().startswith("from ") and copied.lstrip().startswith("from .."))
+
+
+@pytest.mark.parametrize(
+    ("source", "depth", "copy"),
+    [
+        ("from engine.wire import Client", 1, "from .carried.wire import Client"),
+        ("def f():\n    from ani3d_formats.pc2 import (\n        a,\n    )", 3,
+         "def f():\n    from ...carried.formats.pc2 import (\n        a,\n    )"),
+        ('"""\nfrom engine.wire import Client\n"""', 1, '"""\nfrom engine.wire import Client\n"""'),
+    ],
+)  # fmt: skip
+def test_imports_become_relative(source: str, depth: int, copy: str):
+    assert relative_imports(source, depth, "x.py") == copy
+
+
+@pytest.mark.parametrize("line", ["import engine.wire", "from engine import wire", "from ani3dhuman.mesh import skin"])
+def test_the_build_refuses_an_import_that_blender_could_not_resolve(line: str):
+    with pytest.raises(SystemExit, match=r"x\.py, line 1: .* cannot be imported"):
+        relative_imports(line, 1, "x.py")
 
 
 def test_installs_in_a_fresh_blender_without_the_repository(extension_zip: Path, tmp_path: Path):
@@ -71,8 +105,11 @@ def test_installs_in_a_fresh_blender_without_the_repository(extension_zip: Path,
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     lines = dict(line.split(": ", 1) for line in result.stdout.splitlines() if ": " in line)
-    assert lines["engine"].startswith(str(tmp_path / "user"))
     assert lines["zmq"].startswith(str(tmp_path / "user"))
+    assert set(literal_eval(lines["site"])) == {
+        "zmq", "pyzmq.libs", f"pyzmq-{PINNED['pyzmq']}.dist-info", "msgpack", f"msgpack-{PINNED['msgpack']}.dist-info"
+    }  # fmt: skip
+    assert lines["foreign"] == "[]"
     for name in ("bind_character", "export_shot", "start_engine", "submit", "follow", "import_result"):
         assert f"'{name}'" in lines["operators"]
     assert lines["left"] == "False [0, 0]"

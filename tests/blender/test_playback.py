@@ -66,12 +66,17 @@ def test_outside_the_range_the_nearest_frame_holds(result, part):
         _assert_shows(part, _gaussians(), arrays, row)
 
 
-def test_gaussians_are_instanced_where_they_are_in_that_frame(result, part):
+def test_gaussians_are_drawn_where_they_are_in_that_frame(result, part):
     folder, arrays, _ = result
     bpy.ops.ani3d.import_result(directory=str(folder))
     bpy.context.scene.frame_set(6)
     graph = bpy.context.evaluated_depsgraph_get()
-    places = [tuple(i.matrix_world.translation) for i in graph.object_instances if i.is_instance]
+    if part("compat").draws_splats():
+        cloud = _gaussians().evaluated_get(graph).data
+        assert cloud.type == "GAUSSIAN_SPLAT"
+        places = [tuple(point.co) for point in cloud.points]
+    else:
+        places = [tuple(i.matrix_world.translation) for i in graph.object_instances if i.is_instance]
     np.testing.assert_allclose(sorted(places), sorted(map(tuple, arrays["position"][3])), atol=1e-5)
 
 
