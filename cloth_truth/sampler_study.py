@@ -30,7 +30,7 @@ from ani3dhuman.metrics.pictures import psnr
 from ani3dhuman.metrics.table import mean_ci
 from ani3dhuman.restoration import CoarseClip, CompactPrior, EncodedClip, RestoreConfig, load_compact_prior
 from ani3dhuman.restoration.compact.network import DisplacementNet
-from ani3dhuman.restoration.compact.prior import SEEN, WEIGHTS
+from ani3dhuman.restoration.compact.prior import MIN_COVERAGE, WEIGHTS
 
 from .degrade import degraded
 from .rows import Judged, restored
@@ -92,7 +92,7 @@ class Start:
 
     def preserved_error(self, latents: np.ndarray, scale: float) -> float:
         """RMS error, millimetres, of sampled offsets in cells of pinned cloth."""
-        cloth = self.encoded.conditions[:, :2].sum(1, keepdim=True) >= SEEN
+        cloth = self.encoded.conditions[:, :2].sum(1, keepdim=True) >= MIN_COVERAGE
         kept = ((self.encoded.preserve > PINNED) & cloth).numpy()
         error = ((latents - self.true) ** 2).sum(1, keepdims=True)
         return float(1000 * scale * np.sqrt(error[kept].mean())) if kept.any() else float("nan")

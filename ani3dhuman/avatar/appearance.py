@@ -18,10 +18,10 @@ from ani3d_formats.errors import Ani3DError
 from .binding import SurfaceBinding
 
 CHANNELS = 5  # log of the scale, logit of the opacity, red, green, blue
-MOST_SCALE = 1.5  # factor on all three axes of a Gaussian, either way
-MOST_LOGIT = 1.5  # from an opacity of 0.9 that is 0.67 to 0.98
-MOST_COLOR = 0.25  # added to sRGB-encoded 0..1, either way
-_BOUNDS = (math.log(MOST_SCALE), MOST_LOGIT, *[MOST_COLOR] * 3)
+MAX_SCALE = 1.5  # factor on all three axes of a Gaussian, either way
+MAX_LOGIT = 1.5  # from an opacity of 0.9 that is 0.67 to 0.98
+MAX_COLOR = 0.25  # added to sRGB-encoded 0..1, either way
+_BOUNDS = (math.log(MAX_SCALE), MAX_LOGIT, *[MAX_COLOR] * 3)
 
 
 def apply_appearance(

@@ -14,7 +14,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-TINY = 1e-12  # metres, and square metres; triangles below it pull at nothing
+TINY = 1e-12  # metres, and square metres; triangles below it get no gradient
 
 
 def carry(
@@ -43,7 +43,7 @@ class _Carry(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         on_means, on_quats = [np.ascontiguousarray(gradient.numpy()) for gradient in gradients]
         (faces, ids, shares, local), (frames, shapes, turns) = ctx.bound, ctx.triangles
-        found = _pull(on_means, on_quats, faces, ids, shares, local, frames, shapes, turns, ctx.count)
+        found = _vertex_gradient(on_means, on_quats, faces, ids, shares, local, frames, shapes, turns, ctx.count)
         return torch.from_numpy(found), None, None, None, None
 
 
@@ -127,7 +127,7 @@ def _over(p, q):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _pull(on_means, on_quats, faces, ids, shares, local, frames, shapes, turns, count):  # type: ignore[no-untyped-def]
+def _vertex_gradient(on_means, on_quats, faces, ids, shares, local, frames, shapes, turns, count):  # type: ignore[no-untyped-def]
     """Gradient (V,3) float32 for the vertices, from those of means (N,3) and quats (N,4)."""
     found, on_turns = np.zeros((count, 3)), np.zeros((len(faces), 4))
     for g in range(len(ids)):

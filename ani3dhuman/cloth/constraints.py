@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 from ..mesh.topology import edges_of
 
 PINNED = 0.99  # pin weight above which a vertex sits on the skin
-CRUMB = 0.05  # share of the vertices below which a loose island is taken for a button, not a garment
+SMALL_PART = 0.05  # share of the vertices below which a loose island is taken for a button, not a garment
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,16 @@ class Constraints:
 
         Small islands without a pinned vertex (buttons, loose points) would fall to the ground: they follow the skin.
         """
-        pinned = (pin_weights > PINNED) | loose_crumbs(edges, pin_weights > PINNED)
+        pinned = (pin_weights > PINNED) | small_loose_parts(edges, pin_weights > PINNED)
         lengths = np.linalg.norm(rest[edges[:, 0]] - rest[edges[:, 1]], axis=1).astype(np.float32)
         return cls(edges, lengths, hinges, hinge_weights, *tethers(rest, edges, pinned), pinned)
 
 
-def loose_crumbs(edges: np.ndarray, pinned: np.ndarray) -> np.ndarray:
-    """(P,) True in islands of the graph without any pinned vertex that hold less than `CRUMB` of all vertices."""
+def small_loose_parts(edges: np.ndarray, pinned: np.ndarray) -> np.ndarray:
+    """(P,) True in islands of the graph without any pinned vertex that hold less than `SMALL_PART` of all vertices."""
     n = len(pinned)
     _, island = connected_components(coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n, n)), False)
-    small = np.bincount(island) < max(2, CRUMB * n)
+    small = np.bincount(island) < max(2, SMALL_PART * n)
     return (small & (np.bincount(island, pinned) == 0))[island]
 
 

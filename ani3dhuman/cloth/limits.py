@@ -11,16 +11,16 @@ from ..mesh.topology import edges_of
 from ..restoration.clip import CoarseClip
 
 ROUNDS = 12
-STRETCH = 1.06  # an edge may be this much longer than at rest
-TOLERATED = 1.15  # or as long as the rigid layer has it, but no longer than this; skinning stretches hems
-LONGEST = 1.25  # nor may staying out of the body make it longer than this
-SQUEEZE = 0.75  # nor shorter than this share of rest, or of the coarse layer
+FREE_STRETCH = 1.06  # an edge may be this much longer than at rest
+MAX_RIGID_STRETCH = 1.15  # or as long as the rigid layer has it, but no longer than this; skinning stretches hems
+MAX_STRETCH = 1.25  # nor may staying out of the body make it longer than this
+MIN_STRETCH = 0.75  # nor shorter than this share of rest, or of the coarse layer
 CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is closer already
 LEAST_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
 REACH = 0.06  # metres inside the body beyond which a vertex is taken to lie on another limb's far side
 AGREEMENT = 0.6  # length of the mean normal of neighbouring body points below which they are not one surface
-SETTLING = 0.7  # frames (sigma) over which what the limits did is evened out: each frame is limited by itself
-STRIDE = 0.03  # metres that cloth is moved before it is held against the body again
+SMOOTHING = 0.7  # frames (sigma) over which what the limits did is evened out: each frame is limited by itself
+STEP = 0.03  # metres that cloth is moved before it is held against the body again
 
 
 def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
@@ -38,18 +38,18 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
     rest = np.linalg.norm(clip.bind_vertices[edges[:, 0]] - clip.bind_vertices[edges[:, 1]], axis=1).astype(np.float32)
     body_faces = faces[(clip.vertex_regions[faces] < 2).all(1)]
     limited = np.zeros_like(offsets)
-    tolerated = TOLERATED if np.array_equal(clip.vertices, clip.rigid_vertices) else np.inf
+    tolerated = MAX_RIGID_STRETCH if np.array_equal(clip.vertices, clip.rigid_vertices) else np.inf
     offsets = np.where((freedom > 0)[:, None], offsets, 0).astype(np.float32)
     last = []
     for t, coarse in enumerate(clip.vertices):
         now = np.linalg.norm(coarse[edges[:, 0]] - coarse[edges[:, 1]], axis=1)
-        shortest = np.minimum(SQUEEZE * rest, now)
-        longest = np.maximum(STRETCH * rest, np.minimum(now, tolerated * rest))
-        last.append(np.maximum(longest, LONGEST * rest))
+        shortest = np.minimum(MIN_STRETCH * rest, now)
+        longest = np.maximum(FREE_STRETCH * rest, np.minimum(now, tolerated * rest))
+        last.append(np.maximum(longest, MAX_STRETCH * rest))
         body = _Body(coarse, body_faces) if len(body_faces) else None
         if body:
             wanted = np.clip(body.heights(coarse[moving])[0], LEAST_CLEARANCE, CLEARANCE)
-        strides = int(np.ceil(np.linalg.norm(offsets[t, moving], axis=1).max() / STRIDE))
+        strides = int(np.ceil(np.linalg.norm(offsets[t, moving], axis=1).max() / STEP))
         x = coarse.astype(np.float32)
         for _ in range(strides):
             x += offsets[t] / strides
@@ -57,7 +57,7 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
             if body:
                 x[moving] += body.push(x[moving], wanted, freedom[moving])
         limited[t, moving] = x[moving] - coarse[moving]
-    limited = gaussian_filter1d(limited, SETTLING, axis=0, mode="nearest")
+    limited = gaussian_filter1d(limited, SMOOTHING, axis=0, mode="nearest")
     # the body pushes one end of an edge and not the other, where hair lies in an ear for one
     for t, coarse in enumerate(clip.vertices):
         if not limited[t].any():

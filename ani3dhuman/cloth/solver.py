@@ -16,9 +16,9 @@ from .fabrics import SUBSTEP, ClothSettings
 from .kernels import step_frame
 from .preroll import Preroll
 
-WALK = 2.4  # m/s, the speed of the fastest moving part at which `ClothSettings.substeps` holds
-SLOWEST, FASTEST = 0.6, 4.0  # bounds of that number's factor
-LONGEST = 1.2  # times its rest length that an edge leaves the solver with: the body may push one end of a short one far
+REFERENCE_SPEED = 2.4  # m/s, the speed of the fastest moving part at which `ClothSettings.substeps` holds
+MIN_FACTOR, MAX_FACTOR = 0.6, 4.0  # bounds of that number's factor
+MAX_STRETCH = 1.2  # times its rest length, of an edge after each frame: the body may push one end of a short one far
 LIMIT_ROUNDS = 12
 
 
@@ -41,7 +41,7 @@ def run(
     inv_mass = np.where(constraints.pinned, 0, 1).astype(np.float32)
     hold = np.maximum(settings.hold * np.clip(pin_weights, 0, 1) ** 2, settings.shape)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll)
-    shortest, longest = np.zeros_like(constraints.edge_rest), np.float32(LONGEST) * constraints.edge_rest
+    shortest, longest = np.zeros_like(constraints.edge_rest), np.float32(MAX_STRETCH) * constraints.edge_rest
     contacts = Contacts(obstacle, len(rest))
     skin, body, normals = _poses(preroll, skinned, rest, obstacle, 0)
     x, v = skin.copy(), np.broadcast_to(preroll.velocity * fps, skin.shape).astype(np.float32)
@@ -55,14 +55,14 @@ def run(
             count = substeps_of(settings, fps, _speed(skin_from, skin, body_from, body, v, contacts.near, fps))
             share = 1 / fps / count / SUBSTEP
             step_frame(  # type: ignore[call-arg]
-                x, v, inv_mass, _within(hold, share).astype(np.float32), skin_from, skin,
+                x, v, inv_mass, _rescaled(hold, share).astype(np.float32), skin_from, skin,
                 constraints.edges, constraints.edge_rest, constraints.hinges, constraints.hinge_weights,
                 constraints.anchor, constraints.reach, contacts.near, contacts.clear,
                 body_from, body, normals_from, normals, contacts.faces, *contacts.around,
                 obstacle.deepest if obstacle else 0.0,
                 1.0 / fps, count, settings.stretch, settings.bend, settings.damping,
-                float(_within(settings.viscosity, share)), settings.gravity, settings.thickness,
-                float(_within(settings.friction, share)),
+                float(_rescaled(settings.viscosity, share)), settings.gravity, settings.thickness,
+                float(_rescaled(settings.friction, share)),
             )  # fmt: skip
             if not np.isfinite(x).all():
                 raise Ani3DError(
@@ -85,12 +85,12 @@ def run(
 
 def substeps_of(settings: ClothSettings, fps: float, speed: float) -> int:
     """Solver steps for a frame in which the fastest part moves at `speed` m/s."""
-    factor = min(max(speed / WALK, SLOWEST), FASTEST)
+    factor = min(max(speed / REFERENCE_SPEED, MIN_FACTOR), MAX_FACTOR)
     return max(1, math.ceil(settings.substeps * factor * 24 / fps))
 
 
-def _within(share: np.ndarray | float, substeps: float) -> np.ndarray:
-    """What is lost in a part or a multiple of a substep of `SUBSTEP` seconds if `share` is lost in one."""
+def _rescaled(share: np.ndarray | float, substeps: float) -> np.ndarray:
+    """A share lost in `SUBSTEP` seconds, rescaled to so many times `SUBSTEP`."""
     return 1 - (1 - np.asarray(share)) ** substeps
 
 

@@ -1,4 +1,4 @@
-"""The residual fields there are, by name: `residual` (HexPlane) and `dct_field` (trajectories)."""
+"""The residual fields there are, by name: "hexplane" and "dct" (trajectories of cosines)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOM = 0.02  # metres around the points: a flat garment's box gets some depth
 
 
 class MotionField(Protocol):
-    """What refinement asks of a field. Its parameters start so that all offsets are exactly zero."""
+    """What refinement needs from a field. Its parameters start so that all offsets are exactly zero."""
 
     def __call__(self, points: Tensor, times: Tensor | float, gates: Tensor | None = None) -> Tensor:
         """Offsets (P,C) at one time or (T,P,C) at many, of motion in bone-local metres; see `ResidualField.forward`."""

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from ani3d_formats.errors import Ani3DError
 
 FRAMES_PER_MODE = 4  # so that long clips are no stiffer than short ones
-CALM_MODES = 12  # as many as the rate was chosen with
-SEAM = 1e-6  # metres within which vertices are one place
+REFERENCE_MODES = 12  # the number that the learning rate was chosen with
+SEAM_TOLERANCE = 1e-6  # metres within which vertices are one place
 MARGIN = 0.8  # half waves of the fastest cosine left before and after the clip
-WELD = 1e6  # how firmly those hold together; an edge's share is seldom above 100
+SEAM_WEIGHT = 1e6  # Laplacian weight between vertices of one place; that of an edge is seldom above 100
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ class DctConfig:
     Attributes:
         modes: cosines over the clip, the constant one included; no more than frames are used. None takes one for every
             `FRAMES_PER_MODE` frames, 4 at least.
-        spreads: metres over which a pull at one vertex fades to about a third, for each part of the field; 0 leaves
-            vertices free.
+        spreads: metres over which a gradient at one vertex decays to about a third, for each part of the field; 0
+            leaves vertices free.
         reach: metres of offset per unit of coefficient; sets the size of an optimiser's step.
-        rate: learning rate for Adam; with more than `CALM_MODES` cosines, whose steps add up, less in proportion.
+        rate: learning rate for Adam; with more than `REFERENCE_MODES` cosines, whose steps add up, smaller in
+            proportion.
     """
 
     modes: int | None = None
@@ -95,11 +96,11 @@ class DctField(nn.Module):
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Parameters with their learning rates."""
-        calm = min(1.0, CALM_MODES / len(self.coefficients))
-        return [([self.coefficients], calm * self.config.rate)]
+        factor = min(1.0, REFERENCE_MODES / len(self.coefficients))
+        return [([self.coefficients], factor * self.config.rate)]
 
     def roughness(self) -> Tensor:
-        """Mean squared pace of the coefficients, faster waves costing more; rest costs nothing. No unit."""
+        """Frequency-weighted mean square of the coefficients, 0 at rest. No unit."""
         waves = torch.arange(len(self.coefficients)).to(self.coefficients)
         squares = self.coefficients.flatten(1).square().sum(1)
         return (squares * waves.square()).sum() / self.coefficients.numel()
@@ -134,12 +135,12 @@ def _smoother(points: Tensor, edges: Tensor, spread: float) -> SuperLU:
             "Give pairs (E,2) of indices into the points.",
         )
     lengths = np.linalg.norm(places[pairs[:, 0]] - places[pairs[:, 1]], axis=1)
-    pairs, lengths = pairs[lengths > SEAM], lengths[lengths > SEAM]
+    pairs, lengths = pairs[lengths > SEAM_TOLERANCE], lengths[lengths > SEAM_TOLERANCE]
     # n neighbours at distance h around a point in a surface sum their differences to n h^2 / 4 of its Laplacian
     neighbours = 2 * len(pairs) / count
     share = 4 * spread**2 / (neighbours * float((lengths**2).mean())) if len(pairs) else 0.0
-    seams = cKDTree(places).query_pairs(SEAM, output_type="ndarray")
-    weights = np.repeat([share, WELD], [len(pairs), len(seams)])
+    seams = cKDTree(places).query_pairs(SEAM_TOLERANCE, output_type="ndarray")
+    weights = np.repeat([share, SEAM_WEIGHT], [len(pairs), len(seams)])
     a, b = np.concatenate([pairs, seams]).T
     joined = coo_array((np.tile(weights, 2), (np.r_[a, b], np.r_[b, a])), shape=(count, count))
     matrix = csc_array(eye_array(count) + diags_array(joined.sum(1)) - joined)

@@ -1,4 +1,4 @@
-"""The residual layer: a small space-time field that adds what skeleton and cloth solver did not say.
+"""The residual layer: a small space-time field that adds motion which skeleton and cloth solver lack.
 
 A HexPlane (Cao and Johnson, CVPR 2023, section 3): each of three pairs multiplies a plane over two space
 axes with a plane over the third axis and time; the products of all pairs and resolutions are decoded to

@@ -17,7 +17,7 @@ import torch
 
 from ani3d_formats.errors import Ani3DError
 
-from ..similarity.lpips import LEAST, load_perceptual
+from ..similarity.lpips import MIN_SIDE, load_perceptual
 from .pictures import box_of
 
 MARGIN = 16  # pixels of surroundings that the nets see about a region
@@ -60,7 +60,7 @@ def _crops(
     """Picture, truth and region of every `every`-th frame, cropped to the region and its surroundings."""
     for t in chosen_frames(len(pictures), every):
         mask = np.ones(pictures.shape[1:3], bool) if region is None else region[t]
-        box = box_of(mask, MARGIN, LEAST)
+        box = box_of(mask, MARGIN, MIN_SIDE)
         if box:
             yield pictures[t][box], truth[t][box], mask[box]
 

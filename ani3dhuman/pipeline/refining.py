@@ -13,7 +13,7 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import blended_rotations
 
 from ..cloth.limits import limit_offsets
-from ..refinement import RefinementConfig, RefinementProblem, RoundsConfig, RoundsResult, View, refine_in_rounds
+from ..refinement import RefinementConfig, RefinementProblem, RestoredView, RoundsConfig, RoundsResult, refine_in_rounds
 from ..storage.stages import content_key
 from . import restoring, stages
 from .job import Job
@@ -96,7 +96,7 @@ def _packed(vertices: np.ndarray, losses: dict[str, Any], notes: dict[str, Any])
     return {"vertices": vertices, "losses": np.array(json.dumps(losses)), "notes": np.array(json.dumps(notes))}
 
 
-def _problem(scene: Scene, view: View, restored: Arrays) -> RefinementProblem:
+def _problem(scene: Scene, view: RestoredView, restored: Arrays) -> RefinementProblem:
     """The fit to one restored view: gates from pins and regions, proposals where the prior knows the mesh."""
     shot, avatar = scene.shot, scene.avatar
     start = np.asarray(scene.base)

@@ -45,7 +45,7 @@ def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, 
 
     Returns:
         The restored pictures and their key: rgb, alpha, notes as JSON, the seconds it took, and where the prior knows
-        the mesh vertices (T,V,3), and sight (T,V) as of `RestoredClip`.
+        the mesh vertices (T,V,3), and visibility (T,V) as of `RestoredClip`.
     """
     settings = job.settings
     key = content_key(
@@ -111,8 +111,8 @@ def restore_layer(out: Path, settings: Settings, scene: Scene, coarse: Arrays, p
     arrays["seconds"] = np.array(time.monotonic() - started)
     if result.vertices is not None:
         arrays["vertices"] = result.vertices
-    if result.sight is not None:
-        arrays["sight"] = result.sight.astype(np.float16)
+    if result.visibility is not None:
+        arrays["visibility"] = result.visibility.astype(np.float16)
     return arrays
 
 

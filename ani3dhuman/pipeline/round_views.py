@@ -12,7 +12,7 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.progress import Progress
 
 from ..avatar import Lighting, pose_avatar
-from ..refinement import View
+from ..refinement import RestoredView
 from ..storage.stages import content_key
 from . import restoring, stages
 from .job import Job
@@ -25,7 +25,7 @@ def view_of(
     restored: Arrays,
     cameras: CameraPath,
     should_cancel: Callable[[], bool] = lambda: False,
-) -> View:
+) -> RestoredView:
     """A restored video as the refinement takes it, at the size of `cameras`.
 
     Where the prior knows the restored mesh, the target is rendered at this size: shrinking a larger picture would leave
@@ -44,13 +44,13 @@ def view_of(
     mesh = np.asarray(restored["vertices"]) if "vertices" in restored else None
     target = None if mesh is None else _drawn(scene, mesh, cameras, should_cancel)
     loose = np.asarray(layer["alpha"], np.float32) - np.asarray(layer["preserve"], np.float32)
-    return View(
+    return RestoredView(
         cameras=cameras,
         target=(_shrunk(restored["rgb"], cameras) + 0.5).astype(np.uint8) if target is None else target,
         garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
         colors=pose_avatar(scene.avatar, np.asarray(scene.base), Lighting.of(scene.shot), cameras).colors,
         vertices=mesh,
-        sight=np.asarray(restored["sight"]) if mesh is not None and "sight" in restored else None,
+        visibility=np.asarray(restored["visibility"]) if mesh is not None and "visibility" in restored else None,
     )
 
 
@@ -88,7 +88,7 @@ class Restorer:
         strength: float,
         seed: int,
         progress: Progress,
-    ) -> View:
+    ) -> RestoredView:
         """As of `refinement.Restore`."""
         now = replace(self.scene, coarse=vertices, cameras=cameras, appearance=appearance)
         name = f"round_{content_key(asdict(cameras))}"  # one for each camera path, so that they do not displace another
@@ -99,8 +99,8 @@ class Restorer:
         return view_of(replace(now, base=vertices), pictures, done, cameras, progress.should_cancel)
 
     def show(
-        self, view: View, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel: Callable[[], bool]
-    ) -> View:
+        self, view: RestoredView, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel: Callable[[], bool]
+    ) -> RestoredView:
         """As of `refinement.Restore`."""
         target = _drawn(replace(self.scene, appearance=appearance), vertices, view.cameras, should_cancel)
         return replace(view, target=target, vertices=vertices)

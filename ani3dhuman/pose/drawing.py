@@ -18,7 +18,7 @@ import numpy as np
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
 
-from ..rendering.visibility import hidden_behind
+from ..rendering.visibility import occluded
 from .keypoints import BODY, FACE_KEYPOINTS, LEFT_HAND, RIGHT_HAND, KeypointMap
 
 # sRGB of body keypoint k, and of limb k: a wheel of 18 hues, 20 degrees apart, rounded as OpenPose rounds them
@@ -119,7 +119,7 @@ def draw_pose(
     points = mapping.positions(bone_pose)
     pixels, depths = cameras.project(np.nan_to_num(points), frame)
     lost = np.isnan(points[:, 0]) | (depths <= 0.01)
-    hidden = hidden_behind(pixels, depths, mapping.radii, depth, alpha, (cameras.height, cameras.width)) & ~lost
+    hidden = occluded(pixels, depths, mapping.radii, depth, alpha, (cameras.height, cameras.width)) & ~lost
     strength = np.where(lost, 0.0, _strength(hidden, style))
     canvas = np.zeros((cameras.height, cameras.width, 3), np.uint8)
     unit = style.width / 4 * min(cameras.width, cameras.height) / REFERENCE_SIDE
@@ -130,7 +130,7 @@ def draw_pose(
     if style.landmarks and vertices is not None and len(mapping.landmarks):
         spots, away = cameras.project(vertices[mapping.landmarks], frame)
         radii = np.full(len(spots), mapping.radii[FACE_KEYPOINTS[0]])
-        covered = hidden_behind(spots, away, radii, depth, alpha, (cameras.height, cameras.width))
+        covered = occluded(spots, away, radii, depth, alpha, (cameras.height, cameras.width))
         seen = np.where(away <= 0.01, 0.0, _brightness(covered, style))
         for spot, bright in zip(spots, seen, strict=True):
             _disc(canvas, spot, 3 * unit, FACE_DOT, bright)

@@ -4,7 +4,7 @@ from .config import LossWeights, RefinementConfig
 from .fit import RefinementResult, refine
 from .long_shots import refine_long, steps_of
 from .plots import plot_losses
-from .problem import RefinementProblem, View
+from .problem import RefinementProblem, RestoredView
 from .rounds import Restore, Round, RoundsConfig, RoundsResult, refine_in_rounds
 
 __all__ = [
@@ -13,10 +13,10 @@ __all__ = [
     "RefinementProblem",
     "RefinementResult",
     "Restore",
+    "RestoredView",
     "Round",
     "RoundsConfig",
     "RoundsResult",
-    "View",
     "plot_losses",
     "refine",
     "refine_in_rounds",

@@ -58,11 +58,11 @@ class Body:
         return self.wanted[frame].index_put((low,), self.heights(frame, points[low]))
 
 
-def build_body(problem: RefinementProblem, ask: Callable[[], None] = lambda: None) -> Body | None:
+def build_body(problem: RefinementProblem, check_cancelled: Callable[[], None] = lambda: None) -> Body | None:
     """The body of `problem` against its open vertices; None where it names no body.
 
     A vertex that the coarse layer has deeper inside than `Obstacle.deepest` is left alone: it belongs to another side.
-    `ask` is called for every frame and may raise, to stop.
+    `check_cancelled` is called for every frame and may raise, to stop.
     """
     if problem.body_faces is None:
         return None
@@ -73,7 +73,7 @@ def build_body(problem: RefinementProblem, ask: Callable[[], None] = lambda: Non
     open_ids = np.flatnonzero(problem.gates > 0)
     normals, heights = [], []
     for t in range(problem.frames):
-        ask()
+        check_cancelled()
         normals.append(point_normals(np.ascontiguousarray(obstacle.vertices[t]), obstacle.faces))
         heights.append(heights_of(obstacle, normals[t], t, coarse[t, open_ids])[0])
     over = np.stack(heights)

@@ -42,19 +42,19 @@ class RefinementConfig:
         margin: pixels around the garment mask that still count, so that a skirt may swing out of it.
         held_out: every so many-th frame is kept from training and judges the fit.
         validate_every: steps between two validations on the held-out frames.
-        cooldown: share of the steps over which the learning rates fall, at the end; below 1.
-        patience: validations without a better one before that fall starts early; the fit then ends early too.
+        cooldown: share of the steps, at the end, over which the learning rates decay; below 1.
+        patience: validations without improvement before that decay starts early; the fit then ends early too.
         proposal_scale: metres, see `losses.proposal`.
         penetration_scale: metres, see `losses.penetration`.
         depth_scale: metres, see `losses.depth`.
         perceptual_side: pixels, see `losses.perceptual`.
         seed: of the field's start and of the order of frames.
         weights: of the loss terms.
-        field_kind: which residual field, a key of `motion.fields.FIELDS`.
+        field_kind: which residual field, a key of `fields.build.FIELDS`.
         field: its size and learning rates, of the config class of its kind; None for that kind's default.
         appearance: whether a second field of that kind changes size, opacity and colour of Gaussians, see
-            `avatar.appearance`. It begins to learn where the learning rates begin to fall, so that motion explains
-            first what it can; without a cooldown it never does.
+            `avatar.appearance`. It is trained from where the learning rates begin to decay, so that motion
+            explains first what it can; without a cooldown it is never trained.
     """
 
     steps: int = 400

@@ -1,7 +1,7 @@
 """What several samples of a prior that knows the mesh agree on.
 
-A prior's word is taken for a share of the way only, since much of a sample is made up. What it made up differs from
-sample to sample and averages out; the more samples have seen a vertex, the further their mean is followed. That is
+A single sample is noisy, so only a fraction of its offset is applied. The noise differs from sample to sample and
+averages out: the more samples have seen a vertex, the larger the fraction of their mean that is applied. That is
 shrinkage towards the base, as in James, Stein, "Estimation with quadratic loss" (1961).
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .problem import View
+from .problem import RestoredView
 
-FAINT = 0.1  # weight of what a sample says of vertices that its camera did not see
-MADE_UP = 0.8  # share of one sample that others would not confirm, to what they would; chosen on validation clips
+UNSEEN_WEIGHT = 0.1  # weight of a sample's offsets at vertices that its camera did not see
+NOISE_TO_SIGNAL = 0.8  # variance of one sample's noise over that of the signal; chosen on validation clips
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Consensus:
 
     Attributes:
         base: (T,V,3) world metres, the layer that samples are offsets from.
-        pulls: (T,V,3) metres, the sum of weighted offsets.
-        sight: (T,V) how many samples have seen each vertex.
+        weighted_offsets: (T,V,3) metres, the sum of offsets weighted by visibility.
+        visibility: (T,V) the sum of the samples' visibilities.
         samples: how many there are.
     """
 
     base: np.ndarray
-    pulls: np.ndarray
-    sight: np.ndarray
+    weighted_offsets: np.ndarray
+    visibility: np.ndarray
     samples: int = 0
 
     @classmethod
@@ -40,15 +40,24 @@ class Consensus:
         base = np.asarray(base, np.float32)
         return cls(base, np.zeros_like(base), np.zeros(base.shape[:2], np.float32))
 
-    def joined(self, views: Iterable[View]) -> Consensus:
+    def joined(self, views: Iterable[RestoredView]) -> Consensus:
         """With the meshes that `views` were restored to, of those that have one."""
         known = self
         for view in views:
             if view.vertices is None:
                 continue
-            sight = np.ones(known.sight.shape, np.float32) if view.sight is None else view.sight.astype(np.float32)
-            pull = (sight + FAINT)[..., None] * (view.vertices - known.base)
-            known = replace(known, pulls=known.pulls + pull, sight=known.sight + sight, samples=known.samples + 1)
+            visibility = (
+                np.ones(known.visibility.shape, np.float32)
+                if view.visibility is None
+                else view.visibility.astype(np.float32)
+            )
+            weighted = (visibility + UNSEEN_WEIGHT)[..., None] * (view.vertices - known.base)
+            known = replace(
+                known,
+                weighted_offsets=known.weighted_offsets + weighted,
+                visibility=known.visibility + visibility,
+                samples=known.samples + 1,
+            )
         return known
 
     @property
@@ -56,7 +65,7 @@ class Consensus:
         """(T,V,3) float32 world metres; a single sample's own, the base where there is none."""
         if not self.samples:
             return self.base
-        times = np.maximum(self.sight, 1)
-        trust = (1 + MADE_UP) * times / (times + MADE_UP)
-        share = trust / (self.sight + self.samples * FAINT)
-        return self.base + share[..., None].astype(np.float32) * self.pulls
+        times = np.maximum(self.visibility, 1)
+        confidence = (1 + NOISE_TO_SIGNAL) * times / (times + NOISE_TO_SIGNAL)
+        share = confidence / (self.visibility + self.samples * UNSEEN_WEIGHT)
+        return self.base + share[..., None].astype(np.float32) * self.weighted_offsets

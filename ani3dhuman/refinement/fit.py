@@ -23,18 +23,26 @@ from ani3d_formats.progress import Progress
 
 from ..avatar.appearance import CHANNELS
 from ..fields.build import FIELDS, MotionField, build_field
-from ..storage import checkpoint as store
+from ..storage.checkpoint import (
+    fingerprint,
+    load_checkpoint,
+    pack_adam,
+    save_checkpoint,
+    unpack_adam,
+    with_prefix,
+    without_prefix,
+)
 from . import losses
 from .config import RefinementConfig
 from .problem import RefinementProblem
-from .scene import Scene, build_scene
+from .scene import FitScene, build_scene
 from .side_by_side import Workers, side_by_side
 from .terms import loss_terms, picture_terms
 
 Pair = tuple[int, int]  # a view and a frame, both as indices
 PREVIEW_SIDE = 128
 WARM_UP = 20  # steps until the full learning rate
-LAST_RATE = 0.02  # share of it at the end, where single frames' pulls would still show at a tenth
+FINAL_RATE = 0.02  # share of it at the end; at 0.1 the gradients of single frames still show
 BETAS = (0.98, 0.999)  # of Adam: frames differ much, and 50 steps in a row see the whole clip
 GOLDEN = (math.sqrt(5) - 1) / 2
 FRAMES_AT_ONCE = 8  # when the whole clip is evaluated
@@ -50,10 +58,10 @@ class RefinementResult:
         vertices: (T,V,3) float32 world metres; equal to the coarse ones wherever the gate is 0.
         field: the residual field that made them.
         history: per step ``step``, ``total`` and every weighted loss term; ``validation_step`` and
-            ``validation`` hold the validations on the held-out frames, the first before any step.
+            ``validation`` hold the validation losses; the first is taken before step 1.
         best_step: steps behind the returned field; 0 when the coarse layer was best.
-        start_validation, best_validation: weighted likeness of held-out frames, coarse and returned: the photometric
-            loss, and alpha, depth and perceptual terms where they are used.
+        start_validation, best_validation: weighted picture terms of held-out frames, coarse and returned: the
+            photometric loss, and alpha, depth and perceptual terms where they are used.
         message: one sentence for a person.
         appearance: (T,V,5) float32, see `avatar.appearance`: that of the problem and what was fitted to it; 0 wherever
             the gate is 0. None where the problem has none and none was asked for.
@@ -98,16 +106,16 @@ def refine(
             is negative or not finite; ``metrics.weights`` where the perceptual term is wanted and not installed.
     """
 
-    def ask() -> None:
+    def check_cancelled() -> None:
         if progress.should_cancel():
             raise Cancelled(progress.stage)
 
-    with _reproducible(), side_by_side(config.frames_per_step, ask) as workers:
+    with _reproducible(), side_by_side(config.frames_per_step, check_cancelled) as workers:
         if config.weights.perceptual:
             losses.check_perceptual()
-        fit = _Fit(problem, config, ask, workers)
-        mark = store.fingerprint(problem, config, ask) if checkpoint else ""
-        if checkpoint and (found := store.load(checkpoint, mark)):
+        fit = _Fit(problem, config, check_cancelled, workers)
+        mark = fingerprint(problem, config, check_cancelled) if checkpoint else ""
+        if checkpoint and (found := load_checkpoint(checkpoint, mark)):
             fit.restore(*found)
             progress.advance(fit.step, message=f"going on from step {fit.step}")
         saved = clock()
@@ -116,11 +124,11 @@ def refine(
             while fit.step < fit.end:
                 fit.advance()
                 if checkpoint and clock() - saved >= SAVE_EVERY:
-                    store.save(checkpoint, mark, *fit.state())
+                    save_checkpoint(checkpoint, mark, *fit.state())
                     saved = clock()
                 preview = fit.validate_if_due()
                 if checkpoint and preview is not None:
-                    store.save(checkpoint, mark, *fit.state())
+                    save_checkpoint(checkpoint, mark, *fit.state())
                     saved = clock()
                 progress.advance(message=f"loss {fit.history['total'][-1]:.4f}", preview=preview)
             if fit.step < config.steps:
@@ -128,7 +136,7 @@ def refine(
             result = fit.result()
         except Cancelled:
             if checkpoint and fit.step:
-                store.save(checkpoint, mark, *fit.state())
+                save_checkpoint(checkpoint, mark, *fit.state())
             raise
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
@@ -162,15 +170,15 @@ class _Fit:
 
     problem: RefinementProblem
     config: RefinementConfig
-    ask: Callable[[], None]
+    check_cancelled: Callable[[], None]
     workers: Workers
     step: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         config = self.config
-        self.scene = build_scene(self.problem, config.margin, self.ask)
-        self.ask()
+        self.scene = build_scene(self.problem, config.margin, self.check_cancelled)
+        self.check_cancelled()
         points, edges, frames = self.scene.points, self.scene.edges, self.scene.frames
         self.field = build_field(config.field_kind, points, edges, frames, config.seed, config.field)
         self.appearance: MotionField | None = None
@@ -184,7 +192,9 @@ class _Fit:
         )
         self.training, self.held_out = split_pairs(self.scene.seen, config.held_out)
         self.best = _Best(0, math.inf, self._copy())
-        self.falls_from = math.ceil(config.steps * (1 - config.cooldown))  # the learning rates do, or earlier
+        self.decay_from = math.ceil(
+            config.steps * (1 - config.cooldown)
+        )  # step at which the learning rates begin to decay, or earlier
 
     @property
     def fields(self) -> dict[str, MotionField]:
@@ -193,32 +203,32 @@ class _Fit:
 
     @property
     def appearance_now(self) -> MotionField | None:
-        """The field of appearance once it learns; until then it is 0 everywhere."""
-        return self.appearance if self.step >= self.falls_from else None
+        """The appearance field; None until the decay phase begins, when its training starts."""
+        return self.appearance if self.step >= self.decay_from else None
 
     @property
     def end(self) -> int:
-        """The last step: the rates' fall takes the same share of all steps, whether it began as planned or early."""
-        return min(self.config.steps, math.ceil(self.falls_from / (1 - self.config.cooldown)))
+        """The last step: the decay takes the same share of all steps, whether it began as planned or early."""
+        return min(self.config.steps, math.ceil(self.decay_from / (1 - self.config.cooldown)))
 
     @property
-    def rate_share(self) -> float:
-        """Of the full learning rates: a short warm-up, a plateau, then half a cosine down to `LAST_RATE`."""
-        # single frames pull in different directions, and Adam knows their spread only after some of them
+    def rate_factor(self) -> float:
+        """Of the full learning rates: a short warm-up, a plateau, then half a cosine down to `FINAL_RATE`."""
+        # gradients of single frames differ, and Adam knows their variance only after some of them
         share = min(1.0, (self.step + 1) / WARM_UP)
-        if self.step >= self.falls_from:
-            fallen = (self.step - self.falls_from) / max(self.end - self.falls_from, 1)
-            share *= LAST_RATE + (1 - LAST_RATE) * (0.5 + 0.5 * math.cos(math.pi * fallen))
+        if self.step >= self.decay_from:
+            decayed = (self.step - self.decay_from) / max(self.end - self.decay_from, 1)
+            share *= FINAL_RATE + (1 - FINAL_RATE) * (0.5 + 0.5 * math.cos(math.pi * decayed))
         return share
 
     def advance(self) -> None:
         """One optimiser step."""
-        share = self.rate_share
+        share = self.rate_factor
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
         pairs = pairs_of_step(self.training, self.step, self.config.frames_per_step, self.config.seed)
-        terms, pulls = zip(*self.workers(self._pulls, pairs), strict=True)
-        for parameter, each in zip(self.parameters, zip(*pulls, strict=True), strict=True):
+        terms, gradients = zip(*self.workers(self._gradients, pairs), strict=True)
+        for parameter, each in zip(self.parameters, zip(*gradients, strict=True), strict=True):
             parameter.grad = None if each[0] is None else torch.stack(each).mean(0)
         self.optimizer.step()
         self.step += 1
@@ -231,7 +241,7 @@ class _Fit:
             if name not in ("validation", "validation_step"):
                 self.history.setdefault(name, [0.0] * (self.step - 1)).append(found.get(name, 0.0))
 
-    def _pulls(self, pair: Pair) -> tuple[dict[str, float], tuple[Tensor | None, ...]]:
+    def _gradients(self, pair: Pair) -> tuple[dict[str, float], tuple[Tensor | None, ...]]:
         """The loss terms of a frame in a view, their sum as ``total``, and its gradient for each parameter."""
         terms = loss_terms(self.scene, self.field, *pair, self.config, self.appearance_now)
         total = torch.stack(list(terms.values())).sum()
@@ -254,15 +264,17 @@ class _Fit:
             self.best = _Best(self.step, value, self._copy())
         waited = self.step - self.best.step
         if waited >= self.config.patience * self.config.validate_every:
-            self.falls_from = min(self.falls_from, self.step)
+            self.decay_from = min(self.decay_from, self.step)
         return results[len(results) // 2][1]
 
     @torch.no_grad()
     def _validate_pair(self, pair: Pair) -> tuple[float, np.ndarray]:
         (view, frame), scene = pair, self.scene
         given = scene.points, scene.time(frame), scene.gates
-        dressed = scene.open_appearance(frame, self.appearance_now(*given) if self.appearance_now else None)
-        image, alpha, depth = scene.draw(view, frame, scene.active_vertices(frame, self.field(*given)), dressed)
+        vertex_appearance = scene.open_appearance(frame, self.appearance_now(*given) if self.appearance_now else None)
+        image, alpha, depth = scene.draw(
+            view, frame, scene.active_vertices(frame, self.field(*given)), vertex_appearance
+        )
         value = float(sum(picture_terms(scene.views[view], frame, image, alpha, depth, self.config).values()))
         beside = torch.cat([image[0], scene.views[view].target(frame)[0]], 2).permute(1, 2, 0)
         thin = max(1, -(-max(beside.shape[:2]) // PREVIEW_SIDE))
@@ -271,16 +283,16 @@ class _Fit:
     def state(self) -> tuple[dict[str, Tensor], dict]:
         """What a checkpoint holds."""
         tensors = self._copy()
-        tensors |= store.with_prefix("best", self.best.state) | store.pack_adam(self.optimizer)
-        notes = {"step": self.step, "falls_from": self.falls_from, "history": self.history}
+        tensors |= with_prefix("best", self.best.state) | pack_adam(self.optimizer)
+        notes = {"step": self.step, "decay_from": self.decay_from, "history": self.history}
         return tensors, {**notes, "best_step": self.best.step, "best_value": self.best.value}
 
     def restore(self, tensors: dict[str, Tensor], notes: dict) -> None:
         """Go on from a checkpoint."""
         self._load(tensors)
-        store.unpack_adam(self.optimizer, tensors)
-        self.best = _Best(notes["best_step"], notes["best_value"], store.without_prefix("best", tensors))
-        self.step, self.falls_from, self.history = notes["step"], notes["falls_from"], notes["history"]
+        unpack_adam(self.optimizer, tensors)
+        self.best = _Best(notes["best_step"], notes["best_value"], without_prefix("best", tensors))
+        self.step, self.decay_from, self.history = notes["step"], notes["decay_from"], notes["history"]
 
     def result(self) -> RefinementResult:
         """The best field there was, and the layer it makes."""
@@ -292,8 +304,8 @@ class _Fit:
             more = [name for name in ("alpha", "depth", "perceptual") if name in self.history]
             judged = "Photometric loss" + (f" with {', '.join(more)}" if more else "")
             message = f"{judged} of held-out frames {start:.4f} -> {best:.4f} at step {self.best.step}."
-        vertices = refined_vertices(self.problem, self.scene, self.field, self.ask)
-        appearance = refined_appearance(self.problem, self.scene, self.appearance, self.ask)
+        vertices = refined_vertices(self.problem, self.scene, self.field, self.check_cancelled)
+        appearance = refined_appearance(self.problem, self.scene, self.appearance, self.check_cancelled)
         return RefinementResult(vertices, self.field, self.history, self.best.step, start, best, message, appearance)
 
     def _copy(self) -> dict[str, Tensor]:
@@ -306,7 +318,7 @@ class _Fit:
     def _load(self, state: dict[str, Tensor]) -> None:
         """Put back what `_copy` took."""
         for name, part in self.fields.items():
-            part.load_state_dict(store.without_prefix(name, state))
+            part.load_state_dict(without_prefix(name, state))
 
 
 def build_appearance(config: RefinementConfig, points: Tensor, edges: Tensor, frames: int) -> MotionField:
@@ -350,14 +362,17 @@ def pairs_of_step(training: list[Pair], step: int, count: int, seed: int) -> lis
 
 
 def refined_vertices(
-    problem: RefinementProblem, scene: Scene, residual: MotionField, ask: Callable[[], None] = lambda: None
+    problem: RefinementProblem,
+    scene: FitScene,
+    residual: MotionField,
+    check_cancelled: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
-    """The whole mesh (T,V,3) with the field added to its open vertices; `ask` as of `build_scene`."""
+    """The whole mesh (T,V,3) with the field added to its open vertices; `check_cancelled` as of `build_scene`."""
     vertices = np.array(problem.coarse_vertices, np.float32)
     ids, count = scene.open_ids.numpy(), len(scene.points)
     with torch.no_grad():
         for start in range(0, scene.frames, FRAMES_AT_ONCE):
-            ask()
+            check_cancelled()
             frames = range(start, min(start + FRAMES_AT_ONCE, scene.frames))
             offsets = residual(scene.points, torch.tensor([scene.time(t) for t in frames]), scene.gates)
             for t, moved in zip(frames, offsets, strict=True):
@@ -366,7 +381,10 @@ def refined_vertices(
 
 
 def refined_appearance(
-    problem: RefinementProblem, scene: Scene, appearance: MotionField | None, ask: Callable[[], None] = lambda: None
+    problem: RefinementProblem,
+    scene: FitScene,
+    appearance: MotionField | None,
+    check_cancelled: Callable[[], None] = lambda: None,
 ) -> np.ndarray | None:
     """The appearance (T,V,5) of the whole mesh, that of the problem included; None where there is none."""
     if appearance is None:
@@ -374,8 +392,8 @@ def refined_appearance(
     whole = np.zeros((scene.frames, problem.vertices, CHANNELS), np.float32)
     with torch.no_grad():
         for t in range(scene.frames):
-            ask()
-            dressed = scene.open_appearance(t, appearance(scene.points, scene.time(t), scene.gates))
-            assert dressed is not None
-            whole[t, scene.open_ids.numpy()] = dressed.numpy()
+            check_cancelled()
+            vertex_appearance = scene.open_appearance(t, appearance(scene.points, scene.time(t), scene.gates))
+            assert vertex_appearance is not None
+            whole[t, scene.open_ids.numpy()] = vertex_appearance.numpy()
     return whole

@@ -21,11 +21,11 @@ from ani3d_formats.progress import Progress, Report
 
 from ..avatar.appearance import CHANNELS
 from ..fields.build import MotionField, build_field
-from ..storage import checkpoint as store
+from ..storage.checkpoint import fingerprint, load_checkpoint, save_checkpoint, with_prefix, without_prefix
 from ..windows import window_slices
 from .config import RefinementConfig
 from .fit import RefinementResult, refine
-from .problem import RefinementProblem, View
+from .problem import RefinementProblem, RestoredView
 from .scene import build_scene
 
 WINDOW = 121  # frames of a window at most
@@ -290,8 +290,8 @@ def _fitted(
     """
     first = progress.step
     file = _window_file(checkpoint, number) if checkpoint else None
-    mark = store.fingerprint(problem, config) if file else ""
-    if file and (found := store.load(file, mark)):
+    mark = fingerprint(problem, config) if file else ""
+    if file and (found := load_checkpoint(file, mark)):
         progress.advance(config.steps, message=f"{title} was done")
         gained = found[0]["gained"].numpy() if config.appearance else None
         return found[0]["moved"].numpy(), gained, _unpacked(problem, config, *found)
@@ -307,11 +307,11 @@ def _fitted(
         gained = (result.appearance - _appearance_before(problem))[:, is_open]
     start, best = result.start_validation, result.best_validation
     if file:
-        tensors = {"moved": torch.from_numpy(moved), **store.with_prefix("field", result.field.state_dict())}
+        tensors = {"moved": torch.from_numpy(moved), **with_prefix("field", result.field.state_dict())}
         if gained is not None:
             tensors["gained"] = torch.from_numpy(gained)
         notes = {"history": result.history, "best_step": result.best_step, "start": start, "best": best}
-        store.save(file, mark, tensors, notes)
+        save_checkpoint(file, mark, tensors, notes)
     return moved, gained, _Window(result.field, result.history, result.best_step, start, best)
 
 
@@ -329,7 +329,7 @@ def _unpacked(
     seen = next(t for t in range(problem.frames) if _sees_garment(problem, slice(t, t + 1)))
     scene = build_scene(cut_problem(problem, slice(seen, seen + 1)), config.margin)
     residual = build_field(config.field_kind, scene.points, scene.edges, problem.frames, config.seed, config.field)
-    residual.load_state_dict(store.without_prefix("field", tensors))
+    residual.load_state_dict(without_prefix("field", tensors))
     return _Window(residual, **notes)
 
 
@@ -346,7 +346,7 @@ def _sees_garment(problem: RefinementProblem, frames: slice) -> bool:
     return any((mask > 0).any() for view in problem.views for mask in view.garment_mask[frames])
 
 
-def _cut_view(view: View, frames: slice) -> View:
+def _cut_view(view: RestoredView, frames: slice) -> RestoredView:
     """All arrays of a view are of its frames."""
     cameras = replace(view.cameras, viewmats=view.cameras.viewmats[frames], Ks=view.cameras.Ks[frames])
     arrays = {name: value[frames] for name, value in vars(view).items() if isinstance(value, np.ndarray)}

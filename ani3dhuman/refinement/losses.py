@@ -1,4 +1,4 @@
-"""What refinement minimises: likeness to the restored pictures, and what keeps cloth cloth.
+"""What refinement minimises: difference from the restored pictures, and terms that regularise the cloth.
 
 All terms are means over pixels, edges or points, so their weights do not depend on picture size or mesh
 density. Geometry is in metres; the strain terms have no unit.
@@ -68,7 +68,7 @@ def perceptual(images: Tensor, targets: Tensor, weights: Tensor, side: int) -> T
     Raises:
         Ani3DError: ``metrics.weights`` where the net is not installed.
     """
-    from ..similarity.lpips import LEAST, load_perceptual
+    from ..similarity.lpips import MIN_SIDE, load_perceptual
 
     height, width = images.shape[2:]
     if max(height, width) > side:
@@ -77,7 +77,7 @@ def perceptual(images: Tensor, targets: Tensor, weights: Tensor, side: int) -> T
         images, targets, weights = (
             functional.adaptive_avg_pool2d(x, (height, width)) for x in (images, targets, weights)
         )
-    lack = (0, max(LEAST - width, 0), 0, max(LEAST - height, 0))
+    lack = (0, max(MIN_SIDE - width, 0), 0, max(MIN_SIDE - height, 0))
     images, targets = (functional.pad(x, lack, mode="replicate") for x in (images, targets))
     unlike = load_perceptual()(images, targets)[:, None]
     return weighted_mean(unlike, functional.pad(weights, lack))

@@ -14,7 +14,7 @@ from ..avatar.binding import SurfaceBinding
 
 
 @dataclass(frozen=True)
-class View:
+class RestoredView:
     """The restored video along one camera path; T frames, N Gaussians, pictures H x W.
 
     Refinement keeps these arrays as they are and copies no more than the part of `target` around the garment, so what
@@ -31,7 +31,7 @@ class View:
             where it is unknown. None where nothing is known.
         vertices: (T,V,3) world metres, the restored layer where its prior knows the mesh, else None; further rounds
             propose what these agree on, see `consensus`.
-        sight: (T,V) 0..1, how well the prior saw each of these vertices, or None for all alike.
+        visibility: (T,V) 0..1, of each of these vertices to the prior; None where it is 1 for all.
 
     Raises:
         Ani3DError: ``refinement.shape`` for arrays that do not belong together.
@@ -44,7 +44,7 @@ class View:
     target_alpha: np.ndarray | None = None
     target_depth: np.ndarray | None = None
     vertices: np.ndarray | None = None
-    sight: np.ndarray | None = None
+    visibility: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         T, H, W = len(self.cameras), self.cameras.height, self.cameras.width
@@ -57,7 +57,7 @@ class View:
                 "target_alpha": ((T, H, W),),
                 "target_depth": ((T, H, W),),
                 "vertices": ((T, *self.vertices.shape[1:2], 3),) if self.vertices is not None else (),
-                "sight": (self.vertices.shape[:2],) if self.vertices is not None else (),
+                "visibility": (self.vertices.shape[:2],) if self.vertices is not None else (),
             },
         )
         for name, first in (("target", "uint8, "), ("target_alpha", "uint8, "), ("target_depth", "")):
@@ -103,7 +103,7 @@ class RefinementProblem:
     binding: SurfaceBinding
     scales: np.ndarray
     opacities: np.ndarray
-    views: tuple[View, ...]
+    views: tuple[RestoredView, ...]
     background: np.ndarray
     vertex_targets: np.ndarray | None = None
     vertex_confidence: np.ndarray | None = None

@@ -22,11 +22,11 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress, Report
 
-from ..storage import checkpoint as store
+from ..storage.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from .config import RefinementConfig
-from .consensus import FAINT, MADE_UP, Consensus
+from .consensus import NOISE_TO_SIGNAL, UNSEEN_WEIGHT, Consensus
 from .long_shots import refine_long, steps_of
-from .problem import RefinementProblem, View
+from .problem import RefinementProblem, RestoredView
 from .side_views import side_cameras
 
 
@@ -44,7 +44,7 @@ class Restore(Protocol):
         strength: float,
         seed: int,
         progress: Progress,
-    ) -> View:
+    ) -> RestoredView:
         """Render vertices (T,V,3) world metres under appearance (T,V,5) or None, and restore the video.
 
         Strength is in (0, 1]. The view's colours are those without appearance. It may set the total of the progress it
@@ -52,8 +52,8 @@ class Restore(Protocol):
         """
 
     def show(
-        self, view: View, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel: Callable[[], bool]
-    ) -> View:
+        self, view: RestoredView, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel: Callable[[], bool]
+    ) -> RestoredView:
         """The view with its target rendered again from vertices (T,V,3); only for priors that return a mesh."""
 
 
@@ -207,13 +207,20 @@ def refine_in_rounds(
         Ani3DError: ``refinement.shape`` for a restored view that does not fit the problem; what `restore` raises;
             ``disk.full``.
     """
-    mark = f"{store.fingerprint(problem, replace(config, seconds=1.0))} {FAINT} {MADE_UP}" if checkpoint else ""
+    mark = (
+        f"{fingerprint(problem, replace(config, seconds=1.0))} {UNSEEN_WEIGHT} {NOISE_TO_SIGNAL}" if checkpoint else ""
+    )
     vertices, appearance, done = np.asarray(problem.coarse_vertices, np.float32), problem.appearance, list[Round]()
     agreed = Consensus.none(vertices).joined(problem.views if config.strengths else ())
-    if checkpoint and (found := store.load(checkpoint, mark)):
+    if checkpoint and (found := load_checkpoint(checkpoint, mark)):
         kept, done = {name: tensor.numpy() for name, tensor in found[0].items()}, [*map(_unpacked, found[1]["rounds"])]
         vertices, appearance = kept["vertices"], kept.get("appearance")
-        agreed = replace(agreed, pulls=kept["pulls"], sight=kept["sight"], samples=found[1]["samples"])
+        agreed = replace(
+            agreed,
+            weighted_offsets=kept["weighted_offsets"],
+            visibility=kept["visibility"],
+            samples=found[1]["samples"],
+        )
         reached = replace(config, strengths=config.strengths[: len(done) - 1]).steps(problem.frames, len(problem.views))
         progress.advance(reached, message=f"{len(done)} rounds were done")
     fit_checkpoint = checkpoint.with_name(checkpoint.name + ".fit") if checkpoint else None
@@ -251,10 +258,10 @@ def refine_in_rounds(
         )
         if checkpoint:
             notes = {"rounds": [asdict(entry) for entry in done], "samples": agreed.samples}
-            layer = {"vertices": vertices, "pulls": agreed.pulls, "sight": agreed.sight}
+            layer = {"vertices": vertices, "weighted_offsets": agreed.weighted_offsets, "visibility": agreed.visibility}
             if appearance is not None:
                 layer["appearance"] = appearance
-            store.save(checkpoint, mark, {name: torch.from_numpy(array) for name, array in layer.items()}, notes)
+            save_checkpoint(checkpoint, mark, {name: torch.from_numpy(array) for name, array in layer.items()}, notes)
 
     if progress.step < progress.total:
         progress.advance(progress.total - progress.step, message="out of time")
@@ -281,7 +288,7 @@ def _restored(
     config: RoundsConfig,
     number: int,
     progress: Progress,
-) -> tuple[View, ...]:
+) -> tuple[RestoredView, ...]:
     """The views of a round after the first: the user's cameras, then the sides."""
     own = [view.cameras for view in problem.views]
     sides = [side_cameras(problem.coarse_vertices, own[0], azimuth) for azimuth in config.sides(number)]
@@ -295,7 +302,7 @@ def _restored(
 
 
 def _from_layer(
-    problem: RefinementProblem, vertices: np.ndarray, appearance: np.ndarray | None, views: tuple[View, ...]
+    problem: RefinementProblem, vertices: np.ndarray, appearance: np.ndarray | None, views: tuple[RestoredView, ...]
 ) -> RefinementProblem:
     """The problem of going on from `vertices` (T,V,3) and `appearance` (T,V,5)."""
     if views is problem.views:

@@ -22,14 +22,14 @@ from ..rendering import rasterize
 from .body import Body, build_body
 from .losses import edge_lengths
 from .problem import RefinementProblem
-from .scene_view import SceneView, build_view
+from .scene_view import FitView, build_view
 
-GIVE = 0.02  # woven cloth gives a little when pulled
-CRUMPLE = 0.06  # and folds finer than an edge make it shorter
+FREE_STRETCH = 0.02  # share by which woven cloth stretches without cost
+FREE_SHORTENING = 0.06  # share by which folds finer than an edge may shorten it
 
 
 @dataclass(frozen=True)
-class Scene:
+class FitScene:
     """Tensors for the optimiser; P open vertices, A active ones (the open first, then their neighbours).
 
     Attributes:
@@ -38,10 +38,10 @@ class Scene:
         coarse, unstrained: (T,A,3) world metres, what is moved and what strain is measured against.
         rotations: (T,P,3,3) bone-local to world.
         edges: (E,2) active edges with an open end; shortest, longest: (T,E) metres, see `losses.stretch`.
-        arrows: (D,2) directed edges leaving open vertices.
+        half_edges: (D,2) directed edges that start at open vertices.
         binding: of the moving Gaussians on the active faces.
-        still_means, still_quats: (T,S,3|4) of the Gaussians that never move.
-        scales (N,3) or (T,N,3), opacities (N,): the S still Gaussians first.
+        static_means, static_quats: (T,S,3|4) of the static Gaussians, which never move.
+        scales (N,3) or (T,N,3), opacities (N,): the S static Gaussians first.
         background: (3,) sRGB.
         views: what is seen and compared; their colours have the same order of Gaussians.
         body: what the open vertices stay out of, or None.
@@ -58,14 +58,14 @@ class Scene:
     edges: Tensor
     shortest: Tensor
     longest: Tensor
-    arrows: Tensor
+    half_edges: Tensor
     binding: SurfaceBinding
-    still_means: Tensor
-    still_quats: Tensor
+    static_means: Tensor
+    static_quats: Tensor
     scales: Tensor
     opacities: Tensor
     background: Tensor
-    views: tuple[SceneView, ...]
+    views: tuple[FitView, ...]
     body: Body | None
     proposed: Tensor | None
     confidence: Tensor | None
@@ -109,17 +109,17 @@ class Scene:
         scales, opacities = self.scales if self.scales.ndim == 2 else self.scales[frame], self.opacities
         colors = seen.colors(frame)
         if appearance is not None:
-            still = self.still_means.shape[1]
+            static = self.static_means.shape[1]
             around = appearance.new_zeros(len(active) - len(appearance), appearance.shape[1])
-            given = scales[still:], opacities[still:], colors[still:]
+            given = scales[static:], opacities[static:], colors[static:]
             changed = apply_appearance(self.binding, torch.cat([appearance, around]), *given)
             scales, opacities, colors = (
-                torch.cat([whole[:still], part])
+                torch.cat([whole[:static], part])
                 for whole, part in zip((scales, opacities, colors), changed, strict=True)
             )
         channels, alphas, _ = rasterize(
-            torch.cat([self.still_means[frame], means]),
-            torch.cat([self.still_quats[frame], quats]),
+            torch.cat([self.static_means[frame], means]),
+            torch.cat([self.static_quats[frame], quats]),
             scales,
             opacities,
             colors,
@@ -135,15 +135,17 @@ class Scene:
         return planes[:, :3], coverage, None if seen.depths is None else planes[:, 3:]
 
 
-def build_scene(problem: RefinementProblem, margin: int, ask: Callable[[], None] = lambda: None) -> Scene:
+def build_scene(
+    problem: RefinementProblem, margin: int, check_cancelled: Callable[[], None] = lambda: None
+) -> FitScene:
     """Tensors of `problem`; `margin` pixels around each garment mask are compared too.
 
-    `ask` is called between pieces of the work and may raise, to stop.
+    `check_cancelled` is called between pieces of the work and may raise, to stop.
 
     Raises:
         Ani3DError: ``refinement.depth``, see `scene_view.build_view`.
     """
-    ask()
+    check_cancelled()
     faces = problem.faces.astype(np.int64)
     is_open = problem.gates > 0
     open_ids = np.flatnonzero(is_open)
@@ -157,7 +159,7 @@ def build_scene(problem: RefinementProblem, margin: int, ask: Callable[[], None]
     edges = edges_of(local_faces)
     edges = edges[(edges < len(open_ids)).any(1)]
     both_ways = np.concatenate([edges, edges[:, ::-1]])
-    arrows = both_ways[both_ways[:, 0] < len(open_ids)]
+    half_edges = both_ways[both_ways[:, 0] < len(open_ids)]
 
     coarse = _tensor(problem.coarse_vertices)
     active = coarse[:, active_ids]
@@ -169,14 +171,14 @@ def build_scene(problem: RefinementProblem, margin: int, ask: Callable[[], None]
     order = np.concatenate([np.flatnonzero(~moving), np.flatnonzero(moving)])
     face_place = np.full(len(faces), -1)
     face_place[active_faces] = np.arange(len(active_faces))
-    still = _part(problem.binding, ~moving)
+    static = _part(problem.binding, ~moving)
     poses = []
     for vertices in coarse:
-        ask()
-        poses.append(still.pose(vertices))
+        check_cancelled()
+        poses.append(static.pose(vertices))
     moves = _part(problem.binding, moving)
 
-    return Scene(
+    return FitScene(
         points=_tensor(problem.bind_vertices)[open_ids],
         gates=_tensor(problem.gates)[open_ids],
         open_ids=torch.from_numpy(open_ids),
@@ -184,22 +186,22 @@ def build_scene(problem: RefinementProblem, margin: int, ask: Callable[[], None]
         unstrained=unstrained,
         rotations=_tensor(problem.blended_rotations[:, open_ids]),
         edges=torch.from_numpy(edges),
-        shortest=torch.minimum(now, bind) * (1 - CRUMPLE),
-        longest=torch.maximum(now, bind) * (1 + GIVE),
-        arrows=torch.from_numpy(np.ascontiguousarray(arrows)),
+        shortest=torch.minimum(now, bind) * (1 - FREE_SHORTENING),
+        longest=torch.maximum(now, bind) * (1 + FREE_STRETCH),
+        half_edges=torch.from_numpy(np.ascontiguousarray(half_edges)),
         binding=SurfaceBinding(
             torch.from_numpy(local_faces),
             torch.from_numpy(face_place[moves.triangle_ids.numpy()]),
             moves.barycentrics,
             moves.local_quats,
         ),
-        still_means=torch.stack([means for means, _ in poses]),
-        still_quats=torch.stack([quats for _, quats in poses]),
+        static_means=torch.stack([means for means, _ in poses]),
+        static_quats=torch.stack([quats for _, quats in poses]),
         scales=_tensor(problem.scales)[..., order, :],
         opacities=_tensor(problem.opacities)[order],
         background=_tensor(problem.background),
-        views=tuple(build_view(view, margin, order, ask) for view in problem.views),
-        body=build_body(problem, ask),
+        views=tuple(build_view(view, margin, order, check_cancelled) for view in problem.views),
+        body=build_body(problem, check_cancelled),
         proposed=_optional(problem.vertex_targets, (slice(None), open_ids)),
         confidence=_optional(problem.vertex_confidence, (slice(None), open_ids)),
         appearance=_optional(problem.appearance, (slice(None), open_ids)),

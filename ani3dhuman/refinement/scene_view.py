@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ani3d_formats.errors import Ani3DError
 
-from .problem import View
+from .problem import RestoredView
 
 TILE = 16  # windows are whole tiles of the rasteriser
 
@@ -40,7 +40,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class SceneView:
+class FitView:
     """Tensors of one view; frames are read through its methods, with a leading batch axis of 1.
 
     Attributes:
@@ -97,25 +97,25 @@ class SceneView:
         return K
 
 
-def build_view(view: View, margin: int, order: np.ndarray, ask: Callable[[], None]) -> SceneView:
-    """Tensors of `view`; `margin` pixels around the garment mask are compared too, `order` as in `SceneView`.
+def build_view(view: RestoredView, margin: int, order: np.ndarray, check_cancelled: Callable[[], None]) -> FitView:
+    """Tensors of `view`; `margin` pixels around the garment mask are compared too, `order` as in `FitView`.
 
-    `ask` is called before every frame and may raise, to stop.
+    `check_cancelled` is called before every frame and may raise, to stop.
 
     Raises:
         Ani3DError: ``refinement.depth`` for a depth that is negative or not finite where it is compared.
     """
     windows, masks = [], []
     for garment in view.garment_mask:
-        ask()
+        check_cancelled()
         mask = _widened(np.array(garment, np.float32), margin)
         windows.append(window_of(mask > 0))
         masks.append(torch.from_numpy(windows[-1].cut(mask)[None].copy()))
     alphas = depths = None
     if view.target_alpha is not None:
-        alphas = _cut_all(view.target_alpha[..., None], windows, ask)
+        alphas = _cut_all(view.target_alpha[..., None], windows, check_cancelled)
     if view.target_depth is not None:
-        depths = _cut_all(view.target_depth[..., None], windows, ask)
+        depths = _cut_all(view.target_depth[..., None], windows, check_cancelled)
         for frame, values in enumerate(depths):
             if not bool((torch.isfinite(values) & (values >= 0)).all()):
                 raise Ani3DError(
@@ -123,12 +123,12 @@ def build_view(view: View, margin: int, order: np.ndarray, ask: Callable[[], Non
                     f"The target's depth in frame index {frame} has values that are negative or not finite.",
                     "Give metres along the camera's axis, and 0 where the depth is unknown.",
                 )
-    return SceneView(
+    return FitView(
         viewmats=torch.from_numpy(np.array(view.cameras.viewmats, np.float32)),
         Ks=torch.from_numpy(np.array(view.cameras.Ks, np.float32)),
         ortho=view.cameras.camera_type == "orthographic",
         windows=tuple(windows),
-        targets=_cut_all(view.target, windows, ask),
+        targets=_cut_all(view.target, windows, check_cancelled),
         alphas=alphas,
         depths=depths,
         masks=tuple(masks),
@@ -149,11 +149,11 @@ def window_of(mask: np.ndarray) -> Window:
     return Window(int(left), int(top), int(right), int(bottom))
 
 
-def _cut_all(pictures: np.ndarray, windows: list[Window], ask: Callable[[], None]) -> tuple[Tensor, ...]:
+def _cut_all(pictures: np.ndarray, windows: list[Window], check_cancelled: Callable[[], None]) -> tuple[Tensor, ...]:
     """Windows (C,h,w) of pictures (T,H,W,C), copied in the type they have."""
     cuts = []
     for picture, window in zip(pictures, windows, strict=True):
-        ask()
+        check_cancelled()
         cuts.append(torch.from_numpy(window.cut(picture).transpose(2, 0, 1).copy()))
     return tuple(cuts)
 

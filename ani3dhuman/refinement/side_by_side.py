@@ -21,7 +21,7 @@ class Workers(Protocol):
 
 
 @contextmanager
-def side_by_side(most: int, ask: Callable[[], None]) -> Iterator[Workers]:
+def side_by_side(most: int, check_cancelled: Callable[[], None]) -> Iterator[Workers]:
     """Workers for at most `most` items at a time, among which the threads that torch has are shared out.
 
     What they are given must not change anything that another one reads. Gradients are enabled in them as in any new
@@ -29,7 +29,7 @@ def side_by_side(most: int, ask: Callable[[], None]) -> Iterator[Workers]:
 
     Args:
         most: 1 or more.
-        ask: called in the caller's thread before each few items; it may raise, to stop.
+        check_cancelled: called in the caller's thread before each few items; it may raise, to stop.
     """
     threads = torch.get_num_threads()
     count = min(most, threads)
@@ -43,7 +43,7 @@ def side_by_side(most: int, ask: Callable[[], None]) -> Iterator[Workers]:
 
         def work(one: Callable[[Given], Found], items: Sequence[Given]) -> Iterator[Found]:
             for first in range(0, len(items), count):
-                ask()
+                check_cancelled()
                 yield from pool.map(one, items[first : first + count])
 
         try:

@@ -1,4 +1,4 @@
-"""What one frame in one view adds to the loss: likeness to the restored picture, and what holds the fields back."""
+"""What one frame in one view adds to the loss: difference from the restored picture, and regularisation."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ..mesh.topology import rows
 from . import losses
 from .config import RefinementConfig
 from .rigidity import rigidity
-from .scene import Scene
-from .scene_view import SceneView
+from .scene import FitScene
+from .scene_view import FitView
 
 
 def picture_terms(
-    view: SceneView, frame: int, image: Tensor, alpha: Tensor, depth: Tensor | None, config: RefinementConfig
+    view: FitView, frame: int, image: Tensor, alpha: Tensor, depth: Tensor | None, config: RefinementConfig
 ) -> dict[str, Tensor]:
-    """Weighted likeness of one drawn window, as from `Scene.draw`, to the restored frame."""
+    """Weighted differences of one drawn window, as from `FitScene.draw`, from the restored frame."""
     mask, target, weights = view.mask(frame), view.target(frame), config.weights
-    likeness = losses.photometric(image, target, mask, config.ssim_share, config.pyramid_levels)
-    terms = {"photometric": weights.photometric * likeness}
+    difference = losses.photometric(image, target, mask, config.ssim_share, config.pyramid_levels)
+    terms = {"photometric": weights.photometric * difference}
     wanted = view.target_alpha(frame)
     if wanted is not None:
         terms["alpha"] = weights.alpha * losses.weighted_mean((alpha - wanted).abs(), mask)
@@ -35,7 +35,7 @@ def picture_terms(
 
 
 def loss_terms(
-    scene: Scene,
+    scene: FitScene,
     residual: MotionField,
     view: int,
     frame: int,
@@ -50,23 +50,23 @@ def loss_terms(
     offsets = residual(scene.points, times, scene.gates)
     now = offsets[frame - first]
     active = scene.active_vertices(frame, now)
-    dressed = scene.open_appearance(
+    vertex_appearance = scene.open_appearance(
         frame, appearance(scene.points, times[frame - first], scene.gates) if appearance else None
     )
-    terms = picture_terms(scene.views[view], frame, *scene.draw(view, frame, active, dressed), config)
+    terms = picture_terms(scene.views[view], frame, *scene.draw(view, frame, active, vertex_appearance), config)
 
     lengths = losses.edge_lengths(active, scene.edges)
     terms["stretch"] = weights.stretch * losses.stretch(lengths, scene.shortest[frame], scene.longest[frame])
-    tail, head = scene.arrows.T
+    tail, head = scene.half_edges.T
     before, after = (rows(vertices, head) - rows(vertices, tail) for vertices in (scene.unstrained[frame], active))
     terms["rigidity"] = weights.rigidity * rigidity(before, after, tail, count)
     if len(near) == 3:
         terms["acceleration"] = weights.acceleration * losses.acceleration(offsets)
     terms["magnitude"] = weights.magnitude * now.square().sum(-1).mean()
     terms["planes"] = weights.planes * residual.roughness()
-    if appearance is not None and dressed is not None:
+    if appearance is not None and vertex_appearance is not None:
         terms["planes"] = terms["planes"] + weights.planes * appearance.roughness()
-        terms["appearance"] = weights.appearance * dressed.square().mean()
+        terms["appearance"] = weights.appearance * vertex_appearance.square().mean()
     if scene.proposed is not None and scene.confidence is not None:
         moved = active[:count] - scene.coarse[frame, :count]
         far = losses.proposal(moved, scene.proposed[frame], scene.confidence[frame], config.proposal_scale)

@@ -7,7 +7,7 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 
 
-def hidden_behind(
+def occluded(
     pixels: np.ndarray,
     depths: np.ndarray,
     tolerance: np.ndarray,

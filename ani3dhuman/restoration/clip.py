@@ -129,7 +129,7 @@ class RestoredClip:
         vertices: (T,V,3) mesh of the restored layer; None likewise.
         offsets: (T,N,3) world metres by which each Gaussian left the coarse layer; None likewise.
         report: figures about the run, JSON values.
-        sight: (T,V) 0..1, how well the prior saw each of `vertices`; None where it has none or saw all alike.
+        visibility: (T,V) 0..1, of each of `vertices` to the prior; None where there are none or it is 1 for all.
     """
 
     frames: np.ndarray
@@ -137,4 +137,4 @@ class RestoredClip:
     vertices: np.ndarray | None
     offsets: np.ndarray | None
     report: dict[str, Any]
-    sight: np.ndarray | None = None
+    visibility: np.ndarray | None = None

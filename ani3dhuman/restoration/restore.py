@@ -12,7 +12,7 @@ import torch
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
-from ..storage import checkpoint as state
+from ..storage.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from ..windows import Windows
 from .clip import CoarseClip, RestoredClip
 from .prior import EncodedClip, VideoPrior
@@ -136,7 +136,7 @@ def sample_latents(
     generator = torch.Generator().manual_seed(config.seed)
     mark = _mark(prior, encoded, config) if checkpoint else ""
     begin = 0
-    if checkpoint and (found := state.load(checkpoint, mark)):
+    if checkpoint and (found := load_checkpoint(checkpoint, mark)):
         tensors, notes = found
         latents, begin = tensors["latents"], notes["step"]
         generator.set_state(tensors["generator"])
@@ -159,7 +159,7 @@ def sample_latents(
         latents = scheduler.step(velocity, moment, latents, generator=generator, return_dict=False)[0]
         if checkpoint:
             tensors = {"latents": latents, "generator": generator.get_state()}
-            state.save(checkpoint, mark, tensors, {"step": step + 1})
+            save_checkpoint(checkpoint, mark, tensors, {"step": step + 1})
         if progress:
             progress.advance()
     return latents
@@ -173,7 +173,7 @@ def _mark(prior: VideoPrior, encoded: EncodedClip, config: RestoreConfig) -> str
             "Restore without a checkpoint, or let the prior's encode() fill in EncodedClip.key.",
         )
     run = _Run(encoded.key, tuple(encoded.latents.shape), prior.window, encoded.anchors)
-    return state.fingerprint(run, config)
+    return fingerprint(run, config)
 
 
 def _not_finite(step: int, config: RestoreConfig, checkpoint: Path | None) -> Ani3DError:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from ani3d_formats.errors import Ani3DError
 
 WEIGHTS = "weights/vST0.0/alex_shift_tolerant.pth"
-LEAST = 64  # pixels on a side below which a crop is not taken
+MIN_SIDE = 64  # pixels on a side below which a crop is not taken
 # every convolution of AlexNet: channels in and out, kernel, padding, how often the map is halved before it
 LAYERS = ((3, 64, 11, 2), (64, 192, 5, 2), (192, 384, 3, 1), (384, 256, 3, 1), (256, 256, 3, 1))
 NAMES = ("slice1.0", "slice2.5", "slice3.9", "slice4.11", "slice5.13")  # where the weights of each are kept

@@ -24,10 +24,10 @@ from ani3d_formats.atomic import write_bytes
 SCHEMA = "ani3dhuman.refinement.checkpoint"
 
 
-def fingerprint(problem: Any, config: Any, ask: Callable[[], None] = lambda: None) -> str:
+def fingerprint(problem: Any, config: Any, check_cancelled: Callable[[], None] = lambda: None) -> str:
     """SHA-256 of everything the result depends on; a checkpoint of another fingerprint is not used.
 
-    `ask` is called between arrays, and between frames of those that have some; it may raise, to stop.
+    `check_cancelled` is called between arrays, and between frames of those that have some; it may raise, to stop.
     """
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
 
@@ -45,7 +45,7 @@ def fingerprint(problem: Any, config: Any, ask: Callable[[], None] = lambda: Non
         elif isinstance(value, np.ndarray):
             digest.update(f"{value.shape}{value.dtype}".encode())
             for part in value if value.ndim > 2 else (value,):  # a frame at a time: some are broadcast views
-                ask()
+                check_cancelled()
                 digest.update(np.ascontiguousarray(part).data)
         else:
             digest.update(repr(value).encode())
@@ -54,14 +54,14 @@ def fingerprint(problem: Any, config: Any, ask: Callable[[], None] = lambda: Non
     return digest.hexdigest()
 
 
-def save(path: Path, mark: str, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, mark: str, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
     """Write a checkpoint atomically: named tensors and JSON `notes`, valid for the fingerprint `mark`."""
     header = {"schema": SCHEMA, "fingerprint": mark, "notes": json.dumps(notes)}
     whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     write_bytes(path, safetensors.torch.save(whole, header))
 
 
-def load(path: Path, mark: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def load_checkpoint(path: Path, mark: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """The checkpoint at `path`, or None where there is none for `mark`; a damaged one counts as none."""
     try:
         with safetensors.safe_open(str(path), "pt") as file:

@@ -11,7 +11,7 @@ from ani3d_formats.camera import CameraPath
 from ani3dhuman.cloth.limits import limit_offsets
 from ani3dhuman.pipeline.refining import open_rotations
 from ani3dhuman.refinement import RefinementProblem
-from ani3dhuman.refinement.problem import View
+from ani3dhuman.refinement.problem import RestoredView
 from ani3dhuman.restoration import CoarseClip
 from cloth_truth.cameras import make_camera
 from cloth_truth.sequences import Sequence, draw_layer
@@ -70,10 +70,10 @@ class Case:
         return start + limit_offsets(replace(self.clip, vertices=start), vertices - start)
 
 
-def _view(clip: CoarseClip, start: np.ndarray, wanted: np.ndarray) -> View:
+def _view(clip: CoarseClip, start: np.ndarray, wanted: np.ndarray) -> RestoredView:
     coarse = clip.pose(start)
     target, alpha = clip.render(clip.pose(wanted))
-    return View(
+    return RestoredView(
         cameras=clip.cameras,
         target=(target * 255 + 0.5).astype(np.uint8),
         garment_mask=draw_layer(clip, coarse)[1].cloth,

@@ -104,7 +104,7 @@ def plot(rows: Rows, path: Path) -> None:
         FigureCanvasAgg(figure)
         panels = (
             ("vertex_error_ratio", "Visible error / rigid"),
-            ("side_gain_db", "View 60 degrees off, dB over rigid"),
+            ("side_gain_db", "RestoredView 60 degrees off, dB over rigid"),
         )
         for axes, (key, title) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
             for line, figures in enumerate(rows.values()):

@@ -28,7 +28,7 @@ from ani3d_formats.progress import Progress
 from ani3dhuman.metrics.geometry import node_errors
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem
 from ani3dhuman.refinement.long_shots import refine_long, steps_of
-from ani3dhuman.refinement.problem import View
+from ani3dhuman.refinement.problem import RestoredView
 from ani3dhuman.refinement.scene import build_scene
 from cloth_truth.sequences import list_sequences, load_sequence
 
@@ -49,11 +49,11 @@ def forth_and_back(there: int, frames: int) -> np.ndarray:
 def shown(problem: RefinementProblem, chosen: np.ndarray) -> RefinementProblem:
     """The problem of the frames `chosen`, in that order."""
 
-    def view(one: View) -> View:
+    def view(one: RestoredView) -> RestoredView:
         cameras = one.cameras
         path = CameraPath(cameras.viewmats[chosen], cameras.Ks[chosen], cameras.width, cameras.height)
         alpha = None if one.target_alpha is None else one.target_alpha[chosen]
-        return View(path, one.target[chosen], one.garment_mask[chosen], one.colors[chosen], alpha)
+        return RestoredView(path, one.target[chosen], one.garment_mask[chosen], one.colors[chosen], alpha)
 
     return replace(
         problem,

@@ -9,9 +9,9 @@ import torch
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.avatar.appearance import (
     CHANNELS,
-    MOST_COLOR,
-    MOST_LOGIT,
-    MOST_SCALE,
+    MAX_COLOR,
+    MAX_LOGIT,
+    MAX_SCALE,
     apply_appearance,
     check_appearance,
 )
@@ -63,17 +63,17 @@ def test_offsets_are_of_log_scale_logit_and_colour_and_blend_over_the_triangle(b
     scales, opacities, colors = apply_appearance(binding, appearance, *plain)
     corners = appearance[binding.faces[binding.triangle_ids]]
     own = torch.tanh((corners * binding.barycentrics[..., None]).sum(1)).double()
-    torch.testing.assert_close(scales.double(), plain[0] * MOST_SCALE ** own[:, :1])
-    logits = torch.logit(plain[1].double()) + MOST_LOGIT * own[:, 1]
+    torch.testing.assert_close(scales.double(), plain[0] * MAX_SCALE ** own[:, :1])
+    logits = torch.logit(plain[1].double()) + MAX_LOGIT * own[:, 1]
     torch.testing.assert_close(opacities.double(), torch.sigmoid(logits), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(colors.double(), (plain[2] + MOST_COLOR * own[:, 2:]).clamp(0, 1))
+    torch.testing.assert_close(colors.double(), (plain[2] + MAX_COLOR * own[:, 2:]).clamp(0, 1))
 
 
 @pytest.mark.parametrize("far", [-1e4, 1e4])
 def test_no_offset_leads_beyond_the_bounds(binding, plain, far):
     scales, opacities, colors = apply_appearance(binding, torch.full((6, CHANNELS), far), *plain)
-    torch.testing.assert_close(scales / plain[0], torch.full((COUNT, 3), MOST_SCALE if far > 0 else 1 / MOST_SCALE))
-    assert (colors - plain[2]).abs().max() <= MOST_COLOR + 1e-6
+    torch.testing.assert_close(scales / plain[0], torch.full((COUNT, 3), MAX_SCALE if far > 0 else 1 / MAX_SCALE))
+    assert (colors - plain[2]).abs().max() <= MAX_COLOR + 1e-6
     for values in (opacities, colors):
         assert values.min() >= 0 and values.max() <= 1
     assert (opacities[:3] - plain[1][:3]).abs().min() > 0.03 and opacities[3] == 0 and opacities[4] == 1

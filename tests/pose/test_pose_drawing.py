@@ -13,7 +13,7 @@ from ani3dhuman.pose.keypoints import BODY_KEYPOINTS, FACE_KEYPOINTS, KEYPOINTS,
 from ani3dhuman.pose.skeleton import draw_skeleton
 from ani3dhuman.pose.video import pose_video
 from ani3dhuman.rendering.layers import LayerRender
-from ani3dhuman.rendering.visibility import hidden_behind
+from ani3dhuman.rendering.visibility import occluded
 
 BLUE = (0, 0, 255)
 
@@ -146,7 +146,7 @@ def test_a_joint_inside_its_own_limb_is_not_hidden():
     size = (shot.cameras.height, shot.cameras.width)
     for margin, expected in ((0.9, False), (1.1, True)):
         surface = np.full(size, depth - margin * found.radii[k])
-        hidden = hidden_behind(pixel[None], depth[None], found.radii[k : k + 1], surface, None, size)
+        hidden = occluded(pixel[None], depth[None], found.radii[k : k + 1], surface, None, size)
         assert hidden[0] == expected
 
 
@@ -154,8 +154,8 @@ def test_nothing_hides_outside_the_picture_or_behind_thin_air():
     size = (40, 30)
     pixels, depths, radii = np.array([[-5.0, 10.0], [10.0, 10.0]]), np.array([3.0, 3.0]), np.full(2, 0.05)
     near, faint = np.full(size, 1.0), np.full(size, 0.4)
-    assert not hidden_behind(pixels, depths, radii, near, faint, size).any()
-    assert hidden_behind(pixels, depths, radii, near, None, size).tolist() == [False, True]
+    assert not occluded(pixels, depths, radii, near, faint, size).any()
+    assert occluded(pixels, depths, radii, near, None, size).tolist() == [False, True]
 
 
 def test_what_is_behind_the_camera_is_left_out():

@@ -9,7 +9,7 @@ import torch
 
 from ani3d_formats.camera import CameraPath
 from ani3dhuman.avatar.binding import SurfaceBinding
-from ani3dhuman.refinement import LossWeights, RefinementProblem, View
+from ani3dhuman.refinement import LossWeights, RefinementProblem, RestoredView
 from ani3dhuman.rendering import rasterize
 
 SIDE, T, SIZE = 11, 10, 96
@@ -31,7 +31,9 @@ def grid(width: float, y: float, top: float, side: int) -> tuple[np.ndarray, np.
     return vertices, np.concatenate([quads[:, [0, 2, 1]], quads[:, [0, 3, 2]]])
 
 
-def render(problem: RefinementProblem, vertices: np.ndarray, view: View | None = None) -> tuple[np.ndarray, np.ndarray]:
+def render(
+    problem: RefinementProblem, vertices: np.ndarray, view: RestoredView | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Whole pictures (T,H,W,3) and alpha (T,H,W) of mesh vertices (T,V,3), from a view; None: the problem's first."""
     pictures, alphas = [], []
     view = view or problem.views[0]
@@ -59,11 +61,11 @@ def seen(problem: RefinementProblem, **changes: object) -> RefinementProblem:
     return replace(problem, views=(replace(view, **changes),))
 
 
-def show(problem: RefinementProblem, vertices: np.ndarray, cameras: CameraPath) -> View:
+def show(problem: RefinementProblem, vertices: np.ndarray, cameras: CameraPath) -> RestoredView:
     """A view from `cameras` whose video shows `vertices` (T,V,3), and whose mask the sheet of the coarse layer."""
     colors = problem.views[0].colors
     empty = np.zeros((len(cameras), cameras.height, cameras.width), np.float32)
-    view = View(cameras, target=np.repeat(empty[..., None], 3, -1), garment_mask=empty, colors=colors)
+    view = RestoredView(cameras, target=np.repeat(empty[..., None], 3, -1), garment_mask=empty, colors=colors)
     loose = (problem.gates[problem.faces[problem.binding.triangle_ids.numpy()]] > 0).any(1)
     binding = problem.binding
     sheet_only = replace(
@@ -169,7 +171,7 @@ def swinging_sheet() -> tuple[RefinementProblem, np.ndarray]:
         scales=scales.astype(np.float32),
         opacities=np.full(count, 0.9, np.float32),
         views=(
-            View(
+            RestoredView(
                 cameras,
                 target=np.zeros((T, SIZE, SIZE, 3), np.float32),
                 garment_mask=np.ones((T, SIZE, SIZE), np.float32),

@@ -1,4 +1,4 @@
-"""What samples agree on: one is itself, several average, more are trusted further, and sight decides who speaks."""
+"""Consensus of samples: one is itself, several are averaged, more count for more, weighted by visibility."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import pytest
 
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
-from ani3dhuman.refinement import View
+from ani3dhuman.refinement import RestoredView
 from ani3dhuman.refinement.consensus import Consensus
 
 BASE = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
 CAMERAS = CameraPath(np.tile(np.eye(4), (2, 1, 1)), np.tile(np.eye(3), (2, 1, 1)), 1, 1)
 
 
-def sample(offset: np.ndarray, sight: np.ndarray | None = None) -> View:
+def sample(offset: np.ndarray, visibility: np.ndarray | None = None) -> RestoredView:
     blank = np.zeros((2, 1, 1, 3), np.float32)
     vertices = (BASE + offset).astype(np.float32)
-    return View(CAMERAS, blank, blank[..., 0], blank[:, 0], vertices=vertices, sight=sight)
+    return RestoredView(CAMERAS, blank, blank[..., 0], blank[:, 0], vertices=vertices, visibility=visibility)
 
 
 def test_a_single_sample_is_itself_whatever_it_saw():
     offset = np.random.default_rng(1).normal(size=BASE.shape)
-    for sight in (None, np.linspace(0, 1, 10, dtype=np.float16).reshape(2, 5)):
-        agreed = Consensus.none(BASE).joined([sample(offset, sight)])
+    for visibility in (None, np.linspace(0, 1, 10, dtype=np.float16).reshape(2, 5)):
+        agreed = Consensus.none(BASE).joined([sample(offset, visibility)])
         np.testing.assert_allclose(agreed.vertices, BASE + offset, atol=2e-6)
 
 
 def test_without_samples_it_is_the_base():
-    pictures_only = View(CAMERAS, np.zeros((2, 1, 1, 3), np.float32), np.zeros((2, 1, 1)), np.zeros((2, 5, 3)))
+    pictures_only = RestoredView(CAMERAS, np.zeros((2, 1, 1, 3), np.float32), np.zeros((2, 1, 1)), np.zeros((2, 5, 3)))
     assert Consensus.none(BASE).joined([pictures_only]).vertices.tobytes() == BASE.tobytes()
 
 
@@ -51,9 +51,9 @@ def test_the_more_say_the_same_the_further_they_are_followed():
 
 def test_who_sees_a_vertex_speaks_for_it():
     left, right = np.float32([-0.1, 0, 0]), np.float32([0.1, 0, 0])
-    sight = np.zeros((2, 5), np.float32)
-    sight[:, :2] = 1  # the first camera sees two vertices, the second the others
-    agreed = Consensus.none(BASE).joined([sample(left, sight), sample(right, 1 - sight)])
+    visibility = np.zeros((2, 5), np.float32)
+    visibility[:, :2] = 1  # the first camera sees two vertices, the second the others
+    agreed = Consensus.none(BASE).joined([sample(left, visibility), sample(right, 1 - visibility)])
     moved = (agreed.vertices - BASE)[..., 0]
     assert (moved[:, :2] < -0.08).all() and (moved[:, 2:] > 0.08).all()
 
@@ -61,5 +61,5 @@ def test_who_sees_a_vertex_speaks_for_it():
 def test_sight_of_no_mesh_is_refused():
     blank = np.zeros((2, 1, 1, 3), np.float32)
     with pytest.raises(Ani3DError) as caught:
-        View(CAMERAS, blank, blank[..., 0], blank[:, 0], sight=np.zeros((2, 5)))
+        RestoredView(CAMERAS, blank, blank[..., 0], blank[:, 0], visibility=np.zeros((2, 5)))
     assert caught.value.code == "refinement.shape"

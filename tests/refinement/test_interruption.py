@@ -20,7 +20,7 @@ from ani3dhuman.fields.hexplane import FieldConfig
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem, RefinementResult, refine, scene, scene_view
 from ani3dhuman.refinement.fit import FRAMES_AT_ONCE
 from ani3dhuman.refinement.side_views import side_cameras
-from ani3dhuman.storage import checkpoint as store
+from ani3dhuman.storage import checkpoint
 
 FIELD = {
     "hexplane": FieldConfig(resolutions=(6,), time_resolution=8, hidden=16),
@@ -133,7 +133,7 @@ def test_a_fit_stopped_anywhere_goes_on_to_the_same_result(sheet, tmp_path):
         stopped = Progress("refine", SHORT.steps, should_cancel=stop_at(number))
         with pytest.raises(Cancelled):
             refine(sheet, SHORT, stopped, path)
-        found = store.load(path, store.fingerprint(sheet, SHORT))
+        found = checkpoint.load_checkpoint(path, checkpoint.fingerprint(sheet, SHORT))
         reached.add(found and found[1]["step"])
         assert same(run(sheet, SHORT, path), straight), f"asked {number} of {total} times"
     assert reached == {None, 1, 2, 3, 4, 5}
@@ -170,7 +170,7 @@ def test_little_is_done_between_two_times_it_asks(sheet, monkeypatch, tmp_path):
     watch(scene_view, "_widened")
     watch(scene_view.Window, "cut")
     watch(SurfaceBinding, "pose")
-    watch(scene.Scene, "active_vertices")
+    watch(scene.FitScene, "active_vertices")
     refine(problem, config, Progress("refine", config.steps, should_cancel=asked), tmp_path / "fit")
     assert most == {"rasterize": 1, "_widened": 1, "cut": 1, "pose": 1, "active_vertices": FRAMES_AT_ONCE}
     with pytest.raises(Cancelled):

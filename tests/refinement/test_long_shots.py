@@ -17,7 +17,15 @@ from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress, Report
 from ani3dhuman.fields.dct import DctConfig
 from ani3dhuman.fields.hexplane import FieldConfig
-from ani3dhuman.refinement import RefinementConfig, RefinementProblem, View, fit, long_shots, plot_losses, refine
+from ani3dhuman.refinement import (
+    RefinementConfig,
+    RefinementProblem,
+    RestoredView,
+    fit,
+    long_shots,
+    plot_losses,
+    refine,
+)
 from ani3dhuman.refinement.long_shots import (
     WindowedField,
     blend_weights,
@@ -48,7 +56,7 @@ def looped(problem: RefinementProblem, frames: int) -> RefinementProblem:
         problem,
         coarse_vertices=problem.coarse_vertices[turn],
         blended_rotations=problem.blended_rotations[turn],
-        views=(View(cameras, view.target[turn], view.garment_mask[turn], view.colors[turn]),),
+        views=(RestoredView(cameras, view.target[turn], view.garment_mask[turn], view.colors[turn]),),
     )
 
 
@@ -317,7 +325,7 @@ def test_a_thousand_frames_are_read_from_disk_a_window_at_a_time(tmp_path, monke
     target[:] = 90
     mask[:, 40:56, 40:56] = 1
     cameras: CameraPath = loop.views[0].cameras
-    problem = replace(loop, views=(View(cameras, target, mask, loop.views[0].colors),))
+    problem = replace(loop, views=(RestoredView(cameras, target, mask, loop.views[0].colors),))
 
     scenes: list[weakref.ref] = []
     parts: list[tuple[int, bool]] = []

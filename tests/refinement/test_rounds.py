@@ -16,9 +16,9 @@ from ani3dhuman.fields.hexplane import FieldConfig
 from ani3dhuman.refinement import (
     RefinementConfig,
     RefinementProblem,
+    RestoredView,
     RoundsConfig,
     RoundsResult,
-    View,
     refine,
     refine_in_rounds,
 )
@@ -53,7 +53,7 @@ class Restorer:
         strength: float,
         seed: int,
         progress: Progress,
-    ) -> View:
+    ) -> RestoredView:
         self.appearance.append(appearance)
         self.calls.append((cameras.positions()[0], vertices, strength, seed))
         progress.total = 4
@@ -61,7 +61,7 @@ class Restorer:
             progress.advance(message="restoring")
         return show(self.problem, self.truth, cameras)
 
-    def show(self, *_: object) -> View:
+    def show(self, *_: object) -> RestoredView:
         raise AssertionError("there is no mesh to show")
 
 
@@ -160,11 +160,13 @@ class Sampler(Restorer):
     def sample(self, number: int) -> np.ndarray:
         return self.truth + np.float32([0.03 * (-1) ** number, 0, 0]) * self.problem.gates[:, None]
 
-    def __call__(self, *asked) -> View:
+    def __call__(self, *asked) -> RestoredView:
         view = super().__call__(*asked)
         return replace(view, vertices=self.sample(len(self.calls)))
 
-    def show(self, view: View, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel) -> View:
+    def show(
+        self, view: RestoredView, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel
+    ) -> RestoredView:
         self.drawn.append(vertices)
         return replace(show(self.problem, vertices, view.cameras), vertices=vertices)
 
@@ -297,7 +299,7 @@ def test_a_restored_view_that_does_not_fit_is_refused(windy):
     problem, truth = windy
 
     class Wrong(Restorer):
-        def __call__(self, *asked) -> View:
+        def __call__(self, *asked) -> RestoredView:
             view = super().__call__(*asked)
             return replace(view, colors=view.colors[:, :-1])
 

@@ -46,11 +46,11 @@ def test_a_single_worker_has_all_threads():
 def test_being_asked_to_stop_stops_between_two_lots():
     done = []
 
-    def ask() -> None:
+    def check_cancelled() -> None:
         if len(done) >= 4:
             raise Cancelled("refine")
 
-    with pytest.raises(Cancelled), side_by_side(2, ask) as workers:
+    with pytest.raises(Cancelled), side_by_side(2, check_cancelled) as workers:
         list(workers(done.append, range(10)))
     assert sorted(done) == [0, 1, 2, 3]
 

@@ -11,7 +11,7 @@ from small_clip import small_clip
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.cloth import limits
-from ani3dhuman.cloth.limits import CLEARANCE, LONGEST, STRETCH, limit_offsets
+from ani3dhuman.cloth.limits import CLEARANCE, FREE_STRETCH, MAX_STRETCH, limit_offsets
 from ani3dhuman.mesh.topology import edges_of
 from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, load_compact_prior, restore
 from ani3dhuman.restoration.clip import draw
@@ -22,9 +22,9 @@ from ani3dhuman.restoration.compact.feature_maps import (
     offset_maps,
     surface_maps,
 )
-from ani3dhuman.restoration.compact.lifting import lift_offsets, sight
+from ani3dhuman.restoration.compact.lifting import lift_offsets, visibility
 from ani3dhuman.restoration.compact.network import DisplacementNet
-from ani3dhuman.restoration.compact.prior import SIMULATED, WEIGHTS, amount_for, cloth_mask
+from ani3dhuman.restoration.compact.prior import PHYSICS_AMOUNT, WEIGHTS, amount_for, cloth_mask
 
 QUICK = RestoreConfig(strength=0.7, schedule_steps=4)
 
@@ -153,9 +153,9 @@ def test_nothing_applied_is_the_coarse_clip(restless: CompactPrior, clip: Coarse
 def test_the_prior_says_less_where_physics_has_spoken(clip: CoarseClip) -> None:
     assert amount_for(clip) == pytest.approx(1.0)
     swung = clip.vertices + np.float32(0.05) * clip.freedom[:, None]
-    assert amount_for(replace(clip, vertices=swung)) == pytest.approx(SIMULATED, abs=0.01)
+    assert amount_for(replace(clip, vertices=swung)) == pytest.approx(PHYSICS_AMOUNT, abs=0.01)
     slightly = clip.vertices + np.float32(0.005) * clip.freedom[:, None]
-    assert SIMULATED < amount_for(replace(clip, vertices=slightly)) < 1.0
+    assert PHYSICS_AMOUNT < amount_for(replace(clip, vertices=slightly)) < 1.0
 
 
 def test_windows_of_the_prior_leave_no_seam(restless: CompactPrior) -> None:
@@ -198,14 +198,14 @@ def test_maps_and_lifting_are_inverse_where_cloth_is_seen(clip: CoarseClip) -> N
 
 def test_a_restored_clip_says_what_its_camera_saw(prior: CompactPrior, clip: CoarseClip) -> None:
     restored = restore(prior, clip, QUICK)
-    assert restored.sight is not None and restored.sight.shape == clip.vertices.shape[:2]
+    assert restored.visibility is not None and restored.visibility.shape == clip.vertices.shape[:2]
     free = clip.freedom > 0.5
     aside = np.linalg.norm(clip.vertices[:, :, :2], axis=2) > 0.1  # from the axis: front or back of the skirt
     front, back = (free & aside & (side * clip.vertices[:, :, 1] < -0.1) for side in (1, -1))
     assert front.any() and back.any()
-    assert np.median(restored.sight[front]) > 0.9 and np.median(restored.sight[back]) < 0.1
-    assert not restored.sight[:, clip.freedom == 0].any()
-    assert np.array_equal(restored.sight, sight(clip, surface_maps(clip)))
+    assert np.median(restored.visibility[front]) > 0.9 and np.median(restored.visibility[back]) < 0.1
+    assert not restored.visibility[:, clip.freedom == 0].any()
+    assert np.array_equal(restored.visibility, visibility(clip, surface_maps(clip)))
 
 
 def test_the_window_holds_all_cloth_in_every_frame(clip: CoarseClip) -> None:
@@ -241,7 +241,7 @@ def test_limits_keep_the_fabric_whole_and_outside(clip: CoarseClip) -> None:
 
     limited = limit_offsets(clip, wild)
     assert stretch(wild, 99) > 1.5
-    assert stretch(limited, 99) < STRETCH + 0.1
+    assert stretch(limited, 99) < FREE_STRETCH + 0.1
     assert not limited[:, clip.freedom == 0].any()
 
     def clearance(offsets: np.ndarray) -> float:
@@ -270,7 +270,7 @@ def test_a_body_that_pushes_one_end_of_an_edge_does_not_tear_it(
     rest, now = (
         np.linalg.norm(v[..., edges[:, 0], :] - v[..., edges[:, 1], :], axis=-1) for v in (clip.bind_vertices, x)
     )
-    assert (now / rest).max() < LONGEST + 0.05
+    assert (now / rest).max() < MAX_STRETCH + 0.05
 
 
 def test_limits_leave_an_own_coarse_layer_as_stretched_as_it_is(clip: CoarseClip) -> None:

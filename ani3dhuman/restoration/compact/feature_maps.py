@@ -87,7 +87,7 @@ def follow_cloth(cameras: CameraPath, points: np.ndarray, grid: tuple[int, int] 
 def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
     """Draw the conditions of a clip; see `SurfaceMaps`."""
     avatar = clip.avatar
-    posed = _still(clip, clip.rigid_vertices)
+    posed = _unlit(clip, clip.rigid_vertices)
     moving = np.isin(avatar.region_ids, MOVING_REGIONS)
     window = follow_cloth(clip.cameras, posed.means[:, moving], grid)
     axes = levelled_axes(clip.cameras.viewmats)
@@ -115,7 +115,7 @@ def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np
 
     `vertices` (T,V,3) are the layer's; cells without cloth are 0.
     """
-    posed = _still(clip, clip.rigid_vertices)
+    posed = _unlit(clip, clip.rigid_vertices)
     moved = clip.avatar.pose(vertices)[0] - posed.means
     moving = np.isin(clip.avatar.region_ids, MOVING_REGIONS).astype(np.float32)[:, None]
     result = np.empty((clip.frames, 3, maps.cameras.height, maps.cameras.width), np.float32)
@@ -128,7 +128,7 @@ def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np
 
 def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
     """(T,h,w) depth of the rigid layer's nearest garment or hair, metres, whatever hides it; 0 where there is none."""
-    posed = _still(clip, clip.rigid_vertices)
+    posed = _unlit(clip, clip.rigid_vertices)
     chosen = np.isin(clip.avatar.region_ids, MOVING_REGIONS)
     cloth = GaussianFrames(
         posed.means[:, chosen],
@@ -145,7 +145,7 @@ def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
     return depths
 
 
-def _still(clip: CoarseClip, vertices: np.ndarray) -> GaussianFrames:
+def _unlit(clip: CoarseClip, vertices: np.ndarray) -> GaussianFrames:
     """Gaussians on vertices, without light: the maps need none."""
     means, quats = clip.avatar.pose(vertices)
     scales = np.broadcast_to(clip.avatar.scales, means.shape)

@@ -1,4 +1,4 @@
-"""From displacement maps back to the mesh: what the map says of seen cloth, spread over the unseen."""
+"""From displacement maps back to the mesh: read at visible vertices, diffused over the mesh to hidden ones."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from ...mesh.topology import edges_of
 from ..clip import CoarseClip
 from .feature_maps import SurfaceMaps, cloth_depths
 
-FADE = 0.07  # metres behind the visible cloth at which the map's word counts for exp(-1)
-SPREAD_ROUNDS = 24
-STIFFNESS = 0.35  # how much a vertex listens to its neighbours rather than to the map
+OCCLUSION_SCALE = 0.07  # metres behind the visible cloth at which confidence falls to exp(-1)
+DIFFUSION_STEPS = 24
+NEIGHBOUR_WEIGHT = 0.35  # of the neighbours' mean, against the map reading's confidence
 
 
 def lift_offsets(clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray) -> np.ndarray:
     """World offsets (T,V,3) of mesh vertices from maps (T,3,h,w) in the levelled camera frame, metres.
 
-    A vertex reads the map at the pixel where the rigid layer has it, the more faintly the further it lies behind the
-    cloth seen there; neighbours on the mesh share what they read. Pinned vertices, body and face get exactly 0.
+    A vertex reads the map at the pixel where the rigid layer has it. The further it lies behind the cloth seen there,
+    the lower its confidence; neighbours on the mesh are averaged by confidence. Pinned vertices, body and
+    face get exactly 0.
     """
     moving = np.flatnonzero(clip.freedom > 0)
     lifted = np.zeros(clip.vertices.shape, np.float32)
@@ -29,36 +30,38 @@ def lift_offsets(clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray) -> np
     mean = _neighbour_mean(clip, moving)
     freedom = clip.freedom[moving][:, None]
     for t, (read, seen) in enumerate(_readings(clip, maps, moving, offsets)):
-        trust, target = seen[:, None], read @ maps.axes[t]
-        value = trust * target
-        for _ in range(SPREAD_ROUNDS):
-            value = freedom * (trust * target + STIFFNESS * (mean @ value)) / (trust + STIFFNESS)
+        confidence, target = seen[:, None], read @ maps.axes[t]
+        value = confidence * target
+        for _ in range(DIFFUSION_STEPS):
+            value = (
+                freedom * (confidence * target + NEIGHBOUR_WEIGHT * (mean @ value)) / (confidence + NEIGHBOUR_WEIGHT)
+            )
         lifted[t, moving] = value
     return lifted
 
 
-def sight(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
-    """(T,V) float32 0..1, how far `lift_offsets` takes the map's word for each vertex; 0 for what cannot move."""
+def visibility(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
+    """(T,V) float32 0..1, the confidence with which `lift_offsets` reads each vertex; 0 for what cannot move."""
     moving = np.flatnonzero(clip.freedom > 0)
     seen = np.zeros(clip.vertices.shape[:2], np.float32)
-    for t, (_, trust) in enumerate(_readings(clip, maps, moving, maps.coverage[:, :0])):
-        seen[t, moving] = trust
+    for t, (_, confidence) in enumerate(_readings(clip, maps, moving, maps.coverage[:, :0])):
+        seen[t, moving] = confidence
     return seen
 
 
 def _readings(
     clip: CoarseClip, maps: SurfaceMaps, moving: np.ndarray, layers: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each frame what vertices `moving` (M,) read from maps (T,K,h,w), (M,K), and their trust in it, (M,) 0..1."""
+    """For each frame what vertices `moving` (M,) read from maps (T,K,h,w): values (M,K), confidences (M,) 0..1."""
     if len(moving) == 0:
         return
     depths = cloth_depths(clip, maps)
     for t in range(clip.frames):
         pixels, depth = maps.cameras.project(clip.rigid_vertices[t, moving], t)
         both = np.concatenate([layers[t], depths[t][None]])
-        read, trust = _sample(both, maps.coverage[t, 0] * (depths[t] > 0), pixels)
+        read, confidence = _sample(both, maps.coverage[t, 0] * (depths[t] > 0), pixels)
         hidden = np.maximum(depth - read[:, -1], 0)
-        yield read[:, :-1], trust * np.exp(-((hidden / FADE) ** 2))
+        yield read[:, :-1], confidence * np.exp(-((hidden / OCCLUSION_SCALE) ** 2))
 
 
 def _neighbour_mean(clip: CoarseClip, moving: np.ndarray) -> csr_array:

@@ -1,4 +1,4 @@
-"""The prior that ships: it knows how cloth and hair leave their coarse motion, in screen-space displacement maps.
+"""The prior that ships: it samples how cloth and hair differ from their coarse motion, as screen-space offset maps.
 
 Latents are per-cell offsets of the visible cloth from the rigid layer, small and smooth; z_init is where the coarse
 layer has it, 0 for a rigid one. The restored clip is the coarse avatar (or the sound layer that the clip names instead)
@@ -23,7 +23,7 @@ from ...cloth.limits import limit_offsets
 from ..clip import CoarseClip, RestoredClip
 from ..prior import EncodedClip
 from .feature_maps import CHANNELS, SurfaceMaps, offset_maps, surface_maps
-from .lifting import lift_offsets, sight
+from .lifting import lift_offsets, visibility
 from .network import DisplacementNet
 from .noise import colour
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from ..loading import PriorRequest
 
 WEIGHTS = Path(__file__).parents[2] / "assets" / "compact_prior"
-SIMULATED = 0.25  # chosen on validation clips, docs/benchmarks/compact_prior.md
-RIGID_SWING = 0.01  # metres (RMS) between moved and rigid layer from which on the moved one counts as simulated
-SEEN = 0.02  # coverage below which a cell counts as free of cloth
+PHYSICS_AMOUNT = 0.25  # chosen on validation clips, docs/benchmarks/compact_prior.md
+RIGID_DISTANCE = 0.01  # metres (RMS) between moved and rigid layer from which on the moved one counts as simulated
+MIN_COVERAGE = 0.02  # coverage below which a cell counts as free of cloth
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class CompactPrior:
         if vertices is clip.rigid_vertices:
             return torch.zeros(clip.frames, 3, *maps.coverage.shape[2:])
         offsets = offset_maps(clip, vertices, maps) / self.net.config["offset_scale"]
-        return torch.from_numpy(np.where(maps.coverage < SEEN, 0, offsets))
+        return torch.from_numpy(np.where(maps.coverage < MIN_COVERAGE, 0, offsets))
 
     def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
         return colour(white)
@@ -109,11 +109,11 @@ class CompactPrior:
             "offset_mean_cm": round(float(100 * size.mean()), 3) if size.size else 0.0,
             "offset_p99_cm": round(float(100 * np.percentile(size, 99)), 3) if size.size else 0.0,
         }
-        seen = sight(replace(clip, vertices=clip.moved, base=None), encoded.context.maps)
+        seen = visibility(replace(clip, vertices=clip.moved, base=None), encoded.context.maps)
         return RestoredClip(frames, alphas, vertices, moved, report, seen)
 
     def share(self, clip: CoarseClip) -> float:
-        """How much of the sampled change is applied, 0..1."""
+        """Fraction of the sampled change that is applied, 0..1."""
         return amount_for(clip) if self.amount is None else self.amount
 
     def moved_vertices(self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor) -> np.ndarray:
@@ -135,27 +135,27 @@ class CompactPrior:
 def preserve_mask(maps: SurfaceMaps) -> np.ndarray:
     """(T,1,h,w) float32 1 where nothing may move .. 0: no cloth is seen, or cloth that is pinned to the body."""
     coverage = maps.coverage
-    freedom = maps.conditions[:, 3:4] / np.maximum(coverage, SEEN)
-    return np.where(coverage < SEEN, 1, 1 - np.clip(freedom, 0, 1)).astype(np.float32)
+    freedom = maps.conditions[:, 3:4] / np.maximum(coverage, MIN_COVERAGE)
+    return np.where(coverage < MIN_COVERAGE, 1, 1 - np.clip(freedom, 0, 1)).astype(np.float32)
 
 
 def cloth_mask(conditions: torch.Tensor) -> torch.Tensor:
     """(...,1,h,w) 1 where conditions (...,K,h,w) show garment or hair."""
-    return (conditions[..., :2, :, :].sum(-3, keepdim=True) >= SEEN).to(conditions.dtype)
+    return (conditions[..., :2, :, :].sum(-3, keepdim=True) >= MIN_COVERAGE).to(conditions.dtype)
 
 
 def amount_for(clip: CoarseClip) -> float:
-    """How much of the prior's word to take: all over a rigid layer, `SIMULATED` where physics moved the cloth already.
+    """Fraction of the predicted offset to apply: 1 over a rigid layer, `PHYSICS_AMOUNT` where physics moved the cloth.
 
-    Validation clips say so: the simulation is nearer to true cloth than what the network foretells without it, and a
-    quarter of the network's word brings it nearer still.
+    Chosen on validation clips: the simulation is nearer to true cloth than the network's prediction without it, and a
+    quarter of the predicted offset brings it nearer again.
     """
     free = clip.freedom > 0.5
     if not free.any():
         return 1.0
     gap = clip.moved[:, free] - clip.rigid_vertices[:, free]
     swing = float(np.sqrt((gap**2).sum(-1).mean()))
-    return float(SIMULATED + (1 - SIMULATED) * np.exp(-((swing / RIGID_SWING) ** 2)))
+    return float(PHYSICS_AMOUNT + (1 - PHYSICS_AMOUNT) * np.exp(-((swing / RIGID_DISTANCE) ** 2)))
 
 
 def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None) -> CompactPrior:
