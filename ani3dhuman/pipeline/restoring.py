@@ -20,7 +20,7 @@ from ..rendering.layers import LayerRender
 from ..restoration import CoarseClip, RestoreConfig
 from ..restoration.compact.prior import WEIGHTS
 from ..restoration.conditions.reference import canonical_reference, load_picture
-from ..restoration.conditions.scene import NEGATIVE_PROMPT, ControlKind, SceneConditions, scene_conditions
+from ..restoration.conditions.scene import NEGATIVE_PROMPT, ControlKind, PoseInputs, SceneConditions, scene_conditions
 from ..restoration.loading import PriorRequest, find_prior, restore_leaner
 from ..storage.stages import content_key
 from . import stages
@@ -153,9 +153,7 @@ def _conditions(settings: Settings, scene: Scene, coarse: Arrays) -> SceneCondit
         cameras,
         layer,
         kind=kind,
-        style=STYLES[settings.pose_style],
-        keypoints=scene.keypoints,
-        vertices=scene.coarse,
+        pose=PoseInputs(scene.keypoints, STYLES[settings.pose_style], scene.coarse),
         reference=reference,
         prompt=settings.prompt or None,
         negative_prompt=settings.negative_prompt or NEGATIVE_PROMPT,

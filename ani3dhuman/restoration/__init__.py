@@ -1,4 +1,14 @@
-"""Restoration: a coarse clip becomes what a prior believes it should have been, face and skin kept."""
+"""Restoration: a prior draws a coarse clip anew; face and skin are kept.
+
+Read `clip` (what goes in and comes out), `prior` (what a prior must offer), `restore` (sampling over windows) and
+`loading` (a prior from its name). The rooms import these four, and `video` what `wan` and `ltx` share:
+
+    sampler      one step of self-guided sampling
+    conditions   inputs of a prior besides the pictures
+    compact      the small prior that ships with the package
+    video        what the video models share
+    wan, ltx     the video models
+"""
 
 from .clip import CoarseClip, RestoredClip
 from .compact.prior import CompactPrior, load_compact_prior

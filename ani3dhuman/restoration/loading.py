@@ -79,8 +79,8 @@ class PriorRequest:
         machine: what there is to run on.
         text_guidance: classifier-free guidance scale.
         window_frames: 4k + 1 frames of a window, for priors that leave the choice.
-        step_cache: layers are computed at every so many-th step and foretold between; 1 computes all.
-        measure_cache: say in the report how wrong the foretold steps are, which takes the time of two runs more.
+        step_cache: layers are computed at every `step_cache`-th step and extrapolated between; 1 computes all.
+        measure_cache: report the error of the extrapolated steps, which takes the time of two runs more.
         compile_blocks: translate the network with torch.compile.
         config: of the sampling, where it is known.
         cache: folder for what is worth keeping between jobs, such as prompt embeddings.

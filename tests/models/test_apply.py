@@ -10,8 +10,8 @@ from tiny_networks import inputs, transformer, vae
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.models.shapes import ClipShape
-from ani3dhuman.restoration.wan import apply_plan as apply
-from ani3dhuman.restoration.wan.apply_plan import apply_plan
+from ani3dhuman.restoration.wan import apply_memory_plan as apply
+from ani3dhuman.restoration.wan.apply_memory_plan import apply_plan
 from ani3dhuman.restoration.wan.memory import Measure, MemoryPlan
 
 CLIP = ClipShape(96, 64, 9)

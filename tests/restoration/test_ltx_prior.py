@@ -26,7 +26,8 @@ from ani3dhuman.rendering.layers import render_layer
 from ani3dhuman.restoration import CoarseClip, EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
 from ani3dhuman.restoration.conditions.scene import SceneConditions
 from ani3dhuman.restoration.loading import FoundPrior, PriorRequest, load_prior
-from ani3dhuman.restoration.video.ltx import LtxConditions, LtxPrior, load_ltx_prior
+from ani3dhuman.restoration.ltx.loader import load_ltx_prior
+from ani3dhuman.restoration.ltx.prior import LtxConditions, LtxPrior
 from ani3dhuman.restoration.video.vae import as_batch, as_frames, as_video
 
 QUICK = RestoreConfig(strength=0.7, schedule_steps=3, overlap=1)  # two steps
@@ -303,7 +304,7 @@ def test_what_is_wrong_with_a_folder_is_named(
 def test_packages_that_the_tokenizer_needs_are_named(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ani3dhuman.restoration.video.ltx.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("ani3dhuman.restoration.ltx.loader.importlib.util.find_spec", lambda name: None)
     folder = Path(shutil.copytree(repository, tmp_path / "model"))
     spiece(folder)
     with pytest.raises(Ani3DError, match="sentencepiece and protobuf") as caught:

@@ -44,9 +44,9 @@ def test_sigmas_are_the_papers() -> None:
     np.testing.assert_allclose(scheduler.timesteps.numpy(), 1000 * scheduler.sigmas[:-1].numpy(), rtol=1e-6)
 
 
-def test_sigma_min_bounds_the_list_before_the_shift() -> None:
-    levels = shifted_sigmas(4, strength=0.5, shift=1.0, sigma_min=0.2)
-    np.testing.assert_allclose(levels, [0.6, 0.5, 0.4, 0.3])
+def test_strength_comes_before_the_shift() -> None:
+    np.testing.assert_allclose(shifted_sigmas(4, strength=0.8, shift=1.0), [0.8, 0.6, 0.4, 0.2])
+    np.testing.assert_allclose(shifted_sigmas(1, strength=0.5, shift=5.0), [5 * 0.5 / 3])
 
 
 @pytest.mark.parametrize("masked", [True, False])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ani3d_formats.errors import Ani3DError
-from ani3dhuman.restoration.video.layout import WAN_PIXELS, wan_layout
+from ani3dhuman.restoration.wan.layout import WAN_PIXELS, wan_layout
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 81, 82, 200])

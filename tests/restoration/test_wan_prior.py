@@ -11,15 +11,17 @@ import pytest
 import torch
 from PIL import Image
 from tiny_wan_repository import whole_wan_vace, write_repository
-from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior
+from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior, tiny_prompts
 
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress
 from ani3dhuman.models.shapes import ClipShape
 from ani3dhuman.restoration import CoarseClip, EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
-from ani3dhuman.restoration.wan.apply_plan import apply_plan
+from ani3dhuman.restoration.wan.apply_memory_plan import apply_plan
+from ani3dhuman.restoration.wan.loader import load_wan_prior
 from ani3dhuman.restoration.wan.memory import Measure, MemoryPlan
-from ani3dhuman.restoration.wan.prior import WanConditions, WanOptions, WanVacePrior, load_wan_prior
+from ani3dhuman.restoration.wan.networks import load_prompt_encoder
+from ani3dhuman.restoration.wan.prior import WanConditions, WanOptions, WanVacePrior
 
 QUICK = RestoreConfig(strength=0.7, schedule_steps=3, overlap=1)  # two steps
 WIDTH, HEIGHT = 48, 64
@@ -169,7 +171,8 @@ def test_options_are_checked() -> None:
 
 def test_a_loaded_repository_restores_as_the_pipeline_it_was_saved_from(tmp_path: Path, clip: CoarseClip) -> None:
     pipeline = write_repository(tmp_path / "model")
-    loaded = load_wan_prior(tmp_path / "model", conditions=REFERENCE, dtype=torch.float32, max_tokens=24)
+    prompts = load_prompt_encoder(tmp_path / "model", dtype=torch.float32, max_tokens=24)
+    loaded = load_wan_prior(tmp_path / "model", conditions=REFERENCE, prompts=prompts, dtype=torch.float32)
     assert np.array_equal(
         restore(loaded, clip, QUICK).frames, restore(tiny_prior(REFERENCE, pipeline), clip, QUICK).frames
     )
@@ -181,7 +184,7 @@ def test_memory_plans_apply(tmp_path: Path, encoded: EncodedClip) -> None:
     measures = (Measure.TEXT_FIRST, Measure.VAE_TILING, Measure.FP8_WEIGHTS)
     plan = MemoryPlan("tiny", ClipShape(WIDTH, HEIGHT, 9), "cpu", 1.0, 2, measures, {}, 0.0)
     lean = load_wan_prior(
-        tmp_path / "model", conditions=REFERENCE, dtype=torch.float32, max_tokens=24,
+        tmp_path / "model", conditions=REFERENCE, prompts=tiny_prompts(), dtype=torch.float32,
         place=lambda models: apply_plan(models, plan),
     )  # fmt: skip
     assert lean.models.transformer.blocks[0].ffn.net[2].weight.dtype == torch.float8_e4m3fn

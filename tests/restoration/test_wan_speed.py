@@ -16,17 +16,18 @@ from safetensors.torch import load_file, save_file
 from tiny_wan import TEXT_DIM, tiny_vae
 from tiny_wan_adapter import RANK, network, write_adapter
 from tiny_wan_repository import write_repository
-from wan_scene import clip_at, moving_bar, tiny_prior
+from wan_scene import clip_at, moving_bar, tiny_prior, tiny_prompts
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.models.folder import model_in
 from ani3dhuman.models.shapes import ClipShape
 from ani3dhuman.restoration import RestoreConfig, restore
 from ani3dhuman.restoration.wan.adapters import WanAdapter, left_out, read_adapter, with_adapter
+from ani3dhuman.restoration.wan.loader import load_wan_prior
 from ani3dhuman.restoration.wan.measure_cache import measure_cache
 from ani3dhuman.restoration.wan.memory import Measure, next_lower, plan_for
 from ani3dhuman.restoration.wan.networks import WanModels, compile_transformers, load_wan_models
-from ani3dhuman.restoration.wan.prior import WanConditions, WanOptions, load_wan_prior
+from ani3dhuman.restoration.wan.prior import WanConditions, WanOptions
 from ani3dhuman.restoration.wan.step_cache import StepCache, enabled
 
 CONDITIONS = WanConditions(moving_bar, "a walk", "blur")
@@ -107,7 +108,7 @@ def test_few_steps_at_guidance_one_call_the_network_once_a_step(tmp_path: Path) 
     write_repository(tmp_path / "model")
     write_adapter(tmp_path / "a.safetensors", 3)
     adapter = WanAdapter((tmp_path / "a.safetensors",))
-    loading: dict[str, Any] = {"conditions": CONDITIONS, "dtype": torch.float32, "max_tokens": 24}
+    loading: dict[str, Any] = {"conditions": CONDITIONS, "prompts": tiny_prompts(), "dtype": torch.float32}
     prior = load_wan_prior(tmp_path / "model", adapter=adapter, options=WanOptions(guidance=1.0), **loading)
     plain = load_wan_prior(tmp_path / "model", options=WanOptions(guidance=1.0), **loading)
     calls = []
@@ -211,7 +212,7 @@ def test_a_quantised_model_restores_and_takes_no_adapter(tmp_path: Path) -> None
     pipeline = write_repository(tmp_path / "model")
     write_gguf(tmp_path / "model", pipeline.transformer)
     write_adapter(tmp_path / "a.safetensors", 0)
-    loading: dict[str, Any] = {"conditions": CONDITIONS, "dtype": torch.float32, "max_tokens": 24}
+    loading: dict[str, Any] = {"conditions": CONDITIONS, "prompts": tiny_prompts(), "dtype": torch.float32}
     prior = load_wan_prior(tmp_path / "model", **loading)
     frames = restore(prior, clip_at(5, 48, 64, 16.0), RestoreConfig(schedule_steps=2)).frames
     assert np.isfinite(frames).all()
@@ -247,9 +248,9 @@ def test_windows_and_passes_do_not_share_what_is_kept() -> None:
         for _ in range(2):
             prior.velocity(noisy, 0.9, windows[0])
         other = prior.velocity(noisy, 0.7, windows[1])
-        foretold = prior.velocity(noisy, 0.7, windows[0])
+        extrapolated = prior.velocity(noisy, 0.7, windows[0])
     assert torch.equal(other, plain[1])
-    assert not torch.equal(foretold, plain[0])
+    assert not torch.equal(extrapolated, plain[0])
 
 
 def test_a_cache_begins_anew_with_every_clip_and_has_no_checkpoints(tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ def test_a_cache_begins_anew_with_every_clip_and_has_no_checkpoints(tmp_path: Pa
     assert np.abs(restore(prior, clip, config).frames - first).max() > 1e-6
 
 
-def test_a_foretold_step_runs_no_block() -> None:
+def test_an_extrapolated_step_runs_no_block() -> None:
     prior = tiny_prior()
     generator = torch.Generator().manual_seed(0)
     conditions, noisy = torch.randn(3, 96, 6, 8, generator=generator), torch.randn(3, 16, 6, 8, generator=generator)
@@ -276,7 +277,7 @@ def test_a_foretold_step_runs_no_block() -> None:
             calls.clear()
             prior.velocity(noisy, 0.7, conditions)
             counts.append(len(calls))
-    assert counts == [2, 2, 0, 2], "two passes a step, none in the foretold one"
+    assert counts == [2, 2, 0, 2], "two passes a step, none in the extrapolated one"
 
 
 def test_a_senseless_cache_is_refused() -> None:

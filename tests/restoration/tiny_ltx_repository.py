@@ -17,8 +17,8 @@ from diffusers import (
 from tiny_wan_repository import tiny_tokenizer
 from transformers import T5Config, T5EncoderModel
 
+from ani3dhuman.restoration.ltx.prior import LtxConditions, LtxModels, LtxOptions, LtxPrior
 from ani3dhuman.restoration.video.diffusers_folder import models_key
-from ani3dhuman.restoration.video.ltx import LtxConditions, LtxModels, LtxOptions, LtxPrior
 from ani3dhuman.restoration.video.prompts import PromptEncoder
 
 TEXT_DIM = 16

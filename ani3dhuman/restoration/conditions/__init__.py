@@ -1,1 +1,1 @@
-"""What a video prior is told besides the pictures: control videos, reference picture, preserve mask."""
+"""Inputs of a video prior besides the coarse pictures: read `scene` (all of them), `reference`, `latent_mask`."""

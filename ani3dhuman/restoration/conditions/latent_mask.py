@@ -71,7 +71,7 @@ def with_reference_frames(
         raise Ani3DError(
             "restoration.mask_shape",
             f"Preserve mask {tuple(mask.shape)} does not fit latents {tuple(latents.shape)}.",
-            "Pool the mask to latent resolution first (restoration.conditioning.latent_mask).",
+            "Pool the mask to latent resolution first (restoration.conditions.latent_mask).",
         )
     mask = mask.expand(len(latents), channels, *latents.shape[2:])
     front = mask.new_full((len(latents), channels, reference.shape[2], *latents.shape[3:]), preserve)

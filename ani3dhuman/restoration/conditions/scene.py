@@ -1,4 +1,4 @@
-"""What a video diffusion prior is told besides the coarse clip: all known from the scene, nothing estimated."""
+"""Inputs of a video diffusion prior besides the coarse clip: all known from the scene, nothing estimated."""
 
 from __future__ import annotations
 
@@ -75,15 +75,28 @@ class SceneConditions:
         return latent_mask(torch.from_numpy(self.preserve), spatial, temporal)
 
 
+@dataclass(frozen=True)
+class PoseInputs:
+    """What a pose drawing can be given besides the shot.
+
+    Attributes:
+        keypoints: None finds them by the bones' names.
+        style: of the drawing.
+        vertices: (T,V,3) mesh, world metres, for face landmarks.
+    """
+
+    keypoints: KeypointMap | None = None
+    style: PoseStyle | None = None
+    vertices: np.ndarray | None = None
+
+
 def scene_conditions(
     shot: Shot,
     cameras: CameraPath,
     layer: LayerRender,
     *,
     kind: ControlKind = "pose",
-    keypoints: KeypointMap | None = None,
-    style: PoseStyle | None = None,
-    vertices: np.ndarray | None = None,
+    pose: PoseInputs | None = None,
     reference: np.ndarray | Path | str | None = None,
     prompt: str | None = None,
     negative_prompt: str = NEGATIVE_PROMPT,
@@ -95,9 +108,7 @@ def scene_conditions(
         cameras: T cameras at picture size.
         layer: the coarse layer through `cameras`.
         kind: of the control video.
-        keypoints: for "pose"; None finds them by the bones' names.
-        style: of the pose drawing.
-        vertices: (T,V,3) mesh, world metres, for face landmarks.
+        pose: of a control video of kind "pose"; None is `PoseInputs()`.
         reference: a picture or its file, fitted to the clip; None takes the layer's first frame. `canonical_reference`
             renders the bind pose.
         prompt: None is `default_prompt`.
@@ -122,8 +133,9 @@ def scene_conditions(
         )
     notes: tuple[str, ...] = ()
     if kind == "pose":
-        mapping = keypoints or map_keypoints(shot)
-        control = pose_video(shot, mapping, cameras, layer, vertices, style)
+        pose = pose or PoseInputs()
+        mapping = pose.keypoints or map_keypoints(shot)
+        control = pose_video(shot, mapping, cameras, layer, pose.vertices, pose.style)
         notes = (f"pose: {mapping.describe()}",)
     elif kind == "depth":
         control = depth_picture(layer.depth, layer.alpha)

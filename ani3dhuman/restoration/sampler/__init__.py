@@ -1,1 +1,1 @@
-"""Self-guided stochastic sampling, and corrections of its samples."""
+"""Self-guided stochastic sampling: read `scheduler` (one step), then `correction` (how a sample is drawn back)."""

@@ -38,14 +38,15 @@ from ani3d_formats.errors import Ani3DError
 
 from .correction import CORRECTIONS, Correction, correct
 
+TRAIN_TIMESTEPS = 1000  # the timestep that models call sigma = 1
 
-def shifted_sigmas(steps: int, strength: float = 0.7, shift: float = 5.0, sigma_min: float = 0.0) -> np.ndarray:
+
+def shifted_sigmas(steps: int, strength: float = 0.7, shift: float = 5.0) -> np.ndarray:
     """(steps,) float64 noise levels, falling: evenly spaced from `strength`, and only then shifted.
 
     diffusers' own video-to-video `strength` cuts a full list instead, which gives other levels.
     """
-    start = sigma_min + (1.0 - sigma_min) * strength
-    levels = np.linspace(start, sigma_min, steps + 1)[:-1]
+    levels = np.linspace(strength, 0.0, steps + 1)[:-1]
     return shift * levels / (1.0 + (shift - 1.0) * levels)
 
 
@@ -55,10 +56,8 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
     Runs in unmodified diffusers pipelines: give them `initial_latents(...)` as `latents=`.
 
     Args:
-        num_train_timesteps: the timestep a model calls sigma = 1.
         shift: resolution shift of the noise levels, applied after `strength`.
         strength: how much of the way to pure noise the clip is taken before restoring, in (0, 1].
-        sigma_min: lowest level of the list before the final 0.
         guidance_scale: s, the pull towards the initial latents, in [0, 1].
         stochastic_sampling: fresh noise each step; False re-uses the predicted noise, which is the
             deterministic ODE (SDEdit with Euler steps), the paper's ablation.
@@ -67,7 +66,7 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
             with weight M (1 - sigma): "pull" (s of the way, the paper's self-guidance), "swap" (low spatial
             frequencies from the initial latents, high ones from the estimate; s is not used) or "match"
             (mean and deviation over space and time, each sample and channel by itself, set to those of the
-            initial latents, then the pull). Equations: `restoration.correction`.
+            initial latents, then the pull). Equations: `sampler.correction`.
         correction_every: k; the steps k, 2k, 3k .. are corrected, counted from 1, the others not.
         swap_cutoff: of "swap", in cycles a cell of the latents (0.5 is the finest wave): there half of a
             wave's amplitude comes from either side.
@@ -83,10 +82,8 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        num_train_timesteps: int = 1000,
         shift: float = 5.0,
         strength: float = 0.7,
-        sigma_min: float = 0.0,
         guidance_scale: float = 0.05,
         stochastic_sampling: bool = True,
         seed: int = 0,
@@ -104,12 +101,8 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
                 f"Self-guidance scale {guidance_scale} is not in [0, 1].",
                 "Use about 0.05.",
             )
-        if shift <= 0.0 or not 0.0 <= sigma_min < 1.0:
-            raise Ani3DError(
-                "restoration.sigmas",
-                f"Shift {shift} must be positive and sigma_min {sigma_min} in [0, 1).",
-                "Use shift 5 and sigma_min 0.",
-            )
+        if shift <= 0.0:
+            raise Ani3DError("restoration.sigmas", f"Shift {shift} must be positive.", "Use shift 5.")
         if correction not in CORRECTIONS:
             raise Ani3DError(
                 "restoration.correction",
@@ -128,6 +121,7 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
                 f"Cutoff {swap_cutoff} of the swap is not a positive frequency.",
                 "Use cycles a cell of the latents, about 0.125.",
             )
+        self.register_to_config(num_train_timesteps=TRAIN_TIMESTEPS)  # diffusers' pipelines look for it
         self.num_inference_steps: int | None = None
         self.sigmas = torch.zeros(0)
         self.timesteps = torch.zeros(0)
@@ -181,7 +175,7 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
                 raise Ani3DError(
                     "restoration.mask_shape",
                     f"Preserve mask {tuple(mask.shape)} does not fit latents {tuple(init_latents.shape)}.",
-                    "Pool the mask to latent resolution first (restoration.conditioning.latent_mask).",
+                    "Pool the mask to latent resolution first (restoration.conditions.latent_mask).",
                 )
         self._init_latents, self._mask = init_latents, mask
 
@@ -198,10 +192,10 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
                 "Use at least 1, usually 7.",
             )
         config = self.config
-        levels = shifted_sigmas(num_inference_steps, config["strength"], config["shift"], config["sigma_min"])
+        levels = shifted_sigmas(num_inference_steps, config["strength"], config["shift"])
         self.num_inference_steps = num_inference_steps
         self.sigmas = torch.from_numpy(np.append(levels, 0.0)).to(device=device, dtype=torch.float32)
-        self.timesteps = self.sigmas[:-1] * config["num_train_timesteps"]
+        self.timesteps = self.sigmas[:-1] * TRAIN_TIMESTEPS
         self._begin_index = self._step_index = None
         self._generator = torch.Generator().manual_seed(config["seed"])
 
@@ -218,7 +212,7 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
 
     def scale_noise(self, sample: torch.Tensor, timestep: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Bring clean latents to the noise level of `timestep` (diffusers' name for the forward process)."""
-        sigma = (timestep.to(sample.device, sample.dtype) / self.config["num_train_timesteps"]).flatten()
+        sigma = (timestep.to(sample.device, sample.dtype) / TRAIN_TIMESTEPS).flatten()
         sigma = sigma.reshape(-1, *[1] * (sample.ndim - 1))
         return (1.0 - sigma) * sample + sigma * noise
 
@@ -283,4 +277,4 @@ class SelfGuidedFlowMatchScheduler(SchedulerMixin, ConfigMixin):
         return int(matches[0])
 
     def __len__(self) -> int:
-        return self.config["num_train_timesteps"]
+        return TRAIN_TIMESTEPS

@@ -1,11 +1,10 @@
-"""How a scene's pictures become Wan's video and come back: size, frame rate, frame count.
+"""How a scene's pictures become a model's video and come back: size, frame rate, frame count.
 
-Size: scaled down (never up) until it fits the pixel budget, aspect kept, then the rims repeated to the
-right and below up to multiples of 16. Frame rate: Wan has seen 16 frames a second; the scene is read at the
-moments of that rate, pictures linearly between frames, drawings and masks at the nearest frame (half a stick
-figure is none). Frame count: the last frame repeated up to 4k + 1. The way back crops, scales and reads
-linearly at the scene's own frames, so any clip comes back with the frames and the size it had. Other models with a
-causal video VAE have other numbers in the same places, see `wan_layout`.
+Size: scaled down (never up) until it fits the pixel budget, aspect kept, then the rims repeated to the right and
+below up to the multiple that the VAE needs. Frame rate: the scene is read at the moments of the video's frames,
+pictures linearly between frames, drawings and masks at the nearest frame (half a stick figure is none). Frame count:
+the last frame repeated up to period k + 1. The way back crops, scales and reads linearly at the scene's own frames, so
+any clip comes back with the frames and the size it had.
 """
 
 from __future__ import annotations
@@ -19,14 +18,10 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
-WAN_RATE = 16.0  # frames a second of Wan's training videos
-WAN_PIXELS = 480 * 832  # of the size that all of its models know
-PERIOD = 4  # frames that share a latent, after the first
-
 
 @dataclass(frozen=True)
-class WanLayout:
-    """Where a scene's frames and pixels are in Wan's video.
+class VideoLayout:
+    """Where a scene's frames and pixels are in a model's video.
 
     Attributes:
         frames: T, of the scene.
@@ -34,7 +29,7 @@ class WanLayout:
         step: scene frames from one video frame to the next (scene fps / video fps).
         inner_width, inner_height: the scene's picture inside the video's, which begins at its upper left corner.
         video_width, video_height: of the video.
-        video_frames: 4k + 1, 4 being the VAE's period.
+        video_frames: period k + 1.
     """
 
     frames: int
@@ -90,22 +85,21 @@ class WanLayout:
         return np.pad(picture, ((0, below), (0, right), (0, 0))[: picture.ndim], mode="edge")
 
 
-def wan_layout(
+def video_layout(
     frames: int,
     fps: float,
     width: int,
     height: int,
     *,
-    frame_rate: float | None = WAN_RATE,
-    max_pixels: int = WAN_PIXELS,
-    multiple: int = 16,
-    period: int = PERIOD,
-) -> WanLayout:
-    """Lay out a scene of `frames` pictures of `width` x `height` at `fps` as Wan's video.
+    frame_rate: float | None,
+    max_pixels: int,
+    multiple: int,
+    period: int,
+) -> VideoLayout:
+    """Lay out a scene of `frames` pictures of `width` x `height` at `fps` as a video.
 
     Args:
-        frame_rate: of the video, frames a second; None takes the scene's frames as they are, which Wan
-            then sees slowed down or sped up.
+        frame_rate: of the video, frames a second; None takes the scene's frames as they are.
         max_pixels: of one video frame, rims included.
         multiple: what width and height must be multiples of.
         period: frames that share a latent, after the first.
@@ -135,7 +129,7 @@ def wan_layout(
     step = 1.0 if frame_rate is None else fps / frame_rate
     needed = math.ceil((frames - 1) / step - 1e-6)
     video_frames = 1 + -(-needed // period) * period
-    return WanLayout(frames, width, height, step, inner[0], inner[1], video[0], video[1], video_frames)
+    return VideoLayout(frames, width, height, step, inner[0], inner[1], video[0], video[1], video_frames)
 
 
 def _between(frames: np.ndarray, moment: float) -> np.ndarray:

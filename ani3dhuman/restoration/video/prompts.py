@@ -1,4 +1,4 @@
-"""Prompts as Wan reads them: embeddings of a UMT5 encoder, made once, kept by the prompt's hash.
+"""Prompts as embeddings of a text encoder, made once, kept by the prompt's hash.
 
 The encoder of the real models takes 11 to 23 GB, more than anything else, and is needed for a second. It is
 loaded when a prompt is met that has no embedding yet, and let go before the video is touched.
@@ -19,10 +19,8 @@ import torch
 from ani3d_formats.atomic import write_bytes
 from ani3d_formats.errors import Ani3DError
 
-MAX_TOKENS = 512  # that WanVACEPipeline takes
-
 TextModel = tuple[Any, Any]
-"""A tokenizer and a `UMT5EncoderModel`, as a diffusers Wan pipeline holds them."""
+"""A tokenizer and its encoder (UMT5 for Wan, T5 for LTX-Video), as diffusers' pipelines hold them."""
 
 
 class PromptEncoder:
@@ -40,7 +38,8 @@ class PromptEncoder:
         load: Callable[[], TextModel],
         model_key: str,
         folder: Path | None = None,
-        max_tokens: int = MAX_TOKENS,
+        *,
+        max_tokens: int,
     ) -> None:
         self.max_tokens = max_tokens
         self._load = load

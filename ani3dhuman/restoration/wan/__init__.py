@@ -1,1 +1,12 @@
-"""Wan VACE: the prior, its networks, adapters and step cache, and what it costs in memory and time."""
+"""Wan VACE: a video model that follows a control video and a reference picture.
+
+Read in this order:
+
+    prior               what it computes: encode, velocity, decode
+    layout, vae         scene pictures as Wan's video, the video as latents
+    networks, loader    the networks of a folder; a prior made ready for a request
+    memory, cost        what fits into a card's memory, and the minutes a step costs
+    apply_memory_plan   a memory plan carried out
+    adapters            few-step adapters
+    step_cache, measure_cache   extrapolated steps, and the error they make
+"""

@@ -1,4 +1,4 @@
-"""How much a step cache changes what the network says, measured on a clip."""
+"""The error that a step cache makes in the velocities, measured on a clip."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from .step_cache import StepCache, enabled
 def measure_cache(
     prior: WanVacePrior, clip: CoarseClip, config: RestoreConfig, cache: StepCache, encoded: EncodedClip | None = None
 ) -> list[float]:
-    """How wrong the cached velocities are along the way that uncached sampling takes.
+    """Error of the cached velocities at the latents that uncached sampling passes through.
 
     Args:
         prior: with its cache off.
-        clip: what is restored; encoded: the same, where it has been encoded already.
+        clip: to restore.
         config: of the sampling.
-        cache: to be judged.
+        cache: to be measured.
+        encoded: the clip, where it has been encoded already.
 
     Returns:
         For each step the root of the summed squared error of all windows, relative to the velocities' own size; 0 where
@@ -32,21 +33,21 @@ def measure_cache(
     """
     encoded = encoded or prior.encode(clip)
     windows = Windows(len(encoded.latents) - encoded.anchors, prior.window, config.overlap, encoded.anchors)
-    told = _Told(prior)
-    sample_latents(told, encoded, windows, config)
+    recording = RecordingPrior(prior)
+    sample_latents(recording, encoded, windows, config)
     errors: list[float] = []
     with enabled(prior.models, cache):
-        for first in range(0, len(told.calls), len(windows)):
+        for first in range(0, len(recording.calls), len(windows)):
             wrong = size = 0.0
-            for arguments, right in told.calls[first : first + len(windows)]:
+            for arguments, right in recording.calls[first : first + len(windows)]:
                 wrong += float(((prior.velocity(*arguments) - right) ** 2).sum())
                 size += float((right**2).sum())
             errors.append((wrong / max(size, 1e-12)) ** 0.5)
     return errors
 
 
-class _Told:
-    """A prior whose velocities are written down, with what they were asked for."""
+class RecordingPrior:
+    """A prior that keeps every velocity with the arguments it was computed from."""
 
     def __init__(self, prior: WanVacePrior) -> None:
         self._prior = prior

@@ -19,8 +19,8 @@ from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 from ani3d_formats.errors import Ani3DError
 
 from ..video.diffusers_folder import FETCH, DiffusersFolder, Family, models_key
-from ..video.prompts import MAX_TOKENS, PromptEncoder
-from .apply_plan import transformers_of
+from ..video.prompts import PromptEncoder
+from .apply_memory_plan import transformers_of
 
 WAN_VACE = Family(
     name="Wan VACE",
@@ -34,6 +34,7 @@ WAN_VACE = Family(
     },
     example="Wan2.1-VACE-1.3B-diffusers",
 )
+MAX_TOKENS = 512  # of a prompt, as in WanVACEPipeline
 TRAIN_TIMESTEPS = 1000  # the timestep that Wan calls sigma = 1
 
 

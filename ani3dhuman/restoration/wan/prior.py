@@ -1,9 +1,9 @@
 """The video prior Wan VACE: a text-to-video model that follows a control video and a reference picture.
 
-The coarse clip is rendered, laid out as Wan's video (`wan_layout`), and becomes VAE latents, from which
-the sampler starts. The transformer sees beside them the control latents (`wan_latents`) and the prompt
-(`wan_text`). A reference picture is one more latent frame in front of every window, an anchor. It runs the networks
-of diffusers' `WanVACEPipeline` (`wan_models`) and says what that pipeline says.
+The coarse clip is rendered, laid out as Wan's video (`layout`), and becomes VAE latents (`vae`), from which the
+sampler starts. The transformer sees beside them the control latents (`vae`) and the prompt (`video.prompts`). A
+reference picture is one more latent frame in front of every window, an anchor. It runs the networks of diffusers'
+`WanVACEPipeline` (`networks`) and gives that pipeline's results.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,17 +27,18 @@ from ..conditions.latent_mask import latent_mask, with_reference_frames
 from ..conditions.reference import fit_reference
 from ..conditions.scene import preserve_mask
 from ..prior import EncodedClip
-from ..video.layout import PERIOD, WAN_PIXELS, WAN_RATE, WanLayout, wan_layout
-from ..video.prompts import MAX_TOKENS, PromptEncoder
-from ..video.vae import WanVae, as_batch, as_frames, as_video, control_latents
-from .adapters import WanAdapter, with_adapter
-from .networks import TRAIN_TIMESTEPS, WanModels, compile_transformers, load_prompt_encoder, load_wan_models
-from .step_cache import StepCache, forget, with_cache
+from ..video.layout import VideoLayout
+from ..video.prompts import PromptEncoder
+from ..video.vae import as_batch, as_frames, as_video
+from . import step_cache
+from .layout import PERIOD, WAN_PIXELS, WAN_RATE, wan_layout
+from .networks import TRAIN_TIMESTEPS, WanModels
+from .vae import WanVae, control_latents
 
 
 @dataclass(frozen=True)
 class WanConditions:
-    """What the prior is told besides the clip.
+    """Inputs of the prior besides the clip.
 
     Attributes:
         control: (T,H,W,3) uint8 pose (or depth, normal) drawings, one a frame of the clip and of its size, or what
@@ -98,7 +98,7 @@ class _Sources:
     reference: np.ndarray | None
     positive: torch.Tensor
     negative: torch.Tensor | None
-    layout: WanLayout
+    layout: VideoLayout
 
 
 class WanVacePrior:
@@ -146,7 +146,7 @@ class WanVacePrior:
             Ani3DError: ``restoration.control_size``, ``restoration.mask_size``: control or mask are not of the clip's
                 size; ``restoration.prompt_length``.
         """
-        forget(self.models)
+        step_cache.reset(self.models)
         layout = self._layout(clip)
         control, reference = self._control(clip), self._reference(clip)
         self._check_mask(clip)
@@ -185,7 +185,7 @@ class WanVacePrior:
 
         def predict(*texts: torch.Tensor, called: str) -> torch.Tensor:
             count = len(texts)
-            window = _mark_of(conditions) if expert.is_cache_enabled else ""  # a step cache keeps windows apart
+            window = _window_name(conditions) if expert.is_cache_enabled else ""  # a step cache keeps windows apart
             with expert.cache_context(f"{called} {window}"):
                 return expert(
                     hidden_states=as_batch(latents).to(device, dtype).expand(count, -1, -1, -1, -1),
@@ -207,7 +207,7 @@ class WanVacePrior:
         self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor, progress: Progress | None = None
     ) -> RestoredClip:
         """The video, cut, scaled and timed back to the clip's own frames; coverage and mesh stay unknown."""
-        layout: WanLayout = encoded.context
+        layout: VideoLayout = encoded.context
         video = self.vae.decode(as_batch(latents[encoded.anchors :]), progress)
         pictures = ((video[0].permute(1, 2, 3, 0) + 1) / 2).numpy()
         frames = np.empty((clip.frames, layout.height, layout.width, 3), np.float32)
@@ -225,7 +225,7 @@ class WanVacePrior:
         }
         return RestoredClip(frames, None, None, None, report)
 
-    def _layout(self, clip: CoarseClip) -> WanLayout:
+    def _layout(self, clip: CoarseClip) -> VideoLayout:
         return wan_layout(
             clip.frames,
             clip.fps,
@@ -265,60 +265,6 @@ class WanVacePrior:
             )
 
 
-def _mark_of(conditions: torch.Tensor) -> str:
-    """A short name for a window, by what it is told."""
+def _window_name(conditions: torch.Tensor) -> str:
+    """A short name for a window: the hash of its conditions."""
     return hashlib.sha256(conditions.contiguous().numpy().tobytes()).hexdigest()[:16]
-
-
-def load_wan_prior(
-    folder: Path,
-    *,
-    conditions: WanConditions,
-    dtype: torch.dtype = torch.bfloat16,
-    device: str | torch.device = "cpu",
-    options: WanOptions | None = None,
-    adapter: WanAdapter | None = None,
-    cache: StepCache | None = None,
-    compile_blocks: bool = False,
-    place: Callable[[WanModels], object] | None = None,
-    text_device: str | torch.device | None = None,
-    prompt_cache: Path | None = None,
-    max_tokens: int = MAX_TOKENS,
-) -> WanVacePrior:
-    """The prior of a Wan VACE model that lies in a folder, in diffusers' layout; nothing is fetched.
-
-    Args:
-        folder: holds model_index.json and the parts; weights as safetensors, sharded or not.
-        conditions: of the clip.
-        dtype: of transformers and text encoder; the VAE is float32.
-        device: where the networks compute.
-        options: how to run.
-        adapter: few-step adapter that is added to the weights; it wants `WanOptions.guidance` 1.
-        cache: foretells layers instead of computing them, see `wan_cache`; None computes all.
-        compile_blocks: let torch.compile translate the repeated blocks at their first use, which takes minutes and then
-            saves time at every step.
-        place: see `load_wan_models`; carries out a memory plan.
-        text_device: where prompts are encoded; None is `device`.
-        prompt_cache: folder that keeps embeddings, so that the text encoder is not loaded again.
-        max_tokens: of a prompt.
-
-    Raises:
-        Ani3DError: as `load_wan_models`; a prompt that is too long.
-    """
-    prompts = load_prompt_encoder(
-        folder, dtype=dtype, device=device if text_device is None else text_device, cache=prompt_cache,
-        max_tokens=max_tokens,
-    )  # fmt: skip
-    prompts.encode([conditions.prompt, conditions.negative_prompt])  # before the other networks need the memory
-    models = load_wan_models(
-        folder,
-        dtype=dtype,
-        device=device,
-        change=None if adapter is None else lambda loaded: with_adapter(loaded, adapter),
-        place=place,
-    )
-    if cache is not None:
-        models = with_cache(models, cache)
-    if compile_blocks:
-        compile_transformers(models)
-    return WanVacePrior(models, prompts, conditions, options)

@@ -1,8 +1,8 @@
-"""Step caches: parts of the transformer are foretold from earlier steps instead of computed. Off unless asked for.
+"""Step caches: parts of the transformer are extrapolated from earlier steps instead of computed. Off unless asked for.
 
 They assume that one step's input is much like the last one's. Self-guided sampling draws fresh noise at every step
 and breaks that, so the error has to be looked at: `measure_cache` computes it. Of diffusers' caches TaylorSeer is used
-on the last projection alone: a foretold step skips all blocks, and a window keeps some megabytes. First-block caches
+on the last projection alone: an extrapolated step skips all blocks, and a window keeps some megabytes. First-block caches
 wrap the blocks and would add VACE's hints twice.
 """
 
@@ -18,20 +18,20 @@ from diffusers.hooks import HookRegistry
 
 from ani3d_formats.errors import Ani3DError
 
-from .apply_plan import transformers_of
+from .apply_memory_plan import transformers_of
 from .networks import WanModels
 
-FORETOLD = (r"proj_out",)
+EXTRAPOLATED = (r"proj_out",)
 SKIPPED = (r"blocks\.\d+", r"vace_blocks\.\d+")
 
 
 @dataclass(frozen=True)
 class StepCache:
-    """How much is foretold.
+    """How often the network is computed.
 
     Attributes:
-        interval: the network is computed at every so many-th step.
-        warm_up: first steps that are computed whole.
+        interval: the network is computed at every `interval`-th step and extrapolated between.
+        warm_up: first steps, all computed.
         order: of the Taylor series: 0 repeats the last value, 1 goes on along the last change.
     """
 
@@ -60,22 +60,22 @@ def with_cache(models: WanModels, cache: StepCache) -> WanModels:
                 disable_cache_before_step=cache.warm_up,
                 max_order=cache.order,
                 taylor_factors_dtype=network.dtype,
-                cache_identifiers=list(FORETOLD),
+                cache_identifiers=list(EXTRAPOLATED),
                 skip_predict_identifiers=list(SKIPPED),
             )
         )
     return replace(models, key=hashlib.sha256(f"{models.key}{cache}".encode()).hexdigest())
 
 
-def forget(models: WanModels) -> None:
-    """Drop what the cache holds, so that the next clip begins anew; without a cache nothing happens."""
+def reset(models: WanModels) -> None:
+    """Drop what the cache holds, for the next clip; without a cache nothing happens."""
     for network in transformers_of(models):
         if network.is_cache_enabled:
             HookRegistry.check_if_exists_or_initialize(network).reset_stateful_hooks()
 
 
 def disable(models: WanModels) -> None:
-    """Turn the cache off, and forget what it holds."""
+    """Turn the cache off and drop what it holds."""
     for network in transformers_of(models):
         if network.is_cache_enabled:
             network.disable_cache()
@@ -83,7 +83,7 @@ def disable(models: WanModels) -> None:
 
 @contextmanager
 def enabled(models: WanModels, cache: StepCache) -> Iterator[None]:
-    """The cache on for a while."""
+    """The cache on inside a `with` block."""
     with_cache(models, cache)
     try:
         yield

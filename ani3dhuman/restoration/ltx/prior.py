@@ -1,25 +1,21 @@
 """The video prior LTX-Video: a text-to-video model of 2 billion parameters, the example of docs/extending_video.md.
 
-It runs the networks of diffusers' `LTXConditionPipeline` (LTX-Video 0.9.5 and later, arXiv:2501.00103) and says what
-that pipeline says. A latent is 32 x 32 pixels of 8 frames, and each is one token of the transformer.
+It runs the networks of diffusers' `LTXConditionPipeline` (LTX-Video 0.9.5 and later, arXiv:2501.00103) and gives that
+pipeline's results. A latent is 32 x 32 pixels of 8 frames, and each is one token of the transformer.
 
-It is told the prompt and the clip's frame rate, nothing else. It has no input for a pose, depth or normal video: the
+Its inputs are the prompt and the clip's frame rate, nothing else. It has none for a pose, depth or normal video: the
 motion comes from the coarse clip alone, whose latents the sampler starts from and is drawn back to. Nor does it take a
 reference picture: what LTX-Video takes are frames of the video itself, and a portrait is none.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel
-from transformers import AutoTokenizer, T5EncoderModel
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
@@ -30,33 +26,17 @@ from ..clip import CoarseClip, RestoredClip
 from ..conditions.latent_mask import latent_mask
 from ..conditions.scene import preserve_mask
 from ..prior import EncodedClip
-from .diffusers_folder import DiffusersFolder, Family, models_key
-from .layout import WanLayout, wan_layout
-from .prompts import PromptEncoder
-from .vae import as_batch, as_frames, as_video, cancellable
+from ..video.layout import VideoLayout, video_layout
+from ..video.prompts import PromptEncoder
+from ..video.vae import as_batch, as_frames, as_video, cancellable
 
-if TYPE_CHECKING:
-    from ..loading import PriorRequest
-
-LTX_VIDEO = Family(
-    name="LTX-Video",
-    code="ltx",
-    pipeline="LTXConditionPipeline",
-    classes={
-        "vae": "AutoencoderKLLTXVideo",
-        "transformer": "LTXVideoTransformer3DModel",
-        "text_encoder": "T5EncoderModel",
-    },
-    example="LTX-Video-0.9.5",
-)
 LTX_PIXELS = 704 * 1280  # the makers advise to stay below 720 x 1280
-MAX_TOKENS = 256  # of a prompt, as in LTXConditionPipeline
 TRAIN_TIMESTEPS = 1000  # the timestep that LTX-Video calls sigma = 1
 
 
 @dataclass(frozen=True)
 class LtxConditions:
-    """What the prior is told besides the clip.
+    """Inputs of the prior besides the clip.
 
     Attributes:
         prompt: what the video shows, English.
@@ -120,7 +100,7 @@ class _Sources:
     preserve: np.ndarray
     positive: torch.Tensor
     negative: torch.Tensor | None
-    layout: WanLayout
+    layout: VideoLayout
 
 
 class LtxPrior:
@@ -161,7 +141,7 @@ class LtxPrior:
             raise Ani3DError(
                 "restoration.ltx_patch",
                 "This transformer takes patches of latents as tokens.",
-                f"Use a model whose tokens are single latents, such as {LTX_VIDEO.example}.",
+                "Use a model whose tokens are single latents, such as LTX-Video-0.9.5.",
             )
 
     @property
@@ -187,7 +167,7 @@ class LtxPrior:
             Ani3DError: ``restoration.mask_size``: the mask is not of the clip's size; ``restoration.prompt_length``.
         """
         positive, negative = self.embeddings
-        layout = wan_layout(
+        layout = video_layout(
             clip.frames,
             clip.fps,
             clip.cameras.width,
@@ -244,7 +224,7 @@ class LtxPrior:
         self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor, progress: Progress | None = None
     ) -> RestoredClip:
         """The video, cut and scaled back to the clip's own frames; coverage and mesh stay unknown."""
-        layout: WanLayout = encoded.context
+        layout: VideoLayout = encoded.context
         video = self._to_video(as_batch(latents), progress)
         frames = np.empty((clip.frames, layout.height, layout.width, 3), np.float32)
         for t, picture in enumerate(layout.scene_frames(((video[0].permute(1, 2, 3, 0) + 1) / 2).numpy())):
@@ -305,101 +285,3 @@ class LtxPrior:
         time = (torch.arange(frames) * self.period + 1 - self.period).clamp(min=0) / fps  # the first is one frame alone
         down, right = (torch.arange(count) * float(self.spatial) for count in (rows, columns))
         return torch.stack(torch.meshgrid(time, down, right, indexing="ij")).flatten(1)[None]
-
-
-def load_ltx_prior(
-    folder: Path,
-    *,
-    conditions: LtxConditions,
-    dtype: torch.dtype = torch.bfloat16,
-    device: str | torch.device = "cpu",
-    options: LtxOptions | None = None,
-    text_device: str | torch.device | None = None,
-    prompt_cache: Path | None = None,
-) -> LtxPrior:
-    """The prior of an LTX-Video model that lies in a folder, in diffusers' layout; nothing is fetched.
-
-    Args:
-        folder: holds model_index.json and the parts; weights as safetensors, sharded or not.
-        conditions: of the clip.
-        dtype: of all networks.
-        device: where the networks compute.
-        options: how to run.
-        text_device: where prompts are encoded; None is `device`.
-        prompt_cache: folder that keeps embeddings, so that the text encoder is not loaded again.
-
-    Raises:
-        Ani3DError: ``restoration.ltx_missing``, ``restoration.ltx_class``, ``restoration.ltx_partial``, see
-            `DiffusersFolder`; ``models.needs_package``; ``restoration.prompt_length``; as `LtxPrior`.
-    """
-    source = DiffusersFolder(Path(folder), LTX_VIDEO)
-    for part in LTX_VIDEO.classes:
-        source.check(part)
-    prompts = source.prompt_encoder(
-        T5EncoderModel, AutoTokenizer, ("tokenizer.json", "spiece.model"),
-        dtype=dtype, device=device if text_device is None else text_device, cache=prompt_cache, max_tokens=MAX_TOKENS,
-    )  # fmt: skip
-    _check_tokenizer(source)
-    prompts.encode([conditions.prompt, conditions.negative_prompt])  # before the other networks need the memory
-    vae = source.load("vae", AutoencoderKLLTXVideo, dtype).to(device)
-    transformer = source.load("transformer", LTXVideoTransformer3DModel, dtype).to(device)
-    models = LtxModels(vae, transformer, torch.device(device), models_key(vae, transformer))
-    return LtxPrior(models, prompts, conditions, options)
-
-
-def _check_tokenizer(source: DiffusersFolder) -> None:
-    """T5's vocabulary comes as spiece.model, which transformers reads with two more packages."""
-    if (source.path / "tokenizer" / "tokenizer.json").is_file():
-        return
-    missing = [
-        package
-        for package, module in {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}.items()
-        if importlib.util.find_spec(module.partition(".")[0]) is None or importlib.util.find_spec(module) is None
-    ]
-    if missing:
-        raise Ani3DError(
-            "models.needs_package",
-            f"The tokenizer of {LTX_VIDEO.name} needs {' and '.join(missing)}, which is not installed.",
-            f"Install it with: pip install {' '.join(missing)}",
-        )
-
-
-def prepare(wanted: PriorRequest) -> LtxPrior:
-    """Load an LTX-Video for a request: bfloat16 on a CUDA card, float32 on the CPU.
-
-    After the memory ran out once, prompts are encoded on the CPU and the VAE works in tiles, whose seams change the
-    picture a little.
-
-    Raises:
-        Ani3DError: ``models.memory``: nothing is leaner; ``models.wrong_base``: an adapter; as `load_ltx_prior`.
-    """
-    if wanted.found.adapter is not None:
-        raise Ani3DError(
-            "models.wrong_base", f"{wanted.found.adapter.name} is not for LTX-Video.", "Leave the adapter out."
-        )
-    if wanted.leaner > 1:
-        raise Ani3DError(
-            "models.memory", "LTX-Video ran out of memory in tiles too.", "Take a smaller picture or another prior."
-        )
-    device, _ = wanted.machine.budget
-    made = wanted.conditions()
-    prior = load_ltx_prior(
-        wanted.found.folder,
-        conditions=LtxConditions(made.prompt, made.negative_prompt, made.preserve),
-        dtype=torch.bfloat16 if device == "cuda" else torch.float32,
-        device=device,
-        options=LtxOptions(guidance=wanted.text_guidance),
-        text_device="cpu" if wanted.leaner else device,
-        prompt_cache=wanted.cache,
-    )
-    if wanted.leaner:
-        prior.models.vae.enable_tiling()
-        prior.models.vae.use_framewise_encoding = prior.models.vae.use_framewise_decoding = True
-    prior.notes = {
-        "model": wanted.found.model.name,
-        "device": device,
-        "memory": "VAE in tiles, prompts on the CPU" if wanted.leaner else "all at once",
-        "conditions": ["prompt and frame rate; control video and reference picture are not used"],
-        "prompt": made.prompt,
-    }
-    return prior

@@ -1,0 +1,127 @@
+"""LTX-Video loaded from a folder, and made ready for a request."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel
+from transformers import AutoTokenizer, T5EncoderModel
+
+from ani3d_formats.errors import Ani3DError
+
+from ..loading import PriorRequest
+from ..video.diffusers_folder import DiffusersFolder, Family, models_key
+from .prior import LtxConditions, LtxModels, LtxOptions, LtxPrior
+
+LTX_VIDEO = Family(
+    name="LTX-Video",
+    code="ltx",
+    pipeline="LTXConditionPipeline",
+    classes={
+        "vae": "AutoencoderKLLTXVideo",
+        "transformer": "LTXVideoTransformer3DModel",
+        "text_encoder": "T5EncoderModel",
+    },
+    example="LTX-Video-0.9.5",
+)
+MAX_TOKENS = 256  # of a prompt, as in LTXConditionPipeline
+
+
+def load_ltx_prior(
+    folder: Path,
+    *,
+    conditions: LtxConditions,
+    dtype: torch.dtype = torch.bfloat16,
+    device: str | torch.device = "cpu",
+    options: LtxOptions | None = None,
+    text_device: str | torch.device | None = None,
+    prompt_cache: Path | None = None,
+) -> LtxPrior:
+    """The prior of an LTX-Video model that lies in a folder, in diffusers' layout; nothing is fetched.
+
+    Args:
+        folder: holds model_index.json and the parts; weights as safetensors, sharded or not.
+        conditions: of the clip.
+        dtype: of all networks.
+        device: where the networks compute.
+        options: how to run.
+        text_device: where prompts are encoded; None is `device`.
+        prompt_cache: folder that keeps embeddings, so that the text encoder is not loaded again.
+
+    Raises:
+        Ani3DError: ``restoration.ltx_missing``, ``restoration.ltx_class``, ``restoration.ltx_partial``, see
+            `DiffusersFolder`; ``models.needs_package``; ``restoration.prompt_length``; as `LtxPrior`.
+    """
+    source = DiffusersFolder(Path(folder), LTX_VIDEO)
+    for part in LTX_VIDEO.classes:
+        source.check(part)
+    prompts = source.prompt_encoder(
+        T5EncoderModel, AutoTokenizer, ("tokenizer.json", "spiece.model"),
+        dtype=dtype, device=device if text_device is None else text_device, cache=prompt_cache, max_tokens=MAX_TOKENS,
+    )  # fmt: skip
+    _check_tokenizer(source)
+    prompts.encode([conditions.prompt, conditions.negative_prompt])  # before the other networks need the memory
+    vae = source.load("vae", AutoencoderKLLTXVideo, dtype).to(device)
+    transformer = source.load("transformer", LTXVideoTransformer3DModel, dtype).to(device)
+    models = LtxModels(vae, transformer, torch.device(device), models_key(vae, transformer))
+    return LtxPrior(models, prompts, conditions, options)
+
+
+def _check_tokenizer(source: DiffusersFolder) -> None:
+    """T5's vocabulary comes as spiece.model, which transformers reads with two more packages."""
+    if (source.path / "tokenizer" / "tokenizer.json").is_file():
+        return
+    missing = [
+        package
+        for package, module in {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}.items()
+        if importlib.util.find_spec(module.partition(".")[0]) is None or importlib.util.find_spec(module) is None
+    ]
+    if missing:
+        raise Ani3DError(
+            "models.needs_package",
+            f"The tokenizer of {LTX_VIDEO.name} needs {' and '.join(missing)}, which is not installed.",
+            f"Install it with: pip install {' '.join(missing)}",
+        )
+
+
+def prepare(request: PriorRequest) -> LtxPrior:
+    """Load an LTX-Video for a request: bfloat16 on a CUDA card, float32 on the CPU.
+
+    After the memory ran out once, prompts are encoded on the CPU and the VAE works in tiles, whose seams change the
+    picture a little.
+
+    Raises:
+        Ani3DError: ``models.memory``: nothing is leaner; ``models.wrong_base``: an adapter; as `load_ltx_prior`.
+    """
+    if request.found.adapter is not None:
+        raise Ani3DError(
+            "models.wrong_base", f"{request.found.adapter.name} is not for LTX-Video.", "Leave the adapter out."
+        )
+    if request.leaner > 1:
+        raise Ani3DError(
+            "models.memory", "LTX-Video ran out of memory in tiles too.", "Take a smaller picture or another prior."
+        )
+    device, _ = request.machine.budget
+    made = request.conditions()
+    prior = load_ltx_prior(
+        request.found.folder,
+        conditions=LtxConditions(made.prompt, made.negative_prompt, made.preserve),
+        dtype=torch.bfloat16 if device == "cuda" else torch.float32,
+        device=device,
+        options=LtxOptions(guidance=request.text_guidance),
+        text_device="cpu" if request.leaner else device,
+        prompt_cache=request.cache,
+    )
+    if request.leaner:
+        prior.models.vae.enable_tiling()
+        prior.models.vae.use_framewise_encoding = prior.models.vae.use_framewise_decoding = True
+    prior.notes = {
+        "model": request.found.model.name,
+        "device": device,
+        "memory": "VAE in tiles, prompts on the CPU" if request.leaner else "all at once",
+        "conditions": ["prompt and frame rate; control video and reference picture are not used"],
+        "prompt": made.prompt,
+    }
+    return prior
