@@ -62,8 +62,8 @@ def test_ltx_video_restores_a_clip_from_its_folder(tmp_path: Path, monkeypatch: 
 
 
 def test_what_is_quoted_is_in_the_files() -> None:
-    source = (ROOT / "ani3dhuman" / "restoration" / "video" / "ltx.py").read_text()
+    source = (ROOT / "ani3dhuman" / "restoration" / "ltx" / "prior.py").read_text()
     registry = (ROOT / "ani3dhuman" / "models" / "registry.toml").read_text()
-    quotes, (entry,) = blocks("python ltx.py"), blocks("toml")
+    quotes, (entry,) = blocks("python ltx/prior.py"), blocks("toml")
     assert len(quotes) == 2 and all(quote in source for quote in quotes)
     assert entry in registry and 'name = "ltx-video-0.9.5"' in entry

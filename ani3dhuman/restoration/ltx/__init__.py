@@ -1,1 +1,1 @@
-"""LTX-Video, the example of docs/extending.md. Read `prior` (what it computes), then `loader` (from folder or request)."""
+"""LTX-Video, the example of docs/extending_video.md: read `prior`, then `loader`."""

@@ -141,7 +141,7 @@ class DiffusersFolder:
                 tokens = tokenizer.from_pretrained(self.path / "tokenizer", local_files_only=True)
             return tokens, self.load("text_encoder", encoder, dtype).to(device)
 
-        return PromptEncoder(load, digest.hexdigest(), cache, max_tokens=max_tokens)
+        return PromptEncoder(load, digest.hexdigest(), cache, max_tokens)
 
     @contextmanager
     def loading(self) -> Iterator[None]:

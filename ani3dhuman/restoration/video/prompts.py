@@ -38,8 +38,7 @@ class PromptEncoder:
         load: Callable[[], TextModel],
         model_key: str,
         folder: Path | None = None,
-        *,
-        max_tokens: int,
+        max_tokens: int = 512,
     ) -> None:
         self.max_tokens = max_tokens
         self._load = load

@@ -1,9 +1,9 @@
 """Step caches: parts of the transformer are extrapolated from earlier steps instead of computed. Off unless asked for.
 
-They assume that one step's input is much like the last one's. Self-guided sampling draws fresh noise at every step
-and breaks that, so the error has to be looked at: `measure_cache` computes it. Of diffusers' caches TaylorSeer is used
-on the last projection alone: an extrapolated step skips all blocks, and a window keeps some megabytes. First-block caches
-wrap the blocks and would add VACE's hints twice.
+They assume that one step's input is much like the last one's. Self-guided sampling draws fresh noise at every step,
+so look at the error, which `measure_cache` computes. Of diffusers' caches TaylorSeer is used, on the last projection
+alone: an extrapolated step skips all blocks, and a window keeps some megabytes. First-block caches wrap the blocks and
+would add VACE's hints twice.
 """
 
 from __future__ import annotations
