@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The line to the engine: its process, and the one thread that talks to it.
+"""The line to the engine: its process, and the threads that talk to it.
 
-Blender's main thread never waits for the network. `call` hands a function to the worker thread, which owns
-the only client; what it returns comes back as a future that a timer (with a window) or `wait` (without one)
-collects. The engine is told Blender's process id and ends when Blender does, however that happens.
+Blender's main thread never waits for the network. `Link.call` hands a function to the thread that owns the standing
+client; `Link.transfer` runs one that may take minutes on a thread and with a client of its own. Both give a future.
+The engine is told Blender's process id and ends when Blender does, however that happens.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunning
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import TypeVar
-
-import bpy
 
 from engine.wire import Client, Welcome
 
@@ -40,12 +38,22 @@ class Link:
     endpoint: str
     welcome: Welcome
     process: subprocess.Popen[bytes] | None
-    executor: ThreadPoolExecutor
+    executor: ThreadPoolExecutor  # of one thread, the one that may use `client`
     client: Client
+    closed: Event = field(default_factory=Event)  # transfers look at it and stop
 
     def call(self, function: Callable[[Client], T]) -> Future[T]:
-        """Run `function(client)` on the worker thread."""
+        """Run `function(client)`, which takes a moment, on the thread of the standing client."""
         return self.executor.submit(function, self.client)
+
+    def transfer(self, function: Callable[[Client], T]) -> Future[T]:
+        """Run `function(client)`, which may take minutes, on a thread of its own: calls go on beside it."""
+
+        def run() -> T:
+            with Client(self.endpoint, ANSWER_SECONDS) as client:
+                return function(client)
+
+        return on_thread(run)
 
     def check(self) -> None:
         """Raise `AddonError` ``engine.unreachable`` when the engine that Blender started has ended."""
@@ -59,43 +67,36 @@ class Link:
     def alive(self) -> bool:
         return self.process is None or self.process.poll() is None
 
-    def close(self) -> None:
-        """Hang up, and end the engine if Blender started it."""
-        self.executor.submit(self.client.close)
-        self.executor.shutdown(wait=True)
+    def close(self) -> Future[None]:
+        """Hang up, and end the engine if Blender started it. Returns at once; the future is done when it has ended."""
+        self.closed.set()
         if self.process:
-            _end(self.process)
-
-
-_link: Link | None = None
-
-
-def current() -> Link:
-    """The open link. Raises `AddonError` ``engine.unreachable`` when there is none."""
-    if _link is None:
-        raise AddonError("engine.unreachable", "The engine is not running.", "Start it with Start Engine first.")
-    _link.check()
-    return _link
-
-
-def is_open() -> bool:
-    return _link is not None and _link.alive()
-
-
-def wait(future: Future[T], on_tick: Callable[[], None] | None = None, interval: float = 0.1) -> T:
-    """Block until `future` is done, calling `on_tick` about ten times a second; Ctrl-C gets through."""
-    while True:
+            self.process.terminate()
         try:
-            return future.result(timeout=interval)
-        except StillRunning:
-            if future.done():
-                raise
-            if on_tick:
-                on_tick()
+            self.executor.submit(self.client.close)
+            self.executor.shutdown(wait=False)
+            return on_thread(lambda: _end(self.process))
+        except RuntimeError:  # Blender is ending and starts no thread any more
+            return finished()
 
 
-def attach(endpoint: str) -> Welcome:
-    """Talk to the engine that listens at `endpoint`.
+def on_thread(function: Callable[[], T]) -> Future[T]:
+    """Run `function` on a thread of its own that ends with it."""
+    executor = ThreadPoolExecutor(max_workers=1)
+    future = executor.submit(function)
+    executor.shutdown(wait=False)
+    return future
+
+
+def finished() -> Future[None]:
+    """A future of what is done already."""
+    future: Future[None] = Future()
+    future.set_result(None)
+    return future
+
+
+def attach(endpoint: str) -> Link:
+    """A link to the engine that listens at `endpoint`; waits for its answer.
 
     Raises:
         WireError: ``engine.unreachable`` or ``protocol.version``.
@@ -103,8 +104,8 @@ def attach(endpoint: str) -> Welcome:
     return _open(endpoint, None)
 
 
-def start(command: str, store: Path) -> Welcome:
-    """Start an engine of our own on a free loopback port, and talk to it.
+def start(command: str, store: Path) -> Link:
+    """Start an engine of our own on a free loopback port; waits until it listens.
 
     Args:
         command: program and arguments as typed in a shell, e.g. ``/opt/ani3d/bin/ani3dhuman-engine``.
@@ -148,36 +149,11 @@ def start(command: str, store: Path) -> Welcome:
             raise
 
 
-def redraw() -> None:
-    """Draw the sidebars again, as they show what has changed on another thread."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
-
-
-def on_thread(function: Callable[[], T]) -> Future[T]:
-    """Run `function` on a thread of its own that ends with it."""
-    executor = ThreadPoolExecutor(max_workers=1)
-    future = executor.submit(function)
-    executor.shutdown(wait=False)
-    return future
-
-
-def stop() -> None:
-    """Close the link; an engine that Blender started ends."""
-    global _link
-    link, _link = _link, None
-    if link:
-        link.close()
-
-
-def _open(endpoint: str, process: subprocess.Popen[bytes] | None) -> Welcome:
-    global _link
+def _open(endpoint: str, process: subprocess.Popen[bytes] | None) -> Link:
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ani3d-wire")
 
     def greet() -> tuple[Client, Welcome]:
-        client = Client(endpoint)  # on the worker thread, since a socket may not change threads
+        client = Client(endpoint)  # on the thread that will use it, since a socket may not change threads
         try:
             welcome = client.hello()
         except BaseException:
@@ -187,13 +163,11 @@ def _open(endpoint: str, process: subprocess.Popen[bytes] | None) -> Welcome:
         return client, welcome
 
     try:
-        client, welcome = wait(executor.submit(greet))
+        client, welcome = executor.submit(greet).result()
     except BaseException:
         executor.shutdown(wait=True)
         raise
-    stop()
-    _link = Link(endpoint, welcome, process, executor, client)
-    return welcome
+    return Link(endpoint, welcome, process, executor, client)
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -229,8 +203,8 @@ def _last_line(log: Path) -> str:
     return lines[-1] if lines else "it said nothing."
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
+def _end(process: subprocess.Popen[bytes] | None) -> None:
+    if process and process.poll() is None:
         process.terminate()
         try:
             process.wait(STOP_SECONDS)

@@ -104,7 +104,7 @@ def _on_frame_change(scene: bpy.types.Scene, _depsgraph: bpy.types.Depsgraph | N
 
 
 @persistent
-def _on_load(*_args: object) -> None:
+def reload_results(*_args: object) -> None:
     """Paths become absolute, former players are forgotten, the points come up to date."""
     _players.clear()
     _make_absolute()
@@ -153,9 +153,9 @@ def _result_objects() -> list[bpy.types.Object]:
 
 HANDLERS = (
     (bpy.app.handlers.frame_change_pre, _on_frame_change),
-    (bpy.app.handlers.load_post, _on_load),
-    (bpy.app.handlers.undo_post, _on_load),  # undo brings back the points of another frame
-    (bpy.app.handlers.redo_post, _on_load),
+    (bpy.app.handlers.load_post, reload_results),
+    (bpy.app.handlers.undo_post, reload_results),  # undo brings back the points of another frame
+    (bpy.app.handlers.redo_post, reload_results),
     (bpy.app.handlers.save_pre, _on_save_pre),
     (bpy.app.handlers.save_post, _on_save_post),
 )

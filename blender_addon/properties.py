@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import connection
+from .session import session
 
 TEXTLESS = ("compact", "none")  # priors that read no prompt
 
@@ -16,7 +16,7 @@ def _is_armature(_group: bpy.types.PropertyGroup, item: bpy.types.Object) -> boo
 
 def known_priors() -> list[str]:
     """What the connected engine can restore with."""
-    return [*connection.current().welcome.priors, "none"] if connection.is_open() else list(TEXTLESS)
+    return [*session.current().welcome.priors, "none"] if session.is_open() else list(TEXTLESS)
 
 
 class Ani3DScene(bpy.types.PropertyGroup):

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import bpy
 
-from . import connection, jobs, operators, playback, preferences, properties, ui
+from . import operators, playback, preferences, properties, ui
+from .session import session
 
 CLASSES = (*preferences.CLASSES, *operators.CLASSES, *ui.CLASSES)
 MODULES = (properties, playback)
@@ -19,8 +20,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    jobs.forget()
-    connection.stop()
+    session.close()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
     for module in reversed(MODULES):

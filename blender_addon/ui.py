@@ -7,9 +7,10 @@ import textwrap
 
 import bpy
 
-from . import connection, jobs, playback, preferences
+from . import jobs, playback, preferences
 from .import_result import result_names
 from .properties import TEXTLESS
+from .session import session
 
 DEFAULT_WIDTH = 280.0  # of a sidebar, in pixels of an unscaled interface
 LETTER_WIDTH = 6.5  # a little more than a letter takes on average
@@ -66,15 +67,15 @@ class EnginePanel(_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         settings, column = context.scene.ani3d, self.layout.column()
-        if not connection.is_open():
+        if not session.is_open():
             row = column.row(align=True)
             known = preferences.get(context).endpoint
             row.operator("ani3d.start_engine", text="Connect to Engine" if known else "Start Engine", icon="PLAY")
             row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = __package__
-            if jobs.error:
-                _sentences(context, column, jobs.error)
+            if session.error:
+                _sentences(context, column, session.error)
             return
-        welcome = connection.current().welcome
+        welcome = session.current().welcome
         row = column.row()
         row.label(text=f"Engine {welcome.engine_version} on {welcome.device}", icon="CHECKMARK")
         row.operator("ani3d.stop_engine", text="", icon="X")
@@ -91,11 +92,11 @@ class EnginePanel(_Panel, bpy.types.Panel):
 
     @staticmethod
     def _job(context: bpy.types.Context, column: bpy.types.UILayout) -> None:
-        moment = jobs.of(context.scene.ani3d.job_id)
+        moment = session.moment_of(context.scene.ani3d.job_id)
         if moment is None:
             column.operator("ani3d.follow", icon="FILE_REFRESH")
-            if jobs.error:
-                _sentences(context, column, jobs.error)
+            if session.error:
+                _sentences(context, column, session.error)
             return
         if moment.state in jobs.ENDED:
             column.label(text=f"Job {moment.state}", icon="CHECKMARK" if moment.state == "done" else "ERROR")
@@ -114,11 +115,11 @@ class ResultPanel(_Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
         job = context.scene.ani3d.job_id
-        if transfer := jobs.transfer:
+        if transfer := session.transfer:
             column.progress(factor=transfer.factor, text=_progress_text("fetching", transfer.eta))
             column.label(text="Escape stops fetching")
-        elif job and connection.is_open():
-            moment, row = jobs.of(job), column.row()
+        elif job and session.is_open():
+            moment, row = session.moment_of(job), column.row()
             row.enabled = moment is None or moment.state == "done"
             row.operator("ani3d.fetch_result", icon="IMPORT")
         column.operator("ani3d.import_result", icon="FILE_FOLDER")

@@ -63,8 +63,8 @@ def main() -> int:
     if addon is None:
         tell(PROBLEM, "Blender has no Ani3DHuman extension that records takes. Install it: see docs/blender.md.")
         return 1
-    jobs = sys.modules[f"{addon.__name__}.jobs"]
-    jobs.listener = lambda moment: tell(PROGRESS, [moment.step, moment.total])  # type: ignore[attr-defined]
+    session = sys.modules[f"{addon.__name__}.session"].session
+    session.listener = lambda moment: tell(PROGRESS, [moment.step, moment.total])
     try:
         bpy.ops.wm.open_mainfile(filepath=options.blend, load_ui=False)
         bpy.ops.ani3d.record_takes(folder=options.folder, takes=options.takes, frames=options.frames, seed=options.seed)

@@ -11,8 +11,8 @@ import bpy
 
 from engine.wire import WireError
 
-from .. import connection
 from ..errors import AddonError
+from ..session import redraw, session
 
 
 class ReportsErrors:
@@ -37,9 +37,8 @@ class ReportsErrors:
 class WaitsForWork(ReportsErrors):
     """Mixin for what takes seconds: `begin` starts work on another thread, `finish` gets what it returned.
 
-    With a window Blender stays usable meanwhile; without one the operator waits. Subclasses may write `tick`,
-    called about ten times a second, `stop`, called when the user presses Escape or Ctrl-C, and `leave`, called
-    when the work is over, however it ended.
+    With a window Blender stays usable meanwhile; without one the operator waits. Subclasses may write `stop`,
+    called when the user presses Escape or Ctrl-C, and `leave`, called when the work is over, however it ended.
     """
 
     def begin(self, context: bpy.types.Context) -> Future[Any]:
@@ -47,9 +46,6 @@ class WaitsForWork(ReportsErrors):
 
     def finish(self, context: bpy.types.Context, result: Any) -> None:
         raise NotImplementedError
-
-    def tick(self, context: bpy.types.Context) -> None:
-        pass
 
     def stop(self) -> None:
         pass
@@ -71,9 +67,10 @@ class WaitsForWork(ReportsErrors):
             self.stop()
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
-        self.tick(context)
-        connection.redraw()
-        if not self._future.done():
+        done = self._future.done()  # asked first: all that the work has posted is then in the inbox
+        session.drain()
+        redraw()
+        if not done:
             return {"PASS_THROUGH"}
         context.window_manager.event_timer_remove(self._timer)
         self.leave()
@@ -89,7 +86,7 @@ class WaitsForWork(ReportsErrors):
 
     def _wait(self, context: bpy.types.Context) -> None:
         try:
-            connection.wait(self._future, lambda: self.tick(context))
+            session.wait(self._future)
         except KeyboardInterrupt:
             self.stop()
             raise AddonError("cancelled", f"{self.bl_label} was cancelled.", "") from None

@@ -7,9 +7,9 @@ from concurrent.futures import Future
 
 import bpy
 
-from engine.wire import Welcome
-
-from .. import connection, jobs, preferences
+from .. import connection, preferences
+from ..connection import Link
+from ..session import session
 from .base import ReportsErrors, WaitsForWork, absolute
 
 
@@ -25,17 +25,17 @@ class StartEngine(WaitsForWork, bpy.types.Operator):
         name="Endpoint", description="Address of a running engine to use instead of starting one"
     )
 
-    def begin(self, context: bpy.types.Context) -> Future[Welcome]:
+    def begin(self, context: bpy.types.Context) -> Future[Link]:
         chosen = preferences.get(context)
         endpoint = self.endpoint or ("" if self.command else chosen.endpoint)
         if endpoint:
-            return connection.on_thread(lambda: connection.attach(endpoint))
+            return session.start(lambda: connection.attach(endpoint))
         store = absolute(self.store) if self.store else preferences.store_folder(context)
         command = self.command or chosen.engine_command
-        return connection.on_thread(lambda: connection.start(command, store))
+        return session.start(lambda: connection.start(command, store))
 
-    def finish(self, _context: bpy.types.Context, welcome: Welcome) -> None:
-        jobs.forget()  # what an engine before it was at, or why it ended
+    def finish(self, _context: bpy.types.Context, link: Link) -> None:
+        welcome = link.welcome
         self.report({"INFO"}, f"Engine {welcome.engine_version} on {welcome.device}.")
 
 
@@ -46,5 +46,4 @@ class StopEngine(ReportsErrors, bpy.types.Operator):
     bl_label = "Stop Engine"
 
     def run(self, _context: bpy.types.Context) -> None:
-        jobs.forget()
-        connection.stop()
+        session.close()

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import bpy
 
-from .. import jobs
 from ..errors import AddonError
 from ..export import export_shot, save_shot
+from ..jobs import Moment
+from ..session import session
 from .base import ReportsErrors, absolute, output_folder
 
 
@@ -33,7 +34,7 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
 
         def progress(step: int, total: int, left: float) -> None:
             windows.progress_update(step / total)
-            jobs.report(jobs.Moment("", "running", "export", step, total, left))
+            session.report(Moment("", "running", "export", step, total, left))
 
         windows.progress_begin(0, 1)
         try:

@@ -16,9 +16,10 @@ import numpy as np
 
 from engine.wire import JobStatus
 
-from .. import connection, jobs
 from ..errors import AddonError
+from ..jobs import ENDED
 from ..properties import TEXTLESS, Ani3DScene
+from ..session import session
 from .base import ReportsErrors, WaitsForWork, absolute
 
 
@@ -34,18 +35,20 @@ class Submit(WaitsForWork, bpy.types.Operator):
 
     def begin(self, context: bpy.types.Context) -> Future[str]:
         scene_settings = context.scene.ani3d
-        link = connection.current()
+        link = session.current()
         path = self.shot or scene_settings.shot_path
         if not path:
             raise AddonError("shot.missing", "No shot has been exported.", "Use Export Shot first.")
-        shot = _read_shot(absolute(path))
+        file = absolute(path)
+        if not file.is_file():
+            raise AddonError("shot.missing", f"There is no shot file at '{file}'.", "Export the shot again.")
         settings = _read_settings(self.settings) if self.settings else _chosen(scene_settings)
-        return link.call(lambda client: client.submit(shot, settings))
+        return link.transfer(lambda client: client.submit(_read_shot(file), settings))
 
     def finish(self, context: bpy.types.Context, job: str) -> None:
         context.scene.ani3d.job_id = job
         if not bpy.app.background:
-            jobs.watch(job)
+            session.watch(job)
         self.report({"INFO"}, f"The engine took the shot as job {job}.")
 
 
@@ -60,10 +63,10 @@ class Follow(ReportsErrors, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         job = self.job or last_job(context)
         if bpy.app.background:
-            jobs.follow(job)
+            session.follow(job)
         else:
-            connection.current()
-            jobs.watch(job)
+            session.current()
+            session.watch(job)
 
 
 class CancelJob(WaitsForWork, bpy.types.Operator):
@@ -76,10 +79,10 @@ class CancelJob(WaitsForWork, bpy.types.Operator):
 
     def begin(self, context: bpy.types.Context) -> Future[JobStatus]:
         job = self.job or last_job(context)
-        return connection.current().call(lambda client: client.cancel(job))
+        return session.current().call(lambda client: client.cancel(job))
 
     def finish(self, context: bpy.types.Context, status: JobStatus) -> None:
-        state = status.state if status.state in jobs.ENDED else "being cancelled"
+        state = status.state if status.state in ENDED else "being cancelled"
         self.report({"INFO"}, f"Job {status.id} is {state}.")
 
 
@@ -91,8 +94,6 @@ def last_job(context: bpy.types.Context) -> str:
 
 
 def _read_shot(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise AddonError("shot.missing", f"There is no shot file at '{path}'.", "Export the shot again.")
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from threading import Event
 
 import bpy
 
-from .. import connection, import_result, jobs
+from .. import import_result, jobs
 from ..errors import AddonError
+from ..session import session
 from .base import ReportsErrors, WaitsForWork, absolute, output_folder
 from .job import last_job
 
@@ -20,7 +22,7 @@ class FetchResult(WaitsForWork, bpy.types.Operator):
 
     bl_idname = "ani3d.fetch_result"
     bl_label = "Fetch Result"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"UNDO"}
 
     job: bpy.props.StringProperty(name="Job", description="Job id; empty for the one submitted last")
     directory: bpy.props.StringProperty(
@@ -31,22 +33,30 @@ class FetchResult(WaitsForWork, bpy.types.Operator):
     import_into_scene: bpy.props.BoolProperty(name="Import", description="Import the result as well", default=True)
 
     def begin(self, context: bpy.types.Context) -> Future[list[str]]:
-        job, link = self.job or last_job(context), connection.current()
+        job, link = self.job or last_job(context), session.current()
         self._folder = absolute(self.directory) if self.directory else output_folder(context) / job
-        self._moments: list[jobs.Moment] = []
         self._stopped = Event()
-        folder, moments, stopped = self._folder, self._moments, self._stopped
-        return link.call(lambda client: jobs.fetch_all(client, job, folder, moments.append, stopped.is_set))
+        folder, stopped = self._folder, self._stopped
 
-    def tick(self, _context: bpy.types.Context) -> None:
-        if self._moments:
-            jobs.tell_transfer(self._moments[-1])
+        def show(moment: jobs.Moment) -> None:
+            if not stopped.is_set():
+                session.tell_transfer(moment)
+
+        return link.transfer(
+            lambda client: jobs.fetch_all(
+                client,
+                job,
+                folder,
+                on_step=lambda moment: session.post(partial(show, moment)),
+                should_cancel=lambda: stopped.is_set() or link.closed.is_set(),
+            )
+        )
 
     def stop(self) -> None:
         self._stopped.set()
 
     def leave(self) -> None:
-        jobs.tell_transfer(None)
+        session.tell_transfer(None)
 
     def finish(self, context: bpy.types.Context, names: list[str]) -> None:
         if self.import_into_scene:

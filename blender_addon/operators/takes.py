@@ -12,6 +12,7 @@ import bpy
 from .. import jobs
 from ..errors import AddonError
 from ..export import character
+from ..session import session
 from ..takes.record import Step, Takes, record
 from ..takes.view import some_camera
 from .base import ReportsErrors, absolute, output_folder
@@ -24,6 +25,7 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
 
     bl_idname = "ani3d.record_takes"
     bl_label = "Record Takes"
+    bl_options = {"UNDO"}  # it may bind the character
 
     folder: bpy.props.StringProperty(
         name="Folder", description="Where the takes go; empty for a folder beside the .blend", subtype="DIR_PATH"
@@ -72,7 +74,7 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
     def _wait(self) -> None:
         try:
             for step in self._steps:
-                jobs.report(jobs.Moment("", "running", "takes", step.done, step.total, step.left))
+                session.report(jobs.Moment("", "running", "takes", step.done, step.total, step.left))
         except KeyboardInterrupt:
             self._steps.close()
             raise AddonError("cancelled", "Recording takes was cancelled.", "Finished ones are kept.") from None

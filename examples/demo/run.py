@@ -105,7 +105,7 @@ def build_extension(out: Path, bars: Bars, blender: str) -> float:
     started = time.monotonic()
     bars.listen(Report("extension", 0, 1, 0.0, 0.0))
     zips = list((ROOT / "dist").glob("ani3dhuman-*.zip"))
-    key = files_key(ROOT / "blender_addon", ROOT / "engine" / "wire")
+    key = files_key(ROOT / "blender_addon", ROOT / "engine" / "wire", ROOT / "ani3d_formats")
     if not zips or not fresh(zips[0], key):
         shutil.rmtree(ROOT / "dist", ignore_errors=True)
         run([blender, "-m", "blender_addon.tools.build", "--out", str(ROOT / "dist")], out / "extension.log")

@@ -77,7 +77,6 @@ def check_playing(first: int, last: int) -> None:
 
 def main() -> None:
     timed("install", lambda: install(options.extension))
-    jobs = sys.modules["bl_ext.user_default.ani3dhuman.jobs"]
     started: dict[str, float] = {}
 
     def listener(moment) -> None:  # type: ignore[no-untyped-def]
@@ -92,7 +91,7 @@ def main() -> None:
             message=moment.message or what,
         )
 
-    jobs.listener = listener
+    sys.modules["bl_ext.user_default.ani3dhuman.session"].session.listener = listener
     bpy.ops.wm.open_mainfile(filepath=str(options.blend.resolve()))
     scene = bpy.context.scene
     rig = next(o for o in scene.objects if o.type == "ARMATURE")

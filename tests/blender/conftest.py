@@ -59,10 +59,16 @@ def addon(_installed: str) -> Iterator[ModuleType]:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.preferences.addon_enable(module=_installed)  # factory settings switch add-ons off
     yield importlib.import_module(_installed)
-    importlib.import_module(f"{_installed}.connection").stop()
+    importlib.import_module(f"{_installed}.session").session.close().result()
 
 
 @pytest.fixture
 def part(addon: ModuleType):
     """Import a module of the installed extension: part("export.camera")."""
     return lambda name: importlib.import_module(f"{addon.__name__}.{name}")
+
+
+@pytest.fixture
+def session(part):
+    """The session of the installed extension."""
+    return part("session").session

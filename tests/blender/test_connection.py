@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import bpy
 import pytest
@@ -48,7 +52,7 @@ def test_no_endpoint(addon):
     assert "nonsense" in _error(bpy.ops.ani3d.start_engine, endpoint="nonsense")
 
 
-def test_engine_of_another_protocol_version(addon, part):
+def test_engine_of_another_protocol_version(session, part):
     import msgpack
 
     def reply(frames):
@@ -61,7 +65,7 @@ def test_engine_of_another_protocol_version(addon, part):
     assert "99" in text
     assert f"this side {part('carried.wire').PROTOCOL_VERSION}" in text
     assert "version" in text or "protocol" in text
-    assert not part("connection").is_open()
+    assert not session.is_open()
 
 
 def test_something_else_that_answers_nonsense(addon):
@@ -92,19 +96,100 @@ def test_engine_not_running(addon, operator, tmp_path):
     assert "The engine is not running. Start it with Start Engine first." in text
 
 
-def test_a_window_that_loses_the_engine_says_why_and_can_follow_on(addon, part):
-    jobs = part("jobs")
-    jobs.watch("7")
-    try:
-        assert jobs._tick() is None  # the timer ends
-        assert jobs.current is None
-        assert "The engine is not running" in jobs.error
-    finally:
-        jobs.forget()
+def test_a_window_that_loses_the_engine_says_why_and_can_follow_on(session):
+    session.watch("7")
+    assert session.tick() is None  # the timer ends
+    assert session.job is None
+    assert "The engine is not running" in session.error
 
 
-def test_settings_and_shots_that_cannot_be_read(addon, part, tmp_path, monkeypatch):
-    monkeypatch.setattr(part("connection"), "current", lambda: None)
+@pytest.fixture
+def greeting(part):
+    """The endpoint of an engine that greets, and no more."""
+    import msgpack
+
+    wire = part("carried.wire")
+    welcome = wire.Welcome(wire.PROTOCOL_VERSION, "0.1.0", "cpu", 1, [])
+    encode = part("carried.wire.codec").encode
+    with _answering(lambda frames: encode(welcome, msgpack.unpackb(frames[0])["request"])) as endpoint:
+        yield endpoint
+
+
+def test_calls_go_on_beside_a_transfer_and_closing_waits_for_neither(session, part, greeting):
+    started, release = threading.Event(), threading.Event()
+    session.wait(session.start(lambda: part("connection").attach(greeting)))
+    link = session.current()
+
+    def fetch(_client) -> bool:
+        started.set()
+        while not link.closed.wait(0.05) and not release.is_set():
+            pass
+        return link.closed.is_set()
+
+    transfer = link.transfer(fetch)
+    assert started.wait(10)
+    assert session.wait(link.call(lambda client: client.hello().device)) == "cpu"
+    call = link.call(lambda _client: release.wait(20))
+    closed = session.close()
+    assert not session.is_open() and not call.done()
+    assert transfer.result(10)  # told to stop
+    release.set()
+    assert closed.result(10) is None
+
+
+def test_an_engine_that_will_not_end_is_killed_without_waiting_for_it(session, part, monkeypatch, greeting):
+    connection = part("connection")
+    monkeypatch.setattr(connection, "STOP_SECONDS", 0.5)
+    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    session.link = connection.attach(greeting)
+    session.link.process = process
+    closed = session.close()
+    assert process.poll() is None
+    closed.result(10)
+    assert process.poll() is not None
+
+
+def test_closing_while_the_engine_starts_leaves_none_behind(session, part, greeting):
+    release, links = threading.Event(), []
+
+    def open_link():
+        assert release.wait(10)
+        links.append(part("connection").attach(greeting))
+        return links[0]
+
+    start = session.start(open_link)
+    session.close()
+    release.set()
+    with pytest.raises(part("errors").AddonError, match="stopped before it was ready"):
+        session.wait(start)
+    assert links[0].closed.is_set() and not session.is_open()
+
+
+def test_answers_for_a_job_that_is_followed_no_longer_are_dropped(session, part, monkeypatch):
+    answers = {name: Future() for name in ("7", "8")}
+    link = SimpleNamespace(
+        call=lambda question: answers[question.keywords["job"]], check=lambda: None, alive=lambda: True
+    )
+    monkeypatch.setattr(session, "link", link)
+    moment = part("jobs").Moment
+    for job in ("7", "8"):
+        session.watch(job)
+        assert session.tick() is not None
+    answers["7"].set_result((moment("7", "running", "refine", 3, 9, 1.0), 4))
+    session.tick()
+    assert session.job == moment("8", "queued", "", 0, 0, float("inf"))
+    answers["8"].set_result((moment("8", "done", "", 9, 9, 0.0), 2))
+    assert session.tick() is None
+    assert session.moment_of("8").state == "done"
+    assert session.moment_of("7") is None
+
+
+def test_settings_and_shots_that_cannot_be_read(session, part, tmp_path, monkeypatch):
+    on_thread = part("connection").on_thread
+    link = SimpleNamespace(transfer=lambda function: on_thread(lambda: function(Mock())))
+    monkeypatch.setattr(session, "current", lambda: link)
     assert "No shot has been exported" in _error(bpy.ops.ani3d.submit)
     missing = tmp_path / "shot.npz"
     assert f"There is no shot file at '{missing}'" in _error(bpy.ops.ani3d.submit, shot=str(missing))

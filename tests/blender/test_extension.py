@@ -162,18 +162,18 @@ def test_panels_draw_in_an_empty_file(addon, part):
     assert "ani3d.export_shot" in _draw(part)
 
 
-def test_panels_show_the_progress_of_a_job(addon, part, monkeypatch):
-    connection, jobs = part("connection"), part("jobs")
+def test_panels_show_the_progress_of_a_job(session, part, monkeypatch):
+    moment = part("jobs").Moment
     welcome = SimpleNamespace(engine_version="0.1.0", device="cpu", priors=["compact"])
     client = SimpleNamespace(close=lambda: None)
-    link = connection.Link("tcp://127.0.0.1:1", welcome, None, ThreadPoolExecutor(), client)
-    monkeypatch.setattr(connection, "_link", link)
+    link = part("connection").Link("tcp://127.0.0.1:1", welcome, None, ThreadPoolExecutor(), client)
+    monkeypatch.setattr(session, "link", link)
     settings = bpy.context.scene.ani3d
     assert "Export a shot first" in _draw(part)
     settings.job_id, settings.shot_path = "7", "/nowhere/shot.npz"
-    monkeypatch.setattr(jobs, "current", jobs.Moment("7", "running", "refine", 30, 120, 75.0))
+    monkeypatch.setattr(session, "job", moment("7", "running", "refine", 30, 120, 75.0))
     assert {"Refine: 1 min 15 s left", "ani3d.cancel_job"} <= set(_draw(part))
-    monkeypatch.setattr(jobs, "current", jobs.Moment("7", "failed", "refine", 30, 120, 0.0, "No room left."))
+    monkeypatch.setattr(session, "job", moment("7", "failed", "refine", 30, 120, 0.0, "No room left."))
     assert {"Job failed", "No room left."} <= set(_draw(part))
     settings.job_id = "8"  # as when another file is opened
     assert "ani3d.follow" in _draw(part)
@@ -183,14 +183,14 @@ def test_panels_show_the_progress_of_a_job(addon, part, monkeypatch):
     settings.prior = "wan2.1-vace-1.3b"
     assert "prompt" in _draw(part)
     settings.prior = "compact"
-    monkeypatch.setattr(jobs, "transfer", jobs.Moment("8", "fetching", "fetch a/b.npy", 1, 4, 3.0))
+    monkeypatch.setattr(session, "transfer", moment("8", "fetching", "fetch a/b.npy", 1, 4, 3.0))
     assert "Fetching: 3 s left" in _draw(part)
     assert "ani3d.fetch_result" not in _draw(part)
 
 
-def test_panel_says_why_the_engine_is_gone_in_lines_that_fit(addon, part, monkeypatch):
+def test_panel_says_why_the_engine_is_gone_in_lines_that_fit(session, part, monkeypatch):
     text = "The engine is not running. Start it with Start Engine first."
-    monkeypatch.setattr(part("jobs"), "error", text)
+    monkeypatch.setattr(session, "error", text)
     drawn = _draw(part)
     assert text not in drawn
     first = next(line for line in drawn if line.startswith("The engine"))

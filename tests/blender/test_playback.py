@@ -143,7 +143,7 @@ def test_a_cache_that_vanished_is_said_once_and_loses_nothing(result, part, capf
     bpy.ops.ani3d.import_result(directory=str(folder))
     (folder / "position.npy").rename(folder / "gone.npy")
     playback = part("playback")
-    playback._on_load()
+    playback.reload_results()
     for frame in (4, 5, 6):
         bpy.context.scene.frame_set(frame)
     assert "position.npy" in playback.error_of(_gaussians())

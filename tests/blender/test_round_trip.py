@@ -30,10 +30,10 @@ def _gone(pid: int) -> bool:
 
 
 @pytest.fixture
-def engine(addon, part, tmp_path):
+def engine(session, tmp_path):
     """A running engine of our own; its process must be gone after the test."""
     bpy.ops.ani3d.start_engine(command=ENGINE, store=str(tmp_path / "store"))
-    pid = part("connection").current().welcome.pid
+    pid = session.current().welcome.pid
     yield pid
     bpy.ops.ani3d.stop_engine()
     deadline = time.monotonic() + 15
@@ -49,23 +49,20 @@ def _held_character() -> None:
     pins.add(list(range(96, 108)), 1.0, "REPLACE")  # the waistband, the uppermost ring
 
 
-def test_round_trip(engine, part, tmp_path):
+def test_round_trip(engine, session, part, monkeypatch, tmp_path):
     _held_character()
     bpy.ops.ani3d.bind_character()
     bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
-    jobs = part("jobs")
     seen = []
-    jobs.listener = seen.append
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "listener", seen.append)
         bpy.ops.ani3d.submit(settings='{"preset": "draft", "gaussians": 1500, "refine_steps": 10}')
         bpy.ops.ani3d.follow()
-    finally:
-        jobs.listener = jobs._print
     assert seen[-1].state == "done"
     assert len({moment.stage for moment in seen}) > 2
-    ended = jobs.current
+    ended = session.job
     bpy.ops.ani3d.fetch_result(directory=str(tmp_path / "result"))
-    assert (jobs.current, jobs.transfer) == (ended, None)
+    assert (session.job, session.transfer) == (ended, None)
 
     cache = next((tmp_path / "result").glob("*.ani3d"))
     manifest = json.loads((cache / "manifest.json").read_text())
@@ -139,7 +136,7 @@ def test_a_cancelled_job_says_so(engine, part, tmp_path):
         bpy.ops.ani3d.follow()
 
 
-def test_ctrl_c_cancels_the_job(engine, part, tmp_path):
+def test_ctrl_c_cancels_the_job(engine, session, tmp_path):
     _held_character()
     bpy.ops.ani3d.bind_character()
     bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
@@ -148,16 +145,16 @@ def test_ctrl_c_cancels_the_job(engine, part, tmp_path):
     press.start()
     with pytest.raises(RuntimeError, match="The job was cancelled"):
         bpy.ops.ani3d.follow()
-    link, job = part("connection").current(), bpy.context.scene.ani3d.job_id
+    link, job = session.current(), bpy.context.scene.ani3d.job_id
     deadline = time.monotonic() + 20
     while link.call(lambda client: client.status(job)).result().state != "cancelled":
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_an_engine_that_dies_is_noticed(addon, part, tmp_path):
+def test_an_engine_that_dies_is_noticed(session, tmp_path):
     bpy.ops.ani3d.start_engine(command=ENGINE, store=str(tmp_path / "store"))
-    process = part("connection").current().process
+    process = session.current().process
     process.kill()
     process.wait()
     bpy.context.scene.ani3d.job_id = "1"

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one state of the add-on: the engine it talks to, the job it follows, the result it fetches.
+
+It is read and changed on Blender's main thread only. Other threads `post` what they found; with a window a timer
+takes it from there, without one `wait` does. The state does not outlive Blender; a .blend remembers its job's id.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import TypeVar
+
+import bpy
+
+from engine.wire import WireError
+
+from .connection import Link, finished, on_thread
+from .errors import AddonError
+from .jobs import ENDED, Moment, look, print_moment, raise_if_failed
+
+T = TypeVar("T")
+TICK = 0.25  # seconds between two looks of the timer
+
+
+class Session:
+    """Open links with `start`, follow jobs with `watch` (a window) or `follow` (a script); `close` ends all."""
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+        self.job: Moment | None = None  # of the job that is followed
+        self.transfer: Moment | None = None  # of a fetch, which may go on while another job runs
+        self.error = ""  # why the job is followed no longer
+        self.listener: Callable[[Moment], None] = print_moment  # hears every step when there is no window
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._starting: object | None = None  # stands for the start under way
+        self._ending: Future[None] | None = None  # of the link closed last
+        self._question: Future[tuple[Moment, int]] | None = None
+        self._since = 0
+        self._timer = self.tick  # one object, as Blender knows timers by identity
+
+    # ---- the engine ----
+
+    def is_open(self) -> bool:
+        return self.link is not None and self.link.alive()
+
+    def current(self) -> Link:
+        """The open link. Raises `AddonError` ``engine.unreachable`` when there is none."""
+        if self.link is None:
+            raise AddonError("engine.unreachable", "The engine is not running.", "Start it with Start Engine first.")
+        self.link.check()
+        return self.link
+
+    def start(self, open_link: Callable[[], Link]) -> Future[Link]:
+        """Open a link on another thread, where `open_link` may take its time; it replaces the present one."""
+        start, ending = object(), self._ending
+        self._starting = start
+        self._run_timer()
+
+        def run() -> Link:
+            try:
+                if ending:
+                    ending.result()  # until then it locks its store
+                link = open_link()
+            except BaseException:
+                self.post(partial(self._opened, start, None))
+                raise
+            if self._starting is not start:  # closed meanwhile, perhaps with nobody left to empty the inbox
+                link.close()
+                raise AddonError("engine.start", "The engine was stopped before it was ready.", "Start it again.")
+            self.post(partial(self._opened, start, link))
+            return link
+
+        return on_thread(run)
+
+    def close(self) -> Future[None]:
+        """Forget the job and close the link without waiting. The future is done when an engine of ours has ended."""
+        self._starting = None
+        self.drain()
+        self.forget()
+        link, self.link = self.link, None
+        if link:
+            self._ending = link.close()
+        return self._ending or finished()
+
+    def _opened(self, start: object, link: Link | None) -> None:
+        if start is self._starting:
+            self._starting = None
+            if link:
+                self.close()
+                self.link = link
+        elif link:
+            link.close()
+
+    # ---- the job ----
+
+    def tell(self, moment: Moment) -> None:
+        """Make `moment` the current one of the job; scripts hear of it when it differs from the last."""
+        if moment != self.job:
+            self.job = moment
+            self.report(moment)
+
+    def moment_of(self, job: str) -> Moment | None:
+        """The current moment if it is of `job`; another file that is opened has another job."""
+        return self.job if self.job and self.job.job == job else None
+
+    def tell_transfer(self, moment: Moment | None) -> None:
+        """The same as `tell` for a fetch; None when it is over."""
+        if moment != self.transfer:
+            self.transfer = moment
+            if moment:
+                self.report(moment)
+
+    def report(self, moment: Moment) -> None:
+        """Tell scripts of `moment`; with a window the panel shows it."""
+        if bpy.app.background:
+            self.listener(moment)
+
+    def follow(self, job: str) -> None:
+        """Block until `job` ends, telling `listener` every step. Ctrl-C cancels the job.
+
+        Raises:
+            AddonError: the job's own error when it failed, ``cancelled`` when it was cancelled.
+            WireError: when the engine went away.
+        """
+        link, since = self.current(), 0
+        moment: Moment | None = None
+        try:
+            while moment is None or moment.state not in ENDED:
+                question = link.call(partial(look, job=job, since=since, last=moment))
+                moment, since = self.wait(question, on_tick=link.check)
+                self.tell(moment)
+        except KeyboardInterrupt:
+            self.wait(link.call(lambda client: client.cancel(job)))
+            raise AddonError(
+                "cancelled", "The job was cancelled.", "Submit the shot again to go on from there."
+            ) from None
+        raise_if_failed(moment)
+
+    def watch(self, job: str) -> None:
+        """Follow `job` by the timer from now on."""
+        self.job, self.error, self._question, self._since = Moment(job, "queued", "", 0, 0, math.inf), "", None, 0
+        self._run_timer()
+
+    def forget(self) -> None:
+        """Stop following."""
+        self.job, self.error, self._question = None, "", None
+
+    def _ask(self) -> None:
+        assert self.job
+        last = self.job if self._since else None
+        try:
+            question = self.current().call(partial(look, job=self.job.job, since=self._since, last=last))
+        except AddonError as problem:
+            self._lose(problem)
+            return
+        self._question = question
+        question.add_done_callback(lambda done: self.post(partial(self._answered, done)))
+
+    def _answered(self, question: Future[tuple[Moment, int]]) -> None:
+        if question is not self._question:  # of a job that is followed no longer
+            return
+        self._question = None
+        try:
+            moment, self._since = question.result()
+        except (AddonError, WireError) as problem:
+            self._lose(problem)
+            return
+        self.tell(moment)
+        redraw()
+
+    def _lose(self, problem: Exception) -> None:
+        self.job, self.error, self._question = None, str(problem), None  # the job may well go on: Follow Job asks again
+        redraw()
+
+    # ---- from other threads to the main one ----
+
+    def post(self, action: Callable[[], None]) -> None:
+        """Have `action` run on the main thread; may be called on any."""
+        self._inbox.put(action)
+
+    def drain(self) -> None:
+        """Run what was posted."""
+        while not self._inbox.empty():
+            self._inbox.get()()
+
+    def wait(self, future: Future[T], on_tick: Callable[[], None] | None = None) -> T:
+        """Block until `future` is done, calling `on_tick` about ten times a second; Ctrl-C gets through."""
+        while not futures.wait((future,), timeout=0.1).done:
+            self.drain()
+            if on_tick:
+                on_tick()
+        self.drain()
+        return future.result()
+
+    def tick(self) -> float | None:
+        """The timer: run what was posted, ask for the job's next moment. None, when nothing goes on, ends the timer."""
+        self.drain()
+        if self.job and self.job.state not in ENDED and self._question is None:
+            self._ask()
+        going_on = self._starting or (self.job and self.job.state not in ENDED)
+        return TICK if going_on else None
+
+    def _run_timer(self) -> None:
+        if not bpy.app.background and not bpy.app.timers.is_registered(self._timer):
+            bpy.app.timers.register(self._timer, first_interval=TICK, persistent=True)
+
+
+def redraw() -> None:
+    """Draw the sidebars again, as they show what has changed."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+session = Session()
