@@ -1,21 +1,29 @@
-"""Pictures and videos on disk: PNG, and MP4 (VP9) frame by frame, each published whole.
+"""Pictures and videos on disk: PNG, and MP4 (AV1) frame by frame, each published whole.
 
-VP9 in MP4 is what OpenCV's wheels can encode and what browsers, VLC and Blender play.
+AV1 by SVT-AV1 is the encoder of PyAV's wheels that is fast, free to pass on and played by browsers, VLC and Blender.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
-from ani3d_formats.atomic import WrittenWhole, atomic_path, write_bytes
+from ani3d_formats.atomic import WrittenWhole, atomic_path, full_disk_reported, write_bytes
 from ani3d_formats.errors import Ani3DError
 
-VP9 = int.from_bytes(b"vp09", "little")
+os.environ.setdefault("SVT_LOG", "1")  # else the encoder tells its settings on stderr
+# constant quality, a key frame each second at 24 fps, two threads' worth of work per video
+AV1 = {"preset": "8", "crf": "14", "g": "24", "svtav1-params": "lp=2"}
+FASTSTART = {"movflags": "+faststart"}  # the index in front, so that a player can begin before it has the whole file
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
@@ -45,25 +53,38 @@ class VideoWriter(WrittenWhole):
                 "Give every frame in the size the writer was opened with.",
             )
         padding = ((0, self.height % 2), (0, self.width % 2), (0, 0))
-        self._encoder.write(cv2.cvtColor(np.pad(frame, padding, mode="edge"), cv2.COLOR_RGB2BGR))
+        picture = av.VideoFrame.from_ndarray(np.pad(frame, padding, mode="edge"), format="rgb24")
+        yuv = picture.reformat(
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=EXACT,
+        )
+        self._container.mux(self._stream.encode(yuv))
         self.written += 1
 
     @contextmanager
     def _write_whole(self) -> Iterator[None]:
-        size = (self.width + self.width % 2, self.height + self.height % 2)
         with atomic_path(self.path) as partial:
-            self._encoder = cv2.VideoWriter(str(partial), VP9, self.fps, size)
             try:
-                if not self._encoder.isOpened():
-                    raise Ani3DError(
-                        "video.encoder",
-                        f"OpenCV cannot open a VP9 encoder for {self.path} ({size[0]}x{size[1]}).",
-                        "Check that the folder can be written and that OpenCV comes from its PyPI wheel.",
+                with full_disk_reported(self.path), av.open(str(partial), "w", options=FASTSTART) as self._container:
+                    self._stream = self._container.add_stream(
+                        "libsvtav1", rate=Fraction(self.fps).limit_denominator(1001), options=AV1
                     )
-                yield
-            finally:
-                self._encoder.release()
-            # the encoder reports no failed write, so a full disk shows only in what can be read back
+                    self._stream.width = self.width + self.width % 2
+                    self._stream.height = self.height + self.height % 2
+                    self._stream.pix_fmt = "yuv420p"
+                    coder = self._stream.codec_context
+                    coder.colorspace, coder.color_range = Colorspace.ITU709, ColorRange.MPEG
+                    coder.color_primaries, coder.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+                    yield
+                    self._container.mux(self._stream.encode(None))
+            except av.FFmpegError as error:
+                raise Ani3DError(
+                    "video.encoder",
+                    f"{self.path.name} ({self.width}x{self.height}) cannot be encoded: {error.strerror}.",
+                    "Check that the folder can be written; a video is at least 4 pixels wide and high.",
+                ) from error
             if self.written == 0 or _frame_count(partial) != self.written:
                 raise Ani3DError(
                     "video.incomplete",
@@ -72,26 +93,22 @@ class VideoWriter(WrittenWhole):
                 )
 
 
-def _frame_count(path: Path) -> int:
-    capture = cv2.VideoCapture(str(path))
+def _decode(path: Path) -> Iterator[av.VideoFrame]:
+    """The frames that can be read, up to the first that is damaged; none where there is no video."""
     try:
-        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-    finally:
-        capture.release()
+        with av.open(str(path)) as container:
+            yield from container.decode(video=0)
+    except (av.FFmpegError, IndexError):
+        return
+
+
+def _frame_count(path: Path) -> int:
+    return sum(1 for _ in _decode(path))
 
 
 def read_video(path: Path) -> np.ndarray:
     """All frames (T,H,W,3) uint8 sRGB. Raises `Ani3DError` ``video.missing`` when there is nothing to read."""
-    capture = cv2.VideoCapture(str(path))
-    frames = []
-    try:
-        while True:
-            read, frame = capture.read()
-            if not read:
-                break
-            frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
-    finally:
-        capture.release()
+    frames = [frame.reformat(format="rgb24", interpolation=EXACT).to_ndarray() for frame in _decode(path)]
     if not frames:
         raise Ani3DError("video.missing", f"No frames could be read from {path}.", "Check the path and the file.")
     return np.stack(frames)

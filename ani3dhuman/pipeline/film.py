@@ -39,7 +39,7 @@ class Delivery:
     """What is to be written.
 
     Attributes:
-        format: ``"exr"`` (premultiplied, linear), ``"png"`` (16 bits, straight, sRGB) or ``"mp4"`` (VP9, 8 bits, sRGB).
+        format: ``"exr"`` (premultiplied, linear), ``"png"`` (16 bits, straight, sRGB) or ``"mp4"`` (AV1, 8 bits, sRGB).
         background: (3,) sRGB-encoded 0..1, or None for a transparent picture.
         full_float: EXR in 32 bits a channel instead of 16.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from ani3d_formats import atomic, pc2
 from ani3d_formats.errors import Ani3DError
@@ -99,6 +102,44 @@ def test_video_round_trip(tmp_path, height, width):
     assert read.shape == (6, height + height % 2, width + width % 2, 3)
     assert np.abs(read[:, :height, :width].astype(int) - frames).mean() < 6
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_video_says_its_colours_and_has_its_index_in_front(tmp_path):
+    rows, columns = np.mgrid[:96, :128]
+    picture = np.stack([rows * 2, columns * 2, 255 - rows - columns], -1).astype(np.uint8)
+    with VideoWriter(tmp_path / "a.mp4", 128, 96, 24 / 1.001) as writer:
+        for _ in range(3):
+            writer.write(picture)
+    with av.open(tmp_path / "a.mp4") as container:
+        stream = container.streams.video[0]
+        coder = stream.codec_context
+        assert (stream.average_rate, coder.pix_fmt) == (Fraction(24000, 1001), "yuv420p")
+        assert coder.colorspace == Colorspace.ITU709 and coder.color_range == ColorRange.MPEG
+        assert coder.color_primaries == ColorPrimaries.BT709 and coder.color_trc == ColorTrc.BT709
+    data = (tmp_path / "a.mp4").read_bytes()
+    assert 0 < data.find(b"moov") < data.find(b"mdat") and b"av01" in data
+    assert np.abs(read_video(tmp_path / "a.mp4").astype(int) - picture).mean() < 1
+
+
+def test_video_on_a_full_disk(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"what stood there")
+    (tmp_path / ".a.partial.mp4").symlink_to("/dev/full")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    with pytest.raises(Ani3DError) as caught, VideoWriter(tmp_path / "a.mp4", 64, 64, 24) as writer:
+        writer.write(noise)
+    assert caught.value.code == "disk.full"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"what stood there"
+
+
+def test_video_cut_short_is_read_as_far_as_it_goes(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
+    with VideoWriter(tmp_path / "a.mp4", 64, 64, 24) as writer:
+        for frame in noise:
+            writer.write(frame)
+    data = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(data[: len(data) // 2])
+    assert 0 < len(read_video(tmp_path / "a.mp4")) < 40
 
 
 def test_video_refuses_other_sizes_and_leaves_nothing(tmp_path):
