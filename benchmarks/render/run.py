@@ -155,7 +155,7 @@ def agreement() -> dict[str, float]:
 
 def in_process(module: str, *arguments: object) -> list[float]:
     """Numbers that a module prints when it runs alone."""
-    command = [sys.executable, "-m", f"benchmarks.render.{module}", *map(str, arguments)]
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [float(word) for word in ran.stdout.split()]
 
@@ -177,8 +177,11 @@ def main() -> None:
     if not options.shot.exists():
         print(f"No {options.shot}: the character is NOT measured. `make demo` makes it.")
     main_scene = cloud(*MAIN)
-    in_process("start")  # compiles what is missing
-    figures = {"start_first_picture_s": in_process("start")[0], "start_first_gradients_s": in_process("start")[1]}
+    in_process("benchmarks.render.start")  # compiles what is missing
+    figures = {
+        "start_first_picture_s": in_process("benchmarks.render.start")[0],
+        "start_first_gradients_s": in_process("benchmarks.render.start")[1],
+    }
     use_threads(all_cores())
     figures["forward_fps_50k_480x832"] = 1000 / timed(forward(main_scene), 15).median
     ratios = scaling(main_scene)
@@ -189,7 +192,7 @@ def main() -> None:
     figures |= reference
     limit = fraction_of_limit(main_scene)
     figures |= {"fraction_of_limit_50k_480x832": limit["fraction_both"], **limit}
-    before, peak = in_process("memory", 1_000_000, 1080, 1920)
+    before, peak = in_process("benchmarks.render.memory", 1_000_000, 1080, 1920)
     figures |= {"memory_gb_1m_1080p": peak, "memory_gb_1m_1080p_before": before}
     figures |= agreement()
     growing = growth(options.shot)
