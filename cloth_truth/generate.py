@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from ani3d_formats.errors import Ani3DError
 
-from .bvh import list_bvh
 from .patterns import PALETTES
 from .pools import BVH, SPLITS, Recipe, draw_recipe
 from .produce import Simulator, produce, write_json
+from .retarget import list_bvh
 from .sequences import list_sequences
 
 COUNTS = {"train": 96, "validation": 16, "test": 28}

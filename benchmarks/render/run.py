@@ -139,23 +139,19 @@ def fraction_of_limit(scene: Scene) -> dict[str, float]:
 
 
 def agreement() -> dict[str, float]:
-    """Largest differences to the float64 oracle over the thirty scenes of the tests."""
-    sys.path.insert(0, str(ROOT / "tests" / "rendering"))
-    from agreement import compare
-    from agreement_scenes import SCENES
-
-    found = [compare(*scene) for scene in SCENES.values()]
+    """Largest differences to the float64 oracle over the scenes of the tests."""
+    value, gradient, left_out, scenes = in_process("tests/rendering/agreement_figures.py")
     return {
-        "max_value_error": max(f.value for f in found),
-        "max_gradient_error": max(f.gradient for f in found),
-        "max_left_out": max(f.left_out for f in found),
-        "agreement_scenes": len(found),
+        "max_value_error": value,
+        "max_gradient_error": gradient,
+        "max_left_out": left_out,
+        "agreement_scenes": int(scenes),
     }
 
 
-def in_process(module: str, *arguments: object) -> list[float]:
-    """Numbers that a module prints when it runs alone."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
+def in_process(*arguments: object) -> list[float]:
+    """Numbers that Python prints when it runs alone with these arguments."""
+    command = [sys.executable, *map(str, arguments)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [float(word) for word in ran.stdout.split()]
 
@@ -177,10 +173,10 @@ def main() -> None:
     if not options.shot.exists():
         print(f"No {options.shot}: the character is NOT measured. `make demo` makes it.")
     main_scene = cloud(*MAIN)
-    in_process("benchmarks.render.start")  # compiles what is missing
+    in_process("-m", "benchmarks.render.start")  # compiles what is missing
     figures = {
-        "start_first_picture_s": in_process("benchmarks.render.start")[0],
-        "start_first_gradients_s": in_process("benchmarks.render.start")[1],
+        "start_first_picture_s": in_process("-m", "benchmarks.render.start")[0],
+        "start_first_gradients_s": in_process("-m", "benchmarks.render.start")[1],
     }
     use_threads(all_cores())
     figures["forward_fps_50k_480x832"] = 1000 / timed(forward(main_scene), 15).median
@@ -192,7 +188,7 @@ def main() -> None:
     figures |= reference
     limit = fraction_of_limit(main_scene)
     figures |= {"fraction_of_limit_50k_480x832": limit["fraction_both"], **limit}
-    before, peak = in_process("benchmarks.render.memory", 1_000_000, 1080, 1920)
+    before, peak = in_process("-m", "benchmarks.render.memory", 1_000_000, 1080, 1920)
     figures |= {"memory_gb_1m_1080p": peak, "memory_gb_1m_1080p_before": before}
     figures |= agreement()
     growing = growth(options.shot)

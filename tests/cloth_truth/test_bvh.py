@@ -15,11 +15,12 @@ from ani3dhuman.models.store import sha256_of
 from ani3dhuman.pose.keypoints import map_keypoints
 from cloth_truth import generate as generating
 from cloth_truth.bodies import make_body
-from cloth_truth.bvh import SLACK, list_bvh, read_bvh, retarget
+from cloth_truth.bvh import read_bvh
 from cloth_truth.character import plan
 from cloth_truth.patterns import PALETTES
 from cloth_truth.pools import SPLITS, draw_recipe, pool
 from cloth_truth.produce import produce
+from cloth_truth.retarget import SLACK, list_bvh, retarget
 
 BODY = make_body("medium")
 THIGH, SHIN = 44.0, 46.0  # of the figure, which is in centimetres

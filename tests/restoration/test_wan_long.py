@@ -1,6 +1,6 @@
 """A long shot of an odd size and rate through Wan VACE: every frame back, no seams where windows meet.
 
-The video inside is small, so that it runs in the suite; `python -m benchmarks.wan_long` takes the full size.
+The video inside is small, so that it runs in the suite; `python tests/restoration/wan_long.py` takes the full size.
 """
 
 from __future__ import annotations

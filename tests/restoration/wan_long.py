@@ -1,8 +1,8 @@
 """A long shot at full size through Wan VACE with tiny random networks: does every frame come back, without seams?
 
-    python -m benchmarks.wan_long [--frames 200] [--size 333x517] [--fps 23.976]
+    python tests/restoration/wan_long.py [--frames 200] [--size 333x517] [--fps 23.976]
 
-What tests/restoration/test_wan_long.py checks with a small video inside, here without scaling down. It says
+What test_wan_long.py checks with a small video inside, here without scaling down. It says
 nothing about quality or about the time of real weights.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from ani3dhuman.restoration import RestoreConfig, restore
 from ani3dhuman.restoration.wan.prior import WanConditions
 
-sys.path[:0] = [str(Path(__file__).parent.parent / "tests" / part) for part in ("", "restoration")]
+sys.path.insert(1, str(Path(__file__).parent.parent))
 
 
 def main() -> None:
