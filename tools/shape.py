@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "ani3dhuman": ("ani3d_formats",),
     "engine": ("ani3d_formats", "ani3dhuman"),
     "cloth_truth": ("ani3d_formats", "ani3dhuman"),
-    "tools": (),
+    "tools": PRODUCT,
     "benchmarks": (*PRODUCT, "cloth_truth"),
     "examples": (*PRODUCT, "tools"),
     "tests": FOLDERS,
