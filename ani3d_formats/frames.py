@@ -9,7 +9,6 @@ sibling folder; a crash, a cancelled job or a full disk leaves an older cache at
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .atomic import WrittenWhole, full_disk_reported
+from .atomic import WrittenWhole, full_disk_reported, publish
 from .errors import Ani3DError
 from .gaussians import SH_C0, GaussianFrames
 from .manifest import DTYPE, MANIFEST, Attribute, Manifest, MeshFile, malformed, parse
@@ -46,8 +45,6 @@ class _ArrayFile:
         self.file.write(np.ascontiguousarray(values, DTYPE).data)
 
     def finish(self) -> Attribute:
-        self.file.flush()
-        os.fsync(self.file.fileno())
         self.file.close()
         size, digest = self.path.stat().st_size, file_sha256(self.path)
         return Attribute(self.name, self.path.name, DTYPE, self.shape, self.static, size, digest)
@@ -162,9 +159,7 @@ class CacheWriter(WrittenWhole):
                 )
                 with open(self._partial / MANIFEST, "w", encoding="utf-8") as file:
                     file.write(manifest.to_json())
-                    file.flush()
-                    os.fsync(file.fileno())
-                _replace_folder(self._partial, self.path)
+                publish(self._partial, self.path)
         except BaseException:
             shutil.rmtree(self._partial, ignore_errors=True)
             raise
@@ -182,22 +177,6 @@ def _file_stem(name: str) -> str:
 
 def _mesh_entry(name: str, path: Path) -> MeshFile:
     return MeshFile(name, path.name, path.stat().st_size, file_sha256(path))
-
-
-def _replace_folder(partial: Path, path: Path) -> None:
-    """Put `partial` in the place of `path`; a folder cannot be renamed over a full one, so the old one steps aside."""
-    previous = path.with_name(f".{path.name}.previous")
-    shutil.rmtree(previous, ignore_errors=True)
-    had_one = path.exists()
-    if had_one:
-        os.rename(path, previous)
-    try:
-        os.rename(partial, path)
-    except OSError:
-        if had_one:
-            os.rename(previous, path)
-        raise
-    shutil.rmtree(previous, ignore_errors=True)
 
 
 def file_sha256(path: Path) -> str:

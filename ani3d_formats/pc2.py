@@ -6,7 +6,6 @@ frames per sample (float32), samples (int32); then samples x vertices x 3 float3
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,8 +49,6 @@ class PC2Writer(WrittenWhole):
             yield
             if self.written != self.frames:
                 raise self._misused(f"the writer closed after {self.written} frames")
-            self._file.flush()
-            os.fsync(self._file.fileno())
 
     def _misused(self, what: str) -> Ani3DError:
         return Ani3DError(
@@ -59,6 +56,13 @@ class PC2Writer(WrittenWhole):
             f"In {self.path.name} {what}; expected {self.frames} frames of ({self.vertex_count}, 3).",
             "Write every frame of the range once, with the same vertices.",
         )
+
+
+def write_pc2(path: Path, vertices: np.ndarray, start: int) -> None:
+    """Write vertices (T,V,3), metres, whose first frame is scene frame `start`."""
+    with PC2Writer(path, vertices.shape[1], start, len(vertices)) as writer:
+        for frame in vertices:
+            writer.write(frame)
 
 
 @dataclass(frozen=True)

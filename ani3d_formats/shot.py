@@ -7,14 +7,15 @@ A shot is a flat dict of numpy arrays plus a JSON `meta` array, so that one defi
 from __future__ import annotations
 
 import json
-import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .atomic import atomic_path, cannot_write
 from .camera import CameraPath
 from .errors import Ani3DError
 
@@ -172,12 +173,17 @@ class Shot:
         return cls.from_arrays(arrays)
 
     def save(self, path: Path | str) -> None:
-        """Write the shot as `.npz`, atomically."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".part")
-        with open(temporary, "wb") as file:
-            np.savez(file, **self.to_arrays())  # type: ignore[arg-type]
-        os.replace(temporary, path)
+        """Write the shot as `.npz`, atomically. Raises `Ani3DError` ``disk.full``, ``file.unwritable``."""
+        save_arrays(Path(path), self.to_arrays())
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as `.npz`, atomically. Raises `Ani3DError` ``disk.full``, ``file.unwritable``."""
+    try:
+        with atomic_path(path) as partial, open(partial, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def _read_meta(arrays: dict[str, np.ndarray]) -> dict[str, Any]:

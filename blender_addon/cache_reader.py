@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import AddonError
+from ani3d_formats.errors import Ani3DError
 
 SCHEMA = "ani3dhuman.cache"
 VERSION = 1
@@ -62,7 +62,7 @@ def open_cache(path: Path | str) -> FrameCache:
     """Open and check the cache folder at `path`.
 
     Raises:
-        AddonError: ``cache.missing``, ``cache.cut``, ``cache.version`` or ``cache.malformed``; the message names
+        Ani3DError: ``cache.missing``, ``cache.cut``, ``cache.version`` or ``cache.malformed``; the message names
             the file.
     """
     path = Path(path)
@@ -91,11 +91,11 @@ def open_cache(path: Path | str) -> FrameCache:
 def read_pc2_header(path: Path) -> tuple[int, int]:
     """(vertices, frames) of a PC2 point cache; checks that the file is whole."""
     if not path.is_file():
-        raise AddonError("cache.missing", f"The mesh cache '{path}' is missing.", _AGAIN)
+        raise Ani3DError("cache.missing", f"The mesh cache '{path}' is missing.", _AGAIN)
     with open(path, "rb") as file:
         head = file.read(PC2_HEADER.size)
     if len(head) < PC2_HEADER.size or head[:11] != b"POINTCACHE2":
-        raise AddonError("cache.malformed", f"'{path}' is not a PC2 point cache.", _AGAIN)
+        raise Ani3DError("cache.malformed", f"'{path}' is not a PC2 point cache.", _AGAIN)
     _, _, vertices, _, _, frames = PC2_HEADER.unpack(head)
     _check_size(path, PC2_HEADER.size + vertices * frames * 12)
     return vertices, frames
@@ -104,7 +104,7 @@ def read_pc2_header(path: Path) -> tuple[int, int]:
 def _read_manifest(path: Path) -> dict[str, Any]:
     file = path / "manifest.json"
     if not file.is_file():
-        raise AddonError("cache.missing", f"There is no frame cache at '{path}' (no manifest.json).", _AGAIN)
+        raise Ani3DError("cache.missing", f"There is no frame cache at '{path}' (no manifest.json).", _AGAIN)
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -112,7 +112,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         raise _malformed(path, f"its manifest does not name the schema '{SCHEMA}'")
     if manifest.get("version") != VERSION:
-        raise AddonError(
+        raise Ani3DError(
             "cache.version",
             f"The cache '{path}' has version {manifest.get('version')}; this add-on reads version {VERSION}.",
             "Use the add-on and the engine of the same release.",
@@ -127,7 +127,7 @@ def _map_attribute(folder: Path, entry: dict[str, Any]) -> np.ndarray:
         raise _malformed(folder, f"an attribute entry of its manifest lacks {error}") from error
     file = _check_inside(folder, name)
     if not file.is_file():
-        raise AddonError("cache.missing", f"The cache file '{file}' is missing.", _AGAIN)
+        raise Ani3DError("cache.missing", f"The cache file '{file}' is missing.", _AGAIN)
     expected = dtype.itemsize * int(np.prod(shape))
     with open(file, "rb") as stream:
         try:
@@ -160,11 +160,11 @@ def _check_size(file: Path, expected: int) -> None:
         raise _cut(file, size, expected)
 
 
-def _cut(file: Path, size: int, expected: int) -> AddonError:
+def _cut(file: Path, size: int, expected: int) -> Ani3DError:
     what = "cut" if size < expected else "too long"
     message = f"The cache file '{file}' is {what}: {size:,} bytes instead of {expected:,}."
-    return AddonError("cache.cut", message, _AGAIN)
+    return Ani3DError("cache.cut", message, _AGAIN)
 
 
-def _malformed(folder: Path, what: str) -> AddonError:
-    return AddonError("cache.malformed", f"The frame cache '{folder}' is broken: {what}.", _AGAIN)
+def _malformed(folder: Path, what: str) -> Ani3DError:
+    return Ani3DError("cache.malformed", f"The frame cache '{folder}' is broken: {what}.", _AGAIN)

@@ -21,9 +21,9 @@ from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
+from ani3d_formats.atomic import cannot_write
+from ani3d_formats.errors import Ani3DError
 from engine.wire import Client, Welcome
-
-from .errors import AddonError, cannot_write
 
 T = TypeVar("T")
 START_SECONDS = 120.0  # the first start compiles bytecode of large packages
@@ -56,9 +56,9 @@ class Link:
         return on_thread(run)
 
     def check(self) -> None:
-        """Raise `AddonError` ``engine.unreachable`` when the engine that Blender started has ended."""
+        """Raise `Ani3DError` ``engine.unreachable`` when the engine that Blender started has ended."""
         if self.process and self.process.poll() is not None:
-            raise AddonError(
+            raise Ani3DError(
                 "engine.unreachable",
                 f"The engine has ended by itself (exit code {self.process.returncode}).",
                 "Start it again and submit the shot: finished stages are kept.",
@@ -99,7 +99,7 @@ def attach(endpoint: str) -> Link:
     """A link to the engine that listens at `endpoint`; waits for its answer.
 
     Raises:
-        WireError: ``engine.unreachable`` or ``protocol.version``.
+        Ani3DError: ``engine.unreachable`` or ``protocol.version``.
     """
     return _open(endpoint, None)
 
@@ -112,7 +112,7 @@ def start(command: str, store: Path) -> Link:
         store: folder for its jobs; its output goes to `store`/engine.log.
 
     Raises:
-        AddonError: ``engine.command`` when it cannot be run, ``engine.start`` when it ends before it listens.
+        Ani3DError: ``engine.command`` when it cannot be run, ``engine.start`` when it ends before it listens.
     """
     try:
         store.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ def start(command: str, store: Path) -> Link:
                 [*_split(command), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
         except (OSError, ValueError) as error:
-            raise AddonError(
+            raise Ani3DError(
                 "engine.command",
                 f"The engine could not be started with '{command}' ({_reason(error)}).",
                 "Install the engine and set its command in the add-on's preferences.",
@@ -187,13 +187,13 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) 
         if ready.is_file():  # written whole, by a rename
             return str(json.loads(ready.read_text(encoding="utf-8"))["endpoint"])
         if process.poll() is not None:
-            raise AddonError(
+            raise Ani3DError(
                 "engine.start",
                 f"The engine ended while starting (exit code {process.returncode}): {_last_line(log)}",
                 f"Its output is in '{log}'.",
             )
         time.sleep(0.05)
-    raise AddonError(
+    raise Ani3DError(
         "engine.start", f"The engine was not ready after {START_SECONDS:.0f} s.", f"Its output is in '{log}'."
     )
 

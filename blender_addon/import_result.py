@@ -12,10 +12,11 @@ from pathlib import Path
 
 import bpy
 
+from ani3d_formats.errors import Ani3DError
+
 from . import compat, playback
 from .cache_reader import FrameCache, open_cache, read_pc2_header
 from .display import add_display
-from .errors import AddonError
 
 
 def find_cache(folder: Path) -> Path:
@@ -25,7 +26,7 @@ def find_cache(folder: Path) -> Path:
     found = sorted(folder.glob("*.ani3d")) if folder.is_dir() else []
     if len(found) != 1:
         what = f"{len(found)} caches" if found else "no cache (NAME.ani3d)"
-        raise AddonError("cache.missing", f"There is {what} in '{folder}'.", "Choose the cache folder itself.")
+        raise Ani3DError("cache.missing", f"There is {what} in '{folder}'.", "Choose the cache folder itself.")
     return found[0]
 
 
@@ -44,7 +45,7 @@ def import_result(
         on_warning: called with one sentence for each mesh that has no counterpart in this file.
 
     Raises:
-        AddonError: codes ``cache.*``; then nothing was added.
+        Ani3DError: codes ``cache.*``; then nothing was added.
     """
     folder = find_cache(folder.resolve())
     cache = open_cache(folder)

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ani3d_formats.errors import Ani3DError
 from engine.wire import Client
-
-from .errors import AddonError
 
 ENDED = frozenset(("done", "failed", "cancelled"))
 
@@ -62,11 +61,11 @@ def look(client: Client, job: str, since: int, last: Moment | None) -> tuple[Mom
 
 
 def raise_if_failed(moment: Moment) -> None:
-    """Raise `AddonError` ``job.failed`` or ``cancelled`` if the job of `moment` ended so."""
+    """Raise `Ani3DError` ``job.failed`` or ``cancelled`` if the job of `moment` ended so."""
     if moment.state == "failed":
-        raise AddonError("job.failed", f"The job failed: {moment.message}".rstrip(), "")
+        raise Ani3DError("job.failed", f"The job failed: {moment.message}".rstrip(), "")
     if moment.state == "cancelled":
-        raise AddonError("cancelled", "The job was cancelled.", "Submit the shot again to go on from there.")
+        raise Ani3DError("cancelled", "The job was cancelled.", "Submit the shot again to go on from there.")
 
 
 def fetch_all(

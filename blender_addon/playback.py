@@ -15,10 +15,11 @@ import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
+from ani3d_formats.errors import Ani3DError
+
 from . import compat
 from .cache_reader import FrameCache, open_cache
 from .display import COLOR_ATTRIBUTE, display_colors
-from .errors import AddonError
 
 
 @dataclass
@@ -64,12 +65,12 @@ def _open(item: bpy.types.Object) -> _Player:
     try:
         cache = open_cache(bpy.path.abspath(path))
         if cache.count != len(item.data.points):
-            raise AddonError(
+            raise Ani3DError(
                 "cache.malformed",
                 f"'{item.name}' has {len(item.data.points)} points, the cache {path} {cache.count} Gaussians.",
                 "Import the result again.",
             )
-    except AddonError as error:
+    except Ani3DError as error:
         print(f"Ani3D: '{item.name}' does not play. {error}")
         return _Player(path, error=str(error))
     return _Player(path, cache)

@@ -17,10 +17,9 @@ from typing import TypeVar
 
 import bpy
 
-from engine.wire import WireError
+from ani3d_formats.errors import Ani3DError
 
 from .connection import Link, finished, on_thread
-from .errors import AddonError
 from .jobs import ENDED, Moment, look, print_moment, raise_if_failed
 
 T = TypeVar("T")
@@ -49,9 +48,9 @@ class Session:
         return self.link is not None and self.link.alive()
 
     def current(self) -> Link:
-        """The open link. Raises `AddonError` ``engine.unreachable`` when there is none."""
+        """The open link. Raises `Ani3DError` ``engine.unreachable`` when there is none."""
         if self.link is None:
-            raise AddonError("engine.unreachable", "The engine is not running.", "Start it with Start Engine first.")
+            raise Ani3DError("engine.unreachable", "The engine is not running.", "Start it with Start Engine first.")
         self.link.check()
         return self.link
 
@@ -71,7 +70,7 @@ class Session:
                 raise
             if self._starting is not start:  # closed meanwhile, perhaps with nobody left to empty the inbox
                 link.close()
-                raise AddonError("engine.start", "The engine was stopped before it was ready.", "Start it again.")
+                raise Ani3DError("engine.start", "The engine was stopped before it was ready.", "Start it again.")
             self.post(partial(self._opened, start, link))
             return link
 
@@ -124,8 +123,8 @@ class Session:
         """Block until `job` ends, telling `listener` every step. Ctrl-C cancels the job.
 
         Raises:
-            AddonError: the job's own error when it failed, ``cancelled`` when it was cancelled.
-            WireError: when the engine went away.
+            Ani3DError: the job's own error when it failed, ``cancelled`` when it was cancelled.
+            Ani3DError: when the engine went away.
         """
         link, since = self.current(), 0
         moment: Moment | None = None
@@ -136,7 +135,7 @@ class Session:
                 self.tell(moment)
         except KeyboardInterrupt:
             self.wait(link.call(lambda client: client.cancel(job)))
-            raise AddonError(
+            raise Ani3DError(
                 "cancelled", "The job was cancelled.", "Submit the shot again to go on from there."
             ) from None
         raise_if_failed(moment)
@@ -155,7 +154,7 @@ class Session:
         last = self.job if self._since else None
         try:
             question = self.current().call(partial(look, job=self.job.job, since=self._since, last=last))
-        except AddonError as problem:
+        except Ani3DError as problem:
             self._lose(problem)
             return
         self._question = question
@@ -167,7 +166,7 @@ class Session:
         self._question = None
         try:
             moment, self._since = question.result()
-        except (AddonError, WireError) as problem:
+        except Ani3DError as problem:
             self._lose(problem)
             return
         self.tell(moment)

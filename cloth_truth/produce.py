@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -14,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats import atomic
 from ani3d_formats.atomic import write_bytes
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.pc2 import PC2Writer
+from ani3d_formats.pc2 import write_pc2
 from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.avatar.from_mesh import DETAIL
 from ani3dhuman.media.video import VideoWriter
@@ -31,8 +31,8 @@ from .checks import judge, measure
 from .pools import BVH, Recipe
 from .sequences import GAUSSIANS, LayerMaps, draw_layer
 
-SCRIPT = Path(__file__).with_name("simulate.py")
-BLENDER_PYTHON = Path(__file__).parents[1] / ".venv-blender" / "bin" / "python"
+ROOT = Path(__file__).resolve().parents[1]
+BLENDER_PYTHON = ROOT / ".venv-blender" / "bin" / "python"
 
 
 class SolverFailed(RuntimeError):
@@ -54,7 +54,7 @@ class Simulator:
         if self._process is None or self._process.poll() is not None:
             # a session of its own: Ctrl-C reaches this program alone, which then ends Blender by closing its input
             self._process = subprocess.Popen(
-                [str(self.python), str(SCRIPT)],
+                [str(self.python), "-m", "cloth_truth.simulate"], cwd=ROOT,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                 start_new_session=True,
             )  # fmt: skip
@@ -115,7 +115,7 @@ def produce(
     if reason is not None:
         return _drop(dropped, work, about, reason)
     publish(planned, solved, work, about, began)
-    os.replace(work, folder)
+    atomic.publish(work, folder)
     return None
 
 
@@ -151,9 +151,7 @@ def publish(planned: Planned, solved: list[np.ndarray], work: Path, about: dict[
     truth = rigid.copy()
     truth[:, planned.starts[0] :] = np.concatenate([s[planned.preroll :] for s in solved], axis=1)
     np.savez_compressed(work / "shot.npz", **shot.to_arrays())  # type: ignore[arg-type]
-    with PC2Writer(work / "truth.pc2", truth.shape[1], 1, len(truth)) as writer:
-        for frame in truth:
-            writer.write(frame)
+    write_pc2(work / "truth.pc2", truth, 1)
     clip = CoarseClip.of_shot(shot, avatar_from_shot(shot, GAUSSIANS, DETAIL), rigid, shot["pin_weights"])
     arrays: dict[str, np.ndarray] = {}
     for layer, vertices in {"truth": truth, "coarse": rigid}.items():

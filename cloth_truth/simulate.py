@@ -1,7 +1,7 @@
 """Simulate the cloth of planned sequences with Blender's solver, in the Blender environment: bpy and numpy only.
 
-    python simulate.py              reads one folder a line from standard input, answers one JSON line each
-    python simulate.py FOLDER ...   simulates these and ends
+    python -m cloth_truth.simulate              reads one folder a line from standard input, answers one JSON line each
+    python -m cloth_truth.simulate FOLDER ...   simulates these and ends
 
 A folder holds `solver_input.npz`: fps; body_vertices (T,B,3) world metres and body_quads (Q,4), a triangle repeats its
 last corner; layers, a JSON list of {name, fabric} from the innermost outwards; and for each layer i vertices_i (T,V,3)
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import sys
 import tempfile
 import time
@@ -22,6 +21,9 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+
+from ani3d_formats.pc2 import write_pc2
+from ani3d_formats.shot import save_arrays
 
 # Mass a vertex; tension (and compression), shear, bending: stiffness of Blender's springs; damping of all but bending;
 # air: damping by the air. Silk, cotton and denim are Blender's own presets. Much stiffer springs for the mass look
@@ -39,13 +41,6 @@ COLLISION_QUALITY = 3
 SKIN, GAP = 0.002, 0.004  # metres: thickness of what is hit, distance that cloth keeps
 
 
-def write_pc2(path: Path, vertices: np.ndarray) -> None:
-    """Vertices (T,V,3) as a point cache whose first sample is scene frame 1."""
-    with open(path, "wb") as file:
-        file.write(struct.pack("<12siiffi", b"POINTCACHE2\0", 1, vertices.shape[1], 1.0, 1.0, len(vertices)))
-        file.write(np.ascontiguousarray(vertices, "<f4").tobytes())
-
-
 def add_moving_mesh(name: str, vertices: np.ndarray, quads: np.ndarray, folder: Path) -> bpy.types.Object:
     """A mesh object that plays vertices (T,V,3) from scene frame 1 on, through a Mesh Cache modifier."""
     mesh = bpy.data.meshes.new(name)
@@ -54,7 +49,7 @@ def add_moving_mesh(name: str, vertices: np.ndarray, quads: np.ndarray, folder: 
     thing = bpy.data.objects.new(name, mesh)
     bpy.context.scene.collection.objects.link(thing)
     path = folder / f"{name}.pc2"
-    write_pc2(path, vertices)
+    write_pc2(path, vertices, 1)
     cache = thing.modifiers.new("Motion", "MESH_CACHE")
     cache.cache_format, cache.filepath = "PC2", str(path)
     cache.time_mode, cache.frame_start, cache.interpolation = "FRAME", 1, "LINEAR"
@@ -140,9 +135,7 @@ def simulate_folder(folder: Path, parent: int | None = None) -> float:
     with np.load(folder / "solver_input.npz") as file:
         result = simulate({name: file[name] for name in file.files}, parent)
     seconds = time.perf_counter() - began
-    partial = folder / ".solver_output.partial.npz"
-    np.savez(partial, **result, seconds=np.array(seconds))  # type: ignore[arg-type]
-    os.replace(partial, output)
+    save_arrays(output, {**result, "seconds": np.array(seconds)})
     return seconds
 
 

@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from ani3d_formats.atomic import write_bytes
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman import __version__
 
-from .blobs import write_atomically
 from .executors import LocalProcesses
 from .job_table import JobTable
 from .parent import is_alive
 from .server import Server
-from .wire import DEFAULT_ENDPOINT, PROTOCOL_VERSION, WireError
+from .wire import DEFAULT_ENDPOINT, PROTOCOL_VERSION
 
 _PARENT_INTERVAL = 0.5  # seconds between checks that the parent process lives
 
@@ -77,7 +78,7 @@ def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
             try:
                 if args.ready_file:
                     ready = {"endpoint": server.endpoint, "pid": os.getpid(), "protocol": PROTOCOL_VERSION}
-                    write_atomically(args.ready_file, json.dumps(ready).encode())
+                    write_bytes(args.ready_file, json.dumps(ready).encode())
                 logging.info("listening at %s, store %s", server.endpoint, args.store)
                 server.run(stop)
             finally:
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
                     args.ready_file.unlink(missing_ok=True)
         finally:
             table.close()
-    except WireError as error:
+    except Ani3DError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 1
     logging.info("stopped")

@@ -4,44 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ani3d_formats.atomic import write_bytes
+from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import file_sha256
 from ani3d_formats.manifest import MANIFEST, parse
 
-from .wire import FileInfo, WireError
+from .wire import FileInfo
 from .wire.codec import portable
-from .wire.errors import disk_full, is_disk_full
-
-
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Write `path` so that it is seen whole or not at all, even after a power cut.
-
-    Raises:
-        WireError: `disk.full`, naming the path and the bytes needed; nothing is left behind.
-    """
-    part: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-        part = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        if part:
-            part.unlink(missing_ok=True)
-        if is_disk_full(error):
-            raise disk_full(path, memoryview(data).nbytes) from error
-        raise
 
 
 def list_files(folder: Path) -> list[FileInfo]:
@@ -89,24 +64,24 @@ class Blobs:
         return hashlib.sha256(document.encode()).hexdigest()[:20], table, blobs
 
     def put(self, blobs: dict[str, memoryview]) -> None:
-        """Store what is not there yet. Raises WireError `disk.full`."""
+        """Store what is not there yet. Raises Ani3DError `disk.full`."""
         for digest, data in blobs.items():
             path = self._path(digest)
             if not path.is_file() or path.stat().st_size != data.nbytes:
-                write_atomically(path, data)
+                write_bytes(path, data)
 
     def get(self, table: list[list[Any]]) -> dict[str, np.ndarray]:
         """The arrays of a table, writable like those of a shot file.
 
         Raises:
-            WireError: `store.corrupt` when bytes are missing or changed.
+            Ani3DError: `store.corrupt` when bytes are missing or changed.
         """
         arrays = {}
         for name, dtype, shape, digest in table:
             path = self._path(digest)
             data = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
             if hashlib.sha256(data.data).hexdigest() != digest:
-                raise WireError(
+                raise Ani3DError(
                     "store.corrupt",
                     f"The stored array '{name}' ({path}) is missing or changed.",
                     "Delete the job and submit the shot again; check the disk.",

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ani3d_formats.errors import Ani3DError
+
 from . import pipe
 from .pipe import Outcome
-from .wire import WireError
 from .wire.messages import Message
 
 log = logging.getLogger("engine")
@@ -110,7 +111,7 @@ class LocalProcesses:
         try:
             for message in pipe.read(reports):
                 self._messages.put((job, message))
-        except WireError:  # the worker is ended as one that crashed
+        except Ani3DError:  # the worker is ended as one that crashed
             log.exception("job %s: what its process sent cannot be read", job)
         self._messages.put((job, None))
 

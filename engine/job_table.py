@@ -23,9 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from .blobs import Blobs, write_atomically
-from .wire import FileInfo, JobStatus, WireError
-from .wire.errors import disk_full, is_disk_full
+from ani3d_formats.atomic import disk_full, is_disk_full, write_bytes
+from ani3d_formats.errors import Ani3DError
+
+from .blobs import Blobs
+from .wire import FileInfo, JobStatus
 
 SCHEMA_VERSION = 1  # SQLite's `user_version`; one more for every change of the tables
 MAX_ATTEMPTS = 3  # a job that has taken the engine down this often is not started again
@@ -54,7 +56,7 @@ class JobTable:
         version: of the library; a job of another version is another job, as its result may differ.
 
     Raises:
-        WireError: `store.locked`, `store.unusable`, `disk.full`.
+        Ani3DError: `store.locked`, `store.unusable`, `disk.full`.
     """
 
     def __init__(self, root: Path, version: str) -> None:
@@ -78,13 +80,13 @@ class JobTable:
             rows.execute("PRAGMA foreign_keys = ON")
             (found,) = rows.execute("PRAGMA user_version").fetchone()
             if found not in (0, SCHEMA_VERSION):  # 0 is a new file, or one of the first releases, which has version 1
-                raise WireError(
+                raise Ani3DError(
                     "store.unusable",
                     f"{path} has tables of version {found}; this engine reads version {SCHEMA_VERSION}.",
                     "Use the release that wrote it, or choose another folder with --store.",
                 )
             rows.executescript(f"{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};")
-        except (sqlite3.Error, WireError):
+        except (sqlite3.Error, Ani3DError):
             rows.close()
             raise
         return rows
@@ -106,7 +108,7 @@ class JobTable:
         where finished stages lie.
 
         Raises:
-            WireError: `disk.full`; then nothing of the job is left but arrays other jobs may share.
+            Ani3DError: `disk.full`; then nothing of the job is left but arrays other jobs may share.
         """
         job, table, blobs = self._blobs.describe(shot, settings, self._version)
         row = self._rows.execute("SELECT state, result FROM jobs WHERE id = ?", (job,)).fetchone()
@@ -117,7 +119,7 @@ class JobTable:
         self._blobs.put(blobs)
         self.folder(job).mkdir(exist_ok=True)
         document = {"name": name, "settings": settings, "arrays": table}
-        write_atomically(self.folder(job) / "input.json", json.dumps(document).encode())
+        write_bytes(self.folder(job) / "input.json", json.dumps(document).encode())
         with self._transaction():
             self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
             values = (job, name, "queued", time.time())
@@ -183,7 +185,7 @@ class JobTable:
     # ---- asking ----
 
     def status(self, job: str) -> JobStatus:
-        """Where the job stands. Raises WireError `job.unknown`."""
+        """Where the job stands. Raises Ani3DError `job.unknown`."""
         return _status(self._row(job))
 
     def jobs(self) -> list[JobStatus]:
@@ -191,7 +193,7 @@ class JobTable:
         return [_status(row) for row in self._rows.execute("SELECT * FROM jobs ORDER BY queued DESC")]
 
     def files(self, job: str) -> list[FileInfo]:
-        """The result files of a job that is done. Raises WireError `job.unknown`, `job.unfinished`."""
+        """The result files of a job that is done. Raises Ani3DError `job.unknown`, `job.unfinished`."""
         self._result(job)
         rows = self._rows.execute("SELECT name, size, sha256 FROM files WHERE job = ? ORDER BY name", (job,))
         return [FileInfo(*row) for row in rows]
@@ -200,13 +202,13 @@ class JobTable:
         """`size` bytes of a result file from `offset` on.
 
         Raises:
-            WireError: `job.unknown`, `job.unfinished`, `file.unknown`; `file.corrupt` when bytes are missing.
+            Ani3DError: `job.unknown`, `job.unfinished`, `file.unknown`; `file.corrupt` when bytes are missing.
         """
         folder = self._result(job)
         row = self._rows.execute("SELECT size FROM files WHERE job = ? AND name = ?", (job, name)).fetchone()
         if row is None or offset + size > row["size"]:
             what = f"no file '{name}'" if row is None else f"no {offset + size:,} bytes in '{name}'"
-            raise WireError("file.unknown", f"Job {job} has {what}.", "Ask for the list of its files.")
+            raise Ani3DError("file.unknown", f"Job {job} has {what}.", "Ask for the list of its files.")
         try:
             with open(folder / name, "rb") as file:
                 file.seek(offset)
@@ -216,7 +218,7 @@ class JobTable:
         else:
             reason = ""
         if len(data) != size:
-            raise WireError(
+            raise Ani3DError(
                 "file.corrupt",
                 f"{folder / name} is missing or cut{reason}.",
                 "Delete the job and submit the shot again.",
@@ -226,7 +228,7 @@ class JobTable:
     def _row(self, job: str) -> sqlite3.Row:
         row = self._rows.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
         if row is None:
-            raise WireError("job.unknown", f"There is no job '{job[:40]}'.", "Ask for the list of jobs.")
+            raise Ani3DError("job.unknown", f"There is no job '{job[:40]}'.", "Ask for the list of jobs.")
         return row
 
     def _is_whole(self, job: str) -> bool:
@@ -237,12 +239,12 @@ class JobTable:
     def _result(self, job: str) -> Path:
         row = self._row(job)
         if row["state"] != "done":
-            raise WireError("job.unfinished", f"Job {job} is {row['state']}, so it has no files.", "Wait for it.")
+            raise Ani3DError("job.unfinished", f"Job {job} is {row['state']}, so it has no files.", "Wait for it.")
         return self.folder(job) / row["result"]
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All or nothing. Raises WireError `disk.full` where SQLite finds no room."""
+        """All or nothing. Raises Ani3DError `disk.full` where SQLite finds no room."""
         try:
             with self._rows:
                 self._rows.execute("BEGIN")
@@ -253,16 +255,16 @@ class JobTable:
             raise
 
 
-def _store_error(root: Path, error: OSError | sqlite3.Error) -> WireError:
+def _store_error(root: Path, error: OSError | sqlite3.Error) -> Ani3DError:
     """Why the folder cannot be a store."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code
     if code == sqlite3.SQLITE_FULL or is_disk_full(error):
         return disk_full(root)
     if code == sqlite3.SQLITE_BUSY:
         hint = "Connect to that engine, or give this one another --store."
-        return WireError("store.locked", f"Another engine is using {root}.", hint)
+        return Ani3DError("store.locked", f"Another engine is using {root}.", hint)
     hint = "Choose with --store a folder that you may write to."
-    return WireError("store.unusable", f"{root} cannot hold the engine's jobs ({error}).", hint)
+    return Ani3DError("store.unusable", f"{root} cannot hold the engine's jobs ({error}).", hint)
 
 
 def _status(row: sqlite3.Row) -> JobStatus:

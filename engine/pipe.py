@@ -51,7 +51,7 @@ def write(pipe: BinaryIO, message: ProgressReport | Outcome) -> None:
 
 
 def read(pipe: BinaryIO) -> Iterator[Message]:
-    """The messages of a pipe until its end. Raises WireError `protocol.*` for anything else."""
+    """The messages of a pipe until its end. Raises Ani3DError `protocol.*` for anything else."""
     unpacker = msgpack.Unpacker()
     while data := pipe.read1(1 << 16):  # type: ignore[attr-defined]
         unpacker.feed(data)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import zmq
 
+from ani3d_formats.atomic import disk_full, is_disk_full
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman import __version__
 from ani3dhuman.models.store import installed_priors
@@ -27,9 +28,8 @@ from .events import EventLog
 from .executors import LocalProcesses
 from .job_table import JobTable
 from .pipe import Outcome, ProgressReport
-from .wire import PROTOCOL_VERSION, JobStatus, Welcome, WireError, codec
+from .wire import PROTOCOL_VERSION, JobStatus, Welcome, codec
 from .wire import messages as m
-from .wire.errors import disk_full, is_disk_full
 
 log = logging.getLogger("engine")
 
@@ -58,7 +58,7 @@ class Server:
         retry: seconds until a write that found the disk full is tried again.
 
     Raises:
-        WireError: `engine.address`.
+        Ani3DError: `engine.address`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Server:
             loopback = False
         try:
             if not loopback:
-                raise WireError(
+                raise Ani3DError(
                     "engine.address",
                     f"The engine does not listen at '{host}': anyone on the network could use it.",
                     "Use 127.0.0.1, and an SSH tunnel to reach it from another machine.",
@@ -104,12 +104,12 @@ class Server:
             try:
                 self._socket.bind(f"tcp://{'127.0.0.1' if host == 'localhost' else host}:{port or '*'}")
             except zmq.ZMQError as error:
-                raise WireError(
+                raise Ani3DError(
                     "engine.address",
                     f"The engine cannot listen at {host}:{port} ({error.strerror}).",
                     "Another engine may run there: connect to it, or give --port 0 to take a free port.",
                 ) from None
-        except WireError:
+        except Ani3DError:
             self._close()
             raise
         return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -216,7 +216,7 @@ class Server:
     def _delete(self, job: str) -> m.Done:
         status = self._status(job)
         if status.state in ("queued", "running") or job in self._live:
-            raise WireError("job.active", f"Job {job} is {status.state}.", "Cancel it first.")
+            raise Ani3DError("job.active", f"Job {job} is {status.state}.", "Cancel it first.")
         self._table.delete(job)
         self._logs.pop(job, None)
         return m.Done()
@@ -261,7 +261,7 @@ class Server:
             self._log(job).add(status)
 
     def _store_ended(self) -> None:
-        """Store how jobs ended. Raises WireError `disk.full`; what could not be stored is tried again later."""
+        """Store how jobs ended. Raises Ani3DError `disk.full`; what could not be stored is tried again later."""
         for job, (status, outcome) in list(self._ended.items()):
             self._table.finish(status, outcome.result, outcome.files)
             del self._ended[job], self._live[job]
@@ -292,7 +292,7 @@ class Server:
                 if not events and time.monotonic() < watcher.deadline and not self._stopping:
                     self._watchers.append(watcher)
                     continue
-            except WireError as error:  # the job was deleted meanwhile
+            except Ani3DError as error:  # the job was deleted meanwhile
                 reply = _error_reply(error)
             self._send(watcher.client, watcher.request, reply)
 
@@ -302,7 +302,7 @@ def _error_reply(error: Exception) -> m.Error:
     if is_disk_full(error):
         name = getattr(error, "filename", None)
         error = disk_full(Path(name) if name else Path.cwd())
-    if isinstance(error, WireError | Ani3DError):
+    if isinstance(error, Ani3DError):
         return m.Error(error.code, error.message, error.hint)
     log.error("an error of the engine itself", exc_info=error)
     text = f"The engine met an error of its own: {type(error).__name__}: {error}."

@@ -24,14 +24,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ani3d_formats.atomic import disk_full, is_disk_full
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Report
 
 from . import pipe
 from .blobs import Blobs, list_files
 from .pipe import Outcome, ProgressReport
-from .wire import WireError
-from .wire.errors import disk_full, is_disk_full
 from .wire.messages import MAX_PREVIEW
 
 REPORT_INTERVAL = 0.1  # seconds between reports of one stage; its first and last step always go out
@@ -90,16 +89,16 @@ def run(folder: Path, blobs: Path, module: str, reporter: Reporter, cancel: thre
         return Outcome("failed", {"code": known.code, "message": known.message, "hint": known.hint})
 
 
-def explain(error: Exception, folder: Path) -> Ani3DError | WireError:
+def explain(error: Exception, folder: Path) -> Ani3DError:
     """The error to show for one that ended a job."""
     full = next((e for e in _chain(error) if is_disk_full(e)), None)
     if isinstance(full, OSError):
         return disk_full(Path(full.filename) if full.filename else folder)
-    if isinstance(error, Ani3DError | WireError):
+    if isinstance(error, Ani3DError):
         return error
     if shutil.disk_usage(folder).free < _NEARLY_FULL:
         return disk_full(folder)
-    return WireError(
+    return Ani3DError(
         "job.failed",
         f"The job failed unexpectedly: {type(error).__name__}: {str(error)[:MAX_TEXT]}.",
         f"{folder / 'worker.log'} says where; please report it.",

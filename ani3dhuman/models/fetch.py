@@ -7,7 +7,6 @@ files are streamed here into ``NAME.ID.partial`` and continued from where they e
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-from ani3d_formats.atomic import full_disk_reported
+from ani3d_formats.atomic import full_disk_reported, publish
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress, Report
 
@@ -211,9 +210,7 @@ def _download(
             stream.seek(done)
             with _hub_reported(model, folder):
                 _stream(model.repository, revision, file, stream, done, progress)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, folder / file.path)
+        publish(partial, folder / file.path)
 
 
 def _size(partial: Path, file: RemoteFile) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats.atomic import write_bytes
+
 from .amplitude import motion_amplitude
 from .job import Job
 from .stages import Scene
@@ -34,4 +36,4 @@ def write_report(
     }
     if cache is not None:
         report["cache"] = cache.name
-    (job.out / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+    write_bytes(job.out / "report.json", json.dumps(report, indent=2).encode())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ani3d_formats.atomic import full_disk_reported, publish
 
 
 def content_key(*parts: Any) -> str:
@@ -52,12 +53,13 @@ class StageStore:
         else:
             arrays = compute()
             self.folder.mkdir(parents=True, exist_ok=True)
-            partial = self.folder / f".{stage}-{key}.part"
+            partial = self.folder / f".{stage}-{key}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
-            for name, array in arrays.items():
-                np.save(partial / f"{name}.npy", array, allow_pickle=False)
-            for old in self.folder.glob(f"{stage}-*"):
-                shutil.rmtree(old, ignore_errors=True)
-            os.replace(partial, target)
+            with full_disk_reported(target):
+                for name, array in arrays.items():
+                    np.save(partial / f"{name}.npy", array, allow_pickle=False)
+                for old in self.folder.glob(f"{stage}-*"):
+                    shutil.rmtree(old, ignore_errors=True)
+                publish(partial, target)
         return {p.stem: np.load(p, mmap_mode="r", allow_pickle=False) for p in target.glob("*.npy")}

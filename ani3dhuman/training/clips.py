@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.shot import save_arrays
 
 from ..restoration.clip import CoarseClip
 from ..restoration.compact.feature_maps import CHANNELS, RIGHTWARD, offset_maps, surface_maps
@@ -31,10 +31,7 @@ def write_clip(path: Path, clip: CoarseClip, truth: np.ndarray) -> None:
         "conditions": maps.conditions.astype(np.float16),
         "offsets": offset_maps(clip, truth, maps).astype(np.float16),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    np.savez(partial, **arrays)  # type: ignore[arg-type]
-    os.replace(partial, path)
+    save_arrays(path, arrays)
 
 
 @dataclass

@@ -7,6 +7,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ani3d_formats.atomic import atomic_path
+
 
 def plot_history(history: list[dict[str, float]], path: Path) -> None:
     """Training and validation loss over minutes, PNG; `history` entries hold minutes, train, and perhaps validation."""
@@ -22,4 +24,5 @@ def plot_history(history: list[dict[str, float]], path: Path) -> None:
     axes.legend()
     axes.grid(alpha=0.3)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    with atomic_path(path) as partial:
+        figure.savefig(partial, dpi=110)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ani3d_formats.atomic import write_bytes
+from ani3d_formats.atomic import atomic_path, write_bytes
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
@@ -76,9 +76,8 @@ class _State:
 
     def save(self, folder: Path) -> None:
         parts = {name: getattr(self, name).state_dict() for name in ("net", "average", "optimizer")}
-        partial = folder / f".{CHECKPOINT}"
-        torch.save({**parts, "step": self.step, "minutes": self.minutes, "history": self.history}, partial)
-        partial.replace(folder / CHECKPOINT)
+        with atomic_path(folder / CHECKPOINT) as partial:
+            torch.save({**parts, "step": self.step, "minutes": self.minutes, "history": self.history}, partial)
         self.average.save_pretrained(folder / MODEL)
         write_bytes(folder / HISTORY, json.dumps(self.history, indent=1).encode())
         plot_history(self.history, folder / CURVE)

@@ -5,6 +5,6 @@
 armature it is given, never on the selection, and leaves the scene at the frame it found it at.
 """
 
-from .shot import Progress, export_shot, save_shot
+from .shot import Progress, export_shot
 
-__all__ = ["Progress", "export_shot", "save_shot"]
+__all__ = ["Progress", "export_shot"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from ..errors import AddonError
+from ani3d_formats.errors import Ani3DError
 
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # Blender's camera looks along -z with y up
 
@@ -30,15 +30,15 @@ def picture_size(scene: bpy.types.Scene) -> tuple[int, int]:
 
 
 def check_camera(scene: bpy.types.Scene) -> None:
-    """Raise `AddonError` unless `scene` has a camera that can be exported."""
+    """Raise `Ani3DError` unless `scene` has a camera that can be exported."""
     if scene.camera is None or scene.camera.type != "CAMERA":
-        raise AddonError(
+        raise Ani3DError(
             "camera.missing",
             f"The scene '{scene.name}' has no camera.",
             "Add one and make it the active camera.",
         )
     if scene.camera.data.type not in ("PERSP", "ORTHO"):
-        raise AddonError(
+        raise Ani3DError(
             "camera.type",
             f"The camera '{scene.camera.name}' is of the type {scene.camera.data.type}.",
             "Use a perspective or an orthographic camera.",

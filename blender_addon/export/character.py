@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import bpy
 
-from ..errors import AddonError
+from ani3d_formats.errors import Ani3DError
 
 # Modifiers that make other vertices than the mesh has; before the Armature modifier they change what is skinned.
 # fmt: off
@@ -20,14 +20,14 @@ GENERATIVE = frozenset((
 
 
 def check_armature(armature: bpy.types.Object | None) -> None:
-    """Raise `AddonError` unless `armature` is an armature object whose pose can be read."""
+    """Raise `Ani3DError` unless `armature` is an armature object whose pose can be read."""
     if armature is None or armature.type != "ARMATURE":
         what = f"'{armature.name}' is not an armature." if armature else "No armature is selected."
-        raise AddonError("character.no_armature", what, "Select the character's armature and bind it.")
+        raise Ani3DError("character.no_armature", what, "Select the character's armature and bind it.")
     if armature.mode == "EDIT":
-        raise AddonError("character.edit_mode", f"'{armature.name}' is in Edit Mode.", "Leave Edit Mode first.")
+        raise Ani3DError("character.edit_mode", f"'{armature.name}' is in Edit Mode.", "Leave Edit Mode first.")
     if armature.data.pose_position == "REST":
-        raise AddonError(
+        raise Ani3DError(
             "character.rest_position",
             f"'{armature.name}' is held in rest position, so it has no motion.",
             "Set it to Pose Position in the armature's properties.",
@@ -51,7 +51,7 @@ def meshes_of(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) -> li
         if item.type == "MESH" and item.ani3d.kind == "NONE" and armature_modifier(item, armature)
     ]
     if not found:
-        raise AddonError(
+        raise Ani3DError(
             "character.no_mesh",
             f"No mesh is deformed by the armature '{armature.name}'.",
             "Give the character's meshes an Armature modifier that points to it.",
@@ -91,7 +91,7 @@ def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], N
     """Refuse what would skin other vertices than the exported ones; warn of what is left out."""
     for item in objects:
         if item.mode == "EDIT":
-            raise AddonError("character.edit_mode", f"'{item.name}' is in Edit Mode.", "Leave Edit Mode first.")
+            raise Ani3DError("character.edit_mode", f"'{item.name}' is in Edit Mode.", "Leave Edit Mode first.")
         seen_armature = False
         for modifier in item.modifiers:
             if not modifier.show_viewport:
@@ -99,7 +99,7 @@ def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], N
             where = f"modifier '{modifier.name}' of '{item.name}'"
             if modifier.type == "ARMATURE":
                 if seen_armature:
-                    raise AddonError(
+                    raise Ani3DError(
                         "character.modifiers",
                         f"'{item.name}' has two Armature modifiers.",
                         "Keep only one of them.",
@@ -107,7 +107,7 @@ def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], N
                 seen_armature = True
                 _check_armature_modifier(modifier, where, warn)
             elif modifier.type in GENERATIVE and not seen_armature:
-                raise AddonError(
+                raise Ani3DError(
                     "character.modifiers",
                     f"The {where} changes the number of vertices before the armature deforms them.",
                     "Apply it, or move it below the Armature modifier.",
@@ -118,13 +118,13 @@ def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], N
 
 def _check_armature_modifier(modifier: bpy.types.ArmatureModifier, where: str, warn: Callable[[str], None]) -> None:
     if modifier.vertex_group:
-        raise AddonError(
+        raise Ani3DError(
             "character.modifiers",
             f"The {where} is limited to the vertex group '{modifier.vertex_group}'.",
             "Clear that field; weights alone say how far each bone reaches.",
         )
     if not modifier.use_vertex_groups:
-        raise AddonError(
+        raise Ani3DError(
             "character.modifiers", f"The {where} ignores vertex groups.", "Turn on Bind To: Vertex Groups."
         )
     if modifier.use_bone_envelopes:

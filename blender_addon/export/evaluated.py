@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 import bpy
 import numpy as np
 
-from ..errors import AddonError
+from ani3d_formats.errors import Ani3DError
+
 from .character import GENERATIVE
 
 # fmt: off
@@ -62,7 +63,7 @@ def evaluated_vertices(
         shown_as: for each of them the object whose vertices are read, such as a simulated copy; else itself.
 
     Raises:
-        AddonError: ``character.vertices`` where modifiers make other vertices than the mesh has.
+        Ani3DError: ``character.vertices`` where modifiers make other vertices than the mesh has.
     """
     parts = []
     for item, source in zip(objects, shown_as or objects, strict=True):
@@ -83,17 +84,17 @@ def check_finite(objects: Sequence[bpy.types.Object], vertices: np.ndarray, fram
     if len(broken):
         ends = np.cumsum([len(item.data.vertices) for item in objects])
         name = objects[int(np.searchsorted(ends, broken[0], side="right"))].name
-        raise AddonError(
+        raise Ani3DError(
             "character.not_finite",
             f"Vertices of '{name}' have no finite place at frame {frame}.",
             "Its simulation or a driver breaks there: repair it, or shorten the frame range.",
         )
 
 
-def _other_vertices(item: bpy.types.Object, source: bpy.types.Object, found: int) -> AddonError:
+def _other_vertices(item: bpy.types.Object, source: bpy.types.Object, found: int) -> Ani3DError:
     changing = next((m.name for m in source.modifiers if m.type in GENERATIVE and m.show_viewport), None)
     whose = f"; '{changing}' is among them" if changing else ""
-    return AddonError(
+    return Ani3DError(
         "character.vertices",
         f"The modifiers of '{item.name}' make {found} vertices of its {len(item.data.vertices)}{whose}.",
         "Apply it, switch it off in the viewport, or move it below all modifiers that deform, such as Cloth.",

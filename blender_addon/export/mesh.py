@@ -15,7 +15,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..errors import AddonError
+from ani3d_formats.errors import Ani3DError
+
 from .character import armature_modifier
 from .regions import PIN_GROUP, region_ids
 
@@ -98,7 +99,7 @@ def check_following(
     moved = np.abs(_offsets(objects, armature, depsgraph) - figure.offsets).max(axis=(1, 2)) > 1e-4
     if moved.any():
         name = objects[int(np.argmax(moved))].name
-        raise AddonError(
+        raise Ani3DError(
             "character.not_following",
             f"'{name}' moves relative to the armature at frame {frame}.",
             "Parent it to the armature, and animate only bones or the armature.",
@@ -120,7 +121,7 @@ def skin_weights(item: bpy.types.Object, bones: Sequence[str]) -> list[list[tupl
 
 
 def check_weights(objects: Sequence[bpy.types.Object], weights: Sequence[list[list[tuple[int, float]]]]) -> None:
-    """Raise `AddonError` with the number of unweighted vertices in each object."""
+    """Raise `Ani3DError` with the number of unweighted vertices in each object."""
     loose = {
         item.name: sum(sum(w for _, w in pairs) <= NO_WEIGHT for pairs in rows)
         for item, rows in zip(objects, weights, strict=True)
@@ -128,7 +129,7 @@ def check_weights(objects: Sequence[bpy.types.Object], weights: Sequence[list[li
     loose = {name: number for name, number in loose.items() if number}
     if loose:
         where = ", ".join(f"{number} in '{name}'" for name, number in loose.items())
-        raise AddonError(
+        raise Ani3DError(
             "shot.unweighted_vertices",
             f"Vertices without bone weights: {where}.",
             "Paint weights for them, or use Parent > With Automatic Weights.",

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
 import bpy
 import numpy as np
 
-from ..errors import AddonError, cannot_write
+from ani3d_formats.errors import Ani3DError
+
 from . import camera, character, evaluated, lights, materials, mesh, skeleton
 from .regions import REGIONS
 
@@ -48,7 +47,7 @@ def export_shot(
         The arrays of the shot file by name (docs/conventions), float32 and int32, world space, metres.
 
     Raises:
-        AddonError: codes ``character.*``, ``shot.*``, ``camera.*``; nothing in the scene is changed.
+        Ani3DError: codes ``character.*``, ``shot.*``, ``camera.*``; nothing in the scene is changed.
     """
     scene = context.scene
     warn = on_warning or _ignore
@@ -56,7 +55,7 @@ def export_shot(
     start = scene.frame_start if frame_start is None else frame_start
     end = scene.frame_end if frame_end is None else frame_end
     if end <= start:
-        raise AddonError(
+        raise Ani3DError(
             "shot.no_frames",
             f"The frame range {start}..{end} holds no motion.",
             "Set the end frame after the start.",
@@ -101,7 +100,7 @@ def export_shot(
 
     kinds = {c.kind for c in cameras}
     if len(kinds) > 1:
-        raise AddonError(
+        raise Ani3DError(
             "camera.changes_type",
             "The shot switches between a perspective and an orthographic camera.",
             "Export each part as a shot of its own.",
@@ -159,20 +158,6 @@ def export_shot(
 
 def _ignore(_message: str) -> None:
     pass
-
-
-def save_shot(shot: dict[str, np.ndarray], path: Path) -> None:
-    """Write the shot to `path` as .npz; a file that is there stays whole until the new one is."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            np.savez(file, **shot)
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise cannot_write(path, error) from error
 
 
 def _stored(name: str, array: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from ..errors import AddonError
+from ani3d_formats.errors import Ani3DError
 
 UNEVEN = 1e-3  # relative difference between a bone's axes that still counts as rounding
 
@@ -39,7 +39,7 @@ def read_rig(armature: bpy.types.Object, warn: Callable[[str], None]) -> Rig:
     """The deforming bones of `armature`, parents before children as Blender keeps them."""
     bones = [bone for bone in armature.data.bones if bone.use_deform]
     if not bones:
-        raise AddonError(
+        raise Ani3DError(
             "character.no_bones",
             f"'{armature.name}' has no deforming bone.",
             "Turn on Deform for the bones that do.",
@@ -70,7 +70,7 @@ def pose(rig: Rig, evaluated: bpy.types.Object, frame: int) -> np.ndarray:
     """World pose matrices (B,4,4) of the evaluated armature.
 
     Raises:
-        AddonError: ``shot.non_uniform_bone_scale`` naming bone and frame.
+        Ani3DError: ``shot.non_uniform_bone_scale`` naming bone and frame.
     """
     world = np.array(evaluated.matrix_world, np.float64)
     local = np.array([evaluated.pose.bones[name].matrix for name in rig.names], np.float64)
@@ -79,7 +79,7 @@ def pose(rig: Rig, evaluated: bpy.types.Object, frame: int) -> np.ndarray:
     uneven = np.flatnonzero(stretch[:, 0] > stretch[:, 2] * (1 + UNEVEN) + 1e-9)
     if len(uneven):
         largest, smallest = stretch[uneven[0], 0], stretch[uneven[0], 2]
-        raise AddonError(
+        raise Ani3DError(
             "shot.non_uniform_bone_scale",
             f"Bone '{rig.names[uneven[0]]}' is scaled unevenly at frame {frame} "
             f"({largest:.3f} along one axis, {smallest:.3f} along another).",

@@ -9,14 +9,13 @@ from typing import Any
 
 import bpy
 
-from engine.wire import WireError
+from ani3d_formats.errors import Ani3DError
 
-from ..errors import AddonError
 from ..session import redraw, session
 
 
 class ReportsErrors:
-    """Mixin: subclasses write `run`, which may raise `AddonError` or `WireError`."""
+    """Mixin: subclasses write `run`, which may raise `Ani3DError`."""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return {"FINISHED"} if self.succeeds(self.run, context) else {"CANCELLED"}
@@ -25,7 +24,7 @@ class ReportsErrors:
         """Call `function`; True when it ended well, else the error was reported."""
         try:
             function(*arguments)
-        except (AddonError, WireError) as error:
+        except Ani3DError as error:
             self.report({"ERROR"}, str(error))
             return False
         return True
@@ -89,7 +88,7 @@ class WaitsForWork(ReportsErrors):
             session.wait(self._future)
         except KeyboardInterrupt:
             self.stop()
-            raise AddonError("cancelled", f"{self.bl_label} was cancelled.", "") from None
+            raise Ani3DError("cancelled", f"{self.bl_label} was cancelled.", "") from None
         finally:
             self.leave()
         self._collect(context)

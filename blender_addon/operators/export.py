@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import bpy
 
-from ..errors import AddonError
-from ..export import export_shot, save_shot
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.shot import save_arrays
+
+from ..export import export_shot
 from ..jobs import Moment
 from ..session import session
 from .base import ReportsErrors, absolute, output_folder
@@ -26,7 +28,7 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         settings, windows = context.scene.ani3d, context.window_manager
         if settings.armature is None:
-            raise AddonError(
+            raise Ani3DError(
                 "character.not_bound", "No character is bound.", "Select its armature, then Bind Character."
             )
         chosen = self.filepath or settings.shot_path
@@ -47,6 +49,6 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
             )
         finally:
             windows.progress_end()
-        save_shot(shot, path)
+        save_arrays(path, shot)
         settings.shot_path = str(path)
         self.report({"INFO"}, f"Wrote {len(shot['bone_pose'])} frames to '{path}'.")

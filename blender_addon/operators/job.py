@@ -14,9 +14,9 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ani3d_formats.errors import Ani3DError
 from engine.wire import JobStatus
 
-from ..errors import AddonError
 from ..jobs import ENDED
 from ..properties import TEXTLESS, Ani3DScene
 from ..session import session
@@ -38,10 +38,10 @@ class Submit(WaitsForWork, bpy.types.Operator):
         link = session.current()
         path = self.shot or scene_settings.shot_path
         if not path:
-            raise AddonError("shot.missing", "No shot has been exported.", "Use Export Shot first.")
+            raise Ani3DError("shot.missing", "No shot has been exported.", "Use Export Shot first.")
         file = absolute(path)
         if not file.is_file():
-            raise AddonError("shot.missing", f"There is no shot file at '{file}'.", "Export the shot again.")
+            raise Ani3DError("shot.missing", f"There is no shot file at '{file}'.", "Export the shot again.")
         settings = _read_settings(self.settings) if self.settings else _chosen(scene_settings)
         return link.transfer(lambda client: client.submit(_read_shot(file), settings))
 
@@ -89,7 +89,7 @@ class CancelJob(WaitsForWork, bpy.types.Operator):
 def last_job(context: bpy.types.Context) -> str:
     job = context.scene.ani3d.job_id
     if not job:
-        raise AddonError("job.unknown", "No job has been submitted from this scene.", "Export and submit a shot first.")
+        raise Ani3DError("job.unknown", "No job has been submitted from this scene.", "Export and submit a shot first.")
     return job
 
 
@@ -98,7 +98,7 @@ def _read_shot(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-        raise AddonError("shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again.") from error
+        raise Ani3DError("shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again.") from error
 
 
 def _chosen(scene_settings: Ani3DScene) -> dict[str, object]:
@@ -113,7 +113,7 @@ def _read_settings(text: str) -> dict[str, object]:
     try:
         settings = json.loads(text)
     except ValueError as error:
-        raise AddonError("settings.malformed", f"The settings are not JSON: {error}.", "Write an object.") from error
+        raise Ani3DError("settings.malformed", f"The settings are not JSON: {error}.", "Write an object.") from error
     if not isinstance(settings, dict):
-        raise AddonError("settings.malformed", "The settings are not a JSON object.", 'Write e.g. {"preset": "draft"}.')
+        raise Ani3DError("settings.malformed", "The settings are not a JSON object.", 'Write e.g. {"preset": "draft"}.')
     return settings

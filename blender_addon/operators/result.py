@@ -10,8 +10,9 @@ from threading import Event
 
 import bpy
 
+from ani3d_formats.errors import Ani3DError
+
 from .. import import_result, jobs
-from ..errors import AddonError
 from ..session import session
 from .base import ReportsErrors, WaitsForWork, absolute, output_folder
 from .job import last_job
@@ -88,7 +89,7 @@ class ImportResult(ReportsErrors, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         if not self.directory:
-            raise AddonError("cache.missing", "No result folder was given.", "Choose the folder of a result.")
+            raise Ani3DError("cache.missing", "No result folder was given.", "Choose the folder of a result.")
         _import(self, context, absolute(self.directory), self.hide_character)
 
 
@@ -103,7 +104,7 @@ class RemoveResult(ReportsErrors, bpy.types.Operator):
 
     def run(self, _context: bpy.types.Context) -> None:
         if not import_result.remove_result(self.name):
-            raise AddonError("result.unknown", f"There is no result '{self.name}' in this file.", "")
+            raise Ani3DError("result.unknown", f"There is no result '{self.name}' in this file.", "")
 
 
 def _import(operator: ReportsErrors, context: bpy.types.Context, folder: Path, hide_character: bool = True) -> None:

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import bpy
 
+from ani3d_formats.errors import Ani3DError
+
 from .. import jobs
-from ..errors import AddonError
 from ..export import character
 from ..session import session
 from ..takes.record import Step, Takes, record
@@ -77,7 +78,7 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
                 session.report(jobs.Moment("", "running", "takes", step.done, step.total, step.left))
         except KeyboardInterrupt:
             self._steps.close()
-            raise AddonError("cancelled", "Recording takes was cancelled.", "Finished ones are kept.") from None
+            raise Ani3DError("cancelled", "Recording takes was cancelled.", "Finished ones are kept.") from None
         self._say()
 
     def _go_on(self, context: bpy.types.Context, done: list[bool]) -> None:
@@ -100,7 +101,7 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
         takes = self._takes
         if takes.dropped == takes.count:
             why = takes.reasons[0] if takes.reasons else "found so before"
-            raise AddonError(
+            raise Ani3DError(
                 "takes.all_dropped",
                 f"All {takes.count} takes were dropped ({why}).",
                 "Look at the cloth's settings, or remove the folder and try another seed.",
@@ -117,7 +118,7 @@ def _bound(context: bpy.types.Context) -> bpy.types.Object:
         found = [item for item in context.view_layer.objects if item.type == "ARMATURE" and _has_meshes(context, item)]
         if len(found) != 1:
             what = f"{len(found)} armatures have meshes" if found else "No armature has meshes"
-            raise AddonError("character.not_bound", f"{what}, and no character is bound.", "Bind Character first.")
+            raise Ani3DError("character.not_bound", f"{what}, and no character is bound.", "Bind Character first.")
         with _camera(context, found[0]):
             bpy.ops.ani3d.bind_character(armature=found[0].name)
     character.check_armature(settings.armature)
@@ -131,11 +132,11 @@ def _camera(context: bpy.types.Context, armature: bpy.types.Object) -> Iterator[
         with some_camera(context, armature):
             yield
     except RuntimeError as error:
-        raise AddonError("character.not_bound", str(error).removeprefix("Error: ").strip()) from None
+        raise Ani3DError("character.not_bound", str(error).removeprefix("Error: ").strip()) from None
 
 
 def _has_meshes(context: bpy.types.Context, armature: bpy.types.Object) -> bool:
     try:
         return bool(character.meshes_of(armature, context.view_layer))
-    except AddonError:
+    except Ani3DError:
         return False

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,9 +12,12 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..cache_reader import PC2_HEADER
-from ..errors import AddonError, cannot_write
-from ..export import export_shot, save_shot
+from ani3d_formats.atomic import cannot_write, write_bytes
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.pc2 import write_pc2
+from ani3d_formats.shot import save_arrays
+
+from ..export import export_shot
 from ..export.character import meshes_of, shown
 from ..export.evaluated import evaluated_vertices
 from ..export.mesh import group_weights
@@ -74,7 +76,7 @@ def record(
     """Record the takes that are missing, a frame a step. Closing the generator stops it and restores the file.
 
     Raises:
-        AddonError: ``takes.no_cloth``, ``takes.linked``, ``character.vertices``; what `export_shot` raises.
+        Ani3DError: ``takes.no_cloth``, ``takes.linked``, ``character.vertices``; what `export_shot` raises.
     """
     todo = [number for number in range(takes.count) if not takes.is_finished(number)]
     takes.dropped = sum((takes.path(number) / DROPPED).exists() for number in range(takes.count))
@@ -124,13 +126,13 @@ def record(
 def _check(armature: bpy.types.Object, objects: list[bpy.types.Object]) -> None:
     linked = next((item for item in (armature, *objects) if item.library or (item.data and item.data.library)), None)
     if linked is not None:
-        raise AddonError(
+        raise Ani3DError(
             "takes.linked",
             f"'{linked.name}' is linked from another file, so it cannot be moved here.",
             "Open that file, or make the character local.",
         )
     if not any((region_ids(item, group_weights(item)) >= 2).any() for item in objects):
-        raise AddonError(
+        raise Ani3DError(
             "takes.no_cloth",
             f"'{armature.name}' has neither garment nor hair to simulate.",
             "Paint the vertex group ani3d_garment or ani3d_hair on what shall move.",
@@ -141,18 +143,13 @@ def _keep(takes: Takes, number: int, shot: dict[str, np.ndarray], truth: np.ndar
     """Write a take, or why there is none."""
     path = takes.path(number)
     try:
-        path.mkdir(parents=True, exist_ok=True)
         if problem:
-            (path / DROPPED).write_text(f"{problem}\n", encoding="utf-8")
+            write_bytes(path / DROPPED, f"{problem}\n".encode())
             takes.dropped += 1
             takes.reasons.append(problem)
             return
-        part = path / f"{TRUTH}.part"
-        with open(part, "wb") as file:
-            file.write(PC2_HEADER.pack(b"POINTCACHE2\0", 1, truth.shape[1], float(start), 1.0, len(truth)))
-            file.write(np.ascontiguousarray(truth, "<f4").tobytes())
-        os.replace(part, path / TRUTH)
+        write_pc2(path / TRUTH, truth, start)
     except OSError as error:
         raise cannot_write(path, error) from error
-    save_shot(shot, path / SHOT)
+    save_arrays(path / SHOT, shot)
     takes.recorded += 1

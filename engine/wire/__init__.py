@@ -4,7 +4,7 @@ Imports numpy, pyzmq, msgpack and the standard library only, since Blender's Pyt
 """
 
 from .client import DEFAULT_ENDPOINT, Client
-from .errors import ERROR_CODES, WireError
+from .errors import ERROR_CODES
 from .messages import PROTOCOL_VERSION, Event, FileInfo, JobStatus, Welcome
 
 __all__ = [
@@ -16,5 +16,4 @@ __all__ = [
     "FileInfo",
     "JobStatus",
     "Welcome",
-    "WireError",
 ]

@@ -1,4 +1,4 @@
-"""A synchronous client: one request, one answer, or a `WireError` within the timeout.
+"""A synchronous client: one request, one answer, or a `Ani3DError` within the timeout.
 
 It never retries and never starts an engine. One client per thread; from Blender, never in the main thread.
 """
@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ani3d_formats.errors import Ani3DError
+
 from . import codec
 from .connection import Connection
 from .download import Download
-from .errors import WireError
 from .messages import (
     FETCH_WINDOW,
     MAX_CHUNK_BYTES,
@@ -65,7 +66,7 @@ class Client:
         timeout: seconds to wait for any one answer.
 
     Raises (every method):
-        WireError: `engine.unreachable`, `engine.timeout`, `protocol.*`, or what the engine answered.
+        Ani3DError: `engine.unreachable`, `engine.timeout`, `protocol.*`, or what the engine answered.
     """
 
     def __init__(self, endpoint: str = DEFAULT_ENDPOINT, timeout: float = 5.0) -> None:
@@ -102,7 +103,7 @@ class Client:
         """Hand in a shot's arrays and the settings; the job's id. The same ones again give the same job.
 
         Raises:
-            WireError: also the library's codes (`shot.*`, `settings.*`) for input that is refused, `disk.full`.
+            Ani3DError: also the library's codes (`shot.*`, `settings.*`) for input that is refused, `disk.full`.
         """
         size = sum(np.asarray(array).nbytes for array in shot.values())
         return self._ask(Submit(shot, settings), Accepted, size / _UPLOAD_RATE).job
@@ -158,18 +159,18 @@ class Client:
             should_cancel: asked between chunks.
 
         Raises:
-            WireError: also `file.unknown`, `file.corrupt`, `disk.full`, `cancelled`.
+            Ani3DError: also `file.unknown`, `file.corrupt`, `disk.full`, `cancelled`.
         """
         info = next((f for f in self.files(job) if f.name == name), None)
         if info is None:
-            raise WireError("file.unknown", f"Job {job} has no file '{name}'.", "Ask for the list of its files.")
+            raise Ani3DError("file.unknown", f"Job {job} has no file '{name}'.", "Ask for the list of its files.")
         with Download(destination, info) as download:
             offsets = range(0, info.size, MAX_CHUNK_BYTES)
             asked: dict[int, int] = {}  # request id -> offset; its size is the credit in use
             following = iter(offsets)
             for offset in offsets:
                 if should_cancel and should_cancel():
-                    raise WireError("cancelled", f"Fetching {name} was cancelled.", "Fetch it again when you like.")
+                    raise Ani3DError("cancelled", f"Fetching {name} was cancelled.", "Fetch it again when you like.")
                 while len(asked) < FETCH_WINDOW and (ahead := next(following, None)) is not None:
                     asked[self._send(Fetch(job, name, ahead, min(MAX_CHUNK_BYTES, info.size - ahead)))] = ahead
                 request = next(iter(asked))
@@ -202,11 +203,11 @@ class Client:
                 continue
             reply = codec.decode(header, frames[1:], REPLIES)
             if isinstance(reply, Error):
-                raise WireError(reply.code, reply.message, reply.hint)
+                raise Ani3DError(reply.code, reply.message, reply.hint)
             if not isinstance(reply, expected):
                 raise codec.malformed(f"a '{reply.kind}' came where a '{expected.kind}' was due")
             return reply
-        raise WireError(
+        raise Ani3DError(
             "engine.timeout",
             f"What listens at {self.endpoint} gave no answer in {self.timeout + patience:g} s.",
             "See that it is an Ani3DHuman engine, and look at its log; it may be busy or stopped.",

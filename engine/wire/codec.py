@@ -2,7 +2,7 @@
 
 Header: a map {"protocol": int, "kind": str, "request": int, "body": map, "arrays": [[name, dtype, shape], ...]}.
 "protocol", "kind" and "request" keep their place in every version, so that two ends of different versions
-can still say so. Nothing here trusts its input: whatever is wrong comes out as one `WireError`.
+can still say so. Nothing here trusts its input: whatever is wrong comes out as one `Ani3DError`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from .errors import WireError
+from ani3d_formats.errors import Ani3DError
+
 from .messages import (
     MAX_ARRAY_BYTES,
     MAX_ARRAYS,
@@ -48,13 +49,14 @@ class Header:
     arrays: list[tuple[str, np.dtype, tuple[int, ...]]]
 
 
-def malformed(text: str) -> WireError:
+def malformed(text: str) -> Ani3DError:
     """The `protocol.malformed` error for whatever `text` says is wrong."""
-    return WireError("protocol.malformed", f"Malformed message: {text}.", "Use a client of this project's version.")
+    return Ani3DError("protocol.malformed", f"Malformed message: {text}.", "Use a client of this project's version.")
 
 
-def _limit(text: str) -> WireError:
-    return WireError("protocol.limit", f"Message too large: {text}.", "Send a smaller shot (docs/protocol.md, limits).")
+def _limit(text: str) -> Ani3DError:
+    hint = "Send a smaller shot (docs/protocol.md, limits)."
+    return Ani3DError("protocol.limit", f"Message too large: {text}.", hint)
 
 
 # ---- to frames ----
@@ -64,7 +66,7 @@ def encode(message: Message, request: int, protocol: int = PROTOCOL_VERSION) -> 
     """The frames of `message`: the header, then each array's bytes without a copy where it is contiguous.
 
     Raises:
-        WireError: `protocol.limit` beyond a limit; `protocol.malformed` for a dtype that cannot travel.
+        Ani3DError: `protocol.limit` beyond a limit; `protocol.malformed` for a dtype that cannot travel.
     """
     arrays: dict[str, np.ndarray] = {}
     body = _pack(message, "", arrays)
@@ -86,7 +88,7 @@ def portable(array: np.ndarray, name: str) -> np.ndarray:
     """`array` as C-ordered little-endian, which is how arrays travel and how they are hashed.
 
     Raises:
-        WireError: `protocol.malformed` when the dtype is none of bool, integer, float and text.
+        Ani3DError: `protocol.malformed` when the dtype is none of bool, integer, float and text.
     """
     array = np.asarray(array)
     array = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
@@ -130,11 +132,11 @@ def _prefixed(place: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndar
 
 
 def read_header(frames: Sequence[Part]) -> Header:
-    """The checked first frame. Raises WireError `protocol.version`, `protocol.malformed` or `protocol.limit`."""
+    """The checked first frame. Raises Ani3DError `protocol.version`, `protocol.malformed` or `protocol.limit`."""
     raw, request = peek(frames)
     version = raw.get("protocol")
     if version != PROTOCOL_VERSION:
-        raise WireError(
+        raise Ani3DError(
             "protocol.version",
             f"The other side speaks protocol {version!r}, this side {PROTOCOL_VERSION}.",
             "Install the add-on and the engine from the same release.",
@@ -153,7 +155,7 @@ def peek(frames: Sequence[Part]) -> tuple[dict[str, Any], int]:
     """The header as an unchecked map, and its request id (0 where it has none).
 
     Raises:
-        WireError: `protocol.malformed` when there is no map; `protocol.limit` when it is too large.
+        Ani3DError: `protocol.malformed` when there is no map; `protocol.limit` when it is too large.
     """
     if not frames:
         raise malformed("it has no frames")
@@ -190,7 +192,7 @@ def decode(header: Header, frames: Sequence[Part], kinds: Mapping[str, type[Mess
     Arrays are read-only views of the frames, not copies (but for a frame that is not aligned).
 
     Raises:
-        WireError: `protocol.malformed` or `protocol.limit`.
+        Ani3DError: `protocol.malformed` or `protocol.limit`.
     """
     if header.kind not in kinds:
         raise malformed(f"the kind '{header.kind[:40]}' is unknown on this side")

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from .errors import WireError
+from ani3d_formats.errors import Ani3DError
+
 from .messages import MAX_ARRAY_BYTES
 
 # A refused connection shows as CLOSED, a peer that is no ZeroMQ as a failed handshake.
@@ -35,7 +36,7 @@ class Connection:
         self._context.term()
 
     def send(self, frames: Sequence[bytes | memoryview]) -> None:
-        """Hand the frames to the socket, without a copy. Raises WireError `engine.unreachable`."""
+        """Hand the frames to the socket, without a copy. Raises Ani3DError `engine.unreachable`."""
         if self._socket is not None and self._lost():
             self._drop()
         if self._socket is None:
@@ -47,7 +48,7 @@ class Connection:
         """The next message's frames, or None when none came within `seconds`.
 
         Raises:
-            WireError: `engine.unreachable` as soon as the peer is gone.
+            Ani3DError: `engine.unreachable` as soon as the peer is gone.
         """
         if self._socket is None or self._monitor is None:
             raise self._unreachable()
@@ -91,8 +92,8 @@ class Connection:
             self._socket.close()
         self._socket = self._monitor = None
 
-    def _unreachable(self, detail: str = "") -> WireError:
-        return WireError(
+    def _unreachable(self, detail: str = "") -> Ani3DError:
+        return Ani3DError(
             "engine.unreachable",
             f"No engine at {self.endpoint}{detail}.",
             "Start it with `ani3dhuman-engine`, or check the endpoint in the preferences.",

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
-from .errors import WireError, disk_full, is_disk_full
+from ani3d_formats.atomic import WrittenWhole, atomic_path, cannot_write, disk_full
+from ani3d_formats.errors import Ani3DError
+
 from .messages import FileInfo
 
 
-class Download:
-    """Writes chunks to a hidden file beside `destination`, and renames it at the end if the sha256 is right.
+class Download(WrittenWhole):
+    """Writes chunks to a hidden file beside `destination`, and publishes it at the end if the sha256 is right.
 
     Raises:
-        WireError: `disk.full` before the first byte or at any later one, `file.unwritable`; `file.corrupt` at the end.
+        Ani3DError: `disk.full` before the first byte or at any later one, `file.unwritable`; `file.corrupt` at the end.
     """
 
     def __init__(self, destination: Path, info: FileInfo) -> None:
@@ -26,54 +27,25 @@ class Download:
         self.written = 0
         self._hash = hashlib.sha256()
 
-    def __enter__(self) -> Download:
-        folder = self.destination.parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if shutil.disk_usage(folder).free < self.info.size:
-                raise disk_full(self.destination, self.info.size)
-            handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
-        except OSError as error:
-            raise self._write_error(error) from error
-        self._part, self._file = Path(name), os.fdopen(handle, "wb")
-        return self
-
     def write(self, chunk: memoryview) -> None:
         """Append `chunk`."""
-        try:
-            self._file.write(chunk)
-        except OSError as error:
-            raise self._write_error(error) from error
+        self._file.write(chunk)
         self._hash.update(chunk)
         self.written += chunk.nbytes
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    @contextmanager
+    def _write_whole(self) -> Iterator[None]:
         try:
-            if error is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            self._file.close()
-            if error is None:
-                self._check()
-                os.replace(self._part, self.destination)
-        except OSError as late:
-            if error is None:
-                raise self._write_error(late) from late
-        finally:
-            self._part.unlink(missing_ok=True)
-
-    def _check(self) -> None:
-        if self._hash.hexdigest() != self.info.sha256:
-            raise WireError(
-                "file.corrupt",
-                f"{self.info.name} arrived with other bytes than the job wrote.",
-                "Delete the job and submit the shot again.",
-            )
-
-    def _write_error(self, error: OSError) -> WireError:
-        if is_disk_full(error):
-            return disk_full(self.destination, self.info.size)
-        text = f"Cannot write {self.destination}: {error.strerror}."
-        return WireError("file.unwritable", text, "Choose a folder that you may write to.")
+            with atomic_path(self.destination, self.info.size) as partial:
+                if shutil.disk_usage(partial.parent).free < self.info.size:
+                    raise disk_full(self.destination, self.info.size)
+                with open(partial, "wb") as self._file:
+                    yield
+                if self._hash.hexdigest() != self.info.sha256:
+                    raise Ani3DError(
+                        "file.corrupt",
+                        f"{self.info.name} arrived with other bytes than the job wrote.",
+                        "Delete the job and submit the shot again.",
+                    )
+        except OSError as error:
+            raise cannot_write(self.destination, error, self.info.size) from error

@@ -1,14 +1,9 @@
-"""The one error of the wire, and every code the engine or its client can give.
+"""Every code of error that the engine or its client can give.
 
 A job may also fail with a code of the library (`shot.*`, `settings.*` ...): those pass through untouched.
 """
 
 from __future__ import annotations
-
-import contextlib
-import errno
-import shutil
-from pathlib import Path
 
 ERROR_CODES = {
     "engine.unreachable": "nothing listens at the endpoint",
@@ -33,43 +28,3 @@ ERROR_CODES = {
     "disk.full": "there is no room left to write a file",
     "cancelled": "the caller asked to stop",
 }
-
-
-class WireError(Exception):
-    """A problem the user can act on, with the same three parts as the library's error.
-
-    Args:
-        code: stable name, a key of `ERROR_CODES` or a code of the library.
-        message: what was wrong and where, one sentence.
-        hint: what to do about it, one sentence.
-    """
-
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
-        super().__init__(f"{message} {hint}".strip())
-        self.code = code
-        self.message = message
-        self.hint = hint
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """True for an OSError that says no room is left (disk or quota), wherever it was raised."""
-    quota = getattr(errno, "EDQUOT", None)
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, quota)
-
-
-def disk_full(path: Path, needed: int | None = None) -> WireError:
-    """The `disk.full` error for writing `path`, with `needed` bytes and the bytes free where known."""
-    folder = path
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    parts = []
-    if needed is not None:
-        parts.append(f"{needed:,} bytes are needed")
-    with contextlib.suppress(OSError):  # the disk may be gone altogether; the path alone still says where
-        parts.append(f"{shutil.disk_usage(folder).free:,} bytes are free")
-    detail = f" ({', '.join(parts)})" if parts else ""
-    return WireError(
-        "disk.full",
-        f"No room left on the disk to write {path}{detail}.",
-        "Free some space, or choose a folder on another disk, and try again.",
-    )

@@ -162,7 +162,7 @@ def test_closing_while_the_engine_starts_leaves_none_behind(session, part, greet
     start = session.start(open_link)
     session.close()
     release.set()
-    with pytest.raises(part("errors").AddonError, match="stopped before it was ready"):
+    with pytest.raises(part("carried.formats.errors").Ani3DError, match="stopped before it was ready"):
         session.wait(start)
     assert links[0].closed.is_set() and not session.is_open()
 

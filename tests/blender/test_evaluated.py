@@ -155,7 +155,7 @@ def test_the_engine_refuses_a_shot_without_and_gaussians_follow_one_with(engine,
     settings = '{"preset": "draft", "gaussians": 1500, "prior": "none", "refine_steps": 0, "coarse": "evaluated"}'
     export = part("export")
     without = tmp_path / "without.npz"
-    export.save_shot(export.export_shot(bpy.context, rig), without)
+    np.savez(without, **export.export_shot(bpy.context, rig))
     bpy.ops.ani3d.submit(shot=str(without), settings=settings)
     with pytest.raises(RuntimeError, match="Set Coarse to Evaluated mesh in Blender and export the shot again"):
         bpy.ops.ani3d.follow()

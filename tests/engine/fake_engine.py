@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 
-from engine import __main__, blobs
+from engine import __main__
 
 
 def fill_disk_after(count: int) -> None:
@@ -14,12 +15,12 @@ def fill_disk_after(count: int) -> None:
     sync, left = os.fsync, [count]
 
     def fsync(handle: int) -> None:
-        left[0] -= 1
+        left[0] -= stat.S_ISREG(os.fstat(handle).st_mode)
         if left[0] < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(handle)
 
-    blobs.os.fsync = fsync
+    os.fsync = fsync
 
 
 if __name__ == "__main__":

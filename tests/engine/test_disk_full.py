@@ -6,17 +6,17 @@ import errno
 import os
 import threading
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pytest
 from engine_process import HERE, running_engine, wait_for, wait_state
 
+from ani3d_formats.atomic import disk_full
+from ani3d_formats.errors import Ani3DError
 from engine.executors import LocalProcesses
 from engine.job_table import JobTable
 from engine.server import Server
-from engine.wire import Client, JobStatus, WireError
-from engine.wire.errors import disk_full
+from engine.wire import Client, JobStatus
 from engine.worker import explain
 
 Shot = dict[str, np.ndarray]
@@ -26,12 +26,12 @@ def test_a_submission_that_does_not_fit_leaves_nothing(tmp_path: Path, shot: Sho
     # The ready file is the first to be synced; then two arrays fit.
     with running_engine(tmp_path / "store", before=("--disk-full-after", "3")) as engine, engine.client() as client:
         for _ in range(2):
-            with pytest.raises(WireError) as caught:
+            with pytest.raises(Ani3DError) as caught:
                 client.submit(shot, {})
             assert caught.value.code == "disk.full"
             assert str(engine.store) in caught.value.message and "bytes are needed" in caught.value.message
         assert client.jobs() == []
-        assert list(engine.store.rglob("*.part")) == []
+        assert list(engine.store.rglob(".*.partial*")) == []
         client.hello()
 
 
@@ -39,25 +39,20 @@ def full_disk(*arguments: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("where", ["mkstemp", "fdopen", "fsync", "replace"])
+@pytest.mark.parametrize("where", ["open", "write", "fsync", "replace"])
 def test_a_fetch_onto_a_full_disk_leaves_nothing(
     client: Client, shot: Shot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     job = client.submit(shot, {})
     wait_state(client, job, "done")
-    if where == "mkstemp":
-        monkeypatch.setattr("engine.wire.download.tempfile.mkstemp", lambda **_: full_disk())
-    elif where == "fdopen":  # the kernel's own full disk: every write to this device fails
-        opened = os.fdopen
-
-        def onto_full_device(handle: int, mode: str) -> BinaryIO:
-            os.dup2(os.open("/dev/full", os.O_WRONLY), handle)
-            return opened(handle, mode)
-
-        monkeypatch.setattr("engine.wire.download.os.fdopen", onto_full_device)
+    if where == "open":
+        monkeypatch.setattr("engine.wire.download.open", full_disk, raising=False)
+    elif where == "write":  # the kernel's own full disk: every write to this device fails
+        full = open("/dev/full", "wb")  # noqa: SIM115 - the download closes it
+        monkeypatch.setattr("engine.wire.download.open", lambda path, mode: full, raising=False)
     else:
-        monkeypatch.setattr(f"engine.wire.download.os.{where}", full_disk)
-    with pytest.raises(WireError) as caught:
+        monkeypatch.setattr(f"ani3d_formats.atomic.os.{where}", full_disk)
+    with pytest.raises(Ani3DError) as caught:
         client.fetch(job, "large.bin", tmp_path / "large.bin")
     monkeypatch.undo()
     assert caught.value.code == "disk.full"
@@ -70,7 +65,7 @@ def test_a_fetch_to_where_one_may_not_write_says_so(client: Client, shot: Shot, 
     job = client.submit(shot, {})
     wait_state(client, job, "done")
     (tmp_path / "file").touch()
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         client.fetch(job, "empty.txt", tmp_path / "file" / "empty.txt")
     assert caught.value.code == "file.unwritable"
 
@@ -82,7 +77,7 @@ def test_a_fetch_is_not_begun_without_room(
     wait_state(client, job, "done")
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("engine.wire.download.shutil.disk_usage", lambda path: usage)
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         client.fetch(job, "large.bin", tmp_path / "large.bin")
     assert caught.value.code == "disk.full" and "1,000 bytes are free" in caught.value.message
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from engine_process import HERE, Engine, is_running, running_engine, wait_for, wait_state
 
-from engine.wire import Client, WireError
+from ani3d_formats.errors import Ani3DError
+from engine.wire import Client
 
 Shot = dict[str, np.ndarray]
 
@@ -39,7 +40,7 @@ def test_a_killed_engine_comes_back_with_its_jobs(tmp_path: Path, shot: Shot) ->
         engine.process.send_signal(signal.SIGKILL)
         engine.process.wait(5)
         wait_for(lambda: not is_running(worker) and not is_running(child))
-        with pytest.raises(WireError) as caught:
+        with pytest.raises(Ani3DError) as caught:
             client.status(done)
         assert caught.value.code == "engine.unreachable"
     with running_engine(tmp_path / "store") as engine, engine.client() as client:

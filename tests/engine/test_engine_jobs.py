@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from engine_process import Engine, is_running, wait_for, wait_state
 
+from ani3d_formats.errors import Ani3DError
 from ani3dhuman import __version__
 from engine.executors import CANCEL_PATIENCE
-from engine.wire import PROTOCOL_VERSION, Client, Event, WireError
+from engine.wire import PROTOCOL_VERSION, Client, Event
 from engine.wire.messages import MAX_PREVIEW
 
 Shot = dict[str, np.ndarray]
@@ -98,7 +99,7 @@ def test_a_fetch_that_is_cancelled_leaves_nothing(
     client: Client, finished: tuple[str, np.ndarray], tmp_path: Path
 ) -> None:
     seen: list[int] = []
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         client.fetch(
             finished[0],
             "large.bin",
@@ -166,31 +167,31 @@ def test_a_job_that_fails_says_why(client: Client, shot: Shot, do: str, code: st
     error = client.status(job).error
     assert error is not None
     assert error["code"] == code and words in error["message"] and error["hint"]
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         client.files(job)
     assert caught.value.code == "job.unfinished"
 
 
 def test_a_bad_shot_is_refused_at_once(client: Client) -> None:
     before = client.jobs()
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         client.submit({"meta": np.array("Ann")}, {})
     assert (caught.value.code, caught.value.hint) == ("shot.missing_array", "Export the shot again.")
     assert client.jobs() == before
 
 
 def test_a_shot_that_cannot_even_be_checked_is_refused(client: Client, shot: Shot) -> None:
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         client.submit({"vertices": shot["vertices"]}, {})
     assert caught.value.code == "protocol.malformed"
 
 
 def test_what_is_unknown_is_named(client: Client, finished: tuple[str, np.ndarray], tmp_path: Path) -> None:
     for ask in (client.status, client.events, client.cancel, client.files, client.delete):
-        with pytest.raises(WireError) as caught:
+        with pytest.raises(Ani3DError) as caught:
             ask("no-such-job")  # type: ignore[operator]
         assert caught.value.code == "job.unknown" and "no-such-job" in caught.value.message
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         client.fetch(finished[0], "../../jobs.sqlite", tmp_path / "x")
     assert caught.value.code == "file.unknown"
 
@@ -210,7 +211,7 @@ def test_a_damaged_file_is_not_delivered(
         os.truncate(path, 3_000_000)
     else:
         path.unlink()
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         client.fetch(job, "large.bin", tmp_path / "large.bin")
     assert caught.value.code == "file.corrupt" and "large.bin" in caught.value.message
     assert list(tmp_path.iterdir()) == []
@@ -229,7 +230,7 @@ def test_delete_forgets_a_job_and_keeps_shared_arrays(engine: Engine, client: Cl
 def test_a_running_job_is_not_deleted(client: Client, shot: Shot) -> None:
     job = client.submit(shot, {"steps": 1000, "seconds": 0.05, "n": 3})
     wait_state(client, job, "running")
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         client.delete(job)
     assert caught.value.code == "job.active"
     client.cancel(job)

@@ -14,8 +14,9 @@ import pytest
 import zmq
 from engine_process import Engine
 
+from ani3d_formats.errors import Ani3DError
 from engine.__main__ import main
-from engine.wire import Client, WireError, codec
+from engine.wire import Client, codec
 from engine.wire import messages as m
 
 Shot = dict[str, np.ndarray]
@@ -103,7 +104,7 @@ def one_answer(protocol: int, context: zmq.Context) -> tuple[str, threading.Thre
 def test_the_client_refuses_another_version() -> None:
     context = zmq.Context()
     endpoint, thread = one_answer(m.PROTOCOL_VERSION + 1, context)
-    with Client(endpoint) as client, pytest.raises(WireError) as caught:
+    with Client(endpoint) as client, pytest.raises(Ani3DError) as caught:
         client.hello()
     thread.join(5)
     context.term()
@@ -121,7 +122,7 @@ def free_port() -> int:
 
 
 def test_no_engine_is_told_before_the_timeout() -> None:
-    with Client(f"tcp://127.0.0.1:{free_port()}") as client, pytest.raises(WireError) as caught:
+    with Client(f"tcp://127.0.0.1:{free_port()}") as client, pytest.raises(Ani3DError) as caught:
         client.hello()
     assert caught.value.code == "engine.unreachable" and "ani3dhuman-engine" in caught.value.hint
 
@@ -131,14 +132,14 @@ def test_something_else_that_listens_is_not_waited_for_long() -> None:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
         endpoint = f"tcp://127.0.0.1:{deaf.getsockname()[1]}"
-        with Client(endpoint, timeout=0.5) as client, pytest.raises(WireError) as caught:
+        with Client(endpoint, timeout=0.5) as client, pytest.raises(Ani3DError) as caught:
             client.hello()
     assert caught.value.code == "engine.timeout"
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:5817", "tcp://127.0.0.1", "tcp://127.0.0.1:99999", "ipc:///tmp/x"])
 def test_a_bad_endpoint_is_named(endpoint: str) -> None:
-    with Client(endpoint) as client, pytest.raises(WireError) as caught:
+    with Client(endpoint) as client, pytest.raises(Ani3DError) as caught:
         client.hello()
     assert caught.value.code == "engine.unreachable" and endpoint in caught.value.message
 

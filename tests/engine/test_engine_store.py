@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import CacheWriter, file_sha256
 from engine.blobs import Blobs, list_files
 from engine.job_table import SCHEMA_VERSION, JobTable
-from engine.wire import WireError
 
 Shot = dict[str, np.ndarray]
 
@@ -39,7 +39,7 @@ def test_a_damaged_array_is_noticed(tmp_path: Path, shot: Shot, damage: str) -> 
         path.write_bytes(bytes(path.stat().st_size))
     else:
         path.unlink()
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         blobs.get(table)
     assert caught.value.code == "store.corrupt" and "'vertices'" in caught.value.message
 
@@ -77,7 +77,7 @@ def test_a_job_whose_results_are_gone_is_queued_again(tmp_path: Path, shot: Shot
     assert store.submit("Ann", shot, {}) == (job, True)
     assert store.files(job) == files
     (result / "a.txt").rename(tmp_path / "a.txt")
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         store.read(job, "a.txt", 0, 1)
     assert caught.value.code == "file.corrupt"
     assert store.submit("Ann", shot, {}) == (job, False)
@@ -90,7 +90,7 @@ def test_a_store_of_another_schema_version_is_refused_and_left_as_it_is(tmp_path
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as rows:
         assert rows.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
         rows.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         JobTable(tmp_path, "0")
     assert caught.value.code == "store.unusable"
     assert f"version {SCHEMA_VERSION + 1}" in caught.value.message and "--store" in caught.value.hint

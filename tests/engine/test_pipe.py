@@ -7,9 +7,10 @@ import io
 import numpy as np
 import pytest
 
+from ani3d_formats.errors import Ani3DError
 from engine import pipe
 from engine.pipe import Outcome, ProgressReport
-from engine.wire import FileInfo, WireError
+from engine.wire import FileInfo
 
 PICTURE = np.arange(60 * 40 * 3, dtype=np.uint8).reshape(60, 40, 3)
 REPORTS = [
@@ -43,6 +44,6 @@ def test_messages_arrive_equal_and_in_order() -> None:
 
 @pytest.mark.parametrize("data", [b"\xc1", b"GET / HTTP/1.1", b"\x81\xa6report\x01", b"\x92\xc0\xc0"])
 def test_other_bytes_are_malformed(data: bytes) -> None:
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         list(pipe.read(io.BytesIO(data)))  # type: ignore[arg-type]
     assert caught.value.code == "protocol.malformed"

@@ -8,7 +8,8 @@ import msgpack
 import numpy as np
 import pytest
 
-from engine.wire import Event, JobStatus, WireError, codec
+from ani3d_formats.errors import Ani3DError
+from engine.wire import Event, JobStatus, codec
 from engine.wire import messages as m
 
 PREVIEW = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
@@ -84,14 +85,14 @@ def test_arrays_are_views_of_the_frames() -> None:
 
 @pytest.mark.parametrize("array", [np.array([{}]), np.zeros(2, "c8"), np.zeros(2, "M8[s]"), np.zeros(2, "V4")])
 def test_other_dtypes_are_refused_before_they_are_sent(array: np.ndarray) -> None:
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         codec.encode(m.Submit({"odd": array}, {}), 1)
     assert caught.value.code == "protocol.malformed"
     assert "odd" in caught.value.message
 
 
 def test_too_many_arrays_are_refused_before_they_are_sent() -> None:
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         codec.encode(m.Submit({str(i): np.zeros(1) for i in range(m.MAX_ARRAYS + 1)}, {}), 1)
     assert caught.value.code == "protocol.limit"
 
@@ -177,7 +178,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_messages_give_one_clear_error(name: str) -> None:
     frames, expected = BROKEN[name]
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         codec.decode(codec.read_header(frames), frames[1:], m.REQUESTS | m.REPLIES)
     assert caught.value.code == f"protocol.{expected}"
     assert caught.value.hint
@@ -185,7 +186,7 @@ def test_broken_messages_give_one_clear_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["../up", "/root", "a/../../b", "a\\b", "C:x", "", ".", "a//b"])
 def test_a_file_name_never_leads_out_of_the_folder(name: str) -> None:
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(Ani3DError) as caught:
         travel(m.Listing([_unchecked_file(name)]))
     assert caught.value.code == "protocol.malformed"
 
