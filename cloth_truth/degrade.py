@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ani3d_formats.shot import REGIONS
-from ani3dhuman.restoration import CoarseClip
+from ani3dhuman.clip import CoarseClip
 
 SPIKES, SPIKE_LENGTH = 14, (0.08, 0.3)  # a clip; metres
 PATCH = 0.05  # metres of cloth about a spike's tip that are pulled along

@@ -19,11 +19,11 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.pc2 import write_pc2
 from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.avatar.from_mesh import DETAIL
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.media.video import VideoWriter
 from ani3dhuman.models.store import sha256_of
 from ani3dhuman.pose.keypoints import map_keypoints
 from ani3dhuman.pose.video import pose_video
-from ani3dhuman.restoration.clip import CoarseClip
 
 from .bvh import bvh_path
 from .character import FRAMES, PREROLL, Planned, plan, solver_input

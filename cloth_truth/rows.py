@@ -9,8 +9,9 @@ from functools import partial
 
 import numpy as np
 
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.metrics import ClipSetting, ClipVersion, judge
-from ani3dhuman.restoration import CoarseClip, CompactPrior, EncodedClip, RestoreConfig
+from ani3dhuman.restoration import CompactPrior, EncodedClip, RestoreConfig
 from ani3dhuman.restoration.compact.network import DisplacementNet
 from ani3dhuman.restoration.restore import sample_latents
 from ani3dhuman.windows import Windows

@@ -24,11 +24,12 @@ import torch
 from tqdm import tqdm
 
 from ani3d_formats.atomic import write_bytes
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.metrics.identity import face_distance
 from ani3dhuman.metrics.perceptual import perceptual_distance
 from ani3dhuman.metrics.pictures import psnr
 from ani3dhuman.metrics.table import mean_ci
-from ani3dhuman.restoration import CoarseClip, CompactPrior, EncodedClip, RestoreConfig, load_compact_prior
+from ani3dhuman.restoration import CompactPrior, EncodedClip, RestoreConfig, load_compact_prior
 from ani3dhuman.restoration.compact.network import DisplacementNet
 from ani3dhuman.restoration.compact.prior import MIN_COVERAGE, WEIGHTS
 

@@ -18,10 +18,10 @@ from ani3d_formats.shot import REGIONS, Shot
 from ani3d_formats.skinning import skin
 from ani3dhuman.avatar import Avatar, avatar_from_shot
 from ani3dhuman.avatar.from_mesh import DETAIL
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.cloth.fabrics import FABRICS
 from ani3dhuman.cloth.simulate import simulate_character
 from ani3dhuman.rendering.draw import draw
-from ani3dhuman.restoration.clip import CoarseClip
 
 from .pools import SPLITS
 

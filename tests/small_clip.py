@@ -7,7 +7,7 @@ import numpy as np
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import Lighting, avatar_from_shot
-from ani3dhuman.restoration import CoarseClip
+from ani3dhuman.clip import CoarseClip
 
 WIDTH, HEIGHT = 96, 160
 

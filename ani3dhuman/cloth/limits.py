@@ -6,9 +6,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
+from ..clip import CoarseClip
 from ..mesh.kernels import limit_edges, point_normals
 from ..mesh.topology import edges_of
-from ..restoration.clip import CoarseClip
 
 ROUNDS = 12
 FREE_STRETCH = 1.06  # an edge may be this much longer than at rest

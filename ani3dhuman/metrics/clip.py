@@ -10,7 +10,7 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 
 if TYPE_CHECKING:
-    from ..restoration import CoarseClip
+    from ..clip import CoarseClip
 
 BODY_REGIONS = (0, 1)  # body and face, see `ani3d_formats.shot.REGIONS`
 GARMENT_REGION = 3

@@ -11,13 +11,14 @@ import numpy as np
 
 from ani3d_formats.progress import Progress
 
+from ..clip import CoarseClip
 from ..models.find import find
 from ..models.machine import look
 from ..models.registry import COMPACT
 from ..models.store import default_root, sha256_of
 from ..pose.drawing import STYLES
 from ..rendering.layers import LayerRender
-from ..restoration import CoarseClip, RestoreConfig
+from ..restoration import RestoreConfig
 from ..restoration.compact.prior import WEIGHTS
 from ..restoration.conditions.reference import canonical_reference, load_picture
 from ..restoration.conditions.scene import NEGATIVE_PROMPT, ControlKind, PoseInputs, SceneConditions, scene_conditions

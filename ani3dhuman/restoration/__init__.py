@@ -1,7 +1,7 @@
 """Restoration: a prior draws a coarse clip anew; face and skin are kept.
 
-Read `clip` (what goes in and comes out), `prior` (what a prior must offer), `restore` (sampling over windows) and
-`loading` (a prior from its name). The rooms import these four, and `video` what `wan` and `ltx` share:
+Read `ani3dhuman.clip` (what goes in and comes out), `prior` (what a prior must offer), `restore` (sampling over
+windows) and `loading` (a prior from its name). The rooms import these, and `video` what `wan` and `ltx` share:
 
     sampler      one step of self-guided sampling
     conditions   inputs of a prior besides the pictures
@@ -10,18 +10,15 @@ Read `clip` (what goes in and comes out), `prior` (what a prior must offer), `re
     wan, ltx     the video models
 """
 
-from .clip import CoarseClip, RestoredClip
 from .compact.prior import CompactPrior, load_compact_prior
 from .prior import EncodedClip, VideoPrior
 from .restore import RestoreConfig, restore
 from .sampler.scheduler import SelfGuidedFlowMatchScheduler
 
 __all__ = [
-    "CoarseClip",
     "CompactPrior",
     "EncodedClip",
     "RestoreConfig",
-    "RestoredClip",
     "SelfGuidedFlowMatchScheduler",
     "VideoPrior",
     "load_compact_prior",

@@ -15,11 +15,11 @@ import torch
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
+from ..clip import CoarseClip, RestoredClip
 from ..models.find import find
 from ..models.machine import Machine
 from ..models.registry import Model
 from ..models.store import local_path
-from .clip import CoarseClip, RestoredClip
 from .conditions.scene import SceneConditions
 from .prior import VideoPrior
 from .restore import OUT_OF_MEMORY, RestoreConfig, memory_reported, restore

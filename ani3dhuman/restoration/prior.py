@@ -9,7 +9,7 @@ import torch
 
 from ani3d_formats.progress import Progress
 
-from .clip import CoarseClip, RestoredClip
+from ..clip import CoarseClip, RestoredClip
 
 
 @dataclass(frozen=True)

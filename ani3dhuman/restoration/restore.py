@@ -12,9 +12,9 @@ import torch
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
+from ..clip import CoarseClip, RestoredClip
 from ..storage.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from ..windows import Windows
-from .clip import CoarseClip, RestoredClip
 from .prior import EncodedClip, VideoPrior
 from .sampler.correction import Correction
 from .sampler.scheduler import SelfGuidedFlowMatchScheduler

@@ -11,7 +11,7 @@ import torch
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.shot import save_arrays
 
-from ..restoration.clip import CoarseClip
+from ..clip import CoarseClip
 from ..restoration.compact.feature_maps import CHANNELS, RIGHTWARD, offset_maps, surface_maps
 
 HELD_OUT = "validation"  # how the name of a clip begins that training only looks at

@@ -20,7 +20,7 @@ from ani3d_formats.shot import Shot
 
 from ..avatar import avatar_from_shot
 from ..avatar.from_mesh import DETAIL
-from ..restoration.clip import MOVING_REGIONS, CoarseClip
+from ..clip import MOVING_REGIONS, CoarseClip
 from ..rigid import pose_rigid
 from .clips import HELD_OUT, write_clip
 

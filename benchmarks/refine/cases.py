@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ani3d_formats.camera import CameraPath
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.cloth.limits import limit_offsets
 from ani3dhuman.pipeline.refining import open_rotations
 from ani3dhuman.refinement import RefinementProblem
 from ani3dhuman.refinement.problem import RestoredView
-from ani3dhuman.restoration import CoarseClip
 from cloth_truth.cameras import make_camera
 from cloth_truth.sequences import Sequence, draw_layer
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.mesh.topology import edges_of
 from ani3dhuman.metrics import geometry
 from ani3dhuman.metrics.clip import GARMENT_REGION
 from ani3dhuman.metrics.pictures import detail_ratio, psnr
 from ani3dhuman.metrics.temporal import flicker_ratio
-from ani3dhuman.restoration import CoarseClip
 from cloth_truth.rows import visible_vertices
 from cloth_truth.sequences import draw_layer
 

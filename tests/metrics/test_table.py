@@ -9,8 +9,8 @@ import torch
 from patterns import noisy, sheet, sphere, texture
 
 from ani3d_formats.errors import Ani3DError
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.metrics import FIGURES, ClipSetting, ClipVersion, format_table, judge, mean_ci, summarise
-from ani3dhuman.restoration import CoarseClip
 
 FRAMES, HEIGHT, WIDTH = 5, 72, 80
 

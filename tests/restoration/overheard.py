@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from ani3d_formats.progress import Progress
-from ani3dhuman.restoration import CoarseClip, EncodedClip, RestoredClip, VideoPrior
+from ani3dhuman.clip import CoarseClip, RestoredClip
+from ani3dhuman.restoration import EncodedClip, VideoPrior
 
 
 class Overheard:

@@ -10,11 +10,11 @@ import torch
 from small_clip import small_clip
 
 from ani3d_formats.errors import Ani3DError
+from ani3dhuman.clip import CoarseClip, draw
 from ani3dhuman.cloth import limits
 from ani3dhuman.cloth.limits import CLEARANCE, FREE_STRETCH, MAX_STRETCH, limit_offsets
 from ani3dhuman.mesh.topology import edges_of
-from ani3dhuman.restoration import CoarseClip, CompactPrior, RestoreConfig, load_compact_prior, restore
-from ani3dhuman.restoration.clip import draw
+from ani3dhuman.restoration import CompactPrior, RestoreConfig, load_compact_prior, restore
 from ani3dhuman.restoration.compact.feature_maps import (
     CHANNELS,
     follow_cloth,

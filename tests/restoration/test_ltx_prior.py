@@ -19,11 +19,12 @@ from wan_scene import clip_at
 
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.models.find import find
 from ani3dhuman.models.machine import Machine
 from ani3dhuman.models.registry import Model
 from ani3dhuman.rendering.layers import render_layer
-from ani3dhuman.restoration import CoarseClip, EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
+from ani3dhuman.restoration import EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
 from ani3dhuman.restoration.conditions.scene import SceneConditions
 from ani3dhuman.restoration.loading import FoundPrior, PriorRequest, load_prior
 from ani3dhuman.restoration.ltx.loader import load_ltx_prior

@@ -15,8 +15,8 @@ from tiny_ltx_repository import tiny_ltx
 from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior
 
 from ani3d_formats.progress import Progress
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.restoration import (
-    CoarseClip,
     EncodedClip,
     RestoreConfig,
     SelfGuidedFlowMatchScheduler,

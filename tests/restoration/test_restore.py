@@ -14,7 +14,8 @@ import torch
 
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress
-from ani3dhuman.restoration import EncodedClip, RestoreConfig, RestoredClip, restore
+from ani3dhuman.clip import RestoredClip
+from ani3dhuman.restoration import EncodedClip, RestoreConfig, restore
 from ani3dhuman.restoration.compact.noise import colour
 from ani3dhuman.restoration.sampler.scheduler import SelfGuidedFlowMatchScheduler
 from ani3dhuman.windows import Windows, window_slices, window_weights

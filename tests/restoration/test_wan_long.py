@@ -14,7 +14,8 @@ from tiny_wan_repository import whole_wan_vace
 from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior
 
 from ani3d_formats.progress import Progress
-from ani3dhuman.restoration import CoarseClip, RestoreConfig, RestoredClip, restore
+from ani3dhuman.clip import CoarseClip, RestoredClip
+from ani3dhuman.restoration import RestoreConfig, restore
 from ani3dhuman.restoration.wan.prior import WanConditions, WanVacePrior
 from ani3dhuman.windows import Windows
 

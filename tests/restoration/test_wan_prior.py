@@ -15,8 +15,9 @@ from wan_scene import clip_at, moving_bar, noise_picture, tiny_prior, tiny_promp
 
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.models.shapes import ClipShape
-from ani3dhuman.restoration import CoarseClip, EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
+from ani3dhuman.restoration import EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
 from ani3dhuman.restoration.wan.apply_memory_plan import apply_plan
 from ani3dhuman.restoration.wan.loader import load_wan_prior
 from ani3dhuman.restoration.wan.memory import Measure, MemoryPlan

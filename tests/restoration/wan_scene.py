@@ -9,7 +9,7 @@ import numpy as np
 from small_clip import small_clip
 from tiny_wan_repository import tiny_text_encoder, tiny_tokenizer, whole_wan_vace
 
-from ani3dhuman.restoration import CoarseClip
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.restoration.video.prompts import PromptEncoder
 from ani3dhuman.restoration.wan.networks import models_of
 from ani3dhuman.restoration.wan.prior import WanConditions, WanOptions, WanVacePrior

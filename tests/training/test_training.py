@@ -16,7 +16,8 @@ from small_clip import small_clip
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress
 from ani3dhuman import cli
-from ani3dhuman.restoration import CoarseClip, load_compact_prior
+from ani3dhuman.clip import CoarseClip
+from ani3dhuman.restoration import load_compact_prior
 from ani3dhuman.restoration.compact.feature_maps import RIGHTWARD, surface_maps
 from ani3dhuman.restoration.compact.network import DisplacementNet
 from ani3dhuman.training.clips import Clips, take_batch, write_clip

@@ -18,8 +18,8 @@ from scipy.ndimage import gaussian_filter1d
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.gaussians import GaussianFrames
 
+from ...clip import MOVING_REGIONS, CoarseClip
 from ...rendering.draw import draw
-from ..clip import MOVING_REGIONS, CoarseClip
 
 GRID = (64, 48)  # rows and columns of the map
 CHANNELS = 14

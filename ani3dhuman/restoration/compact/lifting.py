@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
+from ...clip import CoarseClip
 from ...mesh.topology import edges_of
-from ..clip import CoarseClip
 from .feature_maps import SurfaceMaps, cloth_depths
 
 OCCLUSION_SCALE = 0.07  # metres behind the visible cloth at which confidence falls to exp(-1)

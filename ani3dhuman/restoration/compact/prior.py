@@ -19,8 +19,8 @@ import torch
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
+from ...clip import CoarseClip, RestoredClip
 from ...cloth.limits import limit_offsets
-from ..clip import CoarseClip, RestoredClip
 from ..prior import EncodedClip
 from .feature_maps import CHANNELS, SurfaceMaps, offset_maps, surface_maps
 from .lifting import lift_offsets, visibility

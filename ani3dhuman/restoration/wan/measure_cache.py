@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from ...clip import CoarseClip
 from ...windows import Windows
-from ..clip import CoarseClip
 from ..prior import EncodedClip
 from ..restore import RestoreConfig, sample_latents
 from .prior import WanVacePrior

@@ -20,9 +20,9 @@ import torch
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
+from ...clip import CoarseClip, RestoredClip
 from ...rendering.layers import render_layer
 from ...storage.checkpoint import fingerprint
-from ..clip import CoarseClip, RestoredClip
 from ..conditions.latent_mask import latent_mask, with_reference_frames
 from ..conditions.reference import fit_reference
 from ..conditions.scene import preserve_mask

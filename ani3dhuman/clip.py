@@ -1,4 +1,4 @@
-"""What goes into restoration and what comes out of it."""
+"""A character's layers along a camera path: what restoration starts from, and what comes out of it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 
-from ..avatar import Avatar, Lighting, pose_avatar
-from ..rendering.draw import draw
+from .avatar import Avatar, Lighting, pose_avatar
+from .rendering.draw import draw
 
 MOVING_REGIONS = (2, 3)  # hair and garment: all that restoration may touch
 
