@@ -1,19 +1,19 @@
 """Fetch a model from the Hugging Face hub: resumable to the byte, checked, and never a pickle.
 
-huggingface_hub lists the repository and streams the files. Its own `snapshot_download` begins a file anew
-after an interruption (since 2.0 its temporary files have random names), which costs up to 5 GB a time; so
-files are streamed here into ``NAME.ID.partial`` and continued from where they ended.
+huggingface_hub lists the repository and opens the streams. Its own `snapshot_download` begins a file anew
+after an interruption, which costs up to 5 GB a time (docs/notes/fetching.md); so files are streamed here
+into ``NAME.ID.partial`` and continued from where they ended.
 """
 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import IO
 
 from ani3d_formats.atomic import full_disk_reported, publish
 from ani3d_formats.errors import Ani3DError, Cancelled
@@ -24,6 +24,8 @@ from .registry import Model
 from .store import PARTIAL, folder_of, local_path, missing_files, refuse_pickles, sha256_of, write_lock, wrong_hash
 
 RESERVE = 1 << 29  # bytes that stay free on the disk
+PIECE = 1 << 20  # bytes between two looks at whether to stop
+PATIENCE = 6  # connections in a row that may break without a byte
 
 
 @dataclass(frozen=True)
@@ -220,35 +222,35 @@ def _size(partial: Path, file: RemoteFile) -> int:
 
 
 def _stream(repository: str, revision: str, file: RemoteFile, stream: IO[bytes], done: int, progress: Progress) -> None:
-    from huggingface_hub import hf_hub_url
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers
+    """Append to `stream` what comes after byte `done`; where the connection breaks it is taken up again."""
+    import httpx2
+    from huggingface_hub import hf_hub_url, hf_raise_for_status
+    from huggingface_hub.constants import HF_HUB_DOWNLOAD_TIMEOUT
+    from huggingface_hub.utils import build_hf_headers, http_stream_backoff
 
-    class Bar:
-        """What the hub reports bytes to."""
-
-        def __init__(self, **options: Any) -> None:
-            """The hub's wishes for a bar of its own are of no interest."""
-
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(
-            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-        ) -> None:
-            """Nothing to close."""
-
-        def update(self, count: float | None = 1) -> None:
-            progress.advance(int(count or 0))
-
-    http_get(
-        hf_hub_url(repository, file.path, revision=revision),
-        cast(Any, stream),
-        resume_size=done,
-        headers=build_hf_headers(),
-        expected_size=file.bytes,
-        tqdm_class=cast(Any, Bar),
-    )
+    url = hf_hub_url(repository, file.path, revision=revision)
+    patience = PATIENCE
+    while done < file.bytes:
+        headers = build_hf_headers() | {"Range": f"bytes={done}-"}
+        try:
+            with http_stream_backoff(
+                "GET", url, headers=headers, timeout=HF_HUB_DOWNLOAD_TIMEOUT, retry_on_exceptions=()
+            ) as answer:
+                hf_raise_for_status(answer)
+                if answer.status_code != 206:  # all of it comes, from its first byte
+                    done = stream.seek(0)
+                    stream.truncate()
+                for piece in answer.iter_bytes(PIECE):
+                    stream.write(piece)
+                    done, patience = done + len(piece), PATIENCE
+                    progress.advance(len(piece))
+            if done != file.bytes:
+                raise OSError(f"{file.path} came with {done} bytes instead of {file.bytes}")
+        except (httpx2.ConnectError, httpx2.TimeoutException, httpx2.RemoteProtocolError):
+            patience -= 1
+            if not patience:
+                raise
+            time.sleep(1)
 
 
 def _check_disk(model: Model, folder: Path, needed: int) -> None:

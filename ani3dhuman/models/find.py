@@ -6,9 +6,10 @@ from pathlib import Path
 
 from ani3d_formats.errors import Ani3DError
 
+from . import registry
 from .folder import model_in
 from .paths import is_folder
-from .registry import Model, known_models
+from .registry import Model
 
 
 def find(name: str) -> Model:
@@ -17,9 +18,9 @@ def find(name: str) -> Model:
     Raises:
         Ani3DError: ``models.unknown``, ``models.folder``.
     """
-    if name not in known_models() and is_folder(name):
+    known = registry.known_models()
+    if name in known:
+        return known[name]
+    if is_folder(name):
         return model_in(Path(name))
-    if name not in known_models():
-        known = ", ".join(known_models())
-        raise Ani3DError("models.unknown", f"There is no model called {name!r}.", f"Known are: {known}.")
-    return known_models()[name]
+    raise Ani3DError("models.unknown", f"There is no model called {name!r}.", f"Known are: {', '.join(known)}.")
