@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def test_modules_and_targets_that_are_named_exist(page: Path) -> None:
         targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
         named = re.findall(r"(?:^ {4}|`)make ([a-z][\w-]*)", text, re.M)
         assert set(named) <= targets, set(named) - targets
+
+
+@pages
+def test_what_examples_import_from_the_library_is_there(page: Path) -> None:
+    for module, names in re.findall(
+        r"^ *from (ani3dhuman[\w.]*) import ([\w, ]+)", page.read_text(encoding="utf-8"), re.M
+    ):
+        for name in names.split(","):
+            assert hasattr(importlib.import_module(module), name.strip()), f"{module}: {name}"
 
 
 def test_every_page_is_linked_from_another() -> None:
