@@ -77,7 +77,7 @@ class EnginePanel(_Panel, bpy.types.Panel):
             return
         welcome = session.current().welcome
         row = column.row()
-        row.label(text=f"Engine {welcome.engine_version} on {welcome.device}", icon="CHECKMARK")
+        row.label(text=f"Engine {welcome.engine_version}, video priors on {welcome.device}", icon="CHECKMARK")
         row.operator("ani3d.stop_engine", text="", icon="X")
         column.prop(settings, "preset")
         column.prop(settings, "prior")

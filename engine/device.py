@@ -1,4 +1,4 @@
-"""What the jobs will compute on, told without importing torch (which would cost the server seconds and memory)."""
+"""What large video priors compute on; all other stages use the CPU. Does not import torch: seconds and memory saved."""
 
 from __future__ import annotations
 
