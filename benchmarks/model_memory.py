@@ -29,8 +29,7 @@ from diffusers import AutoencoderKLWan, WanVACETransformer3DModel
 from ani3dhuman.models.registry import priors
 from ani3dhuman.models.shapes import ClipShape, VaeShape, WanShape
 from ani3dhuman.restoration.wan.memory import FULL, VIDEO_COPIES, decode_bytes, denoise_bytes, encode_bytes
-
-from .live_bytes import peak_bytes
+from tools.live_bytes import peak_bytes
 
 OUT = Path("out/bench/model_memory.json")
 SMALL = ClipShape(64, 64, 5)

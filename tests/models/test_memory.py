@@ -24,7 +24,7 @@ from ani3dhuman.restoration.wan.memory import (
     plan_at,
     plan_for,
 )
-from benchmarks.live_bytes import peak_bytes
+from tools.live_bytes import peak_bytes
 
 SHOT = ClipShape(480, 832, 81, references=1)
 

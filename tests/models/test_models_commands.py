@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import gsplat
 import pytest
+import torch
 
 from ani3dhuman.cli import main
 from ani3dhuman.models.machine import Device, Machine
@@ -96,9 +101,19 @@ def test_ctrl_c_leaves_what_has_come_and_the_next_fetch_goes_on(hub, root, tmp_p
 
 def test_doctor_tells_this_machine(capsys, root):
     assert main(["doctor", "--root", str(root)]) == 0
-    told = capsys.readouterr().out
-    for word in ("PyTorch", "CUDA", "gsplat", "free disk", "accelerate", "memory tier", *known_models()):
-        assert word in told
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"Python {platform.python_version()}, {platform.system()} ")
+    assert lines[0].endswith(f"PyTorch {torch.__version__}")
+    card = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
+    assert lines[1].startswith(f"CUDA: {card}")
+    assert lines[2].startswith(f"gsplat: {gsplat.__version__}")
+    free = shutil.disk_usage(root.parent).free / 1e9
+    assert float(lines[3].split(" GB in ")[0].split()[-1]) == pytest.approx(free, abs=1)
+    there = importlib.util.find_spec("accelerate") is not None
+    assert f"accelerate: {'installed' if there else 'not installed'}" in lines[4]
+    states = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines[7 : 7 + len(known_models())]}
+    assert states == {name: "installed" if model.ships else "no" for name, model in known_models().items()}
+    assert torch.cuda.is_available() or any(line.startswith("memory tier: CPU;") for line in lines)
 
 
 def test_doctor_chooses_the_tier_of_the_card(root):

@@ -9,9 +9,12 @@ from synthetic import make_shot
 
 from ani3d_formats.errors import Cancelled
 from ani3d_formats.frames import FrameCache
+from ani3d_formats.pins import pin_weights
+from ani3d_formats.skinning import skin
 from ani3dhuman import cli
 from ani3dhuman.cloth.fabrics import FABRICS
 from ani3dhuman.media.video import read_video
+from ani3dhuman.pipeline.amplitude import motion_amplitude
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import Settings
 
@@ -70,19 +73,24 @@ def test_the_cache_holds_the_refined_character(result, shot):
 
 
 def test_face_and_skin_are_where_the_skeleton_puts_them(result, shot):
-    from ani3d_formats.skinning import skin
-
     out, _ = result
     rigid = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
     body = FrameCache.open(out / "synthetic.ani3d").meshes()["Body"].vertices
     np.testing.assert_allclose(body, rigid[:, : body.shape[1]], atol=1e-6)
 
 
-def test_the_report_counts_and_measures(result):
+def test_the_report_counts_and_measures(result, shot):
     report = report_of(result[0])
     assert report["frames"] == FRAMES and report["gaussians"] == pytest.approx(2500, rel=0.05)
     assert set(STAGES) <= set(report["seconds"])
-    assert report["hem_amplitude_cm"]["coarse"] != report["hem_amplitude_cm"]["rigid"]
+    pins = pin_weights(shot)
+    rigid = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
+    meshes = FrameCache.open(result[0] / "synthetic.ani3d").meshes()
+    refined = np.concatenate([meshes[entry["name"]].vertices for entry in shot.meta["objects"]], 1)
+    amplitude = report["hem_amplitude_cm"]
+    assert amplitude["rigid"] == pytest.approx(motion_amplitude(shot, rigid, pins), abs=0.01)
+    assert amplitude["refined"] == pytest.approx(motion_amplitude(shot, refined, pins), abs=0.01)
+    assert amplitude["coarse"] > amplitude["rigid"] + 0.1
 
 
 def test_run_again_everything_is_reused(result, shot):

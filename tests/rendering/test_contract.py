@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import gsplat
@@ -15,9 +15,11 @@ from torch import Tensor
 
 from ani3dhuman.rendering import rasterize
 from ani3dhuman.rendering.cuda import rasterize_cuda
+from ani3dhuman.rendering.reference import rasterize_reference
 from ani3dhuman.rendering.view import View
 
 CUDA = torch.cuda.is_available()
+TENSORS = ("means", "quats", "scales", "opacities", "colors", "viewmats", "Ks")
 FAST_BACKENDS = ["cpu", "cuda"] if CUDA else ["cpu"]
 
 
@@ -32,21 +34,33 @@ def test_tensors_on_a_gpu_are_drawn_there() -> None:
     assert image.is_cuda
 
 
-def test_gsplat_is_called_with_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, Any] = {}
+@pytest.mark.parametrize(
+    "view",
+    [
+        View(33, 26, near_plane=1.0, far_plane=3.5, radius_clip=2.0, eps2d=0.1, render_mode="RGB+ED"),
+        View(33, 26, camera_model="ortho", rasterize_mode="antialiased", render_mode="D"),
+        View(33, 26, sh_degree=1),
+    ],
+    ids=["expected-depth", "ortho-antialiased", "harmonics"],
+)
+def test_gsplat_is_handed_everything_under_its_names(monkeypatch: pytest.MonkeyPatch, view: View) -> None:
+    """gsplat itself draws on CUDA only; the reference stands in for it, behind gsplat's own signature."""
     takes = inspect.signature(gsplat.rasterization)
 
-    def remember(*given: Any, **named: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        seen.update(takes.bind(*given, **named).arguments)  # fails for a name that gsplat does not know
-        return torch.zeros(1, 26, 33, 4), torch.zeros(1, 26, 33, 1), {"radii": torch.ones(1, 1, 2)}
+    def stand_in(*given: Any, **named: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        arguments = takes.bind(*given, **named).arguments  # fails for a name that gsplat does not know
+        assert arguments.pop("packed") is False, "meta then has the shapes of the other backends"
+        options = View(**{option.name: arguments.pop(option.name) for option in fields(View)})
+        return rasterize_reference(*(arguments.pop(name) for name in (*TENSORS, "backgrounds")), options)
 
-    monkeypatch.setattr(gsplat, "rasterization", remember)
-    scene, background = single_gaussian(), torch.zeros(1, 3)
-    view = View(33, 26, radius_clip=2.0, eps2d=0.1, render_mode="RGB+ED", camera_model="ortho")
-    rasterize_cuda(*scene.arguments()[:7], background, view)
-    assert seen["means"] is scene.means and seen["Ks"] is scene.Ks and seen["backgrounds"] is background
-    assert (seen["width"], seen["height"], seen["radius_clip"], seen["eps2d"]) == (33, 26, 2.0, 0.1)
-    assert seen["render_mode"] == "RGB+ED" and seen["camera_model"] == "ortho" and seen["packed"] is False
+    monkeypatch.setattr(gsplat, "rasterization", stand_in)
+    scene = random_scene(40, width=33, height=26, size=0.1, sh_degree=view.sh_degree, ortho=view.ortho)
+    tensors = [getattr(scene, name) for name in TENSORS]
+    background = torch.tensor([[0.1, 0.2, 0.3]]).expand(len(scene.viewmats), 3) if view.has_colors else None
+    expected = rasterize_reference(*tensors, background, view)
+    assert expected[1].max() > 0.1
+    for drawn, wanted in zip(rasterize_cuda(*tensors, background, view)[:2], expected[:2], strict=True):
+        assert torch.equal(drawn, wanted)
 
 
 def draw(scene: Scene, backend: str, **options: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
