@@ -49,6 +49,7 @@ def render(
             cameras.width,
             cameras.height,
             backgrounds=torch.from_numpy(problem.background)[None],
+            camera_model="ortho" if cameras.camera_type == "orthographic" else "pinhole",
         )
         pictures.append(colors[0].numpy())
         alphas.append(alpha[0, ..., 0].numpy())
