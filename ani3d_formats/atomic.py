@@ -36,7 +36,7 @@ def disk_full(path: Path, needed: int | None = None) -> Ani3DError:
     detail = f" ({', '.join(parts)})" if parts else ""
     return Ani3DError(
         "disk.full",
-        f"No room left on the disk to write {path}{detail}.",
+        f"The disk is full: there is no room for {path}{detail}.",
         "Free some space, or choose a folder on another disk, and try again; what was there before is unchanged.",
     )
 
@@ -45,7 +45,7 @@ def cannot_write(path: Path, error: OSError, needed: int | None = None) -> Ani3D
     """The error for a file that could not be written: ``disk.full``, or ``file.unwritable`` for any other cause."""
     if is_disk_full(error):
         return disk_full(path, needed)
-    text = f"Cannot write {path}: {error.strerror}."
+    text = f"Cannot write '{path}': {error.strerror}."
     return Ani3DError("file.unwritable", text, "Choose a folder that you may write to.")
 
 

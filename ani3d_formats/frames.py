@@ -22,7 +22,7 @@ import numpy as np
 from .atomic import WrittenWhole, full_disk_reported, publish
 from .errors import Ani3DError
 from .gaussians import SH_C0, GaussianFrames
-from .manifest import DTYPE, MANIFEST, Attribute, Manifest, MeshFile, malformed, parse
+from .manifest import AGAIN, DTYPE, MANIFEST, Attribute, Manifest, MeshFile, malformed, parse
 from .pc2 import PC2Writer, PointCache, read_pc2
 from .progress import Progress
 
@@ -263,7 +263,7 @@ class FrameCache:
             text = (path / MANIFEST).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise Ani3DError(
-                "cache.missing", f"There is no cache at {path}: {MANIFEST} is not there.", "Check the path."
+                "cache.missing", f"There is no frame cache at '{path}' (no {MANIFEST}).", "Check the path."
             ) from error
         except UnicodeDecodeError as error:
             raise malformed(path, f"{MANIFEST} is not text") from error
@@ -276,8 +276,21 @@ class FrameCache:
     def frame(self, scene_frame: int) -> dict[str, np.ndarray]:
         """All attributes (N,k) at a scene frame. Raises `Ani3DError` ``cache.frame`` outside the range."""
         t = self._index(scene_frame)
-        static = {entry.name for entry in self.manifest.attributes if entry.static}
-        return {name: array if name in static else array[t] for name, array in self.arrays.items()}
+        return {name: array if array.ndim == 2 else array[t] for name, array in self.arrays.items()}
+
+    def nearest_frame(self, scene_frame: int) -> int:
+        """`scene_frame`, or the first or last frame of the range where it lies outside."""
+        return min(max(scene_frame, self.manifest.frame_start), self.manifest.frame_end)
+
+    def check_gaussians(self) -> None:
+        """Raise `Ani3DError` ``cache.attributes`` when the cache holds no drawable Gaussians."""
+        for name, width in (("position", 3), ("rotation", 4), ("scale", 3), ("radiance:base", 4)):
+            if name not in self.arrays or self.arrays[name].shape[-1] != width:
+                raise Ani3DError(
+                    "cache.attributes",
+                    f"{self.path.name} has no attribute {name!r} of {width} numbers a Gaussian.",
+                    "Give a cache that holds Gaussians.",
+                )
 
     def _index(self, scene_frame: int) -> int:
         start, end = self.manifest.frame_start, self.manifest.frame_end
@@ -295,13 +308,7 @@ class FrameCache:
         Raises `Ani3DError`: ``cache.frame`` outside the range, ``cache.attributes`` when the cache holds no drawable
         Gaussians.
         """
-        for name, width in (("position", 3), ("rotation", 4), ("scale", 3), ("radiance:base", 4)):
-            if name not in self.arrays or self.arrays[name].shape[-1] != width:
-                raise Ani3DError(
-                    "cache.attributes",
-                    f"{self.path.name} has no attribute {name!r} of {width} numbers a Gaussian.",
-                    "Give a cache that holds Gaussians.",
-                )
+        self.check_gaussians()
         start, stop = self._index(first), self._index(last) + 1
 
         def during(name: str) -> np.ndarray:
@@ -326,7 +333,7 @@ class FrameCache:
                 raise Ani3DError(
                     "cache.corrupt",
                     f"{self.path / entry.file} has changed since it was written (its hash differs).",
-                    "Copy the cache again or make it again.",
+                    AGAIN,
                 )
 
 
@@ -336,14 +343,15 @@ def _check_length(path: Path, expected: int) -> None:
     except FileNotFoundError as error:
         raise Ani3DError(
             "cache.file_missing",
-            f"The cache {path.parent} lacks {path.name}.",
-            "Copy it again or make it again.",
+            f"The cache file '{path}' is missing.",
+            AGAIN,
         ) from error
     if size != expected:
+        what = "cut" if size < expected else "too long"
         raise Ani3DError(
             "cache.cut",
-            f"{path} has {size} bytes, expected {expected}.",
-            "The copy stopped half way: copy the cache again or make it again.",
+            f"The cache file '{path}' is {what}: {size:,} bytes instead of {expected:,}.",
+            AGAIN,
         )
 
 

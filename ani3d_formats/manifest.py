@@ -17,6 +17,7 @@ SCHEMA = "ani3dhuman.cache"
 VERSION = 1
 MANIFEST = "manifest.json"
 DTYPE = "<f4"
+AGAIN = "Fetch, copy or make the result again."
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def malformed(where: Path, what: str) -> Ani3DError:
     """The error for a cache that contradicts itself."""
     return Ani3DError(
         "cache.malformed",
-        f"The cache {where} is damaged: {what}.",
-        "Delete the folder and make the cache again.",
+        f"The frame cache '{where}' is broken: {what}.",
+        AGAIN,
     )
 
 
@@ -90,9 +91,8 @@ def parse(text: str, where: Path) -> Manifest:
     if schema != SCHEMA or version != VERSION:
         raise Ani3DError(
             "cache.version",
-            f"The cache {where} has schema {schema!r} version {version!r}; "
-            f"this program reads {SCHEMA!r} version {VERSION}.",
-            "Use the program version that wrote it, or make the cache again.",
+            f"The cache '{where}' of schema {schema!r} has version {version!r}, this program reads version {VERSION}.",
+            "Use the add-on and the engine of the same release.",
         )
     try:
         manifest = Manifest(

@@ -18,10 +18,10 @@ import numpy as np
 from .atomic import atomic_path, cannot_write
 from .camera import CameraPath
 from .errors import Ani3DError
+from .regions import REGIONS
 
 SCHEMA = "ani3dhuman.shot"
 VERSION = 1
-REGIONS = ("body", "face", "hair", "garment")
 
 # name -> (shape with symbolic sizes, kind); symbols must agree across arrays
 _ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {

@@ -11,12 +11,11 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.progress import Progress
+from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
 
 from .avatar import Avatar, Lighting, pose_avatar
 from .rendering.draw import draw
-
-MOVING_REGIONS = (2, 3)  # hair and garment: all that restoration may touch
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class CoarseClip:
         bind_vertices: (V,3) bind pose, which gives the rest lengths of the fabric.
         rigid_vertices: (T,V,3) what the skeleton alone says.
         vertices: (T,V,3) the coarse layer; equal to `rigid_vertices` where there is no physics.
-        vertex_regions: (V,) indices into `ani3d_formats.shot.REGIONS`.
+        vertex_regions: (V,) indices into `ani3d_formats.regions.REGIONS`.
         pin_weights: (V,) 1 sits on the skin .. 0 flies free.
         base: (T,V,3) the layer that restoration moves where that is not the coarse one: a sound layer to go back to
             when the coarse one has faults. None for the coarse layer.
@@ -96,7 +95,7 @@ class CoarseClip:
     @property
     def freedom(self) -> np.ndarray:
         """(V,) float32, 0 where a vertex must not leave the coarse layer (body, face, pinned cloth) .. 1 free."""
-        moving = np.isin(self.vertex_regions, MOVING_REGIONS)
+        moving = is_loose(self.vertex_regions)
         return np.where(moving, 1.0 - self.pin_weights, 0.0).astype(np.float32)
 
     def pose(self, vertices: np.ndarray) -> GaussianFrames:

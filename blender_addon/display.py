@@ -11,18 +11,19 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
+from ani3d_formats.color import srgb_to_linear
+from ani3d_formats.gaussians import SH_C0
+
 from . import compat
 
 COLOR_ATTRIBUTE = "ani3d_color"  # linear RGB and opacity, what the material reads
 NAME = "Ani3D Gaussians"
 SIGMAS = 2.8  # radius of the drawn sphere: the density there is 2 % of its peak
-SH_C0 = 0.28209479177387814  # zeroth real spherical harmonic, as in 3DGS files
 
 
 def display_colors(radiance: np.ndarray) -> np.ndarray:
     """Linear RGB and opacity (N,4) of `radiance:base` (N,4): raw SH DC of an sRGB colour, and opacity 0..1."""
-    srgb = np.clip(0.5 + SH_C0 * radiance[:, :3], 0.0, 1.0)
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    linear = srgb_to_linear(np.clip(0.5 + SH_C0 * radiance[:, :3], 0.0, 1.0))
     return np.concatenate([linear, radiance[:, 3:4]], axis=1).astype(np.float32)
 
 

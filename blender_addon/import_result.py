@@ -13,9 +13,10 @@ from pathlib import Path
 import bpy
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.frames import FrameCache
+from ani3d_formats.pc2 import read_pc2
 
 from . import compat, playback
-from .cache_reader import FrameCache, open_cache, read_pc2_header
 from .display import add_display
 
 
@@ -48,18 +49,19 @@ def import_result(
         Ani3DError: codes ``cache.*``; then nothing was added.
     """
     folder = find_cache(folder.resolve())
-    cache = open_cache(folder)
+    cache = FrameCache.open(folder)
+    cache.check_gaussians()
     meshes = _matching_meshes(cache, on_warning or (lambda _message: None))
     name = folder.stem
     remove_result(name)
     collection = bpy.data.collections.new(f"Ani3D {name}")
     context.scene.collection.children.link(collection)
 
-    gaussians = compat.new_point_cloud_object(f"{name} Gaussians", cache.count, collection)
+    gaussians = compat.new_point_cloud_object(f"{name} Gaussians", cache.manifest.count, collection)
     _tag(gaussians, "GAUSSIANS", folder, name)
     add_display(gaussians)
     for source, file in meshes:
-        _tag(_mesh_copy(source, file, cache.frame_start, collection), "MESH", file, name, source)
+        _tag(_mesh_copy(source, file, cache.manifest.frame_start, collection), "MESH", file, name, source)
         if hide_character:
             source.hide_render = True
             source.hide_viewport = True
@@ -92,9 +94,9 @@ def result_names() -> list[str]:
 
 def _matching_meshes(cache: FrameCache, warn: Callable[[str], None]) -> list[tuple[bpy.types.Object, Path]]:
     pairs = []
-    for name, file_name in cache.meshes.items():
-        file = cache.path / file_name
-        vertices, _ = read_pc2_header(file)
+    for entry in cache.manifest.meshes:
+        name, file = entry.object, cache.path / entry.file
+        vertices = read_pc2(file).vertices.shape[1]
         source = bpy.data.objects.get(name)
         if source is None or source.type != "MESH":
             warn(f"The mesh '{name}' is not in this file, so its mesh cache is left out.")

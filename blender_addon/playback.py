@@ -16,9 +16,9 @@ import numpy as np
 from bpy.app.handlers import persistent
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.frames import FrameCache
 
 from . import compat
-from .cache_reader import FrameCache, open_cache
 from .display import COLOR_ATTRIBUTE, display_colors
 
 
@@ -54,20 +54,21 @@ def _show(item: bpy.types.Object, frame: int) -> None:
         player = _players[item.session_uid] = _open(item)
     if player.cache is None:  # said once, when opening; asking the disk at every frame would stall playback
         return
-    index = player.cache.index(frame)
-    if index != player.shown:
+    frame = player.cache.nearest_frame(frame)
+    if frame != player.shown:
         write_frame(item.data, player.cache, frame, everything=player.shown is None)
-        player.shown = index
+        player.shown = frame
 
 
 def _open(item: bpy.types.Object) -> _Player:
     path = item.ani3d.cache_path
     try:
-        cache = open_cache(bpy.path.abspath(path))
-        if cache.count != len(item.data.points):
+        cache = FrameCache.open(Path(bpy.path.abspath(path)))
+        cache.check_gaussians()
+        if cache.manifest.count != len(item.data.points):
             raise Ani3DError(
                 "cache.malformed",
-                f"'{item.name}' has {len(item.data.points)} points, the cache {path} {cache.count} Gaussians.",
+                f"'{item.name}' has {len(item.data.points)} points, the cache {path} {cache.manifest.count} Gaussians.",
                 "Import the result again.",
             )
     except Ani3DError as error:
@@ -78,8 +79,7 @@ def _open(item: bpy.types.Object) -> _Player:
 
 def write_frame(cloud: bpy.types.PointCloud, cache: FrameCache, frame: int, everything: bool) -> None:
     """Write scene frame `frame` of `cache` into the points; static attributes only when `everything`."""
-    moving = [name for name in cache.arrays if everything or not cache.is_static(name)]
-    values = {name: cache.frame(name, frame) for name in moving}
+    values = {n: array for n, array in cache.frame(frame).items() if everything or cache.arrays[n].ndim == 3}
     if "radiance:base" in values and not compat.draws_splats():
         values[COLOR_ATTRIBUTE] = display_colors(values["radiance:base"])
     for name, array in values.items():

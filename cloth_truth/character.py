@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ani3d_formats.shot import REGIONS, SCHEMA, VERSION, Shot
+from ani3d_formats.regions import GARMENT, REGIONS
+from ani3d_formats.shot import SCHEMA, VERSION, Shot
 from ani3d_formats.skinning import skin
 
 from .bodies import Body, make_body, sparse_weights, triangles
 from .bvh import bvh_path, read_bvh
 from .cameras import HEIGHT, WIDTH, make_camera
-from .garments import CUTS, GARMENT, Part, joined, make_dress, make_hair, make_sleeves
+from .garments import CUTS, Part, joined, make_dress, make_hair, make_sleeves
 from .motions import FAMILIES, FPS, make_motion
 from .patterns import HAIRS, PALETTES, SKINS, body_colors, hair_tile, pattern_tile
 from .pools import BVH, Recipe

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ani3d_formats.shot import REGIONS
+from ani3d_formats.regions import BODY
 from ani3dhuman.clip import CoarseClip
 
 SPIKES, SPIKE_LENGTH = 14, (0.08, 0.3)  # a clip; metres
@@ -48,7 +48,7 @@ def degraded(clip: CoarseClip, shot_joints: np.ndarray, seed: int) -> CoarseClip
         shown = (rng.random(frames) < FLICKER)[:, None, None]
         vertices[:, loose] += shown * pull[:, None] * away / np.linalg.norm(away) * rng.uniform(*SPIKE_LENGTH)
     vertices += JITTER * free * rng.normal(size=vertices.shape)
-    skin = np.flatnonzero(clip.vertex_regions == REGIONS.index("body"))
+    skin = np.flatnonzero(clip.vertex_regions == BODY)
     for t in range(frames):
         gap, near = cKDTree(shot_joints[t]).query(rigid[t, skin])
         weight = COLLAPSE * np.clip(1 - gap / REACH, 0, 1)[:, None]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from .bodies import Body
+from ani3d_formats.regions import GARMENT, HAIR
 
-HAIR, GARMENT = 2, 3  # region ids
+from .bodies import Body
 
 
 @dataclass(frozen=True)

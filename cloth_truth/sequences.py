@@ -14,7 +14,8 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.pc2 import read_pc2
-from ani3d_formats.shot import REGIONS, Shot
+from ani3d_formats.regions import HAIR, REGIONS
+from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import skin
 from ani3dhuman.avatar import Avatar, avatar_from_shot
 from ani3dhuman.avatar.from_mesh import DETAIL
@@ -43,7 +44,7 @@ class LayerMaps:
     @property
     def cloth(self) -> np.ndarray:
         """(T,H,W) float32 0..1: hair and garment, all that restoration may change."""
-        return self.regions[..., 2:].sum(-1, dtype=np.uint16).astype(np.float32) / 255
+        return self.regions[..., HAIR:].sum(-1, dtype=np.uint16).astype(np.float32) / 255
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ani3d_formats.frames import FrameCache
-from ani3d_formats.shot import REGIONS, Shot
+from ani3d_formats.regions import REGIONS
+from ani3d_formats.shot import Shot
 
 COLUMNS = 20
 

@@ -20,7 +20,7 @@ class Avatar:
         scales: (N,3) linear standard deviations, metres; the third axis is the surface normal.
         opacities: (N,) 0..1.
         albedo: (N,3) linear 0..1, without lighting.
-        region_ids: (N,) indices into `ani3d_formats.shot.REGIONS`.
+        region_ids: (N,) indices into `ani3d_formats.regions.REGIONS`.
         bind_vertices: (V,3) metres, where `scales` hold; given, they stretch with the triangles (`posed_scales`).
     """
 

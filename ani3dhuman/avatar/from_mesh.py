@@ -7,6 +7,7 @@ import torch
 
 from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.regions import FACE, GARMENT, HAIR
 from ani3d_formats.shot import Shot
 
 from .avatar import Avatar
@@ -24,7 +25,7 @@ def avatar_from_shot(shot: Shot, count: int, detail: dict[int, float] | None = N
     Args:
         shot: mesh, UVs, materials, textures, weights and regions.
         count: number of Gaussians, at least 100; the avatar has as many within 3 %.
-        detail: sampling density by region id relative to the body, e.g. ``{1: 4.0}`` for a finer face.
+        detail: sampling density by region id relative to the body, e.g. ``{FACE: 4.0}`` for a finer face.
         seed: of the sampling; the same seed gives the same avatar.
 
     Returns:
@@ -96,4 +97,4 @@ def _bilinear(texture: np.ndarray, uvs: np.ndarray) -> np.ndarray:
     return top * (1 - fy) + (pick(1, 0) * (1 - fx) + pick(1, 1) * fx) * fy
 
 
-DETAIL = {1: 6.0, 2: 1.5, 3: 2.2}  # faces are looked at, fabric carries the pattern
+DETAIL = {FACE: 6.0, HAIR: 1.5, GARMENT: 2.2}  # faces are looked at, fabric carries the pattern

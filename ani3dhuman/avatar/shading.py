@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
 
 from ..mesh.kernels import point_normals
@@ -58,7 +59,7 @@ def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nda
     """
     colors = np.empty((len(vertices), avatar.count, 3), np.float32)
     faces = avatar.binding.faces.numpy()
-    thin = avatar.region_ids >= 2
+    thin = is_loose(avatar.region_ids)
     for t, frame in enumerate(np.ascontiguousarray(vertices, np.float32)):
         normals = avatar.per_vertex(point_normals(frame, faces))
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)

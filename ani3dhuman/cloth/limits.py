@@ -6,6 +6,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
+from ani3d_formats.regions import is_loose
+
 from ..clip import CoarseClip
 from ..mesh.kernels import limit_edges, point_normals
 from ..mesh.topology import edges_of
@@ -36,7 +38,7 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
         return np.zeros_like(offsets)
     edges = edges_of(faces[(freedom[faces] > 0).any(1)])
     rest = np.linalg.norm(clip.bind_vertices[edges[:, 0]] - clip.bind_vertices[edges[:, 1]], axis=1).astype(np.float32)
-    body_faces = faces[(clip.vertex_regions[faces] < 2).all(1)]
+    body_faces = faces[~is_loose(clip.vertex_regions[faces]).any(1)]
     limited = np.zeros_like(offsets)
     tolerated = MAX_RIGID_STRETCH if np.array_equal(clip.vertices, clip.rigid_vertices) else np.inf
     offsets = np.where((freedom > 0)[:, None], offsets, 0).astype(np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
+from ani3d_formats.regions import GARMENT, HAIR, is_loose
 
 from ..mesh.surface import Obstacle
 from .constraints import PINNED, Constraints
@@ -114,7 +115,7 @@ def simulate_character(
     Args:
         skinned: (T,V,3) all vertices as the skeleton gives them, world metres.
         faces: (F,3); bind_vertices: (V,3).
-        regions: (V,) indices into `ani3d_formats.shot.REGIONS`.
+        regions: (V,) indices into `ani3d_formats.regions.REGIONS`.
         pin_weights: (V,) 1 on the skin .. 0 free; only read for garment and hair.
         fps: scene frames a second.
         garment, hair: fabrics.
@@ -129,7 +130,7 @@ def simulate_character(
     check(skinned, faces, bind_vertices, pin_weights, fps)
     moved = skinned.astype(np.float32).copy()
     face_region = regions[faces].max(axis=1)
-    layers = ((3, garment, face_region < 2), (2, hair, face_region != 2))
+    layers = ((GARMENT, garment, ~is_loose(face_region)), (HAIR, hair, face_region != HAIR))
     for region, fabric, beneath in layers:
         own = np.flatnonzero(regions == region)
         if len(own) == 0 or (pin_weights[own] > PINNED).all():

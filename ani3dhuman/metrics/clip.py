@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.regions import GARMENT, is_loose
 
 if TYPE_CHECKING:
     from ..clip import CoarseClip
-
-BODY_REGIONS = (0, 1)  # body and face, see `ani3d_formats.shot.REGIONS`
-GARMENT_REGION = 3
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class ClipSetting:
     Attributes:
         faces: (F,3) triangles of body and clothes.
         bind_vertices: (V,3) bind pose, which gives lengths and angles at rest.
-        vertex_regions: (V,) indices into `ani3d_formats.shot.REGIONS`.
+        vertex_regions: (V,) indices into `ani3d_formats.regions.REGIONS`.
         freedom: (V,) 0 pinned .. 1 free; vertices above 0.5 count as free.
         rigid_vertices: (T,V,3) what the skeleton alone says; its body is the one that cloth must stay out of.
         fps: frames a second.
@@ -78,12 +76,12 @@ class ClipSetting:
     @property
     def loose_garment(self) -> np.ndarray:
         """(V,) bool, garment vertices that are not pinned."""
-        return (self.vertex_regions == GARMENT_REGION) & (self.freedom > 0)
+        return (self.vertex_regions == GARMENT) & (self.freedom > 0)
 
     @property
     def body_faces(self) -> np.ndarray:
         """(B,3) triangles of body and face."""
-        return self.faces[np.isin(self.vertex_regions, BODY_REGIONS)[self.faces].all(1)]
+        return self.faces[~is_loose(self.vertex_regions)[self.faces].any(1)]
 
 
 def check_shapes(setting: ClipSetting, **versions: ClipVersion) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ani3d_formats.regions import GARMENT
 from ani3d_formats.shot import Shot
 
 
 def hem_vertices(shot: Shot, pins: np.ndarray, share: float = 0.12) -> np.ndarray:
     """Indices of the freest garment vertices near the lower edge: the lowest `share` of the garment's height."""
-    free = np.flatnonzero((shot["region_ids"] == 3) & (pins < 0.5))
+    free = np.flatnonzero((shot["region_ids"] == GARMENT) & (pins < 0.5))
     if len(free) == 0:
         return free
     z = shot["vertices"][free, 2]
@@ -18,7 +19,7 @@ def hem_vertices(shot: Shot, pins: np.ndarray, share: float = 0.12) -> np.ndarra
 
 def carrier_bone(shot: Shot, pins: np.ndarray) -> int:
     """The bone that carries most of the fixed part of the garment (the hips of a dress)."""
-    fixed = (shot["region_ids"] == 3) & (pins >= 0.5)
+    fixed = (shot["region_ids"] == GARMENT) & (pins >= 0.5)
     chosen = fixed if fixed.any() else np.ones(len(pins), bool)
     totals = np.zeros(len(shot["bone_rest"]))
     np.add.at(totals, shot["weight_indices"][chosen], shot["weight_values"][chosen])

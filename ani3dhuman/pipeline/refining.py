@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ani3d_formats.progress import Progress
+from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import blended_rotations
 
@@ -100,7 +101,7 @@ def _problem(scene: Scene, view: RestoredView, restored: Arrays) -> RefinementPr
     """The fit to one restored view: gates from pins and regions, proposals where the prior knows the mesh."""
     shot, avatar = scene.shot, scene.avatar
     start = np.asarray(scene.base)
-    gates = np.where(shot["region_ids"] >= 2, 1 - scene.pins, 0).astype(np.float32)
+    gates = np.where(is_loose(shot["region_ids"]), 1 - scene.pins, 0).astype(np.float32)
     proposal = np.asarray(restored["vertices"]) - start if "vertices" in restored else None
     faces = shot["faces"]
     return RefinementProblem(
@@ -116,7 +117,7 @@ def _problem(scene: Scene, view: RestoredView, restored: Arrays) -> RefinementPr
         background=stages.background_srgb(shot),
         vertex_targets=proposal,
         vertex_confidence=None if proposal is None else np.broadcast_to(gates, proposal.shape[:2]),
-        body_faces=faces[(shot["region_ids"] < 2)[faces].all(1)],
+        body_faces=faces[~is_loose(shot["region_ids"])[faces].any(1)],
     )
 
 

@@ -22,6 +22,7 @@ from ..avatar.binding import SurfaceBinding
 from ..avatar.from_mesh import DETAIL
 from ..cloth.fabrics import FABRICS
 from ..cloth.simulate import simulate_character
+from ..mesh.nearest import nearest_points
 from ..pose.drawing import STYLES
 from ..pose.keypoints import KeypointMap
 from ..pose.video import pose_video
@@ -93,7 +94,7 @@ def simulate_cloth(shot: Shot, rigid: np.ndarray, coarse: str, fabric: str, prog
     Raises:
         Ani3DError: ``shot.not_evaluated``, see `evaluated_layer`.
     """
-    pins = pin_weights(shot)
+    pins = pin_weights(shot.arrays, nearest_points)
     if coarse != "physics":
         vertices = rigid if coarse == "rigid" else evaluated_layer(shot)
         progress.advance(progress.total)

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
 
 from .bone_names import FINGERS, SIDES, find_fingers, find_joints
@@ -251,7 +252,7 @@ def _radii(shot: Shot, bones: np.ndarray, torso: float, head: float) -> np.ndarr
     for k in FACE_KEYPOINTS:
         radii[k] = FACE_RADIUS[KEYPOINTS[k].split("_")[-1]] * head
     strongest = np.take_along_axis(shot["weight_indices"], shot["weight_values"].argmax(1)[:, None], 1)[:, 0]
-    skin = shot["region_ids"] <= 1
+    skin = ~is_loose(shot["region_ids"])
     for k in range(2, 14):
         bone = int(bones[k, 0])
         own = shot["vertices"][skin & (strongest == bone)] if bone >= 0 else np.zeros((0, 3), np.float32)

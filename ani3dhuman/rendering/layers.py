@@ -9,10 +9,9 @@ import numpy as np
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.progress import Progress
+from ani3d_formats.regions import is_loose
 
 from .draw import draw
-
-PRESERVED_REGIONS = (0, 1)  # body and face: what restoration must not change
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def render_layer(
 
     Args:
         gaussians: T frames of N Gaussians.
-        region_ids: (N,) indices into `ani3d_formats.shot.REGIONS`.
+        region_ids: (N,) indices into `ani3d_formats.regions.REGIONS`.
         cameras: T cameras.
         background: (3,) sRGB 0..1.
         progress: advanced once a frame, with a small preview picture.
@@ -56,7 +55,7 @@ def render_layer(
         np.empty((T, H, W, 3), np.uint8),
         *(np.empty((T, H, W), np.float16) for _ in range(3)),
     )
-    preserved = np.isin(region_ids, PRESERVED_REGIONS).astype(np.float32)[:, None]
+    preserved = (~is_loose(region_ids)).astype(np.float32)[:, None]
     for t in range(T):
         features = np.concatenate([gaussians.colors[t], preserved], axis=1)
         channels, alpha = draw(gaussians, features, cameras, t, with_depth=True)

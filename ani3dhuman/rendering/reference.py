@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ani3d_formats.gaussians import SH_C0
+
 from .view import View
 
 TILE = 16
@@ -122,7 +124,7 @@ def project(
 def evaluate_harmonics(degree: int, directions: Tensor, coefficients: Tensor) -> Tensor:
     """(N,3) sums of real spherical harmonics at (N,3) directions with (N,K,3) coefficients, in 3DGS's order."""
     x, y, z = torch.nn.functional.normalize(directions, dim=-1).unbind(-1)
-    basis = [torch.full_like(x, 0.28209479177387814)]
+    basis = [torch.full_like(x, SH_C0)]
     if degree >= 1:
         basis += [-0.4886025119029199 * y, 0.4886025119029199 * z, -0.4886025119029199 * x]
     if degree >= 2:

@@ -16,11 +16,13 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.pc2 import read_pc2
 from ani3d_formats.pins import pin_weights
 from ani3d_formats.progress import Progress
+from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
 
 from ..avatar import avatar_from_shot
 from ..avatar.from_mesh import DETAIL
-from ..clip import MOVING_REGIONS, CoarseClip
+from ..clip import CoarseClip
+from ..mesh.nearest import nearest_points
 from ..rigid import pose_rigid
 from .clips import HELD_OUT, write_clip
 
@@ -92,7 +94,7 @@ def clip_of_take(take: Path, seed: int = 0) -> tuple[CoarseClip, np.ndarray]:
         )
     rigid = pose_rigid(shot, Progress("skin", shot.frames))["vertices"]
     avatar = avatar_from_shot(shot, GAUSSIANS, DETAIL, seed)
-    return CoarseClip.of_shot(shot, avatar, rigid, pin_weights(shot)), truth
+    return CoarseClip.of_shot(shot, avatar, rigid, pin_weights(shot.arrays, nearest_points)), truth
 
 
 def orbit(clip: CoarseClip, rng: np.random.Generator) -> CameraPath:
@@ -108,5 +110,5 @@ def orbit(clip: CoarseClip, rng: np.random.Generator) -> CameraPath:
 
 def _sees_cloth(clip: CoarseClip) -> bool:
     """Whether all cloth stays before the shot's camera: random motion may leave what was framed for another one."""
-    cloth = clip.rigid_vertices[:, np.isin(clip.vertex_regions, MOVING_REGIONS)]
+    cloth = clip.rigid_vertices[:, is_loose(clip.vertex_regions)]
     return all(float(clip.cameras.project(cloth[t], t)[1].min()) > NEAR for t in range(clip.frames))

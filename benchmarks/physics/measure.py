@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ani3d_formats.regions import BODY, GARMENT
 from ani3dhuman.cloth.constraints import PINNED
 from ani3dhuman.mesh.kernels import point_normals
 from ani3dhuman.mesh.surface import Obstacle
@@ -17,16 +18,16 @@ NEAR = 0.015  # metres from the cloth within which the body counts: farther off 
 
 def edge_ratios(person: Dressed, vertices: np.ndarray) -> np.ndarray:
     """(T,E) lengths of the dress's edges over their lengths at rest, for vertices (T,V,3)."""
-    edges = edges_of(person.faces[(person.regions[person.faces] == 3).all(1)])
+    edges = edges_of(person.faces[(person.regions[person.faces] == GARMENT).all(1)])
     rest = np.linalg.norm(person.vertices[edges[:, 0]] - person.vertices[edges[:, 1]], axis=1)
     return np.linalg.norm(vertices[:, edges[:, 0]] - vertices[:, edges[:, 1]], axis=2) / rest
 
 
 def penetrations(person: Dressed, vertices: np.ndarray) -> np.ndarray:
     """(T,P) metres that each vertex of the dress lies under the body's surface, 0 outside."""
-    body = Obstacle.of_faces(vertices, person.faces[(person.regions[person.faces] == 0).all(1)])
+    body = Obstacle.of_faces(vertices, person.faces[(person.regions[person.faces] == BODY).all(1)])
     assert body is not None
-    dress = vertices[:, person.regions == 3]
+    dress = vertices[:, person.regions == GARMENT]
     return np.stack([np.maximum(-body.heights(t, points), 0) for t, points in enumerate(dress)])
 
 
@@ -36,12 +37,12 @@ def poke_share(person: Dressed, vertices: np.ndarray) -> float:
     Near the lower rim a point has no side: the two lowest rings are left out. So is what lies under pinned cloth, whose
     place is the skeleton's, and what looks at the outer side of a fold (a thigh beside the cloth between the legs).
     """
-    own = np.flatnonzero(person.regions == 3)
-    dress = Obstacle.of_faces(vertices, person.faces[(person.regions[person.faces] == 3).all(1)])
+    own = np.flatnonzero(person.regions == GARMENT)
+    dress = Obstacle.of_faces(vertices, person.faces[(person.regions[person.faces] == GARMENT).all(1)])
     assert dress is not None
-    body_faces = person.faces[(person.regions[person.faces] == 0).all(1)]
+    body_faces = person.faces[(person.regions[person.faces] == BODY).all(1)]
     arms = np.array([name.split(".")[0] in ARMS for name in person.bone_names])[person.weight_indices[:, 0]]
-    beneath = np.flatnonzero((person.regions == 0) & ~arms)
+    beneath = np.flatnonzero((person.regions == BODY) & ~arms)
     out = total = 0
     for t, points in enumerate(vertices[:, beneath]):
         nearest, heights, _ = dress.nearest(t, points)
@@ -61,7 +62,7 @@ def poke_share(person: Dressed, vertices: np.ndarray) -> float:
 def figures(person: Dressed, vertices: np.ndarray) -> dict[str, float]:
     """Flat figures of one simulation (T,V,3)."""
     ratios, depths = edge_ratios(person, vertices), 1000 * penetrations(person, vertices)
-    free = person.pins[person.regions == 3] < PINNED
+    free = person.pins[person.regions == GARMENT] < PINNED
     return {
         "edge_p99": float(np.percentile(ratios, 99)),
         "edge_p99_worst_frame": float(np.percentile(ratios, 99, axis=1).max()),

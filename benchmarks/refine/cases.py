@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ani3d_formats.camera import CameraPath
+from ani3d_formats.regions import is_loose
 from ani3dhuman.clip import CoarseClip
 from ani3dhuman.cloth.limits import limit_offsets
 from ani3dhuman.pipeline.refining import open_rotations
@@ -60,7 +61,7 @@ class Case:
             opacities=avatar.opacities,
             views=tuple(_view(replace(clip, cameras=path), start, wanted) for path in cameras),
             background=clip.background,
-            body_faces=faces[(clip.vertex_regions < 2)[faces].all(1)],
+            body_faces=faces[~is_loose(clip.vertex_regions)[faces].any(1)],
         )
         return cls(clip, sequence.truth, problem, diagonal(sequence, HELD_OUT_TURN))
 

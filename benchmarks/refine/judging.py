@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ani3d_formats.regions import GARMENT, is_loose
 from ani3dhuman.clip import CoarseClip
 from ani3dhuman.mesh.topology import edges_of
 from ani3dhuman.metrics import geometry
-from ani3dhuman.metrics.clip import GARMENT_REGION
 from ani3dhuman.metrics.pictures import detail_ratio, psnr
 from ani3dhuman.metrics.temporal import flicker_ratio
 from cloth_truth.rows import visible_vertices
@@ -60,8 +60,8 @@ def _damage(clip: CoarseClip, truth: np.ndarray, vertices: np.ndarray) -> dict[s
     edges = edges[(clip.freedom[edges] > 0).any(1)]
     rest = np.linalg.norm(clip.bind_vertices[edges[:, 0]] - clip.bind_vertices[edges[:, 1]], axis=1)
     mine, true = (np.linalg.norm(v[:, edges[:, 0]] - v[:, edges[:, 1]], axis=2) / rest for v in (vertices, truth))
-    cloth = (clip.vertex_regions == GARMENT_REGION) & (clip.freedom > 0)
-    body = faces[(clip.vertex_regions < 2)[faces].all(1)]
+    cloth = (clip.vertex_regions == GARMENT) & (clip.freedom > 0)
+    body = faces[~is_loose(clip.vertex_regions)[faces].any(1)]
     return {
         "overstretched_share": float(((mine > LONG) & (true <= LONG)).mean()),
         "edge_p99": float(np.percentile(mine, 99)),

@@ -10,6 +10,8 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ani3d_formats.color import linear_to_srgb
+
 from .. import compat
 from .mesh import Figure
 
@@ -92,7 +94,5 @@ def _picture(image: bpy.types.Image) -> np.ndarray:
     image.pixels.foreach_get(values)
     pixels = values.reshape(height, width, 4)[::-1]  # Blender keeps the bottom row first
     if image.is_float:  # byte pictures hand out their encoded values, float ones linear light
-        rgb = np.clip(pixels[..., :3], 0, 1)
-        encoded = np.where(rgb <= 0.0031308, rgb * 12.92, 1.055 * rgb ** (1 / 2.4) - 0.055)
-        pixels = np.concatenate([encoded, pixels[..., 3:]], axis=-1)
+        pixels = np.concatenate([linear_to_srgb(pixels[..., :3]), pixels[..., 3:]], axis=-1)
     return np.ascontiguousarray(np.clip(pixels * 255 + 0.5, 0, 255).astype(np.uint8))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-REGIONS = ("body", "face", "hair", "garment")
+from ani3d_formats.regions import BODY, FACE, REGIONS
+
 PREFIX = "ani3d_"
 PIN_GROUP = "ani3d_pin"
 # fmt: off
@@ -53,8 +54,8 @@ def write_default_regions(item: bpy.types.Object) -> dict[str, int]:
             labels[list(polygon.vertices)] = REGIONS.index(region)
     heads = {group.index for group in item.vertex_groups if "head" in group.name.lower()}
     for vertex in mesh.vertices:
-        if labels[vertex.index] == 0 and any(g.group in heads and g.weight > 0.5 for g in vertex.groups):
-            labels[vertex.index] = REGIONS.index("face")
+        if labels[vertex.index] == BODY and any(g.group in heads and g.weight > 0.5 for g in vertex.groups):
+            labels[vertex.index] = FACE
     counts = {}
     for number, region in enumerate(REGIONS):
         members = np.flatnonzero(labels == number)

@@ -12,12 +12,10 @@ import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.regions import REGIONS
+from ani3d_formats.shot import SCHEMA, VERSION
 
 from . import camera, character, evaluated, lights, materials, mesh, skeleton
-from .regions import REGIONS
-
-SCHEMA = "ani3dhuman.shot"
-VERSION = 1
 
 Progress = Callable[[int, int, float], None]
 """Called as (frames done, frames in all, seconds left)."""

@@ -5,21 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ani3d_formats.skinning import skin
+
 STRETCH = 1.6  # 99.5th percentile of edge length over rest length
 LONGEST = 6.0  # the longest edge over its rest length
 SPEED = 9.0  # metres a second against the skeleton, 99.5th percentile
 SHORT = 1e-4  # metres: edges shorter than this at rest say nothing
-
-
-def skinned(shot: dict[str, np.ndarray]) -> np.ndarray:
-    """(T,V,3) the shot's vertices by linear blend skinning, world metres."""
-    transforms = shot["bone_pose"].astype(np.float64) @ np.linalg.inv(shot["bone_rest"].astype(np.float64))
-    points = np.concatenate([shot["vertices"], np.ones((len(shot["vertices"]), 1), np.float32)], axis=1)
-    result = np.zeros((len(transforms), len(points), 3), np.float32)
-    for frame, matrices in zip(result, transforms, strict=True):
-        for indices, weights in zip(shot["weight_indices"].T, shot["weight_values"].T, strict=True):
-            frame += weights[:, None] * np.einsum("vij,vj->vi", matrices[indices][:, :3], points)
-    return result
 
 
 def why_dropped(shot: dict[str, np.ndarray], truth: np.ndarray, loose: np.ndarray, fps: float) -> str:
@@ -39,7 +30,8 @@ def why_dropped(shot: dict[str, np.ndarray], truth: np.ndarray, loose: np.ndarra
             return f"edges grow {np.percentile(grown, 99.5):.2f} times"
         if grown.max() > LONGEST:
             return f"an edge grew {grown.max():.1f} times"
-    rigid = skinned(shot)[:, loose]
+    transforms = shot["bone_pose"] @ np.linalg.inv(shot["bone_rest"])
+    rigid = skin(shot["vertices"][loose], shot["weight_indices"][loose], shot["weight_values"][loose], transforms)
     moved = np.diff(truth[:, loose], axis=0) - np.diff(rigid, axis=0).mean(1, keepdims=True)
     speed = np.percentile(np.linalg.norm(moved, axis=2), 99.5) * fps
     return f"cloth moves at {speed:.0f} m a second" if speed > SPEED else ""

@@ -14,6 +14,8 @@ import bmesh
 import bpy
 import numpy as np
 
+from ani3d_formats.regions import GARMENT, HAIR, is_loose
+
 from ..export.character import GENERATIVE, armature_modifier, switched_off
 
 NAME = "Ani3D take"
@@ -72,14 +74,14 @@ def clothed(
         family = {*(item for item, _, _ in parts), *armature.children_recursive}
         if not any(m.type == "COLLISION" for item in family for m in item.modifiers):
             for item, regions, _ in parts:
-                if (regions < 2).any():
+                if not is_loose(regions).all():
                     stack.enter_context(_collider(context, armature, item, regions))
         shown = []
         for item, regions, pins in parts:
             shown.append(item)
             if own_cloth(item) is not None:
                 shown[-1] = stack.enter_context(_double(context, item, [each for each, _, _ in parts], last))
-            elif is_simulated(item, regions >= 2):
+            elif is_simulated(item, is_loose(regions)):
                 stack.enter_context(_added_cloth(item, armature, regions, pins, last, fps))
         context.view_layer.update()
         yield shown
@@ -133,7 +135,7 @@ def _added_cloth(
         item.modifiers.move(len(names), place)
         _set_range(modifier, last)
         settings, contact = modifier.settings, modifier.collision_settings
-        hair = (regions == 2).sum() > (regions == 3).sum()
+        hair = (regions == HAIR).sum() > (regions == GARMENT).sum()
         settings.quality, settings.mass, settings.air_damping = 12, 0.3, 1.0
         settings.time_scale = REAL_TIME / fps
         settings.tension_stiffness = settings.compression_stiffness = 60.0
@@ -175,7 +177,7 @@ def _collider(
         for modifier in list(copy.modifiers):
             if modifier.name != kept:
                 copy.modifiers.remove(modifier)
-        _cut(mesh, np.flatnonzero(regions >= 2))
+        _cut(mesh, np.flatnonzero(is_loose(regions)))
         copy.modifiers.new(NAME, "COLLISION")
         copy.collision.thickness_outer, copy.collision.cloth_friction = GAP, FRICTION
         context.scene.collection.objects.link(copy)

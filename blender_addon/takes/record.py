@@ -15,6 +15,8 @@ import numpy as np
 from ani3d_formats.atomic import cannot_write, write_bytes
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.pc2 import write_pc2
+from ani3d_formats.pins import nearest_of_all, pin_weights
+from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import save_arrays
 
 from ..export import export_shot
@@ -26,7 +28,6 @@ from ..export.shot import frame_restored
 from . import cloth
 from .checks import why_dropped
 from .motion import moving
-from .pins import pin_weights
 from .view import some_camera
 
 PRE_ROLL = 1.5  # seconds from rest pose into the motion, and for cloth to calm down
@@ -102,11 +103,11 @@ def record(
             stack.enter_context(moving(context, armature, rng, takes.frames, pre_roll))
             first, last = pre_roll + 1, pre_roll + takes.frames
             shot = export_shot(context, armature, first, last, on_warning=warn_once)
-            pins, regions = pin_weights(shot), shot["region_ids"]
+            pins, regions = pin_weights(shot, nearest_of_all), shot["region_ids"]
             ends = np.cumsum([len(item.data.vertices) for item in objects])[:-1]
             parts = list(zip(objects, np.split(regions, ends), np.split(pins, ends), strict=True))
             for item, own, held in parts:
-                if (own >= 2).any() and cloth.own_cloth(item) is None and not (held[own >= 2] > HOLDS).any():
+                if is_loose(own).any() and cloth.own_cloth(item) is None and not (held[is_loose(own)] > HOLDS).any():
                     warn_once(f"Nothing holds the cloth of '{item.name}': paint the vertex group ani3d_pin.")
             truth = np.empty((takes.frames, len(regions), 3), np.float32)
             with cloth.clothed(context, armature, parts, last) as clad:
@@ -118,7 +119,8 @@ def record(
                     done = place * last + frame
                     spent = time.monotonic() - started
                     yield Step(done, total, spent / done * (total - done))
-        loose = np.concatenate([np.full(len(r), cloth.is_simulated(item, r >= 2)) & (r >= 2) for item, r, _ in parts])
+        hanging = [(item, is_loose(own)) for item, own, _ in parts]
+        loose = np.concatenate([own & cloth.is_simulated(item, own) for item, own in hanging])
         fps = context.scene.render.fps / context.scene.render.fps_base
         _keep(takes, number, shot, truth, first, why_dropped(shot, truth, loose, fps))
 
@@ -131,7 +133,7 @@ def _check(armature: bpy.types.Object, objects: list[bpy.types.Object]) -> None:
             f"'{linked.name}' is linked from another file, so it cannot be moved here.",
             "Open that file, or make the character local.",
         )
-    if not any((region_ids(item, group_weights(item)) >= 2).any() for item in objects):
+    if not any(is_loose(region_ids(item, group_weights(item))).any() for item in objects):
         raise Ani3DError(
             "takes.no_cloth",
             f"'{armature.name}' has neither garment nor hair to simulate.",

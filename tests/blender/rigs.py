@@ -161,8 +161,10 @@ def write_cache(folder: Path, arrays: dict[str, np.ndarray], frames: tuple[int, 
     listed = []
     for name, points in (meshes or {}).items():
         header = struct.pack("<12siiffi", b"POINTCACHE2\0", 1, points.shape[1], float(frames[0]), 1.0, len(points))
-        (folder / f"{name}.pc2").write_bytes(header + points.astype("<f4").tobytes())
-        listed.append({"object": name, "file": f"{name}.pc2"})
+        data = header + points.astype("<f4").tobytes()
+        (folder / f"{name}.pc2").write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        listed.append({"object": name, "file": f"{name}.pc2", "bytes": len(data), "sha256": digest})
     manifest = {
         "schema": "ani3dhuman.cache",
         "version": 1,

@@ -168,18 +168,18 @@ def _broken(folder, how):
     ("how", "message"),
     [
         ("folder", "There is no frame cache at"),
-        ("file", "rotation.npy' is missing. Fetch the result"),
-        ("cut", "position.npy' is cut: 4,828 bytes instead of 4,928. Fetch the result"),
+        ("file", "rotation.npy' is missing. Fetch, copy or make the result"),
+        ("cut", "position.npy' is cut: 4,828 bytes instead of 4,928. Fetch, copy or make the result"),
         ("cut to nothing", "position.npy' is cut: 0 bytes"),
         ("mesh cut", "Skirt.pc2' is cut"),
         ("mesh missing", "Skirt.pc2' is missing"),
         (
             "version",
-            "has version 2; this add-on reads version 1. Use the add-on and the engine of the same release",
+            "has version 2, this program reads version 1. Use the add-on and the engine of the same release",
         ),
-        ("json", "manifest.json is not readable JSON"),
-        ("outside", "names a file outside the cache"),
-        ("shape", "'position' has shape (8, 50, 3) for 8 frames of 49 Gaussians"),
+        ("json", "manifest.json cannot be read"),
+        ("outside", "a file name in it leads outside the folder"),
+        ("shape", "'position' has shape (8, 50, 3), expected (8, 49, 'k')"),
     ],
 )
 def test_broken_cache(addon, tmp_path, how, message):

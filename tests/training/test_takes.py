@@ -14,16 +14,17 @@ from synthetic import make_shot
 
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.pc2 import PC2Writer
-from ani3d_formats.pins import pin_weights
+from ani3d_formats.pins import nearest_of_all, pin_weights
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import skin
 from ani3dhuman import cli
+from ani3dhuman.mesh.nearest import nearest_points
 from ani3dhuman.restoration.compact.network import DisplacementNet
 from ani3dhuman.training.blender import find_blender, record_takes
 from ani3dhuman.training.clips import Clips
 from ani3dhuman.training.takes import clip_of_take, clips_of_takes, orbit
-from blender_addon.takes import checks, pins
+from blender_addon.takes import checks
 
 FRAMES = 18
 FAKE = """#!{python}
@@ -119,13 +120,11 @@ def test_a_truth_of_another_shot_is_refused(tmp_path: Path) -> None:
         clips_of_takes(tmp_path / "nothing", tmp_path / "out", 1)
 
 
-def test_the_add_on_pins_and_skins_as_the_engine_does() -> None:
-    """The add-on may not import the engine, so its copy of the rule is held against it."""
-    shot = make_shot(FRAMES)
-    arrays = dict(shot.arrays)
-    np.testing.assert_allclose(pins.pin_weights(arrays), pin_weights(shot), atol=1e-5)
-    assert 0 < pins.pin_weights(arrays)[arrays["region_ids"] >= 2].mean() < 1
-    np.testing.assert_allclose(checks.skinned(arrays), rigid_of(shot), atol=1e-5)
+def test_pins_are_the_same_with_either_search_for_nearest_points() -> None:
+    arrays = make_shot(FRAMES).arrays
+    pins = pin_weights(arrays, nearest_of_all)
+    np.testing.assert_allclose(pins, pin_weights(arrays, nearest_points), atol=1e-5)
+    assert 0 < pins[arrays["region_ids"] >= 2].mean() < 1
 
 
 def test_what_is_dropped() -> None:

@@ -10,10 +10,12 @@ import math
 import numpy as np
 from numba import prange
 
+from ani3d_formats.gaussians import SH_C0
+
 from .jit import kernel, parallel_kernel
 
 CHUNK = 512  # Gaussians whose camera gradients are summed together, as in projection
-C0 = 0.28209479177387814
+C0 = SH_C0
 C1 = 0.4886025119029199
 C2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
 C3 = (0.5900435899266435, 2.890611442640554, 0.4570457994644658, 0.3731763325901154, 1.445305721320277)

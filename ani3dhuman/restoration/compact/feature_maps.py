@@ -17,8 +17,9 @@ from scipy.ndimage import gaussian_filter1d
 
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.gaussians import GaussianFrames
+from ani3d_formats.regions import GARMENT, HAIR, is_loose
 
-from ...clip import MOVING_REGIONS, CoarseClip
+from ...clip import CoarseClip
 from ...rendering.draw import draw
 
 GRID = (64, 48)  # rows and columns of the map
@@ -88,10 +89,10 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
     """Draw the conditions of a clip; see `SurfaceMaps`."""
     avatar = clip.avatar
     posed = _unlit(clip, clip.rigid_vertices)
-    moving = np.isin(avatar.region_ids, MOVING_REGIONS)
+    moving = is_loose(avatar.region_ids)
     window = follow_cloth(clip.cameras, posed.means[:, moving], grid)
     axes = levelled_axes(clip.cameras.viewmats)
-    labels = np.stack([avatar.region_ids == 3, avatar.region_ids == 2, ~moving], axis=1).astype(np.float32)
+    labels = np.stack([avatar.region_ids == GARMENT, avatar.region_ids == HAIR, ~moving], axis=1).astype(np.float32)
     freedom = avatar.per_vertex(clip.freedom)[:, None]
     conditions = np.empty((clip.frames, CHANNELS, *grid), np.float32)
     for t in range(clip.frames):
@@ -117,7 +118,7 @@ def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np
     """
     posed = _unlit(clip, clip.rigid_vertices)
     moved = clip.avatar.pose(vertices)[0] - posed.means
-    moving = np.isin(clip.avatar.region_ids, MOVING_REGIONS).astype(np.float32)[:, None]
+    moving = is_loose(clip.avatar.region_ids).astype(np.float32)[:, None]
     result = np.empty((clip.frames, 3, maps.cameras.height, maps.cameras.width), np.float32)
     for t in range(clip.frames):
         features = np.concatenate([moving, moving * (moved[t] @ maps.axes[t].T)], axis=1)
@@ -129,7 +130,7 @@ def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np
 def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
     """(T,h,w) depth of the rigid layer's nearest garment or hair, metres, whatever hides it; 0 where there is none."""
     posed = _unlit(clip, clip.rigid_vertices)
-    chosen = np.isin(clip.avatar.region_ids, MOVING_REGIONS)
+    chosen = is_loose(clip.avatar.region_ids)
     cloth = GaussianFrames(
         posed.means[:, chosen],
         posed.quats[:, chosen],

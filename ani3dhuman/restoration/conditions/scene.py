@@ -12,7 +12,8 @@ import torch
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.shot import REGIONS, Shot
+from ani3d_formats.regions import REGIONS
+from ani3d_formats.shot import Shot
 
 from ...pose.drawing import PoseStyle
 from ...pose.keypoints import KeypointMap, map_keypoints
