@@ -1,52 +1,12 @@
-"""Rigid layer and surface binding against plain definitions."""
+"""Surface binding against plain definitions."""
 
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
-from synthetic import make_shot
 
-from ani3d_formats.skinning import blended_rotations, skin
 from ani3dhuman.avatar.binding import STRETCH_RANGE, SurfaceBinding
-from ani3dhuman.mesh.kernels import point_normals
 from ani3dhuman.mesh.quaternions import matrix_to_quat, quat_multiply, quat_to_matrix
 from ani3dhuman.mesh.topology import in_plane_shapes, triangle_frames
-
-
-def test_skinning_equals_the_weighted_sum_of_transformed_points():
-    shot = make_shot(5)
-    posed = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
-    homogeneous = np.concatenate([shot["vertices"], np.ones((len(shot["vertices"]), 1))], 1)
-    for t, v in ((0, 3), (4, 150), (2, 290)):
-        expected = sum(
-            w * (shot["bone_pose"][t, b] @ np.linalg.inv(shot["bone_rest"][b]) @ homogeneous[v])[:3]
-            for b, w in zip(shot["weight_indices"][v], shot["weight_values"][v], strict=True)
-        )
-        np.testing.assert_allclose(posed[t, v], expected, atol=1e-5)
-
-
-def test_blended_rotations_are_rotations_and_exact_for_one_bone():
-    shot = make_shot(4)
-    transforms = shot.skinning_transforms()
-    rotations = blended_rotations(shot["weight_indices"], shot["weight_values"], transforms)
-    np.testing.assert_allclose(
-        rotations @ rotations.swapaxes(-1, -2), np.broadcast_to(np.eye(3), rotations.shape), atol=1e-5
-    )
-    np.testing.assert_allclose(np.linalg.det(rotations), 1, atol=1e-5)
-    hip_only = int(np.argmax(shot["weight_values"][:, 0]))
-    np.testing.assert_allclose(rotations[3, hip_only], transforms[3, 0, :3, :3], atol=1e-5)
-
-
-def test_quaternions_match_scipy_for_any_angle():
-    rotations = Rotation.random(200, random_state=1)
-    half_turns = Rotation.from_rotvec(np.pi * np.eye(3))
-    matrices = np.concatenate([rotations.as_matrix(), half_turns.as_matrix()])
-    ours = matrix_to_quat(torch.from_numpy(matrices)).numpy()
-    np.testing.assert_allclose(Rotation.from_quat(ours[:, [1, 2, 3, 0]]).as_matrix(), matrices, atol=1e-6)
-    p, q = ours[:100], ours[100:200]
-    product = quat_multiply(torch.from_numpy(p), torch.from_numpy(q)).numpy()
-    np.testing.assert_allclose(
-        Rotation.from_quat(product[:, [1, 2, 3, 0]]).as_matrix(), matrices[:100] @ matrices[100:200], atol=1e-6
-    )
 
 
 def sheet():
@@ -67,17 +27,6 @@ def test_bound_gaussians_follow_a_rigid_motion_exactly():
     turned = quat_multiply(matrix_to_quat(R).expand(5, 4), quats)
     sign = (turned * moved_quats).sum(-1, keepdim=True).sign()
     torch.testing.assert_close(moved_quats, sign * turned, atol=1e-5, rtol=1e-5)
-
-
-def test_normals_point_out_of_the_synthetic_body():
-    shot = make_shot()
-    faces = torch.from_numpy(shot["faces"].astype(np.int64))
-    vertices = torch.from_numpy(shot["vertices"])
-    normals = point_normals(shot["vertices"], shot["faces"])
-    ring = slice(40, 60)
-    assert ((normals[ring, :2] * shot["vertices"][ring, :2]).sum(1) > 0).all()
-    frames = triangle_frames(vertices, faces)
-    torch.testing.assert_close(torch.linalg.det(frames), torch.ones(len(faces)), atol=1e-4, rtol=1e-4)
 
 
 def test_compiled_poses_are_those_of_tensors_of_any_type():
@@ -139,12 +88,6 @@ def turned_binding(count: int = 40, offsets: bool = False) -> SurfaceBinding:
 def stretch_of(binding: SurfaceBinding, vertices: torch.Tensor) -> torch.Tensor:
     bind, faces = sheet()
     return binding.stretch(in_plane_shapes(vertices, faces), in_plane_shapes(bind, faces))
-
-
-def test_matrices_of_quaternions_match_scipy():
-    rotations = Rotation.random(50, random_state=4)
-    quats = torch.from_numpy(rotations.as_quat()[:, [3, 0, 1, 2]])
-    np.testing.assert_allclose(quat_to_matrix(quats).numpy(), rotations.as_matrix(), atol=1e-12)
 
 
 def test_gaussians_above_the_surface_keep_their_height():
