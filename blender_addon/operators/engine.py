@@ -36,7 +36,7 @@ class StartEngine(WaitsForWork, bpy.types.Operator):
 
     def finish(self, _context: bpy.types.Context, link: Link) -> None:
         welcome = link.welcome
-        self.report({"INFO"}, f"Engine {welcome.engine_version} on {welcome.device}.")
+        self.report({"INFO"}, f"Engine {welcome.engine_version}, video priors on {welcome.device}.")
 
 
 class StopEngine(ReportsErrors, bpy.types.Operator):
