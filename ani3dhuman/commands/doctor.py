@@ -120,7 +120,7 @@ def _peaks(plan: MemoryPlan) -> str:
 
 def time_table(width: int, height: int, frames: int) -> str:
     """Minutes of every prior, plain and with its adapter for few steps, on the cards of `CARDS`."""
-    from ..models.registry import known_models, priors
+    from ..models.registry import adapters_of, priors
     from ..models.shapes import ClipShape
     from ..restoration.wan.cost import CARDS, UTILISATION, WINDOW, minutes, shot_cost
     from ..restoration.wan.memory import plan_for
@@ -129,7 +129,7 @@ def time_table(width: int, height: int, frames: int) -> str:
     lines = [f"expected minutes for {frames} frames of {width}x{height} at {UTILISATION:.0%} of the card's peak"]
     lines.append(f"{'model':<22}{'steps':<22}{'PFLOP':>7}" + "".join(f"{card.name:>16}" for card in CARDS))
     for model in priors():
-        adapters = [other.name for other in known_models().values() if model.name in other.base]
+        adapters = [other.name for other in adapters_of(model.name)]
         for adapter in ("", *adapters):
             cost = shot_cost(model.name, width, height, frames, adapter)
             times = []

@@ -37,7 +37,7 @@ def listing(root: Path | None) -> str:
     rows = [head]
     for model in known_models().values():
         weights = f"{model.weights_gb(2):.1f} / {model.weights_gb(1):.1f} GB" if model.transformer else "-"
-        pinned = "ships" if model.ships else model.revision[:12] or "not pinned"
+        pinned = "ships" if model.ships else model.revision[:12] if model.revision else "not pinned"
         rows.append(
             f"{model.name:<22}{model.kind:<7}{model.gigabytes:>7.3g}  {weights:<18}{state(model, root):<12}"
             f"{pinned:<14}{model.licence}"

@@ -60,7 +60,7 @@ def fetch(
     """
     model = find(name)
     folder = folder_of(model, root)
-    if model.ships or (offline and not missing_files(model, folder)):
+    if model.repository is None or (offline and not missing_files(model, folder)):
         return local_path(name, root)
     if offline:
         raise offline_error(model, folder, "--offline was given")
@@ -107,7 +107,7 @@ def list_remote(model: Model, folder: Path) -> tuple[str, list[RemoteFile]]:
     from huggingface_hub import HfApi
 
     with _hub_reported(model, folder):
-        info = HfApi().model_info(model.repository, revision=model.revision or None, files_metadata=True)
+        info = HfApi().model_info(str(model.repository), revision=model.revision, files_metadata=True)
     files = []
     for entry in info.siblings or []:
         sha = entry.lfs.sha256 if entry.lfs else ""
@@ -211,7 +211,7 @@ def _download(
         with full_disk_reported(partial), open(partial, "r+b" if done else "wb") as stream:
             stream.seek(done)
             with _hub_reported(model, folder):
-                _stream(model.repository, revision, file, stream, done, progress)
+                _stream(str(model.repository), revision, file, stream, done, progress)
         publish(partial, folder / file.path)
 
 

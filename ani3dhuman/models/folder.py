@@ -57,13 +57,13 @@ def model_in(folder: Path) -> Model:
         needs=(),
         notes="",
         pipeline=kind,
-        loader=next((known.loader for known in known_models().values() if known.pipeline == kind), ""),
-        repository=str(folder),
+        loader=next((known.loader for known in known_models().values() if known.pipeline == kind), None),
+        local=folder,
         parameters=counts,
         experts=2 if "transformer_2" in parts else 1,
         boundary_ratio=index.get("boundary_ratio"),
         transformer=shape,
-        quantised_gb=_bytes(quantised) / 1e9,
+        quantised_gb=_bytes(quantised) / 1e9 if quantised else None,
     )
 
 
@@ -88,7 +88,7 @@ def _compact(folder: Path) -> Model:
         licence="the user's own",
         gigabytes=round(_bytes(list(files)) / 1e9, 3),
         files=(ModelFile(CONFIG), *(ModelFile(path.name) for path in files)),
-        repository=str(folder),
+        local=folder,
         parameters=counts,
     )
 

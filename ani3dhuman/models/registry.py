@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from .shapes import WanShape
@@ -15,34 +16,43 @@ COMPACT = "compact"  # the prior that ships in the package
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file of a repository; `sha256` is "" where it is not known beforehand."""
+    """One file of a repository; `sha256` is None where it is not known beforehand."""
 
     path: str
-    sha256: str = ""
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What an adapter for few steps was made for: the names of its priors, and the number of sampling steps."""
+
+    priors: tuple[str, ...]
+    steps: int
 
 
 @dataclass(frozen=True)
 class Model:
-    """One entry of `registry.toml`.
+    """One entry of `registry.toml`, or a model in a folder of the user's (`folder.model_in`).
 
     Attributes:
-        name: what commands and settings call it.
+        name: what commands and settings call it; of a user's folder its path.
         kind: "prior", or "lora" for an adapter of a prior.
         licence: SPDX name or a sentence.
         gigabytes: size of the download in 1e9 bytes, rounded.
         files: what must be there; a repository may hold more.
         needs: Python packages beyond the project's own.
-        pipeline: class that runs it, of diffusers or of this package; "" for a lora.
-        loader: "module:function" that makes a prior of it, see `ani3dhuman.restoration.loading`; "" for a lora.
-        repository: "owner/name" on the hub, "" for what ships.
-        revision: commit hash of the repository, "" where it is not pinned.
+        pipeline: class that runs it, of diffusers or of this package; None for a lora.
+        loader: "module:function" that makes a prior of it, see `ani3dhuman.restoration.loading`; None for a lora and
+            where nothing here runs it.
+        repository: "owner/name" on the hub; None for what ships and for a user's folder.
+        revision: commit hash of the repository; None where it is not pinned.
+        local: the user's folder; None for what the registry names.
         parameters: count by component.
         experts: transformers that share the noise levels between them.
         boundary_ratio: noise level (share of the training steps) at which the second expert takes over, or None.
         transformer: shape of one transformer, or None.
-        quantised_gb: size of all transformers where they are stored quantised (.gguf), else 0.
-        base: names of the priors that a lora is for.
-        steps: sampling steps that a lora is distilled to, 0 for a prior.
+        quantised_gb: size of all transformers where they are stored quantised (.gguf), else None.
+        distilled: of an adapter for few steps, else None.
     """
 
     name: str
@@ -52,22 +62,22 @@ class Model:
     files: tuple[ModelFile, ...]
     needs: tuple[str, ...]
     notes: str
-    pipeline: str = ""
-    loader: str = ""
-    repository: str = ""
-    revision: str = ""
+    pipeline: str | None = None
+    loader: str | None = None
+    repository: str | None = None
+    revision: str | None = None
+    local: Path | None = None
     parameters: dict[str, int] | None = None
     experts: int = 1
     boundary_ratio: float | None = None
     transformer: WanShape | None = None
-    quantised_gb: float = 0.0
-    base: tuple[str, ...] = ()
-    steps: int = 0
+    quantised_gb: float | None = None
+    distilled: Distilled | None = None
 
     @property
     def ships(self) -> bool:
         """Whether the package holds it."""
-        return not self.repository
+        return self.repository is None and self.local is None
 
     def count(self, component: str) -> int:
         """Parameters of a component, 0 where there is none."""
@@ -90,10 +100,17 @@ def priors() -> list[Model]:
     return [model for model in known_models().values() if model.transformer]
 
 
+def adapters_of(prior: str) -> list[Model]:
+    """The adapters for few steps that are made for a prior."""
+    return [model for model in known_models().values() if model.distilled and prior in model.distilled.priors]
+
+
 def _read(entry: dict[str, Any]) -> Model:
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     fields["files"] = tuple(ModelFile(**file) for file in entry["files"])
-    fields["pipeline"] = fields.pop("class", "")
+    fields["pipeline"] = fields.pop("class", None)
+    if "base" in fields:
+        fields["distilled"] = Distilled(fields.pop("base"), fields.pop("steps"))
     if "transformer" in entry:
         fields["transformer"] = WanShape.from_config(entry["transformer"])
     return Model(**fields)

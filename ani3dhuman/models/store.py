@@ -44,10 +44,10 @@ def default_root() -> Path:
 
 def folder_of(model: Model, root: Path | None = None) -> Path:
     """The model's folder, which need not exist."""
+    if model.local is not None:
+        return model.local
     if model.name == COMPACT:
         return Path(__file__).parent.parent / "assets" / "compact_prior"
-    if model.repository == model.name:  # the user's own folder
-        return Path(model.name)
     return (root or default_root()) / model.name
 
 

@@ -22,7 +22,7 @@ from ..restoration import RestoreConfig
 from ..restoration.compact.prior import WEIGHTS
 from ..restoration.conditions.reference import canonical_reference, load_picture
 from ..restoration.conditions.scene import NEGATIVE_PROMPT, ControlKind, PoseInputs, SceneConditions, scene_conditions
-from ..restoration.loading import PriorRequest, find_prior, restore_leaner
+from ..restoration.loading import PriorRequest, find_prior, restore_within_memory
 from ..storage.stages import content_key
 from . import stages
 from .job import Job
@@ -105,7 +105,7 @@ def restore_layer(out: Path, settings: Settings, scene: Scene, coarse: Arrays, p
         guidance_scale=settings.guidance,
         seed=settings.seed,
     )
-    result = restore_leaner(wanted, config, progress, checkpoint=out / ".work" / "restore.checkpoint")
+    result = restore_within_memory(wanted, config, progress, checkpoint=out / ".work" / "restore.checkpoint")
     rgb = (np.clip(result.frames, 0, 1) * 255 + 0.5).astype(np.uint8)
     alpha = coarse["alpha"] if result.alphas is None else result.alphas.astype(np.float16)
     arrays = {"rgb": rgb, "alpha": alpha, "notes": np.array(json.dumps(result.report))}

@@ -5,21 +5,21 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import count
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
-from ..clip import CoarseClip, RestoredClip
 from ..models.find import find
 from ..models.machine import Machine
 from ..models.registry import Model
 from ..models.store import local_path
+from .clip import CoarseClip, RestoredClip
 from .conditions.scene import SceneConditions
 from .prior import VideoPrior
 from .restore import OUT_OF_MEMORY, RestoreConfig, memory_reported, restore
@@ -52,10 +52,10 @@ def find_prior(name: str, adapter: str = "", root: Path | None = None) -> FoundP
             "models.not_a_prior", f"{name} is a {model.kind}.", "See ani3dhuman models list for the priors."
         )
     other = find(adapter) if adapter else None
-    own = model.repository == model.name  # a folder; whether the adapter fits shows when it is loaded
-    if other is not None and name not in other.base and not own:
+    made_for = other.distilled.priors if other is not None and other.distilled is not None else ()
+    if other is not None and name not in made_for and model.local is None:  # with a folder it shows when it is loaded
         raise Ani3DError(
-            "models.wrong_base", f"{adapter} does not go with {name}.", f"It is for {', '.join(other.base)}."
+            "models.wrong_base", f"{adapter} does not go with {name}.", f"It is for {', '.join(made_for)}."
         )
     for entry in (model, other):
         missing = [package for package in (entry.needs if entry else ()) if importlib.util.find_spec(package) is None]
@@ -69,6 +69,25 @@ def find_prior(name: str, adapter: str = "", root: Path | None = None) -> FoundP
 
 
 @dataclass(frozen=True)
+class PriorOptions:
+    """How a prior is run, as far as it leaves the choice.
+
+    Attributes:
+        text_guidance: classifier-free guidance scale.
+        window_frames: 4k + 1 frames of a window.
+        step_cache: layers are computed at every so many-th step and extrapolated between; 1 computes all.
+        measure_cache: say in the report how wrong the extrapolated steps are, which takes the time of two runs more.
+        compile_blocks: translate the network with torch.compile.
+    """
+
+    text_guidance: float = 5.0
+    window_frames: int = 81
+    step_cache: int = 1
+    measure_cache: bool = False
+    compile_blocks: bool = False
+
+
+@dataclass(frozen=True)
 class PriorRequest:
     """What a prior's loader is given.
 
@@ -77,86 +96,87 @@ class PriorRequest:
         clip: what will be restored.
         conditions: draws what the scene tells a prior; called only by priors that look at it.
         machine: what there is to run on.
-        text_guidance: classifier-free guidance scale.
-        window_frames: 4k + 1 frames of a window, for priors that leave the choice.
-        step_cache: layers are computed at every `step_cache`-th step and extrapolated between; 1 computes all.
-        measure_cache: report the error of the extrapolated steps, which takes the time of two runs more.
-        compile_blocks: translate the network with torch.compile.
+        options: how to run.
         config: of the sampling, where it is known.
         cache: folder for what is worth keeping between jobs, such as prompt embeddings.
-        leaner: how often the memory ran out so far; each time the loader takes less of it.
     """
 
     found: FoundPrior
     clip: CoarseClip
     conditions: Callable[[], SceneConditions]
     machine: Machine
-    text_guidance: float = 5.0
-    window_frames: int = 81
-    step_cache: int = 1
-    measure_cache: bool = False
-    compile_blocks: bool = False
+    options: PriorOptions = field(default_factory=PriorOptions)
     config: RestoreConfig | None = None
     cache: Path | None = None
-    leaner: int = 0
 
 
-def load_prior(wanted: PriorRequest) -> VideoPrior:
-    """The prior, by the function that its registry entry names as ``loader = "module:function"``.
+Plans = Iterator[Callable[[], VideoPrior]]  # ways to load a prior, the fastest first, each with less memory
+
+
+def loader_of(model: Model) -> tuple[ModuleType, str]:
+    """Module and name of the function that the registry's ``loader = "module:function"`` names.
 
     Raises:
-        Ani3DError: ``models.no_loader``: nothing here runs that kind of model; ``models.memory``: it does not fit; and
-            what the loader raises.
+        Ani3DError: ``models.no_loader``: nothing here runs that kind of model.
     """
-    model = wanted.found.model
-    module, colon, function = model.loader.partition(":")
+    module, colon, function = (model.loader or "").partition(":")
     if not colon:
         raise Ani3DError(
             "models.no_loader",
             f"{model.name} is a {model.pipeline or 'model of no known kind'}, which nothing here runs.",
             "See docs/extending.md for how to add a prior.",
         )
-    prior: VideoPrior = getattr(importlib.import_module(module), function)(wanted)
-    return prior
+    return importlib.import_module(module), function
 
 
-def restore_leaner(
-    wanted: PriorRequest,
+def plans(request: PriorRequest) -> Plans:
+    """The ways to load a prior that its loader knows, the fastest first; nothing is loaded before one is called.
+
+    Raises:
+        Ani3DError: ``models.no_loader``; when nothing leaner is left ``models.memory``, and what the loader raises.
+    """
+    module, function = loader_of(request.found.model)
+    ways: Plans = getattr(module, function)(request)
+    return ways
+
+
+def load_prior(request: PriorRequest) -> VideoPrior:
+    """The prior, loaded in the fastest way; raises what `plans` does."""
+    return next(plans(request))()
+
+
+def restore_within_memory(
+    request: PriorRequest,
     config: RestoreConfig,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
 ) -> RestoredClip:
-    """Load a prior and restore; when the memory runs out, go on with the next leaner way that it has.
+    """Load a prior and restore; when the memory runs out, go on with the next leaner plan that it has.
 
     The steps that are done are kept where there is a `checkpoint`.
 
     Raises:
         Ani3DError: ``models.memory`` when nothing is leaner, and what `load_prior` and `restore` raise.
     """
-    if wanted.step_cache > 1:  # what it holds is not in the checkpoint, so a continued run would differ
+    if request.options.step_cache > 1:  # what it holds is not in the checkpoint, so a continued run would differ
         checkpoint = None
-    for leaner in count():
-        result = _attempt(replace(wanted, leaner=leaner, config=config), config, progress, checkpoint)
-        if result is not None:
-            return result
+    for load in plans(replace(request, config=config)):
+        try:
+            return restore(_loaded(load), request.clip, config, progress, checkpoint)
+        except Ani3DError as error:
+            if error.code != OUT_OF_MEMORY:
+                raise
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if progress:
             progress.step = 0
             progress.advance(0, "the memory ran out; trying again with less")
-    raise AssertionError("unreachable")
+    raise Ani3DError(
+        "models.memory", f"{request.found.model.name} ran out of memory.", "Take a smaller picture or another prior."
+    )
 
 
-def _attempt(
-    wanted: PriorRequest, config: RestoreConfig, progress: Progress | None, checkpoint: Path | None
-) -> RestoredClip | None:
-    """The restored clip, or None where the memory ran out; the prior is let go in either case."""
-    try:
-        with memory_reported():
-            prior = load_prior(wanted)
-        return restore(prior, wanted.clip, config, progress, checkpoint)
-    except Ani3DError as error:
-        if error.code != OUT_OF_MEMORY:
-            raise
-        return None
+def _loaded(load: Callable[[], VideoPrior]) -> VideoPrior:
+    with memory_reported():
+        return load()

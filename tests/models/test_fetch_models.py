@@ -139,7 +139,7 @@ def test_copied_pickle_is_refused_when_it_would_be_used(tiny, hub, root):
 
 
 def test_unpinned_model_is_pinned_by_the_lock(tiny, change, hub, root):
-    change(revision="")
+    change(revision=None)
     fetch("tiny", root)
     assert verify("tiny", root).revision == COMMIT
 

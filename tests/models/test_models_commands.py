@@ -28,7 +28,7 @@ def test_list_names_every_model_with_licence_state_and_pin(capsys, root):
     for model in known_models().values():
         line = next(line for line in lines if line.startswith(model.name + " "))
         assert model.licence in line
-        assert (model.revision[:12] or ("ships" if model.ships else "not pinned")) in line
+        assert ((model.revision or "")[:12] or ("ships" if model.ships else "not pinned")) in line
         assert ("installed" if model.ships else " no ") in line
     assert str(root) in lines[-1]
 

@@ -26,7 +26,7 @@ from ani3dhuman.models.registry import Model
 from ani3dhuman.rendering.layers import render_layer
 from ani3dhuman.restoration import EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
 from ani3dhuman.restoration.conditions.scene import SceneConditions
-from ani3dhuman.restoration.loading import FoundPrior, PriorRequest, load_prior
+from ani3dhuman.restoration.loading import FoundPrior, PriorOptions, PriorRequest, load_prior, plans
 from ani3dhuman.restoration.ltx.loader import load_ltx_prior
 from ani3dhuman.restoration.ltx.prior import LtxConditions, LtxPrior
 from ani3dhuman.restoration.video.vae import as_batch, as_frames, as_video
@@ -227,7 +227,7 @@ def request(folder: Path, clip: CoarseClip, adapter: Model | None = None, **chan
     empty = np.zeros((*preserve.shape, 3), np.uint8)
     made = SceneConditions(empty, "pose", preserve, empty[0], "a walk", "blur")
     found = FoundPrior(find(str(folder)), folder, adapter)
-    return PriorRequest(found, clip, lambda: made, CPU, text_guidance=3.0, **changes)
+    return PriorRequest(found, clip, lambda: made, CPU, PriorOptions(text_guidance=3.0), **changes)
 
 
 def test_the_registry_and_a_folder_find_the_loader(repository: Path, clip: CoarseClip, tmp_path: Path) -> None:
@@ -255,12 +255,14 @@ def test_half_precision_says_nearly_the_same(repository: Path, clip: CoarseClip)
 
 def test_it_gets_leaner_once(repository: Path) -> None:
     long = clip_at(33, 640, 64, 24.0)  # more than a tile in width and in time
-    prior = load_prior(request(repository, long, leaner=1))
+    ways = plans(request(repository, long))
+    next(ways)
+    prior = next(ways)()
     frames = restore(prior, long, QUICK).frames
     assert frames.shape == (33, 64, 640, 3) and np.isfinite(frames).all()
     assert isinstance(prior, LtxPrior) and prior.models.vae.use_tiling
     with pytest.raises(Ani3DError) as caught:
-        load_prior(request(repository, long, leaner=2))
+        next(ways)
     assert caught.value.code == "models.memory"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,15 @@ from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.restoration import RestoreConfig, load_compact_prior
 from ani3dhuman.restoration.compact.network import DisplacementNet
 from ani3dhuman.restoration.conditions.scene import SceneConditions
-from ani3dhuman.restoration.loading import FoundPrior, PriorRequest, find_prior, load_prior, restore_leaner
+from ani3dhuman.restoration.loading import (
+    FoundPrior,
+    Plans,
+    PriorRequest,
+    find_prior,
+    load_prior,
+    plans,
+    restore_within_memory,
+)
 
 FRAMES, WIDTH, HEIGHT = 5, 70, 102  # neither size is a multiple of 16
 SMALL = {"preset": "draft", "gaussians": 1500, "render_scale": 1.0, "sampling_steps": 3}
@@ -183,7 +192,7 @@ def test_a_missing_model_is_told_before_anything_is_computed(shot: Shot, tmp_pat
 
 
 def test_a_model_that_nothing_here_runs_says_so() -> None:
-    other = replace(find("compact"), name="other", loader="", pipeline="AnotherPipeline")
+    other = replace(find("compact"), name="other", loader=None, pipeline="AnotherPipeline")
     wanted = PriorRequest(FoundPrior(other, Path()), small_clip(4, 200), untold, machine())
     with pytest.raises(Ani3DError, match="AnotherPipeline"):
         load_prior(wanted)
@@ -216,9 +225,10 @@ class Forgetful:
         return self.inner.velocity(latents, sigma, conditions)
 
 
-def heavy(wanted: PriorRequest) -> Forgetful:
-    HEAVY_LOADS.append(wanted.leaner)
-    return Forgetful(wanted.leaner)
+def heavy(wanted: PriorRequest) -> Plans:
+    for leaner in range(5):
+        HEAVY_LOADS.append(leaner)
+        yield partial(Forgetful, leaner)
 
 
 def test_out_of_memory_goes_on_leaner_from_the_last_step(tmp_path: Path) -> None:
@@ -228,11 +238,11 @@ def test_out_of_memory_goes_on_leaner_from_the_last_step(tmp_path: Path) -> None
     reports: list[Any] = []
     HEAVY_LOADS.clear()
     progress = Progress("restore", 1, reports.append)
-    result = restore_leaner(wanted, config, progress, tmp_path / "kept.checkpoint")
+    result = restore_within_memory(wanted, config, progress, tmp_path / "kept.checkpoint")
     assert HEAVY_LOADS == [0, 1]
     said = [r.message for r in reports if r.message]
     assert any("memory ran out" in text for text in said) and any("after step 1" in text for text in said)
-    whole = restore_leaner(replace(wanted, found=find_prior("compact")), config)
+    whole = restore_within_memory(replace(wanted, found=find_prior("compact")), config)
     np.testing.assert_array_equal(result.frames, whole.frames)
 
 
@@ -247,5 +257,5 @@ def test_a_wan_that_no_plan_fits_is_refused_before_it_is_loaded(folder: Path) ->
         load_prior(wanted)
     assert caught.value.code == "models.memory"
     with pytest.raises(Ani3DError) as caught:
-        load_prior(replace(wanted, machine=machine(), leaner=1))
+        list(plans(replace(wanted, machine=machine())))
     assert caught.value.code == "models.memory", "nothing is leaner than the plan for the CPU"

@@ -132,7 +132,7 @@ def test_no_offloading_on_the_cpu():
 def test_registry_is_consistent():
     for model in known_models().values():
         assert model.licence and model.gigabytes > 0 and model.files
-        assert model.revision == "" or len(model.revision) == 40
-        assert all(file.sha256 == "" or len(file.sha256) == 64 for file in model.files)
+        assert model.revision is None or len(model.revision) == 40
+        assert all(file.sha256 is None or len(file.sha256) == 64 for file in model.files)
         assert not any(file.path.endswith((".bin", ".pt", ".ckpt")) for file in model.files)
-        assert all(base in known_models() for base in model.base)
+        assert all(base in known_models() for base in (model.distilled.priors if model.distilled else ()))

@@ -28,7 +28,7 @@ from .network import DisplacementNet
 from .noise import colour
 
 if TYPE_CHECKING:
-    from ..loading import PriorRequest
+    from ..loading import Plans, PriorRequest
 
 WEIGHTS = Path(__file__).parents[2] / "assets" / "compact_prior"
 PHYSICS_AMOUNT = 0.25  # chosen on validation clips, docs/benchmarks/compact_prior.md
@@ -170,10 +170,9 @@ def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None) -> C
     return CompactPrior(net, amount)
 
 
-def prepare(wanted: PriorRequest) -> CompactPrior:
-    """The compact prior for a request, which it does not depend on. Raises ``models.memory``: nothing is leaner."""
-    if wanted.leaner:
-        raise Ani3DError(
-            "models.memory", "The compact prior ran out of memory.", "Close other programs, or take a smaller picture."
-        )
-    return load_compact_prior(wanted.found.folder)
+def prepare(request: PriorRequest) -> Plans:
+    """The one way to load the compact prior. Raises ``models.memory`` after it: nothing is leaner."""
+    yield lambda: load_compact_prior(request.found.folder)
+    raise Ani3DError(
+        "models.memory", "The compact prior ran out of memory.", "Close other programs, or take a smaller picture."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,7 +12,8 @@ from transformers import AutoTokenizer, T5EncoderModel
 
 from ani3d_formats.errors import Ani3DError
 
-from ..loading import PriorRequest
+from ..conditions.scene import SceneConditions
+from ..loading import Plans, PriorRequest
 from ..video.diffusers_folder import DiffusersFolder, Family, models_key
 from .prior import LtxConditions, LtxModels, LtxOptions, LtxPrior
 
@@ -86,11 +88,10 @@ def _check_tokenizer(source: DiffusersFolder) -> None:
         )
 
 
-def prepare(request: PriorRequest) -> LtxPrior:
-    """Load an LTX-Video for a request: bfloat16 on a CUDA card, float32 on the CPU.
+def prepare(request: PriorRequest) -> Plans:
+    """Ways to load an LTX-Video: bfloat16 on a CUDA card, float32 on the CPU.
 
-    After the memory ran out once, prompts are encoded on the CPU and the VAE works in tiles, whose seams change the
-    picture a little.
+    The second one encodes prompts on the CPU, and its VAE works in tiles, whose seams change the picture a little.
 
     Raises:
         Ani3DError: ``models.memory``: nothing is leaner; ``models.wrong_base``: an adapter; as `load_ltx_prior`.
@@ -99,29 +100,33 @@ def prepare(request: PriorRequest) -> LtxPrior:
         raise Ani3DError(
             "models.wrong_base", f"{request.found.adapter.name} is not for LTX-Video.", "Leave the adapter out."
         )
-    if request.leaner > 1:
-        raise Ani3DError(
-            "models.memory", "LTX-Video ran out of memory in tiles too.", "Take a smaller picture or another prior."
-        )
-    device, _ = request.machine.budget
     made = request.conditions()
+    yield partial(_load, request, made, tiled=False)
+    yield partial(_load, request, made, tiled=True)
+    raise Ani3DError(
+        "models.memory", "LTX-Video ran out of memory in tiles too.", "Take a smaller picture or another prior."
+    )
+
+
+def _load(request: PriorRequest, made: SceneConditions, tiled: bool) -> LtxPrior:
+    device, _ = request.machine.budget
     prior = load_ltx_prior(
         request.found.folder,
         conditions=LtxConditions(made.prompt, made.negative_prompt, made.preserve),
         dtype=torch.bfloat16 if device == "cuda" else torch.float32,
         device=device,
-        options=LtxOptions(guidance=request.text_guidance),
-        text_device="cpu" if request.leaner else device,
+        options=LtxOptions(guidance=request.options.text_guidance),
+        text_device="cpu" if tiled else device,
         prompt_cache=request.cache,
     )
-    if request.leaner:
+    if tiled:
         prior.models.vae.enable_tiling()
         prior.models.vae.use_framewise_encoding = prior.models.vae.use_framewise_decoding = True
-    prior.notes = {
+    notes = {
         "model": request.found.model.name,
         "device": device,
-        "memory": "VAE in tiles, prompts on the CPU" if request.leaner else "all at once",
+        "memory": "VAE in tiles, prompts on the CPU" if tiled else "all at once",
         "conditions": ["prompt and frame rate; control video and reference picture are not used"],
         "prompt": made.prompt,
     }
-    return prior
+    return LtxPrior(prior.models, prior.prompts, prior.conditions, prior.options, notes)

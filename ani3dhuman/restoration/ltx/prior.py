@@ -111,6 +111,7 @@ class LtxPrior:
         prompts: the text encoder.
         conditions: of the clip that is to be restored.
         options: how to run.
+        notes: for the report: what the prior was loaded as.
 
     Raises:
         Ani3DError: ``restoration.window``: the window does not fit the VAE; ``restoration.ltx_patch``: the transformer
@@ -123,12 +124,13 @@ class LtxPrior:
         prompts: PromptEncoder,
         conditions: LtxConditions,
         options: LtxOptions | None = None,
+        notes: dict[str, Any] | None = None,
     ) -> None:
         self.models = models
         self.prompts = prompts
         self.conditions = conditions
         self.options = options or LtxOptions()
-        self.notes: dict[str, Any] = {}  # for the report: what the prior was loaded as
+        self.notes = notes or {}
         self.spatial = int(models.vae.spatial_compression_ratio)  # pixels a latent is wide and high
         self.period = int(models.vae.temporal_compression_ratio)  # frames that share a latent, after the first
         if self.options.window_frames < 1 or (self.options.window_frames - 1) % self.period:

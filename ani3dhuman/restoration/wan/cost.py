@@ -139,10 +139,10 @@ def shot_cost(name: str, width: int, height: int, frames: int, distilled: str = 
         raise Ani3DError("models.no_plan", f"{name} is not a Wan prior.", "Costs are known for Wan priors only.")
     steps, each = STEPS, GUIDED
     if distilled:
-        adapter = find(distilled)
-        if name not in adapter.base:
+        made_for = find(distilled).distilled
+        if made_for is None or name not in made_for.priors:
             raise Ani3DError("models.lora", f"{distilled} is not made for {name}.", f"Use one of {_adapters(name)}.")
-        steps, each = adapter.steps, 1
+        steps, each = made_for.steps, 1
     windows = 1 + max(0, math.ceil((frames - WINDOW) / (WINDOW - OVERLAP)))
     window = min(WINDOW, 4 * math.ceil((frames - 1) / 4) + 1)
     clip = ClipShape(16 * math.ceil(width / 16), 16 * math.ceil(height / 16), window, references=1)
@@ -158,9 +158,9 @@ def shot_cost(name: str, width: int, height: int, frames: int, distilled: str = 
 
 
 def _adapters(name: str) -> str:
-    from ...models.registry import known_models
+    from ...models.registry import adapters_of
 
-    return ", ".join(model.name for model in known_models().values() if name in model.base) or "none: there is none"
+    return ", ".join(model.name for model in adapters_of(name)) or "none: there is none"
 
 
 @dataclass(frozen=True)

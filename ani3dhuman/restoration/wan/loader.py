@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ...models.shapes import ClipShape
-from ..loading import PriorRequest
+from ..conditions.scene import SceneConditions
+from ..loading import Plans, PriorRequest
 from ..restore import RestoreConfig
 from ..video.prompts import PromptEncoder
 from .adapters import WanAdapter, adapter_in, left_out, with_adapter
@@ -21,22 +24,33 @@ from .prior import WanConditions, WanOptions, WanVacePrior
 from .step_cache import StepCache, with_cache
 
 
-def prepare(request: PriorRequest) -> WanVacePrior:
-    """Load a Wan VACE for a request.
+def prepare(request: PriorRequest) -> Plans:
+    """Ways to load a Wan VACE: by the fastest memory plan that is predicted to fit, then by ever leaner ones.
 
-    On a CUDA card the transformers run in bfloat16, on the CPU in float32. The memory plan is the fastest that is
-    predicted to fit, and a leaner one after each time that memory ran out.
+    On a CUDA card the transformers run in bfloat16, on the CPU in float32.
 
     Raises:
-        Ani3DError: ``models.memory``: no plan fits; as `load_wan_prior`.
+        Ani3DError: ``models.memory``: no plan fits, or none is left; as `load_wan_prior`.
     """
-    adapter = None
-    if request.found.adapter is not None and request.found.adapter_folder is not None:
-        adapter = adapter_in(request.found.adapter_folder, [file.path for file in request.found.adapter.files])
-    unused = [name for path in adapter.files for name in left_out(path)] if adapter else []
-    guidance = request.text_guidance if adapter is None else 1.0
-    options = WanOptions(guidance=guidance, window_frames=request.window_frames)
     made = request.conditions()
+    plan = _first_plan(request)
+    while True:
+        yield partial(_load, request, made, plan)
+        plan = next_lower(plan)
+
+
+def _options(request: PriorRequest) -> WanOptions:
+    """As the request has it; adapters for few steps are made for guidance 1."""
+    guidance = request.options.text_guidance if request.found.adapter is None else 1.0
+    return WanOptions(guidance=guidance, window_frames=request.options.window_frames)
+
+
+def _load(request: PriorRequest, made: SceneConditions, plan: MemoryPlan) -> WanVacePrior:
+    found, run = request.found, request.options
+    adapter = None
+    if found.adapter is not None and found.adapter_folder is not None:
+        adapter = adapter_in(found.adapter_folder, [file.path for file in found.adapter.files])
+    unused = [name for path in adapter.files for name in left_out(path)] if adapter else []
     conditions = WanConditions(
         control=made.control,
         prompt=made.prompt,
@@ -44,42 +58,42 @@ def prepare(request: PriorRequest) -> WanVacePrior:
         reference=made.reference,
         preserve=made.preserve,
     )
-    plan = _plan(request, options)
     dtype = torch.bfloat16 if plan.device == "cuda" else torch.float32
     text_device = "cpu" if Measure.TEXT_ON_CPU in plan.measures else plan.device
     prior = load_wan_prior(
-        request.found.folder,
+        found.folder,
         conditions=conditions,
-        prompts=load_prompt_encoder(request.found.folder, dtype=dtype, device=text_device, cache=request.cache),
+        prompts=load_prompt_encoder(found.folder, dtype=dtype, device=text_device, cache=request.cache),
         dtype=dtype,
         device=plan.device,
-        options=options,
+        options=_options(request),
         adapter=adapter,
         place=lambda models: apply_plan(models, plan),
     )
-    if request.compile_blocks:
+    if run.compile_blocks:
         compile_transformers(prior.models)
-    prior.notes = {
-        "model": request.found.model.name,
+    notes: dict[str, Any] = {
+        "model": found.model.name,
         "device": plan.device,
-        **({"adapter": request.found.adapter.name} if request.found.adapter else {}),
+        **({"adapter": found.adapter.name} if found.adapter else {}),
         **({"adapter_left_out": unused} if unused else {}),
         "memory": f"{plan.peak_gb:.1f} GB predicted, with {', '.join(plan.measures)}",
         "conditions": [f"control: {made.kind}", *made.notes],
         "prompt": made.prompt,
     }
-    if request.step_cache > 1:
-        cache = StepCache(interval=request.step_cache)
-        if request.measure_cache:
+    models = prior.models
+    if run.step_cache > 1:
+        cache = StepCache(interval=run.step_cache)
+        if run.measure_cache:
             errors = measure_cache(prior, request.clip, request.config or RestoreConfig(), cache)
-            prior.notes["step_cache_error"] = [round(error, 4) for error in errors]
-        prior.models = with_cache(prior.models, cache)
-        prior.notes["step_cache"] = str(cache)
-    return prior
+            notes["step_cache_error"] = [round(error, 4) for error in errors]
+        models = with_cache(models, cache)
+        notes["step_cache"] = str(cache)
+    return WanVacePrior(models, prior.prompts, conditions, prior.options, notes)
 
 
-def _plan(request: PriorRequest, options: WanOptions) -> MemoryPlan:
-    cameras = request.clip.cameras
+def _first_plan(request: PriorRequest) -> MemoryPlan:
+    cameras, options = request.clip.cameras, _options(request)
     layout = wan_layout(
         request.clip.frames,
         request.clip.fps,
@@ -90,15 +104,8 @@ def _plan(request: PriorRequest, options: WanOptions) -> MemoryPlan:
     )
     window = min(options.window_frames, layout.video_frames)
     device, budget = request.machine.budget
-    plan = plan_for(
-        request.found.model.name,
-        ClipShape(layout.video_width, layout.video_height, window, references=1),
-        budget,
-        device,
-    )
-    for _ in range(request.leaner):
-        plan = next_lower(plan)
-    return plan
+    clip = ClipShape(layout.video_width, layout.video_height, window, references=1)
+    return plan_for(request.found.model.name, clip, budget, device)
 
 
 def load_wan_prior(

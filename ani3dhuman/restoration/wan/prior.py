@@ -109,6 +109,7 @@ class WanVacePrior:
         prompts: the text encoder.
         conditions: of the clip that is to be restored.
         options: how to run.
+        notes: for the report: what the prior was loaded as.
     """
 
     def __init__(
@@ -117,13 +118,14 @@ class WanVacePrior:
         prompts: PromptEncoder,
         conditions: WanConditions,
         options: WanOptions | None = None,
+        notes: dict[str, Any] | None = None,
     ) -> None:
         self.models = models
         self.prompts = prompts
         self.conditions = conditions
         self.options = options or WanOptions()
         self.vae = WanVae(models.vae, models.device)
-        self.notes: dict[str, Any] = {}  # for the report: what the prior was loaded as
+        self.notes = notes or {}
 
     @property
     def window(self) -> int:
