@@ -17,6 +17,7 @@ import numpy as np
 
 from .atomic import atomic_path, cannot_write
 from .camera import CameraPath
+from .color import linear_to_srgb
 from .errors import Ani3DError
 from .regions import REGIONS
 
@@ -101,6 +102,11 @@ class Shot:
             int(self.meta["height"]),
             str(self.meta.get("camera_type", "perspective")),
         )
+
+    @property
+    def background_srgb(self) -> np.ndarray:
+        """The background colour (3,) as displayed, float32 0..1."""
+        return linear_to_srgb(self["background"]).astype(np.float32)
 
     @property
     def preserve_volume(self) -> np.ndarray:

@@ -141,7 +141,7 @@ def _render(options: argparse.Namespace) -> None:
     from ani3d_formats.shot import Shot
 
     from .pipeline.film import Delivery, render_shot
-    from .pipeline.stages import background_srgb, picture_size
+    from .pipeline.stages import picture_size
     from .rendering.exposure import Exposure
 
     exposure = Exposure(
@@ -156,8 +156,9 @@ def _render(options: argparse.Namespace) -> None:
     if not (0 < options.scale <= 16 and min(wanted or [8]) >= 8):
         raise Ani3DError("film.size", "The picture size is out of range.", "Give --scale up to 16, or --size from 8x8.")
     shot = Shot.load(options.shot)
-    background = np.array(color, np.float32) / 255 if color else background_srgb(shot)
-    delivery = Delivery(options.format, None if options.transparent else background, options.float)
+    background = np.array(color, np.float32) / 255 if color else shot.background_srgb
+    chosen = (frames[0], frames[-1]) if frames else None
+    delivery = Delivery(options.format, None if options.transparent else background, options.float, chosen)
     cache = FrameCache.open(options.cache)
     with watched() as (bars, stopped):
         files = render_shot(
@@ -167,7 +168,6 @@ def _render(options: argparse.Namespace) -> None:
             options.out,
             exposure,
             delivery,
-            (frames[0], frames[-1]) if frames else None,
             bars.listen,
             stopped,
         )

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ani3d_formats.camera import CameraPath
-from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.progress import Progress
 from ani3d_formats.regions import is_loose
@@ -16,6 +15,7 @@ from ani3d_formats.shot import Shot
 
 from .avatar import Avatar, Lighting, pose_avatar
 from .rendering.draw import draw
+from .rendering.layers import LayerRender, render_layer
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class CoarseClip:
         base: (T,V,3) the layer that restoration moves where that is not the coarse one: a sound layer to go back to
             when the coarse one has faults. None for the coarse layer.
         appearance: (T,V,5) of the coarse layer where it was refined before, see `avatar.appearance`; or None.
+        pictures: of the coarse layer, where they were drawn already; or None.
     """
 
     cameras: CameraPath
@@ -50,6 +51,7 @@ class CoarseClip:
     pin_weights: np.ndarray
     base: np.ndarray | None = None
     appearance: np.ndarray | None = None
+    pictures: LayerRender | None = None
 
     @classmethod
     def of_shot(
@@ -61,7 +63,6 @@ class CoarseClip:
         coarse: np.ndarray | None = None,
         cameras: CameraPath | None = None,
         base: np.ndarray | None = None,
-        appearance: np.ndarray | None = None,
     ) -> CoarseClip:
         """A shot with its layers (T,V,3) and pin weights (V,).
 
@@ -72,7 +73,7 @@ class CoarseClip:
             cameras=shot.cameras if cameras is None else cameras,
             avatar=avatar,
             lighting=Lighting.of(shot),
-            background=linear_to_srgb(shot["background"]).astype(np.float32),
+            background=shot.background_srgb,
             fps=float(shot.meta["fps"]),
             bind_vertices=shot["vertices"],
             rigid_vertices=rigid,
@@ -80,7 +81,6 @@ class CoarseClip:
             vertex_regions=shot["region_ids"],
             pin_weights=pins,
             base=base,
-            appearance=appearance,
         )
 
     @property
@@ -99,8 +99,16 @@ class CoarseClip:
         return np.where(moving, 1.0 - self.pin_weights, 0.0).astype(np.float32)
 
     def pose(self, vertices: np.ndarray) -> GaussianFrames:
-        """The avatar on deformed vertices (T,V,3), lit, and under the appearance there are."""
+        """The avatar on deformed vertices (T,V,3), lit, and under the appearance there is."""
         return pose_avatar(self.avatar, vertices, self.lighting, self.cameras, self.appearance)
+
+    def draw_layer(self, vertices: np.ndarray, progress: Progress | None = None) -> LayerRender:
+        """Pictures of the avatar on vertices (T,V,3); `progress` is advanced once a frame."""
+        return render_layer(self.pose(vertices), self.avatar.region_ids, self.cameras, self.background, progress)
+
+    def coarse_pictures(self) -> LayerRender:
+        """Pictures of the coarse layer, drawn where they were not given."""
+        return self.draw_layer(self.vertices) if self.pictures is None else self.pictures
 
     def render(self, gaussians: GaussianFrames, progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Draw posed Gaussians over the background; `progress` is advanced once a frame.

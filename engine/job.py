@@ -20,7 +20,7 @@ from ani3dhuman.pipeline.settings import Settings
 
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
     """The shot's name, if the engine can take it. Raises Ani3DError `shot.*` or `settings.*`."""
-    Settings.from_dict(settings)
+    Settings.from_dict(settings).restore.check_prior()
     return Shot.from_arrays(shot).name
 
 

@@ -13,13 +13,15 @@ import cv2
 import numpy as np
 
 from ani3d_formats.camera import CameraPath
+from ani3d_formats.pins import pin_weights
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import Lighting, avatar_from_shot, pose_avatar
 from ani3dhuman.avatar.from_mesh import DETAIL
 from ani3dhuman.media.video import write_png
+from ani3dhuman.mesh.nearest import nearest_points
 from ani3dhuman.pipeline.settings import Settings
-from ani3dhuman.pipeline.stages import background_srgb, simulate_cloth
+from ani3dhuman.pipeline.stages import coarse_layer
 from ani3dhuman.presentation.sheets import PAPER, titled
 from ani3dhuman.rendering.layers import LayerRender, render_layer
 from ani3dhuman.restoration.conditions.scene import SceneConditions, scene_conditions
@@ -39,15 +41,17 @@ def main(arguments: list[str] | None = None) -> None:
 
     shot = Shot.load(options.shot)
     settings = Settings()
-    rigid = pose_rigid(shot, Progress("rigid", shot.frames))["vertices"]
-    coarse = simulate_cloth(shot, rigid, settings, Progress("cloth", 2 * shot.frames))["vertices"]
+    rigid = pose_rigid(shot, Progress("rigid", shot.frames))
+    coarse = coarse_layer(
+        shot, rigid, pin_weights(shot.arrays, nearest_points), settings.coarse, Progress("cloth", 2 * shot.frames)
+    )
     picks = [frame - int(shot.meta["frame_start"]) for frame in [*options.frames, options.behind]]
     cameras = replace(shot.cameras, viewmats=shot["viewmats"][picks], Ks=shot["Ks"][picks])
     cameras.viewmats[-1] = _around(cameras.viewmats[-1], coarse[picks[-1]].mean(0))
     clip = _cut(shot, picks, cameras)
-    avatar = avatar_from_shot(shot, settings.gaussians, DETAIL, settings.seed)
+    avatar = avatar_from_shot(shot, settings.avatar.gaussians, DETAIL, settings.seed)
     gaussians = pose_avatar(avatar, coarse[picks], Lighting.of(shot), cameras)
-    layer = render_layer(gaussians, avatar.region_ids, cameras, background_srgb(shot))
+    layer = render_layer(gaussians, avatar.region_ids, cameras, shot.background_srgb)
     made = {kind: scene_conditions(clip, cameras, layer, kind=kind) for kind in ("pose", "depth", "normal")}
     print(made["pose"].notes[0])
     write_png(options.out, _sheet(_columns(layer, made), options.height))

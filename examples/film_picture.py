@@ -15,7 +15,6 @@ from ani3d_formats.frames import FrameCache
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.shot import Shot
 from ani3dhuman.media.video import write_png
-from ani3dhuman.pipeline.stages import background_srgb
 from ani3dhuman.presentation.sheets import titled
 from ani3dhuman.rendering.exposure import Exposure
 from ani3dhuman.rendering.film import render_frame
@@ -58,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
             cameras,
             frame,
             exposure,
-            background=background_srgb(shot),
+            background=shot.background_srgb,
             frame_start=start,
             alpha="straight",
             transfer="srgb",

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ani3d_formats.camera import CameraPath
 from ani3d_formats.frames import FrameCache, write_cache
 from ani3d_formats.shot import Shot
 
 from .. import __version__
-from ..avatar import Avatar, Lighting, pose_avatar
+from ..clip import CoarseClip
 from ..refinement.plots import plot_losses
-from ..storage.stages import content_key
-from . import refining, restoring, stages
-from .coarse import coarse_layers
+from . import refining, restoring
+from .coarse import coarse_layers, render_layer
 from .job import Job, Listener
 from .pictures import write_conditions, write_pictures
 from .report import write_report
@@ -47,38 +45,30 @@ def animate(
     job = Job(shot, settings, out, listener, should_cancel)
     restoring.check(settings)
     coarse = coarse_layers(job)
-    scene, pictures = coarse.scene, dict(coarse.pictures)
-    restored, restore_key = restoring.run(job, scene, pictures["coarse"], coarse.view_key)
-    refined = refining.run(job, scene, pictures["coarse"], restored, restore_key)
-    pictures["restored"] = restored
-    vertices, appearance = {**coarse.vertices, "refined": refined["vertices"]}, refined.get("appearance")
-    pictures["refined"] = job.run(
-        "render_refined",
-        content_key(coarse.view_key, np.asarray(vertices["refined"]), *([] if appearance is None else [appearance])),
-        shot.frames,
-        lambda p: stages.render_gaussians(shot, scene.avatar, vertices["refined"], scene.cameras, p, appearance),
-    )
-    drawings = stages.draw_skeletons(scene, pictures["coarse"], settings)
-    cache = _write_cache(job, scene.avatar, vertices["refined"], scene.cameras, appearance)
+    restored, restore_key = restoring.run(job, coarse)
+    refined = refining.run(job, coarse, restored, restore_key)
+    vertices = {**coarse.vertices, "refined": refined.vertices}
+    clip = replace(coarse.clip, appearance=refined.appearance)
+    shown = (coarse.avatar_key, refined.vertices, refined.appearance)
+    drawn = render_layer(job, "render_refined", clip, refined.vertices, shown)
+    pictures = {**coarse.pictures, "restored": restored, "refined": drawn}
+    cache = _write_cache(job, clip, refined.vertices)
     with job.timed("pictures"):
-        losses = json.loads(str(refined["losses"][()]))
-        if losses:
-            plot_losses(losses, out / "loss.png")
-        write_pictures(out, shot, scene.cameras, pictures, vertices, job.progress("pictures", shot.frames))
-        write_conditions(out, scene, pictures["coarse"], drawings)
-    notes = {**json.loads(str(refined["notes"][()])), "pose": scene.keypoints.describe()}
-    write_report(job, scene, vertices, notes, cache)
+        if refined.losses:
+            plot_losses(refined.losses, out / "loss.png")
+        write_pictures(out, shot, clip.cameras, pictures, vertices, job.progress("pictures", shot.frames))
+        write_conditions(out, shot, coarse.keypoints, clip, settings.conditions.pose_style)
+    notes = {**refined.notes, "pose": coarse.keypoints.describe()}
+    write_report(job, clip, vertices, notes, cache)
     return out
 
 
-def _write_cache(
-    job: Job, avatar: Avatar, vertices: np.ndarray, cameras: CameraPath, appearance: np.ndarray | None
-) -> Path:
+def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray) -> Path:
     """The result as NAME.ani3d with one PC2 per object."""
     shot = job.shot
     path = job.out / f"{shot.name}.ani3d"
     with job.timed("cache"):
-        gaussians = pose_avatar(avatar, vertices, Lighting.of(shot), cameras, appearance)
+        gaussians = clip.pose(vertices)
         meshes = {
             o["name"]: vertices[:, o["vertex_start"] : o["vertex_start"] + o["vertex_count"]]
             for o in shot.meta["objects"]

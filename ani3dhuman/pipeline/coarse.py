@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from .. import __version__
+from ani3d_formats.pins import pin_weights
+from ani3d_formats.progress import Progress
+
+from ..avatar import Avatar, avatar_from_shot
+from ..avatar.from_mesh import DETAIL
+from ..clip import CoarseClip
 from ..cloth.fabrics import FABRICS
-from ..pose.keypoints import map_keypoints
+from ..mesh.nearest import nearest_points
+from ..pose.keypoints import KeypointMap, map_keypoints
+from ..rendering.layers import LayerRender
 from ..rigid import pose_rigid
-from ..storage.stages import content_key
 from . import stages
 from .job import Job
-from .stages import Arrays, Scene
+from .keys import stage_key
+from .settings import CoarseSettings
+from .stages import Layer
 
 
 @dataclass(frozen=True)
@@ -22,70 +30,89 @@ class CoarseLayers:
     """What restoration starts from.
 
     Attributes:
-        scene: the shot posed and seen.
-        pictures: of each layer ("rigid", "coarse"), see `stages.render_gaussians`.
-        view_key: names motion and cameras; what follows depends on it.
+        clip: the shot posed and seen, with the pictures of its coarse layer.
+        rigid_pictures: of the rigid layer.
+        keypoints: where the rig has what pose drawings show.
+        avatar_key: names the avatar.
+        key: names all of the clip; what follows depends on it.
     """
 
-    scene: Scene
-    pictures: dict[str, Arrays]
-    view_key: str
+    clip: CoarseClip
+    rigid_pictures: LayerRender
+    keypoints: KeypointMap
+    avatar_key: str
+    key: str
 
     @property
     def vertices(self) -> dict[str, np.ndarray]:
         """(T,V,3) by layer."""
-        return {"rigid": self.scene.rigid, "coarse": self.scene.coarse}
+        return {"rigid": self.clip.rigid_vertices, "coarse": self.clip.vertices}
+
+    @property
+    def pictures(self) -> dict[str, Any]:
+        """By layer."""
+        return {"rigid": self.rigid_pictures, "coarse": self.clip.coarse_pictures()}
 
 
 def coarse_layers(job: Job) -> CoarseLayers:
     """Run, or find finished, the stages avatar, rigid, cloth, render_rigid and render_coarse."""
-    shot = job.shot
-    elsewhere = ("viewmats", "Ks", "meta", "evaluated_vertices")  # these enter the keys of what depends on them alone
-    arrays = {k: v for k, v in shot.to_arrays().items() if k not in elsewhere}
-    arrays["preserve_volume"] = shot.preserve_volume
-    scene_key = content_key(__version__, arrays, shot.meta["materials"], shot.meta["fps"])
-    cameras = shot.cameras.resized(*stages.picture_size(shot, job.settings.render_scale))
-    layers = _motion_layers(job, scene_key)
-    scene = Scene(
-        shot=shot,
-        avatar=stages.avatar_of(shot, layers["avatar"]),
-        rigid=layers["rigid"]["vertices"],
-        coarse=layers["cloth"]["vertices"],
-        base=layers["base"]["vertices"],
-        pins=np.asarray(layers["cloth"]["pins"]),
-        cameras=cameras,
-        keypoints=map_keypoints(shot, stages.keypoint_names(job.settings)),
-    )
-    view_key = content_key(layers["key"], cameras.viewmats, cameras.Ks, cameras.width, cameras.height)
-    pictures = {
-        name: job.run(
-            f"render_{name}",
-            content_key(view_key, name),
-            shot.frames,
-            lambda p, v=vertices: stages.render_gaussians(shot, scene.avatar, v, cameras, p),  # type: ignore[misc]
-        )
-        for name, vertices in (("rigid", scene.rigid), ("coarse", scene.coarse))
-    }
-    return CoarseLayers(scene, pictures, view_key)
-
-
-def _motion_layers(job: Job, scene_key: str) -> dict[str, Any]:
-    """Avatar, rigid and coarse layers with the key that names them."""
     shot, settings = job.shot, job.settings
-    avatar_key = content_key(scene_key, settings.gaussians, settings.seed)
-    shown = stages.evaluated_layer(shot) if settings.coarse == "evaluated" else None
-    fabrics = [asdict(FABRICS[name]) for name in (settings.fabric, "hair")]
-    avatar = job.run("avatar", avatar_key, 1, lambda p: stages.build_avatar(shot, settings, p))
-    rigid = job.run("rigid", scene_key, shot.frames, lambda p: pose_rigid(shot, p))
+    if settings.coarse.layer == "evaluated":
+        stages.evaluated_layer(shot)  # a shot without is refused before anything takes its time
+    keypoints = map_keypoints(shot, stages.keypoint_names(settings.conditions.keypoint_map))
+    avatar, avatar_key = _avatar(job)
+    rigid_key = stage_key("rigid", shot, shot.preserve_volume)
+    rigid = job.run("rigid", rigid_key, shot.frames, Layer, lambda p: Layer(pose_rigid(shot, p))).vertices
+    pins = pin_weights(shot.arrays, nearest_points)
 
-    def cloth(stage: str, coarse: str) -> tuple[Arrays, str]:
-        key = content_key(scene_key, coarse, fabrics, shown if coarse == "evaluated" else None)
-        vertices, fabric = rigid["vertices"], settings.fabric
-        return job.run(
-            stage, key, 2 * shot.frames, lambda p: stages.simulate_cloth(shot, vertices, coarse, fabric, p)
-        ), key
+    def cloth(stage: str, chosen: CoarseSettings) -> tuple[np.ndarray, str]:
+        key, compute = _cloth_key(job, chosen, pins, rigid_key), stages.coarse_layer
+        layer = job.run(stage, key, 2 * shot.frames, Layer, lambda p: Layer(compute(shot, rigid, pins, chosen, p)))
+        return layer.vertices, key
 
-    layer, key = cloth("cloth", settings.coarse)
-    repaired = settings.repair and settings.coarse != "physics"
-    base = cloth("cloth_anew", "physics")[0] if repaired else layer
-    return {"avatar": avatar, "rigid": rigid, "cloth": layer, "base": base, "key": content_key(avatar_key, key)}
+    coarse, key = cloth("cloth", settings.coarse)
+    base, base_key = None, key
+    if settings.restore.repair and settings.coarse.layer != "physics":
+        base, base_key = cloth("cloth_anew", replace(settings.coarse, layer="physics"))
+    cameras = shot.cameras.resized(*stages.picture_size(shot, settings.avatar.render_scale))
+    clip = CoarseClip.of_shot(shot, avatar, rigid, pins, coarse, cameras, base)
+    seen = {
+        "rigid": render_layer(job, "render_rigid", clip, rigid, (avatar_key, rigid_key)),
+        "coarse": render_layer(job, "render_coarse", clip, coarse, (avatar_key, key)),
+    }
+    whole = stage_key("restore", shot, render_key(job, clip, avatar_key), rigid_key, key, base_key, pins, clip.fps)
+    return CoarseLayers(replace(clip, pictures=seen["coarse"]), seen["rigid"], keypoints, avatar_key, whole)
+
+
+def _avatar(job: Job) -> tuple[Avatar, str]:
+    """The Gaussians in bind pose, and their key."""
+    shot, count, seed = job.shot, job.settings.avatar.gaussians, job.settings.seed
+
+    def compute(progress: Progress) -> Avatar:
+        avatar = avatar_from_shot(shot, count, DETAIL, seed)
+        progress.advance(progress.total)
+        return avatar
+
+    key = stage_key("avatar", shot, shot.textures, shot.meta["materials"], DETAIL, count, seed)
+    return job.run("avatar", key, 1, Avatar, compute), key
+
+
+def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: str) -> str:
+    """Only simulated cloth depends on fabrics and frame rate, and only a layer of Blender's on what that showed."""
+    if chosen.layer == "rigid":
+        return rigid_key
+    if chosen.layer == "evaluated":
+        return stage_key("cloth", job.shot, stages.evaluated_layer(job.shot))
+    fabrics = [asdict(FABRICS[name]) for name in (chosen.fabric, "hair")]
+    return stage_key("cloth", job.shot, rigid_key, pins, job.shot.meta["fps"], fabrics)
+
+
+def render_key(job: Job, clip: CoarseClip, *inputs: Any) -> str:
+    """Names pictures of a layer through the clip's cameras: `inputs` say which layer of which avatar."""
+    return stage_key("render", job.shot, asdict(clip.cameras), *inputs)
+
+
+def render_layer(job: Job, stage: str, clip: CoarseClip, vertices: np.ndarray, inputs: tuple[Any, ...]) -> LayerRender:
+    """Pictures of the clip's avatar on vertices (T,V,3) as a stage; `inputs` as of `render_key`."""
+    key = render_key(job, clip, *inputs)
+    return job.run(stage, key, clip.frames, LayerRender, lambda p: clip.draw_layer(vertices, p))

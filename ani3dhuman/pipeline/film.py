@@ -42,6 +42,7 @@ class Delivery:
         format: ``"exr"`` (premultiplied, linear), ``"png"`` (16 bits, straight, sRGB) or ``"mp4"`` (AV1, 8 bits, sRGB).
         background: (3,) sRGB-encoded 0..1, or None for a transparent picture.
         full_float: EXR in 32 bits a channel instead of 16.
+        frames: first and last scene frame; None renders all of the cache.
 
     Raises:
         Ani3DError: ``film.format`` for other formats, a transparent video, and 32 bits in a format without them.
@@ -50,6 +51,7 @@ class Delivery:
     format: Format
     background: np.ndarray | None
     full_float: bool = False
+    frames: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.format not in DECLARED:
@@ -69,7 +71,6 @@ def render_shot(
     out: Path,
     exposure: Exposure,
     delivery: Delivery,
-    frames: tuple[int, int] | None = None,
     listener: Listener | None = None,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> list[Path]:
@@ -84,8 +85,7 @@ def render_shot(
         camera_start: scene frame of the first camera.
         out: folder of the result, made when missing.
         exposure: film settings of the camera.
-        delivery: format and background.
-        frames: first and last scene frame; None renders all of the cache.
+        delivery: format, background and frames.
         listener: called with every progress report.
         should_cancel: asked after every sample.
 
@@ -98,7 +98,7 @@ def render_shot(
         Cancelled: finished frames stay; a video is dropped.
     """
     head = cache.manifest
-    first, last = frames or (head.frame_start, head.frame_end)
+    first, last = delivery.frames or (head.frame_start, head.frame_end)
     camera_end = camera_start + len(cameras) - 1
     start, end = max(head.frame_start, camera_start), min(head.frame_end, camera_end)
     if not start <= first <= last <= end:

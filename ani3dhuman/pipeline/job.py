@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from ani3d_formats.progress import Progress, Report
 from ani3d_formats.shot import Shot
 
+from ..storage.results import Result
 from ..storage.stages import StageStore
 from .settings import Settings
 
@@ -51,14 +50,14 @@ class Job:
         self.peak_gb[stage] = peak_memory()
 
     def run(
-        self, stage: str, key: str, total: int, compute: Callable[[Progress], dict[str, np.ndarray]]
-    ) -> dict[str, np.ndarray]:
-        """A stage through the store, timed; a stage found finished is reported as such."""
+        self, stage: str, key: str, total: int, kind: type[Result], compute: Callable[[Progress], Result]
+    ) -> Result:
+        """A stage's result, of class `kind`, through the store, timed; one found finished is reported as such."""
         with self.timed(stage):
-            arrays = self.store.run(stage, key, lambda: compute(self.progress(stage, total)))
+            result = self.store.run(stage, key, kind, lambda: compute(self.progress(stage, total)))
         if stage in self.store.reused and self.listener:
             self.listener(Report(stage, total, total, 0.0, 0.0, "found finished"))
-        return arrays
+        return result
 
 
 def peak_memory() -> float:

@@ -13,11 +13,15 @@ from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 
+from ..clip import CoarseClip
 from ..media.video import VideoWriter, write_png
+from ..pose.keypoints import KeypointMap
 from ..presentation.backdrop import compose, studio
 from ..presentation.sheets import contact_sheet, side_by_side
 from ..rendering.control_maps import depth_picture
-from .stages import Scene, background_srgb
+from ..rendering.layers import LayerRender
+from .restoring import Restored
+from .stages import draw_skeletons
 
 TITLES = {"rigid": "Rigid", "coarse": "Coarse with cloth", "restored": "Restored", "refined": "Refined"}
 
@@ -26,27 +30,27 @@ def write_pictures(
     out: Path,
     shot: Shot,
     cameras: CameraPath,
-    layers: Mapping[str, Mapping[str, np.ndarray]],
+    layers: Mapping[str, LayerRender | Restored],
     vertices: Mapping[str, np.ndarray],
     progress: Progress,
 ) -> None:
     """Write videos/NAME.mp4 for each layer, videos/side_by_side.mp4 and contact_sheet.png into `out`.
 
-    `layers` name -> rgb (T,H,W,3) uint8 and alpha (T,H,W); `vertices` name -> (T,V,3) for the shadows (a layer
+    `layers` name -> pictures; `vertices` name -> (T,V,3) for the shadows (a layer
     without its own uses the coarse one's). The progress's total is set here.
     """
     progress.total = shot.frames * (2 + len(layers))
-    background = background_srgb(shot)
-    floor = float(np.asarray(vertices["rigid"])[:, :, 2].min())
+    background = shot.background_srgb
+    floor = float(vertices["rigid"][:, :, 2].min())
     videos = out / "videos"
     videos.mkdir(parents=True, exist_ok=True)
     fps = float(shot.meta["fps"])
-    shown = {TITLES[name]: np.empty(layer["rgb"].shape, np.uint8) for name, layer in layers.items()}
+    shown = {TITLES[name]: np.empty(layer.rgb.shape, np.uint8) for name, layer in layers.items()}
     for t in range(shot.frames):
         for name, layer in layers.items():
-            floor_points = np.asarray(vertices.get(name, vertices["coarse"])[t])
+            floor_points = vertices.get(name, vertices["coarse"])[t]
             backdrop = studio(cameras, t, floor_points, background, floor)
-            shown[TITLES[name]][t] = compose(layer["rgb"][t], np.asarray(layer["alpha"][t]), background, backdrop)
+            shown[TITLES[name]][t] = compose(layer.rgb[t], layer.alpha[t], background, backdrop)
         progress.advance()
     clips: dict[str, Callable[[int], np.ndarray]] = {
         "side_by_side": lambda t: side_by_side({title: frames[t] for title, frames in shown.items()}),
@@ -70,17 +74,19 @@ def _encode(path: Path, picture: Callable[[int], np.ndarray], frames: int, fps: 
             writer.write(picture(t))
 
 
-def write_conditions(out: Path, scene: Scene, coarse: Mapping[str, np.ndarray], drawings: np.ndarray) -> None:
+def write_conditions(out: Path, shot: Shot, keypoints: KeypointMap, clip: CoarseClip, style: str) -> None:
     """Write conditions.png: what a video prior is told besides the coarse video - depth, preserve mask, pose.
 
-    `coarse` holds alpha, depth and preserve (T,H,W); `drawings` (T,H,W,3) uint8 of the pose.
+    `style` is that of the pose drawing.
     """
+    layer = clip.coarse_pictures()
+    drawings = draw_skeletons(shot, keypoints, clip.cameras, layer, style)
     rows = {
-        "Depth": depth_picture(np.asarray(coarse["depth"]), np.asarray(coarse["alpha"])),
-        "Preserve mask": _grey(np.asarray(coarse["preserve"], np.float32)),
-        "Pose" if scene.keypoints.is_human else "Skeleton": drawings,
+        "Depth": depth_picture(layer.depth, layer.alpha),
+        "Preserve mask": _grey(np.asarray(layer.preserve, np.float32)),
+        "Pose" if keypoints.is_human else "Skeleton": drawings,
     }
-    write_png(out / "conditions.png", contact_sheet(rows, frame_numbers(scene.shot)))
+    write_png(out / "conditions.png", contact_sheet(rows, frame_numbers(shot)))
 
 
 def frame_numbers(shot: Shot) -> list[int]:

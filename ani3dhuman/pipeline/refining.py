@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,25 +12,42 @@ from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import blended_rotations
 
+from ..clip import CoarseClip
 from ..cloth.limits import limit_offsets
 from ..refinement import RefinementConfig, RefinementProblem, RestoredView, RoundsConfig, RoundsResult, refine_in_rounds
-from ..storage.stages import content_key
-from . import restoring, stages
+from .coarse import CoarseLayers
 from .job import Job
+from .keys import METHODS, stage_key
+from .restoring import Restored
 from .round_views import Restorer, view_of
-from .settings import NO_PRIOR, STRENGTHS, Settings
-from .stages import Arrays, Scene
-
-METHOD = 8  # goes up when the same problem is fitted differently, so that stored results are not taken for new ones
+from .settings import STRENGTHS, Settings
+from .stages import picture_size
 
 
-def run(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str) -> Arrays:
-    """The refined layer: vertices (T,V,3), losses and notes as JSON, and appearance (T,V,5) where it was fitted."""
+@dataclass(frozen=True)
+class Refined:
+    """The refined layer.
+
+    Attributes:
+        vertices: (T,V,3) world metres.
+        losses: by term, one a step, as of `RoundsResult.history`; {} where nothing was fitted.
+        notes: for the report.
+        appearance: (T,V,5) where it was fitted, see `avatar.appearance`; else None.
+    """
+
+    vertices: np.ndarray
+    losses: dict[str, list[float]]
+    notes: dict[str, Any]
+    appearance: np.ndarray | None = None
+
+
+def run(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str) -> Refined:
+    """Fit the residual field to the restored video."""
     settings = job.settings
     config = rounds_config(settings)
-    key = content_key(restore_key, asdict(config), settings.refine_height, METHOD)
+    key = stage_key("refine", job.shot, restore_key, asdict(config), settings.refine.height, METHODS["limits"])
     total = max(config.steps(job.shot.frames), 1)
-    return job.run("refine", key, total, lambda p: _refine(job, scene, coarse, restored, restore_key, p))
+    return job.run("refine", key, total, Refined, lambda p: _refine(job, coarse, restored, restore_key, p))
 
 
 def rounds_config(settings: Settings) -> RoundsConfig:
@@ -39,47 +55,45 @@ def rounds_config(settings: Settings) -> RoundsConfig:
 
     No further round is restored more strongly than the first one was.
     """
-    further = settings.rounds - 1 if settings.prior != NO_PRIOR else 0
-    strengths = tuple(min(strength, settings.strength) for strength in STRENGTHS[:further])
+    refine, restore = settings.refine, settings.restore
+    further = refine.rounds - 1 if restore.prior is not None else 0
+    strengths = tuple(min(strength, restore.strength) for strength in STRENGTHS[:further])
     fit = RefinementConfig(
-        steps=settings.refine_steps, field_kind=settings.field, seed=settings.seed, appearance=settings.appearance
+        steps=refine.steps, field_kind=refine.field, seed=settings.seed, appearance=refine.appearance
     )
-    return RoundsConfig(strengths=strengths, seconds=60 * settings.round_minutes, fit=fit)
+    return RoundsConfig(strengths=strengths, seconds=60 * refine.round_minutes, fit=fit)
 
 
-def _refine(job: Job, scene: Scene, coarse: Arrays, restored: Arrays, restore_key: str, progress: Progress) -> Arrays:
-    """Fit the residual field to the restored video at `settings.refine_height` pixels."""
-    settings, shot = job.settings, job.shot
-    notes: dict[str, Any] = {"restoration": json.loads(str(restored["notes"][()]))}
-    if settings.refine_steps == 0 or not (scene.pins < 0.99).any():
+def _refine(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str, progress: Progress) -> Refined:
+    """Fit at `settings.refine.height` pixels."""
+    settings, shot, clip = job.settings, job.shot, coarse.clip
+    notes: dict[str, Any] = {"restoration": restored.notes}
+    if settings.refine.steps == 0 or not (clip.pin_weights < 0.99).any():
         progress.advance(progress.total)
-        notes["refinement"] = "left out" if settings.refine_steps == 0 else "nothing on this character can move"
-        return _packed(np.asarray(scene.base), {}, notes)
-    size = stages.picture_size(shot, settings.refine_height / int(shot.meta["height"]))
-    view = view_of(scene, coarse, restored, scene.cameras.resized(*size), progress.should_cancel)
-    problem = _problem(scene, view, restored)
+        notes["refinement"] = "left out" if settings.refine.steps == 0 else "nothing on this character can move"
+        return Refined(clip.moved, {}, notes)
+    size = picture_size(shot, settings.refine.height / int(shot.meta["height"]))
+    view = view_of(clip, restored, clip.cameras.resized(*size), progress.should_cancel)
+    problem = _problem(shot, clip, view, restored)
     checkpoint = job.out / ".work" / "refine.checkpoint"
-    restore = Restorer(job, scene, restore_key)
-    took = float(restored["seconds"]) if "seconds" in restored else 0.0
-    result = refine_in_rounds(problem, restore, rounds_config(settings), progress, checkpoint, restoring=took)
+    restore = Restorer(job, clip, coarse.keypoints, restore_key)
+    config = rounds_config(settings)
+    result = refine_in_rounds(problem, restore, config, progress, checkpoint, restoring=restored.seconds)
     notes |= _described(result, settings)
     # the field is smooth and sees pictures only: what it pushes into the body or overstretches is brought back
-    clip = restoring.coarse_clip(scene)
     clip = replace(clip, vertices=clip.moved, base=None)
     vertices = clip.vertices + limit_offsets(clip, result.vertices - clip.vertices)
-    return _packed(vertices, result.history, notes) | (
-        {} if result.appearance is None else {"appearance": result.appearance}
-    )
+    return Refined(vertices, result.history, notes, result.appearance)
 
 
 def _described(result: RoundsResult, settings: Settings) -> dict[str, Any]:
     """Notes for report.json: the message, which says why there are fewer rounds than asked for, and every round."""
     message = result.message
-    if len(result.rounds) < settings.rounds:
+    if len(result.rounds) < settings.refine.rounds:
         why = "without a prior there is nothing to restore again"
-        if settings.prior != NO_PRIOR:
-            why = f"another one would not have ended within {settings.round_minutes:g} minutes"
-        message += f" Rounds: {len(result.rounds)} of {settings.rounds}, since {why}."
+        if settings.restore.prior is not None:
+            why = f"another one would not have ended within {settings.refine.round_minutes:g} minutes"
+        message += f" Rounds: {len(result.rounds)} of {settings.refine.rounds}, since {why}."
     rounds = [
         {
             "sides": list(done.sides),
@@ -93,31 +107,24 @@ def _described(result: RoundsResult, settings: Settings) -> dict[str, Any]:
     return {"refinement": message, "rounds": rounds}
 
 
-def _packed(vertices: np.ndarray, losses: dict[str, Any], notes: dict[str, Any]) -> Arrays:
-    return {"vertices": vertices, "losses": np.array(json.dumps(losses)), "notes": np.array(json.dumps(notes))}
-
-
-def _problem(scene: Scene, view: RestoredView, restored: Arrays) -> RefinementProblem:
+def _problem(shot: Shot, clip: CoarseClip, view: RestoredView, restored: Restored) -> RefinementProblem:
     """The fit to one restored view: gates from pins and regions, proposals where the prior knows the mesh."""
-    shot, avatar = scene.shot, scene.avatar
-    start = np.asarray(scene.base)
-    gates = np.where(is_loose(shot["region_ids"]), 1 - scene.pins, 0).astype(np.float32)
-    proposal = np.asarray(restored["vertices"]) - start if "vertices" in restored else None
-    faces = shot["faces"]
+    gates, faces = clip.freedom, shot["faces"]
+    proposal = None if restored.vertices is None else restored.vertices - clip.moved
     return RefinementProblem(
-        coarse_vertices=start,
-        bind_vertices=shot["vertices"],
+        coarse_vertices=clip.moved,
+        bind_vertices=clip.bind_vertices,
         gates=gates,
         blended_rotations=open_rotations(shot, gates),
         faces=faces,
-        binding=avatar.binding,
-        scales=avatar.scales,
-        opacities=avatar.opacities,
+        binding=clip.avatar.binding,
+        scales=clip.avatar.scales,
+        opacities=clip.avatar.opacities,
         views=(view,),
-        background=stages.background_srgb(shot),
+        background=clip.background,
         vertex_targets=proposal,
         vertex_confidence=None if proposal is None else np.broadcast_to(gates, proposal.shape[:2]),
-        body_faces=faces[~is_loose(shot["region_ids"])[faces].any(1)],
+        body_faces=faces[~is_loose(clip.vertex_regions)[faces].any(1)],
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from ani3d_formats.shot import Shot
 
-from . import restoring, stages
+from . import restoring
 from .coarse import coarse_layers
 from .job import Job, Listener
 from .pictures import write_conditions, write_pictures
@@ -41,12 +40,11 @@ def restore_shot(
     job = Job(shot, settings, out, listener, should_cancel)
     restoring.check(settings)
     coarse = coarse_layers(job)
-    restored, _ = restoring.run(job, coarse.scene, coarse.pictures["coarse"], coarse.view_key)
-    layers = {**coarse.pictures, "restored": restored}
+    restored, _ = restoring.run(job, coarse)
+    pictures, cameras = {**coarse.pictures, "restored": restored}, coarse.clip.cameras
     with job.timed("pictures"):
-        drawings = stages.draw_skeletons(coarse.scene, coarse.pictures["coarse"], settings)
-        write_pictures(out, shot, coarse.scene.cameras, layers, coarse.vertices, job.progress("pictures", shot.frames))
-        write_conditions(out, coarse.scene, coarse.pictures["coarse"], drawings)
-    notes = {"restoration": json.loads(str(restored["notes"][()])), "pose": coarse.scene.keypoints.describe()}
-    write_report(job, coarse.scene, coarse.vertices, notes)
+        write_pictures(out, shot, cameras, pictures, coarse.vertices, job.progress("pictures", shot.frames))
+        write_conditions(out, shot, coarse.keypoints, coarse.clip, settings.conditions.pose_style)
+    notes = {"restoration": restored.notes, "pose": coarse.keypoints.describe()}
+    write_report(job, coarse.clip, coarse.vertices, notes)
     return out

@@ -2,160 +2,171 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
 
 from ..clip import CoarseClip
 from ..models.find import find
 from ..models.machine import look
-from ..models.registry import COMPACT
-from ..models.store import default_root, sha256_of
+from ..models.store import default_root
 from ..pose.drawing import STYLES
-from ..rendering.layers import LayerRender
+from ..pose.keypoints import KeypointMap
 from ..restoration import RestoreConfig
-from ..restoration.compact.prior import WEIGHTS
 from ..restoration.conditions.reference import canonical_reference, load_picture
 from ..restoration.conditions.scene import NEGATIVE_PROMPT, ControlKind, PoseInputs, SceneConditions, scene_conditions
-from ..restoration.loading import PriorRequest, find_prior, restore_within_memory
+from ..restoration.loading import (
+    FoundPrior,
+    PriorOptions,
+    PriorRequest,
+    depends_on,
+    find_prior,
+    restore_within_memory,
+)
 from ..storage.stages import content_key
 from . import stages
+from .coarse import CoarseLayers
 from .job import Job
-from .settings import NO_PRIOR, Settings
-from .stages import Arrays, Scene
+from .keys import METHODS, stage_key
+from .settings import BIND, NO_PRIOR, Settings
 
-BIND = "bind"  # the setting `reference` that asks for the avatar in bind pose
 PROMPTS = "prompts"  # folder beside the models that keeps embeddings
 
 
-def check(settings: Settings) -> None:
-    """Raise what would stop the restoration, before anything else takes its time: missing models and files."""
-    if settings.prior != NO_PRIOR:
-        find_prior(settings.prior, settings.adapter)
-    if settings.reference not in ("", BIND):
-        load_picture(settings.reference)
+@dataclass(frozen=True)
+class Restored:
+    """The restored video.
 
-
-def run(job: Job, scene: Scene, coarse: Arrays, view_key: str) -> tuple[Arrays, str]:
-    """Restore the coarse pictures (rgb, alpha, depth, preserve).
-
-    Returns:
-        The restored pictures and their key: rgb, alpha, notes as JSON, the seconds it took, and where the prior knows
-        the mesh vertices (T,V,3), and visibility (T,V) as of `RestoredClip`.
+    Attributes:
+        rgb: (T,H,W,3) uint8 sRGB.
+        alpha: (T,H,W) float16 coverage.
+        notes: for the report.
+        seconds: that it took.
+        vertices: (T,V,3) world metres, where the prior knows the mesh.
+        visibility: (T,V) float16 as of `RestoredClip`, or None.
     """
-    settings = job.settings
-    key = content_key(
-        view_key, settings.prior, settings.strength, settings.sampling_steps, settings.guidance, settings.seed,
-        settings.repair, *_told(job),
-    )  # fmt: skip
-    return job.run("restore", key, 1, lambda p: restore_layer(job.out, settings, scene, coarse, p)), key
+
+    rgb: np.ndarray
+    alpha: np.ndarray
+    notes: dict[str, Any]
+    seconds: float
+    vertices: np.ndarray | None = None
+    visibility: np.ndarray | None = None
 
 
-def _told(job: Job) -> list[object]:
-    """What else the result depends on with priors that look at the scene."""
-    settings = job.settings
-    if settings.prior == NO_PRIOR:
-        return []
-    folder = WEIGHTS if settings.prior == COMPACT else Path(settings.prior)
-    if (folder / "config.json").is_file():  # a compact prior, whose weights may be trained on
-        return [sha256_of(path) for path in sorted(folder.glob("*.safetensors"))]
-    reference: object = settings.reference
-    if settings.reference not in ("", BIND):
-        reference = load_picture(settings.reference)
-    return [
-        settings.prompt,
-        settings.negative_prompt,
-        settings.control,
-        settings.pose_style,
-        stages.keypoint_names(settings),
-        job.shot.meta["bones"],
-        reference,
-        settings.text_guidance,
-        settings.adapter,
-        settings.step_cache,
-        settings.window_frames,
-    ]
+def check(settings: Settings) -> None:
+    """Raise what would stop a job later, before anything takes its time: missing models and files."""
+    settings.restore.check_prior()
+    _found(settings)
+    if settings.conditions.reference_file:
+        load_picture(settings.conditions.reference_file)
+    stages.keypoint_names(settings.conditions.keypoint_map)
 
 
-def coarse_clip(scene: Scene) -> CoarseClip:
-    """What the prior is given."""
-    rigid, coarse = np.asarray(scene.rigid), np.asarray(scene.coarse)
-    base = None if scene.base is scene.coarse else np.asarray(scene.base)
-    return CoarseClip.of_shot(
-        scene.shot, scene.avatar, rigid, scene.pins, coarse, scene.cameras, base, scene.appearance
-    )
+def run(job: Job, coarse: CoarseLayers) -> tuple[Restored, str]:
+    """Restore the coarse pictures; the restored ones, and their key."""
+    settings, found = job.settings, _found(job.settings)
+    key = content_key(coarse.key, asdict(_config(settings)), METHODS["limits"])
+    if found is not None:
+        progress = job.progress("restore", 1)  # hashing a large prior's files can be cancelled
+        key = content_key(key, depends_on(found, _choices(job), lambda done: progress.advance(0)))
+    clip, keypoints = coarse.clip, coarse.keypoints
+    return job.run("restore", key, 1, Restored, lambda p: restore_layer(job, settings, clip, keypoints, p)), key
 
 
-def restore_layer(out: Path, settings: Settings, scene: Scene, coarse: Arrays, progress: Progress) -> Arrays:
-    """The same without looking for a finished result; an interrupted one goes on where it stood."""
-    if settings.prior == NO_PRIOR:
+def _found(settings: Settings) -> FoundPrior | None:
+    """The prior with its files, None where none is wanted."""
+    prior = settings.restore.prior
+    return None if prior is None else find_prior(str(prior), settings.video_model.adapter)
+
+
+def _choices(job: Job) -> dict[str, Any]:
+    """By name all that a prior may look at besides pictures and meshes; its loader says which of it counts."""
+    conditions, video_model = job.settings.conditions, job.settings.video_model
+    file = conditions.reference_file
+    pose = (conditions.pose_style, stages.keypoint_names(conditions.keypoint_map), job.shot.meta["bones"])
+    return {
+        "prompt": conditions.prompt,
+        "negative_prompt": conditions.negative_prompt,
+        "control": (conditions.control, stage_key("conditions", job.shot, pose)),
+        "reference": load_picture(file) if file else conditions.reference,
+        "text_guidance": video_model.text_guidance,
+        "step_cache": video_model.step_cache,
+        "window_frames": video_model.window_frames,
+    }
+
+
+def restore_layer(
+    job: Job, settings: Settings, clip: CoarseClip, keypoints: KeypointMap, progress: Progress
+) -> Restored:
+    """The same without looking for a finished result; an interrupted one goes on where it stood.
+
+    `settings` are those of the job or, in further rounds, what they become there.
+    """
+    coarse = clip.coarse_pictures()
+    found = _found(settings)
+    if found is None:
         progress.advance(progress.total)
-        untouched = {"rgb": coarse["rgb"], "alpha": coarse["alpha"], "vertices": scene.coarse}
-        return {**untouched, "seconds": np.array(0.0), "notes": np.array(json.dumps({"prior": NO_PRIOR}))}
+        return Restored(coarse.rgb, coarse.alpha, {"prior": NO_PRIOR}, 0.0, clip.vertices)
     started = time.monotonic()
-    wanted = _request(settings, scene, coarse)
-    config = RestoreConfig(
-        strength=settings.strength,
-        schedule_steps=_schedule_steps(settings),
-        guidance_scale=settings.guidance,
-        seed=settings.seed,
-    )
-    result = restore_within_memory(wanted, config, progress, checkpoint=out / ".work" / "restore.checkpoint")
-    rgb = (np.clip(result.frames, 0, 1) * 255 + 0.5).astype(np.uint8)
-    alpha = coarse["alpha"] if result.alphas is None else result.alphas.astype(np.float16)
-    arrays = {"rgb": rgb, "alpha": alpha, "notes": np.array(json.dumps(result.report))}
-    arrays["seconds"] = np.array(time.monotonic() - started)
-    if result.vertices is not None:
-        arrays["vertices"] = result.vertices
-    if result.visibility is not None:
-        arrays["visibility"] = result.visibility.astype(np.float16)
-    return arrays
-
-
-def _schedule_steps(settings: Settings) -> int:
-    """Steps of the whole schedule; an adapter is made for a number of steps that are taken."""
-    if not settings.adapter:
-        return settings.sampling_steps
-    return math.ceil(find(settings.adapter).steps / settings.strength - 1e-9)
-
-
-def _request(settings: Settings, scene: Scene, coarse: Arrays) -> PriorRequest:
-    root = default_root()
-    return PriorRequest(
-        find_prior(settings.prior, settings.adapter),
-        coarse_clip(scene),
-        lambda: _conditions(settings, scene, coarse),
+    root, clip = default_root(), replace(clip, pictures=coarse)
+    wanted = PriorRequest(
+        found,
+        clip,
+        lambda: _conditions(job.shot, settings, clip, keypoints),
         look(root),
-        text_guidance=settings.text_guidance,
-        window_frames=settings.window_frames,
-        step_cache=settings.step_cache,
-        measure_cache=settings.measure_cache,
-        compile_blocks=settings.compile_blocks,
+        PriorOptions(
+            text_guidance=settings.video_model.text_guidance,
+            window_frames=settings.video_model.window_frames,
+            step_cache=settings.video_model.step_cache,
+            measure_cache=settings.video_model.measure_cache,
+            compile_blocks=settings.video_model.compile_blocks,
+        ),
         cache=root / PROMPTS,
     )
+    result = restore_within_memory(wanted, _config(settings), progress, job.out / ".work" / "restore.checkpoint")
+    return Restored(
+        rgb=(np.clip(result.frames, 0, 1) * 255 + 0.5).astype(np.uint8),
+        alpha=coarse.alpha if result.alphas is None else result.alphas.astype(np.float16),
+        notes=result.report,
+        seconds=time.monotonic() - started,
+        vertices=result.vertices,
+        visibility=None if result.visibility is None else result.visibility.astype(np.float16),
+    )
 
 
-def _conditions(settings: Settings, scene: Scene, coarse: Arrays) -> SceneConditions:
+def _config(settings: Settings) -> RestoreConfig:
+    """How to sample; an adapter is made for a number of steps that are taken, whatever the strength."""
+    restore = settings.restore
+    steps = restore.sampling_steps
+    if settings.video_model.adapter and (distilled := find(settings.video_model.adapter).distilled):
+        steps = math.ceil(distilled.steps / restore.strength - 1e-9)
+    return RestoreConfig(
+        strength=restore.strength, schedule_steps=steps, guidance_scale=restore.guidance, seed=settings.seed
+    )
+
+
+def _conditions(shot: Shot, settings: Settings, clip: CoarseClip, keypoints: KeypointMap) -> SceneConditions:
     """What the scene tells a video prior, as the settings ask for it."""
-    cameras = scene.cameras
-    layer = LayerRender(*(np.asarray(coarse[name]) for name in ("rgb", "alpha", "depth", "preserve")))
-    reference: np.ndarray | str | None = settings.reference or None
-    if reference == BIND:
-        forward = scene.keypoints.forward
-        reference = canonical_reference(scene.shot, scene.avatar, forward, cameras.width, cameras.height)
-    kind: ControlKind = settings.control  # type: ignore[assignment]  # Settings checks it
+    cameras, chosen = clip.cameras, settings.conditions
+    reference: np.ndarray | Path | None = chosen.reference_file
+    if chosen.reference == BIND:
+        reference = canonical_reference(shot, clip.avatar, keypoints.forward, cameras.width, cameras.height)
+    kind: ControlKind = chosen.control  # type: ignore[assignment]  # Settings checks it
     return scene_conditions(
-        scene.shot,
+        shot,
         cameras,
-        layer,
+        clip.coarse_pictures(),
         kind=kind,
-        pose=PoseInputs(scene.keypoints, STYLES[settings.pose_style], scene.coarse),
+        pose=PoseInputs(keypoints, STYLES[chosen.pose_style], clip.vertices),
         reference=reference,
-        prompt=settings.prompt or None,
-        negative_prompt=settings.negative_prompt or NEGATIVE_PROMPT,
+        prompt=chosen.prompt or None,
+        negative_prompt=chosen.negative_prompt or NEGATIVE_PROMPT,
     )

@@ -11,18 +11,19 @@ import numpy as np
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.progress import Progress
 
-from ..avatar import Lighting, pose_avatar
+from ..clip import CoarseClip
+from ..pose.keypoints import KeypointMap
 from ..refinement import RestoredView
+from ..rendering.layers import LayerRender
 from ..storage.stages import content_key
-from . import restoring, stages
+from . import restoring
 from .job import Job
-from .stages import Arrays, Scene
+from .restoring import Restored
 
 
 def view_of(
-    scene: Scene,
-    layer: Arrays,
-    restored: Arrays,
+    clip: CoarseClip,
+    restored: Restored,
     cameras: CameraPath,
     should_cancel: Callable[[], bool] = lambda: False,
 ) -> RestoredView:
@@ -32,52 +33,63 @@ def view_of(
     a difference in blur, which the field would try to explain by motion.
 
     Args:
-        scene: its base layer is what the field moves; a target that is rendered has its appearance.
-        layer: pictures of the coarse layer, see `stages.render_gaussians`.
-        restored: as of `restoring.run`.
-        cameras: those of `scene`, at the size of the fit.
+        clip: with the pictures of its coarse layer; the field moves its base layer, and a target that is rendered has
+            its appearance.
+        restored: what became of it.
+        cameras: those of `clip`, at the size of the fit.
         should_cancel: asked at every frame that is rendered.
 
     Raises:
         Cancelled: when asked to stop.
     """
-    mesh = np.asarray(restored["vertices"]) if "vertices" in restored else None
-    target = None if mesh is None else _drawn(scene, mesh, cameras, should_cancel)
-    loose = np.asarray(layer["alpha"], np.float32) - np.asarray(layer["preserve"], np.float32)
+    mesh, layer = restored.vertices, clip.coarse_pictures()
+    target = None if mesh is None else _drawn(clip, mesh, cameras, should_cancel)
+    loose = np.asarray(layer.alpha, np.float32) - np.asarray(layer.preserve, np.float32)
     return RestoredView(
         cameras=cameras,
-        target=(_shrunk(restored["rgb"], cameras) + 0.5).astype(np.uint8) if target is None else target,
+        target=(_shrunk(restored.rgb, cameras) + 0.5).astype(np.uint8) if target is None else target,
         garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
-        colors=pose_avatar(scene.avatar, np.asarray(scene.base), Lighting.of(scene.shot), cameras).colors,
+        colors=replace(clip, cameras=cameras, appearance=None).pose(clip.moved).colors,
         vertices=mesh,
-        visibility=np.asarray(restored["visibility"]) if mesh is not None and "visibility" in restored else None,
+        visibility=None if mesh is None else restored.visibility,
     )
 
 
-def _drawn(scene: Scene, vertices: np.ndarray, cameras: CameraPath, should_cancel: Callable[[], bool]) -> np.ndarray:
+def _drawn(
+    clip: CoarseClip, vertices: np.ndarray, cameras: CameraPath, should_cancel: Callable[[], bool]
+) -> np.ndarray:
     """Pictures (T,H,W,3) uint8 of the avatar on vertices (T,V,3), at the size of `cameras`."""
-    drawing = Progress("refine", scene.shot.frames, should_cancel=should_cancel)
-    return rendered(replace(scene, cameras=cameras), vertices, drawing)["rgb"]
+    drawing = Progress("refine", clip.frames, should_cancel=should_cancel)
+    return rendered(replace(clip, cameras=cameras), vertices, drawing).rgb
 
 
-def rendered(scene: Scene, vertices: np.ndarray, progress: Progress) -> Arrays:
-    """Pictures of the avatar on vertices (T,V,3), under the scene's appearance, from its cameras."""
-    return stages.render_gaussians(scene.shot, scene.avatar, vertices, scene.cameras, progress, scene.appearance)
+def rendered(clip: CoarseClip, vertices: np.ndarray, progress: Progress) -> LayerRender:
+    """Pictures of the avatar on vertices (T,V,3), under the clip's appearance, from its cameras."""
+    return clip.draw_layer(vertices, progress)
+
+
+@dataclass(frozen=True)
+class RoundVideo:
+    """A layer's pictures in a further round, and what became of them."""
+
+    layer: LayerRender
+    restored: Restored
 
 
 @dataclass(frozen=True)
 class Restorer:
     """What `refine_in_rounds` has layers restored by; a video that is finished is kept in the job's store.
 
-    A prior that moves the mesh moves the scene's base again: its word is worth a share of the way only, and what
-    several of its samples agree on is found from offsets to one layer.
+    A prior that moves the mesh moves the clip's base again: a single sample is noisy, so only a fraction of its offset
+    is applied, and what several samples agree on is found from offsets to one layer.
 
     Attributes:
         restore_key: names everything that the first restoration depended on.
     """
 
     job: Job
-    scene: Scene
+    clip: CoarseClip
+    keypoints: KeypointMap
     restore_key: str
 
     def __call__(
@@ -90,29 +102,29 @@ class Restorer:
         progress: Progress,
     ) -> RestoredView:
         """As of `refinement.Restore`."""
-        now = replace(self.scene, coarse=vertices, cameras=cameras, appearance=appearance)
+        now = replace(self.clip, vertices=vertices, cameras=cameras, appearance=appearance, pictures=None)
+        now = replace(now, base=self.clip.moved)
         name = f"round_{content_key(asdict(cameras))}"  # one for each camera path, so that they do not displace another
-        layer = [vertices] if appearance is None else [vertices, appearance]
-        key = content_key(self.restore_key, *layer, strength, seed)
-        done = self.job.store.run(name, key, lambda: _restored(self.job, now, strength, seed, progress))
-        pictures = {part[6:]: array for part, array in done.items() if part.startswith("layer_")}
-        return view_of(replace(now, base=vertices), pictures, done, cameras, progress.should_cancel)
+        key = content_key(self.restore_key, vertices, appearance, strength, seed)
+        done = self.job.store.run(name, key, RoundVideo, lambda: self._restored(now, strength, seed, progress))
+        seen = replace(now, base=vertices, pictures=done.layer)
+        return view_of(seen, done.restored, cameras, progress.should_cancel)
+
+    def _restored(self, clip: CoarseClip, strength: float, seed: int, progress: Progress) -> RoundVideo:
+        drawing = Progress("refine", clip.frames, should_cancel=progress.should_cancel)
+        layer = rendered(clip, clip.vertices, drawing)
+        settings = self.job.settings.changed(
+            strength=strength, seed=seed, measure_cache=False
+        )  # it was measured before
+        clip = replace(clip, pictures=layer)
+        return RoundVideo(layer, restoring.restore_layer(self.job, settings, clip, self.keypoints, progress))
 
     def show(
         self, view: RestoredView, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel: Callable[[], bool]
     ) -> RestoredView:
         """As of `refinement.Restore`."""
-        target = _drawn(replace(self.scene, appearance=appearance), vertices, view.cameras, should_cancel)
+        target = _drawn(replace(self.clip, appearance=appearance), vertices, view.cameras, should_cancel)
         return replace(view, target=target, vertices=vertices)
-
-
-def _restored(job: Job, scene: Scene, strength: float, seed: int, progress: Progress) -> Arrays:
-    """The restored arrays, and with "layer_" before their names the pictures that were restored."""
-    drawing = Progress("refine", scene.shot.frames, should_cancel=progress.should_cancel)
-    layer = rendered(scene, np.asarray(scene.coarse), drawing)
-    settings = replace(job.settings, strength=strength, seed=seed, measure_cache=False)  # it was measured before
-    restored = restoring.restore_layer(job.out, settings, scene, layer, progress)
-    return {**restored, **{f"layer_{name}": array for name, array in layer.items()}}
 
 
 def _shrunk(pictures: np.ndarray, cameras: CameraPath) -> np.ndarray:

@@ -2,127 +2,250 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from ani3d_formats.errors import Ani3DError
 
 from ..cloth.fabrics import FABRICS
 from ..models.paths import is_folder
-from ..models.registry import known_models
+from ..models.registry import COMPACT, known_models
 
-NO_PRIOR = "none"
+NO_PRIOR = "none"  # the flat setting `prior` that leaves the coarse video as it is
+BIND = "bind"  # the setting `reference` that asks for the avatar in bind pose
 COARSE = ("physics", "rigid", "evaluated")
 CONTROLS = ("pose", "depth", "normal")
 POSE_STYLES = ("dwpose", "vace")
 RESIDUAL_FIELDS = ("dct", "hexplane")
 STRENGTHS = (0.5, 0.4, 0.3)  # of restoration in the rounds after the first, at most
+_OUTSIDE = {"layer": "coarse", "steps": "refine_steps", "height": "refine_height"}  # flat names that differ
+
+
+def _names(kind: str) -> list[str]:
+    return [model.name for model in known_models().values() if model.kind == kind]
+
+
+def _priors() -> str:
+    return f"{', '.join(_names('prior'))}, a model's folder, or {NO_PRIOR}"
+
+
+def _check(part: object, *checks: tuple[str, bool, str]) -> None:
+    """Refuse the first of `checks` (attribute, whether it is good, what is allowed) that is not good."""
+    for name, good, allowed in checks:
+        if not good:
+            raise _refused(_OUTSIDE.get(name, name), getattr(part, name), allowed)
+
+
+def _refused(name: str, value: object, allowed: str) -> Ani3DError:
+    return Ani3DError("settings.value", f"{name} is {value!r}.", f"Allowed for {name}: {allowed}.")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Choices of one job.
+class AvatarSettings:
+    """The avatar and its pictures.
 
     Attributes:
         gaussians: Gaussians of the avatar.
         render_scale: picture size relative to the shot's.
-        coarse: what is rendered and restored: "physics" lets garment and hair swing, "rigid" is the skeleton alone,
-            "evaluated" the meshes as Blender showed them, which the shot must hold.
+    """
+
+    gaussians: int = 80_000
+    render_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            ("gaussians", 100 <= self.gaussians <= 5_000_000, "100 to 5,000,000"),
+            ("render_scale", 0.05 <= self.render_scale <= 4, "0.05 to 4"),
+        )
+
+
+@dataclass(frozen=True)
+class CoarseSettings:
+    """The coarse layer.
+
+    Attributes:
+        layer: what is rendered and restored: "physics" lets garment and hair swing, "rigid" is the skeleton alone,
+            "evaluated" the meshes as Blender showed them, which the shot must hold. Outside it is called ``coarse``.
         fabric: name of the garment's fabric, see `ani3dhuman.cloth.fabrics.FABRICS`.
-        prior: what restores the coarse video: a prior of the registry (`ani3dhuman models list`), the folder of a Wan
-            VACE model in diffusers' layout or of a prior trained at home, or ``"none"``, which leaves it as it is.
+    """
+
+    layer: str = "physics"
+    fabric: str = "cotton"
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            ("layer", self.layer in COARSE, ", ".join(COARSE)),
+            ("fabric", self.fabric in FABRICS, ", ".join(FABRICS)),
+        )
+
+
+@dataclass(frozen=True)
+class RestoreSettings:
+    """Restoration by a prior.
+
+    Attributes:
+        prior: what restores the coarse video: the name of a prior of the registry (`ani3dhuman models list`), the
+            folder of a video model in diffusers' layout or of a prior trained at home, or None, which leaves the video
+            as it is. Outside it is text, and "none" for None.
         strength: how far restoration may leave the coarse video, 0..1 (METHOD: strength).
         repair: for a coarse layer with faults, such as cloth that exploded in Blender: cloth is simulated anew on the
             skeleton, and restoration and refinement move that; of the coarse layer only where sampling starts is kept.
         sampling_steps: steps of the full noise schedule; strength takes its share of them.
         guidance: self-guidance scale s.
+    """
+
+    prior: str | Path | None = COMPACT
+    strength: float = 0.7
+    repair: bool = False
+    sampling_steps: int = 10
+    guidance: float = 0.05
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            ("prior", not isinstance(self.prior, str) or self.prior in _names("prior"), _priors()),
+            ("strength", 0 < self.strength <= 1, "above 0, at most 1"),
+            ("repair", not self.repair or self.prior is not None, "false without a prior; coarse='physics' needs none"),
+            ("sampling_steps", 1 <= self.sampling_steps <= 1000, "1 to 1000"),
+            ("guidance", 0 <= self.guidance <= 1, "0 to 1"),
+        )
+
+    def check_prior(self) -> None:
+        """Raise ``settings.value`` where `prior` is a folder in which no model lies."""
+        if isinstance(self.prior, Path) and not is_folder(self.prior):
+            raise _refused("prior", str(self.prior), _priors())
+
+
+@dataclass(frozen=True)
+class ConditionSettings:
+    """What priors that look at the scene are told.
+
+    Attributes:
         prompt, negative_prompt: for priors that read text; "" takes the scene's own (`scene_conditions`).
         control: what such priors see beside the coarse video: "pose", "depth" or "normal".
         pose_style: how poses are drawn: "dwpose", or "vace" for its own annotator's way (docs/conditions.md).
         keypoint_map: JSON file that says which bone is which keypoint, for rigs whose names are unknown; "" for none.
         reference: who the person is: a picture file, "bind" for the avatar in bind pose, "" for the first coarse frame.
-        text_guidance: classifier-free guidance scale; 1 leaves the negative prompt out.
-        adapter: a few-step adapter of the registry, or ""; it sets `sampling_steps` and `text_guidance` itself.
-        window_frames: 4k + 1 frames that a large prior takes at once; fewer need less memory.
-        step_cache: a large prior computes its layers at every so many-th step only and foretells them between; 1
-            computes all. `measure_cache` has the error of that measured and reported first.
-        compile_blocks: have torch.compile translate a large prior: minutes at first, then faster steps.
-        refine_steps: optimisation steps of the residual field; 0 leaves it at zero.
-        refine_height: picture height used for fitting, pixels.
-        rounds: of restoring and refining, 1 to 4: each further one restores what the last one made, from more sides
-            (`refinement.RoundsConfig`).
-        round_minutes: of refinement; no further round is started that would not end by then.
-        field: which residual field is fitted, see `ani3dhuman.fields.build.FIELDS`.
-        appearance: whether refinement also changes size, opacity and colour of garment and hair Gaussians, for priors
-            whose pictures hold shading that the avatar's own light lacks.
-        seed: of every random choice.
     """
 
-    gaussians: int = 80_000
-    render_scale: float = 1.0
-    coarse: str = "physics"
-    fabric: str = "cotton"
-    prior: str = "compact"
-    strength: float = 0.7
-    repair: bool = False
-    sampling_steps: int = 10
-    guidance: float = 0.05
     prompt: str = ""
     negative_prompt: str = ""
     control: str = "pose"
     pose_style: str = "dwpose"
     keypoint_map: str = ""
     reference: str = ""
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            ("control", self.control in CONTROLS, ", ".join(CONTROLS)),
+            ("pose_style", self.pose_style in POSE_STYLES, ", ".join(POSE_STYLES)),
+        )
+
+    @property
+    def reference_file(self) -> Path | None:
+        """The picture of the person, where `reference` names one."""
+        return None if self.reference in ("", BIND) else Path(self.reference)
+
+
+@dataclass(frozen=True)
+class VideoModelSettings:
+    """How a large video model runs.
+
+    Attributes:
+        text_guidance: classifier-free guidance scale; 1 leaves the negative prompt out.
+        adapter: a few-step adapter of the registry, or ""; it sets `sampling_steps` and `text_guidance` itself.
+        window_frames: 4k + 1 frames that it takes at once; fewer need less memory.
+        step_cache: it computes its layers at every n-th step and extrapolates between; 1 computes all.
+        measure_cache: the error of the step cache is measured and reported first.
+        compile_blocks: have torch.compile translate it: minutes at first, then faster steps.
+    """
+
     text_guidance: float = 5.0
     adapter: str = ""
     window_frames: int = 81
     step_cache: int = 1
     measure_cache: bool = False
     compile_blocks: bool = False
-    refine_steps: int = 400
-    refine_height: int = 416
-    rounds: int = 1
-    round_minutes: float = 60.0
-    field: str = "dct"
-    appearance: bool = False
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        checks = (
-            ("gaussians", 100 <= self.gaussians <= 5_000_000, "100 to 5,000,000"),
-            ("render_scale", 0.05 <= self.render_scale <= 4, "0.05 to 4"),
-            ("fabric", self.fabric in FABRICS, ", ".join(FABRICS)),
-            ("coarse", self.coarse in COARSE, ", ".join(COARSE)),
-            ("prior", _is_prior(self.prior), f"{', '.join(_names('prior'))}, a model's folder, or {NO_PRIOR}"),
-            ("strength", 0 < self.strength <= 1, "above 0, at most 1"),
-            ("repair", not self.repair or self.prior != NO_PRIOR, "false without a prior; coarse='physics' needs none"),
-            ("sampling_steps", 1 <= self.sampling_steps <= 1000, "1 to 1000"),
-            ("guidance", 0 <= self.guidance <= 1, "0 to 1"),
-            ("control", self.control in CONTROLS, ", ".join(CONTROLS)),
-            ("pose_style", self.pose_style in POSE_STYLES, ", ".join(POSE_STYLES)),
+        _check(
+            self,
             ("text_guidance", 1 <= self.text_guidance <= 30, "1 to 30"),
             ("window_frames", self.window_frames > 4 and self.window_frames % 4 == 1, "4k + 1, such as 81, 49 or 33"),
             ("step_cache", 1 <= self.step_cache <= 10, "1 to 10"),
             ("adapter", self.adapter in ("", *_names("lora")), ", ".join(_names("lora"))),
-            ("refine_steps", 0 <= self.refine_steps <= 100_000, "0 to 100,000"),
-            ("refine_height", 32 <= self.refine_height <= 4096, "32 to 4096"),
+        )
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """Refinement: the residual field fitted to the restored video.
+
+    Attributes:
+        steps: optimisation steps of the residual field; 0 leaves it at zero. Outside it is called ``refine_steps``.
+        height: picture height used for fitting, pixels. Outside it is called ``refine_height``.
+        rounds: of restoring and refining, 1 to 4: each further one restores what the last one made, from more sides
+            (`refinement.RoundsConfig`).
+        round_minutes: of refinement; no further round is started that would not end by then.
+        field: which residual field is fitted, see `ani3dhuman.fields.build.FIELDS`.
+        appearance: whether refinement also changes size, opacity and colour of garment and hair Gaussians, for priors
+            whose pictures hold shading that the avatar's own light lacks.
+    """
+
+    steps: int = 400
+    height: int = 416
+    rounds: int = 1
+    round_minutes: float = 60.0
+    field: str = "dct"
+    appearance: bool = False
+
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            ("steps", 0 <= self.steps <= 100_000, "0 to 100,000"),
+            ("height", 32 <= self.height <= 4096, "32 to 4096"),
             ("rounds", 1 <= self.rounds <= 1 + len(STRENGTHS), f"1 to {1 + len(STRENGTHS)}"),
             ("round_minutes", 0 < self.round_minutes <= 10_000, "above 0, at most 10,000"),
             ("field", self.field in RESIDUAL_FIELDS, ", ".join(RESIDUAL_FIELDS)),
         )
-        for name, good, allowed in checks:
-            if not good:
-                raise Ani3DError(
-                    "settings.value", f"{name} is {getattr(self, name)!r}.", f"Allowed for {name}: {allowed}."
-                )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Choices of one job, by stage; building them reads nothing from the disk.
+
+    Outside (on the wire, in the add-on, as ``--set NAME=VALUE``, in reports and caches) they are one flat dict of JSON
+    values, named as the attributes are but for those of `_OUTSIDE`.
+
+    Attributes:
+        seed: of every random choice.
+    """
+
+    avatar: AvatarSettings = AvatarSettings()
+    coarse: CoarseSettings = CoarseSettings()
+    restore: RestoreSettings = RestoreSettings()
+    conditions: ConditionSettings = ConditionSettings()
+    video_model: VideoModelSettings = VideoModelSettings()
+    refine: RefineSettings = RefineSettings()
+    seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """All choices as JSON values."""
-        return asdict(self)
+        """All choices as a flat dict of JSON values."""
+        flat: dict[str, Any] = {}
+        for name, (group, attribute) in _places().items():
+            value = getattr(getattr(self, group) if group else self, attribute)
+            flat[name] = value if name != "prior" else NO_PRIOR if value is None else str(value)
+        return flat
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Settings:
-        """Settings from a dict; ``preset`` names a starting point, other entries override it.
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """Settings from a flat dict; ``preset`` names a starting point, other entries override it.
 
         Raises:
             Ani3DError: ``settings.unknown``, ``settings.type`` or ``settings.value``.
@@ -133,22 +256,42 @@ class Settings:
             raise Ani3DError(
                 "settings.value", f"There is no preset {preset!r}.", f"Known presets: {', '.join(PRESETS)}."
             )
-        known = {f.name: f.default for f in fields(cls)}
+        known = cls().to_dict()
         for name, value in rest.items():
             if name not in known:
                 raise Ani3DError(
                     "settings.unknown", f"There is no setting {name!r}.", f"Known settings: {', '.join(known)}."
                 )
             rest[name] = _as_type(name, value, type(known[name]))
-        return cls(**{**PRESETS[preset], **rest})
+        return cls().changed(**{**PRESETS[preset], **rest})
+
+    def changed(self, **values: Any) -> Settings:
+        """These settings with some changed, by their flat names and as JSON values of the right types."""
+        groups: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            group, attribute = _places()[name]
+            groups.setdefault(group, {})[attribute] = _prior(value) if name == "prior" else value
+        alone = groups.pop("", {})
+        return replace(self, **alone, **{group: replace(getattr(self, group), **new) for group, new in groups.items()})
 
 
-def _names(kind: str) -> list[str]:
-    return [model.name for model in known_models().values() if model.kind == kind]
+@cache
+def _places() -> dict[str, tuple[str, str]]:
+    """Group ("" for none) and attribute of each flat name."""
+    places: dict[str, tuple[str, str]] = {}
+    for part in fields(Settings):
+        inner = fields(part.default) if is_dataclass(part.default) else ()
+        places |= {_OUTSIDE.get(entry.name, entry.name): (part.name, entry.name) for entry in inner}
+        if not inner:
+            places[part.name] = ("", part.name)
+    return places
 
 
-def _is_prior(name: str) -> bool:
-    return name in (NO_PRIOR, *_names("prior")) or is_folder(name)
+def _prior(text: str) -> str | Path | None:
+    """The prior that a flat setting names: of the registry, a folder, or none; "" stays, to be refused."""
+    if text == NO_PRIOR:
+        return None
+    return text if not text or text in _names("prior") else Path(text)
 
 
 def _as_type(name: str, value: Any, wanted: type) -> Any:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
+from ..clip import CoarseClip, RestoredClip
 from ..models.find import find
+from ..models.hashes import content_hashes
 from ..models.machine import Machine
 from ..models.registry import Model
 from ..models.store import local_path
-from .clip import CoarseClip, RestoredClip
 from .conditions.scene import SceneConditions
 from .prior import VideoPrior
 from .restore import OUT_OF_MEMORY, RestoreConfig, memory_reported, restore
@@ -66,6 +68,28 @@ def find_prior(name: str, adapter: str = "", root: Path | None = None) -> FoundP
                 f"Install it with: pip install {' '.join(missing)}",
             )
     return FoundPrior(model, local_path(name, root), other, local_path(adapter, root) if adapter else None)
+
+
+def depends_on(
+    found: FoundPrior, choices: Mapping[str, Any], advance: Callable[[int], None] = lambda done: None
+) -> dict[str, Any]:
+    """What a prior's result depends on besides the clip and the sampling, for its key.
+
+    These are the contents of its files and of the adapter's, and those of `choices` whose names its loader's module
+    lists in ``DEPENDS_ON``; all where there is no such list.
+
+    Args:
+        found: the prior.
+        choices: by name what a job lets a prior look at.
+        advance: is told the bytes of each piece of a file that is read.
+
+    Raises:
+        Ani3DError: ``models.no_loader``.
+    """
+    module, _ = loader_of(found.model)
+    folders = [folder for folder in (found.folder, found.adapter_folder) if folder is not None]
+    files = [content_hashes(folder, advance) for folder in folders]
+    return {"files": files, **{name: choices[name] for name in getattr(module, "DEPENDS_ON", choices)}}
 
 
 @dataclass(frozen=True)

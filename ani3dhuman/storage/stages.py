@@ -12,6 +12,11 @@ from typing import Any
 import numpy as np
 
 from ani3d_formats.atomic import full_disk_reported, publish
+from ani3d_formats.errors import Ani3DError
+
+from .results import Result, from_arrays, to_arrays
+
+LISTING = "stage.json"
 
 
 def content_key(*parts: Any) -> str:
@@ -39,27 +44,63 @@ def _feed(digest: Any, part: Any) -> None:
 
 
 class StageStore:
-    """Keeps the arrays of finished stages in `folder`/STAGE-KEY/, newest key per stage only."""
+    """Keeps the results of finished stages in `folder`/STAGE-KEY/, newest key per stage only.
+
+    A result is a dataclass (`results.to_arrays`): its arrays lie there as NAME.npy, the rest and the files' sizes in
+    `LISTING`. One that is cut or cannot be read counts as none.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.reused: list[str] = []
 
-    def run(self, stage: str, key: str, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """The stage's arrays: memory-mapped from disk when finished before, computed and kept otherwise."""
+    def run(self, stage: str, key: str, kind: type[Result], compute: Callable[[], Result]) -> Result:
+        """The stage's result of class `kind`, its arrays mapped from disk: found finished, or computed and kept.
+
+        Raises:
+            Ani3DError: ``disk.full``; and what `compute` raises.
+        """
         target = self.folder / f"{stage}-{key}"
-        if target.is_dir():
+        found = read_stage(target, kind)
+        if found is not None:
             self.reused.append(stage)
-        else:
-            arrays = compute()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial = self.folder / f".{stage}-{key}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            with full_disk_reported(target):
-                for name, array in arrays.items():
-                    np.save(partial / f"{name}.npy", array, allow_pickle=False)
-                for old in self.folder.glob(f"{stage}-*"):
-                    shutil.rmtree(old, ignore_errors=True)
-                publish(partial, target)
-        return {p.stem: np.load(p, mmap_mode="r", allow_pickle=False) for p in target.glob("*.npy")}
+            return found
+        _publish(target, compute())
+        for old in self.folder.glob(f"{stage}-*"):
+            if old != target:
+                shutil.rmtree(old, ignore_errors=True)
+        kept = read_stage(target, kind)
+        if kept is None:
+            raise Ani3DError("disk.broken", f"{target} cannot be read again.", "Check the disk, then run again.")
+        return kept
+
+
+def read_stage(folder: Path, kind: type[Result]) -> Result | None:
+    """The result in a folder, or None where none is whole."""
+    try:
+        listing = json.loads((folder / LISTING).read_text(encoding="utf-8"))
+        paths = {name: folder / f"{name}.npy" for name in listing["bytes"]}
+        if any(path.stat().st_size != listing["bytes"][name] for name, path in paths.items()):
+            return None
+        arrays = {name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in paths.items()}
+        return from_arrays(kind, {name: np.asarray(array) for name, array in arrays.items()}, listing["notes"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _publish(target: Path, result: Any) -> None:
+    """Write a result to the folder `target`, which appears whole or not at all and replaces what was there."""
+    arrays, notes = to_arrays(result)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with full_disk_reported(target):
+            partial.mkdir(parents=True)
+            for name, array in arrays.items():
+                np.save(partial / f"{name}.npy", array, allow_pickle=False)
+            sizes = {name: (partial / f"{name}.npy").stat().st_size for name in arrays}
+            (partial / LISTING).write_text(json.dumps({"bytes": sizes, "notes": notes}), encoding="utf-8")
+            publish(partial, target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise

@@ -92,7 +92,7 @@ def clip_of_take(take: Path, seed: int = 0) -> tuple[CoarseClip, np.ndarray]:
             f"The truth of {take} has shape {truth.shape} or is not finite; its shot wants {wanted}.",
             "Remove that take and record it again.",
         )
-    rigid = pose_rigid(shot, Progress("skin", shot.frames))["vertices"]
+    rigid = pose_rigid(shot, Progress("skin", shot.frames))
     avatar = avatar_from_shot(shot, GAUSSIANS, DETAIL, seed)
     return CoarseClip.of_shot(shot, avatar, rigid, pin_weights(shot.arrays, nearest_points)), truth
 

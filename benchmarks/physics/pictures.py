@@ -12,11 +12,16 @@ import cv2
 import numpy as np
 
 from ani3d_formats.camera import CameraPath
+from ani3d_formats.pins import pin_weights
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
+from ani3dhuman.avatar import avatar_from_shot
+from ani3dhuman.avatar.from_mesh import DETAIL
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.media.video import write_png
-from ani3dhuman.pipeline.settings import Settings
-from ani3dhuman.pipeline.stages import avatar_of, build_avatar, render_gaussians, simulate_cloth
+from ani3dhuman.mesh.nearest import nearest_points
+from ani3dhuman.pipeline.settings import CoarseSettings
+from ani3dhuman.pipeline.stages import coarse_layer
 from ani3dhuman.presentation.sheets import side_by_side
 from ani3dhuman.rigid import pose_rigid
 
@@ -33,12 +38,12 @@ def main() -> None:
     shot = Shot.load(ROOT / "out" / "demo" / "shot.npz")
     frames, cameras = list(FRAMES), shot.cameras
     seen = CameraPath(cameras.viewmats[frames], cameras.Ks[frames], cameras.width, cameras.height)
-    rigid = pose_rigid(shot, _progress(shot))["vertices"]
-    avatar = avatar_of(shot, build_avatar(shot, Settings(gaussians=120_000), _progress(shot)))
+    rigid = pose_rigid(shot, _progress(shot))
+    pins, avatar = pin_weights(shot.arrays, nearest_points), avatar_from_shot(shot, 120_000, DETAIL)
     rows = []
     for fabric in FABRIC_ROWS:
-        vertices = simulate_cloth(shot, rigid, "physics", fabric, _progress(shot))["vertices"]
-        pictures = render_gaussians(shot, avatar, vertices[frames], seen, _progress(shot))["rgb"]
+        vertices = coarse_layer(shot, rigid, pins, CoarseSettings(fabric=fabric), _progress(shot))[frames]
+        pictures = CoarseClip.of_shot(shot, avatar, rigid[frames], pins, vertices, seen).coarse_pictures().rgb
         cut = slice(int(0.3 * cameras.height), int(0.9 * cameras.height))  # the dress
         scale = HEIGHT / (cut.stop - cut.start)
         small = [cv2.resize(p[cut], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for p in pictures]

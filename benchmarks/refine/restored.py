@@ -52,10 +52,10 @@ def judged(folder: Path, work: Path, strip: Path) -> dict[str, dict[str, float]]
     sequence = load_sequence(folder)
     shot = faulty_shot(sequence)
     case = Case.of(sequence, [diagonal(sequence)], sequence.rigid)
-    settings = Settings(gaussians=GAUSSIANS, coarse="evaluated", repair=True)
+    settings = Settings.from_dict({"gaussians": GAUSSIANS, "coarse": "evaluated", "repair": True})
     layers = {"degraded": shot["evaluated_vertices"]}
     for rounds in (1, 3):
-        animate(shot, work, replace(settings, rounds=rounds))
+        animate(shot, work, settings.changed(rounds=rounds))
         layers[f"{rounds} rounds"] = result_of(work, shot)
     restored = next((work / ".work").glob("restore-*/vertices.npy"))
     layers["restored"] = np.load(restored)

@@ -139,7 +139,7 @@ def wrung_shot(*keeping: str) -> Shot:
 
 
 def rigid_layer(shot: Shot) -> np.ndarray:
-    return pose_rigid(shot, Progress("rigid", shot.frames))["vertices"]
+    return pose_rigid(shot, Progress("rigid", shot.frames))
 
 
 def test_the_rigid_layer_follows_each_objects_own_modifier():

@@ -102,11 +102,11 @@ def test_run_again_everything_is_reused(result, shot):
 
 
 def test_a_fabric_tuned_anew_is_simulated_again(shot, tmp_path, monkeypatch):
-    plain = replace(SMALL, prior="none", refine_steps=0)
+    plain = SMALL.changed(prior="none", refine_steps=0)
     animate(shot, tmp_path, plain)
     monkeypatch.setitem(FABRICS, "cotton", replace(FABRICS["cotton"], bend=1e-5))
     animate(shot, tmp_path, plain)
-    assert set(report_of(tmp_path)["reused"]) == {"avatar", "rigid"}
+    assert set(report_of(tmp_path)["reused"]) == {"avatar", "rigid", "render_rigid"}
 
 
 def test_a_changed_camera_renders_again_but_simulates_nothing(result, shot):

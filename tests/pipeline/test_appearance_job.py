@@ -10,11 +10,13 @@ from synthetic import make_shot, result_of
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.progress import Progress
-from ani3dhuman.avatar import Lighting, pose_avatar
+from ani3dhuman.avatar import Avatar, Lighting, avatar_from_shot, pose_avatar
 from ani3dhuman.avatar.appearance import CHANNELS
-from ani3dhuman.pipeline import restoring, round_views, stages
+from ani3dhuman.avatar.from_mesh import DETAIL
+from ani3dhuman.pipeline import restoring, round_views
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import PRESETS, Settings
+from ani3dhuman.storage.stages import read_stage
 
 PLAIN = Settings.from_dict({"preset": "draft", "gaussians": 2500, "refine_steps": 40, "refine_height": 96})
 FRAMES = 6
@@ -31,9 +33,8 @@ def dark_prior():
     real = restoring.restore_layer
 
     def darkened(*given):
-        done = dict(real(*given))
-        done.pop("vertices", None)
-        return {**done, "rgb": (0.75 * np.asarray(done["rgb"], np.float32)).astype(np.uint8)}
+        done = real(*given)
+        return replace(done, vertices=None, rgb=(0.75 * np.asarray(done.rgb, np.float32)).astype(np.uint8))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(restoring, "restore_layer", darkened)
@@ -44,9 +45,9 @@ def dark_prior():
 def outs(shot, tmp_path_factory):
     """Results without appearance and with it."""
     folder = tmp_path_factory.mktemp("appearance")
-    settings = replace(PLAIN, refine_steps=240)
+    settings = PLAIN.changed(refine_steps=240)
     return animate(shot, folder / "plain", settings), animate(
-        shot, folder / "appearance", replace(settings, appearance=True)
+        shot, folder / "appearance", settings.changed(appearance=True)
     )
 
 
@@ -84,7 +85,8 @@ def test_face_and_body_are_the_same_to_the_bit(outs):
 def test_the_refined_pictures_are_what_the_cache_shows(outs, shot):
     refined = stage_of(outs[1], "refine")
     assert refined["appearance"].shape == (*refined["vertices"].shape[:2], CHANNELS)
-    avatar = stages.avatar_of(shot, stage_of(outs[1], "avatar"))
+    (folder,) = (outs[1] / ".work").glob("avatar-*")
+    avatar = read_stage(folder, Avatar)
     posed = pose_avatar(avatar, refined["vertices"], Lighting.of(shot), shot.cameras, refined["appearance"])
     stored = arrays_of(outs[1])
     np.testing.assert_array_equal(posed.scales, stored["scale"])
@@ -99,27 +101,27 @@ def test_later_rounds_restore_pictures_with_the_appearance_so_far(shot, tmp_path
 
     def overheard(scene, vertices, progress):
         pictures = real(scene, vertices, progress)
-        seen.append((scene, vertices, pictures["rgb"]))
+        seen.append((scene, vertices, pictures.rgb))
         return pictures
 
     monkeypatch.setattr(round_views, "rendered", overheard)
-    animate(shot, tmp_path, replace(PLAIN, rounds=2, appearance=True))
+    animate(shot, tmp_path, PLAIN.changed(rounds=2, appearance=True))
     assert len(seen) == 2, "the user's camera and one side"
     for scene, vertices, shown in seen:
-        plain = real(replace(scene, appearance=None), vertices, Progress("again", FRAMES))["rgb"]
+        plain = real(replace(scene, appearance=None), vertices, Progress("again", FRAMES)).rgb
         assert shown.astype(int).sum() < plain.astype(int).sum()
-        posed = restoring.coarse_clip(scene).pose(vertices)
+        posed = scene.pose(vertices)
         assert posed.opacities.shape == posed.means.shape[:2], "priors that draw the layer themselves see them too"
 
 
 def test_appearance_is_part_of_the_key_and_off_in_every_preset(shot, outs, tmp_path):
-    assert not any(Settings.from_dict({"preset": name}).appearance for name in PRESETS)
+    assert not any(Settings.from_dict({"preset": name}).refine.appearance for name in PRESETS)
     with pytest.raises(Ani3DError, match="appearance"):
         Settings.from_dict({"appearance": 1})
-    out, settings = tmp_path / "job", replace(PLAIN, refine_steps=12)
+    out, settings = tmp_path / "job", PLAIN.changed(refine_steps=12)
     animate(shot, out, settings)
     before = result_of(out)
-    animate(shot, out, replace(settings, appearance=True))
+    animate(shot, out, settings.changed(appearance=True))
     reused = json.loads((out / "report.json").read_text())["reused"]
     assert "restore" in reused and "refine" not in reused
     animate(shot, out, settings)
@@ -127,7 +129,7 @@ def test_appearance_is_part_of_the_key_and_off_in_every_preset(shot, outs, tmp_p
 
 
 def test_appearance_of_another_clip_is_refused(shot):
-    avatar = stages.avatar_of(shot, stages.build_avatar(shot, PLAIN, Progress("avatar", 1)))
+    avatar = avatar_from_shot(shot, PLAIN.avatar.gaussians, DETAIL)
     vertices = shot["vertices"][None]
     with pytest.raises(Ani3DError) as caught:
         pose_avatar(

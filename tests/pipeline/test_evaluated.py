@@ -63,20 +63,20 @@ def test_repair_goes_back_to_cloth_on_the_skeleton(shot, out, tmp_path):
     faulty = evaluated_shot()
     loose = np.flatnonzero(shot["region_ids"] == 3)
     faulty["evaluated_vertices"][:, loose] += 0.5 * np.random.default_rng(0).normal(size=(FRAMES, len(loose), 3))
-    repaired = result_of(animate(faulty, tmp_path / "repaired", replace(SMALL, repair=True)))
-    physics = result_of(animate(shot, tmp_path / "physics", replace(BARE, coarse="physics")))
+    repaired = result_of(animate(faulty, tmp_path / "repaired", SMALL.changed(repair=True)))
+    physics = result_of(animate(shot, tmp_path / "physics", BARE.changed(coarse="physics")))
     assert np.linalg.norm(repaired - physics, axis=2).max() < 0.1
     kept = result_of(animate(faulty, tmp_path / "kept", SMALL))
     assert np.linalg.norm(kept - physics, axis=2).max() > 0.3
     with pytest.raises(Ani3DError, match="repair"):
-        replace(BARE, repair=True)
+        BARE.changed(repair=True)
 
 
 def test_another_evaluated_mesh_is_another_coarse_layer_and_nothing_else(shot, tmp_path):
     animate(shot, tmp_path, BARE)
     animate(evaluated_shot(bulge=0.05), tmp_path, BARE)
-    assert reused(tmp_path) == {"avatar", "rigid"}
-    rigid = replace(BARE, coarse="rigid")
+    assert reused(tmp_path) == {"avatar", "rigid", "render_rigid"}
+    rigid = BARE.changed(coarse="rigid")
     animate(shot, tmp_path, rigid)
     animate(evaluated_shot(bulge=0.05), tmp_path, rigid)
     assert {"avatar", "rigid", "cloth", "render_coarse", "restore"} <= reused(tmp_path), "rigid does not look at it"

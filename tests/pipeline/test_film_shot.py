@@ -23,7 +23,6 @@ from ani3d_formats.gaussians import GaussianFrames
 from ani3dhuman import cli
 from ani3dhuman.media.video import read_video
 from ani3dhuman.pipeline.film import Delivery, render_shot
-from ani3dhuman.pipeline.stages import background_srgb
 from ani3dhuman.rendering.exposure import Exposure
 from ani3dhuman.rendering.film import render_frame
 from ani3dhuman.rendering.subframe import gaussians_at
@@ -100,7 +99,7 @@ def test_png_lies_on_the_background_of_the_shot_or_on_a_given_one(folder, shot, 
         assert picture.dtype == np.uint16
         return picture[0, 0, [2, 1, 0, 3]] / 65535
 
-    np.testing.assert_allclose(corner(), [*background_srgb(shot), 1], atol=1e-4)
+    np.testing.assert_allclose(corner(), [*shot.background_srgb, 1], atol=1e-4)
     np.testing.assert_allclose(corner("--background", "#ff8000"), [1, 128 / 255, 0, 1], atol=1e-4)
     np.testing.assert_allclose(corner("--transparent"), 0, atol=1e-4)
 
@@ -113,7 +112,7 @@ def test_a_video_has_every_frame_at_the_rate_of_the_cache(folder, figure, shot, 
     assert cv2.VideoCapture(str(tmp_path / "walk.mp4")).get(cv2.CAP_PROP_FPS) == 12
     cameras = shot.cameras.resized(96, 160)
     expected = render_frame(
-        figure, cameras, 3, Exposure(samples=2), background=background_srgb(shot), frame_start=1, transfer="srgb"
+        figure, cameras, 3, Exposure(samples=2), background=shot.background_srgb, frame_start=1, transfer="srgb"
     ).rgba
     assert np.abs(frames[2] / 255 - expected[..., :3]).mean() < 0.03
 
@@ -155,7 +154,7 @@ def test_cache_and_cameras_may_start_at_different_frames(folder, figure, shot, t
     longer = replace(cameras, viewmats=more, Ks=np.tile(cameras.Ks[:1], (FRAMES + 2, 1, 1)))
     longer.viewmats[:, 0, 3] += 0.03 * np.arange(FRAMES + 2)
     cache = FrameCache.open(folder / "walk.ani3d")
-    (path,) = render_shot(cache, longer, -1, tmp_path, Exposure(samples=4), Delivery("exr", None, True), (2, 2))
+    (path,) = render_shot(cache, longer, -1, tmp_path, Exposure(samples=4), Delivery("exr", None, True, (2, 2)))
     same = replace(longer, viewmats=longer.viewmats[2:], Ks=longer.Ks[2:])
     expected = render_frame(figure, same, 2, Exposure(samples=4), frame_start=1).rgba
     np.testing.assert_allclose(read_exr(path)[0], expected, atol=1e-5)

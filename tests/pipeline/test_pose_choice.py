@@ -20,12 +20,15 @@ def drawings(folder, arrays, **changes):
     settings = Settings.from_dict({**SMALL, **changes})
     job = Job(Shot.from_arrays(arrays), settings, folder, None, lambda: False)
     coarse = coarse_layers(job)
-    return coarse.scene, draw_skeletons(coarse.scene, coarse.pictures["coarse"], settings)
+    drawn = draw_skeletons(
+        job.shot, coarse.keypoints, coarse.clip.cameras, coarse.pictures["coarse"], settings.conditions.pose_style
+    )
+    return coarse.keypoints, drawn
 
 
 def test_the_style_of_vace_is_thinner_and_blue_first(tmp_path):
-    scene, usual = drawings(tmp_path, human_arrays())
-    assert scene.keypoints.is_human
+    keypoints, usual = drawings(tmp_path, human_arrays())
+    assert keypoints.is_human
     _, vace = drawings(tmp_path, human_arrays(), pose_style="vace")
     assert 0 < (vace.max(-1) > 0).sum() < (usual.max(-1) > 0).sum()
     both = (vace.max(-1) > 0) & (usual.max(-1) > 0)
@@ -36,7 +39,7 @@ def test_the_style_of_vace_is_thinner_and_blue_first(tmp_path):
 def test_a_file_names_the_bones_of_an_unknown_rig(tmp_path):
     strange = human_arrays(lambda name: f"x{sum(map(ord, name))}_{name[:1]}_{name[-1:]}{len(name)}")
     unknown, _ = drawings(tmp_path / "a", strange)
-    assert not unknown.keypoints.is_human
+    assert not unknown.is_human
     sides = {"left": ".L", "right": ".R"}
     bones = {"shoulder": "upperarm", "elbow": "lowerarm", "wrist": "hand", "hip": "upperleg", "knee": "lowerleg"}
     plain = [str(name) for name in Shot.from_arrays(human_arrays()).meta["bones"]]
@@ -47,7 +50,7 @@ def test_a_file_names_the_bones_of_an_unknown_rig(tmp_path):
     file = tmp_path / "names.json"
     file.write_text(json.dumps(names))
     known, _ = drawings(tmp_path / "b", strange, keypoint_map=str(file))
-    assert known.keypoints.is_human
+    assert known.is_human
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", None])

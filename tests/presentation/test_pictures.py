@@ -1,19 +1,22 @@
 """Sheets, floor and skeleton drawings show what they should, where they should."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from human_rig import human_shot
 from synthetic import make_shot
 
+from ani3dhuman.clip import CoarseClip
 from ani3dhuman.pipeline.pictures import write_conditions
-from ani3dhuman.pipeline.settings import Settings
-from ani3dhuman.pipeline.stages import Scene, draw_skeletons
+from ani3dhuman.pipeline.stages import draw_skeletons
 from ani3dhuman.pose.keypoints import map_keypoints
 from ani3dhuman.pose.skeleton import bone_ends, draw_skeleton
 from ani3dhuman.presentation.backdrop import compose, studio
 from ani3dhuman.presentation.sheets import PAPER, contact_sheet, side_by_side
 from ani3dhuman.presentation.terminal import table
+from ani3dhuman.rendering.layers import LayerRender
 
 
 def test_side_by_side_keeps_every_picture_whole():
@@ -74,12 +77,11 @@ def test_bones_behind_the_camera_are_left_out(shot):
 def test_the_conditions_of_a_job_show_the_pose(make, tmp_path):
     shot = make(2, width=192, height=256) if make is make_shot else make(size=(192, 256), fingers=False)
     keypoints, size = map_keypoints(shot), (2, 256, 192)
-    coarse = {"rgb": np.zeros((*size, 3), np.uint8), "alpha": np.ones(size), "depth": np.full(size, 9.0)}
-    coarse["preserve"] = np.zeros(size)
+    coarse = LayerRender(np.zeros((*size, 3), np.uint8), np.ones(size), np.full(size, 9.0), np.zeros(size))
     none = np.zeros((2, 0, 3))  # neither mesh nor avatar is looked at
-    scene = Scene(shot, None, none, none, none, none, shot.cameras, keypoints)
-    poses = draw_skeletons(scene, coarse, Settings())
-    write_conditions(tmp_path, scene, coarse, poses)
+    clip = replace(CoarseClip.of_shot(shot, None, none, none), pictures=coarse)
+    poses = draw_skeletons(shot, keypoints, shot.cameras, coarse, "dwpose")
+    write_conditions(tmp_path, shot, keypoints, clip, "dwpose")
     sheet = cv2.imread(str(tmp_path / "conditions.png"))[..., ::-1]
     bottom = sheet[-360:, :270].astype(int)
     enlarged = cv2.resize(poses[0], (270, 360), interpolation=cv2.INTER_AREA).astype(int)

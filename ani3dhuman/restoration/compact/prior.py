@@ -30,6 +30,7 @@ from .noise import colour
 if TYPE_CHECKING:
     from ..loading import Plans, PriorRequest
 
+DEPENDS_ON = ()  # of what a job may choose for a prior: it looks at meshes alone
 WEIGHTS = Path(__file__).parents[2] / "assets" / "compact_prior"
 PHYSICS_AMOUNT = 0.25  # chosen on validation clips, docs/benchmarks/compact_prior.md
 RIGID_DISTANCE = 0.01  # metres (RMS) between moved and rigid layer from which on the moved one counts as simulated

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from ani3d_formats.camera import CameraPath
-from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.shot import Shot
 
@@ -88,8 +87,7 @@ def canonical_reference(shot: Shot, avatar: Avatar, forward: np.ndarray, width: 
     """
     camera = portrait_camera(shot, forward, width, height)
     gaussians = pose_avatar(avatar, shot["vertices"][None], Lighting.of(shot), camera)
-    background = linear_to_srgb(shot["background"]).astype(np.float32)
-    return render_layer(gaussians, avatar.region_ids, camera, background).rgb[0]
+    return render_layer(gaussians, avatar.region_ids, camera, shot.background_srgb).rgb[0]
 
 
 def portrait_camera(shot: Shot, forward: np.ndarray, width: int, height: int) -> CameraPath:

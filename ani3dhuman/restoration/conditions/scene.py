@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from ani3d_formats.camera import CameraPath
-from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.regions import REGIONS
 from ani3d_formats.shot import Shot
@@ -154,7 +153,7 @@ def scene_conditions(
             layer.rgb[0] if picture is None else picture,
             cameras.width,
             cameras.height,
-            linear_to_srgb(shot["background"]),
+            shot.background_srgb,
         ),
         prompt.strip(),
         negative_prompt.strip(),

@@ -17,6 +17,7 @@ from ..loading import Plans, PriorRequest
 from ..video.diffusers_folder import DiffusersFolder, Family, models_key
 from .prior import LtxConditions, LtxModels, LtxOptions, LtxPrior
 
+DEPENDS_ON = ("prompt", "negative_prompt", "text_guidance")  # of what a job may choose for a prior
 LTX_VIDEO = Family(
     name="LTX-Video",
     code="ltx",

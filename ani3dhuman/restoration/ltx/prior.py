@@ -21,7 +21,6 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
 from ...clip import CoarseClip, RestoredClip
-from ...rendering.layers import render_layer
 from ...storage.checkpoint import fingerprint
 from ..conditions.latent_mask import latent_mask
 from ..conditions.scene import preserve_mask
@@ -179,7 +178,7 @@ class LtxPrior:
             multiple=self.spatial,
             period=self.period,
         )
-        layer = render_layer(clip.pose(clip.vertices), clip.avatar.region_ids, clip.cameras, clip.background)
+        layer = clip.coarse_pictures()
         preserve = self._preserve(clip, preserve_mask(layer))
         latents = as_frames(self._to_latents(as_video(layout.pictures(layer.rgb)), progress))
         mask = latent_mask(torch.from_numpy(layout.mask(preserve)), self.spatial, self.period)[:, None]

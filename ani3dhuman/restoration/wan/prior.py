@@ -21,7 +21,6 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
 from ...clip import CoarseClip, RestoredClip
-from ...rendering.layers import render_layer
 from ...storage.checkpoint import fingerprint
 from ..conditions.latent_mask import latent_mask, with_reference_frames
 from ..conditions.reference import fit_reference
@@ -153,7 +152,7 @@ class WanVacePrior:
         control, reference = self._control(clip), self._reference(clip)
         self._check_mask(clip)
         positive, negative = self.embeddings
-        layer = render_layer(clip.pose(clip.vertices), clip.avatar.region_ids, clip.cameras, clip.background)
+        layer = clip.coarse_pictures()
         preserve = preserve_mask(layer) if self.conditions.preserve is None else self.conditions.preserve
 
         latents = self.vae.encode(as_video(layout.pictures(layer.rgb)), progress)

@@ -1,0 +1,33 @@
+"""What each stage reads of a shot and which version its code has: together with its inputs they name its result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ani3d_formats.shot import Shot
+
+from .. import __version__
+from ..storage.stages import content_key
+
+# A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
+METHODS = {"avatar": 1, "rigid": 1, "cloth": 1, "render": 1, "restore": 1, "limits": 1, "refine": 8}
+
+SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")
+READS = {
+    "avatar": ("vertices", "faces", "region_ids", "face_uvs", "face_materials", "vertex_tints"),
+    "rigid": (*SKIN, "bone_pose"),
+    "cloth": ("vertices", "faces", "region_ids"),
+    "render": ("sun_directions", "sun_colors", "ambient", "background"),
+    "restore": ("vertices", "region_ids"),
+    "conditions": (*SKIN, "region_ids", "bone_pose", "bone_lengths", "bone_parents"),
+    "refine": (*SKIN, "faces", "region_ids", "bone_pose"),
+}
+
+
+def stage_key(stage: str, shot: Shot, *inputs: Any) -> str:
+    """Names a stage's result, by what it reads of the shot, its code's version, and `inputs`.
+
+    `inputs` are arrays, JSON values and the keys of the stages that it goes on from.
+    """
+    read = {name: shot.arrays.get(name) for name in READS[stage]}
+    return content_key(__version__, stage, METHODS.get(stage, 0), read, *inputs)

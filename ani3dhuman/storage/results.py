@@ -1,0 +1,53 @@
+"""Results of stages as arrays and JSON values, and back: any dataclass of arrays, tensors, notes and dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import numpy as np
+import torch
+
+Result = TypeVar("Result")
+
+
+def to_arrays(result: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays by name, and the other fields, None among them, as JSON values; fields of an inner one are INNER.NAME."""
+    arrays: dict[str, np.ndarray] = {}
+    notes: dict[str, Any] = {}
+    for entry in fields(result):
+        value = getattr(result, entry.name)
+        if isinstance(value, torch.Tensor):
+            value = value.numpy()
+        if isinstance(value, np.ndarray):
+            arrays[entry.name] = value
+        elif is_dataclass(value):
+            inner_arrays, inner_notes = to_arrays(value)
+            arrays |= {f"{entry.name}.{name}": array for name, array in inner_arrays.items()}
+            notes |= {f"{entry.name}.{name}": note for name, note in inner_notes.items()}
+        else:
+            notes[entry.name] = value
+    return arrays, notes
+
+
+def from_arrays(kind: type[Result], arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> Result:
+    """The dataclass that `to_arrays` took apart; tensors are copies, arrays are taken as they are.
+
+    Raises:
+        KeyError, TypeError: something of it is missing.
+    """
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for entry in fields(kind):  # type: ignore[arg-type]  # it is a dataclass
+        name, hint = entry.name, hints[entry.name]
+        if name in notes:
+            values[name] = notes[name]
+        elif is_dataclass(hint):
+            inner = [{k[len(name) + 1 :]: v for k, v in m.items() if k.startswith(f"{name}.")} for m in (arrays, notes)]
+            values[name] = from_arrays(hint, *inner)  # type: ignore[arg-type]
+        elif torch.Tensor in (hint, *get_args(hint)):
+            values[name] = torch.from_numpy(np.array(arrays[name]))
+        else:
+            values[name] = arrays[name]
+    return kind(**values)
