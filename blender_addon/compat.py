@@ -7,7 +7,8 @@ Splats: from 5.3 a point cloud may be a Gaussian splat and Blender draws it; bef
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -17,11 +18,11 @@ _VALUE_FIELDS = ("vector", "color", "value")  # how attribute items name their p
 
 def draws_splats() -> bool:
     """True when this Blender renders Gaussian splats itself (5.3 and later)."""
-    kind = bpy.types.PointCloud.bl_rna.properties.get("type")
+    kind: Any = bpy.types.PointCloud.bl_rna.properties.get("type")
     return kind is not None and "GAUSSIAN_SPLAT" in kind.enum_items
 
 
-def mark_as_splats(cloud: bpy.types.PointCloud) -> None:
+def mark_as_splats(cloud: Any) -> None:
     """Have Blender draw `cloud` as Gaussian splats; only where `draws_splats()`."""
     cloud.type = "GAUSSIAN_SPLAT"
 
@@ -29,7 +30,7 @@ def mark_as_splats(cloud: bpy.types.PointCloud) -> None:
 def new_point_cloud_object(name: str, count: int, collection: bpy.types.Collection) -> bpy.types.Object:
     """A new point cloud object of `count` points at the origin, linked to `collection`."""
     if hasattr(bpy.types.PointCloud, "resize"):
-        cloud = bpy.data.pointclouds.new(name)
+        cloud: Any = bpy.data.pointclouds.new(name)
         cloud.resize(count)
         item = bpy.data.objects.new(name, cloud)
         collection.objects.link(item)
@@ -48,22 +49,22 @@ def new_point_cloud_object(name: str, count: int, collection: bpy.types.Collecti
 
 def four_floats_type() -> str:
     """Attribute type for four raw floats. A float colour holds them unchanged where FLOAT4 is missing."""
-    known = bpy.types.Attribute.bl_rna.properties["data_type"].enum_items
-    return "FLOAT4" if "FLOAT4" in known else "FLOAT_COLOR"
+    known: Any = bpy.types.Attribute.bl_rna.properties["data_type"]
+    return "FLOAT4" if "FLOAT4" in known.enum_items else "FLOAT_COLOR"
 
 
-def values_field(attribute: bpy.types.Attribute) -> str:
+def values_field(attribute: Any) -> str:
     """Name of the item property that holds an attribute's payload, for foreach_get and foreach_set."""
     properties = attribute.data[0].bl_rna.properties
     return next(name for name in _VALUE_FIELDS if name in properties)
 
 
-def write_attribute(attribute: bpy.types.Attribute, values: np.ndarray) -> None:
+def write_attribute(attribute: Any, values: np.ndarray) -> None:
     """Write all of `values` (N,k) float32 into a point attribute, without conversion."""
     attribute.data.foreach_set(values_field(attribute), np.ascontiguousarray(values, np.float32).ravel())
 
 
-def read_attribute(attribute: bpy.types.Attribute, width: int) -> np.ndarray:
+def read_attribute(attribute: Any, width: int) -> np.ndarray:
     """All values of a point attribute as (N,width) float32."""
     values = np.empty(len(attribute.data) * width, np.float32)
     attribute.data.foreach_get(values_field(attribute), values)
@@ -77,7 +78,7 @@ def node_tree(owner: bpy.types.Material | bpy.types.World) -> bpy.types.NodeTree
     return owner.node_tree
 
 
-def nodes_in_use(owner: bpy.types.Material | bpy.types.World) -> Sequence[bpy.types.Node]:
+def nodes_in_use(owner: bpy.types.Material | bpy.types.World) -> Iterable[bpy.types.Node]:
     """The shader nodes a material or world is drawn with; before 5.0 it may have some that are switched off."""
     if owner.node_tree is None or (bpy.app.version < (5, 0) and not owner.use_nodes):
         return ()
@@ -91,9 +92,10 @@ def write_curve(
     if hasattr(action, "fcurve_ensure_for_datablock"):
         curve = action.fcurve_ensure_for_datablock(owner, path, index=index)
     else:
-        curve = action.fcurves.new(path, index=index)
+        curve = cast(Any, action).fcurves.new(path, index=index)
     curve.keyframe_points.add(len(frames))
     curve.keyframe_points.foreach_set("co", np.stack([frames, values], axis=1).astype(np.float32).ravel())
-    linear = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
+    interpolation: Any = bpy.types.Keyframe.bl_rna.properties["interpolation"]
+    linear = interpolation.enum_items["LINEAR"].value
     curve.keyframe_points.foreach_set("interpolation", np.full(len(frames), linear, np.int32))
     curve.update()

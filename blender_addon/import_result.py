@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import bpy
 
@@ -18,6 +19,7 @@ from ani3d_formats.pc2 import read_pc2
 
 from . import compat, playback
 from .display import add_display
+from .properties import object_group
 
 
 def find_cache(folder: Path) -> Path:
@@ -71,17 +73,19 @@ def import_result(
 
 def remove_result(name: str) -> bool:
     """Take the result `name` out of the file and show the character again; files on disk stay."""
-    members = [item for item in bpy.data.objects if item.ani3d.kind != "NONE" and item.ani3d.result == name]
+    members = [
+        item for item in bpy.data.objects if object_group(item).kind != "NONE" and object_group(item).result == name
+    ]
     for item in members:
-        if item.ani3d.source:
-            item.ani3d.source.hide_render = False
-            item.ani3d.source.hide_viewport = False
+        if source := object_group(item).source:
+            source.hide_render = False
+            source.hide_viewport = False
         data = item.data
         bpy.data.objects.remove(item)
         if data.users == 0:
-            owner = bpy.data.meshes if isinstance(data, bpy.types.Mesh) else bpy.data.pointclouds
+            owner: Any = bpy.data.meshes if isinstance(data, bpy.types.Mesh) else bpy.data.pointclouds
             owner.remove(data)
-    collection = bpy.data.collections.get(f"Ani3D {name}")
+    collection: bpy.types.Collection | None = bpy.data.collections.get(f"Ani3D {name}")
     if collection and not collection.all_objects:
         bpy.data.collections.remove(collection)
     return bool(members)
@@ -89,7 +93,7 @@ def remove_result(name: str) -> bool:
 
 def result_names() -> list[str]:
     """Names of the results in this file."""
-    return sorted({item.ani3d.result for item in bpy.data.objects if item.ani3d.kind != "NONE"})
+    return sorted({object_group(item).result for item in bpy.data.objects if object_group(item).kind != "NONE"})
 
 
 def _matching_meshes(cache: FrameCache, warn: Callable[[str], None]) -> list[tuple[bpy.types.Object, Path]]:
@@ -97,7 +101,7 @@ def _matching_meshes(cache: FrameCache, warn: Callable[[str], None]) -> list[tup
     for entry in cache.manifest.meshes:
         name, file = entry.object, cache.path / entry.file
         vertices = read_pc2(file).vertices.shape[1]
-        source = bpy.data.objects.get(name)
+        source: bpy.types.Object | None = bpy.data.objects.get(name)
         if source is None or source.type != "MESH":
             warn(f"The mesh '{name}' is not in this file, so its mesh cache is left out.")
         elif len(source.data.vertices) != vertices:
@@ -119,7 +123,7 @@ def _mesh_copy(
     for slot, original in zip(copy.material_slots, source.material_slots, strict=True):
         slot.link, slot.material = original.link, original.material
     collection.objects.link(copy)
-    modifier = copy.modifiers.new("Ani3D", "MESH_CACHE")
+    modifier = cast(bpy.types.MeshCacheModifier, copy.modifiers.new("Ani3D", "MESH_CACHE"))
     modifier.cache_format = "PC2"
     modifier.filepath = str(file)
     modifier.time_mode = "FRAME"
@@ -129,7 +133,5 @@ def _mesh_copy(
 
 
 def _tag(item: bpy.types.Object, kind: str, path: Path, result: str, source: bpy.types.Object | None = None) -> None:
-    item.ani3d.kind = kind
-    item.ani3d.cache_path = str(path)
-    item.ani3d.result = result
-    item.ani3d.source = source
+    group = object_group(item)
+    group.kind, group.cache_path, group.result, group.source = kind, str(path), result, source

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -20,6 +21,7 @@ from ani3d_formats.frames import FrameCache
 
 from . import compat
 from .display import COLOR_ATTRIBUTE, display_colors
+from .properties import object_group
 
 
 @dataclass
@@ -38,7 +40,7 @@ _players: dict[int, _Player] = {}
 def refresh(scene: bpy.types.Scene) -> None:
     """Bring every Gaussian object of `scene` to the current frame."""
     for item in scene.objects:
-        if item.type == "POINTCLOUD" and item.ani3d.kind == "GAUSSIANS":
+        if item.type == "POINTCLOUD" and object_group(item).kind == "GAUSSIANS":
             _show(item, scene.frame_current)
 
 
@@ -50,18 +52,18 @@ def error_of(item: bpy.types.Object) -> str:
 
 def _show(item: bpy.types.Object, frame: int) -> None:
     player = _players.get(item.session_uid)
-    if player is None or player.path != item.ani3d.cache_path:
+    if player is None or player.path != object_group(item).cache_path:
         player = _players[item.session_uid] = _open(item)
     if player.cache is None:  # said once, when opening; asking the disk at every frame would stall playback
         return
     frame = player.cache.nearest_frame(frame)
     if frame != player.shown:
-        write_frame(item.data, player.cache, frame, everything=player.shown is None)
+        write_frame(cast(bpy.types.PointCloud, item.data), player.cache, frame, everything=player.shown is None)
         player.shown = frame
 
 
 def _open(item: bpy.types.Object) -> _Player:
-    path = item.ani3d.cache_path
+    path = object_group(item).cache_path
     try:
         cache = FrameCache.open(Path(bpy.path.abspath(path)))
         cache.check_gaussians()
@@ -84,7 +86,7 @@ def write_frame(cloud: bpy.types.PointCloud, cache: FrameCache, frame: int, ever
         values[COLOR_ATTRIBUTE] = display_colors(values["radiance:base"])
     for name, array in values.items():
         if name not in cloud.attributes:
-            cloud.attributes.new(name, _attribute_type(name, array), "POINT")
+            cloud.attributes.new(name, cast(Any, _attribute_type(name, array)), "POINT")
     # Adding an attribute can move the others in memory, so each is looked up once all exist.
     for name, array in values.items():
         compat.write_attribute(cloud.attributes[name], array)
@@ -119,7 +121,7 @@ def _on_save_pre(filepath: str, _unused: object = None) -> None:
         return
     folder = Path(filepath).resolve().parent
     for item in _result_objects():
-        path = Path(bpy.path.abspath(item.ani3d.cache_path)).resolve()
+        path = Path(bpy.path.abspath(object_group(item).cache_path)).resolve()
         if path.is_relative_to(folder):
             _set_path(item, "//" + path.relative_to(folder).as_posix())
 
@@ -132,10 +134,10 @@ def _on_save_post(filepath: str, _unused: object = None) -> None:
 
 def _make_absolute(folder: Path | None = None) -> None:
     for item in _result_objects():
-        path = bpy.path.abspath(item.ani3d.cache_path, start=str(folder) if folder else None)
+        path = bpy.path.abspath(object_group(item).cache_path, start=str(folder) if folder else None)
         _set_path(item, path)
         for modifier in item.modifiers:
-            if modifier.type == "MESH_CACHE" and modifier.filepath != path:
+            if isinstance(modifier, bpy.types.MeshCacheModifier) and modifier.filepath != path:
                 modifier.filepath = path
 
 
@@ -143,13 +145,13 @@ def _set_path(item: bpy.types.Object, path: str) -> None:
     """Change how the link is written. Modifiers keep absolute paths: on saving elsewhere Blender would rebase
     a relative one from the former folder, after the handlers ran."""
     player = _players.get(item.session_uid)
-    if player and player.path == item.ani3d.cache_path:  # same cache by another name: it stays open
+    if player and player.path == object_group(item).cache_path:  # same cache by another name: it stays open
         player.path = path
-    item.ani3d.cache_path = path
+    object_group(item).cache_path = path
 
 
 def _result_objects() -> list[bpy.types.Object]:
-    return [o for o in bpy.data.objects if o.ani3d.kind != "NONE" and o.ani3d.cache_path]
+    return [o for o in bpy.data.objects if object_group(o).kind != "NONE" and object_group(o).cache_path]
 
 
 HANDLERS = (

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import bpy
 
@@ -35,7 +36,7 @@ class Ani3DPreferences(bpy.types.AddonPreferences):
 
 def get(context: bpy.types.Context) -> Ani3DPreferences:
     """The add-on's preferences."""
-    return context.preferences.addons[__package__].preferences
+    return cast(Ani3DPreferences, context.preferences.addons[__package__].preferences)
 
 
 def store_folder(context: bpy.types.Context) -> Path:

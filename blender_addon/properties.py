@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import bpy
 
 from .session import session
@@ -92,15 +94,27 @@ class Ani3DObject(bpy.types.PropertyGroup):
 CLASSES = (Ani3DScene, Ani3DObject)
 
 
+def scene_group(scene: bpy.types.Scene) -> Ani3DScene:
+    """`scene.ani3d`, with its type."""
+    return cast(Any, scene).ani3d
+
+
+def object_group(item: bpy.types.Object) -> Ani3DObject:
+    """`item.ani3d`, with its type."""
+    return cast(Any, item).ani3d
+
+
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Scene.ani3d = bpy.props.PointerProperty(type=Ani3DScene)
-    bpy.types.Object.ani3d = bpy.props.PointerProperty(type=Ani3DObject)
+    types, pointer = cast(Any, bpy.types), cast(Any, bpy.props.PointerProperty)  # the groups are unknown to checkers
+    types.Scene.ani3d = pointer(type=Ani3DScene)
+    types.Object.ani3d = pointer(type=Ani3DObject)
 
 
 def unregister() -> None:
-    del bpy.types.Object.ani3d
-    del bpy.types.Scene.ani3d
+    types: Any = bpy.types
+    del types.Object.ani3d
+    del types.Scene.ani3d
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

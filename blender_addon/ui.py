@@ -4,19 +4,26 @@
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING
 
 import bpy
 
 from . import jobs, playback, preferences
 from .import_result import result_names
-from .properties import TEXTLESS
+from .properties import TEXTLESS, object_group, scene_group
 from .session import session
 
 DEFAULT_WIDTH = 280.0  # of a sidebar, in pixels of an unscaled interface
 LETTER_WIDTH = 6.5  # a little more than a letter takes on average
 
 
-class _Panel:
+if TYPE_CHECKING:
+    from bpy.types import Panel as _Base
+else:
+    _Base = object  # Blender registers each panel by its own class
+
+
+class _Panel(_Base):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Ani3D"
@@ -27,7 +34,7 @@ class CharacterPanel(_Panel, bpy.types.Panel):
     bl_label = "Character"
 
     def draw(self, context: bpy.types.Context) -> None:
-        settings = context.scene.ani3d
+        settings = scene_group(context.scene)
         column = self.layout.column()
         column.prop(settings, "armature", text="", placeholder="Armature")
         column.operator("ani3d.bind_character", icon="ARMATURE_DATA")
@@ -40,14 +47,14 @@ class ShotPanel(_Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         scene = context.scene
         column = self.layout.column()
-        if scene.ani3d.armature is None:
+        if scene_group(scene).armature is None:
             column.label(text="Bind a character first", icon="INFO")
             return
         row = column.row(align=True)
         row.prop(scene, "frame_start", text="Start")
         row.prop(scene, "frame_end", text="End")
-        column.prop(scene.ani3d, "coarse")
-        column.prop(scene.ani3d, "shot_path", text="", placeholder="Beside the .blend")
+        column.prop(scene_group(scene), "coarse")
+        column.prop(scene_group(scene), "shot_path", text="", placeholder="Beside the .blend")
         column.operator("ani3d.export_shot", icon="EXPORT")
 
 
@@ -66,7 +73,7 @@ class EnginePanel(_Panel, bpy.types.Panel):
     bl_label = "Engine"
 
     def draw(self, context: bpy.types.Context) -> None:
-        settings, column = context.scene.ani3d, self.layout.column()
+        settings, column = scene_group(context.scene), self.layout.column()
         if not session.is_open():
             row = column.row(align=True)
             known = preferences.get(context).endpoint
@@ -92,7 +99,7 @@ class EnginePanel(_Panel, bpy.types.Panel):
 
     @staticmethod
     def _job(context: bpy.types.Context, column: bpy.types.UILayout) -> None:
-        moment = session.moment_of(context.scene.ani3d.job_id)
+        moment = session.moment_of(scene_group(context.scene).job_id)
         if moment is None:
             column.operator("ani3d.follow", icon="FILE_REFRESH")
             if session.error:
@@ -114,7 +121,7 @@ class ResultPanel(_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
-        job = context.scene.ani3d.job_id
+        job = scene_group(context.scene).job_id
         if transfer := session.transfer:
             column.progress(factor=transfer.factor, text=_progress_text("fetching", transfer.eta))
             column.label(text="Escape stops fetching")
@@ -129,7 +136,7 @@ class ResultPanel(_Panel, bpy.types.Panel):
             row.label(text=name, icon="OUTLINER_OB_POINTCLOUD")
             row.operator("ani3d.remove_result", text="", icon="TRASH").name = name
             for item in bpy.data.objects:
-                if item.ani3d.kind != "NONE" and item.ani3d.result == name:
+                if object_group(item).kind != "NONE" and object_group(item).result == name:
                     self._part(context, box, item)
 
     @staticmethod

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import cast
 
 import bpy
 import numpy as np
@@ -50,7 +51,7 @@ def add_moving_mesh(name: str, vertices: np.ndarray, quads: np.ndarray, folder: 
     bpy.context.scene.collection.objects.link(thing)
     path = folder / f"{name}.pc2"
     write_pc2(path, vertices, 1)
-    cache = thing.modifiers.new("Motion", "MESH_CACHE")
+    cache = cast(bpy.types.MeshCacheModifier, thing.modifiers.new("Motion", "MESH_CACHE"))
     cache.cache_format, cache.filepath = "PC2", str(path)
     cache.time_mode, cache.frame_start, cache.interpolation = "FRAME", 1, "LINEAR"
     return thing
@@ -68,7 +69,7 @@ def make_cloth(thing: bpy.types.Object, pins: np.ndarray, fabric: str, frames: i
     group = thing.vertex_groups.new(name="pin")
     for vertex in np.flatnonzero(pins > 1e-3).tolist():
         group.add([vertex], float(pins[vertex]), "REPLACE")
-    cloth = thing.modifiers.new("Cloth", "CLOTH")
+    cloth = cast(bpy.types.ClothModifier, thing.modifiers.new("Cloth", "CLOTH"))
     cloth.point_cache.frame_start, cloth.point_cache.frame_end = 1, frames
     settings = cloth.settings
     settings.quality = QUALITY

@@ -15,6 +15,7 @@ import os
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 PROGRESS, PROBLEM = "@progress ", "@problem "
 ADDON = "ani3dhuman"
@@ -27,7 +28,7 @@ def installed() -> ModuleType | None:
 
     for repository in bpy.context.preferences.extensions.repos:
         name = f"bl_ext.{repository.module}.{ADDON}"
-        if addon_utils.enable(name, default_set=False) is not None:
+        if cast(Any, addon_utils).enable(name, default_set=False) is not None:
             if hasattr(bpy.types, "ANI3D_OT_record_takes"):
                 return sys.modules[name]
             addon_utils.disable(name, default_set=False)
@@ -67,7 +68,9 @@ def main() -> int:
     session.listener = lambda moment: tell(PROGRESS, [moment.step, moment.total])
     try:
         bpy.ops.wm.open_mainfile(filepath=options.blend, load_ui=False)
-        bpy.ops.ani3d.record_takes(folder=options.folder, takes=options.takes, frames=options.frames, seed=options.seed)
+        cast(Any, bpy.ops).ani3d.record_takes(
+            folder=options.folder, takes=options.takes, frames=options.frames, seed=options.seed
+        )
     except RuntimeError as error:
         tell(PROBLEM, " ".join(str(error).removeprefix("Error: ").split()))
         return 1

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import bpy
 import numpy as np
@@ -52,7 +53,8 @@ def read_camera(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Camer
     pose = np.array(evaluated.matrix_world, np.float64)
     pose[:3, :3] /= np.linalg.norm(pose[:3, :3], axis=0)  # Blender ignores a camera's scale
     viewmat = _FLIP @ np.linalg.inv(pose)
-    return Camera(viewmat, intrinsics(scene, evaluated.data), _kind(evaluated.data))
+    data = cast(bpy.types.Camera, evaluated.data)
+    return Camera(viewmat, intrinsics(scene, data), _kind(data))
 
 
 def _kind(camera: bpy.types.Camera) -> str:

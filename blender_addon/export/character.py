@@ -10,6 +10,8 @@ import bpy
 
 from ani3d_formats.errors import Ani3DError
 
+from ..properties import object_group
+
 # Modifiers that make other vertices than the mesh has; before the Armature modifier they change what is skinned.
 # fmt: off
 GENERATIVE = frozenset((
@@ -37,7 +39,7 @@ def check_armature(armature: bpy.types.Object | None) -> None:
 def armature_modifier(item: bpy.types.Object, armature: bpy.types.Object) -> bpy.types.ArmatureModifier | None:
     """The modifier by which `armature` deforms `item`, if it does."""
     for modifier in item.modifiers:
-        if modifier.type == "ARMATURE" and modifier.object == armature and modifier.show_viewport:
+        if isinstance(modifier, bpy.types.ArmatureModifier) and modifier.object == armature and modifier.show_viewport:
             return modifier
     return None
 
@@ -48,7 +50,7 @@ def meshes_of(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) -> li
     found = [
         item
         for item in view_layer.objects
-        if item.type == "MESH" and item.ani3d.kind == "NONE" and armature_modifier(item, armature)
+        if item.type == "MESH" and object_group(item).kind == "NONE" and armature_modifier(item, armature)
     ]
     if not found:
         raise Ani3DError(
@@ -97,7 +99,7 @@ def check_modifiers(objects: Sequence[bpy.types.Object], warn: Callable[[str], N
             if not modifier.show_viewport:
                 continue
             where = f"modifier '{modifier.name}' of '{item.name}'"
-            if modifier.type == "ARMATURE":
+            if isinstance(modifier, bpy.types.ArmatureModifier):
                 if seen_armature:
                     raise Ani3DError(
                         "character.modifiers",

@@ -45,7 +45,7 @@ def first_simulated_frame(view_layer: bpy.types.ViewLayer, start: int) -> int:
         modifier.point_cache
         for item in view_layer.objects
         for modifier in item.modifiers
-        if modifier.type in ("CLOTH", "SOFT_BODY") and modifier.show_viewport
+        if isinstance(modifier, bpy.types.ClothModifier | bpy.types.SoftBodyModifier) and modifier.show_viewport
     )
     return min([start, *(cache.frame_start for cache in caches if not cache.is_baked)])
 

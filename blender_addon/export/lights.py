@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import bpy
 import numpy as np
@@ -46,7 +47,8 @@ def _world_color(scene: bpy.types.Scene, warn: Callable[[str], None]) -> np.ndar
     node = next((n for n in compat.nodes_in_use(world) if n.type == "BACKGROUND"), None)
     if node is None:
         return np.array(world.color[:], np.float64)
-    color, strength = node.inputs["Color"], node.inputs["Strength"]
+    color = cast(bpy.types.NodeSocketColor, node.inputs["Color"])
+    strength = cast(bpy.types.NodeSocketFloat, node.inputs["Strength"])
     if color.is_linked:
         warn(f"The picture behind the world '{world.name}' is exported as its flat colour.")
     return np.array(color.default_value[:3], np.float64) * strength.default_value

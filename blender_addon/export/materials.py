@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -64,10 +64,10 @@ def read_materials(objects: Sequence[bpy.types.Object], warn: Callable[[str], No
 
 def _surface(material: bpy.types.Material, warn: Callable[[str], None]) -> tuple[list[float], bpy.types.Image | None]:
     """Base colour (linear) and picture of a material."""
-    principled = next((node for node in compat.nodes_in_use(material) if node.type == "BSDF_PRINCIPLED"), None)
+    principled = next((n for n in compat.nodes_in_use(material) if n.type == "BSDF_PRINCIPLED"), None)
     if principled is None:
         return list(material.diffuse_color[:3]), None
-    socket = principled.inputs["Base Color"]
+    socket = cast(bpy.types.NodeSocketColor, principled.inputs["Base Color"])
     if not socket.is_linked:
         return list(socket.default_value[:3]), None
     image = _picture_behind(socket)
@@ -80,7 +80,7 @@ def _picture_behind(socket: bpy.types.NodeSocket) -> bpy.types.Image | None:
     """The first picture that feeds `socket`, through whatever nodes lie between."""
     for link in socket.links:
         node = link.from_node
-        if node.type == "TEX_IMAGE" and node.image and min(node.image.size) > 0:
+        if isinstance(node, bpy.types.ShaderNodeTexImage) and node.image and min(node.image.size) > 0:
             return node.image
         for earlier in node.inputs:
             if (found := _picture_behind(earlier)) is not None:
@@ -91,7 +91,7 @@ def _picture_behind(socket: bpy.types.NodeSocket) -> bpy.types.Image | None:
 def _picture(image: bpy.types.Image) -> np.ndarray:
     width, height = image.size
     values = np.empty(width * height * 4, np.float32)
-    image.pixels.foreach_get(values)
+    cast(Any, image.pixels).foreach_get(values)
     pixels = values.reshape(height, width, 4)[::-1]  # Blender keeps the bottom row first
     if image.is_float:  # byte pictures hand out their encoded values, float ones linear light
         pixels = np.concatenate([linear_to_srgb(pixels[..., :3]), pixels[..., 3:]], axis=-1)

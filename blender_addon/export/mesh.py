@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -241,8 +241,8 @@ def _uvs(item: bpy.types.Object, corners: np.ndarray) -> np.ndarray:
 
 def _tints(item: bpy.types.Object) -> np.ndarray:
     """(V,3) linear multiplier of the surface colour; ones without the attribute, corners averaged."""
-    mesh = item.data
-    attribute = mesh.color_attributes.get(TINT_ATTRIBUTE)
+    mesh = cast(bpy.types.Mesh, item.data)
+    attribute: Any = mesh.color_attributes.get(TINT_ATTRIBUTE)
     if attribute is None:
         return np.ones((len(mesh.vertices), 3), np.float32)
     values = np.empty(len(attribute.data) * 4, np.float32)

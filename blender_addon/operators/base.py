@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import bpy
 
@@ -13,12 +13,21 @@ from ani3d_formats.errors import Ani3DError
 
 from ..session import redraw, session
 
+if TYPE_CHECKING:
+    from bpy.types import Operator as Base
+else:
+    Base = object  # Blender registers each operator by its own class
+Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]  # as Blender names them
 
-class ReportsErrors:
+
+class ReportsErrors(Base):
     """Mixin: subclasses write `run`, which may raise `Ani3DError`."""
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         return {"FINISHED"} if self.succeeds(self.run, context) else {"CANCELLED"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        raise NotImplementedError
 
     def succeeds(self, function: Any, *arguments: Any) -> bool:
         """Call `function`; True when it ended well, else the error was reported."""
@@ -52,7 +61,7 @@ class WaitsForWork(ReportsErrors):
     def leave(self) -> None:
         pass
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         if not self.succeeds(self._begin, context):
             return {"CANCELLED"}
         if bpy.app.background or context.window is None:
@@ -61,7 +70,7 @@ class WaitsForWork(ReportsErrors):
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Outcome:
         if event.type == "ESC":
             self.stop()
         if event.type != "TIMER":

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import bpy
 
 from ..export import camera, character, mesh, regions, skeleton
+from ..properties import scene_group
 from .base import ReportsErrors
 
 
@@ -31,8 +34,8 @@ class BindCharacter(ReportsErrors, bpy.types.Operator):
         for item in objects:
             if not regions.has_regions(item):
                 regions.write_default_regions(item)
-        context.scene.ani3d.armature = armature
-        count = sum(len(item.data.vertices) for item in objects)
+        scene_group(context.scene).armature = armature
+        count = sum(len(cast(bpy.types.Mesh, item.data).vertices) for item in objects)
         names = ", ".join(item.name for item in objects)
         self.report({"INFO"}, f"Bound '{armature.name}': {len(rig.names)} bones, {count} vertices in {names}.")
 
@@ -47,4 +50,4 @@ def _chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
         if active.type == "MESH" and (owner := active.find_armature()):
             return owner
     armatures = [item for item in context.view_layer.objects if item.select_get() and item.type == "ARMATURE"]
-    return armatures[0] if len(armatures) == 1 else context.scene.ani3d.armature
+    return armatures[0] if len(armatures) == 1 else scene_group(context.scene).armature

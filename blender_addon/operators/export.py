@@ -10,6 +10,7 @@ from ani3d_formats.shot import save_arrays
 
 from ..export import export_shot
 from ..jobs import Moment
+from ..properties import scene_group
 from ..session import session
 from .base import ReportsErrors, absolute, output_folder
 
@@ -26,7 +27,7 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
     )
 
     def run(self, context: bpy.types.Context) -> None:
-        settings, windows = context.scene.ani3d, context.window_manager
+        settings, windows = scene_group(context.scene), context.window_manager
         if settings.armature is None:
             raise Ani3DError(
                 "character.not_bound", "No character is bound.", "Select its armature, then Bind Character."

@@ -18,7 +18,7 @@ from ani3d_formats.errors import Ani3DError
 from engine.wire import JobStatus
 
 from ..jobs import ENDED
-from ..properties import TEXTLESS, Ani3DScene
+from ..properties import TEXTLESS, Ani3DScene, scene_group
 from ..session import session
 from .base import ReportsErrors, WaitsForWork, absolute
 
@@ -34,7 +34,7 @@ class Submit(WaitsForWork, bpy.types.Operator):
     settings: bpy.props.StringProperty(name="Settings", description="Settings as JSON; empty for the panel's choices")
 
     def begin(self, context: bpy.types.Context) -> Future[str]:
-        scene_settings = context.scene.ani3d
+        scene_settings = scene_group(context.scene)
         link = session.current()
         path = self.shot or scene_settings.shot_path
         if not path:
@@ -46,7 +46,7 @@ class Submit(WaitsForWork, bpy.types.Operator):
         return link.transfer(lambda client: client.submit(_read_shot(file), settings))
 
     def finish(self, context: bpy.types.Context, job: str) -> None:
-        context.scene.ani3d.job_id = job
+        scene_group(context.scene).job_id = job
         if not bpy.app.background:
             session.watch(job)
         self.report({"INFO"}, f"The engine took the shot as job {job}.")
@@ -87,7 +87,7 @@ class CancelJob(WaitsForWork, bpy.types.Operator):
 
 
 def last_job(context: bpy.types.Context) -> str:
-    job = context.scene.ani3d.job_id
+    job = scene_group(context.scene).job_id
     if not job:
         raise Ani3DError("job.unknown", "No job has been submitted from this scene.", "Export and submit a shot first.")
     return job

@@ -14,7 +14,7 @@ from ani3d_formats.errors import Ani3DError
 
 from .. import import_result, jobs
 from ..session import session
-from .base import ReportsErrors, WaitsForWork, absolute, output_folder
+from .base import Outcome, ReportsErrors, WaitsForWork, absolute, output_folder
 from .job import last_job
 
 
@@ -81,7 +81,7 @@ class ImportResult(ReportsErrors, bpy.types.Operator):
         name="Hide Character", description="Hide the meshes that the result replaces", default=True
     )
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Outcome:
         if bpy.app.background:  # the module runs invoke as well, and has no file browser
             return self.execute(context)
         context.window_manager.fileselect_add(self)

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import bpy
 
@@ -13,10 +14,11 @@ from ani3d_formats.errors import Ani3DError
 
 from .. import jobs
 from ..export import character
+from ..properties import scene_group
 from ..session import session
 from ..takes.record import Step, Takes, record
 from ..takes.view import some_camera
-from .base import ReportsErrors, absolute, output_folder
+from .base import Outcome, ReportsErrors, absolute, output_folder
 
 SLICE = 0.2  # seconds of work between two looks at the keyboard
 
@@ -35,12 +37,12 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
     frames: bpy.props.IntProperty(name="Frames", description="Length of a take", default=48, min=2)
     seed: bpy.props.IntProperty(name="Seed", description="Another seed, other motions", default=0, min=0)
 
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Outcome:
         if bpy.app.background:  # the module runs invoke as well, and has no dialog
             return self.execute(context)
         return context.window_manager.invoke_props_dialog(self)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Outcome:
         if not self.succeeds(self._begin, context):
             return {"CANCELLED"}
         if bpy.app.background or context.window is None:
@@ -49,7 +51,7 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Outcome:
         """Everything but Escape is swallowed: the scene must not change below the simulation."""
         if event.type == "ESC":
             self._leave(context)
@@ -70,7 +72,7 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
         folder = absolute(self.folder) if self.folder else output_folder(context) / "takes"
         self._takes = Takes(folder, self.takes, self.frames, self.seed)
         armature = _bound(context)
-        self._steps: Iterator[Step] = record(context, armature, self._takes, self.warn)
+        self._steps: Generator[Step] = record(context, armature, self._takes, self.warn)
 
     def _wait(self) -> None:
         try:
@@ -113,14 +115,14 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
 
 def _bound(context: bpy.types.Context) -> bpy.types.Object:
     """The bound character; where none is and one armature has meshes, that one, bound now."""
-    settings = context.scene.ani3d
+    settings = scene_group(context.scene)
     if settings.armature is None:
         found = [item for item in context.view_layer.objects if item.type == "ARMATURE" and _has_meshes(context, item)]
         if len(found) != 1:
             what = f"{len(found)} armatures have meshes" if found else "No armature has meshes"
             raise Ani3DError("character.not_bound", f"{what}, and no character is bound.", "Bind Character first.")
         with _camera(context, found[0]):
-            bpy.ops.ani3d.bind_character(armature=found[0].name)
+            cast(Any, bpy.ops).ani3d.bind_character(armature=found[0].name)
     character.check_armature(settings.armature)
     return settings.armature
 

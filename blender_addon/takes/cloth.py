@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import cast
 
 import bmesh
 import bpy
@@ -46,12 +47,12 @@ def stilled(objects: Sequence[bpy.types.Object], armature: bpy.types.Object) -> 
 
 def own_cloth(item: bpy.types.Object) -> bpy.types.ClothModifier | None:
     """The file's Cloth modifier of `item`, switched off or not."""
-    return next((modifier for modifier in item.modifiers if modifier.type == "CLOTH"), None)
+    return next((m for m in item.modifiers if isinstance(m, bpy.types.ClothModifier)), None)
 
 
 def is_simulated(item: bpy.types.Object, loose: np.ndarray) -> bool:
     """Whether a mesh gets cloth in a take; `loose` (V,) marks its garment and hair."""
-    return own_cloth(item) is not None or (loose.any() and not any(m.type in SURFACE for m in item.modifiers))
+    return own_cloth(item) is not None or (bool(loose.any()) and not any(m.type in SURFACE for m in item.modifiers))
 
 
 @contextmanager
@@ -130,7 +131,7 @@ def _added_cloth(
     names = [modifier.name for modifier in item.modifiers]
     place = names.index(armature_modifier(item, armature).name) + 1
     with _pin_group(item, pins) as group:
-        modifier = item.modifiers.new(NAME, "CLOTH")
+        modifier = cast(bpy.types.ClothModifier, item.modifiers.new(NAME, "CLOTH"))
         name = modifier.name
         item.modifiers.move(len(names), place)
         _set_range(modifier, last)
@@ -169,7 +170,7 @@ def _collider(
     context: bpy.types.Context, armature: bpy.types.Object, item: bpy.types.Object, regions: np.ndarray
 ) -> Iterator[None]:
     """What of `item` is body or face, as a mesh of its own that cloth collides with."""
-    mesh = item.data.copy()
+    mesh = cast(bpy.types.Mesh, item.data).copy()
     copy = item.copy()
     try:
         copy.data, copy.name = mesh, f"{NAME} {item.name}"

@@ -167,7 +167,7 @@ def own_range(context: bpy.types.Context, armature: bpy.types.Object) -> tuple[f
     if data is None:
         return None
     if data.action is not None:
-        start, end = data.action.frame_range
+        start, end = data.action.frame_range[:]
     elif data.use_nla and any(not track.mute and track.strips for track in data.nla_tracks):
         start, end = context.scene.frame_start, context.scene.frame_end
     else:
@@ -202,7 +202,7 @@ def _key(armature: bpy.types.Object, action: bpy.types.Action, bone: bpy.types.P
     elif mode == "AXIS_ANGLE":
         name, turns = (
             "rotation_axis_angle",
-            [(angle, *axis) for axis, angle in (t.to_axis_angle() for _, t, _ in parts)],
+            [(angle, *axis[:]) for axis, angle in (t.to_axis_angle() for _, t, _ in parts)],
         )
     else:
         name, turns = "rotation_euler", [turn.to_euler(mode)[:] for _, turn, _ in parts]

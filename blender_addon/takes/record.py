@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +73,7 @@ class Takes:
 
 def record(
     context: bpy.types.Context, armature: bpy.types.Object, takes: Takes, warn: Callable[[str], None]
-) -> Iterator[Step]:
+) -> Generator[Step]:
     """Record the takes that are missing, a frame a step. Closing the generator stops it and restores the file.
 
     Raises:

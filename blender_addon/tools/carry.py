@@ -57,11 +57,11 @@ def relative_imports(text: str, depth: int, name: str) -> str:
             )
     text = "".join(lines)
     for node in ast.walk(ast.parse(text, name)):
-        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            modules = [node.module]
-        for module in modules:
-            if module.split(".")[0] in FOREIGN:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        absolute = [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+        for module in [alias.name for alias in node.names] if isinstance(node, ast.Import) else absolute:
+            if module and module.split(".")[0] in FOREIGN:
                 raise SystemExit(f"{name}, line {node.lineno}: '{module}' cannot be imported inside Blender.")
     compile(text, name, "exec")
     return text
