@@ -65,6 +65,7 @@ class LocalProcesses:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
             )
         self._workers[job] = _Worker(process)
         threading.Thread(target=self._listen, args=(job, process.stdout), daemon=True).start()
@@ -119,7 +120,7 @@ class LocalProcesses:
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End the worker's whole process group, so that no encoder it started is left behind."""
     if sys.platform == "win32":
-        process.kill()
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True)
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):  # all of it is gone; macOS says the latter
         os.killpg(process.pid, signal.SIGKILL)

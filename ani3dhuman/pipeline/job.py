@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import ctypes
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -62,5 +62,11 @@ class Job:
 
 def peak_memory() -> float:
     """Peak resident memory of this process so far, in GB."""
+    if sys.platform == "win32":
+        sizes = (ctypes.c_size_t * 10)()  # PROCESS_MEMORY_COUNTERS_EX of 64 bits; the peak working set is the second
+        ctypes.windll.kernel32.K32GetProcessMemoryInfo(ctypes.c_void_p(-1), sizes, ctypes.sizeof(sizes))
+        return sizes[1] / 1e9
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

@@ -11,6 +11,7 @@ import sysconfig
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from ani3d_formats.errors import Ani3DError
@@ -95,9 +96,10 @@ def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            interrupt = process.terminate if os.name == "nt" else partial(process.send_signal, signal.SIGINT)
+            for stop in (interrupt, process.terminate, process.kill):
                 if process.poll() is not None:
                     break
-                process.send_signal(sign)
+                stop()
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(10)
