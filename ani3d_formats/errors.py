@@ -1,4 +1,7 @@
-"""The one error type that users meet: what was wrong, where, and what to do."""
+"""The one error type that users meet: what was wrong, where, and what to do.
+
+Functions that make one are named for what went wrong, `..._error`; the caller raises it.
+"""
 
 from __future__ import annotations
 

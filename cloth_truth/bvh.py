@@ -73,7 +73,7 @@ def read_bvh(path: Path) -> BvhMotion:
         raise Ani3DError("cloth_truth.bvh", f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
     start = next((i for i, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
     if start is None:
-        raise _damaged(path, len(lines), "the file ends without a MOTION section")
+        raise _damaged_error(path, len(lines), "the file ends without a MOTION section")
     names, parents, offsets, channels = _hierarchy(path, lines[:start])
     rows, frame_time = _rows(path, lines, start, sum(map(len, channels)))
     positions = np.repeat(offsets[None], len(rows), 0)
@@ -90,7 +90,7 @@ def read_bvh(path: Path) -> BvhMotion:
     return BvhMotion(Path(path), names, parents, offsets, positions, rotations, frame_time)
 
 
-def _damaged(path: Path, line: int, what: str, hint: str = EXPORT) -> Ani3DError:
+def _damaged_error(path: Path, line: int, what: str, hint: str = EXPORT) -> Ani3DError:
     return Ani3DError("cloth_truth.bvh", f"{path}, line {line}: {what}.", hint)
 
 
@@ -116,7 +116,9 @@ def _hierarchy(path: Path, lines: list[str]) -> tuple[tuple[str, ...], np.ndarra
             continue
         if key in ("ROOT", "JOINT", "END"):
             if (key == "ROOT") == bool(names) or (names and not stack):
-                raise _damaged(path, number, f"'{' '.join(words)}' is out of place; a file has one ROOT and one tree")
+                raise _damaged_error(
+                    path, number, f"'{' '.join(words)}' is out of place; a file has one ROOT and one tree"
+                )
             parents.append(stack[-1] if stack else -1)
             names.append("" if key == "END" else " ".join(words[1:]))
             offsets.append(None)
@@ -131,19 +133,19 @@ def _hierarchy(path: Path, lines: list[str]) -> tuple[tuple[str, ...], np.ndarra
             own = [word.lower() for word in words[2:]]
             wrong = [word for word in own if not re.fullmatch("[xyz](position|rotation)", word)]
             if wrong:
-                raise _damaged(path, number, f"there is no channel '{wrong[0]}'")
+                raise _damaged_error(path, number, f"there is no channel '{wrong[0]}'")
             if len(words) < 2 or words[1] != str(len(own)) or len(set(own)) != len(own):
                 told = words[1] if len(words) > 1 else "no number of"
-                raise _damaged(path, number, f"CHANNELS says {told} channels and names {len(set(own))}")
+                raise _damaged_error(path, number, f"CHANNELS says {told} channels and names {len(set(own))}")
             channels[stack[-1]] = own
         else:
-            raise _damaged(path, number, f"'{' '.join(words)}' is not understood here")
+            raise _damaged_error(path, number, f"'{' '.join(words)}' is not understood here")
     if stack or not names:
-        raise _damaged(path, number, "a brace is not closed" if names else "there is no ROOT joint")
+        raise _damaged_error(path, number, "a brace is not closed" if names else "there is no ROOT joint")
     places = []
     for name, offset in zip(names, offsets, strict=True):
         if offset is None:
-            raise _damaged(path, number, f"joint '{name or 'End Site'}' has no OFFSET")
+            raise _damaged_error(path, number, f"joint '{name or 'End Site'}' has no OFFSET")
         places.append(offset)
     return tuple(names), np.array(parents), np.array(places), channels
 
@@ -153,28 +155,28 @@ def _rows(path: Path, lines: list[str], start: int, width: int) -> tuple[np.ndar
     rest = [(i + 1, lines[i].split()) for i in range(start + 1, len(lines)) if lines[i].strip()]
     head = [" ".join(words).lower().replace(" :", ":") for _, words in rest[:2]]
     if len(head) < 2 or not re.fullmatch(r"frames:\s*\d+", head[0]) or not head[1].startswith("frame time:"):
-        raise _damaged(path, start + 1, "MOTION is not followed by 'Frames: N' and 'Frame Time: SECONDS'")
+        raise _damaged_error(path, start + 1, "MOTION is not followed by 'Frames: N' and 'Frame Time: SECONDS'")
     count = int(head[0].partition(":")[2])
     number = rest[1][0]
     frame_time = float(_numbers(path, number, head[1].partition(":")[2].split(), 1, "Frame Time")[0])
     if not 1e-4 <= frame_time <= 10:
-        raise _damaged(path, number, f"a frame time of {frame_time:g} seconds is not possible")
+        raise _damaged_error(path, number, f"a frame time of {frame_time:g} seconds is not possible")
     body = rest[2:]
     if count == 0 or len(body) != count:
         what = f"the file says {count} frames and has {len(body)}" if count or body else "the file has zero frames"
-        raise _damaged(path, rest[0][0], what)
+        raise _damaged_error(path, rest[0][0], what)
     return np.array([_numbers(path, number, words, width, "the frame") for number, words in body]), frame_time
 
 
 def _numbers(path: Path, line: int, words: list[str], count: int, what: str) -> np.ndarray:
     if len(words) != count:
-        raise _damaged(path, line, f"{what} has {len(words)} numbers in place of {count}")
+        raise _damaged_error(path, line, f"{what} has {len(words)} numbers in place of {count}")
     try:
         values = np.array(words, float)
     except ValueError:
-        raise _damaged(path, line, f"{what} has something that is not a number") from None
+        raise _damaged_error(path, line, f"{what} has something that is not a number") from None
     if not np.isfinite(values).all():
-        raise _damaged(path, line, f"{what} has a number that is not finite")
+        raise _damaged_error(path, line, f"{what} has a number that is not finite")
     return values
 
 

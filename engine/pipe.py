@@ -58,8 +58,8 @@ def read(pipe: BinaryIO) -> Iterator[Message]:
         try:
             received = list(unpacker)
         except (ValueError, msgpack.UnpackException) as error:
-            raise codec.malformed(f"a report cannot be read ({type(error).__name__})") from None
+            raise codec.malformed_error(f"a report cannot be read ({type(error).__name__})") from None
         for frames in received:
             if not isinstance(frames, list) or not all(isinstance(frame, bytes) for frame in frames):
-                raise codec.malformed("a report is no list of frames")
+                raise codec.malformed_error("a report is no list of frames")
             yield codec.decode(codec.read_header(frames), frames[1:], _KINDS)

@@ -187,13 +187,13 @@ class Server:
             case m.Shutdown():
                 self._stopping = True
                 return m.Done()
-        raise codec.malformed(f"nothing answers a '{message.kind}'")
+        raise codec.malformed_error(f"nothing answers a '{message.kind}'")
 
     def _submit(self, message: m.Submit) -> m.Accepted:
         try:
             name = self._check(message.shot, message.settings)
         except (ValueError, TypeError, KeyError, IndexError) as error:
-            raise codec.malformed(
+            raise codec.malformed_error(
                 f"the shot or its settings cannot be read ({type(error).__name__}: {error})"
             ) from error
         job, found = self._table.submit(name, message.shot, message.settings)

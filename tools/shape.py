@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "engine": ("ani3d_formats", "ani3dhuman"),
     "cloth_truth": ("ani3d_formats", "ani3dhuman"),
     "tools": PRODUCT,
-    "benchmarks": (*PRODUCT, "cloth_truth"),
+    "benchmarks": (*PRODUCT, "cloth_truth", "tools"),
     "examples": (*PRODUCT, "tools"),
     "tests": FOLDERS,
 }

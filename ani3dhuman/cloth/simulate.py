@@ -78,7 +78,7 @@ def check(
         raise Ani3DError("cloth.fps", f"fps is {fps!r}.", "Give the scene's frames a second, above 0.")
     for name, values in (("skinned positions", skinned), ("bind pose", rest), ("pin weights", pin_weights)):
         if not np.isfinite(values).all():
-            raise _not_finite(name, values)
+            raise _not_finite_error(name, values)
     if obstacle is not None and len(obstacle.vertices) != len(skinned):
         raise Ani3DError(
             "cloth.shape",
@@ -86,10 +86,10 @@ def check(
             "Give both for the same frames.",
         )
     if obstacle is not None and not np.isfinite(obstacle.vertices).all():
-        raise _not_finite("body", obstacle.vertices)
+        raise _not_finite_error("body", obstacle.vertices)
 
 
-def _not_finite(name: str, values: np.ndarray) -> Ani3DError:
+def _not_finite_error(name: str, values: np.ndarray) -> Ani3DError:
     place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
     where = f"frame {place[0]}, vertex {place[1]}" if values.ndim == 3 else f"vertex {place[0]}"
     return Ani3DError(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ani3d_formats.errors import Ani3DError
 
-from .dct import DctConfig, DctField, bad_config, check_points
+from .dct import DctConfig, DctField, check_points, config_error
 from .hexplane import FieldConfig, ResidualField
 
 AnyFieldConfig = FieldConfig | DctConfig
@@ -78,7 +78,7 @@ def build_field(
         )
     check_points(points)
     if channels < 1:
-        raise bad_config(f"of {channels} channels")
+        raise config_error(f"of {channels} channels")
     if isinstance(config, DctConfig):
         return DctField(points, edges[(edges < len(points)).all(-1)], frames, config, channels)
     low, high = torch.aminmax(points, dim=0)

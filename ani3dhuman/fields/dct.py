@@ -71,7 +71,7 @@ class DctField(nn.Module):
         modes = max(frames // FRAMES_PER_MODE, 4) if config.modes is None else config.modes
         widths = config.spreads
         if not widths or min(widths) < 0 or min(modes, frames) < 1 or min(config.reach, config.rate) <= 0:
-            raise bad_config(f"{config} for {frames} frames")
+            raise config_error(f"{config} for {frames} frames")
         self.points: Tensor
         self.register_buffer("points", points.detach().clone().float(), persistent=False)
         size = (min(modes, frames), len(config.spreads), channels, len(points))  # as solves want them
@@ -178,6 +178,6 @@ def check_same_points(points: Tensor, known: Tensor) -> None:
         )
 
 
-def bad_config(what: str) -> Ani3DError:
+def config_error(what: str) -> Ani3DError:
     """The error ``field.config`` for a size that makes no field."""
     return Ani3DError("field.config", f"A field cannot have the size {what}.", "Give positive sizes and rates.")

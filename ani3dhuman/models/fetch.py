@@ -21,7 +21,16 @@ from ani3d_formats.progress import Progress, Report
 
 from .find import find
 from .registry import Model
-from .store import PARTIAL, folder_of, local_path, missing_files, refuse_pickles, sha256_of, write_lock, wrong_hash
+from .store import (
+    PARTIAL,
+    folder_of,
+    local_path,
+    missing_files,
+    refuse_pickles,
+    sha256_of,
+    write_lock,
+    wrong_hash_error,
+)
 
 RESERVE = 1 << 29  # bytes that stay free on the disk
 PIECE = 1 << 20  # bytes between two looks at whether to stop
@@ -85,7 +94,7 @@ def fetch(
     for file in rest:
         if not _right(model, file, hashes[file.path]):
             (folder / file.path).unlink()
-            raise wrong_hash(name, folder / file.path, _expected(model, file), hashes[file.path])
+            raise wrong_hash_error(name, folder / file.path, _expected(model, file), hashes[file.path])
     write_lock(folder, revision, hashes)
     for leftover in folder.rglob(f"*{PARTIAL}"):
         leftover.unlink()

@@ -181,11 +181,11 @@ def verify(name: str, root: Path | None = None, advance: Callable[[int], None] =
         counts["registry" if path in pinned else "lock" if wanted else "unknown"] += 1
         found = sha256_of(folder / path, advance)
         if wanted and found != wanted:
-            raise wrong_hash(name, folder / path, wanted, found)
+            raise wrong_hash_error(name, folder / path, wanted, found)
     return Verified(**counts, revision=lock.get("revision", ""))
 
 
-def wrong_hash(name: str, path: Path, wanted: str, found: str) -> Ani3DError:
+def wrong_hash_error(name: str, path: Path, wanted: str, found: str) -> Ani3DError:
     """The error for a file that is not what it should be."""
     return Ani3DError(
         "models.wrong_hash",

@@ -153,7 +153,7 @@ def sample_latents(
                 progress.advance()
         clean = windows.blend(cuts)
         if not torch.isfinite(clean).all():
-            raise _not_finite(step, config, checkpoint)
+            raise _not_finite_error(step, config, checkpoint)
         velocity = (latents - clean) / sigma
         moment = scheduler.timesteps[step]
         latents = scheduler.step(velocity, moment, latents, generator=generator, return_dict=False)[0]
@@ -176,7 +176,7 @@ def _mark(prior: VideoPrior, encoded: EncodedClip, config: RestoreConfig) -> str
     return fingerprint(run, config)
 
 
-def _not_finite(step: int, config: RestoreConfig, checkpoint: Path | None) -> Ani3DError:
+def _not_finite_error(step: int, config: RestoreConfig, checkpoint: Path | None) -> Ani3DError:
     kept = f" The checkpoint holds step {step}." if checkpoint and step else ""
     return Ani3DError(
         "restoration.not_finite",

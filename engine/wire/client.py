@@ -177,7 +177,7 @@ class Client:
                 frame = self._receive(request, Frame)
                 del asked[request]
                 if frame.offset != offset:
-                    raise codec.malformed(f"a frame of offset {frame.offset} came in the place of {offset}")
+                    raise codec.malformed_error(f"a frame of offset {frame.offset} came in the place of {offset}")
                 download.write(frame.data.data)
                 if on_progress:
                     on_progress(download.written, info.size)
@@ -205,7 +205,7 @@ class Client:
             if isinstance(reply, Error):
                 raise Ani3DError(reply.code, reply.message, reply.hint)
             if not isinstance(reply, expected):
-                raise codec.malformed(f"a '{reply.kind}' came where a '{expected.kind}' was due")
+                raise codec.malformed_error(f"a '{reply.kind}' came where a '{expected.kind}' was due")
             return reply
         raise Ani3DError(
             "engine.timeout",

@@ -49,12 +49,12 @@ class Header:
     arrays: list[tuple[str, np.dtype, tuple[int, ...]]]
 
 
-def malformed(text: str) -> Ani3DError:
+def malformed_error(text: str) -> Ani3DError:
     """The `protocol.malformed` error for whatever `text` says is wrong."""
     return Ani3DError("protocol.malformed", f"Malformed message: {text}.", "Use a client of this project's version.")
 
 
-def _limit(text: str) -> Ani3DError:
+def _limit_error(text: str) -> Ani3DError:
     hint = "Send a smaller shot (docs/protocol.md, limits)."
     return Ani3DError("protocol.limit", f"Message too large: {text}.", hint)
 
@@ -93,17 +93,17 @@ def portable(array: np.ndarray, name: str) -> np.ndarray:
     array = np.asarray(array)
     array = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
     if array.dtype.str not in _DTYPES and not _TEXT_DTYPE.fullmatch(array.dtype.str):
-        raise malformed(f"array '{name}' has dtype {array.dtype}, which does not travel")
+        raise malformed_error(f"array '{name}' has dtype {array.dtype}, which does not travel")
     return array
 
 
 def _check_sizes(header: int, arrays: Sequence[int]) -> None:
     if header > MAX_HEADER_BYTES:
-        raise _limit(f"the header has {header:,} bytes, the limit is {MAX_HEADER_BYTES:,}")
+        raise _limit_error(f"the header has {header:,} bytes, the limit is {MAX_HEADER_BYTES:,}")
     if len(arrays) > MAX_ARRAYS:
-        raise _limit(f"it has {len(arrays)} arrays, the limit is {MAX_ARRAYS}")
+        raise _limit_error(f"it has {len(arrays)} arrays, the limit is {MAX_ARRAYS}")
     if max(arrays, default=0) > MAX_ARRAY_BYTES or sum(arrays) > MAX_MESSAGE_BYTES:
-        raise _limit(f"an array may have {MAX_ARRAY_BYTES:,} bytes, all together {MAX_MESSAGE_BYTES:,}")
+        raise _limit_error(f"an array may have {MAX_ARRAY_BYTES:,} bytes, all together {MAX_MESSAGE_BYTES:,}")
 
 
 def _pack(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -142,12 +142,12 @@ def read_header(frames: Sequence[Part]) -> Header:
             "Install the add-on and the engine from the same release.",
         )
     if set(raw) != _HEADER_KEYS or not isinstance(raw["kind"], str) or not isinstance(raw["body"], dict):
-        raise malformed("the header's entries are not those of a header")
+        raise malformed_error("the header's entries are not those of a header")
     table = raw["arrays"]
     if not isinstance(table, list):
-        raise malformed("the array table is no list")
+        raise malformed_error("the array table is no list")
     if len(table) > MAX_ARRAYS:
-        raise _limit(f"it has {len(table)} arrays, the limit is {MAX_ARRAYS}")
+        raise _limit_error(f"it has {len(table)} arrays, the limit is {MAX_ARRAYS}")
     return Header(raw["kind"], request, raw["body"], [_table_entry(entry) for entry in table])
 
 
@@ -158,16 +158,16 @@ def peek(frames: Sequence[Part]) -> tuple[dict[str, Any], int]:
         Ani3DError: `protocol.malformed` when there is no map; `protocol.limit` when it is too large.
     """
     if not frames:
-        raise malformed("it has no frames")
+        raise malformed_error("it has no frames")
     size = memoryview(frames[0]).nbytes
     if size > MAX_HEADER_BYTES:
-        raise _limit(f"the header has {size:,} bytes, the limit is {MAX_HEADER_BYTES:,}")
+        raise _limit_error(f"the header has {size:,} bytes, the limit is {MAX_HEADER_BYTES:,}")
     try:
         raw = msgpack.unpackb(frames[0], strict_map_key=True)
     except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
-        raise malformed(f"the header cannot be read ({type(error).__name__})") from None
+        raise malformed_error(f"the header cannot be read ({type(error).__name__})") from None
     if not isinstance(raw, dict):
-        raise malformed("the header is no map")
+        raise malformed_error("the header is no map")
     request = raw.get("request")
     return raw, request if isinstance(request, int) and 0 <= request < 1 << 63 else 0
 
@@ -182,7 +182,7 @@ def _table_entry(entry: Any) -> tuple[str, np.dtype, tuple[int, ...]]:
     except (TypeError, ValueError):
         good = False
     if not good:
-        raise malformed("an entry of the array table is not [name, dtype, shape]")
+        raise malformed_error("an entry of the array table is not [name, dtype, shape]")
     return name, np.dtype(dtype), tuple(shape)
 
 
@@ -195,18 +195,18 @@ def decode(header: Header, frames: Sequence[Part], kinds: Mapping[str, type[Mess
         Ani3DError: `protocol.malformed` or `protocol.limit`.
     """
     if header.kind not in kinds:
-        raise malformed(f"the kind '{header.kind[:40]}' is unknown on this side")
+        raise malformed_error(f"the kind '{header.kind[:40]}' is unknown on this side")
     if len(frames) != len(header.arrays):
-        raise malformed(f"{len(header.arrays)} arrays are announced and {len(frames)} came")
+        raise malformed_error(f"{len(header.arrays)} arrays are announced and {len(frames)} came")
     _check_sizes(0, [memoryview(frame).nbytes for frame in frames])
     arrays: dict[str, np.ndarray] = {}
     for (name, dtype, shape), frame in zip(header.arrays, frames, strict=True):
         if name in arrays:
-            raise malformed(f"the array '{name}' comes twice")
+            raise malformed_error(f"the array '{name}' comes twice")
         arrays[name] = _array(name, dtype, shape, frame)
     message = _unpack(kinds[header.kind], header.body, "", arrays)
     if arrays:
-        raise malformed(f"the array '{next(iter(arrays))}' has no place in a '{header.kind}'")
+        raise malformed_error(f"the array '{next(iter(arrays))}' has no place in a '{header.kind}'")
     return message
 
 
@@ -216,12 +216,12 @@ def _array(name: str, dtype: np.dtype, shape: tuple[int, ...], frame: Part) -> n
         count *= n  # Python's integers: a product of huge sizes must not wrap around
     size = memoryview(frame).nbytes
     if count * dtype.itemsize != size:
-        raise malformed(f"array '{name}' should have {count * dtype.itemsize:,} bytes and has {size:,}")
+        raise malformed_error(f"array '{name}' should have {count * dtype.itemsize:,} bytes and has {size:,}")
     if count == 0:
         return np.empty(shape, dtype)
     array = np.frombuffer(frame, dtype=dtype).reshape(shape)
     if dtype.kind == "U" and np.frombuffer(frame, dtype="<u4").max() > 0x10FFFF:
-        raise malformed(f"the text array '{name}' holds numbers that are no characters")
+        raise malformed_error(f"the text array '{name}' holds numbers that are no characters")
     return array if array.flags.aligned else array.copy()
 
 
@@ -231,7 +231,7 @@ def _unpack(cls: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -> 
     plain = {name for name, hint in hints.items() if not _carries_arrays(hint)}
     where = place or getattr(cls, "kind", cls.__name__)
     if not isinstance(value, dict) or set(value) != plain:
-        raise malformed(f"'{where}' should have the entries {sorted(plain)}")
+        raise malformed_error(f"'{where}' should have the entries {sorted(plain)}")
     found: dict[str, Any] = {}
     for name, hint in hints.items():
         inner = f"{place}/{name}" if place else name
@@ -243,11 +243,11 @@ def _unpack(cls: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -> 
         elif inner in arrays or type(None) in typing.get_args(hint):
             found[name] = arrays.pop(inner, None)
         else:
-            raise malformed(f"the array '{inner}' is missing")
+            raise malformed_error(f"the array '{inner}' is missing")
     try:
         return cls(**found)
     except ValueError as error:
-        raise malformed(f"in '{where}', {error}") from None
+        raise malformed_error(f"in '{where}', {error}") from None
 
 
 def _checked(hint: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -267,7 +267,7 @@ def _checked(hint: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -
         return float(value)
     if type(value) is hint:
         return value
-    raise malformed(f"'{place}' should be {getattr(hint, '__name__', hint)}")
+    raise malformed_error(f"'{place}' should be {getattr(hint, '__name__', hint)}")
 
 
 def _is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:

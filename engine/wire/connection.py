@@ -51,7 +51,7 @@ class Connection:
             Ani3DError: `engine.unreachable` as soon as the peer is gone.
         """
         if self._socket is None or self._monitor is None:
-            raise self._unreachable()
+            raise self._unreachable_error()
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._monitor, zmq.POLLIN)
@@ -62,7 +62,7 @@ class Connection:
                 return [frame.buffer for frame in self._socket.recv_multipart(copy=False)]
             if gone:
                 self._drop()
-                raise self._unreachable()
+                raise self._unreachable_error()
         return None
 
     def _open(self) -> None:
@@ -74,7 +74,7 @@ class Connection:
             self._socket.connect(self.endpoint)
         except zmq.ZMQError as error:
             self._drop()
-            raise self._unreachable(f" ({error.strerror})") from None
+            raise self._unreachable_error(f" ({error.strerror})") from None
 
     def _lost(self) -> bool:
         """Whether the monitor has told of a loss since the last look."""
@@ -92,7 +92,7 @@ class Connection:
             self._socket.close()
         self._socket = self._monitor = None
 
-    def _unreachable(self, detail: str = "") -> Ani3DError:
+    def _unreachable_error(self, detail: str = "") -> Ani3DError:
         return Ani3DError(
             "engine.unreachable",
             f"No engine at {self.endpoint}{detail}.",

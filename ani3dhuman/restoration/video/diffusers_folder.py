@@ -74,7 +74,7 @@ class DiffusersFolder:
                 f"restoration.{self.family.code}_partial", f"{path} cannot be read: {error}.", FETCH
             ) from error
         if name != self.family.pipeline:
-            raise self._other_class(f"{self.path} holds a {name}, not a {self.family.pipeline}.")
+            raise self._other_class_error(f"{self.path} holds a {name}, not a {self.family.pipeline}.")
         return index
 
     def check(self, part: str, weights: str = "*.safetensors") -> None:
@@ -82,19 +82,19 @@ class DiffusersFolder:
         wanted = self.family.classes[part]
         name = (self.index.get(part) or [None, None])[1]
         if name != wanted:
-            raise self._other_class(f"The {part} in {self.path} is a {name}, expected {wanted}.")
+            raise self._other_class_error(f"The {part} in {self.path} is a {name}, expected {wanted}.")
         if not (self.path / part / "config.json").is_file():
-            raise self.partial(f"{part}/config.json")
+            raise self.partial_error(f"{part}/config.json")
         for shards in (self.path / part).glob("*.safetensors.index.json"):
             try:
                 names = set(json.loads(shards.read_text())["weight_map"].values())
             except (ValueError, KeyError, AttributeError) as error:
-                raise self.partial(f"a readable {part}/{shards.name}") from error
+                raise self.partial_error(f"a readable {part}/{shards.name}") from error
             lost = sorted(name for name in names if not (self.path / part / name).is_file())
             if lost:
-                raise self.partial(", ".join(f"{part}/{name}" for name in lost))
+                raise self.partial_error(", ".join(f"{part}/{name}" for name in lost))
         if not any((self.path / part).glob(weights)):
-            raise self.partial(f"{part}/{weights}")
+            raise self.partial_error(f"{part}/{weights}")
 
     def load(self, part: str, kind: Any, dtype: torch.dtype) -> Any:
         """A part as a network of diffusers or transformers, in eval mode; weights left to chance are an error."""
@@ -105,7 +105,7 @@ class DiffusersFolder:
             )  # fmt: skip
         lost = sorted(report["missing_keys"])
         if lost:
-            raise self.partial(f"{len(lost)} weights, {lost[0]} first")
+            raise self.partial_error(f"{len(lost)} weights, {lost[0]} first")
         return network.eval()
 
     def prompt_encoder(
@@ -131,7 +131,7 @@ class DiffusersFolder:
         self.check("text_encoder")
         vocabulary = next((self.path / "tokenizer" / name for name in words if self._has("tokenizer", name)), None)
         if vocabulary is None:
-            raise self.partial(f"tokenizer/{words[0]}")
+            raise self.partial_error(f"tokenizer/{words[0]}")
         files = sorted((self.path / "text_encoder").glob("*.safetensors"))
         digest = hashlib.sha256((self.path / "text_encoder" / "config.json").read_bytes() + vocabulary.read_bytes())
         digest.update(json.dumps([str(dtype), *[(file.name, file.stat().st_size) for file in files]]).encode())
@@ -153,7 +153,7 @@ class DiffusersFolder:
                 f"restoration.{self.family.code}_partial", f"The model in {self.path} cannot be loaded: {error}.", FETCH
             ) from error
 
-    def partial(self, lost: str) -> Ani3DError:
+    def partial_error(self, lost: str) -> Ani3DError:
         """The error for something that is not there."""
         return Ani3DError(
             f"restoration.{self.family.code}_partial",
@@ -161,7 +161,7 @@ class DiffusersFolder:
             FETCH,
         )
 
-    def _other_class(self, message: str) -> Ani3DError:
+    def _other_class_error(self, message: str) -> Ani3DError:
         return Ani3DError(
             f"restoration.{self.family.code}_class",
             message,

@@ -33,9 +33,9 @@ def apply_plan(pipeline: Any, plan: MemoryPlan) -> list[str]:
             lacks accelerate (diffusers' streams use it). Nothing is skipped silently.
     """
     if plan.device == "cuda" and not torch.cuda.is_available():
-        raise _needs_cuda(f"The plan for a card of {plan.tier}")
+        raise _needs_cuda_error(f"The plan for a card of {plan.tier}")
     if Measure.GROUP_OFFLOAD in plan.measures and plan.device != "cuda":
-        raise _needs_cuda(f"The measure '{Measure.GROUP_OFFLOAD}'")
+        raise _needs_cuda_error(f"The measure '{Measure.GROUP_OFFLOAD}'")
     if Measure.GROUP_OFFLOAD in plan.measures and importlib.util.find_spec("accelerate") is None:
         raise Ani3DError(
             "models.needs_package",
@@ -89,7 +89,7 @@ def _lighten(transformer: Any, measure: Measure) -> None:
         )
 
 
-def _needs_cuda(what: str) -> Ani3DError:
+def _needs_cuda_error(what: str) -> Ani3DError:
     return Ani3DError(
         "models.needs_cuda",
         f"{what} needs CUDA, and PyTorch finds none here.",

@@ -212,7 +212,7 @@ def plan_for(name: str, clip: ClipShape, budget_gb: float, device: str = "cuda")
         plan = plan_at(model, clip, budget_gb, rung, device)
         if plan.fits:
             return plan
-    raise _too_large(plan)
+    raise _too_large_error(plan)
 
 
 def next_lower(plan: MemoryPlan) -> MemoryPlan:
@@ -226,7 +226,7 @@ def next_lower(plan: MemoryPlan) -> MemoryPlan:
     model = find(plan.model)
     leaner = [rung for rung in _rungs(model, plan.device) if rung > plan.rung]
     if plan.device != "cuda" or not leaner:
-        raise _too_large(plan)
+        raise _too_large_error(plan)
     return plan_at(model, plan.clip, plan.budget_gb, leaner[0], plan.device, text_on_cpu=True)
 
 
@@ -244,7 +244,7 @@ def _shape(model: Model) -> WanShape:
     return model.transformer
 
 
-def _too_large(plan: MemoryPlan) -> Ani3DError:
+def _too_large_error(plan: MemoryPlan) -> Ani3DError:
     clip = plan.clip
     shorter = (replace(clip, frames=frames) for frames in range(clip.frames - PERIOD, 0, -PERIOD))
     fitting = (c.frames for c in shorter if plan_at(find(plan.model), c, plan.budget_gb, plan.rung, plan.device).fits)

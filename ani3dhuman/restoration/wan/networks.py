@@ -168,7 +168,7 @@ def _transformer(source: DiffusersFolder, part: str, dtype: torch.dtype) -> Any:
         )
     lost = [name for name, weight in network.named_parameters() if weight.is_meta]
     if lost:
-        raise source.partial(f"{len(lost)} weights of {path.name}, {lost[0]} first")
+        raise source.partial_error(f"{len(lost)} weights of {path.name}, {lost[0]} first")
     return network.eval()
 
 
