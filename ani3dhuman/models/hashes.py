@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ani3d_formats.atomic import write_bytes
+from ani3d_formats.errors import Ani3DError
 
 from .store import default_root, sha256_of
 
@@ -39,7 +41,8 @@ def content_hashes(folder: Path, advance: Callable[[int], None] = lambda done: N
         if facts.st_size >= LARGE and time.time() - facts.st_mtime > SETTLED:
             known[place] = f"{mark} {found}"
     if known != before:
-        write_bytes(book, json.dumps(known, indent=1).encode())
+        with suppress(OSError, Ani3DError):  # a folder that cannot be written costs reading the files again
+            write_bytes(book, json.dumps(known, indent=1).encode())
     return hashes
 
 

@@ -15,13 +15,14 @@ from ani3d_formats.shot import Shot
 
 from ..clip import CoarseClip
 from ..media.video import VideoWriter, write_png
+from ..pose.drawing import STYLES
 from ..pose.keypoints import KeypointMap
+from ..pose.video import pose_video
 from ..presentation.backdrop import compose, studio
 from ..presentation.sheets import contact_sheet, side_by_side
 from ..rendering.control_maps import depth_picture
 from ..rendering.layers import LayerRender
 from .restoring import Restored
-from .stages import draw_skeletons
 
 TITLES = {"rigid": "Rigid", "coarse": "Coarse with cloth", "restored": "Restored", "refined": "Refined"}
 
@@ -77,10 +78,10 @@ def _encode(path: Path, picture: Callable[[int], np.ndarray], frames: int, fps: 
 def write_conditions(out: Path, shot: Shot, keypoints: KeypointMap, clip: CoarseClip, style: str) -> None:
     """Write conditions.png: what a video prior is told besides the coarse video - depth, preserve mask, pose.
 
-    `style` is that of the pose drawing.
+    `style` is that of the pose drawing, one of `STYLES`.
     """
     layer = clip.coarse_pictures()
-    drawings = draw_skeletons(shot, keypoints, clip.cameras, layer, style)
+    drawings = pose_video(shot, keypoints, clip.cameras, layer, style=STYLES[style])
     rows = {
         "Depth": depth_picture(layer.depth, layer.alpha),
         "Preserve mask": _grey(np.asarray(layer.preserve, np.float32)),

@@ -9,17 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 
 from ..cloth.fabrics import FABRICS
 from ..cloth.simulate import simulate_character
-from ..pose.drawing import STYLES
-from ..pose.keypoints import KeypointMap
-from ..pose.video import pose_video
-from ..rendering.layers import LayerRender
 from .settings import CoarseSettings
 
 
@@ -69,16 +64,6 @@ def evaluated_layer(shot: Shot) -> np.ndarray:
             "Set Coarse to Evaluated mesh in Blender and export the shot again, or choose another coarse layer.",
         )
     return shot["evaluated_vertices"]
-
-
-def draw_skeletons(
-    shot: Shot, keypoints: KeypointMap, cameras: CameraPath, layer: LayerRender, style: str
-) -> np.ndarray:
-    """(T,H,W,3) uint8 drawings of the pose: a human's as control models read it, any other rig's bone by bone.
-
-    The depth of `layer` tells which keypoints are hidden; `style` is one of `STYLES`.
-    """
-    return pose_video(shot, keypoints, cameras, layer, style=STYLES[style])
 
 
 def keypoint_names(file: str) -> dict[str, Any] | None:

@@ -11,7 +11,8 @@ from ani3d_formats.shot import Shot
 from ani3dhuman.pipeline.coarse import coarse_layers
 from ani3dhuman.pipeline.job import Job
 from ani3dhuman.pipeline.settings import Settings
-from ani3dhuman.pipeline.stages import draw_skeletons
+from ani3dhuman.pose.drawing import STYLES
+from ani3dhuman.pose.video import pose_video
 
 SMALL = {"preset": "draft", "gaussians": 500, "coarse": "rigid"}
 
@@ -20,10 +21,8 @@ def drawings(folder, arrays, **changes):
     settings = Settings.from_dict({**SMALL, **changes})
     job = Job(Shot.from_arrays(arrays), settings, folder, None, lambda: False)
     coarse = coarse_layers(job)
-    drawn = draw_skeletons(
-        job.shot, coarse.keypoints, coarse.clip.cameras, coarse.pictures["coarse"], settings.conditions.pose_style
-    )
-    return coarse.keypoints, drawn
+    style, clip = STYLES[settings.conditions.pose_style], coarse.clip
+    return coarse.keypoints, pose_video(job.shot, coarse.keypoints, clip.cameras, clip.coarse_pictures(), style=style)
 
 
 def test_the_style_of_vace_is_thinner_and_blue_first(tmp_path):

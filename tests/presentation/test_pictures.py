@@ -10,9 +10,9 @@ from synthetic import make_shot
 
 from ani3dhuman.clip import CoarseClip
 from ani3dhuman.pipeline.pictures import write_conditions
-from ani3dhuman.pipeline.stages import draw_skeletons
 from ani3dhuman.pose.keypoints import map_keypoints
 from ani3dhuman.pose.skeleton import bone_ends, draw_skeleton
+from ani3dhuman.pose.video import pose_video
 from ani3dhuman.presentation.backdrop import compose, studio
 from ani3dhuman.presentation.sheets import PAPER, contact_sheet, side_by_side
 from ani3dhuman.presentation.terminal import table
@@ -80,7 +80,7 @@ def test_the_conditions_of_a_job_show_the_pose(make, tmp_path):
     coarse = LayerRender(np.zeros((*size, 3), np.uint8), np.ones(size), np.full(size, 9.0), np.zeros(size))
     none = np.zeros((2, 0, 3))  # neither mesh nor avatar is looked at
     clip = replace(CoarseClip.of_shot(shot, None, none, none), pictures=coarse)
-    poses = draw_skeletons(shot, keypoints, shot.cameras, coarse, "dwpose")
+    poses = pose_video(shot, keypoints, shot.cameras, coarse)
     write_conditions(tmp_path, shot, keypoints, clip, "dwpose")
     sheet = cv2.imread(str(tmp_path / "conditions.png"))[..., ::-1]
     bottom = sheet[-360:, :270].astype(int)
