@@ -170,7 +170,7 @@ def test_another_blend_is_another_rigid_layer_in_the_store(tmp_path):
 
     def run(shot: Shot) -> tuple[np.ndarray, list[str]]:
         job = Job(shot, settings, tmp_path, None, lambda: False)
-        return np.array(coarse_layers(job).scene.rigid), job.store.reused
+        return np.array(coarse_layers(job).clip.rigid_vertices), job.store.reused
 
     linear, _ = run(wrung_shot())
     kept, reused = run(wrung_shot("Body"))
