@@ -23,6 +23,7 @@ from .atomic import WrittenWhole, full_disk_reported, publish
 from .errors import Ani3DError
 from .gaussians import SH_C0, GaussianFrames
 from .manifest import AGAIN, DTYPE, MANIFEST, Attribute, Manifest, MeshFile, malformed, parse
+from .names import is_file_name
 from .pc2 import PC2Writer, PointCache, read_pc2
 from .progress import Progress
 
@@ -31,6 +32,10 @@ _CHUNK = 1 << 20
 
 def _wrong_values(what: str) -> Ani3DError:
     return Ani3DError("cache.values", what, "Give every frame once, with the same attributes, finite and float32.")
+
+
+def _wrong_name(what: str) -> Ani3DError:
+    return Ani3DError("cache.name", what, "Use letters, digits and underscores.")
 
 
 class _ArrayFile:
@@ -59,6 +64,10 @@ class CacheWriter(WrittenWhole):
         frame_start, frame_end: scene frames, both included.
         fps: frames per second.
         provenance: what made it (settings, versions, hashes); must be JSON.
+
+    Raises:
+        Ani3DError: ``cache.name`` for a path or an attribute whose name cannot be that of a file. Names of objects are
+            the artist's: in their files' names, characters that could lead elsewhere become underscores.
     """
 
     def __init__(
@@ -72,6 +81,8 @@ class CacheWriter(WrittenWhole):
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = Path(path)
+        if not is_file_name(self.path.name):
+            raise _wrong_name(f"{self.path.name!r} cannot be the name of a cache folder.")
         self._head = Manifest(fps, frame_start, frame_end, count, (), (), dict(provenance or {}))
         self._partial = self.path.with_name(f".{self.path.name}.partial")
         self._arrays: dict[str, _ArrayFile] = {}
@@ -123,16 +134,18 @@ class CacheWriter(WrittenWhole):
     def _open(self, name: str, shape: tuple[int, ...], *, static: bool) -> _ArrayFile:
         if name in self._arrays:
             raise _wrong_values(f"Attribute {name!r} was given twice.")
+        if not is_file_name(name.replace(":", "_")):
+            raise _wrong_name(f"{name!r} cannot be the name of an attribute.")
         array = _ArrayFile(self._partial / f"{_file_stem(name)}.npy", name, shape, static)
         self._stack.callback(_close_quietly, array.file)
         self._arrays[name] = array
         return array
 
     def _open_mesh(self, name: str, vertices: int) -> None:
-        path = self._partial / f"{_file_stem(name)}.pc2"
-        if any(path == writer.path for writer in self._meshes.values()):
-            raise _wrong_values(f"Two objects would share the file {path.name}; rename {name!r}.")
-        writer = PC2Writer(path, vertices, self._head.frame_start, self._head.frames)
+        stem, taken = _file_stem(name), {writer.path.stem.lower() for writer in self._meshes.values()}
+        while stem.lower() in taken:  # names that differ only in such characters, or only in case on some systems
+            stem += "_"
+        writer = PC2Writer(self._partial / f"{stem}.pc2", vertices, self._head.frame_start, self._head.frames)
         self._meshes[name] = self._stack.enter_context(writer)
 
     @contextmanager
@@ -172,7 +185,9 @@ def _close_quietly(file: BinaryIO) -> None:
 
 
 def _file_stem(name: str) -> str:
-    return re.sub(r"[^\w.\- ]", "_", name)
+    """`name` as the name of a file: only characters that every system takes, not hidden, not reserved."""
+    stem = re.sub(r"^\.|[^\w.\- ]", "_", name)
+    return stem if is_file_name(f"{stem}.pc2") else f"_{stem}"[:60]
 
 
 def _mesh_entry(name: str, path: Path) -> MeshFile:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from .errors import Ani3DError
+from .names import is_component
+from .typed import FILLED, POSITIVE, Refused, Rule, from_json, one_of
 
 SCHEMA = "ani3dhuman.cache"
 VERSION = 1
 MANIFEST = "manifest.json"
 DTYPE = "<f4"
+# a cache may come from elsewhere: a name with a folder in it could read files outside the cache
+FILE = Rule(is_component, "the name of a file in the cache")
 AGAIN = "Fetch, copy or make the result again."
 
 
@@ -24,9 +28,9 @@ AGAIN = "Fetch, copy or make the result again."
 class Attribute:
     """One array: `shape` is (T,N,k), or (N,k) when `static`; `bytes` and `sha256` are of the whole file."""
 
-    name: str
-    file: str
-    dtype: str
+    name: Annotated[str, FILLED]
+    file: Annotated[str, FILE]
+    dtype: Annotated[str, one_of(DTYPE)]
     shape: tuple[int, ...]
     static: bool
     bytes: int
@@ -37,8 +41,8 @@ class Attribute:
 class MeshFile:
     """One deformed mesh beside the Gaussians: the object's name in the scene and its PC2 file."""
 
-    object: str
-    file: str
+    object: Annotated[str, FILLED]
+    file: Annotated[str, FILE]
     bytes: int
     sha256: str
 
@@ -47,10 +51,10 @@ class MeshFile:
 class Manifest:
     """Everything known about a cache without opening its arrays. Frames are scene frames, both ends included."""
 
-    fps: float
+    fps: Annotated[float, POSITIVE]
     frame_start: int
     frame_end: int
-    count: int
+    count: Annotated[int, POSITIVE]
     attributes: tuple[Attribute, ...]
     meshes: tuple[MeshFile, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -85,8 +89,8 @@ def parse(text: str, where: Path) -> Manifest:
     """
     try:
         data = json.loads(text)
-        schema, version = data["schema"], data["version"]
-    except (ValueError, KeyError, TypeError) as error:
+        schema, version = data.pop("schema"), data.pop("version")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise malformed(where, f"{MANIFEST} cannot be read ({error})") from error
     if schema != SCHEMA or version != VERSION:
         raise Ani3DError(
@@ -95,33 +99,22 @@ def parse(text: str, where: Path) -> Manifest:
             "Use the add-on and the engine of the same release.",
         )
     try:
-        manifest = Manifest(
-            fps=float(data["fps"]),
-            frame_start=int(data["frame_start"]),
-            frame_end=int(data["frame_end"]),
-            count=int(data["count"]),
-            attributes=tuple(Attribute(**{**a, "shape": tuple(a["shape"])}) for a in data["attributes"]),
-            meshes=tuple(MeshFile(**m) for m in data["meshes"]),
-            provenance=dict(data["provenance"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise malformed(where, f"{MANIFEST} lacks or misnames an entry ({error})") from error
+        manifest = from_json(Manifest, data, "manifest")
+    except Refused as refusal:
+        raise malformed(where, str(refusal)) from refusal
     _check(manifest, where)
     return manifest
 
 
 def _check(manifest: Manifest, where: Path) -> None:
-    if manifest.frames < 1 or manifest.count < 1:
-        raise malformed(where, f"it declares {manifest.frames} frames of {manifest.count} Gaussians")
+    if manifest.frames < 1:
+        raise malformed(where, f"manifest.frame_end is {manifest.frame_end}, before manifest.frame_start")
     for attribute in manifest.attributes:
         lead = (manifest.count,) if attribute.static else (manifest.frames, manifest.count)
         if len(attribute.shape) != len(lead) + 1 or attribute.shape[: len(lead)] != lead:
-            raise malformed(where, f"attribute {attribute.name!r} has shape {attribute.shape}, expected {(*lead, 'k')}")
-        if attribute.dtype != DTYPE:
-            raise malformed(where, f"attribute {attribute.name!r} is {attribute.dtype!r}, expected {DTYPE!r}")
-    files = [entry.file for entry in manifest.entries]
-    # A cache may come from elsewhere: a name with a folder in it could read files outside the cache.
-    if any(Path(name).name != name or "\\" in name or name in ("", ".", "..") for name in files):
-        raise malformed(where, "a file name in it leads outside the folder")
+            raise malformed(
+                where, f"manifest.attributes: {attribute.name!r} has shape {attribute.shape}, expected {(*lead, 'k')}"
+            )
+    files = [item.file for item in manifest.entries]
     if len(set(files)) != len(files):
         raise malformed(where, "two entries share one file")

@@ -6,23 +6,18 @@ A shot is a flat dict of numpy arrays plus a JSON `meta` array, so that one defi
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .atomic import atomic_path, cannot_write
 from .camera import CameraPath
 from .color import linear_to_srgb
-from .errors import Ani3DError
-from .regions import REGIONS
-
-SCHEMA = "ani3dhuman.shot"
-VERSION = 1
+from .shot_checks import check_content
+from .shot_meta import ShotMeta, bad
 
 # name -> (shape with symbolic sizes, kind); symbols must agree across arrays
 _ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {
@@ -49,21 +44,6 @@ _OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {
     "pin_weights": (("V",), "f"),
     "evaluated_vertices": (("T", "V", 3), "f"),
 }
-_REQUIRED_META = (
-    "name",
-    "fps",
-    "frame_start",
-    "frame_end",
-    "width",
-    "height",
-    "objects",
-    "bones",
-    "materials",
-)
-
-
-def _bad(code: str, message: str, hint: str) -> Ani3DError:
-    return Ani3DError(f"shot.{code}", message, hint)
 
 
 @dataclass(frozen=True)
@@ -71,13 +51,13 @@ class Shot:
     """A rigged character, its motion, cameras and lights. World space is Blender's: Z up, metres.
 
     Attributes:
-        meta: names, frame range, picture size, objects, materials (JSON values only).
+        meta: names, frame range, picture size, objects, materials.
         arrays: the arrays of docs/conventions.md (vertices in bind pose, weights, bone matrices, cameras ...); with
             `evaluated_vertices` (T,V,3) world metres where the artist exported the meshes as Blender shows them.
         textures: sRGB pictures (H,W,4) uint8, row 0 at the top, in the order `materials` refer to.
     """
 
-    meta: dict[str, Any]
+    meta: ShotMeta
     arrays: dict[str, np.ndarray]
     textures: tuple[np.ndarray, ...] = ()
 
@@ -86,7 +66,7 @@ class Shot:
 
     @property
     def name(self) -> str:
-        return str(self.meta["name"])
+        return self.meta.name
 
     @property
     def frames(self) -> int:
@@ -95,13 +75,8 @@ class Shot:
     @property
     def cameras(self) -> CameraPath:
         """The camera path of the shot at its own picture size."""
-        return CameraPath(
-            self["viewmats"],
-            self["Ks"],
-            int(self.meta["width"]),
-            int(self.meta["height"]),
-            str(self.meta.get("camera_type", "perspective")),
-        )
+        meta = self.meta
+        return CameraPath(self["viewmats"], self["Ks"], meta.width, meta.height, meta.camera_type)
 
     @property
     def background_srgb(self) -> np.ndarray:
@@ -112,9 +87,8 @@ class Shot:
     def preserve_volume(self) -> np.ndarray:
         """(V,) bool: vertices of the objects whose Armature modifier preserves volume (dual quaternion skinning)."""
         chosen = np.zeros(len(self["vertices"]), bool)
-        for entry in self.meta["objects"]:
-            if entry.get("preserve_volume", False):
-                chosen[entry["vertex_start"] : entry["vertex_start"] + entry["vertex_count"]] = True
+        for item in self.meta.objects:
+            chosen[item.rows] = item.preserve_volume
         return chosen
 
     def skinning_transforms(self) -> np.ndarray:
@@ -128,41 +102,43 @@ class Shot:
         Raises:
             Ani3DError: codes ``shot.*``; the message names the array, what it holds and what was expected.
         """
-        meta = _read_meta(arrays)
+        if "meta" not in arrays:
+            raise bad("no_meta", "The shot has no 'meta' entry.")
+        meta = ShotMeta.parse(arrays["meta"])
         checked: dict[str, np.ndarray] = {}
         sizes: dict[str, int] = {}
         for name, (shape, kind) in {**_ARRAYS, **_OPTIONAL}.items():
             if name not in arrays:
                 if name in _OPTIONAL:
                     continue
-                raise _bad("missing_array", f"The shot has no array '{name}'.", "Export the shot again.")
+                raise bad("missing_array", f"The shot has no array '{name}'.", "Export the shot again.")
             checked[name] = _check_array(name, np.asarray(arrays[name]), shape, kind, sizes)
         count = sum(name.startswith("texture_") for name in arrays)
         names = [f"texture_{i}" for i in range(count)]
         if missing := [name for name in names if name not in arrays]:
-            raise _bad("missing_array", f"The shot has {count} textures but no '{missing[0]}'.", "Export it again.")
+            raise bad("missing_array", f"The shot has {count} textures but no '{missing[0]}'.", "Export it again.")
         textures = tuple(np.asarray(arrays[k]) for k in names)
         for name, texture in zip(names, textures, strict=True):
             if texture.ndim != 3 or texture.shape[2] != 4 or texture.dtype != np.uint8:
-                raise _bad(
+                raise bad(
                     "bad_array",
                     f"'{name}' is {texture.dtype} {texture.shape}; expected uint8 (H,W,4).",
                     "Export the shot again.",
                 )
-        _check_content(meta, checked, len(textures))
+        check_content(meta, checked, len(textures))
         return cls(meta, checked, textures)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The flat dict that `from_arrays` reads, as stored in a file or sent over the wire."""
         pictures = {f"texture_{i}": t for i, t in enumerate(self.textures)}
-        return {"meta": np.array(json.dumps(self.meta)), **self.arrays, **pictures}
+        return {"meta": self.meta.to_array(), **self.arrays, **pictures}
 
     @classmethod
     def load(cls, path: Path | str) -> Shot:
         """Read a `.npz` shot file. Raises `Ani3DError` when it is missing, cut or not a shot."""
         path = Path(path)
         if not path.is_file():
-            raise _bad(
+            raise bad(
                 "file_missing",
                 f"There is no shot file at {path}.",
                 "Check the path or export the shot again.",
@@ -171,7 +147,7 @@ class Shot:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {k: file[k] for k in file.files}
         except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-            raise _bad(
+            raise bad(
                 "file_broken",
                 f"{path} is not a readable shot file ({error}).",
                 "It may be cut: export it again.",
@@ -192,25 +168,6 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         raise cannot_write(path, error) from error
 
 
-def _read_meta(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    try:
-        meta = json.loads(str(np.asarray(arrays["meta"])[()]))
-    except (KeyError, ValueError) as error:
-        raise _bad("no_meta", "The shot has no readable 'meta' entry.", "Export the shot again.") from error
-    if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
-        raise _bad("schema", f"This is not a shot: schema is {meta!r:.80}.", f"Expected schema '{SCHEMA}'.")
-    if meta.get("version") != VERSION:
-        raise _bad(
-            "version",
-            f"The shot has version {meta.get('version')}, this program reads version {VERSION}.",
-            "Use the add-on and the engine of the same release.",
-        )
-    missing = [k for k in _REQUIRED_META if k not in meta]
-    if missing:
-        raise _bad("no_meta", f"The shot's meta lacks {', '.join(missing)}.", "Export the shot again.")
-    return meta
-
-
 def _check_array(
     name: str, array: np.ndarray, shape: tuple[str | int, ...], kind: str, sizes: dict[str, int]
 ) -> np.ndarray:
@@ -223,102 +180,17 @@ def _check_array(
     if not fits:
         known = ", ".join(f"{k}={v}" for k, v in sizes.items())
         wanted_kind = "float" if kind == "f" else "integer"
-        raise _bad(
+        raise bad(
             "bad_array",
             f"'{name}' is {array.dtype} {array.shape}; expected {wanted_kind} {want} with {known}.",
             "Export the shot again.",
         )
     if kind == "f":
         if not np.isfinite(array).all():
-            raise _bad(
+            raise bad(
                 "not_finite",
                 f"'{name}' holds NaN or infinite values.",
                 "Check the rig for broken drivers and simulations.",
             )
         return np.ascontiguousarray(array, np.float32)
     return np.ascontiguousarray(array, np.int32)
-
-
-def _check_content(meta: dict[str, Any], arrays: dict[str, np.ndarray], textures: int) -> None:
-    """The checks that need several arrays at once."""
-    frames = int(meta["frame_end"]) - int(meta["frame_start"]) + 1
-    if frames < 1 or len(arrays["bone_pose"]) == 0:
-        raise _bad(
-            "no_frames",
-            f"The frame range {meta['frame_start']}..{meta['frame_end']} holds no frame.",
-            "Set the end frame after the start frame.",
-        )
-    if frames != len(arrays["bone_pose"]):
-        raise _bad(
-            "bad_array",
-            f"'bone_pose' has {len(arrays['bone_pose'])} frames, the frame range {frames}.",
-            "Export the shot again.",
-        )
-    if len(arrays["faces"]) == 0:
-        raise _bad("no_faces", "The character's meshes have no faces.", "Bind a mesh with faces.")
-    limits = (
-        ("faces", len(arrays["vertices"])),
-        ("weight_indices", len(arrays["bone_rest"])),
-        ("face_materials", len(meta["materials"])),
-        ("region_ids", len(meta.get("regions", REGIONS))),
-    )
-    for name, limit in limits:
-        if arrays[name].size and not (arrays[name].min() >= 0 and arrays[name].max() < limit):
-            raise _bad("bad_index", f"'{name}' points outside 0..{limit - 1}.", "Export the shot again.")
-    for material in meta["materials"]:
-        if not -1 <= int(material.get("texture", -1)) < textures:
-            raise _bad("bad_index", f"Material '{material.get('name')}' names a missing texture.", "Export again.")
-    unweighted = np.flatnonzero(np.abs(arrays["weight_values"].sum(1) - 1) > 1e-3)
-    if len(unweighted):
-        where = next(
-            (o["name"] for o in meta["objects"] if 0 <= unweighted[0] - o["vertex_start"] < o["vertex_count"]),
-            "?",
-        )
-        raise _bad(
-            "unweighted_vertices",
-            f"{len(unweighted)} vertices have no bone weights, the first is vertex {unweighted[0]} in '{where}'.",
-            "Paint weights for them or run Normalize All, then export again.",
-        )
-    linear = arrays["bone_pose"][..., :3, :3]
-    lengths = np.linalg.norm(linear, axis=-2)
-    uneven = lengths.max(-1) > lengths.min(-1) * 1.001 + 1e-9
-    if uneven.any():
-        frame, bone = np.argwhere(uneven)[0]
-        raise _bad(
-            "non_uniform_bone_scale",
-            f"Bone '{meta['bones'][bone]}' is scaled unevenly at frame {int(meta['frame_start']) + frame}.",
-            "Use the same scale on all three axes of the bone.",
-        )
-    _check_preserve_volume(meta, arrays)
-    if np.abs(np.linalg.det(arrays["viewmats"][:, :3, :3]) - 1).max() > 1e-3:
-        raise _bad(
-            "bad_camera",
-            "A camera matrix is not a rotation.",
-            "Remove scale from the camera and its parents.",
-        )
-
-
-def _check_preserve_volume(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """What dual quaternion skinning needs, where objects ask for it."""
-    for entry in meta["objects"]:
-        wanted = entry.get("preserve_volume", False)
-        if not isinstance(wanted, bool):
-            raise _bad(
-                "bad_meta",
-                f"'preserve_volume' of '{entry['name']}' is {wanted!r}; expected true or false.",
-                "Export the shot again.",
-            )
-        if not wanted:
-            continue
-        rows = slice(entry["vertex_start"], entry["vertex_start"] + entry["vertex_count"])
-        bones = np.unique(arrays["weight_indices"][rows][arrays["weight_values"][rows] > 0])
-        pose, rest = (np.linalg.det(arrays[k][..., bones, :3, :3]) for k in ("bone_pose", "bone_rest"))
-        if (pose * rest < 0).any():
-            frame, column = np.argwhere(pose * rest < 0)[0]
-            bone = bones[column]
-            raise _bad(
-                "mirrored_bone",
-                f"Bone '{meta['bones'][bone]}' is mirrored at frame {int(meta['frame_start']) + frame}, and "
-                f"'{entry['name']}' preserves volume.",
-                "Scale the bone by a positive number, or turn Preserve Volume off in the Armature modifier.",
-            )

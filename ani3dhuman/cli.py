@@ -164,7 +164,7 @@ def _render(options: argparse.Namespace) -> None:
         files = render_shot(
             cache,
             shot.cameras.reframed(*(wanted or picture_size(shot, options.scale))),
-            int(shot.meta["frame_start"]),
+            shot.meta.frame_start,
             options.out,
             exposure,
             delivery,

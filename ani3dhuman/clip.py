@@ -74,7 +74,7 @@ class CoarseClip:
             avatar=avatar,
             lighting=Lighting.of(shot),
             background=shot.background_srgb,
-            fps=float(shot.meta["fps"]),
+            fps=shot.meta.fps,
             bind_vertices=shot["vertices"],
             rigid_vertices=rigid,
             vertices=rigid if coarse is None else coarse,

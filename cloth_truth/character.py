@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ani3d_formats.regions import GARMENT, REGIONS
-from ani3d_formats.shot import SCHEMA, VERSION, Shot
+from ani3d_formats.shot import Shot
+from ani3d_formats.shot_meta import SCHEMA, VERSION
 from ani3d_formats.skinning import skin
 
 from .bodies import Body, make_body, sparse_weights, triangles

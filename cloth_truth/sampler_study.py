@@ -101,7 +101,7 @@ class Start:
 
 def joints_of(sequence: Sequence) -> np.ndarray:
     """(T,J,3) heads of the limbs' bones, world metres."""
-    names = [str(name) for name in sequence.shot.meta["bones"]]
+    names = list(sequence.shot.meta.bones)
     chosen = [i for i, name in enumerate(names) if name.split(".")[0] in JOINTS]
     return np.asarray(sequence.shot["bone_pose"][:, chosen][..., :3, 3])
 

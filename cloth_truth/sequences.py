@@ -88,7 +88,7 @@ class Sequence:
         shot = self.shot
         return simulate_character(
             self.rigid, shot["faces"], shot["vertices"], shot["region_ids"], shot["pin_weights"],
-            float(shot.meta["fps"]), FABRICS["cotton"], FABRICS["hair"],
+            shot.meta.fps, FABRICS["cotton"], FABRICS["hair"],
         )  # fmt: skip
 
     @property
@@ -110,7 +110,7 @@ class Sequence:
 
     @property
     def _root(self) -> int:
-        bones = [str(name) for name in self.shot.meta["bones"]]
+        bones = list(self.shot.meta.bones)
         return bones.index("root") if "root" in bones else 0
 
     @cached_property

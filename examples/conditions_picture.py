@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     coarse = coarse_layer(
         shot, rigid, pin_weights(shot.arrays, nearest_points), settings.coarse, Progress("cloth", 2 * shot.frames)
     )
-    picks = [frame - int(shot.meta["frame_start"]) for frame in [*options.frames, options.behind]]
+    picks = [frame - shot.meta.frame_start for frame in [*options.frames, options.behind]]
     cameras = replace(shot.cameras, viewmats=shot["viewmats"][picks], Ks=shot["Ks"][picks])
     cameras.viewmats[-1] = _around(cameras.viewmats[-1], coarse[picks[-1]].mean(0))
     clip = _cut(shot, picks, cameras)
@@ -66,7 +66,7 @@ def _around(view: np.ndarray, pivot: np.ndarray) -> np.ndarray:
 
 def _cut(shot: Shot, picks: list[int], cameras: CameraPath) -> Shot:
     """A shot of some frames only."""
-    meta = {**shot.meta, "frame_start": 1, "frame_end": len(picks)}
+    meta = replace(shot.meta, frame_start=1, frame_end=len(picks))
     pose = {"bone_pose": shot["bone_pose"][picks], "viewmats": cameras.viewmats, "Ks": cameras.Ks}
     return replace(shot, meta=meta, arrays={**shot.arrays, **pose})
 

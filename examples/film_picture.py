@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     shot = Shot.load(options.shot)
     frame, start = options.frame, options.frame - 1  # an open shutter looks one frame back and one ahead
     cameras = shot.cameras.reframed(options.width, options.width * 9 // 16)
-    index = start - int(shot.meta["frame_start"])
+    index = start - shot.meta.frame_start
     wide = cameras.Ks[index : index + 3] * np.array([[ZOOM], [ZOOM], [1]], np.float32)
     wide[:, :2, 2] = cameras.width / 2, cameras.height / 2
     cameras = replace(cameras, viewmats=cameras.viewmats[index : index + 3], Ks=wide)

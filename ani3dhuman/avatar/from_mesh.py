@@ -72,12 +72,12 @@ def sample_albedo(shot: Shot, triangle_ids: np.ndarray, barycentrics: np.ndarray
     uvs = np.einsum("nc,nck->nk", barycentrics, shot["face_uvs"][triangle_ids])
     materials = shot["face_materials"][triangle_ids]
     albedo = np.full((len(triangle_ids), 3), 0.8, np.float64)
-    for index, material in enumerate(shot.meta["materials"]):
+    for index, material in enumerate(shot.meta.materials):
         chosen = np.flatnonzero(materials == index)
         if len(chosen) == 0:
             continue
-        picture = int(material.get("texture", -1))
-        albedo[chosen] = _bilinear(shot.textures[picture], uvs[chosen]) if picture >= 0 else material["base_color"][:3]
+        textured = material.texture >= 0
+        albedo[chosen] = _bilinear(shot.textures[material.texture], uvs[chosen]) if textured else material.base_color
     tints = np.einsum("nc,nck->nk", barycentrics, shot["vertex_tints"][shot["faces"][triangle_ids]])
     return np.clip(albedo * tints, 0, 1).astype(np.float32)
 

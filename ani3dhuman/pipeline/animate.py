@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ani3d_formats.frames import FrameCache, write_cache
+from ani3d_formats.names import child
 from ani3d_formats.shot import Shot
 
 from .. import __version__
@@ -66,19 +67,16 @@ def animate(
 def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray) -> Path:
     """The result as NAME.ani3d with one PC2 per object."""
     shot = job.shot
-    path = job.out / f"{shot.name}.ani3d"
+    path = child(job.out, f"{shot.name}.ani3d")
     with job.timed("cache"):
         gaussians = clip.pose(vertices)
-        meshes = {
-            o["name"]: vertices[:, o["vertex_start"] : o["vertex_start"] + o["vertex_count"]]
-            for o in shot.meta["objects"]
-        }
+        meshes = {item.name: vertices[:, item.rows] for item in shot.meta.objects}
         provenance = {"program": f"ani3dhuman {__version__}", "settings": job.settings.to_dict()}
         write_cache(
             path,
             gaussians,
-            fps=float(shot.meta["fps"]),
-            frame_start=int(shot.meta["frame_start"]),
+            fps=shot.meta.fps,
+            frame_start=shot.meta.frame_start,
             meshes=meshes,
             provenance=provenance,
             progress=job.progress("cache", shot.frames),

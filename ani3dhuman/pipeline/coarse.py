@@ -93,7 +93,7 @@ def _avatar(job: Job) -> tuple[Avatar, str]:
         progress.advance(progress.total)
         return avatar
 
-    key = stage_key("avatar", shot, shot.textures, shot.meta["materials"], DETAIL, count, seed)
+    key = stage_key("avatar", shot, shot.textures, shot.meta.materials, DETAIL, count, seed)
     return job.run("avatar", key, 1, Avatar, compute), key
 
 
@@ -104,7 +104,7 @@ def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: st
     if chosen.layer == "evaluated":
         return stage_key("cloth", job.shot, stages.evaluated_layer(job.shot))
     fabrics = [asdict(FABRICS[name]) for name in (chosen.fabric, "hair")]
-    return stage_key("cloth", job.shot, rigid_key, pins, job.shot.meta["fps"], fabrics)
+    return stage_key("cloth", job.shot, rigid_key, pins, job.shot.meta.fps, fabrics)
 
 
 def render_key(job: Job, clip: CoarseClip, *inputs: Any) -> str:

@@ -45,7 +45,7 @@ def write_pictures(
     floor = float(vertices["rigid"][:, :, 2].min())
     videos = out / "videos"
     videos.mkdir(parents=True, exist_ok=True)
-    fps = float(shot.meta["fps"])
+    fps = shot.meta.fps
     shown = {TITLES[name]: np.empty(layer.rgb.shape, np.uint8) for name, layer in layers.items()}
     for t in range(shot.frames):
         for name, layer in layers.items():
@@ -92,7 +92,7 @@ def write_conditions(out: Path, shot: Shot, keypoints: KeypointMap, clip: Coarse
 
 def frame_numbers(shot: Shot) -> list[int]:
     """The scene frames of a shot."""
-    return list(range(int(shot.meta["frame_start"]), int(shot.meta["frame_end"]) + 1))
+    return list(range(shot.meta.frame_start, shot.meta.frame_end + 1))
 
 
 def _grey(values: np.ndarray) -> np.ndarray:

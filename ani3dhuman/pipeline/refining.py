@@ -72,7 +72,7 @@ def _refine(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str
         progress.advance(progress.total)
         notes["refinement"] = "left out" if settings.refine.steps == 0 else "nothing on this character can move"
         return Refined(clip.moved, {}, notes)
-    size = picture_size(shot, settings.refine.height / int(shot.meta["height"]))
+    size = picture_size(shot, settings.refine.height / shot.meta.height)
     view = view_of(clip, restored, clip.cameras.resized(*size), progress.should_cancel)
     problem = _problem(shot, clip, view, restored)
     checkpoint = job.out / ".work" / "refine.checkpoint"

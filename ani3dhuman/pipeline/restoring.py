@@ -91,7 +91,7 @@ def _choices(job: Job) -> dict[str, Any]:
     """By name all that a prior may look at besides pictures and meshes; its loader says which of it counts."""
     conditions, video_model = job.settings.conditions, job.settings.video_model
     file = conditions.reference_file
-    pose = (conditions.pose_style, stages.keypoint_names(conditions.keypoint_map), job.shot.meta["bones"])
+    pose = (conditions.pose_style, stages.keypoint_names(conditions.keypoint_map), job.shot.meta.bones)
     return {
         "prompt": conditions.prompt,
         "negative_prompt": conditions.negative_prompt,

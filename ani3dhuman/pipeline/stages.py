@@ -27,7 +27,7 @@ class Layer:
 
 def picture_size(shot: Shot, scale: float) -> tuple[int, int]:
     """Width and height of the shot's pictures scaled, in whole pixels."""
-    width, height = (max(8, round(side * scale)) for side in (shot.meta["width"], shot.meta["height"]))
+    width, height = (max(8, round(side * scale)) for side in (shot.meta.width, shot.meta.height))
     return width, height
 
 
@@ -44,7 +44,7 @@ def coarse_layer(
     """
     if settings.layer == "physics":
         return simulate_character(
-            rigid, shot["faces"], shot["vertices"], shot["region_ids"], pins, float(shot.meta["fps"]),
+            rigid, shot["faces"], shot["vertices"], shot["region_ids"], pins, shot.meta.fps,
             FABRICS[settings.fabric], FABRICS["hair"], progress,
         )  # fmt: skip
     progress.advance(progress.total)

@@ -111,7 +111,7 @@ def map_keypoints(shot: Shot, custom: CustomMap | None = None, landmarks: np.nda
     Raises:
         Ani3DError: ``keypoints.unknown_keypoint``, ``keypoints.unknown_bone``, ``keypoints.landmarks``.
     """
-    names = [str(name) for name in shot.meta["bones"]]
+    names = list(shot.meta.bones)
     rig = _Rig(shot["bone_rest"].astype(np.float64), shot["bone_lengths"].astype(np.float64))
     joints = find_joints(names)
     for name in BODY_KEYPOINTS[2:14]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ LISTING = "stage.json"
 
 
 def content_key(*parts: Any) -> str:
-    """SHA-256 over arrays, strings, numbers, and dicts or tuples of them, as 16 hex digits."""
+    """SHA-256 over arrays, strings, numbers, and dicts, dataclasses or tuples of them, as 16 hex digits."""
     digest = hashlib.sha256()
     for part in parts:
         _feed(digest, part)
@@ -31,6 +32,8 @@ def _feed(digest: Any, part: Any) -> None:
     if isinstance(part, np.ndarray):
         digest.update(f"{part.dtype.str}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part))
+    elif is_dataclass(part) and not isinstance(part, type):
+        _feed(digest, asdict(part))
     elif isinstance(part, Mapping):
         for name in sorted(part):
             _feed(digest, name)

@@ -37,14 +37,14 @@ def faulty_shot(sequence: Sequence) -> Shot:
     cameras = diagonal(sequence)
     layer = degraded(sequence.clip(), joints_of(sequence), SEED).vertices
     seen = {"viewmats": cameras.viewmats, "Ks": cameras.Ks, "evaluated_vertices": layer}
-    meta = {**sequence.shot.meta, "width": cameras.width, "height": cameras.height, "camera_type": "perspective"}
+    meta = replace(sequence.shot.meta, width=cameras.width, height=cameras.height, camera_type="perspective")
     return replace(sequence.shot, arrays={**sequence.shot.arrays, **seen}, meta=meta)
 
 
 def result_of(out: Path, shot: Shot) -> np.ndarray:
     """(T,V,3) vertices of a finished job."""
     meshes = FrameCache.open(out / f"{shot.name}.ani3d").meshes()
-    return np.concatenate([meshes[thing["name"]].vertices for thing in shot.meta["objects"]], axis=1)
+    return np.concatenate([meshes[thing.name].vertices for thing in shot.meta.objects], axis=1)
 
 
 def judged(folder: Path, work: Path, strip: Path) -> dict[str, dict[str, float]]:

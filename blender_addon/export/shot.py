@@ -13,7 +13,7 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.regions import REGIONS
-from ani3d_formats.shot import SCHEMA, VERSION
+from ani3d_formats.shot_meta import SCHEMA, VERSION, ShotMeta
 
 from . import camera, character, evaluated, lights, materials, mesh, skeleton
 
@@ -124,6 +124,7 @@ def export_shot(
             "file": bpy.path.basename(bpy.data.filepath),
         },
     }
+    ShotMeta.read(meta)
     arrays = {
         "vertices": figure.vertices,
         "faces": figure.faces,

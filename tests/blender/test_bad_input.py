@@ -178,7 +178,7 @@ def _broken(folder, how):
             "has version 2, this program reads version 1. Use the add-on and the engine of the same release",
         ),
         ("json", "manifest.json cannot be read"),
-        ("outside", "a file name in it leads outside the folder"),
+        ("outside", "manifest.attributes[0].file is '../position.npy'"),
         ("shape", "'position' has shape (8, 50, 3), expected (8, 49, 'k')"),
     ],
 )

@@ -103,7 +103,7 @@ def test_what_is_there_is_not_made_again(root):
 
 def test_the_shot_is_a_shot_of_the_pipeline(root):
     shot = Shot.load(root / "validation_0000" / "shot.npz")
-    assert shot.frames == FRAMES and shot.meta["materials"][1]["texture"] == 0
+    assert shot.frames == FRAMES and shot.meta.materials[1].texture == 0
 
 
 def test_wrong_folders_and_splits_are_named(root, tmp_path):

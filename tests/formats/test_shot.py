@@ -70,7 +70,7 @@ FAULTS = {
         with_array("bone_pose", put((2, 1, slice(0, 3), 0), 3.0)),
         "'chest' is scaled unevenly at frame 3",
     ),
-    "bad_meta": (with_preserve_volume("yes"), "'preserve_volume' of 'Skirt' is 'yes'"),
+    "bad_meta": (with_preserve_volume("yes"), "meta.objects[1].preserve_volume is 'yes'; expected true or false"),
     "mirrored_bone": (
         with_preserve_volume(True, with_array("bone_pose", lambda a: a @ np.diag([-1.0, -1, -1, 1]))),
         "'hips' is mirrored at frame 1, and 'Skirt'",

@@ -67,8 +67,8 @@ def test_the_cache_holds_the_refined_character(result, shot):
     first, last = cache.frame(1), cache.frame(FRAMES)
     assert np.abs(first["position"] - last["position"]).max() > 0.05
     np.testing.assert_allclose(np.linalg.norm(first["rotation"], axis=1), 1, atol=1e-4)
-    body = shot.meta["objects"][0]
-    rigid_body = shot["vertices"][body["vertex_start"] : body["vertex_start"] + body["vertex_count"]]
+    body = shot.meta.objects[0]
+    rigid_body = shot["vertices"][body.rows]
     assert np.abs(meshes["Body"].vertices[0] - rigid_body).max() < 1e-4, "frame 1 is the bind pose of the body"
 
 
@@ -86,7 +86,7 @@ def test_the_report_counts_and_measures(result, shot):
     pins = pin_weights(shot)
     rigid = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
     meshes = FrameCache.open(result[0] / "synthetic.ani3d").meshes()
-    refined = np.concatenate([meshes[entry["name"]].vertices for entry in shot.meta["objects"]], 1)
+    refined = np.concatenate([meshes[entry.name].vertices for entry in shot.meta.objects], 1)
     amplitude = report["hem_amplitude_cm"]
     assert amplitude["rigid"] == pytest.approx(motion_amplitude(shot, rigid, pins), abs=0.01)
     assert amplitude["refined"] == pytest.approx(motion_amplitude(shot, refined, pins), abs=0.01)

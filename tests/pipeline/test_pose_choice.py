@@ -41,8 +41,8 @@ def test_a_file_names_the_bones_of_an_unknown_rig(tmp_path):
     assert not unknown.is_human
     sides = {"left": ".L", "right": ".R"}
     bones = {"shoulder": "upperarm", "elbow": "lowerarm", "wrist": "hand", "hip": "upperleg", "knee": "lowerleg"}
-    plain = [str(name) for name in Shot.from_arrays(human_arrays()).meta["bones"]]
-    odd = [str(name) for name in Shot.from_arrays(strange).meta["bones"]]
+    plain = list(Shot.from_arrays(human_arrays()).meta.bones)
+    odd = list(Shot.from_arrays(strange).meta.bones)
     name_of = dict(zip(plain, odd, strict=True))
     names = {f"{side}_{part}": name_of[bone + end] for side, end in sides.items() for part, bone in bones.items()}
     names |= {f"{side}_ankle": name_of["foot" + end] for side, end in sides.items()}

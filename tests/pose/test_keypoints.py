@@ -183,7 +183,7 @@ def test_eye_bones_say_where_the_eyes_are():
 
 def test_a_head_bone_of_absurd_length_is_not_believed():
     long = human_shot()
-    long["bone_lengths"][list(long.meta["bones"]).index("head")] = 2.0
+    long["bone_lengths"][list(long.meta.bones).index("head")] = 2.0
     nose = map_keypoints(long).positions(long["bone_rest"])[0]
     assert np.linalg.norm(nose - [0, -0.02, 1.6]) < 0.2
 
@@ -217,7 +217,7 @@ def test_rigs_of_other_beings_are_told_apart():
 
 def test_limb_radii_come_from_the_skin_not_from_the_skirt():
     shot = human_shot()
-    hips = list(shot.meta["bones"]).index("hips")
+    hips = list(shot.meta.bones).index("hips")
     shot["weight_indices"][:], shot["bone_lengths"][hips] = hips, 1.0
     around = map_keypoints(shot, {"left_hip": "hips"}).radii[BODY_KEYPOINTS.index("left_hip")]
     assert 0.1 < around < 0.15, "the body is a tube of 14 cm, the skirt twice as wide"

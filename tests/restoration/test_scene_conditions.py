@@ -1,5 +1,7 @@
 """Conditions of a clip: right kind, right size, nothing lost, and bad input said plainly."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -129,7 +131,7 @@ def test_grey_and_transparent_files_can_be_read(tmp_path):
 @pytest.mark.parametrize("kind", ["perspective", "orthographic"])
 def test_the_portrait_shows_all_of_the_front(kind):
     shot = human_shot(size=(48, 96))
-    shot.meta["camera_type"] = kind
+    shot = replace(shot, meta=replace(shot.meta, camera_type=kind))
     camera = portrait_camera(shot, np.array([0.0, -1.0, 0.1]), 48, 96)
     pixels, depths = camera.project(shot["vertices"], 0)
     assert (depths > 0.1).all() and (pixels > 0).all() and (pixels < [48, 96]).all()

@@ -1,0 +1,134 @@
+"""What a shot says in words and numbers beside its arrays: names, frame range, picture size, objects, materials."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import numpy as np
+
+from .errors import Ani3DError
+from .names import is_file_name
+from .regions import REGIONS
+from .typed import FILLED, POSITIVE, Refused, Rule, between, from_json, one_of
+
+SCHEMA = "ani3dhuman.shot"
+VERSION = 1
+_FRAME = between(-(1 << 20), 1 << 20)  # Blender's own limit
+_MOST = 1 << 31
+
+
+@dataclass(frozen=True)
+class ObjectRange:
+    """One mesh object: its vertices are `vertex_start` .. `vertex_start + vertex_count - 1` of the shot's.
+
+    `preserve_volume`: its Armature modifier blends dual quaternions.
+    """
+
+    name: Annotated[str, FILLED]
+    vertex_start: Annotated[int, between(0, _MOST)]
+    vertex_count: Annotated[int, between(1, _MOST)]
+    preserve_volume: bool = False
+
+    @property
+    def rows(self) -> slice:
+        """The object's rows in arrays of the shot's vertices."""
+        return slice(self.vertex_start, self.vertex_start + self.vertex_count)
+
+
+@dataclass(frozen=True)
+class Material:
+    """A surface colour: `base_color` linear RGB, and the number of its texture, -1 for none."""
+
+    name: str
+    base_color: tuple[float, float, float]
+    texture: Annotated[int, between(-1, _MOST)] = -1
+
+
+@dataclass(frozen=True)
+class Source:
+    """What wrote the shot."""
+
+    application: str = ""
+    version: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class ShotMeta:
+    """The checked meta of a shot; docs/conventions.md describes the entries. `fps` is frames a second, sizes in pixels.
+
+    Scene frames `frame_start` .. `frame_end`, both included. `name` can be the name of a file.
+    """
+
+    name: Annotated[str, Rule(is_file_name, "a name that a file can have everywhere")]
+    fps: Annotated[float, POSITIVE, between(0, 100_000)]
+    frame_start: Annotated[int, _FRAME]
+    frame_end: Annotated[int, _FRAME]
+    width: Annotated[int, between(1, 65536)]
+    height: Annotated[int, between(1, 65536)]
+    objects: Annotated[tuple[ObjectRange, ...], FILLED]
+    bones: Annotated[tuple[str, ...], FILLED]
+    materials: tuple[Material, ...]
+    camera_type: Annotated[str, one_of("perspective", "orthographic")] = "perspective"
+    regions: Annotated[tuple[str, ...], one_of(REGIONS)] = REGIONS
+    source: Source = Source()
+
+    @property
+    def frames(self) -> int:
+        return self.frame_end - self.frame_start + 1
+
+    @classmethod
+    def read(cls, data: Any) -> ShotMeta:
+        """The meta from a map as JSON has it.
+
+        Raises:
+            Ani3DError: ``shot.schema``, ``shot.version``, ``shot.no_frames``; ``shot.bad_meta`` for any entry that is
+                missing, unknown or wrong, with the entry's place, such as ``meta.objects[2].vertex_count``.
+        """
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            raise bad("schema", f"This is not a shot: schema is {data!r:.80}.", f"Expected schema '{SCHEMA}'.")
+        if data.get("version") != VERSION:
+            raise bad(
+                "version",
+                f"The shot has version {data.get('version')!r:.80}, this program reads version {VERSION}.",
+                "Use the add-on and the engine of the same release.",
+            )
+        try:
+            meta = from_json(cls, {k: v for k, v in data.items() if k not in ("schema", "version")}, "meta")
+        except Refused as refusal:
+            raise bad("bad_meta", f"In the shot, {refusal}.") from refusal
+        if meta.frames < 1:
+            raise bad(
+                "no_frames",
+                f"meta.frame_end: the frame range {meta.frame_start}..{meta.frame_end} holds no frame.",
+                "Set the end frame after the start frame.",
+            )
+        start, names = 0, set()
+        for number, item in enumerate(meta.objects):
+            if item.vertex_start != start:
+                what = f"{item.vertex_start}; expected {start}, where the object before it ends"
+                raise bad("bad_meta", f"In the shot, meta.objects[{number}].vertex_start is {what}.")
+            if item.name in names:
+                raise bad("bad_meta", f"In the shot, meta.objects[{number}].name {item.name!r} comes twice.")
+            start += item.vertex_count
+            names.add(item.name)
+        return meta
+
+    @classmethod
+    def parse(cls, array: np.ndarray) -> ShotMeta:
+        """The meta from the text array of a shot. Raises `Ani3DError` ``shot.no_meta``, or as `read` does."""
+        try:
+            return cls.read(json.loads(str(np.asarray(array)[()])))
+        except (ValueError, IndexError, RecursionError) as error:
+            raise bad("no_meta", "The shot has no readable 'meta' entry.") from error
+
+    def to_array(self) -> np.ndarray:
+        """The text array that `parse` reads."""
+        return np.array(json.dumps({"schema": SCHEMA, "version": VERSION, **asdict(self)}))
+
+
+def bad(code: str, message: str, hint: str = "Export the shot again.") -> Ani3DError:
+    """The error ``shot.CODE``."""
+    return Ani3DError(f"shot.{code}", message, hint)
