@@ -80,6 +80,7 @@ def remove_result(name: str) -> bool:
         if source := object_group(item).source:
             source.hide_render = False
             source.hide_viewport = False
+        playback.forget(item)
         data = item.data
         bpy.data.objects.remove(item)
         if data.users == 0:

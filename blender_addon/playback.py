@@ -50,6 +50,11 @@ def error_of(item: bpy.types.Object) -> str:
     return player.error if player else ""
 
 
+def forget(item: bpy.types.Object) -> None:
+    """Close the cache that `item` plays: on Windows a file that is open cannot be removed."""
+    _players.pop(item.session_uid, None)
+
+
 def _show(item: bpy.types.Object, frame: int) -> None:
     player = _players.get(item.session_uid)
     if player is None or player.path != object_group(item).cache_path:

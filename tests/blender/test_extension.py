@@ -24,13 +24,14 @@ PINNED = dict(requirement.split("==") for requirement in REQUIREMENTS)
 INSTALL = """
 import sys, bpy
 bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=True)
-import importlib, importlib.util, zmq, msgpack
+import importlib, importlib.util, pkgutil, zmq, msgpack
 from pathlib import Path
 from bl_ext.user_default.ani3dhuman import carried
 print("zmq:", zmq.__file__)
 print("site:", sorted(entry.name for entry in Path(zmq.__file__).parents[1].iterdir()))
 print("foreign:", [name for name in ("engine", "ani3d_formats", "ani3dhuman") if importlib.util.find_spec(name)])
-print("carried:", [importlib.import_module(f"{carried.__name__}.{name}") for name in ("wire", "formats.pc2")])
+print("carried:", [importlib.import_module(module.name).__name__
+    for module in pkgutil.walk_packages(carried.__path__, carried.__name__ + ".")])
 print("operators:", sorted(name for name in dir(bpy.ops.ani3d) if not name.startswith("_")))
 bpy.ops.preferences.addon_disable(module="bl_ext.user_default.ani3dhuman")
 print("left:", hasattr(bpy.types.Scene, "ani3d"), [len(h) for h in (
@@ -110,6 +111,8 @@ def test_installs_in_a_fresh_blender_without_the_repository(extension_zip: Path,
         "zmq", "pyzmq.libs", f"pyzmq-{PINNED['pyzmq']}.dist-info", "msgpack", f"msgpack-{PINNED['msgpack']}.dist-info"
     }  # fmt: skip
     assert lines["foreign"] == "[]"
+    carried = {name.partition(".carried.")[2] for name in literal_eval(lines["carried"])}
+    assert {"wire.client", "formats.pc2"} <= carried  # all of them load with what Blender has
     for name in ("bind_character", "export_shot", "start_engine", "submit", "follow", "import_result"):
         assert f"'{name}'" in lines["operators"]
     assert lines["left"] == "False [0, 0]"
