@@ -66,13 +66,15 @@ def publish(partial: Path, path: Path) -> None:
     A folder cannot be renamed over a full one, so an old one steps aside meanwhile.
     """
     folder = partial.is_dir()
-    for file in (p for p in partial.rglob("*") if p.is_file()) if folder else (partial,):
-        with open(file, "rb+") as written:
-            os.fsync(written.fileno())
+    for place in (partial, *(partial.rglob("*") if folder else ())):
+        if place.is_dir():
+            _sync_folder(place)
+        else:
+            with open(place, "rb+") as written:
+                os.fsync(written.fileno())
     previous = path.with_name(f".{path.name}.previous")
     aside = folder and path.exists()
     if folder:
-        _sync_folder(partial)
         shutil.rmtree(previous, ignore_errors=True)
     if aside:
         os.rename(path, previous)

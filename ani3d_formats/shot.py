@@ -159,6 +159,12 @@ class Shot:
         save_arrays(Path(path), self.to_arrays())
 
 
+def stored(name: str, array: np.ndarray) -> np.ndarray:
+    """The array `name` in the type that a shot file has it in: float32 or int32, and uint8 for `region_ids`."""
+    whole = np.uint8 if name == "region_ids" else np.int32
+    return np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else whole)
+
+
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays as `.npz`, atomically. Raises `Ani3DError` ``disk.full``, ``file.unwritable``."""
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ani3d_formats.atomic import write_bytes
+from ani3d_formats.atomic import atomic_path, write_bytes
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.metrics.table import format_table, mean_ci, summarise
 
@@ -92,7 +92,8 @@ def plot(sequences: list[Rows], path: Path) -> None:
     axes[1].set(yticks=[len(names) - k for k in range(len(names))], yticklabels=names, xlabel="node error, cm")
     figure.suptitle(f"Cloth Truth, {len(sequences)} sequences, 95 % intervals")
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    with atomic_path(path) as partial:
+        figure.savefig(partial, dpi=110)
 
 
 def main() -> None:

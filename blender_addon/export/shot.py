@@ -13,6 +13,7 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.regions import REGIONS
+from ani3d_formats.shot import stored
 from ani3d_formats.shot_meta import SCHEMA, VERSION, ShotMeta
 
 from . import camera, character, evaluated, lights, materials, mesh, skeleton
@@ -150,19 +151,13 @@ def export_shot(
     if deformed is not None:
         arrays["evaluated_vertices"] = deformed
     shot = {"meta": np.array(json.dumps(meta))}
-    shot.update({name: _stored(name, array) for name, array in arrays.items()})
+    shot.update({name: stored(name, array) for name, array in arrays.items()})
     shot.update({f"texture_{i}": picture for i, picture in enumerate(palette.textures)})
     return shot
 
 
 def _ignore(_message: str) -> None:
     pass
-
-
-def _stored(name: str, array: np.ndarray) -> np.ndarray:
-    if name == "region_ids":
-        return np.ascontiguousarray(array, np.uint8)
-    return np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int32)
 
 
 @contextmanager
