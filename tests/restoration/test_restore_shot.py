@@ -189,6 +189,10 @@ def test_a_missing_model_is_told_before_anything_is_computed(shot: Shot, tmp_pat
     assert caught.value.code == "models.missing" and not (tmp_path / ".work").exists()
     with pytest.raises(Ani3DError, match="nobody"):
         restore_shot(shot, tmp_path, Settings.from_dict({**SMALL, "reference": "nobody.png"}))
+    for wrong, code in (({"prior": "nowhere"}, "settings.value"), ({"keypoint_map": "nowhere.json"}, "keypoints.file")):
+        with pytest.raises(Ani3DError, match="nowhere") as caught:
+            restore_shot(shot, tmp_path, Settings.from_dict({**SMALL, **wrong}))
+        assert caught.value.code == code and not (tmp_path / ".work").exists()
 
 
 def test_a_model_that_nothing_here_runs_says_so() -> None:
