@@ -169,6 +169,18 @@ def preserve_mask(layer: LayerRender) -> np.ndarray:
     return (np.asarray(layer.preserve, np.float32) > 0.5).astype(np.float32)
 
 
+def chosen_mask(given: np.ndarray | None, layer: LayerRender) -> np.ndarray:
+    """The mask (T,H,W) 0..1 that a user gave, else `preserve_mask`. Raises `Ani3DError` ``restoration.mask_size``."""
+    seen = preserve_mask(layer)
+    if given is None or given.shape == seen.shape:
+        return seen if given is None else given
+    raise Ani3DError(
+        "restoration.mask_size",
+        f"The preserve mask is {given.shape}, the clip {seen.shape}.",
+        "Give a mask for every frame of the clip at the clip's size, or none.",
+    )
+
+
 def _check_sizes(shot: Shot, cameras: CameraPath, layer: LayerRender) -> None:
     expected = (shot.frames, cameras.height, cameras.width)
     fits = len(cameras) == shot.frames and layer.rgb.shape == (*expected, 3)

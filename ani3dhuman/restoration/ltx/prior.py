@@ -23,7 +23,7 @@ from ani3d_formats.progress import Progress
 from ...clip import CoarseClip, RestoredClip
 from ...storage.checkpoint import fingerprint
 from ..conditions.latent_mask import latent_mask
-from ..conditions.scene import preserve_mask
+from ..conditions.scene import chosen_mask
 from ..prior import EncodedClip
 from ..video.layout import VideoLayout, video_layout
 from ..video.prompts import PromptEncoder
@@ -179,7 +179,7 @@ class LtxPrior:
             period=self.period,
         )
         layer = clip.coarse_pictures()
-        preserve = self._preserve(clip, preserve_mask(layer))
+        preserve = chosen_mask(self.conditions.preserve, layer)
         latents = as_frames(self._to_latents(as_video(layout.pictures(layer.rgb)), progress))
         mask = latent_mask(torch.from_numpy(layout.mask(preserve)), self.spatial, self.period)[:, None]
         texts = positive.float(), None if negative is None else negative.float()
@@ -227,11 +227,6 @@ class LtxPrior:
         """The video, cut and scaled back to the clip's own frames; coverage and mesh stay unknown."""
         layout: VideoLayout = encoded.context
         video = self._to_video(as_batch(latents), progress)
-        frames = np.empty((clip.frames, layout.height, layout.width, 3), np.float32)
-        for t, picture in enumerate(layout.scene_frames(((video[0].permute(1, 2, 3, 0) + 1) / 2).numpy())):
-            frames[t] = picture
-            if progress:
-                progress.advance()
         report = {
             "prior": "ltx-video",
             "video_size": [layout.video_width, layout.video_height],
@@ -239,18 +234,7 @@ class LtxPrior:
             "guidance": self.options.guidance,
             **self.notes,
         }
-        return RestoredClip(frames, None, None, None, report)
-
-    def _preserve(self, clip: CoarseClip, seen: np.ndarray) -> np.ndarray:
-        """The mask that was given, else `seen`."""
-        mask = seen if self.conditions.preserve is None else self.conditions.preserve
-        if mask.shape != seen.shape:
-            raise Ani3DError(
-                "restoration.mask_size",
-                f"The preserve mask is {mask.shape}, the clip {seen.shape}.",
-                "Give a mask for every frame of the clip at the clip's size, or none.",
-            )
-        return mask
+        return RestoredClip(layout.scene_video(video, progress), None, None, None, report)
 
     @torch.no_grad()
     def _to_latents(self, video: torch.Tensor, progress: Progress | None) -> torch.Tensor:

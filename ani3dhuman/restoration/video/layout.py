@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,18 @@ class VideoLayout:
     def still(self, picture: np.ndarray) -> np.ndarray:
         """One picture (H,W,3) uint8 of the scene's size as (h,w,3) float32 0..1."""
         return self._fit(picture, cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+
+    def scene_video(self, video: torch.Tensor, progress: Progress | None = None) -> np.ndarray:
+        """The scene's frames (T,H,W,3) float32 0..1 from a VAE's video (1,3,video_frames,h,w) in -1..1.
+
+        `progress` is advanced once a frame.
+        """
+        out = np.empty((self.frames, self.height, self.width, 3), np.float32)
+        for t, picture in enumerate(self.scene_frames(((video[0].permute(1, 2, 3, 0) + 1) / 2).numpy())):
+            out[t] = picture
+            if progress:
+                progress.advance()
+        return out
 
     def scene_frames(self, video: np.ndarray) -> Iterator[np.ndarray]:
         """The scene's frames (H,W,3) float32 0..1 from video (video_frames,h,w,3), one after the other."""

@@ -24,7 +24,7 @@ from ...clip import CoarseClip, RestoredClip
 from ...storage.checkpoint import fingerprint
 from ..conditions.latent_mask import latent_mask, with_reference_frames
 from ..conditions.reference import fit_reference
-from ..conditions.scene import preserve_mask
+from ..conditions.scene import chosen_mask
 from ..prior import EncodedClip
 from ..video.layout import VideoLayout
 from ..video.prompts import PromptEncoder
@@ -150,10 +150,9 @@ class WanVacePrior:
         step_cache.reset(self.models)
         layout = self._layout(clip)
         control, reference = self._control(clip), self._reference(clip)
-        self._check_mask(clip)
         positive, negative = self.embeddings
         layer = clip.coarse_pictures()
-        preserve = preserve_mask(layer) if self.conditions.preserve is None else self.conditions.preserve
+        preserve = chosen_mask(self.conditions.preserve, layer)
 
         latents = self.vae.encode(as_video(layout.pictures(layer.rgb)), progress)
         mask = latent_mask(torch.from_numpy(layout.mask(preserve)), self.vae.spatial, PERIOD)[None, None]
@@ -210,12 +209,6 @@ class WanVacePrior:
         """The video, cut, scaled and timed back to the clip's own frames; coverage and mesh stay unknown."""
         layout: VideoLayout = encoded.context
         video = self.vae.decode(as_batch(latents[encoded.anchors :]), progress)
-        pictures = ((video[0].permute(1, 2, 3, 0) + 1) / 2).numpy()
-        frames = np.empty((clip.frames, layout.height, layout.width, 3), np.float32)
-        for t, picture in enumerate(layout.scene_frames(pictures)):
-            frames[t] = picture
-            if progress:
-                progress.advance()
         report = {
             "prior": "wan-vace",
             "video_size": [layout.video_width, layout.video_height],
@@ -224,7 +217,7 @@ class WanVacePrior:
             "guidance": self.options.guidance,
             **self.notes,
         }
-        return RestoredClip(frames, None, None, None, report)
+        return RestoredClip(layout.scene_video(video, progress), None, None, None, report)
 
     def _layout(self, clip: CoarseClip) -> VideoLayout:
         return wan_layout(
@@ -254,16 +247,6 @@ class WanVacePrior:
         if picture is None:
             return None
         return fit_reference(picture, clip.cameras.width, clip.cameras.height, clip.background)
-
-    def _check_mask(self, clip: CoarseClip) -> None:
-        mask = self.conditions.preserve
-        wanted = (clip.frames, clip.cameras.height, clip.cameras.width)
-        if mask is not None and mask.shape != wanted:
-            raise Ani3DError(
-                "restoration.mask_size",
-                f"The preserve mask is {mask.shape}, the clip {wanted}.",
-                "Give a mask for every frame of the clip at the clip's size, or none.",
-            )
 
 
 def _window_name(conditions: torch.Tensor) -> str:
