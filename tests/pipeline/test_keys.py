@@ -69,7 +69,7 @@ def with_array(shot: Shot, name: str, values: np.ndarray) -> Shot:
 
 
 def with_frame_rate(shot: Shot) -> Shot:
-    return replace(shot, meta={**shot.meta, "fps": 30.0})
+    return replace(shot, meta=replace(shot.meta, fps=30.0))
 
 
 @pytest.mark.parametrize(
