@@ -7,6 +7,8 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import bpy
 import numpy as np
@@ -20,6 +22,27 @@ from . import camera, character, evaluated, lights, materials, mesh, skeleton
 
 Progress = Callable[[int, int, float], None]
 """Called as (frames done, frames in all, seconds left)."""
+
+
+@dataclass(frozen=True)
+class _Character:
+    """What holds still during the shot."""
+
+    armature: bpy.types.Object
+    objects: list[bpy.types.Object]
+    rig: skeleton.Rig
+    rest: skeleton.RestPose
+    figure: mesh.Figure
+    palette: materials.Palette
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """What moves, one entry a frame."""
+
+    poses: np.ndarray  # (T,B,4,4)
+    cameras: list[camera.Camera]
+    deformed: np.ndarray | None  # (T,V,3), the meshes as Blender shows them
 
 
 def export_shot(
@@ -51,6 +74,34 @@ def export_shot(
     scene = context.scene
     warn = on_warning or _ignore
     warn_skinning = _ignore if evaluate else warn  # what skinning leaves out is in the evaluated meshes
+    frames = _frames(scene, frame_start, frame_end)
+    character.check_armature(armature)
+    objects = character.meshes_of(armature, context.view_layer)
+    character.check_modifiers(objects, warn_skinning)
+    rig = skeleton.read_rig(armature, warn_skinning)
+    left_out = evaluated.left_out(objects, warn) if evaluate else []
+    with (
+        frame_restored(scene),
+        character.shown([armature, *objects], context.view_layer),
+        character.switched_off(left_out),
+    ):
+        scene.frame_set(frames.start)
+        depsgraph = context.evaluated_depsgraph_get()
+        rest = skeleton.rest_pose(rig, armature.evaluated_get(depsgraph))
+        figure = mesh.read_meshes(objects, armature, rig.names, depsgraph, warn_skinning)
+        palette = materials.read_materials(objects, warn)
+        still = _Character(armature, objects, rig, rest, figure, palette)
+        motion = _play(context, still, frames, evaluate, on_progress)
+        lighting = lights.read_lights(scene, context.evaluated_depsgraph_get(), warn)
+    meta = _meta(scene, still, motion, frames)
+    ShotMeta.read(meta)
+    shot = {"meta": np.array(json.dumps(meta))}
+    shot.update({name: stored(name, array) for name, array in _arrays(still, motion, lighting).items()})
+    shot.update({f"texture_{i}": picture for i, picture in enumerate(palette.textures)})
+    return shot
+
+
+def _frames(scene: bpy.types.Scene, frame_start: int | None, frame_end: int | None) -> range:
     start = scene.frame_start if frame_start is None else frame_start
     end = scene.frame_end if frame_end is None else frame_end
     if end <= start:
@@ -59,45 +110,39 @@ def export_shot(
             f"The frame range {start}..{end} holds no motion.",
             "Set the end frame after the start.",
         )
-    character.check_armature(armature)
-    objects = character.meshes_of(armature, context.view_layer)
-    character.check_modifiers(objects, warn_skinning)
-    rig = skeleton.read_rig(armature, warn_skinning)
-    left_out = evaluated.left_out(objects, warn) if evaluate else []
+    return range(start, end + 1)
 
-    frames = range(start, end + 1)
-    with (
-        frame_restored(scene),
-        character.shown([armature, *objects], context.view_layer),
-        character.switched_off(left_out),
-    ):
-        scene.frame_set(start)
-        depsgraph = context.evaluated_depsgraph_get()
-        rest = skeleton.rest_pose(rig, armature.evaluated_get(depsgraph))
-        figure = mesh.read_meshes(objects, armature, rig.names, depsgraph, warn_skinning)
-        palette = materials.read_materials(objects, warn)
-        poses = np.empty((len(frames), len(rig.names), 4, 4))
-        deformed = np.empty((len(frames), len(figure.vertices), 3), np.float32) if evaluate else None
-        cameras: list[camera.Camera] = []
-        first = evaluated.first_simulated_frame(context.view_layer, start) if evaluate else start
-        played = range(first, end + 1)
-        started = time.monotonic()
-        for done, frame in enumerate(played, start=1):
-            scene.frame_set(frame)
-            if frame >= start:
-                depsgraph = context.evaluated_depsgraph_get()
-                posed = armature.evaluated_get(depsgraph)
-                mesh.check_following(figure, objects, posed, depsgraph, frame)
-                poses[frame - start] = skeleton.pose(rig, posed, frame)
-                cameras.append(camera.read_camera(scene, depsgraph))
-                if deformed is not None:
-                    deformed[frame - start] = evaluated.evaluated_vertices(objects, depsgraph)
-                    evaluated.check_finite(objects, deformed[frame - start], frame)
-            if on_progress:
-                on_progress(done, len(played), (time.monotonic() - started) / done * (len(played) - done))
-        lighting = lights.read_lights(scene, context.evaluated_depsgraph_get(), warn)
 
-    kinds = {c.kind for c in cameras}
+def _play(
+    context: bpy.types.Context, still: _Character, frames: range, evaluate: bool, on_progress: Progress | None
+) -> _Motion:
+    """Play the shot, from where simulations begin, and read what moves at each of `frames`."""
+    scene, figure, start = context.scene, still.figure, frames.start
+    poses = np.empty((len(frames), len(still.rig.names), 4, 4))
+    deformed = np.empty((len(frames), len(figure.vertices), 3), np.float32) if evaluate else None
+    cameras: list[camera.Camera] = []
+    first = evaluated.first_simulated_frame(context.view_layer, start) if evaluate else start
+    played = range(first, frames.stop)
+    started = time.monotonic()
+    for done, frame in enumerate(played, start=1):
+        scene.frame_set(frame)
+        if frame >= start:
+            depsgraph = context.evaluated_depsgraph_get()
+            posed = still.armature.evaluated_get(depsgraph)
+            mesh.check_following(figure, still.objects, posed, depsgraph, frame)
+            poses[frame - start] = skeleton.pose(still.rig, posed, frame)
+            cameras.append(camera.read_camera(scene, depsgraph))
+            if deformed is not None:
+                deformed[frame - start] = evaluated.evaluated_vertices(still.objects, depsgraph)
+                evaluated.check_finite(still.objects, deformed[frame - start], frame)
+        if on_progress:
+            on_progress(done, len(played), (time.monotonic() - started) / done * (len(played) - done))
+    return _Motion(poses, cameras, deformed)
+
+
+def _meta(scene: bpy.types.Scene, still: _Character, motion: _Motion, frames: range) -> dict[str, Any]:
+    """The shot's metadata. Raises `Ani3DError` ``camera.changes_type``."""
+    kinds = {c.kind for c in motion.cameras}
     if len(kinds) > 1:
         raise Ani3DError(
             "camera.changes_type",
@@ -105,19 +150,19 @@ def export_shot(
             "Export each part as a shot of its own.",
         )
     width, height = camera.picture_size(scene)
-    meta = {
+    return {
         "schema": SCHEMA,
         "version": VERSION,
-        "name": bpy.path.clean_name(armature.name) or "character",
+        "name": bpy.path.clean_name(still.armature.name) or "character",
         "fps": scene.render.fps / scene.render.fps_base,
-        "frame_start": start,
-        "frame_end": end,
+        "frame_start": frames.start,
+        "frame_end": frames.stop - 1,
         "width": width,
         "height": height,
-        "objects": figure.objects,
-        "bones": list(rig.names),
+        "objects": still.figure.objects,
+        "bones": list(still.rig.names),
         "regions": list(REGIONS),
-        "materials": palette.entries,
+        "materials": still.palette.entries,
         "camera_type": kinds.pop(),
         "source": {
             "application": "Blender",
@@ -125,22 +170,25 @@ def export_shot(
             "file": bpy.path.basename(bpy.data.filepath),
         },
     }
-    ShotMeta.read(meta)
+
+
+def _arrays(still: _Character, motion: _Motion, lighting: lights.Lighting) -> dict[str, np.ndarray]:
+    figure = still.figure
     arrays = {
         "vertices": figure.vertices,
         "faces": figure.faces,
         "face_uvs": figure.face_uvs,
-        "face_materials": palette.face_materials(figure),
+        "face_materials": still.palette.face_materials(figure),
         "vertex_tints": figure.vertex_tints,
         "weight_indices": figure.weight_indices,
         "weight_values": figure.weight_values,
         "region_ids": figure.region_ids,
-        "bone_parents": np.array(rig.parents),
-        "bone_rest": rest.matrices,
-        "bone_lengths": rest.lengths,
-        "bone_pose": poses,
-        "viewmats": np.stack([c.viewmat for c in cameras]),
-        "Ks": np.stack([c.K for c in cameras]),
+        "bone_parents": np.array(still.rig.parents),
+        "bone_rest": still.rest.matrices,
+        "bone_lengths": still.rest.lengths,
+        "bone_pose": motion.poses,
+        "viewmats": np.stack([c.viewmat for c in motion.cameras]),
+        "Ks": np.stack([c.K for c in motion.cameras]),
         "sun_directions": lighting.sun_directions,
         "sun_colors": lighting.sun_colors,
         "ambient": lighting.ambient,
@@ -148,12 +196,9 @@ def export_shot(
     }
     if figure.pin_weights is not None:
         arrays["pin_weights"] = figure.pin_weights
-    if deformed is not None:
-        arrays["evaluated_vertices"] = deformed
-    shot = {"meta": np.array(json.dumps(meta))}
-    shot.update({name: stored(name, array) for name, array in arrays.items()})
-    shot.update({f"texture_{i}": picture for i, picture in enumerate(palette.textures)})
-    return shot
+    if motion.deformed is not None:
+        arrays["evaluated_vertices"] = motion.deformed
+    return arrays
 
 
 def _ignore(_message: str) -> None:
