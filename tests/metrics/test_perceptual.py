@@ -72,7 +72,8 @@ def test_the_face_is_judged_by_its_own_pixels():
 
 
 def test_missing_weights_say_how_to_get_them(monkeypatch):
-    monkeypatch.setattr("ani3dhuman.metrics.perceptual.find_spec", lambda name: None)
+    for module in ("metrics.perceptual", "similarity.lpips"):
+        monkeypatch.setattr(f"ani3dhuman.{module}.find_spec", lambda name: None)
     load_perceptual.cache_clear()
     for figure in (perceptual_distance, flip):
         with pytest.raises(Ani3DError) as caught:
