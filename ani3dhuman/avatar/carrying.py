@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
+
+from ..jit import kernel
 
 TINY = 1e-12  # metres, and square metres; triangles below it get no gradient
 
@@ -47,7 +48,7 @@ class _Carry(torch.autograd.Function):
         return torch.from_numpy(found), None, None, None, None
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _frames(vertices, faces):  # type: ignore[no-untyped-def]
     """Rows tangent, bitangent, normal (F,3,3); in their plane length, along, across (F,3); quaternions wxyz (F,4)."""
     count = len(faces)
@@ -72,14 +73,14 @@ def _frames(vertices, faces):  # type: ignore[no-untyped-def]
     return frames, shapes, turns
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _cross(u, v, out):  # type: ignore[no-untyped-def]
     out[0] = u[1] * v[2] - u[2] * v[1]
     out[1] = u[2] * v[0] - u[0] * v[2]
     out[2] = u[0] * v[1] - u[1] * v[0]
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _quat(x, y, z, out):  # type: ignore[no-untyped-def]
     """The quaternion wxyz of a rotation with columns x, y, z: the candidate of `binding.matrix_to_quat`."""
     w2, x2 = 1 + x[0] + y[1] + z[2], 1 + x[0] - y[1] - z[2]
@@ -98,7 +99,7 @@ def _quat(x, y, z, out):  # type: ignore[no-untyped-def]
         out[i] /= norm
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _place(vertices, faces, ids, shares, local, turns):  # type: ignore[no-untyped-def]
     count = len(ids)
     means, quats = np.empty((count, 3), np.float32), np.empty((count, 4), np.float32)
@@ -115,7 +116,7 @@ def _place(vertices, faces, ids, shares, local, turns):  # type: ignore[no-untyp
     return means, quats
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _over(p, q):  # type: ignore[no-untyped-def]
     """Hamilton product of p and the conjugate of q, both wxyz."""
     return (
@@ -126,7 +127,7 @@ def _over(p, q):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _vertex_gradient(on_means, on_quats, faces, ids, shares, local, frames, shapes, turns, count):  # type: ignore[no-untyped-def]
     """Gradient (V,3) float32 for the vertices, from those of means (N,3) and quats (N,4)."""
     found, on_turns = np.zeros((count, 3)), np.zeros((len(faces), 4))

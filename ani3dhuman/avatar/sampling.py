@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ..jit import kernel
 
 CANDIDATES = 14  # random points tried for each one wanted
 
 
-@njit(cache=True)
+@kernel
 def _throw_darts(points, normals, radius, cell, order):  # type: ignore[no-untyped-def]
     """Accept points in `order` unless an accepted one on the same side lies within `radius`; (P,) bool."""
     n = points.shape[0]

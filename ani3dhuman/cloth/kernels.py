@@ -9,17 +9,70 @@ Arithmetic stays as written (no fastmath): reordered sums would change with the 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from ..jit import kernel
 from ..mesh.kernels import UNDER, nearest_around
 
 f4 = np.float32
 STRONGEST_PUSH = 0.01  # metres a particle is pushed out of the body in one substep
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+class Cloth(NamedTuple):
+    """P particles and what holds them together; see `Constraints`.
+
+    Attributes:
+        inv_mass: (P,) 0 for pinned particles, else 1.
+    """
+
+    inv_mass: np.ndarray
+    edges: np.ndarray
+    edge_rest: np.ndarray
+    hinges: np.ndarray
+    hinge_weights: np.ndarray
+    anchor: np.ndarray
+    reach: np.ndarray
+
+
+class Fabric(NamedTuple):
+    """Numbers of `ClothSettings`; viscosity and friction are shares of one substep."""
+
+    stretch: float
+    bend: float
+    damping: float
+    viscosity: float
+    gravity: float
+    thickness: float
+    friction: float
+
+
+class Pose(NamedTuple):
+    """A frame's skin positions (P,3), and the body's points (Q,3) with their normals."""
+
+    skin: np.ndarray
+    body: np.ndarray
+    normals: np.ndarray
+
+
+class Body(NamedTuple):
+    """The obstacle's triangles; see `Obstacle`. `near` (P,C) and `clear` (P,C): see `_collide`, C = 0 without a body.
+
+    Attributes:
+        faces: (F,3); around[starts[q]:starts[q + 1]]: the triangles at point q.
+        deepest: metres under the surface below which a particle is left alone.
+    """
+
+    near: np.ndarray
+    clear: np.ndarray
+    faces: np.ndarray
+    starts: np.ndarray
+    around: np.ndarray
+    deepest: float
+
+
+@kernel
 def _solve_distances(x, inv_mass, pairs, rest, alpha):  # type: ignore[no-untyped-def]
     """Pull each pair towards its rest length; `alpha` is compliance / dt^2."""
     for e in range(pairs.shape[0]):
@@ -41,7 +94,7 @@ def _solve_distances(x, inv_mass, pairs, rest, alpha):  # type: ignore[no-untype
         x[j, 2] -= b * dz
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _solve_hinges(x, inv_mass, hinges, weights, alpha):  # type: ignore[no-untyped-def]
     """Bend: pull sum_k K_k x_k of each hinge to zero, which is flat, whatever its stretch (isometric bending)."""
     for e in range(hinges.shape[0]):
@@ -60,7 +113,7 @@ def _solve_hinges(x, inv_mass, hinges, weights, alpha):  # type: ignore[no-untyp
             x[p, 2] += m * rz
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _rub_threads(v, inv_mass, edges, viscosity):  # type: ignore[no-untyped-def]
     """Internal friction: neighbours share some of their velocity, which quiets jitter and spares the swing."""
     for e in range(edges.shape[0]):
@@ -73,7 +126,7 @@ def _rub_threads(v, inv_mass, edges, viscosity):  # type: ignore[no-untyped-def]
                 v[j, k] -= d
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _limit_tethers(x, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
     """No particle goes further from its anchor than along the cloth (long-range attachment)."""
     for i in range(x.shape[0]):
@@ -89,17 +142,16 @@ def _limit_tethers(x, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
             x[i, 2] = x[a, 2] + dz * s
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def _collide(  # type: ignore[no-untyped-def]
-    x, previous, inv_mass, near, clear, body, normals, body_step, fastest, faces, starts, around, deepest, thickness,
-    friction,
-):  # fmt: skip
+@kernel
+def _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, fabric):  # type: ignore[no-untyped-def]
     """Push particles out of the body: along the line to the nearest surface point of each tracked place.
 
     `near` (P,C) are places on the body that are followed from substep to substep, `clear` (P,C) a distance in which
     nothing can be touched, used up by the motion of the particle and of the body (at most `fastest` a substep). What
-    lies under the surface by more than `deepest` is left alone.
+    lies under the surface by more than `deepest` is left alone. `points` (Q,3) is where the body is now.
     """
+    near, clear, faces, starts, around, deepest = body
+    thickness, friction = fabric.thickness, fabric.friction
     for i in range(x.shape[0]):
         if inv_mass[i] == 0.0:
             continue
@@ -110,16 +162,16 @@ def _collide(  # type: ignore[no-untyped-def]
             if clear[i, c] > 0.0:
                 continue
             px, py, pz = x[i, 0], x[i, 1], x[i, 2]
-            d2, t, wa, wb, wc, near[i, c] = nearest_around(px, py, pz, near[i, c], body, faces, starts, around)
+            d2, t, wa, wb, wc, near[i, c] = nearest_around(px, py, pz, near[i, c], points, faces, starts, around)
             if t < 0:
                 continue
             k0, k1, k2 = faces[t, 0], faces[t, 1], faces[t, 2]
             nx = wa * normals[k0, 0] + wb * normals[k1, 0] + wc * normals[k2, 0]
             ny = wa * normals[k0, 1] + wb * normals[k1, 1] + wc * normals[k2, 1]
             nz = wa * normals[k0, 2] + wb * normals[k1, 2] + wc * normals[k2, 2]
-            rx = px - wa * body[k0, 0] - wb * body[k1, 0] - wc * body[k2, 0]
-            ry = py - wa * body[k0, 1] - wb * body[k1, 1] - wc * body[k2, 1]
-            rz = pz - wa * body[k0, 2] - wb * body[k1, 2] - wc * body[k2, 2]
+            rx = px - wa * points[k0, 0] - wb * points[k1, 0] - wc * points[k2, 0]
+            ry = py - wa * points[k0, 1] - wb * points[k1, 1] - wc * points[k2, 1]
+            rz = pz - wa * points[k0, 2] - wb * points[k1, 2] - wc * points[k2, 2]
             distance, length = math.sqrt(d2), math.sqrt(nx * nx + ny * ny + nz * nz)
             if length < 1e-6:  # faces without area have no side
                 continue
@@ -154,27 +206,26 @@ def _collide(  # type: ignore[no-untyped-def]
                 previous[i, 2] += along * nz
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def step_frame(  # type: ignore[no-untyped-def]
-    x, v, inv_mass, hold, skin_from, skin_to, edges, edge_rest, hinges, hinge_weights, anchor, reach,
-    near, clear, body_from, body_to, normals_from, normals_to, faces, starts, around, deepest,
-    dt_frame, substeps, stretch, bend, damping, viscosity, gravity, thickness, friction,
-):  # fmt: skip
+@kernel
+def step_frame(x, v, hold, cloth, fabric, body, start, end, dt_frame, substeps):  # type: ignore[no-untyped-def]
     """Advance positions `x` and velocities `v` (P,3) in place over one scene frame of `dt_frame` seconds.
 
-    Arguments from `stretch` on are those of `ClothSettings`; shares (`hold`, viscosity, friction) are of one substep.
-    `hold` (P,) in 0..1 draws a particle to its skinned position; 1 pins it (its inv_mass is 0).
-    `near` (P,C), `clear` (P,C) and `deepest`: see `_collide`, C = 0 without a body. Body and skin move linearly from
-    *_from to *_to.
+    `hold` (P,) in 0..1, a share of one substep, draws a particle to its skinned position; 1 pins it (its inv_mass is
+    0). `cloth`, `fabric` and `body` are a `Cloth`, `Fabric` and `Body`; body and skin move linearly from the `Pose`
+    `start` to the `Pose` `end`.
     """
+    inv_mass, edges, edge_rest, hinges, hinge_weights, anchor, reach = cloth
+    stretch, bend, damping, viscosity, gravity, _, _ = fabric
+    skin_from, body_from, normals_from = start
+    skin_to, body_to, normals_to = end
     n = x.shape[0]
     h = dt_frame / substeps
     keep = math.exp(-damping * h)
     previous = np.empty_like(x)
-    body, normals = np.empty_like(body_from), np.empty_like(body_from)
+    points, normals = np.empty_like(body_from), np.empty_like(body_from)
     body_step = (body_to - body_from) / f4(substeps)
     fastest = 0.0
-    for i in range(body.shape[0]):
+    for i in range(points.shape[0]):
         fastest = max(fastest, body_step[i, 0] ** 2 + body_step[i, 1] ** 2 + body_step[i, 2] ** 2)
     fastest = math.sqrt(fastest)
     for s in range(substeps):
@@ -197,15 +248,12 @@ def step_frame(  # type: ignore[no-untyped-def]
                     goal = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
                     x[i, k] += hold[i] * (goal - x[i, k])
         _limit_tethers(x, inv_mass, anchor, reach)
-        if near.shape[1]:
-            for i in range(body.shape[0]):
+        if body.near.shape[1]:
+            for i in range(points.shape[0]):
                 for k in range(3):
-                    body[i, k] = body_from[i, k] + b * (body_to[i, k] - body_from[i, k])
+                    points[i, k] = body_from[i, k] + b * (body_to[i, k] - body_from[i, k])
                     normals[i, k] = normals_from[i, k] + b * (normals_to[i, k] - normals_from[i, k])
-            _collide(
-                x, previous, inv_mass, near, clear, body, normals, body_step, fastest, faces, starts, around,
-                deepest, thickness, friction,
-            )  # fmt: skip
+            _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, fabric)
         for i in range(n):
             for k in range(3):
                 v[i, k] = (x[i, k] - previous[i, k]) / h

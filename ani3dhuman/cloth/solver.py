@@ -13,7 +13,7 @@ from ..mesh.kernels import limit_edges, point_normals
 from ..mesh.surface import Contacts, Obstacle
 from .constraints import Constraints
 from .fabrics import SUBSTEP, ClothSettings
-from .kernels import step_frame
+from .kernels import Body, Cloth, Fabric, Pose, step_frame
 from .preroll import Preroll
 
 REFERENCE_SPEED = 2.4  # m/s, the speed of the fastest moving part at which `ClothSettings.substeps` holds
@@ -43,27 +43,33 @@ def run(
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll)
     shortest, longest = np.zeros_like(constraints.edge_rest), np.float32(MAX_STRETCH) * constraints.edge_rest
     contacts = Contacts(obstacle, len(rest))
-    skin, body, normals = _poses(preroll, skinned, rest, obstacle, 0)
-    x, v = skin.copy(), np.broadcast_to(preroll.velocity * fps, skin.shape).astype(np.float32)
+    c = constraints
+    cloth = Cloth(inv_mass, c.edges, c.edge_rest, c.hinges, c.hinge_weights, c.anchor, c.reach)
+    deepest = obstacle.deepest if obstacle else 0.0
+    starts, around = contacts.around
+    body = Body(contacts.near, contacts.clear, contacts.faces, starts, around, deepest)
+    end = _pose(preroll, skinned, rest, obstacle, 0)
+    x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
     frames = np.empty(skinned.shape, np.float32)
     for step in range(settings.preroll + len(skinned)):
         if step > 0:
-            skin_from, body_from, normals_from = skin, body, normals
-            skin, body, normals = _poses(preroll, skinned, rest, obstacle, step)
-            ahead = np.where(constraints.pinned[:, None], skin, x + v / np.float32(fps))
-            contacts.update(x, ahead, body_from, body)
-            count = substeps_of(settings, fps, _speed(skin_from, skin, body_from, body, v, contacts.near, fps))
+            start, end = end, _pose(preroll, skinned, rest, obstacle, step)
+            ahead = np.where(constraints.pinned[:, None], end.skin, x + v / np.float32(fps))
+            contacts.update(x, ahead, start.body, end.body)
+            count = substeps_of(settings, fps, _speed(start, end, v, contacts.near, fps))
             share = 1 / fps / count / SUBSTEP
-            step_frame(  # type: ignore[call-arg]
-                x, v, inv_mass, _rescaled(hold, share).astype(np.float32), skin_from, skin,
-                constraints.edges, constraints.edge_rest, constraints.hinges, constraints.hinge_weights,
-                constraints.anchor, constraints.reach, contacts.near, contacts.clear,
-                body_from, body, normals_from, normals, contacts.faces, *contacts.around,
-                obstacle.deepest if obstacle else 0.0,
-                1.0 / fps, count, settings.stretch, settings.bend, settings.damping,
-                float(_rescaled(settings.viscosity, share)), settings.gravity, settings.thickness,
-                float(_rescaled(settings.friction, share)),
-            )  # fmt: skip
+            fabric = Fabric(
+                stretch=settings.stretch,
+                bend=settings.bend,
+                damping=settings.damping,
+                viscosity=float(_rescaled(settings.viscosity, share)),
+                gravity=settings.gravity,
+                thickness=settings.thickness,
+                friction=float(_rescaled(settings.friction, share)),
+            )
+            step_frame(
+                x, v, _rescaled(hold, share).astype(np.float32), cloth, fabric, body, start, end, 1.0 / fps, count
+            )
             if not np.isfinite(x).all():
                 raise Ani3DError(
                     "cloth.unstable",
@@ -94,25 +100,21 @@ def _rescaled(share: np.ndarray | float, substeps: float) -> np.ndarray:
     return 1 - (1 - np.asarray(share)) ** substeps
 
 
-def _poses(
-    preroll: Preroll, skinned: np.ndarray, rest: np.ndarray, obstacle: Obstacle | None, step: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Skin positions, body positions and body normals at a step."""
+def _pose(preroll: Preroll, skinned: np.ndarray, rest: np.ndarray, obstacle: Obstacle | None, step: int) -> Pose:
+    """Skin and body at a step."""
     skin = preroll.at(skinned, rest, step)
     if obstacle is None:
         nothing = np.zeros((0, 3), np.float32)
-        return skin, nothing, nothing
+        return Pose(skin, nothing, nothing)
     body = preroll.at(obstacle.vertices, obstacle.rest, step)
-    return skin, body, point_normals(body, obstacle.faces)
+    return Pose(skin, body, point_normals(body, obstacle.faces))
 
 
-def _speed(
-    skin_from: np.ndarray, skin: np.ndarray, body_from: np.ndarray, body: np.ndarray, v: np.ndarray, near: np.ndarray,
-    fps: float,
-) -> float:  # fmt: skip
+def _speed(start: Pose, end: Pose, v: np.ndarray, near: np.ndarray, fps: float) -> float:
     """Speed in m/s of what moves fastest: the cloth's skin, the body near it, or the cloth's fastest per cent."""
-    speeds = [np.linalg.norm(skin - skin_from, axis=1).max() * fps, np.percentile(np.linalg.norm(v, axis=1), 99)]
+    skin = np.linalg.norm(end.skin - start.skin, axis=1).max() * fps
+    speeds = [skin, np.percentile(np.linalg.norm(v, axis=1), 99)]
     if near.size:
         close = np.unique(near)
-        speeds.append(np.linalg.norm(body[close] - body_from[close], axis=1).max() * fps)
+        speeds.append(np.linalg.norm(end.body[close] - start.body[close], axis=1).max() * fps)
     return float(max(speeds))

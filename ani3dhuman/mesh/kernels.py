@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from ..jit import kernel
 
 UNDER = 0.7  # cosine to the normal from which on a point is under a surface, and not beside the rim of an open one
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
     """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place.
 
@@ -40,7 +41,7 @@ def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[n
             x[j, 2] -= b * dz
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def closest_on_triangle(px, py, pz, a, b, c):  # type: ignore[no-untyped-def]
     """Squared distance from a point to triangle (a, b, c), and the weights of a, b, c whose sum is the nearest point.
 
@@ -83,7 +84,7 @@ def closest_on_triangle(px, py, pz, a, b, c):  # type: ignore[no-untyped-def]
     return best, wa, wb, wc
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def nearest_around(px, py, pz, vertex, body, faces, starts, around):  # type: ignore[no-untyped-def]
     """Walk over a mesh from `vertex` to the point of it nearest to (px, py, pz), as long as that comes closer.
 
@@ -113,7 +114,7 @@ def nearest_around(px, py, pz, vertex, body, faces, starts, around):  # type: ig
     return best, triangle, wa, wb, wc, vertex
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def point_normals(vertices, faces):  # type: ignore[no-untyped-def]
     """Area-weighted unit normals (V,3) of a triangle mesh; zero where no face has area."""
     normals = np.zeros_like(vertices)
@@ -134,7 +135,7 @@ def point_normals(vertices, faces):  # type: ignore[no-untyped-def]
     return normals
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def heights_over(points, near, body, normals, faces, starts, around):  # type: ignore[no-untyped-def]
     """Signed distances (Q,) of points (Q,3) from the surface about body vertices `near` (Q,); inside is negative.
 

@@ -8,11 +8,54 @@ point whose nearest point lies on its rim has no side, and counts as outside.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import njit
 from scipy.spatial import cKDTree
 
+from ..jit import kernel
+
 LEAF = 4  # triangles
+
+
+class Topology(NamedTuple):
+    """Of F faces, E edges and P points.
+
+    Attributes:
+        faces: (F,3) points; edge_ids: (F,3) edges of each face, from corner k to the next.
+        rim_edges: (E,) whether each edge is on the rim; rim_points: (P,) likewise.
+    """
+
+    faces: np.ndarray
+    edge_ids: np.ndarray
+    rim_edges: np.ndarray
+    rim_points: np.ndarray
+
+
+class Normals(NamedTuple):
+    """Normals of faces (F,3), of edges (E,3) the sum of their faces', of points (P,3) the sum weighted by angle."""
+
+    faces: np.ndarray
+    edges: np.ndarray
+    points: np.ndarray
+
+
+class Boxes(NamedTuple):
+    """B boxes in depth-first order over triangles.
+
+    Attributes:
+        order: (F,) triangles in the order of the leaves.
+        first: (B,) of each box the first triangle; counts: (B,) how many, 0 for inner boxes.
+        skip: (B,) the box to go on with where this one is left out.
+        low, high: (B,3) corners, fitted to each frame.
+    """
+
+    order: np.ndarray
+    first: np.ndarray
+    counts: np.ndarray
+    skip: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 def signed_distances(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -27,36 +70,29 @@ def signed_distances(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray
     compact = np.ascontiguousarray(compact.reshape(-1, 3))
     moving = np.asarray(vertices[:, used], np.float64)
     points = np.ascontiguousarray(points, np.float64)
-    edge_ids, rim_edges, rim_points = _topology(compact, len(used))
+    topology = _topology(compact, len(used))
     centres = moving[0][compact].mean(1)
-    order, first, count, skip = _tree(centres)
-    low, high = np.empty((len(first), 3)), np.empty((len(first), 3))
+    boxes = _tree(centres)
     nearest = np.asarray(cKDTree(centres).query(points[0])[1], np.int64)
     distances = np.empty(points.shape[:2])
     for t in range(len(points)):
         corners = np.ascontiguousarray(moving[t][compact])
-        _fit(corners, order, first, count, skip, low, high)
-        normals = _pseudonormals(corners, compact, edge_ids, len(used), len(rim_edges))
-        _search(
-            points[t], corners, compact, edge_ids, *normals, rim_edges, rim_points,
-            order, first, count, skip, low, high, nearest, distances[t],
-        )  # fmt: skip
+        _fit(corners, boxes)
+        _search(points[t], corners, topology, _pseudonormals(corners, topology), boxes, nearest, distances[t])
     return distances
 
 
-def _topology(faces: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Edges (F,3) of each face (from corner k to the next), whether each edge is on the rim (E,), likewise points."""
+def _topology(faces: np.ndarray, points: int) -> Topology:
     pairs = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     edges, ids, uses = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
     rim_points = np.zeros(points, bool)
     rim_points[edges[uses == 1]] = True
-    return np.ascontiguousarray(ids.reshape(-1, 3)), uses == 1, rim_points
+    return Topology(faces, np.ascontiguousarray(ids.reshape(-1, 3)), uses == 1, rim_points)
 
 
-def _pseudonormals(
-    corners: np.ndarray, faces: np.ndarray, edge_ids: np.ndarray, points: int, edges: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Normals of faces (F,3), of edges (E,3) the sum of their faces', of points (P,3) the sum weighted by angle."""
+def _pseudonormals(corners: np.ndarray, topology: Topology) -> Normals:
+    """Normals of a frame with these corners (F,3,3)."""
+    edges, points = len(topology.rim_edges), len(topology.rim_points)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
     to_next = np.roll(corners, -1, axis=1) - corners
@@ -64,18 +100,13 @@ def _pseudonormals(
     angles = np.arccos(np.clip(-(to_next * np.roll(to_next, 1, axis=1)).sum(2), -1, 1))
     at_edges, at_points = np.empty((edges, 3)), np.empty((points, 3))
     for k in range(3):
-        at_edges[:, k] = np.bincount(edge_ids.ravel(), np.repeat(normals[:, k], 3), edges)
-        at_points[:, k] = np.bincount(faces.ravel(), (angles * normals[:, k, None]).ravel(), points)
-    return normals, at_edges, at_points
+        at_edges[:, k] = np.bincount(topology.edge_ids.ravel(), np.repeat(normals[:, k], 3), edges)
+        at_points[:, k] = np.bincount(topology.faces.ravel(), (angles * normals[:, k, None]).ravel(), points)
+    return Normals(normals, at_edges, at_points)
 
 
-def _tree(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes in depth-first order over triangle centres (F,3), halved along their longest side.
-
-    Returns:
-        Triangles in the order of the leaves; of each box the first triangle, their count (0 for inner boxes) and the
-        box to go on with where this one is left out.
-    """
+def _tree(centres: np.ndarray) -> Boxes:
+    """Boxes over triangle centres (F,3), halved along their longest side; not fitted yet."""
     order = np.arange(len(centres))
     first: list[int] = []
     count: list[int] = []
@@ -95,12 +126,14 @@ def _tree(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
         skip[box] = len(first)
 
     split(0, len(centres))
-    return order, np.array(first), np.array(count), np.array(skip)
+    corners = np.empty((2, len(first), 3))
+    return Boxes(order, np.array(first), np.array(count), np.array(skip), *corners)
 
 
-@njit(cache=True)
-def _fit(corners, order, first, count, skip, low, high):  # type: ignore[no-untyped-def]
+@kernel
+def _fit(corners, boxes):  # type: ignore[no-untyped-def]
     """Fit boxes to triangles (F,3,3); children come after their box, so the last is done first."""
+    order, first, count, skip, low, high = boxes
     for box in range(len(first) - 1, -1, -1):
         for k in range(3):
             if count[box] == 0:
@@ -115,12 +148,12 @@ def _fit(corners, order, first, count, skip, low, high):  # type: ignore[no-unty
                 low[box, k], high[box, k] = a, b
 
 
-@njit(cache=True, inline="always")
+@kernel
 def _dot(ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]
     return ax * bx + ay * by + az * bz
 
 
-@njit(cache=True)
+@kernel
 def _nearest_on(triangle, p):  # type: ignore[no-untyped-def]
     """Vector from `p` (3,) to the nearest point of a triangle (3,3), and where it lies: 0..2 corner, 3..5 edge, 6 face.
 
@@ -157,12 +190,10 @@ def _nearest_on(triangle, p):  # type: ignore[no-untyped-def]
     return ax + s * ux + w * vx, ay + s * uy + w * vy, az + s * uz + w * vz, 6
 
 
-@njit(cache=True)
-def _search(  # type: ignore[no-untyped-def]
-    points, corners, faces, edge_ids, face_normals, edge_normals, point_normals, rim_edges, rim_points,
-    order, first, count, skip, low, high, nearest, distances,
-):  # fmt: skip
+@kernel
+def _search(points, corners, topology, normals, boxes, nearest, distances):  # type: ignore[no-untyped-def]
     """Signed distances (Q,) of points (Q,3), in place; `nearest` (Q,): triangles of the last frame, then of this."""
+    order, first, count, skip, low, high = boxes
     for q in range(len(points)):
         p = points[q]
         face = nearest[q]
@@ -185,12 +216,12 @@ def _search(  # type: ignore[no-untyped-def]
             box += 1
         nearest[q] = face
         if place == 6:
-            n, rim = face_normals[face], False
+            n, rim = normals.faces[face], False
         elif place >= 3:
-            edge = edge_ids[face, place - 3]
-            n, rim = edge_normals[edge], rim_edges[edge]
+            edge = topology.edge_ids[face, place - 3]
+            n, rim = normals.edges[edge], topology.rim_edges[edge]
         else:
-            corner = faces[face, place]
-            n, rim = point_normals[corner], rim_points[corner]
+            corner = topology.faces[face, place]
+            n, rim = normals.points[corner], topology.rim_points[corner]
         inside = not rim and _dot(x, y, z, n[0], n[1], n[2]) > 0
         distances[q] = -np.sqrt(best) if inside else np.sqrt(best)

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
+
+from ..jit import kernel
 
 TINY = 1e-12  # square metres
 NEARER = 1e-6  # of the edges' sum of squares: where edges in a line leave a turn open, the least one is taken
@@ -60,7 +61,7 @@ def _weights(before: np.ndarray) -> np.ndarray:
     return 1 / np.maximum(np.einsum("ek,ek->e", before, before, dtype=np.float64), TINY)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _rotations(before, after, weights, sources, count):  # type: ignore[no-untyped-def]
     sums, squares = np.zeros((count, 3, 3)), np.zeros(count)
     for e in range(len(sources)):
@@ -77,7 +78,7 @@ def _rotations(before, after, weights, sources, count):  # type: ignore[no-untyp
     return rotations
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _turn(S, bound, K, A, R):  # type: ignore[no-untyped-def]
     """R becomes the rotation with the largest sum of R_ij S_ji, at most `bound`; K and A (4,4) are room to work in."""
     K[0, 0] = S[0, 0] + S[1, 1] + S[2, 2]
@@ -125,7 +126,7 @@ def _turn(S, bound, K, A, R):  # type: ignore[no-untyped-def]
     R[2, 0], R[2, 1], R[2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _adjugate(K, A):  # type: ignore[no-untyped-def]
     """A becomes the adjugate of the symmetric K, both (4,4); returns the determinant."""
     a, b, c, d = K[0, 0], K[0, 1], K[0, 2], K[0, 3]
@@ -144,7 +145,7 @@ def _adjugate(K, A):  # type: ignore[no-untyped-def]
     return a * A[0, 0] + b * A[0, 1] + c * A[0, 2] + d * A[0, 3]
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def _energy(before, after, weights, sources, rotations):  # type: ignore[no-untyped-def]
     total, gradient = 0.0, np.empty(after.shape, np.float32)
     share = 1 / max(len(sources), 1)

@@ -134,9 +134,9 @@ def evaluated_pairs(scene: Scene) -> int:
     """Pairs of a pixel and a Gaussian that the CPU kernels evaluate: 16 for every block in which an entry showed."""
     forward_kernel, seen = composite.composite_forward, []
 
-    def listen(*arguments: Any) -> None:
-        forward_kernel(*arguments)
-        seen.append(arguments[-1])
+    def listen(inputs: composite.TileInputs, out: composite.TileOutputs) -> None:
+        forward_kernel(inputs, out)
+        seen.append(out.masks)
 
     composite.composite_forward = listen
     try:

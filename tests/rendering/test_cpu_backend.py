@@ -16,8 +16,9 @@ from gaussian_scenes import Scene, random_scene
 from torch import Tensor
 
 from ani3d_formats.errors import Ani3DError
+from ani3dhuman import jit
 from ani3dhuman.rendering import rasterize
-from ani3dhuman.rendering.cpu import jit
+from ani3dhuman.rendering.cpu import composite
 from ani3dhuman.rendering.cpu.composite import composite_forward
 from ani3dhuman.rendering.cpu.tiles import SORT_CHUNK, order_by_depth
 
@@ -136,15 +137,14 @@ for _ in range(2):
 """
     place = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=place)
-    assert ran.stderr.count("Compiling the CPU rasteriser") == 1
+    assert ran.stderr.count("Compiling kernels") == 1
     again = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=place)
     assert "Compiling" not in again.stderr
 
 
 def test_kept_code_is_bound_to_the_whole_folder() -> None:
-    folder = Path(jit.__file__).parent
-    assert jit.folder_stamp(folder) == jit.STAMP
-    assert composite_forward._cache._cache_file._source_stamp == jit.STAMP
+    stamp = composite_forward._cache._cache_file._source_stamp
+    assert stamp == jit.folder_stamp(Path(composite.__file__).parent)
 
 
 def test_a_changed_helper_makes_kept_code_stale(tmp_path: Path) -> None:
@@ -152,6 +152,29 @@ def test_a_changed_helper_makes_kept_code_stale(tmp_path: Path) -> None:
     before = jit.folder_stamp(tmp_path)
     (tmp_path / "helper.py").write_text("a = 2")
     assert jit.folder_stamp(tmp_path) != before
+
+
+def test_a_changed_kernel_of_another_folder_makes_kept_code_stale(tmp_path: Path) -> None:
+    for name, text in {
+        "mesh/callee.py": "def add(x): return x + 1",
+        "cloth/inner.py": "from mesh.callee import add\n@kernel\ndef inner(x): return add(x)",
+        "cloth/outer.py": "from cloth.inner import inner\n@kernel\ndef outer(x): return inner(x)\nprint(outer(1))",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"from ani3dhuman.jit import kernel\n{text}")
+    callee = tmp_path / "mesh" / "callee.py"
+    command = [sys.executable, "-m", "cloth.outer"]
+    place = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(tmp_path / "kept"),
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.getcwd()}",
+    }
+    results = []
+    for step in (1, 2, 3):
+        callee.write_text(f"from ani3dhuman.jit import kernel\n@kernel\ndef add(x): return x + {step}")
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, env=place)
+        results.append(int(ran.stdout))
+    assert results == [2, 3, 4]
 
 
 def test_backwards_of_a_loss_that_is_not_finite_says_so(scene: Scene) -> None:

@@ -219,20 +219,13 @@ STRIDES = types.UniTuple(types.int64, 4)
 FLOATS, DOUBLES, IDS = _array(types.float32), _array(types.float64), _array(types.int32)
 STARTS, MASKS = _array(types.int64), _array(types.uint64)
 PICTURE, ALPHAS, BEHIND = _array(types.float32, 4), _array(types.float32, 3), _array(types.float32, 2)
-HEAD = (types.int64, DOUBLES, FLOATS, FLOATS, types.int64, STARTS, IDS)
+INPUTS = types.NamedTuple((DOUBLES, FLOATS, STARTS, IDS, IDS, IDS, FLOATS, BEHIND, types.int64), composite.TileInputs)
+OUTPUTS = types.NamedTuple((PICTURE, ALPHAS, FLOATS, FLOATS, MASKS), composite.TileOutputs)
+HEAD = (types.int64, INPUTS, OUTPUTS)
 KERNELS = {
-    "forward": (
-        composite.forward_tile,
-        (*HEAD, FLOATS, BEHIND, types.int64, PICTURE, ALPHAS, FLOATS, FLOATS, MASKS),
-    ),
-    "backward": (
-        composite_backward.backward_tile,
-        (
-            *HEAD, IDS, FLOATS, BEHIND, types.int64, PICTURE, FLOATS, FLOATS, MASKS, FLOATS, STRIDES, ALPHAS,
-            FLOATS, FLOATS,
-        ),
-    ),
-}  # fmt: skip
+    "forward": (composite.forward_tile, HEAD),
+    "backward": (composite_backward.backward_tile, (*HEAD, FLOATS, STRIDES, ALPHAS, FLOATS, FLOATS)),
+}
 
 
 @X86

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ..view import View
 from . import composite, composite_backward, harmonics, projection, projection_backward, tiles
-from .composite import CHANNELS_MIN
+from .composite import CHANNELS_MIN, TileInputs, TileOutputs
 from .footprint import LAYOUT, RECORD, TILE_PIXELS
+from .projection_backward import GaussianGradients, ProjectedGradients
 from .simd import WIDE_LANES
 
 
@@ -60,6 +61,12 @@ def _arrays(*tensors: Tensor) -> Any:
     return [_array(tensor) for tensor in tensors]
 
 
+def _frustum(view: View) -> projection.Frustum:
+    planes = float(view.near_plane), float(view.far_plane)
+    clip = float(view.radius_clip), float(view.eps2d)
+    return projection.Frustum(view.width, view.height, *planes, *clip, view.ortho, view.antialiased)
+
+
 def _memory(tensor: Tensor) -> np.ndarray:
     """The memory that a tensor of any strides spans, as one flat array."""
     extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
@@ -89,15 +96,8 @@ class Project(torch.autograd.Function):
         projection.project_forward(
             *(a.reshape(-1) for a in _arrays(means, quats, scales, opacities)),
             *_arrays(viewmats, Ks),
-            view.width,
-            view.height,
-            float(view.near_plane),
-            float(view.far_plane),
-            float(view.eps2d),
-            view.ortho,
-            view.antialiased,
-            float(view.radius_clip),
-            *(a.reshape(-1) for a in outputs),
+            _frustum(view),
+            projection.Projected(*(a.reshape(-1) for a in outputs)),
         )
         ctx.set_materialize_grads(False)
         ctx.saved = (means, quats, scales, viewmats, Ks, view, outputs[5])
@@ -121,11 +121,10 @@ class Project(torch.autograd.Function):
         projection_backward.project_backward(
             *(a.reshape(-1) for a in _arrays(means, quats, scales)),
             *_arrays(viewmats, Ks),
-            view.width,
-            view.height,
-            float(view.eps2d),
-            view.ortho,
-            *(a.reshape(-1) for a in (radii, g_means2d, g_covs2d, g_depths, g_compensations, *found, g_views)),
+            _frustum(view),
+            radii.reshape(-1),
+            ProjectedGradients(*(a.reshape(-1) for a in (g_means2d, g_covs2d, g_depths, g_compensations))),
+            GaussianGradients(*(a.reshape(-1) for a in (*found, g_views))),
         )
         total = g_views.sum((0, 3))
         g_viewmats = np.zeros(viewmats.shape, np.float32)
@@ -199,61 +198,45 @@ class Composite(torch.autograd.Function):
             behind[:, : backgrounds.shape[1]] = _array(backgrounds)
         splats_ = splats.numpy()
         lists = tiles.list_tiles(splats_, _array(depths), view.width, view.height)
-        scene = (splats_, padded.reshape(-1), lists, behind, given - 1 if view.expected_depth else -1)
-        image = np.empty((cameras, channels, view.height, view.width), np.float32)
-        alphas = np.empty((cameras, view.height, view.width), np.float32)
-        transmittance = np.empty(len(lists.schedule) * TILE_PIXELS, np.float32)
-        last = np.empty_like(transmittance)
-        masks = np.empty(len(lists.ids), np.uint64)
-        composite.composite_forward(
+        inputs = TileInputs(
             splats_,
-            scene[1],
-            lists.tile_starts,
-            lists.ids,
-            lists.schedule,
-            LAYOUT,
-            behind,
-            scene[4],
-            image,
-            alphas,
-            transmittance,
-            last,
-            masks,
-        )
-        ctx.saved = (scene, (image, transmittance, last, masks), _array(opacities), features.shape, backgrounds)
-        return torch.from_numpy(image)[:, :given].permute(0, 2, 3, 1), torch.from_numpy(alphas)[..., None]
-
-    @staticmethod
-    def backward(ctx: Any, g_image: Tensor, g_alphas: Tensor) -> Any:
-        (splats, features, lists, behind, expected), drawn, opacities, shape, backgrounds = ctx.saved
-        cameras, count, given = shape
-        width = composite_backward.row_width(behind.shape[1])
-        rows = np.empty(len(lists.ids) * width, np.float32)
-        g_behind = np.zeros((len(lists.schedule), given * 16), np.float32)
-        composite_backward.composite_backward(
-            splats,
-            features,
+            padded.reshape(-1),
             lists.tile_starts,
             lists.ids,
             lists.slots,
             lists.schedule,
             LAYOUT,
             behind,
-            expected,
-            *drawn,
-            _memory(g_image),
-            g_image.stride(),
-            _array(g_alphas[..., 0]),
-            g_behind,
-            rows,
+            given - 1 if view.expected_depth else -1,
         )
+        size, blocks = (view.height, view.width), len(lists.schedule) * TILE_PIXELS
+        drawn = TileOutputs(
+            np.empty((cameras, channels, *size), np.float32),
+            np.empty((cameras, *size), np.float32),
+            np.empty(blocks, np.float32),
+            np.empty(blocks, np.float32),
+            np.empty(len(lists.ids), np.uint64),
+        )
+        composite.composite_forward(inputs, drawn)
+        ctx.saved = (inputs, lists, drawn, _array(opacities), features.shape, backgrounds)
+        return torch.from_numpy(drawn.image)[:, :given].permute(0, 2, 3, 1), torch.from_numpy(drawn.alphas)[..., None]
+
+    @staticmethod
+    def backward(ctx: Any, g_image: Tensor, g_alphas: Tensor) -> Any:
+        inputs, lists, drawn, opacities, shape, backgrounds = ctx.saved
+        cameras, count, given = shape
+        width = composite_backward.row_width(inputs.backgrounds.shape[1])
+        rows = np.empty(len(lists.ids) * width, np.float32)
+        g_behind = np.zeros((len(lists.schedule), given * 16), np.float32)
+        g_pixels = (_memory(g_image), g_image.stride(), _array(g_alphas[..., 0]))
+        composite_backward.composite_backward(inputs, drawn, *g_pixels, g_behind, rows)
         total = cameras * count
         g_means2d = np.empty((total, 2), np.float32)
         g_covs2d = np.empty((total, 3), np.float64)
         g_opacities = np.empty(total, np.float32)
         g_features = np.empty((total, given), np.float32)
         composite_backward.gather_gradients(
-            splats,
+            inputs.splats,
             opacities.reshape(-1),
             lists.slot_starts,
             rows,

@@ -10,9 +10,12 @@ tile's list was the last that each pixel drew.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
+from ...jit import kernel, parallel_kernel
 from .footprint import (
     ALPHA_MAX,
     BLOCK,
@@ -36,7 +39,6 @@ from .footprint import (
     place,
     touched_blocks,
 )
-from .jit import kernel, parallel_kernel
 from .simd import bits, both, first_bit, fma, fnma, maximum, minimum, minus_magnitude, select
 from .simd_memory import load, prefetch, store, store_rows
 
@@ -45,6 +47,46 @@ CHUNK = 32  # Gaussians worked between two looks at which blocks still have unfi
 AHEAD = 8  # entries of the list whose records are fetched early
 COVERAGE_MIN = f4(1e-10)  # expected depth is accumulated depth over coverage, no less than this
 CHANNELS_MIN = 3  # channels are padded to this many: the first three are kept in the innermost loop by name
+
+
+class TileInputs(NamedTuple):
+    """What tiles are drawn from; G = cameras times Gaussians, X channels, M entries of the tiles' lists.
+
+    Attributes:
+        splats: (G*8,) float64 records; features: (G*X,).
+        tile_starts: (tiles+1,) first entry of each tile; ids: (M,) Gaussian of each entry.
+        slots: (M,) place of each entry when they are grouped by Gaussian.
+        schedule: (tiles,) the order in which tiles are worked; layout: `footprint.LAYOUT`.
+        backgrounds: (C,X).
+        expected: channel of expected depth, or -1; the next is coverage, which divides it.
+    """
+
+    splats: np.ndarray
+    features: np.ndarray
+    tile_starts: np.ndarray
+    ids: np.ndarray
+    slots: np.ndarray
+    schedule: np.ndarray
+    layout: np.ndarray
+    backgrounds: np.ndarray
+    expected: int
+
+
+class TileOutputs(NamedTuple):
+    """What the forward pass writes.
+
+    Attributes:
+        image: (C,X,H,W); alphas: (C,H,W).
+        transmittance: (tiles*1024,) block by block.
+        last: (tiles*1024,) place in the tile's list of the last Gaussian drawn, -1 for none.
+        masks: (M,) uint64 blocks of its tile in which each entry showed.
+    """
+
+    image: np.ndarray
+    alphas: np.ndarray
+    transmittance: np.ndarray
+    last: np.ndarray
+    masks: np.ndarray
 
 
 @kernel
@@ -71,24 +113,11 @@ def clear(planes: np.ndarray, stride: np.uint64, width: int, height: int) -> np.
 
 
 @kernel
-def forward_tile(
-    tile: int,
-    splats: np.ndarray,
-    splats32: np.ndarray,
-    features: np.ndarray,
-    channels: int,
-    tile_starts: np.ndarray,
-    ids: np.ndarray,
-    layout: np.ndarray,
-    backgrounds: np.ndarray,
-    expected: int,
-    image: np.ndarray,
-    alphas: np.ndarray,
-    transmittance: np.ndarray,
-    last: np.ndarray,
-    masks: np.ndarray,
-) -> None:
-    height, width = alphas.shape[1], alphas.shape[2]
+def forward_tile(tile: int, inputs: TileInputs, out: TileOutputs) -> None:
+    splats, features, tile_starts, ids, _, _, layout, backgrounds, expected = inputs
+    image, alphas, transmittance, last, masks = out
+    splats32 = splats.view(np.float32)
+    channels, height, width = image.shape[1], image.shape[2], image.shape[3]
     camera, x0, y0 = corner_of(tile, width, height)
     stride = LANES * U(1 + channels)
     planes = aligned(BLOCKS * 16 * (1 + channels))
@@ -207,26 +236,7 @@ def write_tile(
 
 
 @parallel_kernel
-def composite_forward(
-    splats: np.ndarray,  # (G*8,) float64 records; G = cameras times Gaussians
-    features: np.ndarray,  # (G*X,)
-    tile_starts: np.ndarray,  # (tiles+1,)
-    ids: np.ndarray,  # (M,) Gaussian of each entry of the tile lists
-    schedule: np.ndarray,  # (tiles,) the order in which tiles are worked
-    layout: np.ndarray,  # footprint.LAYOUT
-    backgrounds: np.ndarray,  # (C,X)
-    expected: int,  # channel of expected depth, or -1; the next is coverage, which divides it
-    image: np.ndarray,  # (C,X,H,W) out
-    alphas: np.ndarray,  # (C,H,W) out
-    transmittance: np.ndarray,  # (tiles*1024,) out, block by block
-    last: np.ndarray,  # (tiles*1024,) out: place in the tile's list of the last Gaussian drawn, -1 for none
-    masks: np.ndarray,  # (M,) uint64 out: blocks of its tile in which each entry showed
-) -> None:
-    splats32 = splats.view(np.float32)
-    channels = image.shape[1]
-    tiles = schedule.shape[0]
-    for job in prange(tiles):
-        forward_tile(
-            np.int64(schedule[job]), splats, splats32, features, channels, tile_starts, ids, layout, backgrounds,
-            expected, image, alphas, transmittance, last, masks,
-        )  # fmt: skip
+def composite_forward(inputs: TileInputs, out: TileOutputs) -> None:
+    schedule = inputs.schedule
+    for job in prange(schedule.shape[0]):
+        forward_tile(np.int64(schedule[job]), inputs, out)

@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from .composite import AHEAD, CHANNELS_MIN, COVERAGE_MIN, corner_of
+from ...jit import kernel, parallel_kernel
+from .composite import AHEAD, CHANNELS_MIN, COVERAGE_MIN, TileInputs, TileOutputs, corner_of
 from .footprint import (
     ALPHA_MAX,
     BLOCK,
@@ -37,7 +38,6 @@ from .footprint import (
     f4,
     place,
 )
-from .jit import kernel, parallel_kernel
 from .simd import both, first_bit, fma, fnma, maximum, minimum, reciprocal, select, splat, sums
 from .simd_memory import load, load_rows, load_strided, prefetch, store
 
@@ -71,11 +71,8 @@ def read_tile(
     x0: int,
     y0: int,
     planes: np.ndarray,
-    channels: int,
-    backgrounds: np.ndarray,
-    expected: int,
-    image: np.ndarray,
-    transmittance: np.ndarray,
+    inputs: TileInputs,
+    drawn: TileOutputs,
     own: np.uint64,
     g_image: np.ndarray,
     g_strides: tuple[int, int, int, int],
@@ -83,6 +80,8 @@ def read_tile(
     g_background: np.ndarray,
 ) -> None:
     """Set up T, B and the image's gradient: planes 0, 1 and 2.. of each block; sum the background's gradient."""
+    image, transmittance, channels = drawn.image, drawn.transmittance, drawn.image.shape[1]
+    backgrounds, expected = inputs.backgrounds, inputs.expected
     height, width, given = g_alphas.shape[1], g_alphas.shape[2], g_background.shape[0] // 16
     stride = LANES * U(2 + channels)
     pixels = height * width
@@ -119,35 +118,24 @@ def read_tile(
 @kernel
 def backward_tile(
     tile: int,
-    splats: np.ndarray,
-    splats32: np.ndarray,
-    features: np.ndarray,
-    channels: int,
-    tile_starts: np.ndarray,
-    ids: np.ndarray,
-    slots: np.ndarray,
-    layout: np.ndarray,
-    backgrounds: np.ndarray,
-    expected: int,
-    image: np.ndarray,
-    transmittance: np.ndarray,
-    last: np.ndarray,
-    masks: np.ndarray,
+    inputs: TileInputs,
+    drawn: TileOutputs,
     g_image: np.ndarray,
     g_strides: tuple[int, int, int, int],
     g_alphas: np.ndarray,
     g_background: np.ndarray,
     rows: np.ndarray,
 ) -> None:
+    splats, features, tile_starts, ids, slots, _, layout, _, _ = inputs
+    image, _, _, last, masks = drawn
+    splats32 = splats.view(np.float32)
+    channels = image.shape[1]
     camera, x0, y0 = corner_of(tile, g_alphas.shape[2], g_alphas.shape[1])
     own = U(tile) * U(TILE_PIXELS)
     stride = LANES * U(2 + channels)
     planes = aligned(BLOCKS * 16 * (2 + channels))
     places = aligned(PLACES)
-    read_tile(
-        camera, x0, y0, planes, channels, backgrounds, expected, image, transmittance, own, g_image, g_strides,
-        g_alphas, g_background,
-    )  # fmt: skip
+    read_tile(camera, x0, y0, planes, inputs, drawn, own, g_image, g_strides, g_alphas, g_background)
     pixel_x, pixel_y = load(layout, PIXEL_X), load(layout, PIXEL_Y)
     zero = splat(f4(0))
     further = U(channels - CHANNELS_MIN)  # channels whose sums live in memory while a Gaussian is worked
@@ -229,19 +217,8 @@ def backward_tile(
 
 @parallel_kernel
 def composite_backward(
-    splats: np.ndarray,  # as in composite_forward, and so down to backgrounds
-    features: np.ndarray,
-    tile_starts: np.ndarray,
-    ids: np.ndarray,
-    slots: np.ndarray,  # (M,) row of `rows` that belongs to each entry
-    schedule: np.ndarray,
-    layout: np.ndarray,
-    backgrounds: np.ndarray,
-    expected: int,
-    image: np.ndarray,  # (C,X,H,W) and the next three: what composite_forward wrote
-    transmittance: np.ndarray,
-    last: np.ndarray,
-    masks: np.ndarray,
+    inputs: TileInputs,
+    drawn: TileOutputs,
     g_image: np.ndarray,  # flat memory of (C,H,W,X'), X' <= X: no coverage, no padding
     g_strides: tuple[int, int, int, int],  # its strides in floats
     g_alphas: np.ndarray,  # (C,H,W)
@@ -249,15 +226,10 @@ def composite_backward(
     rows: np.ndarray,  # (M*row_width,) out
 ) -> None:
     """Each entry writes its own row, so no two tiles ever meet."""
-    splats32 = splats.view(np.float32)
-    channels = image.shape[1]
-    tiles = schedule.shape[0]
-    for job in prange(tiles):
+    schedule = inputs.schedule
+    for job in prange(schedule.shape[0]):
         tile = np.int64(schedule[job])
-        backward_tile(
-            tile, splats, splats32, features, channels, tile_starts, ids, slots, layout, backgrounds, expected, image,
-            transmittance, last, masks, g_image, g_strides, g_alphas, g_backgrounds[tile], rows,
-        )  # fmt: skip
+        backward_tile(tile, inputs, drawn, g_image, g_strides, g_alphas, g_backgrounds[tile], rows)
 
 
 @parallel_kernel

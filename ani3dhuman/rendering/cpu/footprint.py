@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from .jit import kernel
+from ...jit import kernel
 from .simd import floor, fma, fnma, maximum, minimum, select, shift_exponent, spans, splat, sqrt
 from .simd_memory import load, store
 

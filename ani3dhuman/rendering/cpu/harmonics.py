@@ -12,7 +12,7 @@ from numba import prange
 
 from ani3d_formats.gaussians import SH_C0
 
-from .jit import kernel, parallel_kernel
+from ...jit import kernel, parallel_kernel
 
 CHUNK = 512  # Gaussians whose camera gradients are summed together, as in projection
 C0 = SH_C0

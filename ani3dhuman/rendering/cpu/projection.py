@@ -10,11 +10,12 @@ Source: Zwicker et al., EWA Splatting (2002), eq. 24-31; rules and clamps are th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
+from ...jit import kernel, parallel_kernel
 from .footprint import (
     L11,
     L21,
@@ -31,7 +32,6 @@ from .footprint import (
     SLOPE_Y,
     U,
 )
-from .jit import kernel, parallel_kernel
 from .simd import WIDE_LANES, bits, both, ceil, exponent_and_mantissa, maximum, minimum, select, splat64, sqrt
 from .simd_memory import gather, scatter
 
@@ -41,6 +41,37 @@ SIGMA_EXTENT = 3.33
 REACH_MAX = 1e9  # pixels; more would not fit into the int32 of a radius
 
 Matrix = tuple[Any, ...]  # nine vectors or numbers, row-major
+
+
+class Frustum(NamedTuple):
+    """What is drawn of space, and how: `View` in numbers that kernels take."""
+
+    width: int
+    height: int
+    near_plane: float
+    far_plane: float
+    radius_clip: float
+    eps2d: float
+    ortho: bool
+    antialiased: bool
+
+
+class Projected(NamedTuple):
+    """Gaussians as C cameras see them, flat; zeros where a Gaussian is not between the planes.
+
+    Attributes:
+        means2d: (C*N*2,); covs2d: (C*N*3,) float64 xx, xy, yy with eps2d; depths, compensations: (C*N,).
+        conics: (C*N*3,); radii: (C*N*2,) int32, zero for a Gaussian that this camera does not see.
+        splats: (C*N*8,) float64 records of `footprint`; zeros where unseen.
+    """
+
+    means2d: np.ndarray
+    covs2d: np.ndarray
+    depths: np.ndarray
+    compensations: np.ndarray
+    conics: np.ndarray
+    radii: np.ndarray
+    splats: np.ndarray
 
 
 @kernel
@@ -184,22 +215,11 @@ def project_forward(
     opacities: np.ndarray,  # (N,) bound the radii only
     viewmats: np.ndarray,  # (C,4,4)
     Ks: np.ndarray,  # (C,3,3)
-    width: int,
-    height: int,
-    near_plane: float,
-    far_plane: float,
-    eps2d: float,
-    ortho: bool,
-    antialiased: bool,
-    radius_clip: float,
-    means2d: np.ndarray,  # (C*N*2,) out, as are the rest; zeros where a Gaussian is not between the planes
-    covs2d: np.ndarray,  # (C*N*3,) float64 xx, xy, yy with eps2d
-    depths: np.ndarray,  # (C*N,)
-    compensations: np.ndarray,  # (C*N,)
-    conics: np.ndarray,  # (C*N*3,)
-    radii: np.ndarray,  # (C*N*2,) int32; zero marks a Gaussian that this camera does not see
-    splats: np.ndarray,  # (C*N*8,) float64 records of `footprint`; zeros where unseen
+    frustum: Frustum,
+    out: Projected,  # comes in as zeros
 ) -> None:
+    width, height, near_plane, far_plane, radius_clip, eps2d, ortho, antialiased = frustum
+    means2d, covs2d, depths, compensations, conics, radii, splats = out
     count = opacities.shape[0]
     splats32 = splats.view(np.float32)
     chunks = (count + CHUNK - 1) // CHUNK

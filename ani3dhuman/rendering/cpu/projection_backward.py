@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
+from ...jit import kernel, parallel_kernel
 from .footprint import U
-from .jit import kernel, parallel_kernel
-from .projection import apply, covariance, factor_2d, held, pose_of, product, rotation_part, with_columns
+from .projection import Frustum, apply, covariance, factor_2d, held, pose_of, product, rotation_part, with_columns
 from .simd import WIDE_LANES, bits, both, first_lanes, select, splat64, sqrt
 from .simd_memory import gather, load, scatter, store
 
 CHUNK = 512  # Gaussians whose camera gradients are summed together: fixed, so that sums do not depend on threads
+
+
+class ProjectedGradients(NamedTuple):
+    """Gradients of `Projected`, flat: means2d (C*N*2,), covs2d (C*N*3,), depths and compensations (C*N,) or (0,)."""
+
+    means2d: np.ndarray
+    covs2d: np.ndarray
+    depths: np.ndarray
+    compensations: np.ndarray
+
+
+class GaussianGradients(NamedTuple):
+    """Gradients of means (N*3,), quats (N*4,), scales (N*3,), and of the cameras by chunk and lane.
+
+    Attributes:
+        views: (chunks*C*12*8,) float64: rotation row-major, then translation; comes in as zeros, or as (0,) for none.
+    """
+
+    means: np.ndarray
+    quats: np.ndarray
+    scales: np.ndarray
+    views: np.ndarray
 
 
 @kernel
@@ -37,21 +61,14 @@ def project_backward(
     scales: np.ndarray,
     viewmats: np.ndarray,
     Ks: np.ndarray,
-    width: int,
-    height: int,
-    eps2d: float,
-    ortho: bool,
-    radii: np.ndarray,
-    g_means2d: np.ndarray,  # (C*N*2,)
-    g_covs2d: np.ndarray,  # (C*N*3,)
-    g_depths: np.ndarray,  # (C*N,), or (0,) for none, as is the next
-    g_compensations: np.ndarray,  # (C*N,)
-    g_means: np.ndarray,  # (N*3,) out, as are the rest
-    g_quats: np.ndarray,  # (N*4,)
-    g_scales: np.ndarray,  # (N*3,)
-    g_views: np.ndarray,  # (chunks*C*12*8,) float64: rotation row-major, then translation, by chunk and lane; comes in
-    # as zeros, or as (0,) for none
+    frustum: Frustum,
+    radii: np.ndarray,  # of `Projected`
+    gradients: ProjectedGradients,
+    out: GaussianGradients,
 ) -> None:
+    width, height, _, _, _, eps2d, ortho, _ = frustum
+    g_means2d, g_covs2d, g_depths, g_compensations = gradients
+    g_means, g_quats, g_scales, g_views = out
     count = means.shape[0] // 3
     has_depths, has_compensations = g_depths.shape[0] > 0, g_compensations.shape[0] > 0
     has_views = g_views.shape[0] > 0

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import prange
 
+from ...jit import kernel, parallel_kernel
 from .footprint import MEAN_X, MEAN_Y, REACH_X, REACH_Y, RECORD, TILE, U
-from .jit import kernel, parallel_kernel
 
 WIDER = 1.0001
 RADIX_BITS = 11
