@@ -88,7 +88,7 @@ class Sequence:
         shot = self.shot
         return simulate_character(
             self.rigid, shot["faces"], shot["vertices"], shot["region_ids"], shot["pin_weights"],
-            shot.meta.fps, FABRICS["cotton"], FABRICS["hair"],
+            shot.meta.fps, FABRICS["cotton"],
         )  # fmt: skip
 
     @property

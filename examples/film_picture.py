@@ -59,8 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
             exposure,
             background=shot.background_srgb,
             frame_start=start,
-            alpha="straight",
-            transfer="srgb",
+            encoding=("straight", "srgb"),
         )
         levels = (np.clip(picture.rgba[..., :3], 0, 1) * 255 + 0.5).astype(np.uint8)
         pictures.append(titled(levels, title, max(24, cameras.height // 18)))

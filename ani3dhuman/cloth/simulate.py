@@ -107,7 +107,6 @@ def simulate_character(
     pin_weights: np.ndarray,
     fps: float,
     garment: ClothSettings = FABRICS["cotton"],
-    hair: ClothSettings = FABRICS["hair"],
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Let a whole character's garment, then its hair, swing over what lies beneath.
@@ -118,7 +117,7 @@ def simulate_character(
         regions: (V,) indices into `ani3d_formats.regions.REGIONS`.
         pin_weights: (V,) 1 on the skin .. 0 free; only read for garment and hair.
         fps: scene frames a second.
-        garment, hair: fabrics.
+        garment: its fabric; hair has its own.
         progress: total should be 2 * T.
 
     Returns:
@@ -130,7 +129,7 @@ def simulate_character(
     check(skinned, faces, bind_vertices, pin_weights, fps)
     moved = skinned.astype(np.float32).copy()
     face_region = regions[faces].max(axis=1)
-    layers = ((GARMENT, garment, ~is_loose(face_region)), (HAIR, hair, face_region != HAIR))
+    layers = ((GARMENT, garment, ~is_loose(face_region)), (HAIR, FABRICS["hair"], face_region != HAIR))
     for region, fabric, beneath in layers:
         own = np.flatnonzero(regions == region)
         if len(own) == 0 or (pin_weights[own] > PINNED).all():

@@ -108,7 +108,6 @@ def render_shot(
             f"the shot's cameras {camera_start}..{camera_end}.",
             f"Ask for frames within {start}..{end}." if start <= end else "Take the shot that the cache was made from.",
         )
-    alpha, transfer = DECLARED[delivery.format]
     exposure.lens_radius(cameras)  # an impossible lens is told before anything is made
     progress = Progress("film", (last - first + 1) * exposure.passes, listener, should_cancel)
     progress.advance(0)
@@ -125,8 +124,7 @@ def render_shot(
                     exposure,
                     background=delivery.background,
                     frame_start=low,
-                    alpha=alpha,
-                    transfer=transfer,
+                    encoding=DECLARED[delivery.format],
                     progress=progress,
                 )
             except Cancelled as stop:

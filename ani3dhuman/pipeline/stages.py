@@ -45,7 +45,7 @@ def coarse_layer(
     if settings.layer == "physics":
         return simulate_character(
             rigid, shot["faces"], shot["vertices"], shot["region_ids"], pins, shot.meta.fps,
-            FABRICS[settings.fabric], FABRICS["hair"], progress,
+            FABRICS[settings.fabric], progress,
         )  # fmt: skip
     progress.advance(progress.total)
     return rigid if settings.layer == "rigid" else evaluated_layer(shot)

@@ -9,41 +9,20 @@ from torch import Tensor
 
 from ani3d_formats.errors import Ani3DError
 
-from .view import CameraModel, RasterizeMode, RenderMode, View
+from .view import Backend, CameraModel, RasterizeMode, RenderMode, Tensors, View
 
 RENDER_MODES, RASTERIZE_MODES, CAMERA_MODELS = map(get_args, (RenderMode, RasterizeMode, CameraModel))
-BACKENDS = (None, "cpu", "cuda", "reference")
+BACKENDS = (None, *get_args(Backend))
 MAX_CHANNELS = 32
 OPACITY_SLACK = 1e-3  # what rounding may add to an opacity of 0 or 1
 
 
-def check_arguments(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    viewmats: Tensor,
-    Ks: Tensor,
-    backgrounds: Tensor | None,
-    view: View,
-    backend: str | None,
-) -> None:
+def check_arguments(given: Tensors, view: View, backend: str | None) -> None:
     """Raise Ani3DError for the first argument of `rasterize` that cannot be drawn."""
     _check_options(view)
-    tensors = {
-        "means": means,
-        "quats": quats,
-        "scales": scales,
-        "opacities": opacities,
-        "colors": colors,
-        "viewmats": viewmats,
-        "Ks": Ks,
-    }
-    if backgrounds is not None:
-        tensors["backgrounds"] = backgrounds
+    tensors = {name: tensor for name, tensor in given._asdict().items() if name != "backgrounds" or tensor is not None}
     _check_kind(tensors)
-    _check_backend(means, backend)
+    _check_backend(given.means, backend)
     _check_shapes(tensors, view.sh_degree, view.has_colors)
     _check_values(tensors)
 

@@ -25,8 +25,7 @@ def render_frame(
     *,
     background: np.ndarray | None = None,
     frame_start: int = 0,
-    alpha: Alpha = "premultiplied",
-    transfer: Transfer = "linear",
+    encoding: tuple[Alpha, Transfer] = ("premultiplied", "linear"),
     progress: Progress | None = None,
 ) -> Picture:
     """Expose one frame.
@@ -34,7 +33,7 @@ def render_frame(
     Within a sample, Gaussians and background are blended in sRGB-encoded colours, since 3D Gaussian Splatting is
     fitted and displayed so. The samples are averaged in linear light, since a shutter and a lens add up light: each
     is divided by its alpha, decoded, multiplied by its alpha again, and only then summed. A mean of encoded colours
-    would darken every streak. A frame of a single sample is never decoded unless `transfer` asks for it, and with
+    would darken every streak. A frame of a single sample is never decoded unless `encoding` asks for it, and with
     shutter 0 and no lens it is the plain rasterisation bit for bit.
 
     Args:
@@ -44,7 +43,7 @@ def render_frame(
         exposure: shutter, lens and samples.
         background: (3,) sRGB-encoded 0..1 for an opaque picture; None leaves it transparent.
         frame_start: scene frame of index 0 of `gaussians` and `cameras`.
-        alpha, transfer: how the picture is to be declared, see `Picture`.
+        encoding: alpha and transfer of the picture, see `Picture`.
         progress: advanced once a sample; that is also where a cancelled render stops.
 
     Returns:
@@ -75,7 +74,7 @@ def render_frame(
             progress.advance()
     if exposure.passes > 1:
         sample = Picture((total / exposure.passes).astype(np.float32), "premultiplied", "linear")
-    return sample.to(alpha, transfer)
+    return sample.to(*encoding)
 
 
 def through_lens(camera: CameraPath, point: np.ndarray, focus_distance: float) -> CameraPath:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from .arguments import check_arguments
 from .gradient_guard import guard_inputs, guard_outputs
-from .view import CameraModel, RasterizeMode, RenderMode, View
-
-Backend = Literal["cpu", "cuda", "reference"]
+from .view import Backend, Options, Tensors, View
 
 
 def rasterize(
@@ -22,23 +20,11 @@ def rasterize(
     colors: Tensor,
     viewmats: Tensor,
     Ks: Tensor,
-    width: int,
-    height: int,
-    *,
-    near_plane: float = 0.01,
-    far_plane: float = 1e10,
-    radius_clip: float = 0.0,
-    eps2d: float = 0.3,
-    sh_degree: int | None = None,
-    backgrounds: Tensor | None = None,
-    render_mode: RenderMode = "RGB",
-    rasterize_mode: RasterizeMode = "classic",
-    camera_model: CameraModel = "pinhole",
-    backend: Backend | None = None,
+    **options: Unpack[Options],
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Draw N Gaussians as C cameras see them (3D Gaussian Splatting, Kerbl et al. 2023), differentiably.
 
-    Signature and conventions are those of `gsplat.rasterization`. Gradients flow to means, quats, scales, opacities,
+    Names and conventions are those of `gsplat.rasterization`. Gradients flow to means, quats, scales, opacities,
     colors, viewmats and backgrounds.
 
     Args:
@@ -50,13 +36,15 @@ def rasterize(
         viewmats: (C,4,4) world to camera, OpenCV axes.
         Ks: (C,3,3) pixel intrinsics without skew, pixel centres at +0.5; for "ortho" fx, fy are pixels per unit.
         width, height: picture size in pixels.
-        near_plane, far_plane: depths outside are not drawn.
-        radius_clip: a Gaussian whose radii in the picture are no larger than this, in pixels, is not drawn.
-        eps2d: variance added to both axes of the projected covariance, pixels squared.
+        near_plane, far_plane: depths outside are not drawn; 0.01 and 1e10.
+        radius_clip: a Gaussian whose radii in the picture are no larger than this, in pixels, is not drawn; 0.
+        eps2d: variance added to both axes of the projected covariance, pixels squared; 0.3.
         sh_degree: 0..3 when `colors` are spherical-harmonics coefficients.
         backgrounds: (C,D) drawn behind; a depth channel has none.
-        render_mode: "D" is accumulated depth, "ED" expected depth (accumulated over alpha), always the last channel.
-        rasterize_mode: "antialiased" dims Gaussians by what eps2d has widened them (Mip-Splatting, Yu et al. 2024).
+        render_mode: "RGB", "D" accumulated depth, "ED" expected depth (accumulated over alpha), "RGB+D" or "RGB+ED";
+            depth is the last channel.
+        rasterize_mode: "classic", or "antialiased", which dims Gaussians by what eps2d has widened them (Mip-Splatting,
+            Yu et al. 2024).
         camera_model: "pinhole" or "ortho".
         backend: None chooses by device: "cuda" (gsplat) or "cpu" (numba kernels, float32). "reference" is plain torch,
             slow, any float dtype, the oracle of the tests.
@@ -72,16 +60,15 @@ def rasterize(
             scale, an opacity outside 0..1, a zero quaternion, a singular viewmat; the message names the argument.
             In the backward pass ``rasterize.gradient``: a gradient that is not finite.
     """
-    view = View(
-        width, height, near_plane, far_plane, radius_clip, eps2d, sh_degree, render_mode, rasterize_mode, camera_model
-    )
-    check_arguments(means, quats, scales, opacities, colors, viewmats, Ks, backgrounds, view, backend)
+    behind, backend = options.pop("backgrounds", None), options.pop("backend", None)
+    view = View(**options)  # type: ignore[misc]
+    check_arguments(Tensors(means, quats, scales, opacities, colors, viewmats, Ks, behind), view, backend)
     means, quats, scales, opacities, colors, viewmats = guard_inputs(
         means=means, quats=quats, scales=scales, opacities=opacities, colors=colors, viewmats=viewmats
     )
-    behind = backgrounds if view.has_colors else None
+    guarded = Tensors(means, quats, scales, opacities, colors, viewmats, Ks, behind if view.has_colors else None)
     draw = _backend(backend or ("cuda" if means.is_cuda else "cpu"))
-    image, alphas, meta = draw(means, quats, scales, opacities, colors, viewmats, Ks, behind, view)
+    image, alphas, meta = draw(guarded, view)
     meta["visible_counts"] = (meta["radii"] > 0).all(-1).sum(0, dtype=torch.int32)
     image, alphas = guard_outputs(image=image, alphas=alphas)
     return image, alphas, meta

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ani3d_formats.gaussians import SH_C0
 
-from .view import View
+from .view import Tensors, View
 
 TILE = 16
 ALPHA_MIN = 1 / 255
@@ -23,18 +23,9 @@ TRANSMITTANCE_MIN = 1e-4
 SIGMA_EXTENT = 3.33
 
 
-def rasterize_reference(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    viewmats: Tensor,
-    Ks: Tensor,
-    backgrounds: Tensor | None,
-    view: View,
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
+def rasterize_reference(tensors: Tensors, view: View) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render (C,H,W,X) channels over the background, (C,H,W,1) alphas, and meta."""
+    means, quats, scales, opacities, colors, viewmats, Ks, backgrounds = tensors
     images, alphas, metas = [], [], []
     for camera in range(len(viewmats)):
         meta = project(means, quats, scales, opacities, viewmats[camera], Ks[camera], view)

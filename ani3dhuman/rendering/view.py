@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, Required, TypedDict
+
+from torch import Tensor
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 RasterizeMode = Literal["classic", "antialiased"]
 CameraModel = Literal["pinhole", "ortho"]
+Backend = Literal["cpu", "cuda", "reference"]
+
+
+class Tensors(NamedTuple):
+    """What a backend draws; shapes as in `ani3dhuman.rendering.rasterize`."""
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+    colors: Tensor
+    viewmats: Tensor
+    Ks: Tensor
+    backgrounds: Tensor | None
+
+
+class Options(TypedDict, total=False):
+    """What `rasterize` takes by name; those that are left out have the values of `View`."""
+
+    width: Required[int]
+    height: Required[int]
+    near_plane: float
+    far_plane: float
+    radius_clip: float
+    eps2d: float
+    sh_degree: int | None
+    backgrounds: Tensor | None
+    render_mode: RenderMode
+    rasterize_mode: RasterizeMode
+    camera_model: CameraModel
+    backend: Backend | None
 
 
 @dataclass(frozen=True)

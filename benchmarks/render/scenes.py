@@ -33,7 +33,11 @@ class Scene:
     height: int
 
     def arguments(self) -> tuple:
-        return (*self.tensors(), self.Ks, self.width, self.height)
+        return (*self.tensors(), self.Ks)
+
+    @property
+    def size(self) -> dict[str, int]:
+        return {"width": self.width, "height": self.height}
 
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """Those that take gradients."""

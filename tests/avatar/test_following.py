@@ -19,7 +19,7 @@ def simulated(shot):
     rigid = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
     return simulate_character(
         rigid, shot["faces"], shot["vertices"], shot["region_ids"], pin_weights(shot.arrays, nearest_points), 24.0,
-        FABRICS["silk"], FABRICS["hair"], Progress("cloth", 2 * FRAMES),
+        FABRICS["silk"], Progress("cloth", 2 * FRAMES),
     )  # fmt: skip
 
 

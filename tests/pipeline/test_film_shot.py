@@ -112,7 +112,13 @@ def test_a_video_has_every_frame_at_the_rate_of_the_cache(folder, figure, shot, 
     assert cv2.VideoCapture(str(tmp_path / "walk.mp4")).get(cv2.CAP_PROP_FPS) == 12
     cameras = shot.cameras.resized(96, 160)
     expected = render_frame(
-        figure, cameras, 3, Exposure(samples=2), background=shot.background_srgb, frame_start=1, transfer="srgb"
+        figure,
+        cameras,
+        3,
+        Exposure(samples=2),
+        background=shot.background_srgb,
+        frame_start=1,
+        encoding=("premultiplied", "srgb"),
     ).rgba
     assert np.abs(frames[2] / 255 - expected[..., :3]).mean() < 0.03
 

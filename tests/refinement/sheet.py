@@ -46,8 +46,8 @@ def render(
             torch.from_numpy(np.array(view.colors[t])),
             torch.from_numpy(cameras.viewmats[t : t + 1]),
             torch.from_numpy(cameras.Ks[t : t + 1]),
-            cameras.width,
-            cameras.height,
+            width=cameras.width,
+            height=cameras.height,
             backgrounds=torch.from_numpy(problem.background)[None],
             camera_model="ortho" if cameras.camera_type == "orthographic" else "pinhole",
         )

@@ -40,8 +40,8 @@ def depth_maps(problem: RefinementProblem, vertices: np.ndarray) -> np.ndarray:
             torch.from_numpy(np.array(view.colors[t])),
             torch.from_numpy(cameras.viewmats[t : t + 1]),
             torch.from_numpy(cameras.Ks[t : t + 1]),
-            cameras.width,
-            cameras.height,
+            width=cameras.width,
+            height=cameras.height,
             render_mode="ED",
             camera_model="ortho" if cameras.camera_type == "orthographic" else "pinhole",
         )

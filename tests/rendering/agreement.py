@@ -82,7 +82,7 @@ def compare(scene: Scene, options: dict[str, Any]) -> Agreement:
         if options.get("backgrounds") is not None:
             extra["backgrounds"] = options["backgrounds"].to(dtype).requires_grad_()
             tensors = [*tensors, extra["backgrounds"]]
-        image, alphas, _ = rasterize(*own.arguments(), backend=backend, **{**options, **extra})
+        image, alphas, _ = rasterize(*own.arguments(), **own.size, backend=backend, **{**options, **extra})
         generator = torch.Generator().manual_seed(11)
         loss = torch.zeros((), dtype=dtype)
         for picture in (image, alphas):

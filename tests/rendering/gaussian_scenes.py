@@ -32,7 +32,11 @@ class Scene:
         return Scene(**moved)
 
     def arguments(self) -> tuple:
-        return tuple(getattr(self, f.name) for f in fields(self))
+        return tuple(getattr(self, f.name) for f in fields(self))[:7]
+
+    @property
+    def size(self) -> dict[str, int]:
+        return {"width": self.width, "height": self.height}
 
     def differentiable(self) -> list[Tensor]:
         """The tensors that take gradients, in the order of NAMES, now asking for them."""

@@ -108,7 +108,7 @@ def test_mixed_dtypes_and_devices(scene: Scene) -> None:
 
 def test_float64_belongs_to_the_reference(scene: Scene) -> None:
     with pytest.raises(Ani3DError, match=r"means is torch.float64.*backend='reference'"):
-        rasterize(*scene.to(torch.float64).arguments())
+        rasterize(*scene.to(torch.float64).arguments(), **scene.to(torch.float64).size)
 
 
 def test_backend_of_another_device(scene: Scene) -> None:

@@ -16,10 +16,9 @@ from torch import Tensor
 from ani3dhuman.rendering import rasterize
 from ani3dhuman.rendering.cuda import rasterize_cuda
 from ani3dhuman.rendering.reference import rasterize_reference
-from ani3dhuman.rendering.view import View
+from ani3dhuman.rendering.view import Tensors, View
 
 CUDA = torch.cuda.is_available()
-TENSORS = ("means", "quats", "scales", "opacities", "colors", "viewmats", "Ks")
 FAST_BACKENDS = ["cpu", "cuda"] if CUDA else ["cpu"]
 
 
@@ -30,7 +29,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.skipif(not CUDA, reason="no CUDA device here: none of this file's checks ran on gsplat's CUDA backend")
 def test_tensors_on_a_gpu_are_drawn_there() -> None:
-    image, _, _ = rasterize(*single_gaussian().to("cuda").arguments())
+    image, _, _ = rasterize(*single_gaussian().to("cuda").arguments(), **single_gaussian().to("cuda").size)
     assert image.is_cuda
 
 
@@ -51,22 +50,22 @@ def test_gsplat_is_handed_everything_under_its_names(monkeypatch: pytest.MonkeyP
         arguments = takes.bind(*given, **named).arguments  # fails for a name that gsplat does not know
         assert arguments.pop("packed") is False, "meta then has the shapes of the other backends"
         options = View(**{option.name: arguments.pop(option.name) for option in fields(View)})
-        return rasterize_reference(*(arguments.pop(name) for name in (*TENSORS, "backgrounds")), options)
+        return rasterize_reference(Tensors(**arguments), options)
 
     monkeypatch.setattr(gsplat, "rasterization", stand_in)
     scene = random_scene(40, width=33, height=26, size=0.1, sh_degree=view.sh_degree, ortho=view.ortho)
-    tensors = [getattr(scene, name) for name in TENSORS]
     background = torch.tensor([[0.1, 0.2, 0.3]]).expand(len(scene.viewmats), 3) if view.has_colors else None
-    expected = rasterize_reference(*tensors, background, view)
+    tensors = Tensors(*scene.arguments(), background)
+    expected = rasterize_reference(tensors, view)
     assert expected[1].max() > 0.1
-    for drawn, wanted in zip(rasterize_cuda(*tensors, background, view)[:2], expected[:2], strict=True):
+    for drawn, wanted in zip(rasterize_cuda(tensors, view)[:2], expected[:2], strict=True):
         assert torch.equal(drawn, wanted)
 
 
 def draw(scene: Scene, backend: str, **options: Any) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     device = "cuda" if backend == "cuda" else "cpu"
     options = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in options.items()}
-    image, alphas, meta = rasterize(*scene.to(device).arguments(), backend=backend, **options)
+    image, alphas, meta = rasterize(*scene.to(device).arguments(), **scene.to(device).size, backend=backend, **options)
     return image.cpu(), alphas.cpu(), {k: v.cpu() for k, v in meta.items() if isinstance(v, torch.Tensor)}
 
 
@@ -252,7 +251,7 @@ def test_gradients_agree_with_the_reference(backend: str) -> None:
 
     def gradients(own: Scene, name: str) -> list[Tensor]:
         tensors = own.differentiable()
-        image, _, _ = rasterize(*own.arguments(), sh_degree=3, render_mode="RGB+D", backend=name)
+        image, _, _ = rasterize(*own.arguments(), **own.size, sh_degree=3, render_mode="RGB+D", backend=name)
         loss = (image - target.to(image)).square().sum()
         return [g.double().cpu() for g in torch.autograd.grad(loss, tensors)]
 

@@ -31,7 +31,7 @@ def scene() -> Scene:
 def everything(scene: Scene) -> list[Tensor]:
     own = scene.to(torch.float32)
     tensors = own.differentiable()
-    image, alphas, _ = rasterize(*own.arguments(), sh_degree=3, render_mode="RGB+ED")
+    image, alphas, _ = rasterize(*own.arguments(), **own.size, sh_degree=3, render_mode="RGB+ED")
     return [image.detach(), alphas.detach(), *torch.autograd.grad(image.square().sum() + alphas.sum(), tensors)]
 
 
@@ -53,7 +53,7 @@ def test_forward_only_gives_the_same_picture_and_keeps_nothing(scene: Scene) -> 
     with_gradients = everything(scene)
     scene.means.requires_grad_()
     with torch.no_grad():
-        image, alphas, _ = rasterize(*scene.arguments(), sh_degree=3, render_mode="RGB+ED")
+        image, alphas, _ = rasterize(*scene.arguments(), **scene.size, sh_degree=3, render_mode="RGB+ED")
     assert image.grad_fn is None and alphas.grad_fn is None
     assert torch.equal(image, with_gradients[0]) and torch.equal(alphas, with_gradients[1])
 
@@ -61,7 +61,12 @@ def test_forward_only_gives_the_same_picture_and_keeps_nothing(scene: Scene) -> 
 def test_only_what_asks_gets_a_gradient(scene: Scene) -> None:
     full = everything(scene)
     opacities = scene.opacities.clone().requires_grad_()
-    image, alphas, _ = rasterize(*replace(scene, opacities=opacities).arguments(), sh_degree=3, render_mode="RGB+ED")
+    image, alphas, _ = rasterize(
+        *replace(scene, opacities=opacities).arguments(),
+        **replace(scene, opacities=opacities).size,
+        sh_degree=3,
+        render_mode="RGB+ED",
+    )
     (gradient,) = torch.autograd.grad(image.square().sum() + alphas.sum(), [opacities])
     assert torch.equal(gradient, full[2 + 3])
 
@@ -79,7 +84,7 @@ def test_gradients_of_two_cameras_add_up(scene: Scene) -> None:
 
 def test_projected_quantities_take_gradients(scene: Scene) -> None:
     tensors = scene.differentiable()
-    _, _, meta = rasterize(*scene.arguments(), sh_degree=3)
+    _, _, meta = rasterize(*scene.arguments(), **scene.size, sh_degree=3)
     (gradient,) = torch.autograd.grad(meta["depths"][meta["radii"][..., 0] > 0].sum(), [tensors[0]])
     seen = (meta["radii"][0, :, 0] > 0).double()
     axis_of_sight = scene.viewmats[0, 2, :3].detach().double()
@@ -88,8 +93,8 @@ def test_projected_quantities_take_gradients(scene: Scene) -> None:
 
 def test_strided_inputs_are_read_right(scene: Scene) -> None:
     turned = replace(scene, means=scene.means.T.contiguous().T, opacities=scene.opacities.repeat_interleave(2)[::2])
-    image, _, _ = rasterize(*turned.arguments(), sh_degree=3)
-    assert torch.equal(image, rasterize(*scene.arguments(), sh_degree=3)[0])
+    image, _, _ = rasterize(*turned.arguments(), **turned.size, sh_degree=3)
+    assert torch.equal(image, rasterize(*scene.arguments(), **scene.size, sh_degree=3)[0])
 
 
 @pytest.mark.parametrize("count", [5000, 3 * SORT_CHUNK + 7], ids=["alone", "shared"])
@@ -118,8 +123,8 @@ event.register("numba:compile", Listener())
 from ani3dhuman.rendering import rasterize
 means = torch.tensor([[0.0, 0, 2]], requires_grad=True)
 image, alphas, _ = rasterize(means, torch.tensor([[1.0, 0, 0, 0]]), torch.full((1, 3), 0.1), torch.ones(1),
-    torch.ones(1, 16, 3), torch.eye(4)[None], torch.tensor([[[60.0, 0, 8], [0, 60, 8], [0, 0, 1]]]), 16, 16,
-    sh_degree=3, render_mode="RGB+ED")
+    torch.ones(1, 16, 3), torch.eye(4)[None], torch.tensor([[[60.0, 0, 8], [0, 60, 8], [0, 0, 1]]]),
+    width=16, height=16, sh_degree=3, render_mode="RGB+ED")
 (image.square().sum() + alphas.sum()).backward()
 print(len(seen), float(means.grad.abs().sum()) > 0)
 """
@@ -179,7 +184,7 @@ def test_a_changed_kernel_of_another_folder_makes_kept_code_stale(tmp_path: Path
 
 def test_backwards_of_a_loss_that_is_not_finite_says_so(scene: Scene) -> None:
     scene.means.requires_grad_()
-    image, _, _ = rasterize(*scene.arguments(), sh_degree=3)
+    image, _, _ = rasterize(*scene.arguments(), **scene.size, sh_degree=3)
     loss = (image[0, 4, 7, 1] * 0).log() + image.sum()
     with pytest.raises(
         Ani3DError, match=r"gradient of image of shape \(1, 90, 120, 3\).*first at \[0, 4, 7, 1\]"
@@ -191,14 +196,14 @@ def test_backwards_of_a_loss_that_is_not_finite_says_so(scene: Scene) -> None:
 
 def test_a_gradient_too_large_for_float32_does_not_reach_the_optimiser(scene: Scene) -> None:
     scene.means.requires_grad_()
-    image, _, _ = rasterize(*scene.arguments(), sh_degree=3)
+    image, _, _ = rasterize(*scene.arguments(), **scene.size, sh_degree=3)
     with pytest.raises(Ani3DError, match=r"gradient of means of shape \(3000, 3\)"):
         (image * 3e37).sum().backward()
     assert scene.means.grad is None
 
 
 def test_the_picture_is_a_view_of_planes(scene: Scene) -> None:
-    image, _, _ = rasterize(*scene.arguments(), sh_degree=3)
+    image, _, _ = rasterize(*scene.arguments(), **scene.size, sh_degree=3)
     assert image.permute(0, 3, 1, 2).is_contiguous()
 
 
@@ -206,14 +211,14 @@ def test_gradients_are_the_same_for_packed_and_planar_losses(scene: Scene) -> No
     results = []
     for change in (Tensor.contiguous, lambda t: t):
         tensors = scene.differentiable()
-        image, _, _ = rasterize(*scene.arguments(), sh_degree=3)
+        image, _, _ = rasterize(*scene.arguments(), **scene.size, sh_degree=3)
         results.append(torch.autograd.grad(change(image).square().sum(), tensors))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 def test_radius_clip_leaves_out_small_gaussians(scene: Scene) -> None:
-    _, _, everyone = rasterize(*scene.arguments(), sh_degree=3)
-    _, _, meta = rasterize(*scene.arguments(), sh_degree=3, radius_clip=5.0)
+    _, _, everyone = rasterize(*scene.arguments(), **scene.size, sh_degree=3)
+    _, _, meta = rasterize(*scene.arguments(), **scene.size, sh_degree=3, radius_clip=5.0)
     large = everyone["radii"].amax(-1) > 5
     assert 0 < large.sum() < (everyone["radii"] > 0).all(-1).sum()
     assert torch.equal((meta["radii"] > 0).all(-1), large)

@@ -24,7 +24,7 @@ def plain(gaussians, cameras, background=None):
     views = cameras.viewmats[:1], cameras.Ks[:1]
     tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in (*arrays, *views)]
     behind = None if background is None else torch.from_numpy(background)[None]
-    rgb, alpha, _ = rasterize(*tensors, cameras.width, cameras.height, backgrounds=behind)
+    rgb, alpha, _ = rasterize(*tensors, width=cameras.width, height=cameras.height, backgrounds=behind)
     return torch.cat([rgb, alpha], -1)[0].numpy()
 
 
@@ -40,9 +40,11 @@ def cloud():
 
 def test_without_shutter_and_lens_it_is_the_plain_rasterisation_bit_for_bit(cloud):
     for samples in (1, 8):
-        picture = render_frame(cloud, camera(), 0, Exposure(samples=samples, shutter=0), transfer="srgb")
+        picture = render_frame(
+            cloud, camera(), 0, Exposure(samples=samples, shutter=0), encoding=("premultiplied", "srgb")
+        )
         np.testing.assert_array_equal(picture.rgba, plain(cloud, camera()))
-    opaque = render_frame(cloud, camera(), 0, STILL, background=GREY, transfer="srgb").rgba
+    opaque = render_frame(cloud, camera(), 0, STILL, background=GREY, encoding=("premultiplied", "srgb")).rgba
     np.testing.assert_array_equal(opaque[..., :3], plain(cloud, camera(), GREY)[..., :3])
     assert (opaque[..., 3] == 1).all()
 
@@ -58,7 +60,7 @@ def test_the_declaration_asked_for_is_the_one_given(cloud):
     exposure = Exposure(samples=4)
     premultiplied = render_frame(cloud, camera(), 0, exposure)
     assert (premultiplied.alpha, premultiplied.transfer) == ("premultiplied", "linear")
-    straight = render_frame(cloud, camera(), 0, exposure, alpha="straight", transfer="srgb")
+    straight = render_frame(cloud, camera(), 0, exposure, encoding=("straight", "srgb"))
     assert (straight.alpha, straight.transfer) == ("straight", "srgb")
     np.testing.assert_array_equal(straight.rgba, premultiplied.to("straight", "srgb").rgba)
 
@@ -119,7 +121,9 @@ def test_an_edge_that_covers_a_pixel_half_the_time_is_half_the_light():
     black = np.zeros(3, np.float32)
 
     def middle(background, transfer):
-        picture = render_frame(gaussians, camera(), 0, exposure, background=background, transfer=transfer)
+        picture = render_frame(
+            gaussians, camera(), 0, exposure, background=background, encoding=("premultiplied", transfer)
+        )
         return picture.rgba[SIZE // 2, SIZE // 2 - 1 : SIZE // 2 + 1].mean(0)
 
     np.testing.assert_allclose(middle(black, "linear"), [0.5, 0.5, 0.5, 1], atol=0.03)
@@ -130,7 +134,9 @@ def test_an_edge_that_covers_a_pixel_half_the_time_is_half_the_light():
 def test_a_streak_without_background_keeps_its_colour():
     red = (0.8, 0.2, 0.1)
     gaussians = dots([[[-0.1, 0, 2.0]], [[0.1, 0, 2.0]]], 0.03, color=red)
-    streak = render_frame(gaussians, camera(), 0, Exposure(samples=16, shutter_position="start"), alpha="straight")
+    streak = render_frame(
+        gaussians, camera(), 0, Exposure(samples=16, shutter_position="start"), encoding=("straight", "linear")
+    )
     seen = streak.rgba[streak.rgba[..., 3] > 0.01][:, :3]
     expected = Picture(np.array([[[*red, 1]]], np.float32), "straight", "srgb").to("straight", "linear").rgba[0, 0, :3]
     np.testing.assert_allclose(seen, np.tile(expected, (len(seen), 1)), atol=1e-5)

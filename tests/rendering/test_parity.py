@@ -30,7 +30,7 @@ def test_kernels_agree_with_the_oracle(name: str) -> None:
 def test_there_are_thirty_scenes_and_they_show_something() -> None:
     assert len(SCENES) >= 30
     for name, (scene, options) in SCENES.items():
-        alphas = rasterize(*scene.arguments(), **options)[1]
+        alphas = rasterize(*scene.arguments(), **scene.size, **options)[1]
         assert alphas.max() > 0.5 or name == "no Gaussians", name
 
 
@@ -95,7 +95,7 @@ def render(scene: Scene, backend: str, **options: Any) -> tuple[Tensor, Tensor, 
         background = torch.rand(1, 3, generator=generator).to(dtype).requires_grad_()
         options["backgrounds"] = background
         tensors = [*tensors, background]
-    image, alphas, _ = rasterize(*scene.arguments(), backend=backend, **options)
+    image, alphas, _ = rasterize(*scene.arguments(), **scene.size, backend=backend, **options)
     image_weights = torch.randn(image.shape, generator=generator).to(dtype)
     alpha_weights = torch.randn(alphas.shape, generator=generator).to(dtype)
     gradients = torch.autograd.grad(

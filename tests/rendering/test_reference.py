@@ -34,7 +34,7 @@ def test_gradients_are_slopes(about_scene: dict[str, Any], options: dict[str, An
         means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, colors: Tensor, top: Tensor, back: Tensor
     ) -> Tensor:
         image, alphas, _ = rasterize(
-            means, quats, scales, opacities, colors, torch.cat([top, bottom], 1), scene.Ks, scene.width, scene.height,
+            means, quats, scales, opacities, colors, torch.cat([top, bottom], 1), scene.Ks, **scene.size,
             backgrounds=back, backend="reference", **options,
         )  # fmt: skip
         generator = torch.Generator().manual_seed(2)

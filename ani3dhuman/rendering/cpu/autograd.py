@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..view import View
+from ..view import Tensors, View
 from . import composite, composite_backward, harmonics, projection, projection_backward, tiles
 from .composite import CHANNELS_MIN, TileInputs, TileOutputs
 from .footprint import LAYOUT, RECORD, TILE_PIXELS
@@ -20,18 +20,9 @@ from .projection_backward import GaussianGradients, ProjectedGradients
 from .simd import WIDE_LANES
 
 
-def rasterize_cpu(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    viewmats: Tensor,
-    Ks: Tensor,
-    backgrounds: Tensor | None,
-    view: View,
-) -> tuple[Tensor, Tensor, dict[str, Any]]:
+def rasterize_cpu(tensors: Tensors, view: View) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Render (C,H,W,X) channels over the background, (C,H,W,1) alphas, and meta; float32 CPU tensors."""
+    means, quats, scales, opacities, colors, viewmats, Ks, backgrounds = tensors
     means2d, covs2d, depths, compensations, conics, radii, splats = Project.apply(
         means, quats, scales, opacities, viewmats, Ks, view
     )
