@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..mesh.topology import in_plane_shapes
 from .binding import SurfaceBinding
 
 
@@ -21,7 +20,6 @@ class Avatar:
         opacities: (N,) 0..1.
         albedo: (N,3) linear 0..1, without lighting.
         region_ids: (N,) indices into `ani3d_formats.regions.REGIONS`.
-        bind_vertices: (V,3) metres, where `scales` hold; given, they stretch with the triangles (`posed_scales`).
     """
 
     binding: SurfaceBinding
@@ -29,7 +27,6 @@ class Avatar:
     opacities: np.ndarray
     albedo: np.ndarray
     region_ids: np.ndarray
-    bind_vertices: np.ndarray | None = None
 
     @property
     def count(self) -> int:
@@ -50,17 +47,3 @@ class Avatar:
                 m, q = self.binding.pose(torch.from_numpy(np.array(frame)))
                 means[t], quats[t] = m.numpy(), q.numpy()
         return means, quats
-
-    def posed_scales(self, vertices: np.ndarray) -> np.ndarray:
-        """Scales (T,N,3) for mesh vertices (T,V,3): a view of the canonical ones, or stretched from `bind_vertices`."""
-        shape = (len(vertices), *self.scales.shape)
-        if self.bind_vertices is None:
-            return np.broadcast_to(self.scales, shape)
-        scales = np.empty(shape, np.float32)
-        faces = self.binding.faces
-        with torch.no_grad():
-            bind = in_plane_shapes(torch.from_numpy(np.array(self.bind_vertices)), faces)
-            for t, frame in enumerate(vertices):
-                shapes = in_plane_shapes(torch.from_numpy(np.array(frame)), faces)
-                scales[t] = self.scales * self.binding.stretch(shapes, bind).numpy()
-        return scales

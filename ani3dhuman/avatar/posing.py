@@ -37,7 +37,7 @@ def pose_avatar(
         check_appearance(appearance, *vertices.shape[:2])
     means, quats = avatar.pose(vertices)
     colors = shade(avatar, vertices, lighting, cameras.positions())
-    scales = avatar.posed_scales(vertices)
+    scales = np.broadcast_to(avatar.scales, (len(vertices), *avatar.scales.shape))
     if appearance is None:
         return GaussianFrames(means, quats, scales, avatar.opacities, colors)
     opacities, scales = np.empty(colors.shape[:2], np.float32), np.array(scales)

@@ -38,11 +38,3 @@ def quat_multiply(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
         ],
         -1,
     )
-
-
-def quat_to_matrix(quats: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices (...,3,3) of unit quaternions wxyz (...,4)."""
-    turned_back = quats * quats.new_tensor([1.0, -1.0, -1.0, -1.0])
-    axes = torch.eye(4, dtype=quats.dtype, device=quats.device)[1:]
-    turned = quat_multiply(quat_multiply(quats[..., None, :], axes), turned_back[..., None, :])
-    return turned[..., 1:].transpose(-1, -2)

@@ -28,23 +28,6 @@ def triangle_frames(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor
     return torch.stack([tangent, torch.linalg.cross(normal, tangent), normal], dim=-1)
 
 
-def in_plane_shapes(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-    """Triangles in their own planes: length of the first edge, and the third corner along and across it.
-
-    Args:
-        vertices: (...,V,3).
-        faces: (F,3) long.
-
-    Returns:
-        (...,F,3) metres, in the axes of `triangle_frames`.
-    """
-    a, b, c = (rows(vertices, faces[:, k]) for k in range(3))
-    length = torch.linalg.vector_norm(b - a, dim=-1).clamp_min(1e-12)
-    along = ((c - a) * (b - a)).sum(-1) / length
-    across = torch.linalg.vector_norm(torch.linalg.cross(b - a, c - a), dim=-1) / length
-    return torch.stack([length, along, across.clamp_min(1e-12)], dim=-1)
-
-
 def edges_of(faces: np.ndarray) -> np.ndarray:
     """Unique undirected edges (E,2) of a triangle mesh, sorted."""
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])

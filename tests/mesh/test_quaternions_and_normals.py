@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 from synthetic import make_shot
 
 from ani3dhuman.mesh.kernels import point_normals
-from ani3dhuman.mesh.quaternions import matrix_to_quat, quat_multiply, quat_to_matrix
+from ani3dhuman.mesh.quaternions import matrix_to_quat, quat_multiply
 from ani3dhuman.mesh.topology import triangle_frames
 
 
@@ -32,9 +32,3 @@ def test_normals_point_out_of_the_synthetic_body():
     assert ((normals[ring, :2] * shot["vertices"][ring, :2]).sum(1) > 0).all()
     frames = triangle_frames(vertices, faces)
     torch.testing.assert_close(torch.linalg.det(frames), torch.ones(len(faces)), atol=1e-4, rtol=1e-4)
-
-
-def test_matrices_of_quaternions_match_scipy():
-    rotations = Rotation.random(50, random_state=4)
-    quats = torch.from_numpy(rotations.as_quat()[:, [3, 0, 1, 2]])
-    np.testing.assert_allclose(quat_to_matrix(quats).numpy(), rotations.as_matrix(), atol=1e-12)

@@ -155,7 +155,7 @@ def swinging_sheet() -> tuple[RefinementProblem, np.ndarray]:
         torch.from_numpy(quats),
     )
     scales = np.where(np.arange(count)[:, None] < on_sheet, [[0.035, 0.035, 0.004]], [[0.15, 0.15, 0.01]])
-    places = binding.means(torch.from_numpy(bind)).numpy()
+    places = binding.interpolate(torch.from_numpy(bind)).numpy()
     stripes = 0.5 + 0.5 * np.stack([np.sin(9 * places[:, 0]), np.sin(11 * places[:, 2]), np.cos(7 * places[:, 0])], -1)
     colors = np.where(np.arange(count)[:, None] < on_sheet, stripes, [[0.75, 0.72, 0.7]]).astype(np.float32)
 
@@ -187,7 +187,7 @@ def swinging_sheet() -> tuple[RefinementProblem, np.ndarray]:
 def shaded(problem: RefinementProblem, truth: np.ndarray) -> RefinementProblem:
     """The problem with a video in which a dark band wanders over the moving sheet (T,V,3), as no light of ours does."""
     (view,) = problem.views
-    places = problem.binding.means(torch.from_numpy(problem.bind_vertices)).numpy()
+    places = problem.binding.interpolate(torch.from_numpy(problem.bind_vertices)).numpy()
     on_sheet = (problem.gates[problem.faces[problem.binding.triangle_ids.numpy()]] > 0).any(1)
     centres = np.linspace(-0.35, 0.35, problem.frames)[:, None]
     dark = np.exp(-(((places[:, 0] - centres) / 0.12) ** 2)) * np.clip(3 - 2 * places[:, 2], 0, 1) * on_sheet
