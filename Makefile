@@ -37,6 +37,7 @@ lint: .venv/.ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/python -m tools.shape
 
 test: .venv/.ready .venv-blender/.ready lint
 	.venv/bin/python -m pytest -m "not blender" tests

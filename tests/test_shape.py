@@ -176,3 +176,8 @@ def test_the_command_prints_its_counts_and_fails_where_a_bar_breaks(
     findings(tmp_path, {"ani3dhuman/mesh/area.py": "\n" * 401})
     assert shape.main(tmp_path) == 1
     assert "ani3dhuman.mesh.area: 401 lines" in capsys.readouterr().out
+
+
+def test_this_tree_breaks_no_bar() -> None:
+    broken = {bar: lines for bar, lines in shape.findings(Path(shape.__file__).parents[1]).items() if lines}
+    assert broken == {}
