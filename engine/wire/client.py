@@ -18,44 +18,14 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 
 from . import codec
+from . import messages as m
 from .connection import Connection
 from .download import Download
-from .messages import (
-    FETCH_WINDOW,
-    MAX_CHUNK_BYTES,
-    MAX_WAIT,
-    REPLIES,
-    Accepted,
-    Cancel,
-    Delete,
-    Done,
-    Error,
-    Event,
-    Events,
-    Fetch,
-    FileInfo,
-    Files,
-    Frame,
-    Hello,
-    Job,
-    Jobs,
-    JobStatus,
-    List,
-    Listing,
-    Message,
-    Ping,
-    Pong,
-    Shutdown,
-    Status,
-    Submit,
-    Watch,
-    Welcome,
-)
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5817"
 _UPLOAD_RATE = 20e6  # bytes a second granted to a submit on top of the timeout: the engine hashes and stores
 
-Reply = TypeVar("Reply", bound=Message)
+Reply = TypeVar("Reply", bound=m.Message)
 
 
 class Client:
@@ -89,14 +59,14 @@ class Client:
 
     # ---- requests ----
 
-    def hello(self) -> Welcome:
+    def hello(self) -> m.Welcome:
         """Shake hands: who the engine is. Any request checks the version; this one does nothing else."""
-        return self._ask(Hello(f"Python {platform.python_version()}"), Welcome)
+        return self._ask(m.Hello(f"Python {platform.python_version()}"), m.Welcome)
 
     def ping(self) -> float:
         """Seconds that a message takes there and back."""
         start = time.monotonic()
-        self._ask(Ping(), Pong)
+        self._ask(m.Ping(), m.Pong)
         return time.monotonic() - start
 
     def submit(self, shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
@@ -106,40 +76,40 @@ class Client:
             Ani3DError: also the library's codes (`shot.*`, `settings.*`) for input that is refused, `disk.full`.
         """
         size = sum(np.asarray(array).nbytes for array in shot.values())
-        return self._ask(Submit(shot, settings), Accepted, size / _UPLOAD_RATE).job
+        return self._ask(m.Submit(shot, settings), m.Accepted, size / _UPLOAD_RATE).job
 
-    def status(self, job: str) -> JobStatus:
+    def status(self, job: str) -> m.JobStatus:
         """Where the job stands."""
-        return self._ask(Status(job), Job).status
+        return self._ask(m.Status(job), m.Job).status
 
-    def jobs(self) -> list[JobStatus]:
+    def jobs(self) -> list[m.JobStatus]:
         """All jobs of the engine's store, newest first."""
-        return self._ask(List(), Jobs).jobs
+        return self._ask(m.List(), m.Jobs).jobs
 
-    def events(self, job: str, since: int = 0, timeout: float = 0.2) -> tuple[list[Event], int]:
+    def events(self, job: str, since: int = 0, timeout: float = 0.2) -> tuple[list[m.Event], int]:
         """The job's events from number `since` on, and the number to ask for next.
 
         Waits up to `timeout` seconds (at most 10) for one to come; an empty list when none did.
         """
-        wait = min(max(timeout, 0.0), MAX_WAIT)
-        reply = self._ask(Watch(job, since, wait), Events, wait)
+        wait = min(max(timeout, 0.0), m.MAX_WAIT)
+        reply = self._ask(m.Watch(job, since, wait), m.Events, wait)
         return reply.events, reply.next_since
 
-    def cancel(self, job: str) -> JobStatus:
+    def cancel(self, job: str) -> m.JobStatus:
         """Ask the job to stop, which takes up to 2 s; a finished job stays as it is."""
-        return self._ask(Cancel(job), Job).status
+        return self._ask(m.Cancel(job), m.Job).status
 
-    def files(self, job: str) -> list[FileInfo]:
+    def files(self, job: str) -> list[m.FileInfo]:
         """The result files of a job that is done."""
-        return self._ask(Files(job), Listing).files
+        return self._ask(m.Files(job), m.Listing).files
 
     def delete(self, job: str) -> None:
         """Forget a job that is not queued or running, and remove its files from the engine's store."""
-        self._ask(Delete(job), Done)
+        self._ask(m.Delete(job), m.Done)
 
     def shutdown(self) -> None:
         """Stop the engine and its workers; a running job starts again with the next engine."""
-        self._ask(Shutdown(), Done)
+        self._ask(m.Shutdown(), m.Done)
 
     def fetch(
         self,
@@ -165,16 +135,16 @@ class Client:
         if info is None:
             raise Ani3DError("file.unknown", f"Job {job} has no file '{name}'.", "Ask for the list of its files.")
         with Download(destination, info) as download:
-            offsets = range(0, info.size, MAX_CHUNK_BYTES)
+            offsets = range(0, info.size, m.MAX_CHUNK_BYTES)
             asked: dict[int, int] = {}  # request id -> offset; its size is the credit in use
             following = iter(offsets)
             for offset in offsets:
                 if should_cancel and should_cancel():
                     raise Ani3DError("cancelled", f"Fetching {name} was cancelled.", "Fetch it again when you like.")
-                while len(asked) < FETCH_WINDOW and (ahead := next(following, None)) is not None:
-                    asked[self._send(Fetch(job, name, ahead, min(MAX_CHUNK_BYTES, info.size - ahead)))] = ahead
+                while len(asked) < m.FETCH_WINDOW and (ahead := next(following, None)) is not None:
+                    asked[self._send(m.Fetch(job, name, ahead, min(m.MAX_CHUNK_BYTES, info.size - ahead)))] = ahead
                 request = next(iter(asked))
-                frame = self._receive(request, Frame)
+                frame = self._receive(request, m.Frame)
                 del asked[request]
                 if frame.offset != offset:
                     raise codec.malformed_error(f"a frame of offset {frame.offset} came in the place of {offset}")
@@ -185,10 +155,10 @@ class Client:
 
     # ---- one request, one answer ----
 
-    def _ask(self, message: Message, expected: type[Reply], patience: float = 0.0) -> Reply:
+    def _ask(self, message: m.Message, expected: type[Reply], patience: float = 0.0) -> Reply:
         return self._receive(self._send(message), expected, patience)
 
-    def _send(self, message: Message) -> int:
+    def _send(self, message: m.Message) -> int:
         request = next(self._requests)
         self._connection.send(codec.encode(message, request))
         return request
@@ -201,8 +171,8 @@ class Client:
             # Request 0 is the engine's answer to a message in which it found no id.
             if header.request not in (request, 0):
                 continue
-            reply = codec.decode(header, frames[1:], REPLIES)
-            if isinstance(reply, Error):
+            reply = codec.decode(header, frames[1:], m.REPLIES)
+            if isinstance(reply, m.Error):
                 raise Ani3DError(reply.code, reply.message, reply.hint)
             if not isinstance(reply, expected):
                 raise codec.malformed_error(f"a '{reply.kind}' came where a '{expected.kind}' was due")

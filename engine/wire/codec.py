@@ -20,17 +20,7 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
-from .messages import (
-    MAX_ARRAY_BYTES,
-    MAX_ARRAYS,
-    MAX_DEPTH,
-    MAX_DIMENSIONS,
-    MAX_HEADER_BYTES,
-    MAX_MESSAGE_BYTES,
-    MAX_NAME,
-    PROTOCOL_VERSION,
-    Message,
-)
+from . import messages as m
 
 Part = bytes | memoryview  # one frame of a multipart message
 
@@ -62,7 +52,7 @@ def _limit_error(text: str) -> Ani3DError:
 # ---- to frames ----
 
 
-def encode(message: Message, request: int, protocol: int = PROTOCOL_VERSION) -> list[Part]:
+def encode(message: m.Message, request: int, protocol: int = m.PROTOCOL_VERSION) -> list[Part]:
     """The frames of `message`: the header, then each array's bytes without a copy where it is contiguous.
 
     Raises:
@@ -98,12 +88,12 @@ def portable(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def _check_sizes(header: int, arrays: Sequence[int]) -> None:
-    if header > MAX_HEADER_BYTES:
-        raise _limit_error(f"the header has {header:,} bytes, the limit is {MAX_HEADER_BYTES:,}")
-    if len(arrays) > MAX_ARRAYS:
-        raise _limit_error(f"it has {len(arrays)} arrays, the limit is {MAX_ARRAYS}")
-    if max(arrays, default=0) > MAX_ARRAY_BYTES or sum(arrays) > MAX_MESSAGE_BYTES:
-        raise _limit_error(f"an array may have {MAX_ARRAY_BYTES:,} bytes, all together {MAX_MESSAGE_BYTES:,}")
+    if header > m.MAX_HEADER_BYTES:
+        raise _limit_error(f"the header has {header:,} bytes, the limit is {m.MAX_HEADER_BYTES:,}")
+    if len(arrays) > m.MAX_ARRAYS:
+        raise _limit_error(f"it has {len(arrays)} arrays, the limit is {m.MAX_ARRAYS}")
+    if max(arrays, default=0) > m.MAX_ARRAY_BYTES or sum(arrays) > m.MAX_MESSAGE_BYTES:
+        raise _limit_error(f"an array may have {m.MAX_ARRAY_BYTES:,} bytes, all together {m.MAX_MESSAGE_BYTES:,}")
 
 
 def _pack(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -135,10 +125,10 @@ def read_header(frames: Sequence[Part]) -> Header:
     """The checked first frame. Raises Ani3DError `protocol.version`, `protocol.malformed` or `protocol.limit`."""
     raw, request = peek(frames)
     version = raw.get("protocol")
-    if version != PROTOCOL_VERSION:
+    if version != m.PROTOCOL_VERSION:
         raise Ani3DError(
             "protocol.version",
-            f"The other side speaks protocol {version!r}, this side {PROTOCOL_VERSION}.",
+            f"The other side speaks protocol {version!r}, this side {m.PROTOCOL_VERSION}.",
             "Install the add-on and the engine from the same release.",
         )
     if set(raw) != _HEADER_KEYS or not isinstance(raw["kind"], str) or not isinstance(raw["body"], dict):
@@ -146,8 +136,8 @@ def read_header(frames: Sequence[Part]) -> Header:
     table = raw["arrays"]
     if not isinstance(table, list):
         raise malformed_error("the array table is no list")
-    if len(table) > MAX_ARRAYS:
-        raise _limit_error(f"it has {len(table)} arrays, the limit is {MAX_ARRAYS}")
+    if len(table) > m.MAX_ARRAYS:
+        raise _limit_error(f"it has {len(table)} arrays, the limit is {m.MAX_ARRAYS}")
     return Header(raw["kind"], request, raw["body"], [_table_entry(entry) for entry in table])
 
 
@@ -160,8 +150,8 @@ def peek(frames: Sequence[Part]) -> tuple[dict[str, Any], int]:
     if not frames:
         raise malformed_error("it has no frames")
     size = memoryview(frames[0]).nbytes
-    if size > MAX_HEADER_BYTES:
-        raise _limit_error(f"the header has {size:,} bytes, the limit is {MAX_HEADER_BYTES:,}")
+    if size > m.MAX_HEADER_BYTES:
+        raise _limit_error(f"the header has {size:,} bytes, the limit is {m.MAX_HEADER_BYTES:,}")
     try:
         raw = msgpack.unpackb(frames[0], strict_map_key=True)
     except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
@@ -175,10 +165,10 @@ def peek(frames: Sequence[Part]) -> tuple[dict[str, Any], int]:
 def _table_entry(entry: Any) -> tuple[str, np.dtype, tuple[int, ...]]:
     try:
         name, dtype, shape = entry
-        good = isinstance(name, str) and len(name) <= MAX_NAME and isinstance(dtype, str)
+        good = isinstance(name, str) and len(name) <= m.MAX_NAME and isinstance(dtype, str)
         good = good and (dtype in _DTYPES or _TEXT_DTYPE.fullmatch(dtype) is not None)
-        good = good and isinstance(shape, list) and len(shape) <= MAX_DIMENSIONS
-        good = good and all(type(n) is int and 0 <= n <= MAX_ARRAY_BYTES for n in shape)
+        good = good and isinstance(shape, list) and len(shape) <= m.MAX_DIMENSIONS
+        good = good and all(type(n) is int and 0 <= n <= m.MAX_ARRAY_BYTES for n in shape)
     except (TypeError, ValueError):
         good = False
     if not good:
@@ -186,7 +176,7 @@ def _table_entry(entry: Any) -> tuple[str, np.dtype, tuple[int, ...]]:
     return name, np.dtype(dtype), tuple(shape)
 
 
-def decode(header: Header, frames: Sequence[Part], kinds: Mapping[str, type[Message]]) -> Message:
+def decode(header: Header, frames: Sequence[Part], kinds: Mapping[str, type[m.Message]]) -> m.Message:
     """The message of a checked header and its array frames, one of `kinds`.
 
     Arrays are read-only views of the frames, not copies (but for a frame that is not aligned).
@@ -270,7 +260,7 @@ def _checked(hint: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -
     raise malformed_error(f"'{place}' should be {getattr(hint, '__name__', hint)}")
 
 
-def _is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
+def _is_plain(value: Any, depth: int = m.MAX_DEPTH) -> bool:
     """True for what JSON can say, not too deep: no bytes, no extension types, text as keys."""
     if isinstance(value, dict):
         return depth > 0 and all(isinstance(key, str) and _is_plain(item, depth - 1) for key, item in value.items())

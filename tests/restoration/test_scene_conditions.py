@@ -17,6 +17,7 @@ from ani3dhuman.pose.keypoints import map_keypoints
 from ani3dhuman.pose.video import pose_video
 from ani3dhuman.rendering.control_maps import depth_picture
 from ani3dhuman.rendering.layers import LayerRender
+from ani3dhuman.restoration.conditions.latent_mask import latent_mask
 from ani3dhuman.restoration.conditions.reference import (
     canonical_reference,
     fit_reference,
@@ -67,10 +68,10 @@ def test_the_preserve_mask_is_hard_and_pools_to_latents(shot, layer):
     made = scene_conditions(shot, shot.cameras, layer, kind="depth")
     assert set(np.unique(made.preserve)) == {0, 1}
     assert made.preserve[:, 17:32, 16:32].all() and made.preserve.sum() == 2 * 15 * 16
-    pooled = made.latent_preserve()
+    pooled = latent_mask(torch.from_numpy(made.preserve))
     assert pooled.shape == (2, 8, 6) and torch.equal(pooled[0], pooled[1])
     assert pooled[0, 2:4, 2:4].all() and pooled.sum() == 2 * 4
-    assert made.latent_preserve(spatial=16).shape == (2, 4, 3)
+    assert latent_mask(torch.from_numpy(made.preserve), spatial=16).shape == (2, 4, 3)
 
 
 def test_prompts(shot, layer):
@@ -174,6 +175,6 @@ def test_bad_input_is_refused_with_a_hint(shot, layer, tmp_path):
             scene_conditions(shot, arguments.pop("cameras"), arguments.pop("layer"), **arguments)
         assert caught.value.code == code and caught.value.hint, code
     with pytest.raises(Ani3DError, match="multiples of 7"):
-        scene_conditions(shot, shot.cameras, layer, kind="depth").latent_preserve(spatial=7)
+        latent_mask(torch.from_numpy(layer.preserve), spatial=7)
     with pytest.raises(Ani3DError, match="0 x 5"):
         fit_reference(layer.rgb[0], 0, 5, GREY)

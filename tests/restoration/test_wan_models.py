@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_wan_repository import tiny_text_encoder, tiny_tokenizer, whole_wan_vace, write_repository
+from wan_scene import models_of
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.restoration.video.prompts import PromptEncoder
 from ani3dhuman.restoration.wan.loader import load_wan_prior
-from ani3dhuman.restoration.wan.networks import WanModels, load_prompt_encoder, load_wan_models, models_of
+from ani3dhuman.restoration.wan.networks import WanModels, load_prompt_encoder, load_wan_models
 from ani3dhuman.restoration.wan.prior import WanConditions
 
 

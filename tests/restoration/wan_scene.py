@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from small_clip import small_clip
 from tiny_wan_repository import tiny_text_encoder, tiny_tokenizer, whole_wan_vace
 
 from ani3dhuman.clip import CoarseClip
+from ani3dhuman.restoration.video.diffusers_folder import models_key
 from ani3dhuman.restoration.video.prompts import PromptEncoder
-from ani3dhuman.restoration.wan.networks import models_of
+from ani3dhuman.restoration.wan.networks import WanModels
 from ani3dhuman.restoration.wan.prior import WanConditions, WanOptions, WanVacePrior
 
 TOKENS = 24
@@ -33,6 +35,12 @@ def moving_bar(clip: CoarseClip) -> np.ndarray:
 
 def noise_picture(width: int, height: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def models_of(pipeline: Any) -> WanModels:
+    """The networks of a loaded `WanVACEPipeline`."""
+    networks = (pipeline.vae, pipeline.transformer, pipeline.transformer_2)
+    return WanModels(*networks, pipeline.config.boundary_ratio, torch.device("cpu"), models_key(*networks))
 
 
 def tiny_prompts() -> PromptEncoder:

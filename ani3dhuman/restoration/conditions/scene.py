@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import torch
 
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
@@ -19,7 +18,6 @@ from ...pose.keypoints import KeypointMap, map_keypoints
 from ...pose.video import pose_video
 from ...rendering.control_maps import depth_picture, normal_picture, normals_from_depth
 from ...rendering.layers import LayerRender
-from .latent_mask import latent_mask
 from .reference import fit_reference, load_picture
 
 ControlKind = Literal["pose", "depth", "normal"]
@@ -69,10 +67,6 @@ class SceneConditions:
     prompt: str
     negative_prompt: str
     notes: tuple[str, ...] = ()
-
-    def latent_preserve(self, spatial: int = 8, temporal: int = 4) -> torch.Tensor:
-        """The preserve mask pooled to a causal video VAE's latents, see `conditioning.latent_mask`."""
-        return latent_mask(torch.from_numpy(self.preserve), spatial, temporal)
 
 
 @dataclass(frozen=True)

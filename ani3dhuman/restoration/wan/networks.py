@@ -73,13 +73,6 @@ class WanModels:
         return self.transformer_2
 
 
-def models_of(pipeline: Any, device: str | torch.device = "cpu") -> WanModels:
-    """The networks of a loaded `WanVACEPipeline`."""
-    networks = (pipeline.vae, pipeline.transformer, pipeline.transformer_2)
-    boundary = pipeline.config.boundary_ratio
-    return WanModels(*networks, boundary, torch.device(device), models_key(*networks))
-
-
 def load_wan_models(
     folder: Path,
     *,
