@@ -13,7 +13,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,8 +26,6 @@ from .manifest import AGAIN, DTYPE, MANIFEST, Attribute, Manifest, MeshFile, mal
 from .names import is_file_name
 from .pc2 import PC2Writer, PointCache, read_pc2
 from .progress import Progress
-
-_CHUNK = 1 << 20
 
 
 def _wrong_values(what: str) -> Ani3DError:
@@ -160,16 +158,7 @@ class CacheWriter(WrittenWhole):
                         raise _wrong_values(f"{self.path.name} got {self._written} of {self._head.frames} frames.")
                     attributes = tuple(array.finish() for array in self._arrays.values())
                 meshes = tuple(_mesh_entry(name, writer.path) for name, writer in self._meshes.items())
-                head = self._head
-                manifest = Manifest(
-                    head.fps,
-                    head.frame_start,
-                    head.frame_end,
-                    head.count,
-                    attributes,
-                    meshes,
-                    head.provenance,
-                )
+                manifest = replace(self._head, attributes=attributes, meshes=meshes)
                 with open(self._partial / MANIFEST, "w", encoding="utf-8") as file:
                     file.write(manifest.to_json())
                 publish(self._partial, self.path)
@@ -196,11 +185,8 @@ def _mesh_entry(name: str, path: Path) -> MeshFile:
 
 def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a whole file, read in pieces."""
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_cache(

@@ -111,20 +111,16 @@ class Shot:
             if name not in arrays:
                 if name in _OPTIONAL:
                     continue
-                raise bad("missing_array", f"The shot has no array '{name}'.", "Export the shot again.")
+                raise bad("missing_array", f"The shot has no array '{name}'.")
             checked[name] = _check_array(name, np.asarray(arrays[name]), shape, kind, sizes)
         count = sum(name.startswith("texture_") for name in arrays)
         names = [f"texture_{i}" for i in range(count)]
         if missing := [name for name in names if name not in arrays]:
-            raise bad("missing_array", f"The shot has {count} textures but no '{missing[0]}'.", "Export it again.")
+            raise bad("missing_array", f"The shot has {count} textures but no '{missing[0]}'.")
         textures = tuple(np.asarray(arrays[k]) for k in names)
         for name, texture in zip(names, textures, strict=True):
             if texture.ndim != 3 or texture.shape[2] != 4 or texture.dtype != np.uint8:
-                raise bad(
-                    "bad_array",
-                    f"'{name}' is {texture.dtype} {texture.shape}; expected uint8 (H,W,4).",
-                    "Export the shot again.",
-                )
+                raise bad("bad_array", f"'{name}' is {texture.dtype} {texture.shape}; expected uint8 (H,W,4).")
         check_content(meta, checked, len(textures))
         return cls(meta, checked, textures)
 
@@ -138,19 +134,13 @@ class Shot:
         """Read a `.npz` shot file. Raises `Ani3DError` when it is missing, cut or not a shot."""
         path = Path(path)
         if not path.is_file():
-            raise bad(
-                "file_missing",
-                f"There is no shot file at {path}.",
-                "Check the path or export the shot again.",
-            )
+            raise bad("file_missing", f"There is no shot file at {path}.", "Check the path or export the shot again.")
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {k: file[k] for k in file.files}
         except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
             raise bad(
-                "file_broken",
-                f"{path} is not a readable shot file ({error}).",
-                "It may be cut: export it again.",
+                "file_broken", f"{path} is not a readable shot file ({error}).", "It may be cut: export it again."
             ) from error
         return cls.from_arrays(arrays)
 
@@ -186,11 +176,7 @@ def _check_array(
     if not fits:
         known = ", ".join(f"{k}={v}" for k, v in sizes.items())
         wanted_kind = "float" if kind == "f" else "integer"
-        raise bad(
-            "bad_array",
-            f"'{name}' is {array.dtype} {array.shape}; expected {wanted_kind} {want} with {known}.",
-            "Export the shot again.",
-        )
+        raise bad("bad_array", f"'{name}' is {array.dtype} {array.shape}; expected {wanted_kind} {want} with {known}.")
     if kind == "f":
         if not np.isfinite(array).all():
             raise bad(

@@ -10,11 +10,7 @@ from .shot_meta import ShotMeta, bad
 def check_content(meta: ShotMeta, arrays: dict[str, np.ndarray], textures: int) -> None:
     """The checks that need several arrays at once."""
     if meta.frames != len(arrays["bone_pose"]):
-        raise bad(
-            "bad_array",
-            f"'bone_pose' has {len(arrays['bone_pose'])} frames, the frame range {meta.frames}.",
-            "Export the shot again.",
-        )
+        raise bad("bad_array", f"'bone_pose' has {len(arrays['bone_pose'])} frames, the frame range {meta.frames}.")
     if len(arrays["faces"]) == 0:
         raise bad("no_faces", "The character's meshes have no faces.", "Bind a mesh with faces.")
     limits = (
@@ -25,7 +21,7 @@ def check_content(meta: ShotMeta, arrays: dict[str, np.ndarray], textures: int) 
     )
     for name, limit in limits:
         if arrays[name].size and not (arrays[name].min() >= 0 and arrays[name].max() < limit):
-            raise bad("bad_index", f"'{name}' points outside 0..{limit - 1}.", "Export the shot again.")
+            raise bad("bad_index", f"'{name}' points outside 0..{limit - 1}.")
     counts = (
         ("bones", len(meta.bones), len(arrays["bone_rest"])),
         ("objects", meta.objects[-1].rows.stop, len(arrays["vertices"])),
@@ -58,11 +54,7 @@ def check_content(meta: ShotMeta, arrays: dict[str, np.ndarray], textures: int) 
         )
     _check_preserve_volume(meta, arrays)
     if np.abs(np.linalg.det(arrays["viewmats"][:, :3, :3]) - 1).max() > 1e-3:
-        raise bad(
-            "bad_camera",
-            "A camera matrix is not a rotation.",
-            "Remove scale from the camera and its parents.",
-        )
+        raise bad("bad_camera", "A camera matrix is not a rotation.", "Remove scale from the camera and its parents.")
 
 
 def _check_preserve_volume(meta: ShotMeta, arrays: dict[str, np.ndarray]) -> None:
