@@ -228,7 +228,6 @@ def test_levelled_axes_keep_gravity_down_even_looking_straight_down() -> None:
 def test_limits_keep_the_fabric_whole_and_outside(clip: CoarseClip) -> None:
     rng = np.random.default_rng(0)
     wild = (rng.normal(0, 0.05, clip.vertices.shape) * clip.freedom[:, None]).astype(np.float32)
-    inward = -clip.vertices * [1, 1, 0] + [[[0, 0, 0]]]
     centre = clip.vertices[:, clip.vertex_regions == 0].mean(1, keepdims=True)
     inward = (centre - clip.vertices) * [1, 1, 0] * clip.freedom[:, None] * 0.45
     edges = edges_of(clip.avatar.binding.faces.numpy())
