@@ -50,16 +50,16 @@ ctypes.windll = types.SimpleNamespace(kernel32=types.SimpleNamespace(K32GetProce
 assert import_ours() > 150
 
 from synthetic import make_shot
-from ani3dhuman.pipeline import stages
 from ani3dhuman.pipeline.job import Job
 from ani3dhuman.pipeline.settings import Settings
+from ani3dhuman.pipeline.stages import Layer
+from ani3dhuman.rigid import pose_rigid
 
-settings = Settings.from_dict({"preset": "draft", "gaussians": 300})
-job = Job(make_shot(2), settings, pathlib.Path(sys.argv[1]), None, lambda: False)
+job = Job(make_shot(2), Settings.from_dict({"preset": "draft"}), pathlib.Path(sys.argv[1]), None, lambda: False)
 for _ in range(2):  # the second time it is found finished
-    avatar = job.run("avatar", "key", 1, lambda progress: stages.build_avatar(job.shot, settings, progress))
-assert len(avatar["opacities"]) >= 300 and job.store.reused == ["avatar"]
-assert job.peak_gb == {"avatar": 1.5}
+    rigid = job.run("rigid", "key", 2, Layer, lambda progress: Layer(pose_rigid(job.shot, progress)))
+assert len(rigid.vertices) == 2 and job.store.reused == ["rigid"]
+assert job.peak_gb == {"rigid": 1.5}
 for statement in ("import resource", "signal.SIGKILL", "os.killpg"):
     try:
         exec(statement)
