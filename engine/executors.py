@@ -1,4 +1,4 @@
-"""Where jobs run. `LocalProcesses` gives each job a process of this machine and hears of it through pipes."""
+"""Where jobs run. `LocalProcesses` runs each job in a process of this machine and reads its reports through a pipe."""
 
 from __future__ import annotations
 

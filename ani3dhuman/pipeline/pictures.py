@@ -76,7 +76,7 @@ def _encode(path: Path, picture: Callable[[int], np.ndarray], frames: int, fps: 
 
 
 def write_conditions(out: Path, shot: Shot, keypoints: KeypointMap, clip: CoarseClip, style: str) -> None:
-    """Write conditions.png: what a video prior is told besides the coarse video - depth, preserve mask, pose.
+    """Write conditions.png: the inputs of a video prior besides the coarse video - depth, preserve mask, pose.
 
     `style` is that of the pose drawing, one of `STYLES`.
     """

@@ -123,7 +123,7 @@ class RestoreSettings:
 
 @dataclass(frozen=True)
 class ConditionSettings:
-    """What priors that look at the scene are told.
+    """Inputs of priors that read the scene.
 
     Attributes:
         prompt, negative_prompt: for priors that read text; "" takes the scene's own (`scene_conditions`).

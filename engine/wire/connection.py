@@ -77,7 +77,7 @@ class Connection:
             raise self._unreachable_error(f" ({error.strerror})") from None
 
     def _lost(self) -> bool:
-        """Whether the monitor has told of a loss since the last look."""
+        """Whether the monitor has reported a loss since the last call."""
         assert self._monitor is not None
         lost = False
         while self._monitor.poll(0):

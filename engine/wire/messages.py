@@ -1,4 +1,4 @@
-"""Every message kind as a frozen dataclass: the one place where the protocol's words are defined.
+"""Every message kind as a frozen dataclass: the one place where the protocol is defined.
 
 A field is an int, float, bool, str, a plain dict, a list of records, an array, or a dict of arrays. Arrays
 do not travel inside the body: each goes as a raw frame of its own, named by its place in the body
@@ -32,7 +32,7 @@ JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
 
 
 class Message:
-    """Base of all kinds; `kind` is the word in the header."""
+    """Base of all kinds; `kind` is its name in the header."""
 
     kind: ClassVar[str]
 

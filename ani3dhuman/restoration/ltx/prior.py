@@ -57,7 +57,7 @@ class LtxOptions:
         window_frames: 8k + 1 video frames that the transformer takes at once.
         max_pixels: of a video frame; larger scenes are restored smaller and scaled back.
         decode_noise, decode_timestep: LTX-Video's decoder takes the last step of denoising itself: how much noise its
-            latents get, and how much it is told; unused by decoders that are not made for it.
+            latents get, and the timestep it is given; unused by decoders that are not made for it.
     """
 
     guidance: float = 3.0
@@ -173,7 +173,7 @@ class LtxPrior:
             clip.fps,
             clip.cameras.width,
             clip.cameras.height,
-            frame_rate=None,  # it is told how fast the frames follow each other
+            frame_rate=None,  # the rate is an input of the network
             max_pixels=self.options.max_pixels,
             multiple=self.spatial,
             period=self.period,
