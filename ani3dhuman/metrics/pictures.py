@@ -43,11 +43,6 @@ def ssim_maps(pictures: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return maps
 
 
-def ssim(pictures: np.ndarray, truth: np.ndarray, region: np.ndarray | None = None) -> float:
-    """Mean structural similarity over a region; 1 is equal."""
-    return masked_mean(ssim_maps(pictures, truth), region)
-
-
 def detail_energy(pictures: np.ndarray, region: np.ndarray | None = None) -> float:
     """Mean square of what a Gaussian blur of `DETAIL_SIGMA` takes out of the grey pictures (mean of R, G, B)."""
     grey = pictures.mean(-1, dtype=np.float32)
