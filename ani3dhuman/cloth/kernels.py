@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..jit import kernel
-from ..mesh.kernels import UNDER, nearest_around
+from ..mesh.kernels import height_over, nearest_around
 
 f4 = np.float32
 STRONGEST_PUSH = 0.01  # metres a particle is pushed out of the body in one substep
@@ -165,33 +165,18 @@ def _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, f
             d2, t, wa, wb, wc, near[i, c] = nearest_around(px, py, pz, near[i, c], points, faces, starts, around)
             if t < 0:
                 continue
-            k0, k1, k2 = faces[t, 0], faces[t, 1], faces[t, 2]
-            nx = wa * normals[k0, 0] + wb * normals[k1, 0] + wc * normals[k2, 0]
-            ny = wa * normals[k0, 1] + wb * normals[k1, 1] + wc * normals[k2, 1]
-            nz = wa * normals[k0, 2] + wb * normals[k1, 2] + wc * normals[k2, 2]
-            rx = px - wa * points[k0, 0] - wb * points[k1, 0] - wc * points[k2, 0]
-            ry = py - wa * points[k0, 1] - wb * points[k1, 1] - wc * points[k2, 1]
-            rz = pz - wa * points[k0, 2] - wb * points[k1, 2] - wc * points[k2, 2]
-            distance, length = math.sqrt(d2), math.sqrt(nx * nx + ny * ny + nz * nz)
-            if length < 1e-6:  # faces without area have no side
-                continue
-            over = rx * nx + ry * ny + rz * nz
-            if over < 0.0 and over > -UNDER * distance * length:  # beside the rim of an open surface, not under it
+            height, no_side, nx, ny, nz = height_over(px, py, pz, d2, t, wa, wb, wc, points, normals, faces)
+            if no_side:
                 clear[i, c] = 0.0
                 continue
-            sign = 1.0 if over >= 0.0 else -1.0
-            height = sign * distance
             clear[i, c] = max(height - thickness, 0.0)
             if height >= thickness or height < -deepest:
                 continue
-            if distance > 1e-4:
-                nx, ny, nz = sign * rx / distance, sign * ry / distance, sign * rz / distance
-            else:
-                nx, ny, nz = nx / length, ny / length, nz / length
             push = min(thickness - height, STRONGEST_PUSH)
             x[i, 0] += push * nx
             x[i, 1] += push * ny
             x[i, 2] += push * nz
+            k0, k1, k2 = faces[t, 0], faces[t, 1], faces[t, 2]
             bx = wa * body_step[k0, 0] + wb * body_step[k1, 0] + wc * body_step[k2, 0]
             by = wa * body_step[k0, 1] + wb * body_step[k1, 1] + wc * body_step[k2, 1]
             bz = wa * body_step[k0, 2] + wb * body_step[k1, 2] + wc * body_step[k2, 2]

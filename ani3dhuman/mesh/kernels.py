@@ -136,29 +136,41 @@ def point_normals(vertices, faces):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def heights_over(points, near, body, normals, faces, starts, around):  # type: ignore[no-untyped-def]
-    """Signed distances (Q,) of points (Q,3) from the surface about body vertices `near` (Q,); inside is negative.
+def height_over(px, py, pz, d2, triangle, wa, wb, wc, body, normals, faces):  # type: ignore[no-untyped-def]
+    """Signed distance of a point from its nearest surface point, as of `nearest_around`, and where it grows.
 
-    Also the unit directions (Q,3) in which the heights grow.
+    The side is that of the interpolated vertex normal. A point that is behind the surface but not under it (`UNDER`) is
+    beside the rim of an open mesh: it counts as outside, and as having no side, like one over a triangle without area.
+
+    Returns:
+        Metres, negative inside; whether the point has no side; the unit direction in which the distance grows.
     """
+    k0, k1, k2 = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
+    nx = wa * normals[k0, 0] + wb * normals[k1, 0] + wc * normals[k2, 0]
+    ny = wa * normals[k0, 1] + wb * normals[k1, 1] + wc * normals[k2, 1]
+    nz = wa * normals[k0, 2] + wb * normals[k1, 2] + wc * normals[k2, 2]
+    rx = px - wa * body[k0, 0] - wb * body[k1, 0] - wc * body[k2, 0]
+    ry = py - wa * body[k0, 1] - wb * body[k1, 1] - wc * body[k2, 1]
+    rz = pz - wa * body[k0, 2] - wb * body[k1, 2] - wc * body[k2, 2]
+    distance, length = math.sqrt(d2), math.sqrt(nx * nx + ny * ny + nz * nz)
+    over = rx * nx + ry * ny + rz * nz
+    no_side = length < 1e-6 or (over < 0.0 and over > -UNDER * distance * length)
+    sign = 1.0 if over >= 0.0 or no_side else -1.0
+    if distance > 1e-4:
+        nx, ny, nz = sign * rx / distance, sign * ry / distance, sign * rz / distance
+    elif length > 0.0:
+        nx, ny, nz = nx / length, ny / length, nz / length
+    return sign * distance, no_side, nx, ny, nz
+
+
+@kernel
+def heights_over(points, near, body, normals, faces, starts, around):  # type: ignore[no-untyped-def]
+    """`height_over` of points (Q,3), walked to from body vertices `near` (Q,): heights (Q,), directions (Q,3)."""
     heights, away = np.full(points.shape[0], 1e30, np.float32), np.zeros(points.shape, np.float32)
     for i in range(points.shape[0]):
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]
         d2, t, wa, wb, wc, _ = nearest_around(px, py, pz, near[i], body, faces, starts, around)
-        if t < 0:
-            continue
-        side, length = 0.0, 0.0
-        for k in range(3):
-            away[i, k] = wa * normals[faces[t, 0], k] + wb * normals[faces[t, 1], k] + wc * normals[faces[t, 2], k]
-            p = wa * body[faces[t, 0], k] + wb * body[faces[t, 1], k] + wc * body[faces[t, 2], k]
-            side += (points[i, k] - p) * away[i, k]
-            length += away[i, k] ** 2
-        distance = math.sqrt(d2)
-        heights[i] = distance if side >= 0.0 else -distance
-        for k in range(3):
-            if distance > 1e-4:
-                p = wa * body[faces[t, 0], k] + wb * body[faces[t, 1], k] + wc * body[faces[t, 2], k]
-                away[i, k] = (points[i, k] - p) / heights[i]
-            elif length > 0.0:
-                away[i, k] /= math.sqrt(length)
+        if t >= 0:
+            height, _no_side, nx, ny, nz = height_over(px, py, pz, d2, t, wa, wb, wc, body, normals, faces)
+            heights[i], away[i, 0], away[i, 1], away[i, 2] = height, nx, ny, nz
     return heights, away

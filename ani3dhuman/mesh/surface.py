@@ -10,6 +10,9 @@ from scipy.spatial import cKDTree
 
 from .kernels import heights_over, point_normals
 
+CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is closer already
+MIN_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
+
 
 @dataclass(frozen=True)
 class Obstacle:
@@ -42,22 +45,49 @@ class Obstacle:
         counts = np.bincount(corners, minlength=self.vertices.shape[1])
         return np.concatenate([[0], np.cumsum(counts)]), np.argsort(corners, kind="stable") // 3
 
-    def nearest(self, frame: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Nearest vertex (Q,) of points (Q,3) in a frame, signed distance (Q,) in metres, its unit direction (Q,3)."""
-        body = np.ascontiguousarray(self.vertices[frame], np.float32)
-        points = np.ascontiguousarray(points, np.float32)
-        near = cKDTree(body).query(points)[1]
-        return near, *heights_over(points, near, body, point_normals(body, self.faces), self.faces, *self.around)
+    def at(self, frame: int) -> Surface:
+        """The surface of one frame."""
+        points = np.ascontiguousarray(self.vertices[frame], np.float32)
+        return Surface(
+            points, self.faces, point_normals(points, self.faces), self.around, cKDTree(points), self.deepest
+        )
 
-    def heights(self, frame: int, points: np.ndarray) -> np.ndarray:
-        """Signed distances (Q,) of points (Q,3) from the surface in a frame, metres; negative inside."""
-        return self.nearest(frame, points)[1]
 
-    def push_out(self, frame: int, points: np.ndarray, clearance: float) -> np.ndarray:
-        """Points (Q,3) moved to `clearance` metres over the surface where they are lower, but not from the far side."""
-        _, heights, away = self.nearest(frame, points)
-        depth = np.where(heights > -self.deepest, np.maximum(clearance - heights, 0), 0)
-        return points + depth[:, None] * away
+@dataclass(frozen=True)
+class Surface:
+    """An obstacle in one frame: signed distances by the one rule that solver, limits and refinement share.
+
+    The nearest point is found by a walk over the triangles from the nearest vertex (`kernels.nearest_around`), the side
+    by the vertex normals interpolated there (`kernels.height_over`).
+
+    Attributes:
+        points: (P,3) float32 world metres; normals: (P,3) unit normals.
+        faces, around, deepest: as of `Obstacle`.
+        tree: finds the nearest of `points`.
+    """
+
+    points: np.ndarray
+    faces: np.ndarray
+    normals: np.ndarray
+    around: tuple[np.ndarray, np.ndarray]
+    tree: cKDTree
+    deepest: float
+
+    def heights(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Signed distances (Q,) float32 of `places` (Q,3), metres, negative inside; unit directions (Q,3) of growth."""
+        places = np.ascontiguousarray(places, np.float32)
+        near = self.tree.query(places)[1]
+        return heights_over(places, near, self.points, self.normals, self.faces, *self.around)
+
+    def pushes(self, places: np.ndarray, wanted: np.ndarray | float) -> np.ndarray:
+        """Offsets (Q,3) that bring `places` (Q,3) up to their `wanted` heights (Q,), metres; 0 for what is too deep."""
+        heights, away = self.heights(places)
+        return np.where(heights > -self.deepest, np.maximum(wanted - heights, 0), 0)[:, None] * away
+
+
+def wanted_heights(heights: np.ndarray) -> np.ndarray:
+    """Metres to keep from the body, for vertices that a coarse layer has at these heights: no more than they have."""
+    return heights.clip(MIN_CLEARANCE, CLEARANCE)
 
 
 class Contacts:

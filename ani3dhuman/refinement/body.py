@@ -9,28 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..mesh.kernels import UNDER, point_normals
-from ..mesh.surface import Obstacle
+from ..mesh.surface import Obstacle, wanted_heights
 from .problem import RefinementProblem
-
-CLEARANCE = 0.008  # metres over the body where nothing pushes, unless the coarse layer is closer already
-LEAST_CLEARANCE = 0.003  # metres asked for even where the coarse layer is closer or inside
 
 
 @dataclass(frozen=True)
 class Body:
-    """The body in every frame; P open vertices, B points of the body.
+    """The body in every frame; P open vertices.
 
     Attributes:
         obstacle: its surface.
-        normals: (T,B,3) unit normals at its points.
         coarse, over: (T,P,3) world metres, where the coarse layer has the open vertices, and (T,P) their heights.
         wanted: (T,P) metres each open vertex is to stay over the surface.
         weights: (T,P) 0..1, how much each counts: its gate, or 0 where the coarse layer has it too deep.
     """
 
     obstacle: Obstacle
-    normals: np.ndarray
     coarse: np.ndarray
     over: np.ndarray
     wanted: Tensor
@@ -44,7 +38,7 @@ class Body:
         the search is not differentiated.
         """
         fixed = points.detach()
-        heights, away = heights_of(self.obstacle, self.normals[frame], frame, fixed.numpy())
+        heights, away = self.obstacle.at(frame).heights(fixed.numpy())
         return torch.from_numpy(heights) + ((points - fixed) * torch.from_numpy(away)).sum(-1)
 
     def low_heights(self, frame: int, points: Tensor) -> Tensor:
@@ -71,31 +65,15 @@ def build_body(problem: RefinementProblem, check_cancelled: Callable[[], None] =
     if obstacle is None:
         return None
     open_ids = np.flatnonzero(problem.gates > 0)
-    normals, heights = [], []
+    heights = []
     for t in range(problem.frames):
         check_cancelled()
-        normals.append(point_normals(np.ascontiguousarray(obstacle.vertices[t]), obstacle.faces))
-        heights.append(heights_of(obstacle, normals[t], t, coarse[t, open_ids])[0])
+        heights.append(obstacle.at(t).heights(coarse[t, open_ids])[0])
     over = np.stack(heights)
     return Body(
         obstacle,
-        np.stack(normals),
         coarse[:, open_ids],
         over,
-        wanted=torch.from_numpy(over.clip(LEAST_CLEARANCE, CLEARANCE)),
+        wanted=torch.from_numpy(wanted_heights(over)),
         weights=torch.from_numpy((problem.gates[open_ids] * (over > -obstacle.deepest)).astype(np.float32)),
     )
-
-
-def heights_of(
-    obstacle: Obstacle, normals: np.ndarray, frame: int, points: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Signed distances (Q,) of `points` (Q,3) from the surface, metres, and unit directions (Q,3) in which they grow.
-
-    A point that is behind the surface but not under it is beside the rim of an open body, and counts as outside.
-    `normals` (B,3) are those of the obstacle's points.
-    """
-    near, heights, away = obstacle.nearest(frame, points)
-    beside = (heights < 0) & ((normals[near] * away).sum(1) <= UNDER)
-    sign = np.where(beside, np.float32(-1), np.float32(1))
-    return heights * sign, away * sign[:, None]

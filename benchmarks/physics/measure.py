@@ -28,7 +28,7 @@ def penetrations(person: Dressed, vertices: np.ndarray) -> np.ndarray:
     body = Obstacle.of_faces(vertices, person.faces[(person.regions[person.faces] == BODY).all(1)])
     assert body is not None
     dress = vertices[:, person.regions == GARMENT]
-    return np.stack([np.maximum(-body.heights(t, points), 0) for t, points in enumerate(dress)])
+    return np.stack([np.maximum(-body.at(t).heights(points)[0], 0) for t, points in enumerate(dress)])
 
 
 def poke_share(person: Dressed, vertices: np.ndarray) -> float:
@@ -45,8 +45,9 @@ def poke_share(person: Dressed, vertices: np.ndarray) -> float:
     beneath = np.flatnonzero((person.regions == BODY) & ~arms)
     out = total = 0
     for t, points in enumerate(vertices[:, beneath]):
-        nearest, heights, _ = dress.nearest(t, points)
-        cloth_normals = point_normals(dress.vertices[t], dress.faces)[nearest]
+        surface = dress.at(t)
+        nearest, heights = surface.tree.query(points)[1], surface.heights(points)[0]
+        cloth_normals = surface.normals[nearest]
         along = (point_normals(vertices[t], body_faces)[beneath] * cloth_normals).sum(1)
         inner = (
             (person.pins[own][nearest] < PINNED)

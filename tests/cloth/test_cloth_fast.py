@@ -13,6 +13,7 @@ from ani3dhuman.cloth.fabrics import FABRICS, ClothSettings
 from ani3dhuman.cloth.preroll import rigid_fit
 from ani3dhuman.cloth.simulate import simulate, simulate_character
 from ani3dhuman.cloth.solver import substeps_of
+from ani3dhuman.mesh import kernels as mesh_kernels
 from ani3dhuman.mesh.kernels import closest_on_triangle
 from ani3dhuman.mesh.surface import Obstacle
 from ani3dhuman.mesh.topology import edges_of
@@ -62,7 +63,7 @@ def test_a_kick_stays_finite_short_and_outside(skirt):
     ratios = edge_ratios(moved, vertices, faces)
     assert np.percentile(ratios, 99) < 1.1
     assert ratios.max() < 1.25, "not even where the leg pushes one end of an edge"
-    depth = np.stack([-body.heights(t, moved[t]) for t in range(20)])
+    depth = np.stack([-body.at(t).heights(moved[t])[0] for t in range(20)])
     assert np.percentile(np.maximum(depth, 0), 99) < 0.003
     front = vertices[:, 1] < -0.2
     assert moved[10, front, 2].max() > vertices[front, 2].max() + 0.05, "the leg lifts the cloth before it"
@@ -269,7 +270,7 @@ def test_cloth_beside_the_rim_of_an_open_surface_is_left_alone():
 
 
 def test_arithmetic_stays_as_written_so_that_every_compilation_gives_the_same_bits():
-    kernels = [k for k in vars(cloth_kernels).values() if hasattr(k, "targetoptions")]
+    kernels = {k for m in (cloth_kernels, mesh_kernels) for k in vars(m).values() if hasattr(k, "targetoptions")}
     assert len(kernels) >= 10
     assert not any(k.targetoptions.get("fastmath") for k in kernels)
 
@@ -280,7 +281,9 @@ def test_heights_over_a_cylinder():
     rng = np.random.default_rng(1)
     radius, angle, z = rng.uniform(0.06, 0.2, 500), rng.uniform(0, 2 * np.pi, 500), rng.uniform(0.2, 0.8, 500)
     points = np.stack([radius * np.cos(angle), radius * np.sin(angle), z], 1)
-    np.testing.assert_allclose(body.heights(0, points), radius - 0.1, atol=0.002)  # 20 sides: 1.2 mm inside the circle
+    np.testing.assert_allclose(
+        body.at(0).heights(points)[0], radius - 0.1, atol=0.002
+    )  # 20 sides: 1.2 mm inside the circle
 
 
 def test_the_rest_pose_is_laid_on_the_first_frame_exactly():

@@ -12,8 +12,9 @@ from sheet import SOFT, ball, blown, show, swinging_sheet, with_body
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 from ani3dhuman.fields.hexplane import FieldConfig
+from ani3dhuman.mesh.surface import CLEARANCE, MIN_CLEARANCE
 from ani3dhuman.refinement import RefinementConfig, RefinementProblem, losses, refine
-from ani3dhuman.refinement.body import CLEARANCE, LEAST_CLEARANCE, build_body
+from ani3dhuman.refinement.body import build_body
 from ani3dhuman.refinement.side_views import side_cameras
 
 CENTRE, RADIUS = (0.0, 0.26, 0.7), 0.2
@@ -97,7 +98,7 @@ def test_what_the_coarse_layer_has_near_or_inside_is_asked_for_less(before_ball)
     places = np.searchsorted(np.flatnonzero(before_ball.gates > 0), ids)
     wanted = body.wanted[0, places].numpy()
     assert wanted[0] == np.float32(CLEARANCE) and 0.004 < wanted[1] < 0.0075
-    assert (wanted[[2, 4]] == np.float32(LEAST_CLEARANCE)).all()
+    assert (wanted[[2, 4]] == np.float32(MIN_CLEARANCE)).all()
     assert body.weights[0, places].tolist() == [1, 1, 1, 0, 1], "what is too deep belongs to another side"
 
 

@@ -11,8 +11,8 @@ from small_clip import small_clip
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.clip import CoarseClip, draw
-from ani3dhuman.cloth import limits
-from ani3dhuman.cloth.limits import CLEARANCE, FREE_STRETCH, MAX_STRETCH, limit_offsets
+from ani3dhuman.cloth.limits import FREE_STRETCH, MAX_STRETCH, limit_offsets
+from ani3dhuman.mesh.surface import CLEARANCE, Surface
 from ani3dhuman.mesh.topology import edges_of
 from ani3dhuman.restoration import CompactPrior, RestoreConfig, load_compact_prior, restore
 from ani3dhuman.restoration.compact.feature_maps import (
@@ -264,7 +264,7 @@ def test_a_body_that_pushes_one_end_of_an_edge_does_not_tear_it(
         away[moving == edges[0, 0], 0] = 0.3
         return away
 
-    monkeypatch.setattr(limits._Body, "push", push)
+    monkeypatch.setattr(Surface, "pushes", push)
     x = clip.vertices + limit_offsets(clip, np.full_like(clip.vertices, 0.001))
     rest, now = (
         np.linalg.norm(v[..., edges[:, 0], :] - v[..., edges[:, 1], :], axis=-1) for v in (clip.bind_vertices, x)
