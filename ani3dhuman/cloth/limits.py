@@ -9,7 +9,7 @@ from ani3d_formats.regions import is_loose
 
 from ..clip import CoarseClip
 from ..mesh.kernels import limit_edges
-from ..mesh.surface import Obstacle, wanted_heights
+from ..mesh.surface import MIN_CLEARANCE, Obstacle, wanted_heights
 from ..mesh.topology import edges_of
 
 ROUNDS = 12
@@ -58,11 +58,13 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
                 x[moving] += share * body.pushes(x[moving], wanted)
         limited[t, moving] = x[moving] - coarse[moving]
     limited = gaussian_filter1d(limited, SMOOTHING, axis=0, mode="nearest")
-    # the body pushes one end of an edge and not the other, where hair lies in an ear for one
+    # smoothing may bring a vertex back into the body, and the body may push one end of an edge and not the other
     for t, coarse in enumerate(clip.vertices):
         if not limited[t].any():
             continue
         x = coarse + limited[t]
+        if obstacle:
+            x[moving] += share * obstacle.at(t).pushes(x[moving], MIN_CLEARANCE)
         limit_edges(x, freedom, edges, np.zeros_like(rest), last[t], ROUNDS)
         limited[t, moving] = (x - coarse)[moving]
     return limited

@@ -78,7 +78,9 @@ def _refine(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str
     checkpoint = job.out / ".work" / "refine.checkpoint"
     restore = Restorer(job, clip, coarse.keypoints, restore_key)
     config = rounds_config(settings)
-    result = refine_in_rounds(problem, restore, config, progress, checkpoint, restoring=restored.seconds)
+    result = refine_in_rounds(
+        problem, restore, config, progress, checkpoint, restoring=restored.seconds, redraw=restore.redraw
+    )
     notes |= _described(result, settings)
     # the field is smooth and sees pictures only: what it pushes into the body or overstretches is brought back
     clip = replace(clip, vertices=clip.moved, base=None)
@@ -123,7 +125,6 @@ def _problem(shot: Shot, clip: CoarseClip, view: RestoredView, restored: Restore
         views=(view,),
         background=clip.background,
         vertex_targets=proposal,
-        vertex_confidence=None if proposal is None else np.broadcast_to(gates, proposal.shape[:2]),
         body_faces=faces[~is_loose(clip.vertex_regions)[faces].any(1)],
     )
 

@@ -119,10 +119,10 @@ class Restorer:
         clip = replace(clip, pictures=layer)
         return RoundVideo(layer, restoring.restore_layer(self.job, settings, clip, self.keypoints, progress))
 
-    def show(
+    def redraw(
         self, view: RestoredView, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel: Callable[[], bool]
     ) -> RestoredView:
-        """As of `refinement.Restore`."""
+        """As of `refinement.Redraw`."""
         target = _drawn(replace(self.clip, appearance=appearance), vertices, view.cameras, should_cancel)
         return replace(view, target=target, vertices=vertices)
 

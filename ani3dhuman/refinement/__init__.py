@@ -5,7 +5,8 @@ from .fit import RefinementResult, refine
 from .long_shots import refine_long, steps_of
 from .plots import plot_losses
 from .problem import RefinementProblem, RestoredView
-from .rounds import Restore, Round, RoundsConfig, RoundsResult, refine_in_rounds
+from .round_state import Round, RoundsResult
+from .rounds import Restore, RoundsConfig, refine_in_rounds
 
 __all__ = [
     "LossWeights",

@@ -11,8 +11,7 @@ from ..fields.build import AnyFieldConfig
 class LossWeights:
     """How much each term of `losses` counts; 0 leaves it out.
 
-    A term whose data a problem lacks, as `depth` without measured depths, is left out too. `perceptual` takes about a
-    quarter of a second per frame on one core, and the packages of ``pip install "ani3dhuman[metrics]"``.
+    A term whose data a problem lacks, as `alpha` without a target's coverage, is left out too.
     """
 
     photometric: float = 1.0
@@ -24,8 +23,6 @@ class LossWeights:
     planes: float = 0.002
     proposal: float = 0.02
     penetration: float = 0.05
-    depth: float = 0.02
-    perceptual: float = 0.0
     appearance: float = 0.1
 
 
@@ -46,8 +43,6 @@ class RefinementConfig:
         patience: validations without improvement before that decay starts early; the fit then ends early too.
         proposal_scale: metres, see `losses.proposal`.
         penetration_scale: metres, see `losses.penetration`.
-        depth_scale: metres, see `losses.depth`.
-        perceptual_side: pixels, see `losses.perceptual`.
         seed: of the field's start and of the order of frames.
         weights: of the loss terms.
         field_kind: which residual field, a key of `fields.build.FIELDS`.
@@ -68,8 +63,6 @@ class RefinementConfig:
     patience: int = 15
     proposal_scale: float = 0.01
     penetration_scale: float = 0.005
-    depth_scale: float = 0.01
-    perceptual_side: int = 128
     seed: int = 0
     weights: LossWeights = field(default_factory=LossWeights)
     field_kind: str = "dct"

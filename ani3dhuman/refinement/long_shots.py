@@ -163,7 +163,6 @@ def cut_problem(problem: RefinementProblem, frames: slice) -> RefinementProblem:
         "coarse_vertices",
         "blended_rotations",
         "vertex_targets",
-        "vertex_confidence",
         "unstrained",
         "appearance",
     ):

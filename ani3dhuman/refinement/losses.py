@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ani3d_formats.errors import Ani3DError
-
 from ..mesh.topology import rows
 from ..similarity.ssim import ssim_map
 
@@ -43,54 +41,6 @@ def photometric(images: Tensor, targets: Tensor, weights: Tensor, ssim_share: fl
     """(1 - share) pyramid L1 + share (1 - SSIM) / 2; arguments as in `pyramid_l1`."""
     unlike = (1 - ssim_map(images, targets)) / 2
     return (1 - ssim_share) * pyramid_l1(images, targets, weights, levels) + ssim_share * weighted_mean(unlike, weights)
-
-
-def check_perceptual() -> None:
-    """Raise ``metrics.weights`` where the trained net of `perceptual` is not installed."""
-    from ..similarity.lpips import load_perceptual  # it reads this module itself
-
-    try:
-        load_perceptual()
-    except Ani3DError as error:
-        hint = 'Install it with: pip install "ani3dhuman[metrics]", or give the perceptual term the weight 0.'
-        raise Ani3DError(error.code, error.message, hint) from error
-
-
-def perceptual(images: Tensor, targets: Tensor, weights: Tensor, side: int) -> Tensor:
-    """Mean distance of features of a trained net, see `metrics.perceptual.PerceptualNet`.
-
-    Args:
-        images, targets: (B,3,H,W) in 0..1.
-        weights: (B,1,H,W) >= 0.
-        side: pixels; pictures with a longer side are shrunk to it first, since the net's time grows with their area;
-            what is narrower than the net can judge gets its borders repeated, which do not count.
-
-    Raises:
-        Ani3DError: ``metrics.weights`` where the net is not installed.
-    """
-    from ..similarity.lpips import MIN_SIDE, load_perceptual
-
-    height, width = images.shape[2:]
-    if max(height, width) > side:
-        share = side / max(height, width)
-        height, width = max(1, round(height * share)), max(1, round(width * share))
-        images, targets, weights = (
-            functional.adaptive_avg_pool2d(x, (height, width)) for x in (images, targets, weights)
-        )
-    lack = (0, max(MIN_SIDE - width, 0), 0, max(MIN_SIDE - height, 0))
-    images, targets = (functional.pad(x, lack, mode="replicate") for x in (images, targets))
-    unlike = load_perceptual()(images, targets)[:, None]
-    return weighted_mean(unlike, functional.pad(weights, lack))
-
-
-def depth(depths: Tensor, targets: Tensor, weights: Tensor, scale: float) -> Tensor:
-    """Pseudo-Huber distance of drawn to measured depth, both (B,1,H,W) metres, weighted by `weights` (B,1,H,W).
-
-    Only pixels whose target is above 0 count. Quadratic within `scale` metres and linear beyond, so that outlines,
-    where a pixel shows the garment in one picture and what is behind it in the other, do not outweigh the surface.
-    """
-    squared = (depths - targets).square() / scale**2
-    return weighted_mean((1 + squared).sqrt() - 1, weights * (targets > 0))
 
 
 def edge_lengths(vertices: Tensor, edges: Tensor) -> Tensor:

@@ -25,8 +25,6 @@ COLORS = {
     "planes": "#8a93a3",
     "proposal": "#3a7d44",
     "penetration": "#d64fc0",
-    "depth": "#56b4e9",
-    "perceptual": "#b8a100",
     "appearance": "#6b4226",
 }
 

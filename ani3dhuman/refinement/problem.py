@@ -27,8 +27,6 @@ class RestoredView:
         garment_mask: (T,H,W) 0..1, where the coarse layer shows what may move.
         colors: (T,N,3) sRGB 0..1 as lit in each frame and seen from this view; a broadcast array is fine.
         target_alpha: (T,H,W) coverage of the restored video, in the same units as `target`, or None where it has none.
-        target_depth: (T,H,W) metres along the camera's axis to what the restored video shows, float32 or float16; 0
-            where it is unknown. None where nothing is known.
         vertices: (T,V,3) world metres, the restored layer where its prior knows the mesh, else None; further rounds
             propose what these agree on, see `consensus`.
         visibility: (T,V) 0..1, of each of these vertices to the prior; None where it is 1 for all.
@@ -42,7 +40,6 @@ class RestoredView:
     garment_mask: np.ndarray
     colors: np.ndarray
     target_alpha: np.ndarray | None = None
-    target_depth: np.ndarray | None = None
     vertices: np.ndarray | None = None
     visibility: np.ndarray | None = None
 
@@ -55,15 +52,14 @@ class RestoredView:
                 "garment_mask": ((T, H, W),),
                 "colors": ((T, *self.colors.shape[1:2], 3),),
                 "target_alpha": ((T, H, W),),
-                "target_depth": ((T, H, W),),
                 "vertices": ((T, *self.vertices.shape[1:2], 3),) if self.vertices is not None else (),
                 "visibility": (self.vertices.shape[:2],) if self.vertices is not None else (),
             },
         )
-        for name, first in (("target", "uint8, "), ("target_alpha", "uint8, "), ("target_depth", "")):
+        for name in ("target", "target_alpha"):
             values = getattr(self, name)
-            if values is not None and str(values.dtype) not in f"{first}float16, float32".split(", "):
-                raise _misfit(f"{name} has type {values.dtype}, expected one of {first}float16, float32")
+            if values is not None and str(values.dtype) not in ("uint8", "float16", "float32"):
+                raise _misfit(f"{name} has type {values.dtype}, expected one of uint8, float16, float32")
 
 
 @dataclass(frozen=True)
@@ -81,8 +77,8 @@ class RefinementProblem:
         opacities: (N,) 0..1.
         views: the restored videos, one or more, all of the same T frames.
         background: (3,) sRGB 0..1.
-        vertex_targets: (T,V,3) world offsets from `coarse_vertices` that a prior proposes, metres, or None.
-        vertex_confidence: (T,V) >= 0, weight of each proposal; needed with `vertex_targets`.
+        vertex_targets: (T,V,3) world offsets from `coarse_vertices` that a prior proposes, metres, weighted by `gates`;
+            or None.
         body_faces: (B,3) int vertex indices of the body that the garment must stay out of, outward by the right-hand
             rule; their vertices have gate 0. None or no faces: nothing is kept out.
         unstrained: (T,V,3) world metres, the layer that stretch and bending are measured against, or None for
@@ -106,7 +102,6 @@ class RefinementProblem:
     views: tuple[RestoredView, ...]
     background: np.ndarray
     vertex_targets: np.ndarray | None = None
-    vertex_confidence: np.ndarray | None = None
     body_faces: np.ndarray | None = None
     unstrained: np.ndarray | None = None
     appearance: np.ndarray | None = None
@@ -125,7 +120,6 @@ class RefinementProblem:
                 "scales": ((N, 3), (T, N, 3)),
                 "background": ((3,),),
                 "vertex_targets": ((T, V, 3),),
-                "vertex_confidence": ((T, V),),
                 "unstrained": ((T, V, 3),),
                 "appearance": ((T, V, CHANNELS),),
             },
@@ -142,8 +136,6 @@ class RefinementProblem:
                 raise _misfit(f"there are {V} vertices, but view {number} restored {view.vertices.shape[1]}")
         if len(self.binding.triangle_ids) != N:
             raise _misfit(f"there are {N} Gaussians, but {len(self.binding.triangle_ids)} bound ones")
-        if (self.vertex_targets is None) != (self.vertex_confidence is None):
-            raise _misfit("vertex_targets and vertex_confidence must be given together")
         if self.gates.min() < 0 or self.gates.max() > 1:
             raise _misfit(f"gates run from {self.gates.min():g} to {self.gates.max():g}, expected 0 to 1")
         if self.appearance is not None and self.appearance[:, self.gates == 0].any():

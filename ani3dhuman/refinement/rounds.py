@@ -11,22 +11,23 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress, Report
 
-from ..storage.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from ..storage.checkpoint import fingerprint
 from .config import RefinementConfig
 from .consensus import NOISE_TO_SIGNAL, UNSEEN_WEIGHT, Consensus
+from .fit import RefinementResult
 from .long_shots import refine_long, steps_of
 from .problem import RefinementProblem, RestoredView
+from .round_state import Round, RoundsResult, RoundState
 from .side_views import side_cameras
 
 
@@ -51,10 +52,18 @@ class Restore(Protocol):
         is given, and should advance it, which is where a cancelled run stops.
         """
 
-    def show(
-        self, view: RestoredView, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel: Callable[[], bool]
+
+class Redraw(Protocol):
+    """Renders the target of a view again, for priors that return a mesh."""
+
+    def __call__(
+        self,
+        view: RestoredView,
+        vertices: np.ndarray,
+        appearance: np.ndarray | None,
+        should_cancel: Callable[[], bool],
     ) -> RestoredView:
-        """The view with its target rendered again from vertices (T,V,3); only for priors that return a mesh."""
+        """The view with vertices (T,V,3) world metres, and under appearance (T,V,5) or None, as its target."""
 
 
 SEEDS_PER_ROUND = 64
@@ -106,76 +115,6 @@ class RoundsConfig:
         return self.rounds * steps_of(frames, self.fit) + restored * RESTORE_STEPS
 
 
-@dataclass(frozen=True)
-class Round:
-    """What one round did.
-
-    Attributes:
-        number: 0 for the first.
-        sides: azimuths of the further views, degrees.
-        strength: of restoration; None in the first round, whose video was given.
-        start_validation, best_validation: photometric loss of held-out frames before and after, to this round's videos.
-        best_step: steps behind the kept field; 0 where the layer stayed as it was.
-        moved: metres, mean over frames and open vertices of what this round added.
-        seconds: of restoring and fitting.
-        history, message: see `RefinementResult`.
-    """
-
-    number: int
-    sides: tuple[float, ...]
-    strength: float | None
-    start_validation: float
-    best_validation: float
-    best_step: int
-    moved: float
-    seconds: float
-    history: dict[str, list[float]]
-    message: str
-
-
-@dataclass(frozen=True)
-class RoundsResult:
-    """The layer after the last round, and what each of the rounds did.
-
-    Attributes:
-        vertices: (T,V,3) float32 world metres.
-        rounds: the rounds.
-        appearance: (T,V,5) float32 as of `RefinementResult`, or None.
-    """
-
-    vertices: np.ndarray
-    rounds: tuple[Round, ...]
-    appearance: np.ndarray | None = None
-
-    @property
-    def message(self) -> str:
-        """One sentence for a person."""
-        if len(self.rounds) == 1:
-            return self.rounds[0].message
-        parts = [
-            f"{1 + len(done.sides)} view{'s' if done.sides else ''} {done.start_validation:.4f} -> "
-            f"{done.best_validation:.4f}"
-            for done in self.rounds
-        ]
-        return f"Photometric loss of held-out frames in {len(parts)} rounds: {', '.join(parts)}."
-
-    @property
-    def history(self) -> dict[str, list[float]]:
-        """That of all rounds one after the other, steps counted on; terms that a round lacks are 0 in it."""
-        terms = {name for done in self.rounds for name in done.history if not name.endswith("step")}
-        joined: dict[str, list[float]] = {}
-        before = 0.0
-        for done in self.rounds:
-            validations = {"validation", "validation_step"}
-            for name in sorted(terms | {"step", "validation_step"}):
-                count = len(done.history["validation_step" if name in validations else "step"])
-                values = done.history.get(name, [0.0] * count)
-                shift = before if name.endswith("step") else 0.0
-                joined.setdefault(name, []).extend(value + shift for value in values)
-            before += done.history["step"][-1] if done.history["step"] else 0.0
-        return joined
-
-
 def refine_in_rounds(
     problem: RefinementProblem,
     restore: Restore,
@@ -184,13 +123,14 @@ def refine_in_rounds(
     checkpoint: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
     restoring: float = 0.0,
+    redraw: Redraw | None = None,
 ) -> RoundsResult:
     """Refine a layer in rounds.
 
     The first round is `refine_long` of `problem` as it is, to the same bit. The others keep its cameras, and strain
     stays that of its coarse layer, so that many small steps are held back like one large one. Where a prior knows the
-    mesh, each fits to what all its samples so far agree on, those of former rounds too (`consensus`); where none does,
-    to the pictures, and the problem's own proposals stay.
+    mesh, each fits to the consensus of all its samples so far, those of former rounds too (`consensus`); where none
+    does, to the pictures, and the problem's own proposals stay.
 
     Args:
         problem: the layer to start from and the user's view, restored already.
@@ -200,77 +140,45 @@ def refine_in_rounds(
         checkpoint: file that keeps the layer after every round, beside it one of the fit in progress. A run that was
             interrupted goes on with the round it was in; both are removed at the end.
         clock: seconds.
-        restoring: seconds that restoring each of the problem's own views took; only to foretell a second round's time.
+        restoring: seconds that restoring each of the problem's own views took; used to predict a second round's time.
+        redraw: renders the consensus; needed where views have vertices.
 
     Raises:
         Cancelled: within a step of being asked to stop.
         Ani3DError: ``refinement.shape`` for a restored view that does not fit the problem; what `restore` raises;
             ``disk.full``.
     """
-    mark = (
-        f"{fingerprint(problem, replace(config, seconds=1.0))} {UNSEEN_WEIGHT} {NOISE_TO_SIGNAL}" if checkpoint else ""
-    )
-    vertices, appearance, done = np.asarray(problem.coarse_vertices, np.float32), problem.appearance, list[Round]()
-    agreed = Consensus.none(vertices).joined(problem.views if config.strengths else ())
-    if checkpoint and (found := load_checkpoint(checkpoint, mark)):
-        kept, done = {name: tensor.numpy() for name, tensor in found[0].items()}, [*map(_unpacked, found[1]["rounds"])]
-        vertices, appearance = kept["vertices"], kept.get("appearance")
-        agreed = replace(
-            agreed,
-            weighted_offsets=kept["weighted_offsets"],
-            visibility=kept["visibility"],
-            samples=found[1]["samples"],
-        )
-        reached = replace(config, strengths=config.strengths[: len(done) - 1]).steps(problem.frames, len(problem.views))
-        progress.advance(reached, message=f"{len(done)} rounds were done")
-    fit_checkpoint = checkpoint.with_name(checkpoint.name + ".fit") if checkpoint else None
+    state, mark = RoundState.start(problem, problem.views if config.strengths else ()), ""
+    if checkpoint:
+        inputs = fingerprint(problem, replace(config, seconds=1.0))
+        mark = f"{inputs} {UNSEEN_WEIGHT} {NOISE_TO_SIGNAL}"
+        state = state.loaded(checkpoint, mark)
+    if state.done:
+        before = replace(config, strengths=config.strengths[: len(state.done) - 1])
+        reached = before.steps(problem.frames, len(problem.views))
+        progress.advance(reached, message=f"{len(state.done)} rounds were done")
 
-    while len(done) < config.rounds and _in_time(config, done, restoring):
+    while len(state.done) < config.rounds and _in_time(config, state.done, restoring):
         started = clock()
-        number = len(done)
-        views = problem.views
-        if number:
-            views = _restored(problem, vertices, appearance, restore, config, number, progress)
-            replace(problem, views=views)  # which refuses what does not fit
-            if all(view.vertices is not None for view in views):
-                agreed = agreed.joined(views)
-                mesh = agreed.vertices
-                views = tuple(restore.show(view, mesh, appearance, progress.should_cancel) for view in views)
-        fit = replace(config.fit, seed=config.fit.seed + number)
-        steps = steps_of(problem.frames, fit)
-        with _part(progress, steps, steps) as part:
-            result = refine_long(_from_layer(problem, vertices, appearance, views), fit, part, fit_checkpoint)
-        moved = np.linalg.norm((result.vertices - vertices)[:, problem.gates > 0], axis=-1)
-        vertices, appearance = result.vertices, result.appearance
-        done.append(
-            Round(
-                number=number,
-                sides=config.sides(number),
-                strength=config.strengths[number - 1] if number else None,
-                start_validation=result.start_validation,
-                best_validation=result.best_validation,
-                best_step=result.best_step,
-                moved=float(moved.mean()),
-                seconds=clock() - started,
-                history=result.history,
-                message=result.message,
-            )
-        )
+        views, consensus = problem.views, state.consensus
+        if state.done:
+            views, consensus = _next_views(problem, state, restore, redraw, config, progress)
+        fit = replace(config.fit, seed=config.fit.seed + len(state.done))
+        result = _fit_round(_from_layer(problem, state, views), fit, progress, checkpoint)
+        done = _round(config, state, problem.gates > 0, result, clock() - started)
+        state = RoundState(result.vertices, result.appearance, consensus, (*state.done, done))
         if checkpoint:
-            notes = {"rounds": [asdict(entry) for entry in done], "samples": agreed.samples}
-            layer = {"vertices": vertices, "weighted_offsets": agreed.weighted_offsets, "visibility": agreed.visibility}
-            if appearance is not None:
-                layer["appearance"] = appearance
-            save_checkpoint(checkpoint, mark, {name: torch.from_numpy(array) for name, array in layer.items()}, notes)
+            state.save(checkpoint, mark)
 
     if progress.step < progress.total:
         progress.advance(progress.total - progress.step, message="out of time")
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
-    return RoundsResult(vertices, tuple(done), appearance)
+    return RoundsResult(state.vertices, state.done, state.appearance)
 
 
-def _in_time(config: RoundsConfig, done: list[Round], restoring: float) -> bool:
+def _in_time(config: RoundsConfig, done: tuple[Round, ...], restoring: float) -> bool:
+    """Whether another round would end within `config.seconds`, if it takes as long per view as the last one."""
     if not done:
         return True
     per_view = done[-1].seconds / (1 + len(done[-1].sides))
@@ -280,48 +188,76 @@ def _in_time(config: RoundsConfig, done: list[Round], restoring: float) -> bool:
     return sum(entry.seconds for entry in done) + expected <= config.seconds
 
 
-def _restored(
+def _next_views(
     problem: RefinementProblem,
-    vertices: np.ndarray,
-    appearance: np.ndarray | None,
+    state: RoundState,
     restore: Restore,
+    redraw: Redraw | None,
     config: RoundsConfig,
-    number: int,
     progress: Progress,
-) -> tuple[RestoredView, ...]:
-    """The views of a round after the first: the user's cameras, then the sides."""
+) -> tuple[tuple[RestoredView, ...], Consensus]:
+    """The views of a round after the first, the user's cameras and then the sides, and the consensus with them."""
+    number = len(state.done)
     own = [view.cameras for view in problem.views]
     sides = [side_cameras(problem.coarse_vertices, own[0], azimuth) for azimuth in config.sides(number)]
     views = []
-    strength, paths = config.strengths[number - 1], [*own, *sides]
-    for place, cameras in enumerate(paths):
-        seed = config.fit.seed + SEEDS_PER_ROUND * number + place  # samples that differ average out what each made up
+    for place, cameras in enumerate([*own, *sides]):
+        seed = config.fit.seed + SEEDS_PER_ROUND * number + place  # noise that differs averages out
         with _part(progress, RESTORE_STEPS, 1) as part:
-            views.append(restore(cameras, vertices, appearance, strength, seed, part))
-    return tuple(views)
+            views.append(restore(cameras, state.vertices, state.appearance, config.strengths[number - 1], seed, part))
+    replace(problem, views=tuple(views))  # which refuses what does not fit
+    if redraw is None or any(view.vertices is None for view in views):
+        return tuple(views), state.consensus
+    consensus = state.consensus.joined(views)
+    mesh = consensus.vertices
+    return tuple(redraw(view, mesh, state.appearance, progress.should_cancel) for view in views), consensus
 
 
-def _from_layer(
-    problem: RefinementProblem, vertices: np.ndarray, appearance: np.ndarray | None, views: tuple[RestoredView, ...]
-) -> RefinementProblem:
-    """The problem of going on from `vertices` (T,V,3) and `appearance` (T,V,5)."""
+def _fit_round(
+    problem: RefinementProblem, fit: RefinementConfig, progress: Progress, checkpoint: Path | None
+) -> RefinementResult:
+    """Fit one round; its own checkpoint lies beside that of all rounds."""
+    steps = steps_of(problem.frames, fit)
+    own = checkpoint.with_name(checkpoint.name + ".fit") if checkpoint else None
+    with _part(progress, steps, steps) as part:
+        return refine_long(problem, fit, part, own)
+
+
+def _round(
+    config: RoundsConfig, before: RoundState, is_open: np.ndarray, result: RefinementResult, seconds: float
+) -> Round:
+    """What a round did that led from the state `before` to `result`."""
+    number = len(before.done)
+    return Round(
+        number=number,
+        sides=config.sides(number),
+        strength=config.strengths[number - 1] if number else None,
+        start_validation=result.start_validation,
+        best_validation=result.best_validation,
+        best_step=result.best_step,
+        moved=float(np.linalg.norm((result.vertices - before.vertices)[:, is_open], axis=-1).mean()),
+        seconds=seconds,
+        history=result.history,
+        message=result.message,
+    )
+
+
+def _from_layer(problem: RefinementProblem, state: RoundState, views: tuple[RestoredView, ...]) -> RefinementProblem:
+    """The problem of going on from the layer so far."""
     if views is problem.views:
         return problem
-    start = problem.coarse_vertices
-    proposed, confidence = problem.vertex_targets, problem.vertex_confidence
+    start, proposed = problem.coarse_vertices, problem.vertex_targets
     if views[0].vertices is not None:
-        proposed = views[0].vertices - vertices
-        confidence = np.broadcast_to(problem.gates, proposed.shape[:2]) if confidence is None else confidence
+        proposed = views[0].vertices - state.vertices
     elif proposed is not None:
-        proposed = proposed + (start - vertices)
+        proposed = proposed + (start - state.vertices)
     return replace(
         problem,
-        coarse_vertices=vertices,
+        coarse_vertices=state.vertices,
         views=views,
-        appearance=appearance,
+        appearance=state.appearance,
         unstrained=start if problem.unstrained is None else problem.unstrained,
         vertex_targets=proposed,
-        vertex_confidence=confidence,
     )
 
 
@@ -337,10 +273,6 @@ def _part(progress: Progress, steps: int, total: int) -> Iterator[Progress]:
     yield Progress(progress.stage, total, listen, progress.should_cancel)
     if progress.step < goal:
         progress.advance(goal - progress.step)
-
-
-def _unpacked(entry: dict) -> Round:
-    return Round(**{**entry, "sides": tuple(entry["sides"])})
 
 
 def _unusable(what: str, hint: str) -> Ani3DError:

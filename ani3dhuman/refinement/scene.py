@@ -45,7 +45,7 @@ class FitScene:
         background: (3,) sRGB.
         views: what is seen and compared; their colours have the same order of Gaussians.
         body: what the open vertices stay out of, or None.
-        proposed, confidence: (T,P,3), (T,P), or None.
+        proposed: (T,P,3) world offsets in metres, or None.
         appearance: (T,P,5) of the open vertices before any offset, or None for 0.
     """
 
@@ -68,7 +68,6 @@ class FitScene:
     views: tuple[FitView, ...]
     body: Body | None
     proposed: Tensor | None
-    confidence: Tensor | None
     appearance: Tensor | None
 
     @property
@@ -95,14 +94,11 @@ class FitScene:
         before = None if self.appearance is None else self.appearance[frame]
         return before if offsets is None else offsets if before is None else before + offsets
 
-    def draw(
-        self, view: int, frame: int, active: Tensor, appearance: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def draw(self, view: int, frame: int, active: Tensor, appearance: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The window of a view's frame with `active` vertices (A,3), the open ones with `appearance` (P,5).
 
         Returns:
-            Colours (1,3,h,w) sRGB, alpha (1,1,h,w), and where the view has a target's depth to compare with, the
-            expected depth (1,1,h,w): metres along the camera's axis, averaged over what covers the pixel.
+            Colours (1,3,h,w) sRGB and alpha (1,1,h,w).
         """
         means, quats = self.binding.pose(active)
         seen = self.views[view]
@@ -128,11 +124,9 @@ class FitScene:
             width=seen.windows[frame].width,
             height=seen.windows[frame].height,
             backgrounds=self.background[None],
-            render_mode="RGB" if seen.depths is None else "RGB+ED",
             camera_model="ortho" if seen.ortho else "pinhole",
         )
-        planes, coverage = channels.permute(0, 3, 1, 2), alphas.permute(0, 3, 1, 2)
-        return planes[:, :3], coverage, None if seen.depths is None else planes[:, 3:]
+        return channels.permute(0, 3, 1, 2), alphas.permute(0, 3, 1, 2)
 
 
 def build_scene(
@@ -141,9 +135,6 @@ def build_scene(
     """Tensors of `problem`; `margin` pixels around each garment mask are compared too.
 
     `check_cancelled` is called between pieces of the work and may raise, to stop.
-
-    Raises:
-        Ani3DError: ``refinement.depth``, see `scene_view.build_view`.
     """
     check_cancelled()
     faces = problem.faces.astype(np.int64)
@@ -203,7 +194,6 @@ def build_scene(
         views=tuple(build_view(view, margin, order, check_cancelled) for view in problem.views),
         body=build_body(problem, check_cancelled),
         proposed=_optional(problem.vertex_targets, (slice(None), open_ids)),
-        confidence=_optional(problem.vertex_confidence, (slice(None), open_ids)),
         appearance=_optional(problem.appearance, (slice(None), open_ids)),
     )
 

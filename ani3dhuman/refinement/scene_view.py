@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ani3d_formats.errors import Ani3DError
-
 from .problem import RestoredView
 
 TILE = 16  # windows are whole tiles of the rasteriser
@@ -48,7 +46,6 @@ class FitView:
         ortho: whether the cameras are orthographic.
         windows: one per frame, h x w pixels around what is compared.
         targets: (3,h,w) for each frame, of the type the view came in; alphas: (1,h,w) likewise, or None.
-        depths: (1,h,w) for each frame, metres, 0 where unknown, of the type the view came in; or None.
         masks: (1,h,w) for each frame, how much each pixel counts.
         all_colors: (T,N,3) in the order of the avatar; order: (N,) its Gaussians as the scene has them.
     """
@@ -59,7 +56,6 @@ class FitView:
     windows: tuple[Window, ...]
     targets: tuple[Tensor, ...]
     alphas: tuple[Tensor, ...] | None
-    depths: tuple[Tensor, ...] | None
     masks: tuple[Tensor, ...]
     all_colors: np.ndarray
     order: np.ndarray
@@ -76,10 +72,6 @@ class FitView:
     def target_alpha(self, frame: int) -> Tensor | None:
         """(1,1,h,w) its coverage 0..1, or None where it has none."""
         return None if self.alphas is None else _as_float(self.alphas[frame])[None]
-
-    def target_depth(self, frame: int) -> Tensor | None:
-        """(1,1,h,w) its depth in metres, 0 where unknown, or None where it has none."""
-        return None if self.depths is None else self.depths[frame][None].float()
 
     def mask(self, frame: int) -> Tensor:
         """(1,1,h,w) 0..1, how much each pixel counts."""
@@ -101,9 +93,6 @@ def build_view(view: RestoredView, margin: int, order: np.ndarray, check_cancell
     """Tensors of `view`; `margin` pixels around the garment mask are compared too, `order` as in `FitView`.
 
     `check_cancelled` is called before every frame and may raise, to stop.
-
-    Raises:
-        Ani3DError: ``refinement.depth`` for a depth that is negative or not finite where it is compared.
     """
     windows, masks = [], []
     for garment in view.garment_mask:
@@ -111,18 +100,9 @@ def build_view(view: RestoredView, margin: int, order: np.ndarray, check_cancell
         mask = _widened(np.array(garment, np.float32), margin)
         windows.append(window_of(mask > 0))
         masks.append(torch.from_numpy(windows[-1].cut(mask)[None].copy()))
-    alphas = depths = None
+    alphas = None
     if view.target_alpha is not None:
         alphas = _cut_all(view.target_alpha[..., None], windows, check_cancelled)
-    if view.target_depth is not None:
-        depths = _cut_all(view.target_depth[..., None], windows, check_cancelled)
-        for frame, values in enumerate(depths):
-            if not bool((torch.isfinite(values) & (values >= 0)).all()):
-                raise Ani3DError(
-                    "refinement.depth",
-                    f"The target's depth in frame index {frame} has values that are negative or not finite.",
-                    "Give metres along the camera's axis, and 0 where the depth is unknown.",
-                )
     return FitView(
         viewmats=torch.from_numpy(np.array(view.cameras.viewmats, np.float32)),
         Ks=torch.from_numpy(np.array(view.cameras.Ks, np.float32)),
@@ -130,7 +110,6 @@ def build_view(view: RestoredView, margin: int, order: np.ndarray, check_cancell
         windows=tuple(windows),
         targets=_cut_all(view.target, windows, check_cancelled),
         alphas=alphas,
-        depths=depths,
         masks=tuple(masks),
         all_colors=view.colors,
         order=order,

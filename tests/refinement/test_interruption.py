@@ -147,7 +147,7 @@ def test_little_is_done_between_two_times_it_asks(sheet, monkeypatch, tmp_path):
     """However many frames, views and pictures a step there are: one picture drawn, widened or cut at a time."""
     side = side_cameras(sheet.coarse_vertices, sheet.views[0].cameras, 65.0)
     alpha = sheet.views[0].garment_mask
-    problem = seen(sheet, target_alpha=alpha, target_depth=2 * alpha)
+    problem = seen(sheet, target_alpha=alpha)
     problem = replace(problem, views=(*problem.views, show(sheet, sheet.coarse_vertices, side)))
     config = replace(SHORT, frames_per_step=3, held_out=2)
     since, most = Counter[str](), Counter[str]()

@@ -295,9 +295,8 @@ def test_a_window_without_a_garment_keeps_the_coarse_layer(long_sheet, tmp_path)
 def test_everything_a_frame_has_is_cut_with_it(long_sheet):
     problem, truth = long_sheet
     whole = replace(
-        seen(problem, target_alpha=problem.views[0].garment_mask, target_depth=problem.views[0].garment_mask * 2),
+        seen(problem, target_alpha=problem.views[0].garment_mask),
         vertex_targets=truth - problem.coarse_vertices,
-        vertex_confidence=np.ones(truth.shape[:2], np.float32),
         unstrained=truth,
         scales=np.repeat(problem.scales[None], FRAMES, 0),
         appearance=np.zeros((*truth.shape[:2], 5), np.float32),

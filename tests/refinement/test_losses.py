@@ -9,9 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from ani3d_formats.errors import Ani3DError
 from ani3dhuman.fields.hexplane import plane_variation
-from ani3dhuman.metrics import perceptual as metric
 from ani3dhuman.refinement import losses
 
 
@@ -106,47 +104,3 @@ def test_proposal_is_quadratic_near_and_linear_far():
     assert losses.proposal(offsets, proposed, one, 0.01).item() == pytest.approx(0.5 * 0.1**2, rel=0.01)
     assert losses.proposal(offsets, proposed, other, 0.01).item() == pytest.approx(100, rel=0.02)
     assert losses.proposal(offsets, proposed, 0 * one, 0.01).item() == 0
-
-
-def test_depth_is_quadratic_near_linear_far_and_silent_where_unknown():
-    depths, targets = torch.full((1, 1, 1, 4), 2.0), torch.tensor([[[[2.001, 3.0, 0.0, 2.5]]]])
-    near, far, unknown, off = (torch.eye(4)[k].view(1, 1, 1, 4) for k in range(4))
-    assert losses.depth(depths, targets, near, 0.01).item() == pytest.approx(0.5 * 0.1**2, rel=0.01)
-    assert losses.depth(depths, targets, far, 0.01).item() == pytest.approx(100, rel=0.02)
-    assert losses.depth(depths, targets, unknown, 0.01).item() == 0
-    together = losses.depth(depths, targets, unknown + 3 * near + far, 0.01).item()
-    assert together == pytest.approx((3 * 0.005 + 99.005) / 4, rel=0.01), "a mean over what is known"
-    assert losses.depth(depths, depths, off, 0.01).item() == 0
-
-
-def test_perceptual_is_the_distance_the_metric_measures():
-    a, b = pictures(5, 72), pictures(6, 72)
-    a_, b_ = (x[0].permute(1, 2, 0).numpy() for x in (a, b))
-    weights = torch.zeros(1, 1, 72, 72)
-    weights[..., 20:50, 10:30] = 1
-    expected = metric.perceptual_map(a_, b_)[20:50, 10:30].mean()
-    assert losses.perceptual(a, b, weights, 72).item() == pytest.approx(expected, rel=1e-4) and expected > 0.01
-    assert losses.perceptual(a, a, weights, 72).item() == 0
-    assert losses.perceptual(a, b, 0 * weights, 72).item() == 0
-
-
-@pytest.mark.parametrize("size", [(16, 16), (16, 304), (200, 90)])
-def test_perceptual_of_narrow_and_of_large_windows(size):
-    """Fine structure is told from its mean, and following the gradient makes the pictures more alike."""
-    rows = torch.arange(size[0])[:, None] // 4 + torch.arange(size[1]) // 4
-    target = (rows % 2).float().expand(1, 3, *size).contiguous()
-    image = torch.full_like(target, 0.5).requires_grad_()
-    weights = torch.ones(1, 1, *size)
-    before = losses.perceptual(image, target, weights, 128)
-    (gradient,) = torch.autograd.grad(before, image)
-    assert gradient.shape == image.shape and bool(gradient.isfinite().all())
-    step = 0.02 * gradient / gradient.abs().max()
-    assert losses.perceptual(image - step, target, weights, 128).item() < before.item() - 1e-5
-
-
-def test_perceptual_says_what_to_install(monkeypatch):
-    metric.load_perceptual.cache_clear()
-    monkeypatch.setattr(metric, "find_spec", lambda name: None)
-    with pytest.raises(Ani3DError) as caught:
-        losses.check_perceptual()
-    assert caught.value.code == "metrics.weights" and "weight 0" in caught.value.hint

@@ -61,7 +61,7 @@ class Restorer:
             progress.advance(message="restoring")
         return show(self.problem, self.truth, cameras)
 
-    def show(self, *_: object) -> RestoredView:
+    def redraw(self, *_: object) -> RestoredView:
         raise AssertionError("there is no mesh to show")
 
 
@@ -76,7 +76,8 @@ def windy() -> tuple[RefinementProblem, np.ndarray]:
 def run(
     problem: RefinementProblem, restore: Restorer, config: RoundsConfig, checkpoint: Path | None = None
 ) -> RoundsResult:
-    return refine_in_rounds(problem, restore, config, Progress("refine", config.steps(problem.frames)), checkpoint)
+    progress = Progress("refine", config.steps(problem.frames))
+    return refine_in_rounds(problem, restore, config, progress, checkpoint, redraw=restore.redraw)
 
 
 def test_a_round_with_a_side_view_finds_the_depth(windy):
@@ -143,7 +144,6 @@ def test_proposals_stay_where_they_are_in_the_world(windy):
     led = replace(
         problem,
         vertex_targets=truth - problem.coarse_vertices,
-        vertex_confidence=np.ones(truth.shape[:2], np.float32),
     )
     fit = replace(FIT, steps=20, validate_every=10)
     result = run(led, Restorer(led, truth), RoundsConfig(strengths=(0.5,), azimuths=(), fit=fit))
@@ -164,7 +164,7 @@ class Sampler(Restorer):
         view = super().__call__(*asked)
         return replace(view, vertices=self.sample(len(self.calls)))
 
-    def show(
+    def redraw(
         self, view: RestoredView, vertices: np.ndarray, appearance: np.ndarray | None, should_cancel
     ) -> RestoredView:
         self.drawn.append(vertices)
@@ -207,7 +207,7 @@ def test_samples_of_rounds_before_an_interruption_still_count(sampled, tmp_path)
     again = Sampler(problem, restore.truth)
     stopped = Progress("refine", BRIEF.steps(problem.frames), should_cancel=lambda: stopped.step >= 507)
     with pytest.raises(Cancelled):
-        refine_in_rounds(problem, again, BRIEF, stopped, tmp_path / "rounds")
+        refine_in_rounds(problem, again, BRIEF, stopped, tmp_path / "rounds", redraw=again.redraw)
     again.calls = again.calls[:2]  # the third round samples anew
     resumed = run(problem, again, BRIEF, tmp_path / "rounds")
     assert resumed.vertices.tobytes() == straight.vertices.tobytes()
