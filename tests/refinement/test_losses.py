@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from ani3dhuman.fields.hexplane import plane_variation
 from ani3dhuman.refinement import losses
+from ani3dhuman.similarity import ssim
 
 
 def pictures(seed: int, side: int = 24) -> torch.Tensor:
@@ -47,7 +48,7 @@ def test_l1_pyramid_averages_away_what_is_finer_than_a_level():
 
 def test_ssim_of_equal_pictures_is_one():
     a = pictures(0)
-    assert torch.allclose(losses.ssim_map(a, a), torch.ones_like(a), atol=1e-4)
+    assert torch.allclose(ssim.ssim_map(a, a), torch.ones_like(a), atol=1e-4)
 
 
 def test_ssim_matches_its_formula():
@@ -58,10 +59,10 @@ def test_ssim_matches_its_formula():
         return gaussian_filter(z, 1.5, mode="constant", radius=5)
 
     mx, my = blur(x), blur(y)
-    covariance = 2 * (blur(x * y) - mx * my) + losses.C2
-    variance = blur(x * x) - mx**2 + blur(y * y) - my**2 + losses.C2
-    expected = (2 * mx * my + losses.C1) / (mx**2 + my**2 + losses.C1) * covariance / variance
-    assert np.allclose(losses.ssim_map(a, b)[0, 0].numpy(), expected, atol=1e-4)
+    covariance = 2 * (blur(x * y) - mx * my) + ssim.C2
+    variance = blur(x * x) - mx**2 + blur(y * y) - my**2 + ssim.C2
+    expected = (2 * mx * my + ssim.C1) / (mx**2 + my**2 + ssim.C1) * covariance / variance
+    assert np.allclose(ssim.ssim_map(a, b)[0, 0].numpy(), expected, atol=1e-4)
 
 
 def test_photometric_is_zero_only_for_the_same_picture():
