@@ -6,6 +6,7 @@ import numpy as np
 
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.shot import Shot
+from ani3d_formats.shot_meta import Material, ObjectRange, ShotMeta
 from ani3dhuman.avatar import Lighting, avatar_from_shot
 from ani3dhuman.clip import CoarseClip
 
@@ -52,12 +53,17 @@ def small_clip(frames: int = 20, gaussians: int = 3000, seed: int = 0) -> Coarse
     K = np.array([[250, 0, WIDTH / 2], [0, 250, HEIGHT / 2], [0, 0, 1]], np.float32)
     cameras = CameraPath(np.repeat(viewmat[None], frames, 0), np.repeat(K[None], frames, 0), WIDTH, HEIGHT)
     shot = Shot(
-        {
-            "materials": [
-                {"name": "skin", "base_color": [0.7, 0.5, 0.4], "texture": -1},
-                {"name": "cloth", "base_color": [0.2, 0.3, 0.7], "texture": -1},
-            ]
-        },
+        ShotMeta(
+            "clip",
+            24.0,
+            1,
+            frames,
+            WIDTH,
+            HEIGHT,
+            (ObjectRange("all", 0, len(vertices)),),
+            ("root",),
+            (Material("skin", (0.7, 0.5, 0.4)), Material("cloth", (0.2, 0.3, 0.7))),
+        ),
         {
             "vertices": vertices,
             "faces": faces,
