@@ -38,7 +38,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "ani3d_formats": (),
     "engine.wire": ("ani3d_formats",),
     "blender_addon": ("ani3d_formats", "engine.wire"),
-    "blender_addon.tools": (),
     "ani3dhuman": ("ani3d_formats",),
     "engine": ("ani3d_formats", "ani3dhuman"),
     "cloth_truth": ("ani3d_formats", "ani3dhuman"),

@@ -108,7 +108,7 @@ def build_extension(out: Path, bars: Bars, blender: str) -> float:
     key = files_key(ROOT / "blender_addon", ROOT / "engine" / "wire", ROOT / "ani3d_formats")
     if not zips or not fresh(zips[0], key):
         shutil.rmtree(ROOT / "dist", ignore_errors=True)
-        run([blender, "-m", "blender_addon.tools.build", "--out", str(ROOT / "dist")], out / "extension.log")
+        run([blender, "-m", "tools.build_extension", "--out", str(ROOT / "dist")], out / "extension.log")
         remember(next((ROOT / "dist").glob("ani3dhuman-*.zip")), key)
     bars.listen(Report("extension", 1, 1, 0.0, time.monotonic() - started))
     return time.monotonic() - started

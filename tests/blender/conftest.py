@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The extension, built as a release is."""
     out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "blender_addon.tools.build", "--out", str(out)]
+    command = [sys.executable, "-m", "tools.build_extension", "--out", str(out)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     return Path(built.stdout.strip())

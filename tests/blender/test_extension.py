@@ -16,8 +16,8 @@ import bpy
 import pytest
 import rigs
 
-from blender_addon.tools.build import REQUIREMENTS
-from blender_addon.tools.carry import relative_imports
+from tools.build_extension import REQUIREMENTS
+from tools.carry import relative_imports
 
 ROOT = Path(__file__).resolve().parents[2]
 PINNED = dict(requirement.split("==") for requirement in REQUIREMENTS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds the extension: python -m blender_addon.tools.build --out dist
+"""Builds the extension: python -m tools.build_extension --out dist
 
 The zip brings everything it needs, since nothing may be installed into Blender: pyzmq and msgpack as wheels from
 the package index, the code that it shares with the engine inside its own package (see carry.py). Blender's own tool,
@@ -12,17 +12,17 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import platform
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 from .carry import carry
 
-ADDON = Path(__file__).resolve().parents[1]
-ROOT = ADDON.parent
+ROOT = Path(__file__).resolve().parents[1]
+ADDON = ROOT / "blender_addon"
 REQUIREMENTS = ("pyzmq==27.3.0", "msgpack==1.2.4")
 PYTHONS = ("3.11", "3.13", "3.14")
 # Blender's name of a platform -> the tags that wheels for it carry, the newest first
@@ -48,10 +48,10 @@ def main() -> None:
 def build(out: Path, platforms: list[str], downloads: Path, blender_ext: Path) -> Path:
     """Build and validate the extension zip in `out`; returns its path."""
     manifest = (ADDON / "blender_manifest.toml").read_text(encoding="utf-8")
-    version = re.search(r'^version = "(.+)"', manifest, re.MULTILINE).group(1)
+    version = tomllib.loads(manifest)["version"]
     with tempfile.TemporaryDirectory(prefix="ani3d-build-") as folder:
         stage = Path(folder) / "ani3dhuman"
-        shutil.copytree(ADDON, stage, ignore=shutil.ignore_patterns("tools", "__pycache__"))
+        shutil.copytree(ADDON, stage, ignore=shutil.ignore_patterns("__pycache__"))
         carry(stage)
         (stage / "wheels").mkdir()
         for name in platforms:

@@ -12,7 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 CARRIED = {"engine.wire": "wire", "ani3d_formats": "formats"}  # package of the repository -> its name below `carried`
 FOREIGN = ("engine", "ani3d_formats", "ani3dhuman")  # packages that no file of the extension may import by name
 DOCSTRING = (
