@@ -13,9 +13,10 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
 
-from .avatar import Avatar, Lighting, pose_avatar
+from .avatar import Avatar, pose_avatar
 from .rendering.draw import draw
 from .rendering.layers import LayerRender, render_layer
+from .rendering.lighting import Lighting
 
 
 @dataclass(frozen=True)

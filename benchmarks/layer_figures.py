@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ani3d_formats.pins import pin_weights
 from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
-from ani3dhuman.mesh.nearest import nearest_points
+from ani3dhuman.cloth.pins import pin_weights
 from ani3dhuman.mesh.signed_distance import signed_distances
 from ani3dhuman.mesh.topology import edges_of
 from ani3dhuman.pipeline.amplitude import motion_amplitude
@@ -25,7 +24,7 @@ from ani3dhuman.pipeline.amplitude import motion_amplitude
 
 def layer_figures(shot: Shot, vertices: np.ndarray) -> dict[str, float]:
     """Figures of a layer (T,V,3) over all its frames and vertices that may move: millimetres, ratios, centimetres."""
-    pins, loose = pin_weights(shot.arrays, nearest_points), is_loose(shot["region_ids"])
+    pins, loose = pin_weights(shot), is_loose(shot["region_ids"])
     faces = shot["faces"].astype(np.int64)
     moving = loose & (pins < 1)
     heights = 1000 * signed_distances(vertices[:, moving], vertices, faces[~loose[faces].any(1)])

@@ -13,17 +13,17 @@ import cv2
 import numpy as np
 
 from ani3d_formats.camera import CameraPath
-from ani3d_formats.pins import pin_weights
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
-from ani3dhuman.avatar import Lighting, avatar_from_shot, pose_avatar
+from ani3dhuman.avatar import avatar_from_shot, pose_avatar
 from ani3dhuman.avatar.from_mesh import DETAIL
+from ani3dhuman.cloth.pins import pin_weights
 from ani3dhuman.media.video import write_png
-from ani3dhuman.mesh.nearest import nearest_points
 from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.pipeline.stages import coarse_layer
 from ani3dhuman.presentation.sheets import PAPER, titled
 from ani3dhuman.rendering.layers import LayerRender, render_layer
+from ani3dhuman.rendering.lighting import Lighting
 from ani3dhuman.restoration.conditions.scene import SceneConditions, scene_conditions
 from ani3dhuman.rigid import pose_rigid
 
@@ -42,9 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     shot = Shot.load(options.shot)
     settings = Settings()
     rigid = pose_rigid(shot, Progress("rigid", shot.frames))
-    coarse = coarse_layer(
-        shot, rigid, pin_weights(shot.arrays, nearest_points), settings.coarse, Progress("cloth", 2 * shot.frames)
-    )
+    coarse = coarse_layer(shot, rigid, pin_weights(shot), settings.coarse, Progress("cloth", 2 * shot.frames))
     picks = [frame - shot.meta.frame_start for frame in [*options.frames, options.behind]]
     cameras = replace(shot.cameras, viewmats=shot["viewmats"][picks], Ks=shot["Ks"][picks])
     cameras.viewmats[-1] = _around(cameras.viewmats[-1], coarse[picks[-1]].mean(0))

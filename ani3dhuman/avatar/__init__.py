@@ -3,6 +3,6 @@
 from .avatar import Avatar
 from .from_mesh import avatar_from_shot
 from .posing import pose_avatar
-from .shading import Lighting, shade
+from .shading import shade
 
-__all__ = ["Avatar", "Lighting", "avatar_from_shot", "pose_avatar", "shade"]
+__all__ = ["Avatar", "avatar_from_shot", "pose_avatar", "shade"]

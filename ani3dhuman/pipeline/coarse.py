@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ani3d_formats.pins import pin_weights
 from ani3d_formats.progress import Progress
 
 from ..avatar import Avatar, avatar_from_shot
 from ..avatar.from_mesh import DETAIL
 from ..clip import CoarseClip
 from ..cloth.fabrics import FABRICS
-from ..mesh.nearest import nearest_points
+from ..cloth.pins import pin_weights
 from ..pose.keypoints import KeypointMap, map_keypoints
 from ..rendering.layers import LayerRender
 from ..rigid import pose_rigid
@@ -63,7 +62,7 @@ def coarse_layers(job: Job) -> CoarseLayers:
     avatar, avatar_key = _avatar(job)
     rigid_key = stage_key("rigid", shot, shot.preserve_volume)
     rigid = job.run("rigid", rigid_key, shot.frames, Layer, lambda p: Layer(pose_rigid(shot, p))).vertices
-    pins = pin_weights(shot.arrays, nearest_points)
+    pins = pin_weights(shot)
 
     def cloth(stage: str, chosen: CoarseSettings) -> tuple[np.ndarray, str]:
         key, compute = _cloth_key(job, chosen, pins, rigid_key), stages.coarse_layer

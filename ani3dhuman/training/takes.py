@@ -14,7 +14,6 @@ from scipy.ndimage import gaussian_filter1d
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.pc2 import read_pc2
-from ani3d_formats.pins import pin_weights
 from ani3d_formats.progress import Progress
 from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
@@ -22,7 +21,7 @@ from ani3d_formats.shot import Shot
 from ..avatar import avatar_from_shot
 from ..avatar.from_mesh import DETAIL
 from ..clip import CoarseClip
-from ..mesh.nearest import nearest_points
+from ..cloth.pins import pin_weights
 from ..rigid import pose_rigid
 from .clips import HELD_OUT, write_clip
 
@@ -94,7 +93,7 @@ def clip_of_take(take: Path, seed: int = 0) -> tuple[CoarseClip, np.ndarray]:
         )
     rigid = pose_rigid(shot, Progress("skin", shot.frames))
     avatar = avatar_from_shot(shot, GAUSSIANS, DETAIL, seed)
-    return CoarseClip.of_shot(shot, avatar, rigid, pin_weights(shot.arrays, nearest_points)), truth
+    return CoarseClip.of_shot(shot, avatar, rigid, pin_weights(shot)), truth
 
 
 def orbit(clip: CoarseClip, rng: np.random.Generator) -> CameraPath:

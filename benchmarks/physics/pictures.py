@@ -12,14 +12,13 @@ import cv2
 import numpy as np
 
 from ani3d_formats.camera import CameraPath
-from ani3d_formats.pins import pin_weights
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.avatar.from_mesh import DETAIL
 from ani3dhuman.clip import CoarseClip
+from ani3dhuman.cloth.pins import pin_weights
 from ani3dhuman.media.video import write_png
-from ani3dhuman.mesh.nearest import nearest_points
 from ani3dhuman.pipeline.settings import CoarseSettings
 from ani3dhuman.pipeline.stages import coarse_layer
 from ani3dhuman.presentation.sheets import side_by_side
@@ -39,7 +38,7 @@ def main() -> None:
     frames, cameras = list(FRAMES), shot.cameras
     seen = CameraPath(cameras.viewmats[frames], cameras.Ks[frames], cameras.width, cameras.height)
     rigid = pose_rigid(shot, _progress(shot))
-    pins, avatar = pin_weights(shot.arrays, nearest_points), avatar_from_shot(shot, 120_000, DETAIL)
+    pins, avatar = pin_weights(shot), avatar_from_shot(shot, 120_000, DETAIL)
     rows = []
     for fabric in FABRIC_ROWS:
         vertices = coarse_layer(shot, rigid, pins, CoarseSettings(fabric=fabric), _progress(shot))[frames]

@@ -8,8 +8,9 @@ from synthetic import make_arrays, make_shot
 from ani3d_formats.color import linear_to_srgb, srgb_to_linear
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.shot import Shot
-from ani3dhuman.avatar import Lighting, avatar_from_shot, shade
+from ani3dhuman.avatar import avatar_from_shot, shade
 from ani3dhuman.avatar.from_mesh import OVERLAP
+from ani3dhuman.rendering.lighting import Lighting
 
 
 @pytest.fixture(scope="module")

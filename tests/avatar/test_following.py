@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from synthetic import make_shot
 
-from ani3d_formats.pins import pin_weights
 from ani3d_formats.progress import Progress
 from ani3d_formats.skinning import skin
 from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.cloth.fabrics import FABRICS
+from ani3dhuman.cloth.pins import pin_weights
 from ani3dhuman.cloth.simulate import simulate_character
-from ani3dhuman.mesh.nearest import nearest_points
 
 FRAMES = 6
 
@@ -18,7 +17,7 @@ FRAMES = 6
 def simulated(shot):
     rigid = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
     return simulate_character(
-        rigid, shot["faces"], shot["vertices"], shot["region_ids"], pin_weights(shot.arrays, nearest_points), 24.0,
+        rigid, shot["faces"], shot["vertices"], shot["region_ids"], pin_weights(shot), 24.0,
         FABRICS["silk"], Progress("cloth", 2 * FRAMES),
     )  # fmt: skip
 

@@ -5,13 +5,12 @@ import pytest
 from synthetic import make_shot, tube
 
 from ani3d_formats.errors import Cancelled
-from ani3d_formats.pins import pin_weights
 from ani3d_formats.progress import Progress
 from ani3d_formats.skinning import skin
 from ani3dhuman.cloth.constraints import hinges_of, tethers
 from ani3dhuman.cloth.fabrics import ClothSettings
+from ani3dhuman.cloth.pins import pin_weights
 from ani3dhuman.cloth.simulate import simulate, simulate_character
-from ani3dhuman.mesh.nearest import nearest_points
 from ani3dhuman.mesh.surface import Obstacle
 from ani3dhuman.mesh.topology import edges_of
 
@@ -108,7 +107,7 @@ def test_tethers_measure_along_the_mesh(skirt):
 def test_body_and_face_are_untouched_and_hair_moves():
     shot = make_shot(10)
     rigid = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
-    pins = pin_weights(shot.arrays, nearest_points)
+    pins = pin_weights(shot)
     progress = Progress("cloth", 20)
     moved = simulate_character(
         rigid, shot["faces"], shot["vertices"], shot["region_ids"], pins, 24.0, progress=progress
@@ -132,7 +131,7 @@ def test_a_cancelled_simulation_stops(skirt):
 
 def test_pins_follow_the_gap_to_the_skin_unless_painted():
     shot = make_shot()
-    pins = pin_weights(shot.arrays, nearest_points)
+    pins = pin_weights(shot)
     skirt = shot["region_ids"] == 3
     order = np.argsort(shot["vertices"][skirt][:, 2])
     assert pins[skirt][order][-20:].mean() > pins[skirt][order][:20].mean()
@@ -140,6 +139,6 @@ def test_pins_follow_the_gap_to_the_skin_unless_painted():
     painted = np.full(len(pins), -1, np.float32)
     painted[skirt] = 0.25
     shot.arrays["pin_weights"] = painted
-    again = pin_weights(shot.arrays, nearest_points)
+    again = pin_weights(shot)
     assert (again[skirt] == 0.25).all()
     np.testing.assert_array_equal(again[~skirt], pins[~skirt])

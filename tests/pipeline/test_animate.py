@@ -9,12 +9,11 @@ from synthetic import make_shot
 
 from ani3d_formats.errors import Cancelled
 from ani3d_formats.frames import FrameCache
-from ani3d_formats.pins import pin_weights
 from ani3d_formats.skinning import skin
 from ani3dhuman import cli
 from ani3dhuman.cloth.fabrics import FABRICS
+from ani3dhuman.cloth.pins import pin_weights
 from ani3dhuman.media.video import read_video
-from ani3dhuman.mesh.nearest import nearest_points
 from ani3dhuman.pipeline.amplitude import motion_amplitude
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import Settings
@@ -84,7 +83,7 @@ def test_the_report_counts_and_measures(result, shot):
     report = report_of(result[0])
     assert report["frames"] == FRAMES and report["gaussians"] == pytest.approx(2500, rel=0.05)
     assert set(STAGES) <= set(report["seconds"])
-    pins = pin_weights(shot.arrays, nearest_points)
+    pins = pin_weights(shot)
     rigid = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
     meshes = FrameCache.open(result[0] / "synthetic.ani3d").meshes()
     refined = np.concatenate([meshes[entry.name].vertices for entry in shot.meta.objects], 1)

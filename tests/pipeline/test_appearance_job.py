@@ -10,12 +10,13 @@ from synthetic import make_shot, result_of
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.progress import Progress
-from ani3dhuman.avatar import Avatar, Lighting, avatar_from_shot, pose_avatar
+from ani3dhuman.avatar import Avatar, avatar_from_shot, pose_avatar
 from ani3dhuman.avatar.appearance import CHANNELS
 from ani3dhuman.avatar.from_mesh import DETAIL
 from ani3dhuman.pipeline import restoring, round_views
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import PRESETS, Settings
+from ani3dhuman.rendering.lighting import Lighting
 from ani3dhuman.storage.stages import read_stage
 
 PLAIN = Settings.from_dict({"preset": "draft", "gaussians": 2500, "refine_steps": 40, "refine_height": 96})

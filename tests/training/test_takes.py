@@ -19,7 +19,7 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import skin
 from ani3dhuman import cli
-from ani3dhuman.mesh.nearest import nearest_points
+from ani3dhuman.cloth.pins import nearest_points
 from ani3dhuman.restoration.compact.network import DisplacementNet
 from ani3dhuman.training.blender import find_blender, record_takes
 from ani3dhuman.training.clips import Clips

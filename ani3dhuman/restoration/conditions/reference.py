@@ -11,8 +11,9 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.shot import Shot
 
-from ...avatar import Avatar, Lighting, pose_avatar
+from ...avatar import Avatar, pose_avatar
 from ...rendering.layers import render_layer
+from ...rendering.lighting import Lighting
 
 MARGIN = 0.06  # of the picture, left free on every side of the avatar
 

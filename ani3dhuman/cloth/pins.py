@@ -1,0 +1,20 @@
+"""How a skirt is pinned: the rule of `ani3d_formats.pins`, which the extension follows too, with scipy's search."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ani3d_formats import pins
+from ani3d_formats.shot import Shot
+
+
+def pin_weights(shot: Shot) -> np.ndarray:
+    """Pin weights (V,) in 0..1 of a shot's vertices: 1 stays with the skin, 0 is free."""
+    return pins.pin_weights(shot.arrays, nearest_points)
+
+
+def nearest_points(points: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance (P,) to and index (P,) of the nearest of targets (S,3), for each of points (P,3)."""
+    distances, indices = cKDTree(targets).query(points)
+    return distances, indices
