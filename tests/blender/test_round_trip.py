@@ -136,6 +136,15 @@ def test_a_cancelled_job_says_so(engine, part, tmp_path):
         bpy.ops.ani3d.follow()
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, also where a shell started the tests in its background and had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_cancels_the_job(engine, session, tmp_path):
     _held_character()
     bpy.ops.ani3d.bind_character()
