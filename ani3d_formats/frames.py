@@ -22,7 +22,7 @@ import numpy as np
 from .atomic import WrittenWhole, full_disk_reported, publish
 from .errors import Ani3DError
 from .gaussians import SH_C0, GaussianFrames
-from .manifest import AGAIN, DTYPE, MANIFEST, Attribute, Manifest, MeshFile, malformed, parse
+from .manifest import AGAIN, DTYPE, MANIFEST, Attribute, Manifest, MeshFile, malformed_error, parse
 from .names import is_file_name
 from .pc2 import PC2Writer, PointCache, read_pc2
 from .progress import Progress
@@ -267,7 +267,7 @@ class FrameCache:
                 "cache.missing", f"There is no frame cache at '{path}' (no {MANIFEST}).", "Check the path."
             ) from error
         except UnicodeDecodeError as error:
-            raise malformed(path, f"{MANIFEST} is not text") from error
+            raise malformed_error(path, f"{MANIFEST} is not text") from error
         manifest = parse(text, path)
         for entry in manifest.entries:
             _check_length(path / entry.file, entry.bytes)
@@ -360,9 +360,9 @@ def _map_array(folder: Path, entry: Attribute) -> np.ndarray:
     try:
         array = np.load(folder / entry.file, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
-        raise malformed(folder, f"{entry.file} is not a NumPy array ({error})") from error
+        raise malformed_error(folder, f"{entry.file} is not a NumPy array ({error})") from error
     if array.shape != entry.shape or array.dtype != np.dtype(entry.dtype) or np.isfortran(array):
-        raise malformed(
+        raise malformed_error(
             folder,
             f"{entry.file} is {array.dtype} {array.shape}, the manifest says {entry.dtype} {entry.shape}",
         )

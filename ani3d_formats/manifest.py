@@ -72,7 +72,7 @@ class Manifest:
         return json.dumps({"schema": SCHEMA, "version": VERSION, **asdict(self)}, indent=2)
 
 
-def malformed(where: Path, what: str) -> Ani3DError:
+def malformed_error(where: Path, what: str) -> Ani3DError:
     """The error for a cache that contradicts itself."""
     return Ani3DError(
         "cache.malformed",
@@ -91,7 +91,7 @@ def parse(text: str, where: Path) -> Manifest:
         data = json.loads(text)
         schema, version = data.pop("schema"), data.pop("version")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise malformed(where, f"{MANIFEST} cannot be read ({error})") from error
+        raise malformed_error(where, f"{MANIFEST} cannot be read ({error})") from error
     if schema != SCHEMA or version != VERSION:
         raise Ani3DError(
             "cache.version",
@@ -101,20 +101,20 @@ def parse(text: str, where: Path) -> Manifest:
     try:
         manifest = from_json(Manifest, data, "manifest")
     except Refused as refusal:
-        raise malformed(where, str(refusal)) from refusal
+        raise malformed_error(where, str(refusal)) from refusal
     _check(manifest, where)
     return manifest
 
 
 def _check(manifest: Manifest, where: Path) -> None:
     if manifest.frames < 1:
-        raise malformed(where, f"manifest.frame_end is {manifest.frame_end}, before manifest.frame_start")
+        raise malformed_error(where, f"manifest.frame_end is {manifest.frame_end}, before manifest.frame_start")
     for attribute in manifest.attributes:
         lead = (manifest.count,) if attribute.static else (manifest.frames, manifest.count)
         if len(attribute.shape) != len(lead) + 1 or attribute.shape[: len(lead)] != lead:
-            raise malformed(
+            raise malformed_error(
                 where, f"manifest.attributes: {attribute.name!r} has shape {attribute.shape}, expected {(*lead, 'k')}"
             )
     files = [item.file for item in manifest.entries]
     if len(set(files)) != len(files):
-        raise malformed(where, "two entries share one file")
+        raise malformed_error(where, "two entries share one file")

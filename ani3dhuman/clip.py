@@ -89,7 +89,7 @@ class CoarseClip:
         return len(self.vertices)
 
     @property
-    def moved(self) -> np.ndarray:
+    def base_layer(self) -> np.ndarray:
         """(T,V,3) the layer that restoration moves."""
         return self.vertices if self.base is None else self.base
 

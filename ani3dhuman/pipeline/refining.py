@@ -71,7 +71,7 @@ def _refine(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str
     if settings.refine.steps == 0 or not (clip.pin_weights < 0.99).any():
         progress.advance(progress.total)
         notes["refinement"] = "left out" if settings.refine.steps == 0 else "nothing on this character can move"
-        return Refined(clip.moved, {}, notes)
+        return Refined(clip.base_layer, {}, notes)
     size = picture_size(shot, settings.refine.height / shot.meta.height)
     view = view_of(clip, restored, clip.cameras.resized(*size), progress.should_cancel)
     problem = _problem(shot, clip, view, restored)
@@ -83,7 +83,7 @@ def _refine(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str
     )
     notes |= _described(result, settings)
     # the field is smooth and sees pictures only: what it pushes into the body or overstretches is brought back
-    clip = replace(clip, vertices=clip.moved, base=None)
+    clip = replace(clip, vertices=clip.base_layer, base=None)
     vertices = clip.vertices + limit_offsets(clip, result.vertices - clip.vertices)
     return Refined(vertices, result.history, notes, result.appearance)
 
@@ -112,9 +112,9 @@ def _described(result: RoundsResult, settings: Settings) -> dict[str, Any]:
 def _problem(shot: Shot, clip: CoarseClip, view: RestoredView, restored: Restored) -> RefinementProblem:
     """The fit to one restored view: gates from pins and regions, proposals where the prior knows the mesh."""
     gates, faces = clip.freedom, shot["faces"]
-    proposal = None if restored.vertices is None else restored.vertices - clip.moved
+    proposal = None if restored.vertices is None else restored.vertices - clip.base_layer
     return RefinementProblem(
-        coarse_vertices=clip.moved,
+        coarse_vertices=clip.base_layer,
         bind_vertices=clip.bind_vertices,
         gates=gates,
         blended_rotations=open_rotations(shot, gates),

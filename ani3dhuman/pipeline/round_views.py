@@ -49,7 +49,7 @@ def view_of(
         cameras=cameras,
         target=(_shrunk(restored.rgb, cameras) + 0.5).astype(np.uint8) if target is None else target,
         garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
-        colors=replace(clip, cameras=cameras, appearance=None).pose(clip.moved).colors,
+        colors=replace(clip, cameras=cameras, appearance=None).pose(clip.base_layer).colors,
         vertices=mesh,
         visibility=None if mesh is None else restored.visibility,
     )
@@ -103,7 +103,7 @@ class Restorer:
     ) -> RestoredView:
         """As of `refinement.Restore`."""
         now = replace(self.clip, vertices=vertices, cameras=cameras, appearance=appearance, pictures=None)
-        now = replace(now, base=self.clip.moved)
+        now = replace(now, base=self.clip.base_layer)
         name = f"round_{content_key(asdict(cameras))}"  # one for each camera path, so that they do not displace another
         key = content_key(self.restore_key, vertices, appearance, strength, seed)
         done = self.job.store.run(name, key, RoundVideo, lambda: self._restored(now, strength, seed, progress))

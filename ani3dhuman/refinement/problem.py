@@ -59,7 +59,7 @@ class RestoredView:
         for name in ("target", "target_alpha"):
             values = getattr(self, name)
             if values is not None and str(values.dtype) not in ("uint8", "float16", "float32"):
-                raise _misfit(f"{name} has type {values.dtype}, expected one of uint8, float16, float32")
+                raise _misfit_error(f"{name} has type {values.dtype}, expected one of uint8, float16, float32")
 
 
 @dataclass(frozen=True)
@@ -125,21 +125,21 @@ class RefinementProblem:
             },
         )
         if not self.views:
-            raise _misfit("there is no view")
+            raise _misfit_error("there is no view")
         for number, view in enumerate(self.views):
             if len(view.cameras) != T or view.colors.shape[1] != N:
-                raise _misfit(
+                raise _misfit_error(
                     f"there are {T} frames and {N} Gaussians, but view {number} has {len(view.cameras)} cameras and "
                     f"{view.colors.shape[1]} colours"
                 )
             if view.vertices is not None and view.vertices.shape[1] != V:
-                raise _misfit(f"there are {V} vertices, but view {number} restored {view.vertices.shape[1]}")
+                raise _misfit_error(f"there are {V} vertices, but view {number} restored {view.vertices.shape[1]}")
         if len(self.binding.triangle_ids) != N:
-            raise _misfit(f"there are {N} Gaussians, but {len(self.binding.triangle_ids)} bound ones")
+            raise _misfit_error(f"there are {N} Gaussians, but {len(self.binding.triangle_ids)} bound ones")
         if self.gates.min() < 0 or self.gates.max() > 1:
-            raise _misfit(f"gates run from {self.gates.min():g} to {self.gates.max():g}, expected 0 to 1")
+            raise _misfit_error(f"gates run from {self.gates.min():g} to {self.gates.max():g}, expected 0 to 1")
         if self.appearance is not None and self.appearance[:, self.gates == 0].any():
-            raise _misfit("appearance differs from 0 at vertices whose gate is 0")
+            raise _misfit_error("appearance differs from 0 at vertices whose gate is 0")
         if self.body_faces is not None:
             self._check_body(self.body_faces)
         if not (self.gates > 0).any() or not any((mask > 0).any() for view in self.views for mask in view.garment_mask):
@@ -155,9 +155,9 @@ class RefinementProblem:
             or faces.shape[1] != 3
             or (faces.size and not 0 <= faces.min() <= faces.max() < self.vertices)
         ):
-            raise _misfit(f"body_faces of shape {faces.shape} are not triangles of the {self.vertices} vertices")
+            raise _misfit_error(f"body_faces of shape {faces.shape} are not triangles of the {self.vertices} vertices")
         if (self.gates[faces] > 0).any():
-            raise _misfit("body_faces use vertices that may move themselves")
+            raise _misfit_error("body_faces use vertices that may move themselves")
 
     @property
     def frames(self) -> int:
@@ -174,10 +174,10 @@ def _check_shapes(holder: object, expected: dict[str, tuple[tuple[int, ...], ...
         values = getattr(holder, name)
         if values is not None and values.shape not in shapes:
             allowed = " or ".join(str(shape) for shape in shapes)
-            raise _misfit(f"{name} has shape {values.shape}, expected {allowed}")
+            raise _misfit_error(f"{name} has shape {values.shape}, expected {allowed}")
 
 
-def _misfit(what: str) -> Ani3DError:
+def _misfit_error(what: str) -> Ani3DError:
     return Ani3DError(
         "refinement.shape",
         f"The inputs of refinement do not belong together: {what}.",

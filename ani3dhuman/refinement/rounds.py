@@ -95,9 +95,9 @@ class RoundsConfig:
     def __post_init__(self) -> None:
         falling = all(a >= b for a, b in zip(self.strengths, self.strengths[1:], strict=False))
         if not falling or not all(0 < strength <= 1 for strength in self.strengths):
-            raise _unusable(f"strengths are {self.strengths}", "Give falling numbers above 0 and up to 1")
+            raise _unusable_error(f"strengths are {self.strengths}", "Give falling numbers above 0 and up to 1")
         if self.sides_per_round < 1 or not self.seconds > 0:
-            raise _unusable(
+            raise _unusable_error(
                 f"sides_per_round is {self.sides_per_round} and seconds is {self.seconds:g}", "Both must be above 0"
             )
 
@@ -275,5 +275,5 @@ def _part(progress: Progress, steps: int, total: int) -> Iterator[Progress]:
         progress.advance(goal - progress.step)
 
 
-def _unusable(what: str, hint: str) -> Ani3DError:
+def _unusable_error(what: str, hint: str) -> Ani3DError:
     return Ani3DError("refinement.rounds", f"Rounds of refinement cannot be run: {what}.", f"{hint}.")

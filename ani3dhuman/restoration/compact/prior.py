@@ -102,15 +102,15 @@ class CompactPrior:
         """Move the mesh by the offsets, within what cloth can do, and draw the avatar again."""
         vertices = self.moved_vertices(clip, encoded, latents)
         gaussians = clip.pose(vertices)
-        moved = gaussians.means - clip.avatar.pose(clip.moved)[0]
+        moved = gaussians.means - clip.avatar.pose(clip.base_layer)[0]
         frames, alphas = clip.render(gaussians, progress)
-        size = np.linalg.norm((vertices - clip.moved)[:, clip.freedom > 0.5], axis=-1)
+        size = np.linalg.norm((vertices - clip.base_layer)[:, clip.freedom > 0.5], axis=-1)
         report = {
             "amount": round(self.share(clip), 3),
             "offset_mean_cm": round(float(100 * size.mean()), 3) if size.size else 0.0,
             "offset_p99_cm": round(float(100 * np.percentile(size, 99)), 3) if size.size else 0.0,
         }
-        seen = visibility(replace(clip, vertices=clip.moved, base=None), encoded.context.maps)
+        seen = visibility(replace(clip, vertices=clip.base_layer, base=None), encoded.context.maps)
         return RestoredClip(frames, alphas, vertices, moved, report, seen)
 
     def share(self, clip: CoarseClip) -> float:
@@ -118,10 +118,10 @@ class CompactPrior:
         return amount_for(clip) if self.amount is None else self.amount
 
     def moved_vertices(self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor) -> np.ndarray:
-        """(T,V,3) world metres: `clip.moved` with the sampled latents (T,3,h,w), within what cloth can do."""
+        """(T,V,3) world metres: `clip.base_layer` with the sampled latents (T,3,h,w), within what cloth can do."""
         known: Encoded = encoded.context
         metres = (latents - known.base).numpy() * (self.share(clip) * self.net.config["offset_scale"])
-        moving = replace(clip, vertices=clip.moved, base=None)
+        moving = replace(clip, vertices=clip.base_layer, base=None)
         return moving.vertices + limit_offsets(moving, lift_offsets(moving, known.maps, metres))
 
     def _key(self, *arrays: np.ndarray) -> str:
@@ -154,7 +154,7 @@ def amount_for(clip: CoarseClip) -> float:
     free = clip.freedom > 0.5
     if not free.any():
         return 1.0
-    gap = clip.moved[:, free] - clip.rigid_vertices[:, free]
+    gap = clip.base_layer[:, free] - clip.rigid_vertices[:, free]
     swing = float(np.sqrt((gap**2).sum(-1).mean()))
     return float(PHYSICS_AMOUNT + (1 - PHYSICS_AMOUNT) * np.exp(-((swing / RIGID_DISTANCE) ** 2)))
 
