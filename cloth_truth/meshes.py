@@ -21,8 +21,8 @@ from ani3dhuman.restoration import CompactPrior, load_compact_prior
 
 from .rows import SGSS, restored_vertices
 from .sequences import add_choice, chosen, load_sequence
+from .table import Rows
 
-Rows = dict[str, dict[str, float]]  # of one sequence: row -> figures
 SHOWN = ("node_error_cm", "acceleration_ratio", "amplitude_ratio", "fold_ratio", "edge_p99", "penetration_p99_mm")
 
 

@@ -60,14 +60,8 @@ def _stage(name: str, before: Path, after: Path) -> Iterator[Difference]:
 def _difference(name: str, old: np.ndarray, new: np.ndarray, bound: float | None = None) -> Difference:
     if old.shape != new.shape:
         return Difference(f"{name}: {old.shape} became {new.shape}", float("inf"), bound)
-    largest = (
-        max(
-            (float(np.abs(np.subtract(x, y, dtype=np.float64)).max(initial=0)) for x, y in zip(old, new, strict=True)),
-            default=0,
-        )
-        if old.ndim
-        else abs(float(old) - float(new))
-    )
+    pairs = zip(np.atleast_1d(old), np.atleast_1d(new), strict=True)  # a frame at a time: stages are large
+    largest = max((float(np.abs(np.subtract(x, y, dtype=np.float64)).max(initial=0)) for x, y in pairs), default=0.0)
     if old.dtype == np.uint8:
         return Difference(name, largest / 255, PICTURES)
     return Difference(name, largest, bound)
