@@ -62,6 +62,7 @@ class CacheWriter(WrittenWhole):
         frame_start, frame_end: scene frames, both included.
         fps: frames per second.
         provenance: what made it (settings, versions, hashes); must be JSON.
+        origin: where places in the cache are counted from, world metres.
 
     Raises:
         Ani3DError: ``cache.name`` for a path or an attribute whose name cannot be that of a file. Names of objects are
@@ -77,11 +78,12 @@ class CacheWriter(WrittenWhole):
         frame_end: int,
         fps: float,
         provenance: Mapping[str, Any] | None = None,
+        origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> None:
         self.path = Path(path)
         if not is_file_name(self.path.name):
             raise _wrong_name(f"{self.path.name!r} cannot be the name of a cache folder.")
-        self._head = Manifest(fps, frame_start, frame_end, count, (), (), dict(provenance or {}))
+        self._head = Manifest(fps, frame_start, frame_end, count, (), (), dict(provenance or {}), origin)
         self._partial = self.path.with_name(f".{self.path.name}.partial")
         self._arrays: dict[str, _ArrayFile] = {}
         self._meshes: dict[str, PC2Writer] = {}
@@ -197,6 +199,7 @@ def write_cache(
     frame_start: int,
     meshes: Mapping[str, np.ndarray] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
     progress: Progress | None = None,
 ) -> Path:
     """Write posed Gaussians and deformed `meshes` (object name -> (T,V,3), world metres) as a cache at `path`.
@@ -228,6 +231,7 @@ def write_cache(
         frame_end=frame_end,
         fps=fps,
         provenance=provenance,
+        origin=origin,
     ) as writer:
         for name in sorted(static):
             writer.static(name, readers[name](0))

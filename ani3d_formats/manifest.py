@@ -49,7 +49,10 @@ class MeshFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything known about a cache without opening its arrays. Frames are scene frames, both ends included."""
+    """Everything known about a cache without opening its arrays. Frames are scene frames, both ends included.
+
+    Places in the cache are relative to `origin`, metres: world = place + origin.
+    """
 
     fps: Annotated[float, POSITIVE]
     frame_start: int
@@ -58,6 +61,7 @@ class Manifest:
     attributes: tuple[Attribute, ...]
     meshes: tuple[MeshFile, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def frames(self) -> int:

@@ -17,7 +17,7 @@ from .atomic import atomic_path, cannot_write
 from .camera import CameraPath
 from .color import linear_to_srgb
 from .shot_checks import check_content
-from .shot_meta import ShotMeta, bad
+from .shot_meta import RECORDED, ShotMeta, bad
 
 # name -> (shape with symbolic sizes, kind); symbols must agree across arrays
 _ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {
@@ -43,17 +43,19 @@ _ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {
 _OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {
     "pin_weights": (("V",), "f"),
     "evaluated_vertices": (("T", "V", 3), "f"),
+    "recorded_vertices": (("T", "R", 3), "f"),
 }
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A rigged character, its motion, cameras and lights. World space is Blender's: Z up, metres.
+    """A rigged character, its motion, cameras and lights. World space is Blender's: Z up, metres from `meta.origin`.
 
     Attributes:
         meta: names, frame range, picture size, objects, materials.
         arrays: the arrays of docs/conventions.md (vertices in bind pose, weights, bone matrices, cameras ...); with
-            `evaluated_vertices` (T,V,3) world metres where the artist exported the meshes as Blender shows them.
+            `evaluated_vertices` (T,V,3) world metres where the artist exported the meshes as Blender shows them, and
+            `recorded_vertices` (T,R,3) of the objects that bones alone do not move.
         textures: sRGB pictures (H,W,4) uint8, row 0 at the top, in the order `materials` refer to.
     """
 
@@ -91,9 +93,17 @@ class Shot:
             chosen[item.rows] = item.preserve_volume
         return chosen
 
+    @property
+    def recorded(self) -> np.ndarray:
+        """(V,) bool: vertices of the objects whose motion is recorded, in the order of `recorded_vertices`."""
+        chosen = np.zeros(len(self["vertices"]), bool)
+        for item in self.meta.objects:
+            chosen[item.rows] = item.motion == RECORDED
+        return chosen
+
     def skinning_transforms(self) -> np.ndarray:
-        """(T,B,4,4) world transforms from bind pose to each frame: pose @ inverse(rest)."""
-        return self["bone_pose"] @ np.linalg.inv(self["bone_rest"])
+        """(T,B,4,4) float64 world transforms from bind pose to each frame: pose @ inverse(rest)."""
+        return self["bone_pose"].astype(np.float64) @ np.linalg.inv(self["bone_rest"].astype(np.float64))
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Shot:

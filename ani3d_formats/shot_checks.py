@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .shot_meta import ShotMeta, bad
+from .shot_meta import RECORDED, ObjectRange, ShotMeta, bad
+
+_FLAT = 1e-7  # smallest over largest axis of a matrix that float32 cannot invert
+_MOST = np.iinfo(np.int32).max
 
 
 def check_content(meta: ShotMeta, arrays: dict[str, np.ndarray], textures: int) -> None:
@@ -42,35 +45,50 @@ def check_content(meta: ShotMeta, arrays: dict[str, np.ndarray], textures: int) 
             f"{len(unweighted)} vertices have no bone weights, the first is vertex {unweighted[0]} in '{where}'.",
             "Paint weights for them or run Normalize All, then export again.",
         )
-    linear = arrays["bone_pose"][..., :3, :3]
-    lengths = np.linalg.norm(linear, axis=-2)
-    uneven = lengths.max(-1) > lengths.min(-1) * 1.001 + 1e-9
-    if uneven.any():
-        frame, bone = np.argwhere(uneven)[0]
-        raise bad(
-            "non_uniform_bone_scale",
-            f"Bone '{meta.bones[bone]}' is scaled unevenly at frame {meta.frame_start + frame}.",
-            "Use the same scale on all three axes of the bone.",
-        )
-    _check_preserve_volume(meta, arrays)
+    _check_bones(meta, arrays)
+    _check_recorded(meta, arrays)
+    for number, item in enumerate(meta.objects):
+        if item.strands:
+            _check_strands(number, item, arrays["faces"])
     if np.abs(np.linalg.det(arrays["viewmats"][:, :3, :3]) - 1).max() > 1e-3:
         raise bad("bad_camera", "A camera matrix is not a rotation.", "Remove scale from the camera and its parents.")
 
 
-def _check_preserve_volume(meta: ShotMeta, arrays: dict[str, np.ndarray]) -> None:
-    """What dual quaternion skinning needs, where objects ask for it."""
-    for item in meta.objects:
-        if not item.preserve_volume:
-            continue
-        rows = item.rows
-        bones = np.unique(arrays["weight_indices"][rows][arrays["weight_values"][rows] > 0])
-        pose, rest = (np.linalg.det(arrays[k][..., bones, :3, :3]) for k in ("bone_pose", "bone_rest"))
-        if (pose * rest < 0).any():
-            frame, column = np.argwhere(pose * rest < 0)[0]
-            bone = bones[column]
-            raise bad(
-                "mirrored_bone",
-                f"Bone '{meta.bones[bone]}' is mirrored at frame {meta.frame_start + frame}, and "
-                f"'{item.name}' preserves volume.",
-                "Scale the bone by a positive number, or turn Preserve Volume off in the Armature modifier.",
-            )
+def _check_bones(meta: ShotMeta, arrays: dict[str, np.ndarray]) -> None:
+    parents = arrays["bone_parents"]
+    if not (parents.min() >= -1 and parents.max() < len(parents)):
+        raise bad("bad_index", f"'bone_parents' points outside -1..{len(parents) - 1}.")
+    sizes = np.linalg.svd(arrays["bone_rest"][:, :3, :3].astype(np.float64), compute_uv=False)
+    flat = np.flatnonzero(sizes[:, 2] <= _FLAT * sizes[:, 0])
+    if len(flat):
+        raise bad(
+            "flat_rest_bone",
+            f"Bone '{meta.bones[flat[0]]}' has size zero along an axis in the rest pose.",
+            "Give the armature and its parents a scale other than zero where the character is bound.",
+        )
+
+
+def _check_recorded(meta: ShotMeta, arrays: dict[str, np.ndarray]) -> None:
+    expected = sum(item.vertex_count for item in meta.objects if item.motion == RECORDED)
+    there = arrays["recorded_vertices"].shape[1] if "recorded_vertices" in arrays else 0
+    if expected != there:
+        what = f"meta.objects has {expected} vertices of recorded objects, 'recorded_vertices' has {there}"
+        raise bad("bad_meta", f"In the shot, {what}.")
+
+
+def _check_strands(number: int, item: ObjectRange, faces: np.ndarray) -> None:
+    """Two triangles for each segment of each strand, and none that leaves its segment."""
+    inside = (faces >= item.rows.start) & (faces < item.rows.stop)
+    own = faces[inside.any(1)] - item.rows.start
+    points = own // 2
+    segments, strands = points.min(1, initial=_MOST), points // item.strands
+    expected = item.vertex_count // (2 * item.strands) * (item.strands - 1)
+    whole = (
+        inside.any(1).sum() == inside.all(1).sum()
+        and (points.max(1, initial=0) == segments + 1).all()
+        and (strands.min(1, initial=_MOST) == strands.max(1, initial=0)).all()
+        and np.array_equal(np.unique(segments, return_counts=True)[1], np.full(expected, 2))
+    )
+    if not whole:
+        what = f"the faces of '{item.name}' are not two triangles for each segment of its strands"
+        raise bad("bad_meta", f"In the shot, meta.objects[{number}].strands is {item.strands}; {what}.")

@@ -14,22 +14,35 @@ from .regions import REGIONS
 from .typed import FILLED, POSITIVE, Refused, Rule, between, from_json, one_of
 
 SCHEMA = "ani3dhuman.shot"
-VERSION = 1
+VERSION = 2
+READ_VERSIONS = (1, VERSION)  # version 2 adds optional entries only
+OBJECT_ROW = "object:"  # begins the names of rows of `bones` that are whole objects
 _FRAME = between(-(1 << 20), 1 << 20)  # Blender's own limit
 _MOST = 1 << 31
+SKINNED, RECORDED = "skinned", "recorded"
+STRAND = Rule(lambda points: points == 0 or 2 <= points <= _MOST, "0, or 2 and more")
 
 
 @dataclass(frozen=True)
 class ObjectRange:
     """One mesh object: its vertices are `vertex_start` .. `vertex_start + vertex_count - 1` of the shot's.
 
-    `preserve_volume`: its Armature modifier blends dual quaternions.
+    Attributes:
+        preserve_volume: its Armature modifier blends dual quaternions.
+        motion: "skinned": the bones move it; "recorded": its vertices of every frame are in `recorded_vertices`.
+        strands: points of each hair strand, 2 or more, where the object is hair stored as ribbons: vertex
+            2*(s*strands + p) + side is the left (0) or right (1) edge of point p of strand s, root first, the ribbon's
+            width is the strand's thickness, and each segment has two triangles. 0 for a mesh.
+        fabric: of its cloth, a name of `ani3dhuman.cloth.fabrics`; "" leaves it to the job.
     """
 
     name: Annotated[str, FILLED]
     vertex_start: Annotated[int, between(0, _MOST)]
     vertex_count: Annotated[int, between(1, _MOST)]
     preserve_volume: bool = False
+    motion: Annotated[str, one_of(SKINNED, RECORDED)] = SKINNED
+    strands: Annotated[int, STRAND] = 0
+    fabric: str = ""
 
     @property
     def rows(self) -> slice:
@@ -59,7 +72,8 @@ class Source:
 class ShotMeta:
     """The checked meta of a shot; docs/conventions.md describes the entries. `fps` is frames a second, sizes in pixels.
 
-    Scene frames `frame_start` .. `frame_end`, both included. `name` can be the name of a file.
+    Scene frames `frame_start` .. `frame_end`, both included. `name` can be the name of a file. `origin` is the place
+    in the world, metres, that all places in the shot are relative to: world = place + origin.
     """
 
     name: Annotated[str, Rule(is_file_name, "a name that a file can have everywhere")]
@@ -74,10 +88,16 @@ class ShotMeta:
     camera_type: Annotated[str, one_of("perspective", "orthographic")] = "perspective"
     regions: Annotated[tuple[str, ...], one_of(REGIONS)] = REGIONS
     source: Source = Source()
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def frames(self) -> int:
         return self.frame_end - self.frame_start + 1
+
+    @property
+    def skeleton(self) -> tuple[int, ...]:
+        """The rows of `bones` that are bones; the others are objects that move as a whole."""
+        return tuple(row for row, name in enumerate(self.bones) if not name.startswith(OBJECT_ROW))
 
     @classmethod
     def read(cls, data: Any) -> ShotMeta:
@@ -89,7 +109,7 @@ class ShotMeta:
         """
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise bad("schema", f"This is not a shot: schema is {data!r:.80}.", f"Expected schema '{SCHEMA}'.")
-        if data.get("version") != VERSION:
+        if data.get("version") not in READ_VERSIONS:
             raise bad(
                 "version",
                 f"The shot has version {data.get('version')!r:.80}, this program reads version {VERSION}.",
@@ -112,6 +132,9 @@ class ShotMeta:
                 raise bad("bad_meta", f"In the shot, meta.objects[{number}].vertex_start is {what}.")
             if item.name in names:
                 raise bad("bad_meta", f"In the shot, meta.objects[{number}].name {item.name!r} comes twice.")
+            if item.strands and item.vertex_count % (2 * item.strands):
+                what = f"{item.vertex_count}; expected a multiple of {2 * item.strands}, for strands of {item.strands}"
+                raise bad("bad_meta", f"In the shot, meta.objects[{number}].vertex_count is {what}.")
             start += item.vertex_count
             names.add(item.name)
         return meta

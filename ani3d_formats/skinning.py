@@ -10,6 +10,8 @@ import numpy as np
 
 from . import dual_quaternions
 
+_FLAT = 1e-5  # smallest over largest singular value below which rounding decides whether a transform mirrors
+
 
 def blended_transforms(
     weight_indices: np.ndarray,
@@ -64,12 +66,16 @@ def blended_rotations(
 ) -> np.ndarray:
     """(T,V,3,3) rotation nearest to each vertex's blended transform: the bone-local frame in world space.
 
-    `preserve_volume` as in `skin`.
+    Of a mirrored transform it is the rotation nearest to its negative: that one turns smoothly over the mesh and over
+    time, where the nearest rotation jumps. Flattened and vanishing transforms have a rotation too. `preserve_volume` as
+    in `skin`.
     """
     rotations = np.empty((len(transforms), len(weight_indices), 3, 3), np.float32)
     for t, frame in enumerate(transforms):
         blended = blended_transforms(weight_indices, weight_values, frame, preserve_volume)
-        U, _, Vt = np.linalg.svd(blended[:, :, :3])
-        U[:, :, 2] *= np.sign(np.linalg.det(U) * np.linalg.det(Vt))[:, None]
+        U, sizes, Vt = np.linalg.svd(blended[:, :, :3].astype(np.float64))
+        mirrored = np.linalg.det(U) * np.linalg.det(Vt) < 0
+        U[mirrored & (sizes[:, 2] > _FLAT * sizes[:, 0])] *= -1
+        U[mirrored & (sizes[:, 2] <= _FLAT * sizes[:, 0]), :, 2] *= -1
         rotations[t] = U @ Vt
     return rotations

@@ -10,6 +10,7 @@ import numpy as np
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.regions import REGIONS
 from ani3d_formats.shot import Shot
+from ani3d_formats.shot_meta import VERSION
 
 COLUMNS = 20
 
@@ -68,7 +69,7 @@ def make_arrays(frames: int = 8, width: int = 96, height: int = 160) -> dict[str
     starts = np.cumsum([0, len(body), len(skirt)])
     meta = {
         "schema": "ani3dhuman.shot",
-        "version": 1,
+        "version": VERSION,
         "name": "synthetic",
         "fps": 24.0,
         "frame_start": 1,

@@ -79,6 +79,7 @@ def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray) -> Path:
             frame_start=shot.meta.frame_start,
             meshes=meshes,
             provenance=provenance,
+            origin=shot.meta.origin,
             progress=job.progress("cache", shot.frames),
         )
     return FrameCache.open(path).path

@@ -111,7 +111,8 @@ def map_keypoints(shot: Shot, custom: CustomMap | None = None, landmarks: np.nda
     Raises:
         Ani3DError: ``keypoints.unknown_keypoint``, ``keypoints.unknown_bone``, ``keypoints.landmarks``.
     """
-    names = list(shot.meta.bones)
+    bones_only = set(shot.meta.skeleton)
+    names = [name if row in bones_only else "" for row, name in enumerate(shot.meta.bones)]
     rig = _Rig(shot["bone_rest"].astype(np.float64), shot["bone_lengths"].astype(np.float64))
     joints = find_joints(names)
     for name in BODY_KEYPOINTS[2:14]:
@@ -154,7 +155,8 @@ class _Rig:
 
     def attach(self, name: str, bone: int, end: str = "head") -> None:
         """Put a keypoint at the head or tail of a bone."""
-        self.anchors[name] = ((bone, np.array([0, self.lengths[bone] if end == "tail" else 0.0, 0])),)
+        along = self.lengths[bone] / np.linalg.norm(self.rest[bone][:3, 1]) if end == "tail" else 0.0
+        self.anchors[name] = ((bone, np.array([0, along, 0])),)
 
     def attach_at(self, name: str, bone: int, point: np.ndarray) -> None:
         """Put a keypoint at a world point (3,) of the rest pose, moving with a bone."""
@@ -184,11 +186,11 @@ def _read_custom(custom: CustomMap, names: list[str]) -> dict[str, tuple[int, st
                 f"Keypoints are {', '.join(BODY_KEYPOINTS)}, and left_hand_wrist, left_hand_thumb1 and so on.",
             )
         bone, end = (place, "head") if isinstance(place, str) or place is None else place
-        if bone is not None and (bone not in names or end not in ("head", "tail")):
+        if bone is not None and (not bone or bone not in names or end not in ("head", "tail")):
             raise Ani3DError(
                 "keypoints.unknown_bone",
                 f"The keypoint map puts '{name}' at the {end} of '{bone}', and the rig has no such place.",
-                f"Its deforming bones are {', '.join(names[:40])}.",
+                f"Its deforming bones are {', '.join([name for name in names if name][:40])}.",
             )
         chosen[name] = None if bone is None else (names.index(bone), end)
     return chosen
@@ -256,7 +258,8 @@ def _radii(shot: Shot, bones: np.ndarray, torso: float, head: float) -> np.ndarr
     for k in range(2, 14):
         bone = int(bones[k, 0])
         own = shot["vertices"][skin & (strongest == bone)] if bone >= 0 else np.zeros((0, 3), np.float32)
-        local = (own - shot["bone_rest"][bone][:3, 3]) @ shot["bone_rest"][bone][:3, :3]
+        axes = shot["bone_rest"][bone][:3, :3]
+        local = (own - shot["bone_rest"][bone][:3, 3]) @ (axes / np.linalg.norm(axes, axis=0))
         near = np.abs(local[:, 1]) < 0.3 * shot["bone_lengths"][bone]
         if near.sum() >= 8:
             around = np.hypot(local[near, 0], local[near, 2])

@@ -11,7 +11,7 @@ from ani3d_formats.camera import CameraPath
 
 
 def bone_ends(bone_pose: np.ndarray, bone_lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Heads and tails (B,3) in world metres of posed bones (B,4,4); Blender bones point along local +Y."""
+    """Heads and tails (B,3) in world metres of posed bones (B,4,4), which are `bone_lengths` long along their +Y."""
     heads = bone_pose[:, :3, 3]
     return heads, heads + bone_pose[:, :3, 1] * bone_lengths[:, None]
 
@@ -29,7 +29,7 @@ def draw_skeleton(
 
     Args:
         bone_pose: (B,4,4) posed bones of this frame, world metres.
-        bone_lengths: (B,) metres.
+        bone_lengths: (B,) in the bones' own units.
         parents: (B,) parent indices.
         cameras: the camera path.
         frame: index into `cameras`.

@@ -39,8 +39,10 @@ def pose_video(
     """
     poses = shot["bone_pose"]
     if not mapping.is_human:
-        lengths, parents = shot["bone_lengths"], shot["bone_parents"]
-        return np.stack([draw_skeleton(pose, lengths, parents, cameras, t) for t, pose in enumerate(poses)])
+        bones = list(shot.meta.skeleton)
+        lengths = shot["bone_lengths"][bones] / np.linalg.norm(shot["bone_rest"][bones, :3, 1], axis=1)
+        parents = shot["bone_parents"][bones]
+        return np.stack([draw_skeleton(pose[bones], lengths, parents, cameras, t) for t, pose in enumerate(poses)])
     return np.stack(
         [
             draw_pose(

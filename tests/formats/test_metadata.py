@@ -86,6 +86,13 @@ REFUSED = [
     (("materials", 0), None, "meta.materials[0]"),
     (("source",), ["Blender"], "meta.source"),
     (("speed",), 1, "'speed'"),
+    (("objects", 1, "motion"), "simulated", "meta.objects[1].motion"),
+    (("objects", 1, "motion"), "recorded", "recorded_vertices"),
+    *((("objects", 1, "strands"), points, "meta.objects[1].strands") for points in (-1, 1, 2.0, True, 10**400)),
+    (("objects", 1, "strands"), 3, "meta.objects[1].vertex_count"),
+    (("objects", 1, "strands"), 2, "meta.objects[1].strands"),
+    (("objects", 1, "fabric"), None, "meta.objects[1].fabric"),
+    *((("origin",), place, "meta.origin") for place in (None, [1, 2], [0, math.nan, 0], "home")),
 ]
 
 
@@ -132,6 +139,13 @@ def test_a_cache_stays_in_its_folder(tmp_path: Path) -> None:
     }
 
 
+def test_a_cache_says_what_its_places_are_relative_to(tmp_path: Path) -> None:
+    path = write_cache(tmp_path / "walk.ani3d", gaussians(), fps=24, frame_start=1, origin=(1000.0, -20.0, 0.0))
+    assert FrameCache.open(path).manifest.origin == (1000, -20, 0)
+    old = changed(manifest(), ("origin",), "drop")
+    assert parse(json.dumps(old), Path("walk.ani3d")).origin == (0, 0, 0)
+
+
 def test_a_cache_refuses_names_that_would_leave_its_folder(tmp_path: Path) -> None:
     for name in ("..", "con.ani3d", ".hidden"):
         with pytest.raises(Ani3DError) as caught:
@@ -152,6 +166,7 @@ def manifest() -> dict[str, Any]:
         "attributes": [{**array, "bytes": 200, "sha256": "0" * 64}],
         "meshes": [{"object": "Body", "file": "Body.pc2", "bytes": 56, "sha256": "0" * 64}],
         "provenance": {"settings": {"a": [1, 2]}},
+        "origin": [1000.0, -20.0, 0.0],
     }  # fmt: skip
 
 
@@ -206,8 +221,16 @@ def named(error: Ani3DError, start: str) -> bool:
     return error.code.startswith(start) and ("meta" in error.message or "manifest" in error.message)
 
 
+def whole_meta() -> dict[str, Any]:
+    """A meta with all that is optional."""
+    meta = meta_of(arrays())
+    for item in meta["objects"]:
+        item |= {"motion": "skinned", "strands": 0, "fabric": "silk", "preserve_volume": True}
+    return {**meta, "origin": [1000.0, -20.0, 0.0]}
+
+
 @quick
-@given(damaged(meta_of(make_arrays())))
+@given(damaged(whole_meta()))
 def test_a_damaged_meta_gives_a_shot_or_an_error_with_the_field(meta: Any) -> None:
     try:
         shot = shot_with(meta)

@@ -206,6 +206,25 @@ def test_a_custom_map_goes_before_the_names():
     assert found.missing == ("left_ear",)
 
 
+def test_objects_among_the_bones_are_no_joints():
+    here = (np.array([0, 0, 5.0]), np.array([0, 0, 6.0]))
+    shot = human_shot(extra={"object:upperarm.L": here, "object:head": here, "object:index1.L": here})
+    found, plain = map_keypoints(shot), map_keypoints(human_shot())
+    np.testing.assert_allclose(found.positions(shot["bone_rest"]), plain.positions(human_shot()["bone_rest"]))
+    with pytest.raises(Ani3DError, match=r"object:head") as caught:
+        map_keypoints(shot, {"nose": "object:head"})
+    assert caught.value.code == "keypoints.unknown_bone" and "object:" not in caught.value.hint
+
+
+def test_an_armature_scaled_down_has_its_joints_where_they_are():
+    """As Mixamo's are: the matrices hold a scale of 0.01, lengths are in metres all the same."""
+    shot, small = human_shot(), human_shot()
+    small["bone_rest"][:, :3, :3] *= 0.01
+    found, plain = map_keypoints(small), map_keypoints(shot)
+    np.testing.assert_allclose(found.positions(small["bone_rest"]), plain.positions(shot["bone_rest"]), atol=1e-5)
+    np.testing.assert_allclose(found.radii, plain.radii, rtol=1e-5)
+
+
 def test_rigs_of_other_beings_are_told_apart():
     assert not map_keypoints(make_shot(2)).is_human
     quadruped = human_shot()

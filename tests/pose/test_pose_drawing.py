@@ -1,13 +1,15 @@
 """The pose is drawn where the camera says, in OpenPose's colours; what is hidden goes as an estimator loses it."""
 
 import colorsys
+import json
 
 import numpy as np
 import pytest
 from human_rig import human_shot
-from synthetic import make_shot
+from synthetic import make_arrays, make_shot
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.shot import Shot
 from ani3dhuman.pose.drawing import COLORS, LIMBS, PoseStyle, draw_pose
 from ani3dhuman.pose.keypoints import BODY_KEYPOINTS, FACE_KEYPOINTS, KEYPOINTS, map_keypoints
 from ani3dhuman.pose.skeleton import draw_skeleton
@@ -179,6 +181,24 @@ def test_a_clip_of_a_human_and_of_something_else():
     plain = pose_video(other, map_keypoints(other), other.cameras)
     one = draw_skeleton(other["bone_pose"][1], other["bone_lengths"], other["bone_parents"], other.cameras, 1)
     np.testing.assert_array_equal(plain[1], one)
+
+
+def test_the_skeleton_of_something_else_is_its_bones_alone():
+    """Neither objects among the bones nor a scale in the bones' matrices show."""
+    other, mixed = make_shot(2), make_arrays(2)
+    meta = json.loads(str(mixed["meta"]))
+    mixed["meta"] = np.array(json.dumps({**meta, "bones": [*meta["bones"], "object:Sword"]}))
+    for name in ("bone_rest", "bone_pose", "bone_lengths", "bone_parents"):
+        last = mixed[name][:, -1:] if name == "bone_pose" else mixed[name][-1:]
+        mixed[name] = np.concatenate(
+            [mixed[name], last + 0.3 if name == "bone_lengths" else last], int(name == "bone_pose")
+        )
+    mixed["bone_rest"][:, :3, :3] *= 0.01
+    mixed["bone_pose"][:, :, :3, :3] *= 0.01
+    shot = Shot.from_arrays(mixed)
+    drawn, plain = (pose_video(each, map_keypoints(each), each.cameras) for each in (shot, other))
+    assert plain.any()
+    np.testing.assert_array_equal(drawn, plain)
 
 
 def test_a_clip_takes_depth_from_its_layer():
