@@ -19,23 +19,20 @@ from ani3d_formats.errors import Ani3DError
 
 from .character import armature_modifier
 from .regions import PIN_GROUP, region_ids
+from .surfaces import MeshFaces
 
-TINT_ATTRIBUTE = "ani3d_tint"
 NO_WEIGHT = 1e-4  # Blender leaves a vertex alone whose weights add up to no more than this
 
 
 @dataclass(frozen=True)
 class Figure:
-    """All meshes, joined. `slots` and `face_slots` name each face's object and material slot; `offsets` (O,4,4)
-    are the objects' transforms in armature space."""
+    """All meshes, joined. `parts` has the faces of each mesh; `offsets` (O,4,4) are the objects' transforms in armature
+    space."""
 
     objects: list[dict[str, Any]]
     vertices: np.ndarray
     faces: np.ndarray
-    face_uvs: np.ndarray
-    face_objects: np.ndarray
-    face_slots: np.ndarray
-    vertex_tints: np.ndarray
+    parts: list[MeshFaces]
     weight_indices: np.ndarray
     weight_values: np.ndarray
     region_ids: np.ndarray
@@ -53,18 +50,16 @@ def read_meshes(
     """Join `objects` in world space, where the armature stands now."""
     weights = [skin_weights(item, bones) for item in objects]
     check_weights(objects, weights)
-    vertices, faces, uvs, slots, face_objects = [], [], [], [], []
+    vertices, faces, parts = [], [], []
     entries: list[dict[str, Any]] = []
     count = 0
-    for number, item in enumerate(objects):
+    for item in objects:
         world = np.array(item.evaluated_get(depsgraph).matrix_world, np.float64)
         local = _rest_vertices(item, warn)
         vertices.append(local @ world[:3, :3].T + world[:3, 3])
-        triangles, corners, material = _triangles(item, flipped=np.linalg.det(world[:3, :3]) < 0)
+        triangles, corners, slots = _triangles(item, flipped=np.linalg.det(world[:3, :3]) < 0)
         faces.append(triangles + count)
-        uvs.append(_uvs(item, corners))
-        slots.append(material)
-        face_objects.append(np.full(len(triangles), number))
+        parts.append(MeshFaces(item, cast(bpy.types.Mesh, item.data), triangles, corners, slots))
         entries.append({"name": item.name, "vertex_start": count, "vertex_count": len(local)})
         modifier = armature_modifier(item, armature)
         if modifier and modifier.use_deform_preserve_volume:
@@ -76,10 +71,7 @@ def read_meshes(
         objects=entries,
         vertices=np.concatenate(vertices),
         faces=np.concatenate(faces),
-        face_uvs=np.concatenate(uvs),
-        face_objects=np.concatenate(face_objects),
-        face_slots=np.concatenate(slots),
-        vertex_tints=np.concatenate([_tints(item) for item in objects]),
+        parts=parts,
         weight_indices=indices,
         weight_values=values,
         region_ids=np.concatenate([region_ids(o, groups) for o, groups in zip(objects, influences, strict=True)]),
@@ -228,31 +220,3 @@ def _triangles(item: bpy.types.Object, flipped: bool) -> tuple[np.ndarray, np.nd
     mesh.loop_triangles.foreach_get("material_index", slots)
     order = [0, 2, 1] if flipped else [0, 1, 2]
     return vertices.reshape(-1, 3)[:, order], corners.reshape(-1, 3)[:, order], slots
-
-
-def _uvs(item: bpy.types.Object, corners: np.ndarray) -> np.ndarray:
-    layer = next((uv for uv in item.data.uv_layers if uv.active_render), None)
-    if layer is None:
-        return np.zeros((len(corners), 3, 2), np.float32)
-    values = np.empty(len(item.data.loops) * 2, np.float32)
-    layer.data.foreach_get("uv", values)
-    return values.reshape(-1, 2)[corners]
-
-
-def _tints(item: bpy.types.Object) -> np.ndarray:
-    """(V,3) linear multiplier of the surface colour; ones without the attribute, corners averaged."""
-    mesh = cast(bpy.types.Mesh, item.data)
-    attribute: Any = mesh.color_attributes.get(TINT_ATTRIBUTE)
-    if attribute is None:
-        return np.ones((len(mesh.vertices), 3), np.float32)
-    values = np.empty(len(attribute.data) * 4, np.float32)
-    attribute.data.foreach_get("color", values)
-    colors = values.reshape(-1, 4)[:, :3]
-    if attribute.domain == "POINT":
-        return colors
-    owners = np.empty(len(mesh.loops), np.int32)
-    mesh.loops.foreach_get("vertex_index", owners)
-    total = np.zeros((len(mesh.vertices), 3))
-    np.add.at(total, owners, colors)
-    uses = np.bincount(owners, minlength=len(mesh.vertices))[:, None]
-    return np.where(uses > 0, total / np.maximum(uses, 1), 1.0)

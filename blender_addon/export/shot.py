@@ -18,7 +18,8 @@ from ani3d_formats.regions import REGIONS
 from ani3d_formats.shot import stored
 from ani3d_formats.shot_meta import SCHEMA, VERSION, ShotMeta
 
-from . import camera, character, evaluated, lights, materials, mesh, skeleton
+from . import camera, character, evaluated, lights, mesh, skeleton
+from .surfaces import Surfaces, read_surfaces
 
 Progress = Callable[[int, int, float], None]
 """Called as (frames done, frames in all, seconds left)."""
@@ -33,7 +34,7 @@ class _Character:
     rig: skeleton.Rig
     rest: skeleton.RestPose
     figure: mesh.Figure
-    palette: materials.Palette
+    surfaces: Surfaces
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,15 @@ def export_shot(
         depsgraph = context.evaluated_depsgraph_get()
         rest = skeleton.rest_pose(rig, armature.evaluated_get(depsgraph))
         figure = mesh.read_meshes(objects, armature, rig.names, depsgraph, warn_skinning)
-        palette = materials.read_materials(objects, warn)
-        still = _Character(armature, objects, rig, rest, figure, palette)
+        surfaces = read_surfaces(figure.parts, warn)
+        still = _Character(armature, objects, rig, rest, figure, surfaces)
         motion = _play(context, still, frames, evaluate, on_progress)
         lighting = lights.read_lights(scene, context.evaluated_depsgraph_get(), warn)
     meta = _meta(scene, still, motion, frames)
     ShotMeta.read(meta)
     shot = {"meta": np.array(json.dumps(meta))}
     shot.update({name: stored(name, array) for name, array in _arrays(still, motion, lighting).items()})
-    shot.update({f"texture_{i}": picture for i, picture in enumerate(palette.textures)})
+    shot.update({f"texture_{i}": picture for i, picture in enumerate(surfaces.textures)})
     return shot
 
 
@@ -162,7 +163,7 @@ def _meta(scene: bpy.types.Scene, still: _Character, motion: _Motion, frames: ra
         "objects": still.figure.objects,
         "bones": list(still.rig.names),
         "regions": list(REGIONS),
-        "materials": still.palette.entries,
+        "materials": still.surfaces.entries,
         "camera_type": kinds.pop(),
         "source": {
             "application": "Blender",
@@ -177,9 +178,9 @@ def _arrays(still: _Character, motion: _Motion, lighting: lights.Lighting) -> di
     arrays = {
         "vertices": figure.vertices,
         "faces": figure.faces,
-        "face_uvs": figure.face_uvs,
-        "face_materials": still.palette.face_materials(figure),
-        "vertex_tints": figure.vertex_tints,
+        "face_uvs": still.surfaces.face_uvs,
+        "face_materials": still.surfaces.face_materials,
+        "vertex_tints": still.surfaces.vertex_tints,
         "weight_indices": figure.weight_indices,
         "weight_values": figure.weight_values,
         "region_ids": figure.region_ids,

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import bpy
@@ -12,30 +11,19 @@ import numpy as np
 
 from ani3d_formats.color import linear_to_srgb
 
-from .. import compat
-from .mesh import Figure
+from ... import compat
+from .faces import MeshFaces, Surfaces
+
+Progress = Callable[[int, int], None]
+"""Called as (materials done, materials in all) before each; what it raises ends the reading, and nothing is left."""
 
 DEFAULT = {"name": "default", "base_color": [0.8, 0.8, 0.8], "texture": -1}
 
 
-@dataclass(frozen=True)
-class Palette:
-    """`entries` for the shot's meta, `textures` (H,W,4) uint8 sRGB with row 0 at the top, `rows`: for each
-    object the entry of each of its material slots."""
-
-    entries: list[dict[str, Any]]
-    textures: list[np.ndarray]
-    rows: list[list[int]]
-
-    def face_materials(self, figure: Figure) -> np.ndarray:
-        """(F,) index into `entries` of each face."""
-        widest = max(len(row) for row in self.rows)
-        table = np.array([row + [row[-1]] * (widest - len(row)) for row in self.rows])
-        return table[figure.face_objects, np.minimum(figure.face_slots, widest - 1)]
-
-
-def read_materials(objects: Sequence[bpy.types.Object], warn: Callable[[str], None]) -> Palette:
-    """The materials of `objects`, each once."""
+def read_surfaces(
+    meshes: Sequence[MeshFaces], warn: Callable[[str], None], on_progress: Progress | None = None
+) -> Surfaces:
+    """The surfaces of `meshes`, each material once; nothing of the scene is changed."""
     entries: list[dict[str, Any]] = []
     textures: list[np.ndarray] = []
     pictures: dict[str, int] = {}
@@ -58,8 +46,14 @@ def read_materials(objects: Sequence[bpy.types.Object], warn: Callable[[str], No
         entries.append(entry)
         return known[key]
 
-    rows = [[row_of(slot.material) for slot in item.material_slots] or [row_of(None)] for item in objects]
-    return Palette(entries, textures, rows)
+    rows = [np.array([row_of(m) for m in part.materials])[part.face_materials] for part in meshes]
+    return Surfaces(
+        entries,
+        textures,
+        np.concatenate(rows),
+        np.concatenate([part.uvs() for part in meshes]),
+        np.concatenate([part.tints() for part in meshes]),
+    )
 
 
 def _surface(material: bpy.types.Material, warn: Callable[[str], None]) -> tuple[list[float], bpy.types.Image | None]:
