@@ -1,0 +1,1 @@
+"""How well regions are told from names: `python -m benchmarks.regions`."""
