@@ -7,9 +7,13 @@ from typing import Any, cast
 
 import bpy
 
+from ani3d_formats.regions import REGIONS
+
 from .session import session
 
 TEXTLESS = ("compact", "none")  # priors that read no prompt
+_MEANINGS = ("Follows the skeleton", "Follows the skeleton", "Swings as strands do", "Swings as cloth does")
+REGION_MEANINGS = tuple(zip(REGIONS, _MEANINGS, strict=True))
 
 
 def _is_armature(_group: bpy.types.PropertyGroup, item: bpy.types.Object) -> bool:
@@ -21,8 +25,33 @@ def known_priors() -> list[str]:
     return [*session.current().welcome.priors, "none"] if session.is_open() else list(TEXTLESS)
 
 
+def _mark_chosen(part: Ani3DPart, _context: bpy.types.Context) -> None:
+    part.chosen, part.confidence, part.reason = True, 1.0, "chosen by hand"
+
+
+class Ani3DPart(bpy.types.PropertyGroup):
+    """A row of `scene.ani3d.parts`: the faces of one material of one object of the character."""
+
+    object: bpy.props.PointerProperty(name="Object", type=bpy.types.Object)
+    name: bpy.props.StringProperty(name="Name", description="The object's name when it was bound")
+    slot: bpy.props.StringProperty(name="Material", description="Name of the material; empty where faces have none")
+    region: bpy.props.EnumProperty(
+        name="Region",
+        description="What this part is. Body and face follow the skeleton, hair and garment swing",
+        items=tuple((name, name.capitalize(), what) for name, what in REGION_MEANINGS),
+        update=_mark_chosen,
+    )
+    confidence: bpy.props.FloatProperty(name="Confidence", description="How sure the guess is", min=0, max=1)
+    reason: bpy.props.StringProperty(name="Reason", description="What the region was told from")
+    motion: bpy.props.StringProperty(name="Motion", description="What moves this part in the shot")
+    vertices: bpy.props.IntProperty(name="Vertices", min=0)
+    left_out: bpy.props.StringProperty(name="Left Out", description="Why this part is not in the shot")
+    chosen: bpy.props.BoolProperty(name="Chosen", description="The region was chosen by hand; Bind keeps it")
+    current: bpy.props.BoolProperty(name="Current", description="Belongs to the bound character", default=True)
+
+
 class Ani3DScene(bpy.types.PropertyGroup):
-    """`scene.ani3d`: which character, and the last job made of it."""
+    """`scene.ani3d`: which character, its parts, and the last job made of it."""
 
     armature: bpy.props.PointerProperty(
         name="Character",
@@ -70,6 +99,8 @@ class Ani3DScene(bpy.types.PropertyGroup):
         name="Shot", description="Where the exported shot is written", subtype="FILE_PATH"
     )
     job_id: bpy.props.StringProperty(name="Job", description="The job submitted last")
+    parts: bpy.props.CollectionProperty(name="Parts", type=Ani3DPart)
+    active_part: bpy.props.IntProperty(name="Part", description="The part chosen in the list")
 
 
 class Ani3DObject(bpy.types.PropertyGroup):
@@ -91,7 +122,7 @@ class Ani3DObject(bpy.types.PropertyGroup):
     )
 
 
-CLASSES = (Ani3DScene, Ani3DObject)
+CLASSES = (Ani3DPart, Ani3DScene, Ani3DObject)
 
 
 def scene_group(scene: bpy.types.Scene) -> Ani3DScene:

@@ -7,10 +7,16 @@ highest weight wins, a vertex in none is body. Binding a character writes a firs
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import bpy
 import numpy as np
 
 from ani3d_formats.regions import BODY, FACE, REGIONS
+
+from ..regions.guess import Piece, guess_regions, vertex_labels
+from ..regions.heads import head_bones
+from ..regions.parts import PartEntry, regions_of
 
 PREFIX = "ani3d_"
 PIN_GROUP = "ani3d_pin"
@@ -72,3 +78,52 @@ def _simulated(item: bpy.types.Object) -> str | None:
 def _guess(name: str) -> str | None:
     lowered = name.lower()
     return next((region for region, words in _WORDS.items() if any(word in lowered for word in words)), None)
+
+
+def labels_for(
+    scene: bpy.types.Scene,
+    items: Sequence[bpy.types.Object],
+    pieces: Sequence[Piece],
+    bones: Sequence[str],
+    parents: Sequence[int],
+    painted: Sequence[Mapping[str, np.ndarray]],
+) -> list[np.ndarray]:
+    """Region ids (V,) uint8 of the vertices of each of `items`.
+
+    Args:
+        scene: its list of parts has the say, where it has a row for a part; it is not changed.
+        items: the character's objects.
+        pieces: the mesh of each, as it is exported.
+        bones, parents: names (B,) and parents' rows (B,), -1 for a root, of the shot's bones.
+        painted: for each of `items` weights (V,) by the names of its vertex groups; only `ani3d_*` are read.
+    """
+    heads = head_bones(bones, parents)
+    guesses = guess_regions(pieces, heads)
+    result = []
+    for item, piece, guess, groups in zip(items, pieces, guesses, painted, strict=True):
+        regions = {part.slot: part.region for part in guess} | regions_of(scene, item)
+        result.append(painted_over(vertex_labels(piece, regions, heads), groups))
+    return result
+
+
+def part_entries(
+    items: Sequence[bpy.types.Object],
+    pieces: Sequence[Piece],
+    bones: Sequence[str],
+    parents: Sequence[int],
+    motions: Sequence[str],
+) -> list[PartEntry]:
+    """Rows for `fill_parts`: the guess for each part of each of `items`, which moves as `motions` says."""
+    guesses = guess_regions(pieces, head_bones(bones, parents))
+    return [
+        PartEntry(item, guess.slot, guess.region, guess.confidence, guess.reason, motion, guess.vertices)
+        for item, motion, own in zip(items, motions, guesses, strict=True)
+        for guess in own
+    ]
+
+
+def painted_over(labels: np.ndarray, groups: Mapping[str, np.ndarray]) -> np.ndarray:
+    """`labels` (V,) where no region is painted, else the one with the highest weight."""
+    nothing = np.zeros(len(labels), np.float32)
+    weights = np.stack([groups.get(PREFIX + region, nothing) for region in REGIONS])
+    return np.where(weights.max(axis=0) > 0, np.argmax(weights, axis=0), labels).astype(np.uint8)

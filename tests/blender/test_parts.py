@@ -1,0 +1,93 @@
+"""The list of parts is the scene's own: kept through saving, linking and overrides, with what was chosen by hand."""
+
+from __future__ import annotations
+
+import bpy
+import pytest
+import rigs
+
+BODY, HAIR, GARMENT = 0, 2, 3
+
+
+@pytest.fixture
+def parts(addon, part):
+    return part("regions.parts")
+
+
+def rows() -> list[tuple[str, str, str, bool]]:
+    """(object, material, region, chosen) of the rows in sight."""
+    return [(p.object.name, p.slot, p.region, p.chosen) for p in bpy.context.scene.ani3d.parts if p.current]
+
+
+def fill(parts, *entries):
+    parts.fill_parts(bpy.context.scene, [parts.PartEntry(*entry) for entry in entries])
+
+
+def test_rows_say_what_the_guess_said(parts):
+    rig = rigs.armature()
+    skirt = rigs.tube("Skirt", rig, 0.2, 0.1, 0.8)
+    entry = parts.PartEntry(skirt, "Cotton", GARMENT, 0.4, "named 'Skirt'", "recorded", 108, "")
+    parts.fill_parts(bpy.context.scene, [entry])
+    (row,) = bpy.context.scene.ani3d.parts
+    assert (row.object, row.slot, row.region, row.chosen) == (skirt, "Cotton", "garment", False)
+    assert (round(row.confidence, 3), row.reason, row.motion, row.vertices) == (0.4, "named 'Skirt'", "recorded", 108)
+
+
+def test_what_was_chosen_by_hand_stays(parts):
+    rig = rigs.armature()
+    body, skirt = rigs.tube("Body", rig, 0.15, 0, 1.5), rigs.tube("Skirt", rig, 0.2, 0.1, 0.8)
+    fill(parts, (body, "", BODY), (skirt, "", GARMENT))
+    bpy.context.scene.ani3d.parts[1].region = "hair"
+    fill(parts, (skirt, "", GARMENT), (body, "", GARMENT))
+    assert rows() == [("Skirt", "", "hair", True), ("Body", "", "garment", False)]
+    assert parts.regions_of(bpy.context.scene, skirt) == {"": HAIR}
+    fill(parts, (body, "", BODY))  # another character is bound, and then the first again
+    assert rows() == [("Body", "", "body", False)]
+    fill(parts, (skirt, "", GARMENT))
+    assert rows() == [("Skirt", "", "hair", True)]
+
+
+def test_parts_survive_saving_and_renaming(parts, tmp_path):
+    skirt = rigs.tube("Skirt", rigs.armature(), 0.2, 0.1, 0.8)
+    fill(parts, (skirt, "", GARMENT))
+    bpy.context.scene.ani3d.parts[0].region = "body"
+    skirt.name = "Rock"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
+    assert rows() == [("Rock", "", "body", True)]
+
+
+@pytest.mark.parametrize("overridden", [False, True])
+def test_linked_objects_keep_their_labels(parts, tmp_path, overridden):
+    rig = rigs.armature()
+    rigs.tube("Skirt", rig, 0.2, 0.1, 0.8)
+    library = str(tmp_path / "library.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=library)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(library, link=True) as (_, wanted):
+        wanted.objects = ["Rig", "Skirt"]
+    for item in wanted.objects:
+        bpy.context.scene.collection.objects.link(item)
+    skirt = bpy.data.objects["Skirt"]
+    fill(parts, (skirt, "", GARMENT))
+    bpy.context.scene.ani3d.parts[0].region = "hair"
+    if overridden:
+        skirt = skirt.override_create(remap_local_usages=False)
+        bpy.context.scene.collection.objects.link(skirt)
+        fill(parts, (skirt, "", GARMENT))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    (row,) = (p for p in bpy.context.scene.ani3d.parts if p.current)
+    assert (row.object.name, row.region, row.chosen) == ("Skirt", "hair", True)
+    assert (row.object.library is None) == overridden
+
+
+def test_a_lost_object_is_known_by_its_name(parts):
+    rig = rigs.armature()
+    fill(parts, (rigs.tube("Skirt", rig, 0.2, 0.1, 0.8), "", GARMENT))
+    bpy.context.scene.ani3d.parts[0].region = "hair"
+    bpy.data.objects.remove(bpy.data.objects["Skirt"])
+    skirt = rigs.tube("Skirt", rig, 0.2, 0.1, 0.8)
+    assert parts.regions_of(bpy.context.scene, skirt) == {"": HAIR}
+    fill(parts, (skirt, "", GARMENT))
+    assert rows() == [("Skirt", "", "hair", True)]
