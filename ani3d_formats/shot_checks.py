@@ -25,6 +25,13 @@ def check_content(meta: ShotMeta, arrays: dict[str, np.ndarray], textures: int) 
     for name, limit in limits:
         if arrays[name].size and not (arrays[name].min() >= 0 and arrays[name].max() < limit):
             raise bad("bad_index", f"'{name}' points outside 0..{limit - 1}.")
+    corners = arrays["vertices"][arrays["faces"]].astype(np.float64)
+    if not np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).any():
+        raise bad(
+            "no_area",
+            "The character's meshes have no area in the rest pose: each of their faces is a line or a point.",
+            "Give the meshes a scale other than zero, or bind meshes with whole faces.",
+        )
     counts = (
         ("bones", len(meta.bones), len(arrays["bone_rest"])),
         ("objects", meta.objects[-1].rows.stop, len(arrays["vertices"])),

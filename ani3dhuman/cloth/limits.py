@@ -37,14 +37,14 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
     body_faces = faces[~is_loose(clip.vertex_regions[faces]).any(1)]
     obstacle = Obstacle.of_faces(clip.vertices, body_faces)
     limited = np.zeros_like(offsets)
-    tolerated = MAX_RIGID_STRETCH if np.array_equal(clip.vertices, clip.rigid_vertices) else np.inf
+    is_rigid = np.array_equal(clip.vertices, clip.rigid_vertices)
     offsets = np.where((freedom > 0)[:, None], offsets, 0).astype(np.float32)
     share = np.minimum(1, 4 * freedom[moving])[:, None]  # pushed gently where nearly pinned
     last = []
     for t, coarse in enumerate(clip.vertices):
         now = np.linalg.norm(coarse[edges[:, 0]] - coarse[edges[:, 1]], axis=1)
         shortest = np.minimum(MIN_STRETCH * rest, now)
-        longest = np.maximum(FREE_STRETCH * rest, np.minimum(now, tolerated * rest))
+        longest = np.maximum(FREE_STRETCH * rest, np.minimum(now, MAX_RIGID_STRETCH * rest) if is_rigid else now)
         last.append(np.maximum(longest, MAX_STRETCH * rest))
         body = obstacle.at(t) if obstacle else None
         if body:

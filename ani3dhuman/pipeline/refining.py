@@ -18,6 +18,7 @@ from ..refinement import RefinementConfig, RefinementProblem, RestoredView, Roun
 from .coarse import CoarseLayers
 from .job import Job
 from .keys import METHODS, stage_key
+from .left_out import why_left_out
 from .restoring import Restored
 from .round_views import Restorer, view_of
 from .settings import STRENGTHS, Settings
@@ -68,10 +69,9 @@ def _refine(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str
     """Fit at `settings.refine.height` pixels."""
     settings, shot, clip = job.settings, job.shot, coarse.clip
     notes: dict[str, Any] = {"restoration": restored.notes}
-    if settings.refine.steps == 0 or not (clip.pin_weights < 0.99).any():
-        progress.advance(progress.total)
-        notes["refinement"] = "left out" if settings.refine.steps == 0 else "nothing on this character can move"
-        return Refined(clip.base_layer, {}, notes)
+    if why := _why_left_out(clip, settings):
+        progress.advance(progress.total, why)
+        return Refined(clip.base_layer, {}, {**notes, "refinement": why})
     size = picture_size(shot, settings.refine.height / shot.meta.height)
     view = view_of(clip, restored, clip.cameras.resized(*size), progress.should_cancel)
     problem = _problem(shot, clip, view, restored)
@@ -86,6 +86,15 @@ def _refine(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str
     clip = replace(clip, vertices=clip.base_layer, base=None)
     vertices = clip.vertices + limit_offsets(clip, result.vertices - clip.vertices)
     return Refined(vertices, result.history, notes, result.appearance)
+
+
+def _why_left_out(clip: CoarseClip, settings: Settings) -> str:
+    """One sentence that says why there is nothing to fit; "" where there is something."""
+    if settings.refine.steps == 0:
+        return "left out"
+    if not (clip.freedom > 0.01).any() and is_loose(clip.vertex_regions).any():
+        return "All garment and hair is held to the body: there is nothing to refine."
+    return why_left_out(clip)
 
 
 def _described(result: RoundsResult, settings: Settings) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from . import stages
 from .coarse import CoarseLayers
 from .job import Job
 from .keys import METHODS, stage_key
+from .left_out import why_left_out
 from .settings import BIND, NO_PRIOR, Settings
 
 PROMPTS = "prompts"  # folder beside the models that keeps embeddings
@@ -71,14 +72,22 @@ def check(settings: Settings) -> None:
 
 
 def run(job: Job, coarse: CoarseLayers) -> tuple[Restored, str]:
-    """Restore the coarse pictures; the restored ones, and their key."""
-    settings, found = job.settings, _found(job.settings)
+    """Restore the coarse pictures; the restored ones, and their key. Where nothing can be, notes say why."""
+    settings, why = job.settings, why_left_out(coarse.clip)
+    found = None if why else _found(settings)
     key = content_key(coarse.key, asdict(_config(settings)), METHODS["limits"])
     if found is not None:
         progress = job.progress("restore", 1)  # hashing a large prior's files can be cancelled
         key = content_key(key, depends_on(found, _choices(job), lambda done: progress.advance(0)))
     clip, keypoints = coarse.clip, coarse.keypoints
-    return job.run("restore", key, 1, Restored, lambda p: restore_layer(job, settings, clip, keypoints, p)), key
+
+    def compute(progress: Progress) -> Restored:
+        if not why:
+            return restore_layer(job, settings, clip, keypoints, progress)
+        progress.advance(progress.total, why)
+        return _unrestored(clip, {"prior": NO_PRIOR, "left out": why})
+
+    return job.run("restore", key, 1, Restored, compute), key
 
 
 def _found(settings: Settings) -> FoundPrior | None:
@@ -114,7 +123,7 @@ def restore_layer(
     found = _found(settings)
     if found is None:
         progress.advance(progress.total)
-        return Restored(coarse.rgb, coarse.alpha, {"prior": NO_PRIOR}, 0.0, clip.vertices)
+        return _unrestored(clip, {"prior": NO_PRIOR})
     started = time.monotonic()
     root, clip = default_root(), replace(clip, pictures=coarse)
     wanted = PriorRequest(
@@ -140,6 +149,11 @@ def restore_layer(
         vertices=result.vertices,
         visibility=None if result.visibility is None else result.visibility.astype(np.float16),
     )
+
+
+def _unrestored(clip: CoarseClip, notes: dict[str, Any]) -> Restored:
+    coarse = clip.coarse_pictures()
+    return Restored(coarse.rgb, coarse.alpha, notes, 0.0, clip.vertices)
 
 
 def _config(settings: Settings) -> RestoreConfig:

@@ -48,10 +48,11 @@ def clips_of_takes(folder: Path, out: Path, views: int, progress: Progress | Non
         seed: of the Gaussians and cameras.
 
     Returns:
-        How many clips were written.
+        How many clips were written; of takes without garment and hair none are.
 
     Raises:
-        Ani3DError: ``training.no_takes``; ``training.take``: shot and truth do not belong together.
+        Ani3DError: ``training.no_takes``; ``training.take``: shot and truth do not belong together;
+            ``training.nothing_loose``: no take has garment or hair.
     """
     takes = finished_takes(folder)
     if not takes:
@@ -60,20 +61,30 @@ def clips_of_takes(folder: Path, out: Path, views: int, progress: Progress | Non
         )
     if progress:
         progress.total = len(takes)
-    written = 0
+    written, bare = 0, 0
     for take in takes:
+        message = ""
         number = int(take.name.removeprefix("take_"))
         name = f"{HELD_OUT}_{take.name}" if number % EVERY == EVERY - 1 else take.name
         todo = {view: path for view in range(views) if not (path := out / f"{name}_{view}.npz").exists()}
         if todo:
             clip, truth = clip_of_take(take, seed)
+            if not is_loose(clip.avatar.region_ids).any():
+                bare += 1
+                todo, message = {}, f"{take.name} has no garment and no hair"
             for view, path in todo.items():
                 own = view == 0 and _sees_cloth(clip)
                 cameras = clip.cameras if own else orbit(clip, np.random.default_rng([seed, number, view]))
                 write_clip(path, replace(clip, cameras=cameras), truth)
             written += len(todo)
         if progress:
-            progress.advance()
+            progress.advance(message=message)
+    if bare == len(takes):
+        raise Ani3DError(
+            "training.nothing_loose",
+            f"None of the takes in {folder} has garment or hair: there is nothing to learn.",
+            "Label garment or hair in Blender and record takes again.",
+        )
     return written
 
 

@@ -67,6 +67,7 @@ FAULTS = {
     "bad_index": (with_array("faces", put((0, 0), 10**6)), "faces"),
     "no_faces": ({**with_array("faces", lambda a: a[:0]), "face_uvs": np.zeros((0, 3, 2), np.float32),
                   "face_materials": np.zeros(0, np.int32)}, "no faces"),
+    "no_area": (with_array("faces", lambda a: a[:, [0, 1, 0]]), "no area"),
     "unweighted_vertices": (with_array("weight_values", put(105, 0)), "'Skirt'"),
     "flat_rest_bone": (with_array("bone_rest", put((1, slice(0, 3), 0), 0.0)), "'chest' has size zero"),
     "bad_meta": (with_preserve_volume("yes"), "meta.objects[1].preserve_volume is 'yes'; expected true or false"),

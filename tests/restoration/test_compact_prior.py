@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_clip import small_clip
 
+from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.clip import CoarseClip, draw
 from ani3dhuman.cloth.limits import FREE_STRETCH, MAX_STRETCH, limit_offsets
@@ -180,6 +181,31 @@ def test_any_length_is_restored(prior: CompactPrior) -> None:
 def test_a_character_without_cloth_comes_back_as_it_was(prior: CompactPrior, clip: CoarseClip) -> None:
     bare = replace(clip, pin_weights=np.ones_like(clip.pin_weights))
     assert np.array_equal(restore(prior, bare, QUICK).vertices, bare.vertices)
+
+
+@pytest.mark.parametrize("label", ["vertices", "Gaussians", "both"])
+def test_where_nothing_is_loose_nothing_is_restored(prior: CompactPrior, clip: CoarseClip, label: str) -> None:
+    """Labels of vertices and of Gaussians may differ: a part without area has vertices alone."""
+    body = np.zeros_like(clip.vertex_regions)
+    bare = clip if label == "Gaussians" else replace(clip, vertex_regions=body)
+    if label != "vertices":
+        bare = replace(bare, avatar=replace(clip.avatar, region_ids=np.zeros_like(clip.avatar.region_ids)))
+    restored = restore(prior, bare, QUICK)
+    assert restored.vertices is not None
+    np.testing.assert_array_equal(restored.vertices, bare.vertices)
+    assert np.isfinite(restored.frames).all() and restored.frames.std() > 0.05
+
+
+def test_cloth_behind_the_camera_is_not_followed() -> None:
+    """Half of the points stand before the camera, one metre wide; the others, behind it, change nothing."""
+    view = np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 3], [0, 0, 0, 1]], np.float32)
+    K = np.array([[200, 0, 50], [0, 200, 60], [0, 0, 1]], np.float32)
+    cameras = CameraPath(np.repeat(view[None], 4, 0), np.repeat(K[None], 4, 0), 100, 120)
+    before = np.random.default_rng(0).uniform(-0.5, 0.5, (4, 80, 3)).astype(np.float32)
+    behind = before + np.float32([0.3, -9, 2])
+    window = follow_cloth(cameras, np.concatenate([before, behind], 1))
+    np.testing.assert_allclose(window.Ks, follow_cloth(cameras, before).Ks, rtol=1e-6)
+    assert np.isfinite(follow_cloth(cameras, behind).Ks).all()
 
 
 def test_maps_and_lifting_are_inverse_where_cloth_is_seen(clip: CoarseClip) -> None:

@@ -47,10 +47,12 @@ for n in range(int(option["--takes"])):
 """
 
 
-def write_take(folder: Path, lag: float = 0.05) -> Path:
-    """A take whose skirt and hair hang `lag` metres behind."""
+def write_take(folder: Path, lag: float = 0.05, bare: bool = False) -> Path:
+    """A take whose skirt and hair hang `lag` metres behind; a `bare` one has none."""
     folder.mkdir(parents=True)
     shot = make_shot(FRAMES)
+    if bare:
+        shot["region_ids"][:] = 0
     shot.save(folder / "shot.npz")
     truth = rigid_of(shot)
     truth[:, shot["region_ids"] >= 2, 0] -= lag
@@ -109,6 +111,18 @@ def test_cameras_go_round_the_character_and_see_all_of_it(tmp_path: Path) -> Non
         away = cameras.positions()[0] - clip.rigid_vertices[0].mean(0)
         sides.append(np.arctan2(away[1], away[0]))
     assert np.ptp(sides) > 2
+
+
+def test_takes_without_cloth_are_passed_over(tmp_path: Path) -> None:
+    messages: list[str] = []
+    write_take(tmp_path / "takes" / "take_0000", bare=True)
+    progress = Progress("clips", 1, lambda report: messages.append(report.message))
+    with pytest.raises(Ani3DError, match="nothing to learn") as caught:
+        clips_of_takes(tmp_path / "takes", tmp_path / "clips", 1, progress)
+    assert caught.value.code == "training.nothing_loose" and "take_0000 has no garment and no hair" in messages
+    write_take(tmp_path / "takes" / "take_0001")
+    assert clips_of_takes(tmp_path / "takes", tmp_path / "clips", 1) == 1
+    assert [path.name for path in (tmp_path / "clips").iterdir()] == ["take_0001_0.npz"]
 
 
 def test_a_truth_of_another_shot_is_refused(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ SPEED = 0.05  # metres a frame at 24 fps that count as 1
 CHANGE = 0.01  # metres a frame, each frame, at 24 fps that count as 1
 RELIEF = 0.4  # metres of depth about the middle of the cloth that count as 1
 REFERENCE_FPS = 24.0
+NEAR = 0.1  # metres before the lens from which on cloth is followed
+SMALLEST_CELL = 1e-3  # metres
 
 
 @dataclass(frozen=True)
@@ -64,20 +66,28 @@ def levelled_axes(viewmats: np.ndarray) -> np.ndarray:
 def follow_cloth(cameras: CameraPath, points: np.ndarray, grid: tuple[int, int] = GRID) -> CameraPath:
     """Crop the cameras to moving `points` (T,P,3): centred on them, a fixed number of metres wide.
 
-    Centre and zoom are smoothed over time, so the window glides; it is wide enough for every frame.
+    Centre and zoom are smoothed over time, so the window glides; it is wide enough for every frame. Points that the
+    camera has behind it or right before its lens do not count; where all are, the picture's middle stands for them.
     """
     rows, columns = grid
-    pixels = np.empty((len(cameras), points.shape[1], 2))
+    low, high = np.empty((len(cameras), 2)), np.empty((len(cameras), 2))
     metres_to_pixels = np.empty(len(cameras))
     for t in range(len(cameras)):
-        pixels[t], depth = cameras.project(points[t], t)
+        pixels, depth = cameras.project(points[t], t)
         focal = cameras.Ks[t, 0, 0]
-        metres_to_pixels[t] = focal if cameras.camera_type == "orthographic" else focal / max(depth.mean(), 0.1)
-    middle = (pixels.max(1) + pixels.min(1)) / 2
-    centre = gaussian_filter1d(middle, 3.0, axis=0, mode="nearest")
+        if cameras.camera_type == "orthographic":
+            metres_to_pixels[t] = focal
+        else:
+            before = depth > NEAR
+            pixels, depth = pixels[before], depth[before]
+            metres_to_pixels[t] = focal / (depth.mean() if len(depth) else 1.0)
+        if len(pixels) == 0:
+            pixels = np.array([[cameras.width, cameras.height]]) / 2
+        low[t], high[t] = pixels.min(0), pixels.max(0)
+    centre = gaussian_filter1d((high + low) / 2, 3.0, axis=0, mode="nearest")
     zoom = gaussian_filter1d(metres_to_pixels, 3.0, mode="nearest")
-    reach = np.abs(pixels - centre[:, None]).max(1) / zoom[:, None]
-    cell = 1.04 * (2 * reach / [columns, rows]).max()  # metres a cell
+    reach = np.maximum(high - centre, centre - low) / zoom[:, None]
+    cell = max(1.04 * (2 * reach / [columns, rows]).max(), SMALLEST_CELL)  # metres a cell
     scale = 1.0 / (cell * zoom)
     Ks = cameras.Ks.astype(np.float64).copy()
     Ks[:, :2] *= scale[:, None, None]
@@ -90,7 +100,8 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
     avatar = clip.avatar
     posed = _unlit(clip, clip.rigid_vertices)
     moving = is_loose(avatar.region_ids)
-    window = follow_cloth(clip.cameras, posed.means[:, moving], grid)
+    followed = moving if moving.any() else np.ones_like(moving)  # the maps of a character without cloth are empty
+    window = follow_cloth(clip.cameras, posed.means[:, followed], grid)
     axes = levelled_axes(clip.cameras.viewmats)
     labels = np.stack([avatar.region_ids == GARMENT, avatar.region_ids == HAIR, ~moving], axis=1).astype(np.float32)
     freedom = avatar.per_vertex(clip.freedom)[:, None]
@@ -105,7 +116,7 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
             velocity * (rate / SPEED),
             np.clip((velocity - _velocity(posed.means, t - 1)) * (rate**2 / CHANGE), -4, 4),
         ]
-        relief = (depth - depth[moving].mean())[:, None] / RELIEF
+        relief = (depth - depth[followed].mean())[:, None] / RELIEF
         features = np.concatenate([labels, freedom, relief, *(v @ axes[t].T for v in vectors)], axis=1)
         conditions[t] = draw(posed, features, window, t)[0].transpose(2, 0, 1)
     return SurfaceMaps(window, conditions, axes)
