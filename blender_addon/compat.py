@@ -78,6 +78,13 @@ def node_tree(owner: bpy.types.Material | bpy.types.World) -> bpy.types.NodeTree
     return owner.node_tree
 
 
+def set_brush_weight(context: bpy.types.Context, weight: float) -> None:
+    """The weight that a stroke of weight painting aims at; each mode has its own from 5.0 on."""
+    tools: Any = context.scene.tool_settings
+    settings = getattr(tools, "unified_paint_settings", None) or tools.weight_paint.unified_paint_settings
+    settings.use_unified_weight, settings.weight = True, weight
+
+
 def nodes_in_use(owner: bpy.types.Material | bpy.types.World) -> Iterable[bpy.types.Node]:
     """The shader nodes a material or world is drawn with; before 5.0 it may have some that are switched off."""
     if owner.node_tree is None or (bpy.app.version < (5, 0) and not owner.use_nodes):

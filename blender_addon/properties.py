@@ -13,7 +13,11 @@ from .session import session
 
 TEXTLESS = ("compact", "none")  # priors that read no prompt
 _MEANINGS = ("Follows the skeleton", "Follows the skeleton", "Swings as strands do", "Swings as cloth does")
-REGION_MEANINGS = tuple(zip(REGIONS, _MEANINGS, strict=True))
+SWATCHES = dict(zip(REGIONS, (8, 3, 6, 5), strict=True))  # number of the theme's collection colour that shows a region
+REGION_ITEMS = tuple(
+    (name, name.capitalize(), what, f"COLLECTION_COLOR_{SWATCHES[name]:02d}", number)
+    for number, (name, what) in enumerate(zip(REGIONS, _MEANINGS, strict=True))
+)
 
 
 def _is_armature(_group: bpy.types.PropertyGroup, item: bpy.types.Object) -> bool:
@@ -38,7 +42,7 @@ class Ani3DPart(bpy.types.PropertyGroup):
     region: bpy.props.EnumProperty(
         name="Region",
         description="What this part is. Body and face follow the skeleton, hair and garment swing",
-        items=tuple((name, name.capitalize(), what) for name, what in REGION_MEANINGS),
+        items=REGION_ITEMS,
         update=_mark_chosen,
     )
     confidence: bpy.props.FloatProperty(name="Confidence", description="How sure the guess is", min=0, max=1)

@@ -34,6 +34,7 @@ class Session:
         self.job: Moment | None = None  # of the job that is followed
         self.transfer: Moment | None = None  # of a fetch, which may go on while another job runs
         self.error = ""  # why the job is followed no longer
+        self.warnings: dict[str, list[str]] = {}  # of the last run of each operator, by its label
         self.listener: Callable[[Moment], None] = print_moment  # hears every step when there is no window
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._starting: object | None = None  # stands for the start under way
@@ -175,6 +176,21 @@ class Session:
     def _lose(self, problem: Exception) -> None:
         self.job, self.error, self._question = None, str(problem), None  # the job may well go on: Follow Job asks again
         redraw()
+
+    # ---- warnings ----
+
+    def keep_warning(self, operator: str, message: str) -> None:
+        """Keep a warning of the operator labelled `operator` for the panel, once."""
+        kept = self.warnings.setdefault(operator, [])
+        if message not in kept:
+            kept.append(message)
+
+    def forget_warnings(self, operator: str = "") -> None:
+        """Forget those of one operator, as it runs again; without a label all, as when another file is opened."""
+        if operator:
+            self.warnings.pop(operator, None)
+        else:
+            self.warnings.clear()
 
     # ---- from other threads to the main one ----
 

@@ -3,33 +3,17 @@
 
 from __future__ import annotations
 
-import textwrap
-from typing import TYPE_CHECKING
-
 import bpy
 
 from . import jobs, playback, preferences
 from .import_result import result_names
+from .panel_layout import Sidebar, sentences
+from .parts_panel import PartsList, PartsPanel, WarningsPanel
 from .properties import TEXTLESS, object_group, scene_group
 from .session import session
 
-DEFAULT_WIDTH = 280.0  # of a sidebar, in pixels of an unscaled interface
-LETTER_WIDTH = 6.5  # a little more than a letter takes on average
 
-
-if TYPE_CHECKING:
-    from bpy.types import Panel as _Base
-else:
-    _Base = object  # Blender registers each panel by its own class
-
-
-class _Panel(_Base):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Ani3D"
-
-
-class CharacterPanel(_Panel, bpy.types.Panel):
+class CharacterPanel(Sidebar, bpy.types.Panel):
     bl_idname = "ANI3D_PT_character"
     bl_label = "Character"
 
@@ -40,7 +24,7 @@ class CharacterPanel(_Panel, bpy.types.Panel):
         column.operator("ani3d.bind_character", icon="ARMATURE_DATA")
 
 
-class ShotPanel(_Panel, bpy.types.Panel):
+class ShotPanel(Sidebar, bpy.types.Panel):
     bl_idname = "ANI3D_PT_shot"
     bl_label = "Shot"
 
@@ -58,7 +42,7 @@ class ShotPanel(_Panel, bpy.types.Panel):
         column.operator("ani3d.export_shot", icon="EXPORT")
 
 
-class TrainingPanel(_Panel, bpy.types.Panel):
+class TrainingPanel(Sidebar, bpy.types.Panel):
     bl_idname = "ANI3D_PT_training"
     bl_label = "Training"
     bl_parent_id = "ANI3D_PT_shot"
@@ -68,7 +52,7 @@ class TrainingPanel(_Panel, bpy.types.Panel):
         self.layout.operator("ani3d.record_takes", icon="REC")
 
 
-class EnginePanel(_Panel, bpy.types.Panel):
+class EnginePanel(Sidebar, bpy.types.Panel):
     bl_idname = "ANI3D_PT_engine"
     bl_label = "Engine"
 
@@ -80,7 +64,7 @@ class EnginePanel(_Panel, bpy.types.Panel):
             row.operator("ani3d.start_engine", text="Connect to Engine" if known else "Start Engine", icon="PLAY")
             row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = __package__
             if session.error:
-                _sentences(context, column, session.error)
+                sentences(context, column, session.error)
             return
         welcome = session.current().welcome
         row = column.row()
@@ -103,19 +87,19 @@ class EnginePanel(_Panel, bpy.types.Panel):
         if moment is None:
             column.operator("ani3d.follow", icon="FILE_REFRESH")
             if session.error:
-                _sentences(context, column, session.error)
+                sentences(context, column, session.error)
             return
         if moment.state in jobs.ENDED:
             column.label(text=f"Job {moment.state}", icon="CHECKMARK" if moment.state == "done" else "ERROR")
             if moment.message:
-                _sentences(context, column, moment.message)
+                sentences(context, column, moment.message)
             return
         row = column.row(align=True)
         row.progress(factor=moment.factor, text=_progress_text(moment.stage or moment.state, moment.eta))
         row.operator("ani3d.cancel_job", text="", icon="CANCEL")
 
 
-class ResultPanel(_Panel, bpy.types.Panel):
+class ResultPanel(Sidebar, bpy.types.Panel):
     bl_idname = "ANI3D_PT_result"
     bl_label = "Result"
 
@@ -146,7 +130,7 @@ class ResultPanel(_Panel, bpy.types.Panel):
         row.prop(item, "hide_viewport", text="", emboss=False)
         row.prop(item, "hide_render", text="", emboss=False)
         if problem := playback.error_of(item):
-            _sentences(context, box, problem)
+            sentences(context, box, problem)
 
 
 def _progress_text(stage: str, eta: float) -> str:
@@ -154,12 +138,4 @@ def _progress_text(stage: str, eta: float) -> str:
     return f"{name}: {left}" if (left := jobs.time_left(eta)) else name
 
 
-def _sentences(context: bpy.types.Context, layout: bpy.types.UILayout, text: str) -> None:
-    """`text` in as many lines as the sidebar's width asks for, since a label does not wrap."""
-    width = context.region.width / context.preferences.system.ui_scale if context.region else DEFAULT_WIDTH
-    column = layout.column(align=True)
-    for line in textwrap.wrap(text, max(20, int(width / LETTER_WIDTH) - 8)):
-        column.label(text=line)
-
-
-CLASSES = (CharacterPanel, ShotPanel, TrainingPanel, EnginePanel, ResultPanel)
+CLASSES = (PartsList, CharacterPanel, PartsPanel, WarningsPanel, ShotPanel, TrainingPanel, EnginePanel, ResultPanel)

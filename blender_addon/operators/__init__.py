@@ -5,11 +5,14 @@ from .bind import BindCharacter
 from .engine import StartEngine, StopEngine
 from .export import ExportShot
 from .job import CancelJob, Follow, Submit
+from .regions import DismissWarnings, PaintRegion
 from .result import FetchResult, ImportResult, RemoveResult
 from .takes import RecordTakes
 
 CLASSES = (
     BindCharacter,
+    PaintRegion,
+    DismissWarnings,
     ExportShot,
     StartEngine,
     StopEngine,

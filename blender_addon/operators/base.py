@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import bpy
 
@@ -21,9 +21,23 @@ Outcome = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", 
 
 
 class ReportsErrors(Base):
-    """Mixin: subclasses write `run`, which may raise `Ani3DError`."""
+    """Mixin: subclasses write `run`, which may raise `Ani3DError`, and may write `why_not`."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """A button is grey, and says why, where `why_not` has a reason; scripts get the error of `run` instead."""
+        reason = "" if bpy.app.background else cls.why_not(context)
+        if reason:
+            cast(Any, cls).poll_message_set(reason)
+        return not reason
+
+    @classmethod
+    def why_not(cls, _context: bpy.types.Context) -> str:
+        """Why the operator cannot run now, one short sentence; "" where it can."""
+        return ""
 
     def execute(self, context: bpy.types.Context) -> Outcome:
+        session.forget_warnings(self.bl_label)
         return {"FINISHED"} if self.succeeds(self.run, context) else {"CANCELLED"}
 
     def run(self, context: bpy.types.Context) -> None:
@@ -39,7 +53,18 @@ class ReportsErrors(Base):
         return True
 
     def warn(self, message: str) -> None:
+        """Report a warning and keep it for the panel until the operator runs again."""
         self.report({"WARNING"}, message)
+        session.keep_warning(self.bl_label, message)
+
+    def say(self, message: str) -> None:
+        """Report how it ended; the status bar shows this last line alone, so it counts the warnings before it."""
+        count = len(session.warnings.get(self.bl_label, ()))
+        if not count or bpy.app.background:
+            self.report({"INFO"}, message)
+        else:
+            warnings = "1 warning" if count == 1 else f"{count} warnings"
+            self.report({"WARNING"}, f"{message} {warnings}, see the Ani3D tab.")
 
 
 class WaitsForWork(ReportsErrors):
@@ -62,6 +87,7 @@ class WaitsForWork(ReportsErrors):
         pass
 
     def execute(self, context: bpy.types.Context) -> Outcome:
+        session.forget_warnings(self.bl_label)
         if not self.succeeds(self._begin, context):
             return {"CANCELLED"}
         if bpy.app.background or context.window is None:

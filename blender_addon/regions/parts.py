@@ -60,6 +60,15 @@ def regions_of(scene: bpy.types.Scene, item: bpy.types.Object) -> dict[str, int]
     return {part.slot: REGIONS.index(part.region) for part in rows}
 
 
+def active_part(scene: bpy.types.Scene) -> Ani3DPart | None:
+    """The row chosen in the panel's list, if it is in sight."""
+    settings = scene_group(scene)
+    if not 0 <= settings.active_part < len(settings.parts):
+        return None
+    part: Ani3DPart = settings.parts[settings.active_part]
+    return part if part.current else None
+
+
 def slot_names(item: bpy.types.Object) -> tuple[str, ...]:
     """Name of the material in each slot of `item`, "" where a slot is empty."""
     return tuple(slot.material.name if slot.material else "" for slot in item.material_slots)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The list of the character's parts: what each one is, how it moves, what is left out; and the last warnings."""
+
+from __future__ import annotations
+
+import bpy
+
+from .panel_layout import Sidebar, sentences
+from .properties import Ani3DPart, scene_group
+from .regions.guess import UNSURE
+from .regions.parts import active_part
+from .session import session
+
+
+class PartsList(bpy.types.UIList):
+    bl_idname = "ANI3D_UL_parts"
+
+    def draw_item(  # type: ignore[no-untyped-def, override]  # Blender calls it with as many arguments as it takes
+        self, _context, layout, _data, part, _icon, _active, _active_name
+    ):
+        row = layout.row(align=True)
+        name = part.object.name if part.object else part.name
+        split = row.split(factor=0.55, align=True)
+        label = split.row(align=True)
+        label.active = not part.left_out
+        icon = "CANCEL" if part.left_out else "QUESTION" if part.confidence < UNSURE else "BLANK1"
+        label.label(text=f"{name}, {part.slot}" if part.slot else name, icon=icon)
+        if part.left_out:
+            split.label(text="left out")
+        else:
+            split.prop(part, "region", text="")
+
+    def filter_items(self, _context, data, name):  # type: ignore[no-untyped-def]
+        parts = getattr(data, name)
+        wanted = self.filter_name.lower()
+        shown = [p.current and wanted in f"{p.name} {p.slot}".lower() for p in parts]
+        return [self.bitflag_filter_item if each else 0 for each in shown], []
+
+
+class PartsPanel(Sidebar, bpy.types.Panel):
+    bl_idname = "ANI3D_PT_parts"
+    bl_label = "Parts"
+    bl_parent_id = "ANI3D_PT_character"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return any(part.current for part in scene_group(context.scene).parts)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings, column = scene_group(context.scene), self.layout.column()
+        column.template_list("ANI3D_UL_parts", "", settings, "parts", settings, "active_part", rows=4)
+        part = active_part(context.scene)
+        if part is not None:
+            self._details(context, column, part)
+
+    @staticmethod
+    def _details(context: bpy.types.Context, column: bpy.types.UILayout, part: Ani3DPart) -> None:
+        if part.left_out:
+            sentences(context, column, f"Left out: {part.left_out}", "CANCEL")
+            return
+        sure = "" if part.chosen else f", {part.confidence:.0%} sure"
+        sentences(context, column, f"{part.region.capitalize()}: {part.reason}{sure}")
+        sentences(context, column, f"{part.vertices} vertices, {part.motion}")
+        row = column.row(align=True)
+        row.operator_menu_enum("ani3d.paint_region", "region", text="Paint", icon="BRUSH_DATA")
+
+
+class WarningsPanel(Sidebar, bpy.types.Panel):
+    bl_idname = "ANI3D_PT_warnings"
+    bl_label = "Warnings"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return bool(session.warnings)
+
+    def draw_header(self, _context: bpy.types.Context) -> None:
+        self.layout.label(icon="ERROR")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for operator, messages in session.warnings.items():
+            box = self.layout.box()
+            row = box.row()
+            row.label(text=operator)
+            row.operator("ani3d.dismiss_warnings", text="", icon="X", emboss=False).operator = operator
+            for message in messages:
+                sentences(context, box, message, "DOT")

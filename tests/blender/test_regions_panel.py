@@ -1,0 +1,72 @@
+"""Painting regions, warnings kept for the panel, and reasons why a button is grey."""
+
+from __future__ import annotations
+
+import bpy
+import pytest
+import rigs
+
+
+@pytest.fixture
+def listed(addon, part):
+    """A character whose body and skirt stand in the list, the skirt chosen."""
+    rigs.character()
+    parts = part("regions.parts")
+    items = [bpy.data.objects["Body"], bpy.data.objects["Skirt"]]
+    parts.fill_parts(bpy.context.scene, [parts.PartEntry(item) for item in items])
+    bpy.context.scene.ani3d.active_part = 1
+    return items
+
+
+def test_painting_starts_on_the_chosen_part(listed, part):
+    rigs.select(bpy.data.objects["Rig"])
+    bpy.ops.object.mode_set(mode="POSE")
+    bpy.ops.ani3d.paint_region(region="hair")
+    skirt = bpy.context.view_layer.objects.active
+    assert (skirt.name, skirt.mode, skirt.vertex_groups.active.name) == ("Skirt", "WEIGHT_PAINT", "ani3d_hair")
+
+
+def test_a_full_stroke_wins_over_labels_that_were_there(listed, part):
+    body = listed[0]
+    body.vertex_groups.new(name="ani3d_body").add(range(108), 1.0, "REPLACE")
+    bpy.ops.ani3d.paint_region(region="garment", object="Body")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    body.vertex_groups["ani3d_garment"].add([3], 1.0, "REPLACE")  # as a stroke does
+    weights = {g.name: [next((m.weight for m in v.groups if m.group == g.index), 0) for v in body.data.vertices]
+               for g in body.vertex_groups if g.name.startswith("ani3d_")}  # fmt: skip
+    labels = part("export.regions").painted_over([0] * 108, weights)
+    assert [i for i, label in enumerate(labels) if label == 3] == [3]
+
+
+def test_what_cannot_be_painted_says_why(listed, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (_, wanted):
+        wanted.objects = ["Skirt"]
+    bpy.context.scene.collection.objects.link(wanted.objects[0])
+    with pytest.raises(RuntimeError, match=r"'Skirt' is linked from 'library.blend'.*Choose its region in the list"):
+        bpy.ops.ani3d.paint_region(region="hair", object="Skirt")
+    with pytest.raises(RuntimeError, match="No part is chosen"):
+        bpy.ops.ani3d.paint_region(region="hair")
+
+
+def test_warnings_are_kept_until_the_operator_runs_again(session):
+    session.keep_warning("Export Shot", "One.")
+    session.keep_warning("Export Shot", "One.")
+    session.keep_warning("Import Result", "Two.")
+    assert session.warnings == {"Export Shot": ["One."], "Import Result": ["Two."]}
+    bpy.ops.ani3d.dismiss_warnings(operator="Import Result")
+    assert session.warnings == {"Export Shot": ["One."]}
+    with pytest.raises(RuntimeError):
+        bpy.ops.ani3d.export_shot()  # nothing is bound
+    assert session.warnings == {}
+
+
+def test_exporting_keeps_its_warnings(session, part, tmp_path):
+    rig = rigs.character()
+    bpy.data.objects.remove(bpy.data.objects["Sun"])
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
+    bpy.context.scene.collection.objects.link(lamp)
+    bpy.context.scene.ani3d.armature = rig
+    bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
+    assert any("Lamp" in text for text in session.warnings["Export Shot"])
