@@ -9,7 +9,6 @@ sibling folder; a crash, a cancelled job or a full disk leaves an older cache at
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,7 +22,7 @@ from .atomic import WrittenWhole, full_disk_reported, publish
 from .errors import Ani3DError
 from .gaussians import SH_C0, GaussianFrames
 from .manifest import AGAIN, DTYPE, MANIFEST, Attribute, Manifest, MeshFile, malformed_error, parse
-from .names import is_file_name
+from .names import is_file_name, safe_name
 from .pc2 import PC2Writer, PointCache, read_pc2
 from .progress import Progress
 
@@ -66,7 +65,7 @@ class CacheWriter(WrittenWhole):
 
     Raises:
         Ani3DError: ``cache.name`` for a path or an attribute whose name cannot be that of a file. Names of objects are
-            the artist's: in their files' names, characters that could lead elsewhere become underscores.
+            the artist's: their files' names are made by `names.safe_name`.
     """
 
     def __init__(
@@ -136,15 +135,13 @@ class CacheWriter(WrittenWhole):
             raise _wrong_values(f"Attribute {name!r} was given twice.")
         if not is_file_name(name.replace(":", "_")):
             raise _wrong_name(f"{name!r} cannot be the name of an attribute.")
-        array = _ArrayFile(self._partial / f"{_file_stem(name)}.npy", name, shape, static)
+        array = _ArrayFile(self._partial / f"{safe_name(name)}.npy", name, shape, static)
         self._stack.callback(_close_quietly, array.file)
         self._arrays[name] = array
         return array
 
     def _open_mesh(self, name: str, vertices: int) -> None:
-        stem, taken = _file_stem(name), {writer.path.stem.lower() for writer in self._meshes.values()}
-        while stem.lower() in taken:  # names that differ only in such characters, or only in case on some systems
-            stem += "_"
+        stem = safe_name(name, (writer.path.stem for writer in self._meshes.values()))
         writer = PC2Writer(self._partial / f"{stem}.pc2", vertices, self._head.frame_start, self._head.frames)
         self._meshes[name] = self._stack.enter_context(writer)
 
@@ -173,12 +170,6 @@ def _close_quietly(file: BinaryIO) -> None:
     # closing flushes, and on a full disk that fails a second time after the error already on its way
     with suppress(OSError):
         file.close()
-
-
-def _file_stem(name: str) -> str:
-    """`name` as the name of a file: only characters that every system takes, not hidden, not reserved."""
-    stem = re.sub(r"^\.|[^\w.\- ]", "_", name)
-    return stem if is_file_name(f"{stem}.pc2") else f"_{stem}"[:60]
 
 
 def _mesh_entry(name: str, path: Path) -> MeshFile:

@@ -18,7 +18,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import CacheWriter, FrameCache, write_cache
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.manifest import parse
-from ani3d_formats.names import child, is_file_name
+from ani3d_formats.names import child, is_file_name, safe_name
 from ani3d_formats.shot import Shot
 
 BAD_NAMES = (
@@ -121,6 +121,58 @@ def test_names_of_files() -> None:
         child(Path("out"), "../../x.ani3d")
 
 
+ARTISTS_NAMES = (
+    "Body/1", "Body:1", "Body.", "Body", "body", "BODY ", " Body", "身体", "スカート",
+    "体" * 84, "体" * 83 + "b", "CON",
+    "NUL.txt", "nul", "B" * 250, "B" * 249 + "C", "a\"b'c", "a|b?c*", "a\nb", "a b", "...", "Äpfel",
+    "A\u0308pfel", "\u200b", "कुर्ता",
+    "COM¹", "🧥", "Straße", "STRASSE", "Body_2", "x" * 59 + "é",
+)  # fmt: skip
+
+
+def test_every_name_becomes_a_safe_one_of_its_own() -> None:
+    given: list[str] = []
+    for name in ARTISTS_NAMES:
+        given.append(safe_name(name, given))
+    assert [name for name in given if not is_file_name(name) or len(name.encode()) > 70] == []
+    assert len({name.casefold() for name in given}) == len(ARTISTS_NAMES)
+    assert given == [safe_name(name, given[:number]) for number, name in enumerate(ARTISTS_NAMES)]
+    for name in GOOD_NAMES:
+        assert safe_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "safe"),
+    [
+        ("Body", (), "Body"),
+        ("body", ("Body",), "body_2"),
+        ("Body", ("body", "BODY_2"), "Body_3"),
+        ("Body/1", (), "Body_1"),
+        ("身体", (), "身体"),
+        ("कुर्ता", (), "कुर्ता"),
+        ("A\u0308pfel", (), "Äpfel"),
+        ("Äpfel", ("a\u0308PFEL",), "Äpfel_2"),
+        ("CON", (), "_CON"),
+        ("NUL.txt", (), "_NUL.txt"),
+        ("..", (), "__"),
+        ("", (), "_"),
+        (".hidden", (), "_hidden"),
+        ("Body. ", (), "Body._"),
+        ("体" * 84, (), "体" * 20),
+        ("B" * 250, ("b" * 60,), "B" * 60 + "_2"),
+    ],
+)
+def test_a_safe_name_is_readable(name: str, taken: tuple[str, ...], safe: str) -> None:
+    assert safe_name(name, taken) == safe
+
+
+@given(st.text(max_size=300), st.lists(st.text(max_size=5), max_size=3))
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+def test_any_text_becomes_a_safe_name(name: str, taken: list[str]) -> None:
+    safe = safe_name(name, taken)
+    assert is_file_name(safe) and safe.casefold() not in {other.casefold() for other in taken}
+
+
 def gaussians() -> GaussianFrames:
     ones = np.ones((2, 3, 3), np.float32)
     return GaussianFrames(ones, np.ones((2, 3, 4), np.float32), ones, np.ones(3, np.float32), ones)
@@ -128,11 +180,12 @@ def gaussians() -> GaussianFrames:
 
 def test_a_cache_stays_in_its_folder(tmp_path: Path) -> None:
     """Whatever objects are called, their files lie in the cache, visible, each its own."""
-    names = ("../../x", "..", "a/b", "a:b", "A_b", ".hidden", "con", "x" * 300, "\0")
+    names = ("../../x", "..", "a/b", "a:b", "A_b", ".hidden", "con", "x" * 300, "\0", *ARTISTS_NAMES)
     meshes = {name: np.full((2, 4, 3), k, np.float32) for k, name in enumerate(names)}
     path = write_cache(tmp_path / "walk.ani3d", gaussians(), fps=24, frame_start=1, meshes=meshes)
     opened = FrameCache.open(path)
     assert [path.name for path in tmp_path.iterdir()] == ["walk.ani3d"]
+    assert len({entry.file.casefold() for entry in opened.manifest.meshes}) == len(names)
     assert all(is_file_name(entry.file) for entry in opened.manifest.meshes)
     assert {name: float(mesh.vertices[0, 0, 0]) for name, mesh in opened.meshes().items()} == {
         name: float(k) for k, name in enumerate(names)
