@@ -32,9 +32,8 @@ _WORDS = {
 # fmt: on
 
 
-def region_ids(item: bpy.types.Object, influences: dict[str, np.ndarray]) -> np.ndarray:
+def region_ids(vertices: int, influences: dict[str, np.ndarray]) -> np.ndarray:
     """(V,) index into REGIONS. `influences`: vertex group name -> weights (V,), 0 outside the group."""
-    vertices = len(item.data.vertices)
     nothing = np.zeros(vertices, np.float32)
     weights = np.stack([influences.get(PREFIX + region, nothing) for region in REGIONS])
     return np.argmax(weights, axis=0).astype(np.uint8)  # all zero: the first region, body

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
@@ -18,32 +18,38 @@ from ani3d_formats.regions import REGIONS
 from ani3d_formats.shot import stored
 from ani3d_formats.shot_meta import SCHEMA, VERSION, ShotMeta
 
-from . import camera, character, evaluated, lights, mesh, skeleton
-from .surfaces import Surfaces, read_surfaces
+from . import camera, character, lights, motion
+from .figure import Figure, read_figure
+from .members import Members, is_used
+from .modifiers import last_generative, steadied_merges, switched, switched_off
+from .rest import SIMULATED, at_rest, has_size, rest_meshes
+from .surfaces import MeshFaces, Surfaces, read_surfaces
 
 Progress = Callable[[int, int, float], None]
 """Called as (frames done, frames in all, seconds left)."""
 
 
 @dataclass(frozen=True)
-class _Character:
-    """What holds still during the shot."""
+class Request:
+    """What to export: the character of `armature`, or `only` some objects of it, at scene frames.
+
+    `evaluate`: also the meshes as Blender shows them.
+    """
 
     armature: bpy.types.Object
-    objects: list[bpy.types.Object]
-    rig: skeleton.Rig
-    rest: skeleton.RestPose
-    figure: mesh.Figure
-    surfaces: Surfaces
+    frames: range
+    evaluate: bool = False
+    only: Sequence[bpy.types.Object] | None = None
 
 
 @dataclass(frozen=True)
 class _Motion:
-    """What moves, one entry a frame."""
+    """What moves, one entry a frame; places are relative to the character's origin."""
 
     poses: np.ndarray  # (T,B,4,4)
     cameras: list[camera.Camera]
-    deformed: np.ndarray | None  # (T,V,3), the meshes as Blender shows them
+    recorded: dict[int, np.ndarray]  # (T,V,3) by number of the object
+    evaluated: np.ndarray | None  # (T,V,3), the meshes as Blender shows them
 
 
 def export_shot(
@@ -54,57 +60,123 @@ def export_shot(
     on_progress: Progress | None = None,
     on_warning: Callable[[str], None] | None = None,
     evaluate: bool = False,
+    only: Sequence[bpy.types.Object] | None = None,
 ) -> dict[str, np.ndarray]:
     """Export the character of `armature` with its motion, cameras and lights.
 
     Args:
         context: its scene gives cameras, lights, picture size and, where not given, the frame range.
-        armature: the armature object; the character is every mesh with an Armature modifier to it.
+        armature: the armature object; the character is all that visibly moves with it.
         frame_start, frame_end: scene frames, both included.
         on_progress: called after every frame.
         on_warning: called with one sentence for each thing that is left out of the shot.
         evaluate: also write `evaluated_vertices` (T,V,3), the meshes as Blender shows them: after shape keys, lattices,
             cloth and all other modifiers.
+        only: these objects of the character alone.
 
     Returns:
-        The arrays of the shot file by name (docs/conventions), float32 and int32, world space, metres.
+        The arrays of the shot file by name (docs/conventions), float32 and int32, metres, relative to the meta's
+        origin.
 
     Raises:
         Ani3DError: codes ``character.*``, ``shot.*``, ``camera.*``; nothing in the scene is changed.
     """
-    scene = context.scene
-    warn = on_warning or _ignore
-    warn_skinning = _ignore if evaluate else warn  # what skinning leaves out is in the evaluated meshes
-    frames = _frames(scene, frame_start, frame_end)
-    character.check_armature(armature)
-    objects = character.meshes_of(armature, context.view_layer)
-    character.check_modifiers(objects, warn_skinning)
-    rig = skeleton.read_rig(armature, warn_skinning)
-    left_out = evaluated.left_out(objects, warn) if evaluate else []
-    with (
-        frame_restored(scene),
-        character.shown([armature, *objects], context.view_layer),
-        character.switched_off(left_out),
-    ):
-        scene.frame_set(frames.start)
-        depsgraph = context.evaluated_depsgraph_get()
-        rest = skeleton.rest_pose(rig, armature.evaluated_get(depsgraph))
-        figure = mesh.read_meshes(objects, armature, rig.names, depsgraph, warn_skinning)
-        surfaces = read_surfaces(figure.parts, warn)
-        still = _Character(armature, objects, rig, rest, figure, surfaces)
-        motion = _play(context, still, frames, evaluate, on_progress)
+    request = Request(armature, shot_frames(context.scene, frame_start, frame_end), evaluate, only)
+    steps = export_steps(context, request, on_warning or _ignore)
+    while True:
+        try:
+            done, total, left = next(steps)
+        except StopIteration as end:
+            return end.value
+        if on_progress:
+            on_progress(done, total, left)
+
+
+def export_steps(
+    context: bpy.types.Context, request: Request, warn: Callable[[str], None]
+) -> Generator[tuple[int, int, float], None, dict[str, np.ndarray]]:
+    """`export_shot` a frame a step: yields as `Progress` is called. Closing the generator puts the scene back."""
+    character.check_armature(request.armature)
+    camera.check_camera(context.scene)
+    with frame_restored(context.scene), ExitStack() as steadied:
+        context.scene.frame_set(request.frames.start)
+        by_weights: set[bpy.types.Object] = set()
+        while True:
+            try:
+                return (yield from _export(context, request, warn, by_weights))
+            except motion.OtherVertices as problem:
+                item = problem.member.item
+                if (steadier := steadied_merges(item)) is not None:
+                    steadied.enter_context(steadier)
+                elif not request.evaluate and item not in by_weights:
+                    by_weights.add(item)
+                    warn(f"{problem.what()}: it is exported as it is at rest, and moved by its weights.")
+                elif (modifier := last_generative(item)) is not None:
+                    steadied.enter_context(switched_off([modifier]))
+                    warn(f"{problem.what()}: '{modifier.name}' is not part of the shot.")
+                else:
+                    raise problem.error() from None
+
+
+def _export(
+    context: bpy.types.Context, request: Request, warn: Callable[[str], None], by_weights: set[bpy.types.Object]
+) -> Generator[tuple[int, int, float], None, dict[str, np.ndarray]]:
+    """`by_weights`: objects that are not compared with Blender, whose vertices are others in other poses."""
+    scene, view_layer = context.scene, context.view_layer
+    with ExitStack() as stack:
+        found = prepared(context, request, stack)
+        with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
+            figure = read_figure(found, meshes, context.evaluated_depsgraph_get())
+            faces = [MeshFaces(r.item, r.mesh, r.triangles, r.corners, r.slots) for r in meshes]
+            shown = read_surfaces(faces, warn)
+        warn_of_left_out(found, request, warn)
+        compared = [n for n, m in enumerate(figure.members) if m.item not in by_weights and not request.evaluate]
+        recorded = probe(context, figure, request.frames, compared)
+        moving, missed = yield from _play(context, figure, request, recorded, compared)
+        if missed:
+            moving, _ = yield from _play(context, figure, request, recorded | missed, compared)
         lighting = lights.read_lights(scene, context.evaluated_depsgraph_get(), warn)
-    meta = _meta(scene, still, motion, frames)
+    meta = _meta(scene, figure, moving, request, shown.entries, found)
     ShotMeta.read(meta)
     shot = {"meta": np.array(json.dumps(meta))}
-    shot.update({name: stored(name, array) for name, array in _arrays(still, motion, lighting).items()})
-    shot.update({f"texture_{i}": picture for i, picture in enumerate(surfaces.textures)})
+    shot.update({name: stored(name, array) for name, array in _arrays(figure, moving, lighting, shown).items()})
+    shot.update({f"texture_{i}": picture for i, picture in enumerate(shown.textures)})
     return shot
 
 
-def _frames(scene: bpy.types.Scene, frame_start: int | None, frame_end: int | None) -> range:
-    start = scene.frame_start if frame_start is None else frame_start
-    end = scene.frame_end if frame_end is None else frame_end
+def prepared(context: bpy.types.Context, request: Request, stack: ExitStack) -> Members:
+    """The members of a character, all shown until `stack` closes, and without their simulations unless they are wanted.
+
+    The scene, at the first frame, is left at the first one at which the armature has a size.
+    """
+    found = character.members_of(request.armature, context.view_layer)
+    if request.only is not None:
+        found = replace(found, shapes=[m for m in found.shapes if m.item in request.only], left_out=[])
+    stack.enter_context(character.shown([m.item for m in (*found.rigs, *found.shapes)], context.view_layer))
+    modifiers = [modifier for item in found.objects for modifier in item.modifiers]
+    if not request.evaluate:
+        stack.enter_context(switched_off([m for m in modifiers if m.type in SIMULATED and m.show_viewport]))
+    stack.enter_context(switched([m for m in modifiers if is_used(m) and not m.show_viewport], True))
+    return with_size(context, found, request.frames)
+
+
+def warn_of_left_out(found: Members, request: Request, warn: Callable[[str], None]) -> None:
+    """One sentence for each thing of the character that is not in its shot."""
+    for name, reason in found.left_out:
+        warn(f"'{name}' is left out: {reason}.")
+    for item in found.objects if not request.evaluate else ():
+        for modifier in item.modifiers:
+            if modifier.type in SIMULATED and modifier.show_render:
+                warn(
+                    f"The modifier '{modifier.name}' of '{item.name}' is not part of the shot: the engine moves cloth "
+                    "and hair itself."
+                )
+
+
+def shot_frames(scene: bpy.types.Scene, start: int | None = None, end: int | None = None) -> range:
+    """The frames of a shot: the scene's, unless given. Raises `Ani3DError` ``shot.no_frames``."""
+    start = scene.frame_start if start is None else start
+    end = scene.frame_end if end is None else end
     if end <= start:
         raise Ani3DError(
             "shot.no_frames",
@@ -114,36 +186,98 @@ def _frames(scene: bpy.types.Scene, frame_start: int | None, frame_end: int | No
     return range(start, end + 1)
 
 
+def with_size(context: bpy.types.Context, found: Members, frames: range) -> Members:
+    """The members that have a size at some frame; the scene is left at the first frame at which the armature has one.
+
+    Raises:
+        Ani3DError: ``character.no_size``.
+    """
+    scene, waiting = context.scene, {*found.rigs, *found.shapes}
+    chosen: int | None = None
+    for frame in frames:
+        if frame != frames.start:
+            scene.frame_set(frame)
+        depsgraph = context.evaluated_depsgraph_get()
+        waiting = {member for member in waiting if not has_size(member.world(depsgraph))}
+        if chosen is None and found.armature not in waiting:
+            chosen = frame
+        if not waiting:
+            break
+    if chosen is None:
+        raise Ani3DError(
+            "character.no_size",
+            f"The armature '{found.armature.name}' is scaled to zero in all frames.",
+            "Give it a size, or choose other frames.",
+        )
+    if scene.frame_current != chosen:
+        scene.frame_set(chosen)
+    gone = [(member.name, "it is scaled to zero in all frames") for member in found.shapes if member in waiting]
+    return replace(
+        found, shapes=[m for m in found.shapes if m not in waiting], left_out=[*found.left_out, *gone],
+        rigs=[m for m in found.rigs if m not in waiting],
+    )  # fmt: skip
+
+
+def probe(context: bpy.types.Context, figure: Figure, frames: range, numbers: Sequence[int]) -> frozenset[int]:
+    """Of the objects `numbers` those that skinning does not move as Blender does, by some frames of the shot."""
+    comparison = motion.Comparison.of(figure)
+    for frame in motion.probed(frames) if numbers else ():
+        context.scene.frame_set(frame)
+        depsgraph = context.evaluated_depsgraph_get()
+        comparison.look(depsgraph, figure.rig.pose(depsgraph), frame, numbers, most=1 << 31)
+    return comparison.recorded()
+
+
 def _play(
-    context: bpy.types.Context, still: _Character, frames: range, evaluate: bool, on_progress: Progress | None
-) -> _Motion:
-    """Play the shot, from where simulations begin, and read what moves at each of `frames`."""
-    scene, figure, start = context.scene, still.figure, frames.start
-    poses = np.empty((len(frames), len(still.rig.names), 4, 4))
-    deformed = np.empty((len(frames), len(figure.vertices), 3), np.float32) if evaluate else None
+    context: bpy.types.Context, figure: Figure, request: Request, recorded: frozenset[int], numbers: Sequence[int]
+) -> Generator[tuple[int, int, float], None, tuple[_Motion, frozenset[int]]]:
+    """Play the shot, from where simulations begin, and read what moves at each frame; compare the objects `numbers`.
+
+    Returns:
+        The motion, and the objects beyond `recorded` that skinning did not move as Blender did.
+    """
+    scene, frames = context.scene, request.frames
+    members = figure.members
+    poses = np.empty((len(frames), len(figure.rig.names), 4, 4))
+    counts = np.diff(figure.starts)
+    arrays = {number: np.empty((len(frames), counts[number], 3), np.float32) for number in recorded}
+    evaluated = np.empty((len(frames), len(figure.vertices), 3), np.float32) if request.evaluate else None
+    comparison = motion.Comparison.of(figure)
+    compared = [n for n in numbers if n not in recorded and members[n].item.type == "MESH"]
     cameras: list[camera.Camera] = []
-    first = evaluated.first_simulated_frame(context.view_layer, start) if evaluate else start
+    first = motion.first_simulated_frame(context.view_layer, frames.start) if request.evaluate else frames.start
     played = range(first, frames.stop)
     started = time.monotonic()
     for done, frame in enumerate(played, start=1):
         scene.frame_set(frame)
-        if frame >= start:
-            depsgraph = context.evaluated_depsgraph_get()
-            posed = still.armature.evaluated_get(depsgraph)
-            mesh.check_following(figure, still.objects, posed, depsgraph, frame)
-            poses[frame - start] = skeleton.pose(still.rig, posed, frame)
+        if frame >= frames.start:
+            row, depsgraph = frame - frames.start, context.evaluated_depsgraph_get()
+            poses[row] = figure.rig.pose(depsgraph)
             cameras.append(camera.read_camera(scene, depsgraph))
-            if deformed is not None:
-                deformed[frame - start] = evaluated.evaluated_vertices(still.objects, depsgraph)
-                evaluated.check_finite(still.objects, deformed[frame - start], frame)
-        if on_progress:
-            on_progress(done, len(played), (time.monotonic() - started) / done * (len(played) - done))
-    return _Motion(poses, cameras, deformed)
+            for number in range(len(members)) if evaluated is not None else sorted(recorded):
+                rows = figure.rows(number)
+                points = motion.world_vertices(members[number], depsgraph, counts[number], frame)
+                motion.check_finite(members[number], points, frame)
+                if evaluated is not None:
+                    evaluated[row, rows] = points
+                else:
+                    arrays[number][row] = points
+            if compared:
+                comparison.look(depsgraph, poses[row], frame, compared, motion.COMPARED)
+        yield done, len(played), (time.monotonic() - started) / done * (len(played) - done)
+    return _Motion(poses, cameras, arrays, evaluated), comparison.recorded()
 
 
-def _meta(scene: bpy.types.Scene, still: _Character, motion: _Motion, frames: range) -> dict[str, Any]:
+def _meta(
+    scene: bpy.types.Scene,
+    figure: Figure,
+    moving: _Motion,
+    request: Request,
+    materials: list[dict[str, Any]],
+    found: Members,
+) -> dict[str, Any]:
     """The shot's metadata. Raises `Ani3DError` ``camera.changes_type``."""
-    kinds = {c.kind for c in motion.cameras}
+    kinds = {c.kind for c in moving.cameras}
     if len(kinds) > 1:
         raise Ani3DError(
             "camera.changes_type",
@@ -154,16 +288,17 @@ def _meta(scene: bpy.types.Scene, still: _Character, motion: _Motion, frames: ra
     return {
         "schema": SCHEMA,
         "version": VERSION,
-        "name": bpy.path.clean_name(still.armature.name) or "character",
+        "name": bpy.path.clean_name(request.armature.name) or "character",
         "fps": scene.render.fps / scene.render.fps_base,
-        "frame_start": frames.start,
-        "frame_end": frames.stop - 1,
+        "frame_start": request.frames.start,
+        "frame_end": request.frames.stop - 1,
         "width": width,
         "height": height,
-        "objects": still.figure.objects,
-        "bones": list(still.rig.names),
+        "origin": list(found.armature.origin),
+        "objects": figure.entries(frozenset(moving.recorded)),
+        "bones": list(figure.rig.names),
         "regions": list(REGIONS),
-        "materials": still.surfaces.entries,
+        "materials": materials,
         "camera_type": kinds.pop(),
         "source": {
             "application": "Blender",
@@ -173,23 +308,25 @@ def _meta(scene: bpy.types.Scene, still: _Character, motion: _Motion, frames: ra
     }
 
 
-def _arrays(still: _Character, motion: _Motion, lighting: lights.Lighting) -> dict[str, np.ndarray]:
-    figure = still.figure
+def _arrays(figure: Figure, moving: _Motion, lighting: lights.Lighting, shown: Surfaces) -> dict[str, np.ndarray]:
+    origin = np.array(figure.members[0].origin)
+    viewmats = np.stack([c.viewmat for c in moving.cameras])
+    viewmats[:, :3, 3] += viewmats[:, :3, :3] @ origin
     arrays = {
         "vertices": figure.vertices,
         "faces": figure.faces,
-        "face_uvs": still.surfaces.face_uvs,
-        "face_materials": still.surfaces.face_materials,
-        "vertex_tints": still.surfaces.vertex_tints,
+        "face_uvs": shown.face_uvs,
+        "face_materials": shown.face_materials,
+        "vertex_tints": shown.vertex_tints,
         "weight_indices": figure.weight_indices,
         "weight_values": figure.weight_values,
         "region_ids": figure.region_ids,
-        "bone_parents": np.array(still.rig.parents),
-        "bone_rest": still.rest.matrices,
-        "bone_lengths": still.rest.lengths,
-        "bone_pose": motion.poses,
-        "viewmats": np.stack([c.viewmat for c in motion.cameras]),
-        "Ks": np.stack([c.K for c in motion.cameras]),
+        "bone_parents": np.array(figure.rig.parents),
+        "bone_rest": figure.rig.rest,
+        "bone_lengths": figure.rig.lengths,
+        "bone_pose": moving.poses,
+        "viewmats": viewmats,
+        "Ks": np.stack([c.K for c in moving.cameras]),
         "sun_directions": lighting.sun_directions,
         "sun_colors": lighting.sun_colors,
         "ambient": lighting.ambient,
@@ -197,8 +334,10 @@ def _arrays(still: _Character, motion: _Motion, lighting: lights.Lighting) -> di
     }
     if figure.pin_weights is not None:
         arrays["pin_weights"] = figure.pin_weights
-    if motion.deformed is not None:
-        arrays["evaluated_vertices"] = motion.deformed
+    if moving.recorded:
+        arrays["recorded_vertices"] = np.concatenate([moving.recorded[n] for n in sorted(moving.recorded)], axis=1)
+    if moving.evaluated is not None:
+        arrays["evaluated_vertices"] = moving.evaluated
     return arrays
 
 

@@ -1,88 +1,115 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The deforming bones: names, parents, rest matrices, and the evaluated pose of a frame.
+"""The rows of a shot's skeleton: the deforming bones, then objects that move as a whole; at rest and at a frame.
 
-Helper bones of a rig are left out; a bone's parent is its nearest ancestor that deforms.
+Helper bones of a rig are left out; a bone's parent is its nearest ancestor that has a row. Matrices may stretch and
+shear.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import bpy
 import numpy as np
 
-from ani3d_formats.errors import Ani3DError
+from .members import Member
 
-UNEVEN = 1e-3  # relative difference between a bone's axes that still counts as rounding
+OBJECT = "object:"  # begins the name of a row that is an object
 
 
 @dataclass(frozen=True)
 class Rig:
-    """Bone names, parents (-1 for a root), and rest matrices (B,4,4) and vectors (B,3) in armature space."""
+    """Rows of the skeleton.
+
+    Attributes:
+        names, parents: of each row; parent -1 for a root.
+        rest: (B,4,4) float64 world matrices at rest, and `lengths` (B,) in metres.
+        bones: the armature and the bone's name of each of the first rows; `objects` are those of the others.
+    """
 
     names: tuple[str, ...]
     parents: tuple[int, ...]
     rest: np.ndarray
-    vectors: np.ndarray
-
-
-@dataclass(frozen=True)
-class RestPose:
-    """World rest matrices (B,4,4) and lengths (B,) in metres, with the armature where it is at the first frame."""
-
-    matrices: np.ndarray
     lengths: np.ndarray
+    bones: tuple[tuple[Member, str], ...]
+    objects: tuple[Member, ...]
 
+    def row_of(self, armature: bpy.types.Object) -> dict[str, int]:
+        """The rows of the deforming bones of `armature` by name."""
+        return {
+            bone: row
+            for row, (rig, bone) in enumerate(self.bones)
+            if rig.item == armature and armature.data.bones[bone].use_deform
+        }
 
-def read_rig(armature: bpy.types.Object, warn: Callable[[str], None]) -> Rig:
-    """The deforming bones of `armature`, parents before children as Blender keeps them."""
-    bones = [bone for bone in armature.data.bones if bone.use_deform]
-    if not bones:
-        raise Ani3DError(
-            "character.no_bones",
-            f"'{armature.name}' has no deforming bone.",
-            "Turn on Deform for the bones that do.",
+    def object_row(self, member: Member) -> int:
+        """The row of an object."""
+        return len(self.bones) + self.objects.index(member)
+
+    def with_objects(self, objects: Sequence[Member], places: Sequence[np.ndarray], sizes: Sequence[float]) -> Rig:
+        """The same skeleton with a row for each of `objects`: `places` (4,4) at rest, `sizes` in metres."""
+        main = self.bones[0][0] if self.bones else None
+        rows = {bone: row for row, (rig, bone) in enumerate(self.bones) if rig is main}
+        names = list(self.names)
+        for member in objects:
+            names.append(unused(OBJECT + member.name, names))
+        return Rig(
+            names=tuple(names),
+            parents=(*self.parents, *(rows.get(member.bone, -1) for member in objects)),
+            rest=np.concatenate([self.rest, *(place[None] for place in places)]),
+            lengths=np.concatenate([self.lengths, sizes]),
+            bones=self.bones,
+            objects=tuple(objects),
         )
-    bent = [bone.name for bone in bones if bone.bbone_segments > 1]
-    if bent:
-        warn(f"Bendy bones are skinned as straight ones: {', '.join(bent[:5])}{'...' if len(bent) > 5 else ''}.")
-    rows = {bone.name: row for row, bone in enumerate(bones)}
-    return Rig(
-        names=tuple(rows),
-        parents=tuple(_parent_row(bone, rows) for bone in bones),
-        rest=np.array([bone.matrix_local for bone in bones], np.float64),
-        vectors=np.array([bone.tail_local - bone.head_local for bone in bones], np.float64),
-    )
+
+    def pose(self, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
+        """World matrices (B,4,4) as evaluated now, float64."""
+        matrices = np.empty((len(self.names), 4, 4))
+        worlds: dict[int, np.ndarray] = {}
+        bones: dict[int, bpy.types.bpy_prop_collection] = {}
+        for row, (rig, bone) in enumerate(self.bones):
+            if id(rig) not in worlds:
+                worlds[id(rig)] = rig.world(depsgraph)
+                bones[id(rig)] = rig.item.evaluated_get(depsgraph).pose.bones
+            matrices[row] = worlds[id(rig)] @ np.array(bones[id(rig)][bone].matrix, np.float64)
+        for row, member in enumerate(self.objects, start=len(self.bones)):
+            matrices[row] = member.world(depsgraph)
+        return matrices
 
 
-def _parent_row(bone: bpy.types.Bone, rows: dict[str, int]) -> int:
-    return next((rows[parent.name] for parent in bone.parent_recursive if parent.name in rows), -1)
+def read_rig(rigs: Sequence[Member], carrying: Set[str], places: Mapping[Member, np.ndarray]) -> Rig:
+    """The bones of a character, without objects.
 
-
-def rest_pose(rig: Rig, evaluated: bpy.types.Object) -> RestPose:
-    """Rest pose in world space, by the armature object's present transform."""
-    world = np.array(evaluated.matrix_world, np.float64)
-    return RestPose(world @ rig.rest, np.linalg.norm(rig.vectors @ world[:3, :3].T, axis=1))
-
-
-def pose(rig: Rig, evaluated: bpy.types.Object, frame: int) -> np.ndarray:
-    """World pose matrices (B,4,4) of the evaluated armature.
-
-    Raises:
-        Ani3DError: ``shot.non_uniform_bone_scale`` naming bone and frame.
+    Args:
+        rigs: its armatures, the chosen one first.
+        carrying: bones of the first one that get a row although they deform nothing, since objects hang on them.
+        places: (4,4) world matrices of the armatures at rest.
     """
-    world = np.array(evaluated.matrix_world, np.float64)
-    local = np.array([evaluated.pose.bones[name].matrix for name in rig.names], np.float64)
-    matrices = world @ local
-    stretch = np.linalg.svd(matrices[:, :3, :3], compute_uv=False)
-    uneven = np.flatnonzero(stretch[:, 0] > stretch[:, 2] * (1 + UNEVEN) + 1e-9)
-    if len(uneven):
-        largest, smallest = stretch[uneven[0], 0], stretch[uneven[0], 2]
-        raise Ani3DError(
-            "shot.non_uniform_bone_scale",
-            f"Bone '{rig.names[uneven[0]]}' is scaled unevenly at frame {frame} "
-            f"({largest:.3f} along one axis, {smallest:.3f} along another).",
-            "Scale bones and the armature by the same amount on all three axes.",
-        )
-    return matrices
+    names: list[str] = []
+    parents: list[int] = []
+    rest, lengths, bones = [], [], []
+    for rig in rigs:
+        first = rig is rigs[0]
+        rows: dict[str, int] = {}
+        for bone in rig.item.data.bones:  # parents before children
+            if bone.use_deform or (first and bone.name in carrying):
+                parent = next((rows[each.name] for each in bone.parent_recursive if each.name in rows), -1)
+                rows[bone.name] = len(names)
+                names.append(unused(bone.name if first else f"{rig.item.name}:{bone.name}", names))
+                parents.append(parent)
+                rest.append(places[rig] @ np.array(bone.matrix_local, np.float64))
+                vector = np.array(bone.tail_local - bone.head_local, np.float64)
+                lengths.append(float(np.linalg.norm(places[rig][:3, :3] @ vector)))
+                bones.append((rig, bone.name))
+    matrices = np.array(rest, np.float64).reshape(-1, 4, 4)
+    return Rig(tuple(names), tuple(parents), matrices, np.array(lengths, np.float64), tuple(bones), ())
+
+
+def unused(name: str, names: Sequence[str]) -> str:
+    """`name`, with a number where it is taken."""
+    number, free = 1, name
+    while free in names:
+        number += 1
+        free = f"{name} {number}"
+    return free

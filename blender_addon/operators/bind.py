@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import bpy
 
-from ..export import camera, character, mesh, regions, skeleton
+from ..export import camera, regions
+from ..export.members import owner_of
+from ..export.survey import look_at
 from ..properties import scene_group
 from .base import ReportsErrors
 
@@ -25,29 +25,28 @@ class BindCharacter(ReportsErrors, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         armature = bpy.data.objects.get(self.armature) if self.armature else _chosen_armature(context)
-        character.check_armature(armature)
-        objects = character.meshes_of(armature, context.view_layer)
-        character.check_modifiers(objects, self.warn)
-        rig = skeleton.read_rig(armature, self.warn)
-        mesh.check_weights(objects, [mesh.skin_weights(item, rig.names) for item in objects])
+        survey = look_at(context, armature)
         camera.check_camera(context.scene)
-        for item in objects:
-            if not regions.has_regions(item):
-                regions.write_default_regions(item)
+        for name, reason in survey.left_out:
+            self.warn(f"'{name}' is left out: {reason}.")
+        for part in survey.parts:
+            if part.item.type == "MESH" and not regions.has_regions(part.item):
+                regions.write_default_regions(part.item)
         scene_group(context.scene).armature = armature
-        count = sum(len(cast(bpy.types.Mesh, item.data).vertices) for item in objects)
-        names = ", ".join(item.name for item in objects)
-        self.report({"INFO"}, f"Bound '{armature.name}': {len(rig.names)} bones, {count} vertices in {names}.")
+        count = sum(part.vertices for part in survey.parts)
+        names = ", ".join(part.item.name for part in survey.parts)
+        self.report({"INFO"}, f"Bound '{armature.name}': {survey.bones} bones, {count} vertices in {names}.")
 
 
 def _chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The active object if it is an armature, the armature of an active mesh, the one selected armature, else the
-    one that the panel names."""
+    """The armature of the active object, the one selected, the one that the panel names, else the scene's only one."""
     active = context.view_layer.objects.active
-    if active is not None and active.select_get():
-        if active.type == "ARMATURE":
-            return active
-        if active.type == "MESH" and (owner := active.find_armature()):
-            return owner
+    if active is not None and active.select_get() and (owner := owner_of(active)):
+        return owner
     armatures = [item for item in context.view_layer.objects if item.select_get() and item.type == "ARMATURE"]
-    return armatures[0] if len(armatures) == 1 else scene_group(context.scene).armature
+    if len(armatures) == 1:
+        return armatures[0]
+    if scene_group(context.scene).armature:
+        return scene_group(context.scene).armature
+    owners = {owner for item in context.view_layer.objects if (owner := owner_of(item))}
+    return owners.pop() if len(owners) == 1 else None

@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Generator
+from pathlib import Path
+
 import bpy
+import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.shot import save_arrays
 
-from ..export import export_shot
+from ..export.shot import Request, export_steps, shot_frames
 from ..jobs import Moment
 from ..properties import scene_group
 from ..session import session
-from .base import ReportsErrors, absolute, output_folder
+from .base import Outcome, ReportsErrors, absolute, output_folder
+
+SLICE = 0.1  # seconds of work between two looks at the keyboard
+Steps = Generator[tuple[int, int, float], None, dict[str, np.ndarray]]
 
 
 class ExportShot(ReportsErrors, bpy.types.Operator):
@@ -26,30 +34,92 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
         name="File", description="Shot file (.npz); empty for one beside the .blend", subtype="FILE_PATH"
     )
 
+    def execute(self, context: bpy.types.Context) -> Outcome:
+        if bpy.app.background or context.window is None:
+            return super().execute(context)
+        if not self.succeeds(self._begin, context):
+            return {"CANCELLED"}
+        windows = context.window_manager
+        self._timer = windows.event_timer_add(0.01, window=context.window)
+        windows.progress_begin(0, 1)
+        windows.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
     def run(self, context: bpy.types.Context) -> None:
-        settings, windows = scene_group(context.scene), context.window_manager
+        self._begin(context)
+        try:
+            while not self._advance(context):
+                pass
+        except KeyboardInterrupt:
+            raise _cancelled_error() from None
+        finally:
+            self._steps.close()
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Outcome:
+        """A slice of work at each tick; nothing else gets through, since the scene plays meanwhile."""
+        if event.type == "ESC":
+            self._end(context)
+            self.report({"WARNING"}, str(_cancelled_error()))
+            return {"CANCELLED"}
+        if event.type != "TIMER":
+            return {"RUNNING_MODAL"}
+        ended = False
+
+        def work() -> None:
+            nonlocal ended
+            ended = self._advance(context)
+
+        well = self.succeeds(work)
+        if well and not ended:
+            return {"RUNNING_MODAL"}
+        self._end(context)
+        return {"FINISHED"} if well else {"CANCELLED"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        self._end(context)
+
+    def _begin(self, context: bpy.types.Context) -> None:
+        settings = scene_group(context.scene)
         if settings.armature is None:
             raise Ani3DError(
                 "character.not_bound", "No character is bound.", "Select its armature, then Bind Character."
             )
         chosen = self.filepath or settings.shot_path
-        path = absolute(chosen) if chosen else output_folder(context) / "shot.npz"
+        self._path: Path = absolute(chosen) if chosen else output_folder(context) / "shot.npz"
+        request = Request(settings.armature, shot_frames(context.scene), settings.coarse == "evaluated")
+        self._steps: Steps = export_steps(context, request, self.warn)
 
-        def progress(step: int, total: int, left: float) -> None:
-            windows.progress_update(step / total)
+    def _advance(self, context: bpy.types.Context) -> bool:
+        """Work for a while; True when the shot is written."""
+        until = time.monotonic() + SLICE
+        while time.monotonic() < until:
+            try:
+                step, total, left = next(self._steps)
+            except StopIteration as end:
+                self._write(context, end.value)
+                return True
+            context.window_manager.progress_update(step / total)
             session.report(Moment("", "running", "export", step, total, left))
+            self._show(context, f"Exporting frame {step} of {total}, {left:.0f} s left. Escape stops.")
+        return False
 
-        windows.progress_begin(0, 1)
-        try:
-            shot = export_shot(
-                context,
-                settings.armature,
-                on_progress=progress,
-                on_warning=self.warn,
-                evaluate=settings.coarse == "evaluated",
-            )
-        finally:
-            windows.progress_end()
-        save_arrays(path, shot)
-        settings.shot_path = str(path)
-        self.report({"INFO"}, f"Wrote {len(shot['bone_pose'])} frames to '{path}'.")
+    def _write(self, context: bpy.types.Context, shot: dict[str, np.ndarray]) -> None:
+        save_arrays(self._path, shot)
+        scene_group(context.scene).shot_path = str(self._path)
+        self.report({"INFO"}, f"Wrote {len(shot['bone_pose'])} frames to '{self._path}'.")
+
+    def _end(self, context: bpy.types.Context) -> None:
+        """Put the scene back, which closing the steps does, and take the progress away."""
+        self._steps.close()
+        context.window_manager.progress_end()
+        context.window_manager.event_timer_remove(self._timer)
+        self._show(context, None)
+
+    @staticmethod
+    def _show(context: bpy.types.Context, text: str | None) -> None:
+        if context.workspace is not None:
+            context.workspace.status_text_set(text)
+
+
+def _cancelled_error() -> Ani3DError:
+    return Ani3DError("cancelled", "Export Shot was cancelled; nothing was written.", "")

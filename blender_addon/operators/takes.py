@@ -140,6 +140,6 @@ def _camera(context: bpy.types.Context, armature: bpy.types.Object) -> Iterator[
 
 def _has_meshes(context: bpy.types.Context, armature: bpy.types.Object) -> bool:
     try:
-        return bool(character.meshes_of(armature, context.view_layer))
+        return bool(character.members_of(armature, context.view_layer).shapes)
     except Ani3DError:
         return False

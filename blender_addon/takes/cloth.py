@@ -17,7 +17,9 @@ import numpy as np
 
 from ani3d_formats.regions import GARMENT, HAIR, is_loose
 
-from ..export.character import GENERATIVE, armature_modifier, switched_off
+from ..export.character import members_of
+from ..export.modifiers import GENERATIVE, switched_off
+from ..export.weights import armature_modifier
 
 NAME = "Ani3D take"
 SURFACE = {"SURFACE_DEFORM": "target", "MESH_DEFORM": "object"}  # such a mesh follows the one it is bound to
@@ -29,13 +31,19 @@ REAL_TIME = (
 LEVELS = 20  # of pin weights
 
 
+def meshes_of(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) -> list[bpy.types.Object]:
+    """The meshes in takes: those of the character that an Armature modifier deforms."""
+    found = members_of(armature, view_layer).objects
+    return [item for item in found if item.type == "MESH" and armature_modifier(item, [armature])]
+
+
 @contextmanager
 def stilled(objects: Sequence[bpy.types.Object], armature: bpy.types.Object) -> Iterator[None]:
     """Hide cloth, and what makes other vertices behind armature and cloth: no part of a shot, nor of its truth."""
     hidden = []
     for item in objects:
         names = [modifier.name for modifier in item.modifiers]
-        after = names.index(armature_modifier(item, armature).name)
+        after = names.index(armature_modifier(item, [armature]).name)
         own = own_cloth(item)
         for place, modifier in enumerate(item.modifiers):
             last = after if own is None else max(after, names.index(own.name))
@@ -129,7 +137,7 @@ def _added_cloth(
     item: bpy.types.Object, armature: bpy.types.Object, regions: np.ndarray, pins: np.ndarray, last: int, fps: float
 ) -> Iterator[None]:
     names = [modifier.name for modifier in item.modifiers]
-    place = names.index(armature_modifier(item, armature).name) + 1
+    place = names.index(armature_modifier(item, [armature]).name) + 1
     with _pin_group(item, pins) as group:
         modifier = cast(bpy.types.ClothModifier, item.modifiers.new(NAME, "CLOTH"))
         name = modifier.name
@@ -174,7 +182,7 @@ def _collider(
     copy = item.copy()
     try:
         copy.data, copy.name = mesh, f"{NAME} {item.name}"
-        kept = armature_modifier(copy, armature).name
+        kept = armature_modifier(copy, [armature]).name
         for modifier in list(copy.modifiers):
             if modifier.name != kept:
                 copy.modifiers.remove(modifier)

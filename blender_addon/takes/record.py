@@ -18,12 +18,12 @@ from ani3d_formats.pc2 import write_pc2
 from ani3d_formats.pins import nearest_of_all, pin_weights
 from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import save_arrays
+from ani3d_formats.shot_meta import ShotMeta
 
 from ..export import export_shot
-from ..export.character import meshes_of, shown
-from ..export.evaluated import evaluated_vertices
-from ..export.mesh import group_weights
-from ..export.regions import region_ids
+from ..export.character import shown
+from ..export.members import Member
+from ..export.motion import OtherVertices, world_vertices
 from ..export.shot import frame_restored
 from . import cloth
 from .checks import why_dropped
@@ -82,8 +82,8 @@ def record(
     todo = [number for number in range(takes.count) if not takes.is_finished(number)]
     takes.dropped = sum((takes.path(number) / DROPPED).exists() for number in range(takes.count))
     takes.kept = takes.count - len(todo) - takes.dropped
-    objects = meshes_of(armature, context.view_layer)
-    _check(armature, objects)
+    objects = cloth.meshes_of(armature, context.view_layer)
+    _check_local(armature, objects)
     pre_roll = round(PRE_ROLL * context.scene.render.fps / context.scene.render.fps_base)
     total, started = len(todo) * (pre_roll + takes.frames), time.monotonic()
     warned: set[str] = set()
@@ -102,9 +102,12 @@ def record(
             stack.enter_context(some_camera(context, armature))
             stack.enter_context(moving(context, armature, rng, takes.frames, pre_roll))
             first, last = pre_roll + 1, pre_roll + takes.frames
-            shot = export_shot(context, armature, first, last, on_warning=warn_once)
+            shot = export_shot(context, armature, first, last, on_warning=warn_once, only=objects)
             pins, regions = pin_weights(shot, nearest_of_all), shot["region_ids"]
-            ends = np.cumsum([len(item.data.vertices) for item in objects])[:-1]
+            meta = ShotMeta.parse(shot["meta"])
+            _check_loose(armature, regions)
+            _check_vertices(objects, meta)
+            ends = [part.rows.stop for part in meta.objects][:-1]
             parts = list(zip(objects, np.split(regions, ends), np.split(pins, ends), strict=True))
             for item, own, held in parts:
                 if is_loose(own).any() and cloth.own_cloth(item) is None and not (held[is_loose(own)] > HOLDS).any():
@@ -114,8 +117,8 @@ def record(
                 for frame in range(1, last + 1):
                     context.scene.frame_set(frame)
                     if frame >= first:
-                        depsgraph = context.evaluated_depsgraph_get()
-                        truth[frame - first] = evaluated_vertices(objects, depsgraph, clad)
+                        for item, part in zip(clad, meta.objects, strict=True):
+                            truth[frame - first, part.rows] = _vertices(context, item, part.vertex_count, meta, frame)
                     done = place * last + frame
                     spent = time.monotonic() - started
                     yield Step(done, total, spent / done * (total - done))
@@ -125,7 +128,15 @@ def record(
         _keep(takes, number, shot, truth, first, why_dropped(shot, truth, loose, fps))
 
 
-def _check(armature: bpy.types.Object, objects: list[bpy.types.Object]) -> None:
+def _vertices(context: bpy.types.Context, item: bpy.types.Object, count: int, meta: ShotMeta, frame: int) -> np.ndarray:
+    """World vertices (V,3) of `item` as evaluated now, relative to the shot's origin."""
+    try:
+        return world_vertices(Member(item, origin=meta.origin), context.evaluated_depsgraph_get(), count, frame)
+    except OtherVertices as problem:
+        raise problem.error() from None
+
+
+def _check_local(armature: bpy.types.Object, objects: list[bpy.types.Object]) -> None:
     linked = next((item for item in (armature, *objects) if item.library or (item.data and item.data.library)), None)
     if linked is not None:
         raise Ani3DError(
@@ -133,7 +144,20 @@ def _check(armature: bpy.types.Object, objects: list[bpy.types.Object]) -> None:
             f"'{linked.name}' is linked from another file, so it cannot be moved here.",
             "Open that file, or make the character local.",
         )
-    if not any(is_loose(region_ids(item, group_weights(item))).any() for item in objects):
+
+
+def _check_vertices(objects: list[bpy.types.Object], meta: ShotMeta) -> None:
+    for item, part in zip(objects, meta.objects, strict=True):
+        if len(item.data.vertices) != part.vertex_count:
+            raise Ani3DError(
+                "character.vertices",
+                f"The modifiers of '{item.name}' make {part.vertex_count} vertices of its {len(item.data.vertices)}.",
+                "Apply those before the Armature modifier to record takes.",
+            )
+
+
+def _check_loose(armature: bpy.types.Object, regions: np.ndarray) -> None:
+    if not is_loose(regions).any():
         raise Ani3DError(
             "takes.no_cloth",
             f"'{armature.name}' has neither garment nor hair to simulate.",

@@ -124,7 +124,7 @@ def evaluated_vertices(item: bpy.types.Object) -> np.ndarray:
     evaluated = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
     points = np.empty(len(evaluated.data.vertices) * 3, np.float32)
     evaluated.data.vertices.foreach_get("co", points)
-    world = np.array(evaluated.matrix_world)
+    world = np.array(evaluated.matrix_world, np.float64)
     return points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
 
 

@@ -43,7 +43,7 @@ def test_names_shapes_and_types(shot):
         assert shot[name].shape == tuple(sizes.get(s, s) for s in shape), name
         assert shot[name].dtype in (np.float32, np.int32, np.uint8), name
     meta = rigs.meta(shot)
-    assert (meta["schema"], meta["version"]) == ("ani3dhuman.shot", 1)
+    assert (meta["schema"], meta["version"]) == ("ani3dhuman.shot", 2)
     assert (meta["name"], meta["fps"], meta["frame_start"], meta["frame_end"]) == ("Rig", 24.0, 3, 10)
     assert (meta["width"], meta["height"]) == (64, 96)
     assert meta["objects"] == [

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All of a character at rest, joined into one: geometry, skeleton, skin weights, regions, pins and surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ani3d_formats.errors import Ani3DError
+
+from . import weights
+from .members import Member, Members
+from .regions import PIN_GROUP, region_ids
+from .rest import RestMesh
+from .skeleton import Rig, read_rig, unused
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A character at rest, in world space and metres.
+
+    Attributes:
+        rig: the skeleton.
+        members: the objects, and `starts` (O+1,) where the vertices of each begin.
+        preserve_volume: which objects blend dual quaternions.
+        vertices: (V,3) float64; `faces` (F,3).
+        weight_indices, weight_values: (V,K) rows of the skeleton and shares.
+        region_ids: (V,); `pin_weights` (V,) with -1 where nobody painted, or None.
+    """
+
+    rig: Rig
+    members: tuple[Member, ...]
+    starts: np.ndarray
+    preserve_volume: tuple[bool, ...]
+    vertices: np.ndarray
+    faces: np.ndarray
+    weight_indices: np.ndarray
+    weight_values: np.ndarray
+    region_ids: np.ndarray
+    pin_weights: np.ndarray | None
+
+    def rows(self, number: int) -> slice:
+        """The vertices of an object."""
+        return slice(int(self.starts[number]), int(self.starts[number + 1]))
+
+    @property
+    def height(self) -> float:
+        """The largest extent of the character at rest, metres."""
+        return float(np.ptp(self.vertices, axis=0).max())
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each object, none twice: an object that is instanced again is told by its instancer."""
+        names: list[str] = []
+        for member in self.members:
+            known = member.name in names
+            told = "/".join([o.name for o in member.instancers] + [member.name]) if known else member.name
+            names.append(unused(told, names))
+        return names
+
+    def entries(self, recorded: frozenset[int]) -> list[dict[str, Any]]:
+        """The objects as a shot's metadata has them; those whose numbers are `recorded` are not skinned."""
+        entries: list[dict[str, Any]] = []
+        for number, name in enumerate(self.names):
+            rows = self.rows(number)
+            entry = {"name": name, "vertex_start": rows.start, "vertex_count": rows.stop - rows.start}
+            if number in recorded:
+                entry["motion"] = "recorded"
+            elif self.preserve_volume[number]:
+                entry["preserve_volume"] = True
+            entries.append(entry)
+        return entries
+
+
+def read_figure(found: Members, meshes: Sequence[RestMesh], depsgraph: bpy.types.Depsgraph) -> Figure:
+    """Join the meshes of a character that is held at rest.
+
+    Raises:
+        Ani3DError: ``character.no_faces``.
+    """
+    if not meshes:
+        names = ", ".join(f"'{item.name}'" for item in found.objects)
+        raise Ani3DError(
+            "character.no_faces", f"The meshes of the character have no faces: {names}.", "Bind a mesh with faces."
+        )
+    rigs = [rig.item for rig in found.rigs]
+    bones = read_rig(
+        found.rigs, {rest.member.bone for rest in meshes}, {rig: rig.world(depsgraph) for rig in found.rigs}
+    )
+    pairs: list[weights.Pairs] = []
+    for rest in meshes:
+        deforming = weights.deforming_armature(rest.item, rigs)
+        pairs.append(weights.skin_weights(rest, bones.row_of(deforming) if deforming else {}))
+    own = [rest for rest, each in zip(meshes, pairs, strict=True) if not all(each)]  # they have vertices without bones
+    sizes = [float(np.ptp(rest.vertices, axis=0).max()) for rest in own]
+    rig = bones.with_objects([rest.member for rest in own], [rest.world for rest in own], sizes)
+    for rest, each in zip(meshes, pairs, strict=True):
+        if rest in own:
+            row = rig.object_row(rest.member)
+            each[:] = [pair or [(row, 1.0)] for pair in each]
+    indices, values = weights.joined(pairs)
+    starts = np.cumsum([0, *(len(rest.vertices) for rest in meshes)])
+    groups = [weights.group_weights(rest) for rest in meshes]
+    modifiers = [weights.armature_modifier(rest.item, rigs) for rest in meshes]
+    return Figure(
+        rig=rig,
+        members=tuple(rest.member for rest in meshes),
+        starts=starts,
+        preserve_volume=tuple(bool(m and m.use_deform_preserve_volume) for m in modifiers),
+        vertices=np.concatenate([rest.vertices for rest in meshes]),
+        faces=np.concatenate([rest.triangles + start for rest, start in zip(meshes, starts, strict=False)]),
+        weight_indices=indices,
+        weight_values=values,
+        region_ids=np.concatenate([region_ids(len(r.vertices), g) for r, g in zip(meshes, groups, strict=True)]),
+        pin_weights=_pin_weights(meshes, groups),
+    )
+
+
+def _pin_weights(meshes: Sequence[RestMesh], groups: Sequence[dict[str, np.ndarray]]) -> np.ndarray | None:
+    """(V,) of the group `ani3d_pin`, -1 on meshes without it; None when no mesh has it."""
+    if not any(PIN_GROUP in each for each in groups):
+        return None
+    unpainted = (np.full(len(rest.vertices), -1.0, np.float32) for rest in meshes)
+    return np.concatenate([each.get(PIN_GROUP, none) for each, none in zip(groups, unpainted, strict=True)])

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What modifiers do to a mesh: which ones deform it, which ones may make other vertices, and switching them off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+import bpy
+
+# Modifiers that may make other vertices than the mesh has.
+# fmt: off
+GENERATIVE = frozenset((
+    "ARRAY", "BEVEL", "BOOLEAN", "BUILD", "DECIMATE", "EDGE_SPLIT", "MASK", "MESH_SEQUENCE_CACHE", "MIRROR", "MULTIRES",
+    "NODES", "REMESH", "SCREW", "SKIN", "SOLIDIFY", "SUBSURF", "TRIANGULATE", "WELD", "WIREFRAME",
+))
+DEFORMING = frozenset((
+    "ARMATURE", "CAST", "CLOTH", "CORRECTIVE_SMOOTH", "CURVE", "DISPLACE", "HOOK", "LAPLACIANDEFORM", "LAPLACIANSMOOTH",
+    "LATTICE", "MESH_CACHE", "MESH_DEFORM", "MESH_SEQUENCE_CACHE", "OCEAN", "SHRINKWRAP", "SIMPLE_DEFORM", "SMOOTH",
+    "SOFT_BODY", "SURFACE_DEFORM", "VOLUME_DISPLACE", "WARP", "WAVE",
+))
+# fmt: on
+
+
+@contextmanager
+def switched(modifiers: Sequence[bpy.types.Modifier], on: bool) -> Iterator[None]:
+    """Show hidden `modifiers` in the viewport meanwhile (`on`), or hide shown ones."""
+    try:
+        for modifier in modifiers:
+            modifier.show_viewport = on
+        yield
+    finally:
+        for modifier in modifiers:
+            modifier.show_viewport = not on
+
+
+def switched_off(modifiers: Sequence[bpy.types.Modifier]) -> AbstractContextManager[None]:
+    """Hide shown `modifiers` in the viewport meanwhile."""
+    return switched(modifiers, False)
+
+
+MERGING = {"MIRROR": "use_mirror_merge", "ARRAY": "use_merge_vertices"}  # what makes them merge vertices
+
+
+def steadied_merges(item: bpy.types.Object) -> AbstractContextManager[None] | None:
+    """A context in which a modifier of `item` merges no vertices any more, which it may do in some poses alone.
+
+    Merging joins what lies in one place, so nothing is seen of it. None where no modifier merges.
+    """
+    for modifier in reversed(item.modifiers):
+        if modifier.show_viewport and modifier.type == "WELD":
+            return switched_off([modifier])
+        option = MERGING.get(modifier.type)
+        if modifier.show_viewport and option and getattr(modifier, option):
+            return _without(modifier, option)
+    return None
+
+
+@contextmanager
+def _without(modifier: bpy.types.Modifier, option: str) -> Iterator[None]:
+    try:
+        setattr(modifier, option, False)
+        yield
+    finally:
+        setattr(modifier, option, True)
+
+
+def last_generative(item: bpy.types.Object) -> bpy.types.Modifier | None:
+    """The last shown modifier of `item` that may make other vertices."""
+    return next((m for m in reversed(item.modifiers) if m.show_viewport and m.type in GENERATIVE), None)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A character at rest: each object's mesh as Blender shows it with all bones in rest position, after its modifiers.
+
+Vertex groups go through modifiers with the vertices, so mirrored, subdivided and thickened meshes keep their weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ani3d_formats.errors import Ani3DError
+
+from .members import Member, Members
+from .modifiers import switched_off
+
+SIMULATED = frozenset(("CLOTH", "SOFT_BODY", "FLUID", "EXPLODE", "DYNAMIC_PAINT"))  # they have no state at rest
+
+
+@dataclass(frozen=True)
+class RestMesh:
+    """One object at rest.
+
+    Attributes:
+        member: the object.
+        mesh: its evaluated mesh, a temporary data block of this file in object space.
+        world: (4,4) float64 object to world at rest.
+        vertices: (V,3) float64, world metres.
+        triangles, corners: (F,3) vertices and face corners; faces of mirrored objects are turned outwards.
+        slots: (F,) material slots.
+    """
+
+    member: Member
+    mesh: bpy.types.Mesh
+    world: np.ndarray
+    vertices: np.ndarray
+    triangles: np.ndarray
+    corners: np.ndarray
+    slots: np.ndarray
+
+    @property
+    def item(self) -> bpy.types.Object:
+        return self.member.item
+
+
+@contextmanager
+def at_rest(found: Members, view_layer: bpy.types.ViewLayer) -> Iterator[None]:
+    """Hold the character's armatures in rest position meanwhile, with its simulations off."""
+    datas = {rig.item.data for rig in found.rigs}
+    before = {data: data.pose_position for data in datas}
+    rigs = {rig.item for rig in found.rigs}
+    off = [
+        modifier
+        for item in found.objects
+        for modifier in item.modifiers
+        if modifier.show_viewport
+        and (modifier.type in SIMULATED or (modifier.type == "ARMATURE" and getattr(modifier, "object", None) in rigs))
+    ]
+    with switched_off(off):
+        try:
+            for data in datas:
+                data.pose_position = "REST"
+            view_layer.update()
+            yield
+        finally:
+            for data, position in before.items():
+                data.pose_position = position
+            view_layer.update()
+
+
+@contextmanager
+def rest_meshes(found: Members, depsgraph: bpy.types.Depsgraph) -> Iterator[list[RestMesh]]:
+    """The meshes of a character as evaluated now, those with faces; removed again afterwards. Call it inside `at_rest`.
+
+    What has no faces is added to what is left out of `found`.
+    """
+    with ExitStack() as stack:
+        meshes = []
+        for member in found.shapes:
+            mesh = new_mesh(member.item, depsgraph)
+            if mesh is not None:
+                stack.callback(bpy.data.meshes.remove, mesh)
+            if mesh is not None and len(mesh.polygons):
+                meshes.append(_read(member, mesh, member.world(depsgraph)))
+            elif member.item.type != "META":  # all metaballs of a family are in the mesh of the first
+                found.left_out.append((member.name, "it has no faces"))
+        yield meshes
+
+
+def new_mesh(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.types.Mesh | None:
+    """A new mesh data block of `item` as evaluated, with all its layers; None where it has no surface."""
+    try:
+        return bpy.data.meshes.new_from_object(
+            item.evaluated_get(depsgraph), preserve_all_data_layers=True, depsgraph=depsgraph
+        )
+    except RuntimeError:  # "Object does not have geometry data", as of metaballs that another one shows
+        return None
+
+
+def _read(member: Member, mesh: bpy.types.Mesh, world: np.ndarray) -> RestMesh:
+    local = coordinates(mesh)
+    broken = ~np.isfinite(local).all(axis=1)
+    if broken.any():
+        raise Ani3DError(
+            "character.not_finite",
+            f"{broken.sum()} vertices of '{member.name}' have no finite place at rest; one is {np.argmax(broken)}.",
+            "Delete or move them, or repair the modifier or driver that puts them there.",
+        )
+    if not has_size(world):  # any place will do, as long as it can be inverted
+        world = np.block([[np.eye(3), world[:3, 3:]], [np.zeros(3), 1]])
+    triangles, corners, slots = _triangles(mesh, flipped=np.linalg.det(world[:3, :3]) < 0)
+    return RestMesh(member, mesh, world, local @ world[:3, :3].T + world[:3, 3], triangles, corners, slots)
+
+
+def has_size(world: np.ndarray) -> bool:
+    """Whether a matrix (4,4) can be inverted: no axis of it is scaled to zero."""
+    stretch = np.linalg.svd(world[:3, :3], compute_uv=False)
+    return bool(stretch[2] > 1e-6 * stretch[0] > 0)
+
+
+def coordinates(mesh: bpy.types.Mesh) -> np.ndarray:
+    """Vertices (V,3) float64 in object space."""
+    values = np.empty(len(mesh.vertices) * 3, np.float32)
+    mesh.vertices.foreach_get("co", values)
+    return values.reshape(-1, 3).astype(np.float64)
+
+
+def _triangles(mesh: bpy.types.Mesh, flipped: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangles as vertices (F,3), as face corners (F,3), and material slots (F,)."""
+    mesh.calc_loop_triangles()
+    count = len(mesh.loop_triangles)
+    vertices, corners = np.empty(count * 3, np.int32), np.empty(count * 3, np.int32)
+    slots = np.empty(count, np.int32)
+    mesh.loop_triangles.foreach_get("vertices", vertices)
+    mesh.loop_triangles.foreach_get("loops", corners)
+    mesh.loop_triangles.foreach_get("material_index", slots)
+    order = [0, 2, 1] if flipped else [0, 1, 2]
+    return vertices.reshape(-1, 3)[:, order], corners.reshape(-1, 3)[:, order], slots

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A look at a character before it is exported: its objects, how each one moves, and what is left out and why."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import bpy
+
+from . import character, shot
+from .figure import Figure, read_figure
+from .motion import OtherVertices
+from .rest import at_rest, rest_meshes
+
+
+@dataclass(frozen=True)
+class Part:
+    """One object: how it moves ("skinned", "follows head", "recorded"), and how many vertices it has at rest."""
+
+    item: bpy.types.Object
+    motion: str
+    vertices: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A character's parts, how many bones move them, and (name, reason) of what is left out."""
+
+    parts: tuple[Part, ...]
+    bones: int
+    left_out: tuple[tuple[str, str], ...]
+
+
+def look_at(context: bpy.types.Context, armature: bpy.types.Object | None) -> Survey:
+    """Look at the character of `armature`, at a few frames of the scene.
+
+    Raises:
+        Ani3DError: ``character.*`` where there is nothing to export; nothing in the scene is changed.
+    """
+    character.check_armature(armature)
+    scene, view_layer = context.scene, context.view_layer
+    frames = range(scene.frame_start, max(scene.frame_end, scene.frame_start) + 1)
+    with shot.frame_restored(scene), ExitStack() as stack:
+        scene.frame_set(frames.start)
+        found = shot.prepared(context, shot.Request(armature, frames), stack)
+        with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
+            figure = read_figure(found, meshes, context.evaluated_depsgraph_get())
+        try:
+            recorded = shot.probe(context, figure, frames, range(len(figure.members)))
+        except OtherVertices:  # exporting finds out which modifier it is
+            recorded = frozenset(range(len(figure.members)))
+    parts = [
+        Part(member.item, _motion(figure, number, recorded), int(figure.starts[number + 1] - figure.starts[number]))
+        for number, member in enumerate(figure.members)
+    ]
+    return Survey(tuple(parts), len(figure.rig.bones), tuple(found.left_out))
+
+
+def _motion(figure: Figure, number: int, recorded: frozenset[int]) -> str:
+    member = figure.members[number]
+    if number in recorded:
+        return "recorded"
+    if member not in figure.rig.objects:
+        return "skinned"
+    rows = figure.weight_indices[figure.rows(number)]
+    if (rows[:, 0] != figure.rig.object_row(member)).any():
+        return "skinned"  # but for vertices without weights
+    return f"follows {member.bone or (member.item.parent.name if member.item.parent else 'its constraint')}"
