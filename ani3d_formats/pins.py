@@ -17,6 +17,7 @@ HUMAN = 1.75  # metres
 GAP_FIXED = {GARMENT: 0.012, HAIR: 0.012}  # metres: closer than this a vertex sits on the skin
 GAP_FREE = {GARMENT: 0.045, HAIR: 0.035}  # metres: further than this it flies
 HOLDS = 0.5  # pin weight from which a vertex carries the cloth that hangs on it
+FIRM = 0.1  # a painted pin weight from which on a piece does not fall
 REACH = 0.15  # metres: further than this from all that could hold it a piece is held by nothing
 EDGE_FIXED, EDGE_FREE = 0.03, 0.12  # metres from a piece's upper edge: held up to here, free from there on
 SMALL = 0.06  # metres: a piece of this size is a button or a buckle
@@ -74,11 +75,18 @@ def find_pins(shot: Mapping[str, np.ndarray], nearest: Nearest, height: float = 
     garment = np.flatnonzero(regions == GARMENT)
     if len(garment) and len(skin):
         pins[garment] = np.maximum(pins[garment], _limbs(shot, vertices, dense, garment, skin, nearest, height))
-    painted = shot.get("pin_weights")
-    if painted is not None:
-        chosen = loose & (painted >= 0)
-        pins[chosen] = np.clip(painted[chosen], 0, 1)
-    return _hold_pieces(pins, pieces_of(shot["faces"], vertices, dense, regions), vertices, regions, nearest)
+    painted = loose & (shot.get("pin_weights", np.full(len(pins), -1)) >= 0)
+    if painted.any():
+        pins[painted] = np.clip(shot["pin_weights"][painted], 0, 1)
+    needy = []
+    for piece in pieces_of(shot["faces"], vertices, dense, regions):
+        if painted[piece].any() and pins[piece].max() >= FIRM:
+            continue
+        if _is_held(pins[piece], vertices[piece]):
+            pins[piece] /= pins[piece].max()
+        else:
+            needy.append(piece)
+    return _hold_pieces(pins, needy, vertices, regions, nearest)
 
 
 def pieces_of(faces: np.ndarray, vertices: np.ndarray, weights: np.ndarray, regions: np.ndarray) -> list[np.ndarray]:
@@ -100,10 +108,9 @@ def pieces_of(faces: np.ndarray, vertices: np.ndarray, weights: np.ndarray, regi
 
 
 def _hold_pieces(
-    pins: np.ndarray, pieces: list[np.ndarray], vertices: np.ndarray, regions: np.ndarray, nearest: Nearest
+    pins: np.ndarray, needy: list[np.ndarray], vertices: np.ndarray, regions: np.ndarray, nearest: Nearest
 ) -> Pins:
-    """Pins (V,) in which each of `pieces` is held; what holds one may be another that is held."""
-    needy = [piece for piece in pieces if not _is_held(pins[piece], vertices[piece])]
+    """Pins (V,) in which each piece of `needy` is held; what holds one may be another that is held."""
     if not needy:
         return Pins(pins, ())
     waiting = np.zeros(len(pins), bool)
@@ -172,7 +179,7 @@ def _limbs(
     nearest: Nearest,
     height: float,
 ) -> np.ndarray:
-    """Weights (G,) of garment vertices that stand for a limb: around a bone that moves no skin, such as an empty sleeve.
+    """Weights (G,) of garment vertices that are a limb: around a bone that moves no skin, such as an empty sleeve.
 
     Bones of the cloth's own, in the plane of a cape or along a braid, are none: no skin hangs on the end of them.
     """
