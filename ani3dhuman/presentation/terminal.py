@@ -53,5 +53,5 @@ def table(report: dict[str, Any]) -> str:
         for number, part in enumerate(note if isinstance(note, list) else [note]):
             text = ", ".join(f"{k} {v}" for k, v in part.items()) if isinstance(part, dict) else part
             lines.append(f"{name} {number + 1}: {text}" if isinstance(note, list) else f"{name}: {text}")
-    lines += [f"warning: {text}" for text in report["warnings"]]
+    lines += [f"warning: {text}" for text in report.get("warnings", [])]
     return "\n".join(lines)
