@@ -22,7 +22,7 @@ Listener = Callable[[Report], None]
 
 @dataclass
 class Job:
-    """One run of the pipeline; `seconds`, `peak_gb` and `warnings` fill up stage by stage."""
+    """One run of the pipeline; `seconds` and `peak_gb` fill up stage by stage."""
 
     shot: Shot
     settings: Settings
@@ -31,7 +31,6 @@ class Job:
     should_cancel: Callable[[], bool]
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gb: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = StageStore(self.out / ".work")
@@ -41,13 +40,6 @@ class Job:
         progress = Progress(stage, total, self.listener, self.should_cancel)
         progress.advance(0)
         return progress
-
-    def warn(self, text: str) -> None:
-        """Note for the report that something was not done as asked, and tell the listener; each text once."""
-        if text not in self.warnings:
-            self.warnings.append(text)
-            if self.listener:
-                self.listener(Report("warning", 1, 1, 0.0, 0.0, text))
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

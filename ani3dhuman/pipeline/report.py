@@ -33,7 +33,6 @@ def write_report(
         "hem_amplitude_cm": {k: round(v, 2) for k, v in amplitudes.items()},
         "settings": job.settings.to_dict(),
         "notes": dict(notes),
-        "warnings": job.warnings,
     }
     if cache is not None:
         report["cache"] = cache.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,16 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 
-from ..cloth.character import simulate_shot
 from ..cloth.fabrics import FABRICS
+from ..cloth.simulate import simulate_character
 from .settings import CoarseSettings
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of motion: vertices (T,V,3), world metres, and sentences on what was not done as asked."""
+    """A layer of motion: vertices (T,V,3), world metres."""
 
     vertices: np.ndarray
-    warnings: list[str] = field(default_factory=list)
 
 
 def picture_size(shot: Shot, scale: float) -> tuple[int, int]:
@@ -34,8 +33,8 @@ def picture_size(shot: Shot, scale: float) -> tuple[int, int]:
 
 def coarse_layer(
     shot: Shot, rigid: np.ndarray, pins: np.ndarray, settings: CoarseSettings, progress: Progress
-) -> Layer:
-    """The coarse layer.
+) -> np.ndarray:
+    """The coarse layer: vertices (T,V,3) world metres.
 
     By `settings.layer`: "physics": garment and hair swing by their pin weights `pins` (V,), the rest stays as `rigid`
     (T,V,3) has it; "rigid": all does; "evaluated": what Blender showed, body and face included.
@@ -44,11 +43,12 @@ def coarse_layer(
         Ani3DError: ``shot.not_evaluated``, see `evaluated_layer`.
     """
     if settings.layer == "physics":
-        warnings: list[str] = []
-        vertices = simulate_shot(shot, rigid, pins, FABRICS[settings.fabric], progress, warnings.append)
-        return Layer(vertices, warnings)
+        return simulate_character(
+            rigid, shot["faces"], shot["vertices"], shot["region_ids"], pins, shot.meta.fps,
+            FABRICS[settings.fabric], progress,
+        )  # fmt: skip
     progress.advance(progress.total)
-    return Layer(rigid if settings.layer == "rigid" else evaluated_layer(shot))
+    return rigid if settings.layer == "rigid" else evaluated_layer(shot)
 
 
 def evaluated_layer(shot: Shot) -> np.ndarray:

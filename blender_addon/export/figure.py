@@ -12,9 +12,11 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
+from ..regions.guess import Piece
+from ..regions.parts import slot_names
 from . import weights
 from .members import Member, Members
-from .regions import PIN_GROUP, region_ids
+from .regions import PIN_GROUP, Labelling
 from .rest import RestMesh
 from .skeleton import Rig, read_rig, unused
 
@@ -29,7 +31,8 @@ class Figure:
         preserve_volume: which objects blend dual quaternions.
         vertices: (V,3) float64; `faces` (F,3).
         weight_indices, weight_values: (V,K) rows of the skeleton and shares.
-        region_ids: (V,); `pin_weights` (V,) with -1 where nobody painted, or None.
+        labelling: what the regions are told from; `region_ids` (V,).
+        pin_weights: (V,), -1 where nobody painted, or None.
     """
 
     rig: Rig
@@ -40,6 +43,7 @@ class Figure:
     faces: np.ndarray
     weight_indices: np.ndarray
     weight_values: np.ndarray
+    labelling: Labelling
     region_ids: np.ndarray
     pin_weights: np.ndarray | None
 
@@ -76,8 +80,10 @@ class Figure:
         return entries
 
 
-def read_figure(found: Members, meshes: Sequence[RestMesh], depsgraph: bpy.types.Depsgraph) -> Figure:
-    """Join the meshes of a character that is held at rest.
+def read_figure(
+    scene: bpy.types.Scene, found: Members, meshes: Sequence[RestMesh], depsgraph: bpy.types.Depsgraph
+) -> Figure:
+    """Join the meshes of a character that is held at rest. `scene` has the list of its parts.
 
     Raises:
         Ani3DError: ``character.no_faces``.
@@ -106,6 +112,14 @@ def read_figure(found: Members, meshes: Sequence[RestMesh], depsgraph: bpy.types
     starts = np.cumsum([0, *(len(rest.vertices) for rest in meshes)])
     groups = [weights.group_weights(rest) for rest in meshes]
     modifiers = [weights.armature_modifier(rest.item, rigs) for rest in meshes]
+    shares = zip(np.split(indices, starts[1:-1]), np.split(values, starts[1:-1]), strict=True)
+    labelling = Labelling(
+        [rest.item for rest in meshes],
+        [_piece(rest, *own) for rest, own in zip(meshes, shares, strict=True)],
+        rig.names,
+        rig.parents,
+        groups,
+    )
     return Figure(
         rig=rig,
         members=tuple(rest.member for rest in meshes),
@@ -115,9 +129,16 @@ def read_figure(found: Members, meshes: Sequence[RestMesh], depsgraph: bpy.types
         faces=np.concatenate([rest.triangles + start for rest, start in zip(meshes, starts, strict=False)]),
         weight_indices=indices,
         weight_values=values,
-        region_ids=np.concatenate([region_ids(len(r.vertices), g) for r, g in zip(meshes, groups, strict=True)]),
+        labelling=labelling,
+        region_ids=labelling.region_ids(scene),
         pin_weights=_pin_weights(meshes, groups),
     )
+
+
+def _piece(rest: RestMesh, indices: np.ndarray, values: np.ndarray) -> Piece:
+    simulated = any(modifier.type == "CLOTH" for modifier in rest.item.modifiers)
+    names = slot_names(rest.item)
+    return Piece(rest.item.name, names, rest.vertices, rest.triangles, rest.slots, indices, values, simulated)
 
 
 def _pin_weights(meshes: Sequence[RestMesh], groups: Sequence[dict[str, np.ndarray]]) -> np.ndarray | None:

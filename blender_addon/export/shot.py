@@ -126,7 +126,7 @@ def _export(
     with ExitStack() as stack:
         found = prepared(context, request, stack)
         with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
-            figure = read_figure(found, meshes, context.evaluated_depsgraph_get())
+            figure = read_figure(scene, found, meshes, context.evaluated_depsgraph_get())
             faces = [MeshFaces(r.item, r.mesh, r.triangles, r.corners, r.slots) for r in meshes]
             shown = read_surfaces(faces, warn)
         warn_of_left_out(found, request, warn)

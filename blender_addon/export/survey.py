@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import bpy
 
+from ..regions.parts import PartEntry
 from . import character, shot
 from .figure import Figure, read_figure
 from .motion import OtherVertices
@@ -25,9 +26,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Survey:
-    """A character's parts, how many bones move them, and (name, reason) of what is left out."""
+    """A character's parts, their rows for the panel's list, how many bones move them, and (name, reason) of what is
+    left out."""
 
     parts: tuple[Part, ...]
+    entries: list[PartEntry]
     bones: int
     left_out: tuple[tuple[str, str], ...]
 
@@ -45,7 +48,7 @@ def look_at(context: bpy.types.Context, armature: bpy.types.Object | None) -> Su
         scene.frame_set(frames.start)
         found = shot.prepared(context, shot.Request(armature, frames), stack)
         with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
-            figure = read_figure(found, meshes, context.evaluated_depsgraph_get())
+            figure = read_figure(scene, found, meshes, context.evaluated_depsgraph_get())
         try:
             recorded = shot.probe(context, figure, frames, range(len(figure.members)))
         except OtherVertices:  # exporting finds out which modifier it is
@@ -54,7 +57,23 @@ def look_at(context: bpy.types.Context, armature: bpy.types.Object | None) -> Su
         Part(member.item, _motion(figure, number, recorded), int(figure.starts[number + 1] - figure.starts[number]))
         for number, member in enumerate(figure.members)
     ]
-    return Survey(tuple(parts), len(figure.rig.bones), tuple(found.left_out))
+    entries = figure.labelling.entries([part.motion for part in parts])
+    for name, reason in found.left_out:
+        item: bpy.types.Object | None = bpy.data.objects.get(name)
+        if item is not None:
+            entries.append(PartEntry(item, left_out=reason))
+    return Survey(tuple(parts), entries, len(figure.rig.bones), tuple(found.left_out))
+
+
+def rest_figure(context: bpy.types.Context, armature: bpy.types.Object | None) -> Figure:
+    """The character of `armature` at rest. Raises `Ani3DError` ``character.*``; nothing in the scene is changed."""
+    character.check_armature(armature)
+    scene, view_layer = context.scene, context.view_layer
+    frames = range(scene.frame_current, scene.frame_current + 1)
+    with shot.frame_restored(scene), ExitStack() as stack:
+        found = shot.prepared(context, shot.Request(armature, frames), stack)
+        with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
+            return read_figure(scene, found, meshes, context.evaluated_depsgraph_get())
 
 
 def _motion(figure: Figure, number: int, recorded: frozenset[int]) -> str:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bind Character: check a rig once, remember it, and label its regions where nobody has."""
+"""Bind Character: check a rig once, remember it, and list its parts with their regions."""
 
 from __future__ import annotations
 
 import bpy
 
-from ..export import camera, regions
+from ..export import camera
 from ..export.members import owner_of
 from ..export.survey import look_at
 from ..properties import scene_group
+from ..regions.parts import fill_parts
 from .base import ReportsErrors
 
 
@@ -29,13 +30,11 @@ class BindCharacter(ReportsErrors, bpy.types.Operator):
         camera.check_camera(context.scene)
         for name, reason in survey.left_out:
             self.warn(f"'{name}' is left out: {reason}.")
-        for part in survey.parts:
-            if part.item.type == "MESH" and not regions.has_regions(part.item):
-                regions.write_default_regions(part.item)
+        fill_parts(context.scene, survey.entries)
         scene_group(context.scene).armature = armature
         count = sum(part.vertices for part in survey.parts)
         names = ", ".join(part.item.name for part in survey.parts)
-        self.report({"INFO"}, f"Bound '{armature.name}': {survey.bones} bones, {count} vertices in {names}.")
+        self.say(f"Bound '{armature.name}': {survey.bones} bones, {count} vertices in {names}.")
 
 
 def _chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:

@@ -37,6 +37,7 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> Outcome:
         if bpy.app.background or context.window is None:
             return super().execute(context)
+        session.forget_warnings(self.bl_label)
         if not self.succeeds(self._begin, context):
             return {"CANCELLED"}
         windows = context.window_manager
@@ -106,7 +107,7 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
     def _write(self, context: bpy.types.Context, shot: dict[str, np.ndarray]) -> None:
         save_arrays(self._path, shot)
         scene_group(context.scene).shot_path = str(self._path)
-        self.report({"INFO"}, f"Wrote {len(shot['bone_pose'])} frames to '{self._path}'.")
+        self.say(f"Wrote {len(shot['bone_pose'])} frames to '{self._path}'.")
 
     def _end(self, context: bpy.types.Context) -> None:
         """Put the scene back, which closing the steps does, and take the progress away."""

@@ -35,7 +35,7 @@ def test_without_a_selection_the_panels_armature_is_bound(addon):
     rigs.select(None)
     bpy.context.scene.ani3d.armature = rig  # as picked in the panel
     bpy.ops.ani3d.bind_character()
-    assert "ani3d_body" in bpy.data.objects["Body"].vertex_groups
+    assert [part.name for part in bpy.context.scene.ani3d.parts] == ["Body", "Skirt"]
 
 
 def test_no_camera(addon):

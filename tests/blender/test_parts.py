@@ -91,3 +91,52 @@ def test_a_lost_object_is_known_by_its_name(parts):
     assert parts.regions_of(bpy.context.scene, skirt) == {"": HAIR}
     fill(parts, (skirt, "", GARMENT))
     assert rows() == [("Skirt", "", "hair", True)]
+
+
+def regions(shot, name: str) -> set[str]:
+    """The regions that vertices of the object `name` have in a shot."""
+    meta = rigs.meta(shot)
+    entry = next(each for each in meta["objects"] if each["name"] == name)
+    start = entry["vertex_start"]
+    return {meta["regions"][i] for i in shot["region_ids"][start : start + entry["vertex_count"]]}
+
+
+def test_bind_lists_the_parts_and_writes_no_groups(addon, part):
+    rig = rigs.character()
+    empty = bpy.data.objects.new("Cloud", bpy.data.pointclouds.new("Cloud"))
+    bpy.context.scene.collection.objects.link(empty)
+    empty.parent = rig
+    bpy.ops.ani3d.bind_character()
+    listed = bpy.context.scene.ani3d.parts
+    assert [(p.name, p.region, p.vertices, p.motion) for p in listed if not p.left_out] == [
+        ("Body", "body", 108, "skinned"),
+        ("Skirt", "garment", 108, "skinned"),
+    ]
+    assert [(p.name, bool(p.left_out)) for p in listed if p.left_out] == [("Cloud", True)]
+    assert all(set(bpy.data.objects[name].vertex_groups.keys()) == set(rigs.BONES) for name in ("Body", "Skirt"))
+
+
+def test_the_list_has_the_say_in_the_shot_and_paint_over_it(addon, part):
+    rig = rigs.character()
+    export = part("export").export_shot
+    assert regions(export(bpy.context, rig), "Skirt") == {"garment"}  # as picked in the field, without Bind
+    bpy.ops.ani3d.bind_character()
+    bpy.context.scene.ani3d.parts[1].region = "hair"
+    assert regions(export(bpy.context, rig), "Skirt") == {"hair"}
+    bpy.ops.ani3d.bind_character()
+    assert regions(export(bpy.context, rig), "Skirt") == {"hair"}
+    skirt = bpy.data.objects["Skirt"]
+    skirt.vertex_groups.new(name="ani3d_body").add([0, 1], 0.3, "REPLACE")
+    shot = export(bpy.context, rig)
+    assert [i for i in range(108) if shot["region_ids"][108 + i] != HAIR] == [0, 1]
+    skirt.modifiers.new("Subdivision", "SUBSURF")
+    assert regions(export(bpy.context, rig), "Skirt") == {"hair", "body"}
+
+
+def test_labels_that_an_earlier_bind_wrote_still_count(addon, part):
+    rig = rigs.character()
+    for name, region in (("Body", "garment"), ("Skirt", "body")):
+        bpy.data.objects[name].vertex_groups.new(name=f"ani3d_{region}").add(range(108), 1.0, "REPLACE")
+    bpy.ops.ani3d.bind_character()
+    shot = part("export").export_shot(bpy.context, rig)
+    assert (regions(shot, "Body"), regions(shot, "Skirt")) == ({"garment"}, {"body"})
