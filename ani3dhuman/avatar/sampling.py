@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..jit import kernel
 
 CANDIDATES = 14  # random points tried for each one wanted
+MOST_EMPTY = 50  # times the area that counts, where more of a surface is holes
 
 
 @kernel
@@ -47,26 +50,46 @@ def _throw_darts(points, normals, radius, cell, order):  # type: ignore[no-untyp
     return accepted
 
 
-def spread_samples(corners: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+Visible = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Of points, as triangles (n,) and barycentric coordinates (n,3), those (n,) that count."""
+
+
+def random_points(area: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """`count` random points on triangles of `area` (F,): triangles (n,) and barycentric coordinates (n,3)."""
+    triangles = rng.choice(len(area), count, p=area / area.sum())
+    root, v = np.sqrt(rng.random(count)), rng.random(count)
+    return triangles, np.stack([1 - root, root * (1 - v), root * v], axis=1)
+
+
+def spread_samples(
+    corners: np.ndarray, count: int, rng: np.random.Generator, visible: Visible | None = None
+) -> tuple[np.ndarray, np.ndarray, float]:
     """About `count` points (within 3 %) spread evenly over triangles.
 
     Args:
         corners: (F,3,3) triangle corners, metres.
         count: how many points are wanted, at least 1.
         rng: source of randomness.
+        visible: tells points that count from those where the surface has a hole.
 
     Returns:
         (n,) triangle of each point, (n,3) float32 barycentric coordinates, and the mean spacing in metres.
     """
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(cross, axis=1) / 2
-    triangles = rng.choice(len(area), CANDIDATES * count, p=area / area.sum())
-    root, v = np.sqrt(rng.random(len(triangles))), rng.random(len(triangles))
-    barycentrics = np.stack([1 - root, root * (1 - v), root * v], axis=1)
+    triangles, barycentrics = random_points(area, CANDIDATES * count, rng)
+    share = 1.0
+    if visible is not None:
+        share = max(float(visible(triangles, barycentrics).mean()), 1 / MOST_EMPTY)
+        triangles, barycentrics = random_points(area, int(CANDIDATES * count / share), rng)
+        kept = visible(triangles, barycentrics)
+        triangles, barycentrics = triangles[kept], barycentrics[kept]
+        if len(triangles) == 0:
+            return triangles, barycentrics.astype(np.float32), 0.0
     points = np.einsum("nc,nck->nk", barycentrics, corners[triangles])
     normals = (cross / np.maximum(2 * area, 1e-20)[:, None])[triangles]
     order = rng.permutation(len(points))
-    spacing = float(np.sqrt(area.sum() / count))
+    spacing = float(np.sqrt(share * area.sum() / count))
     radius = 0.8 * spacing
     for _ in range(6):
         kept = np.flatnonzero(_throw_darts(points, normals, radius, radius, order))

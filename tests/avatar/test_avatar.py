@@ -58,10 +58,64 @@ def test_the_texture_is_the_right_way_up():
     picture = np.zeros((8, 8, 4), np.uint8)
     picture[:4, :, 0] = 255  # the top rows of the picture are red
     picture[4:, :, 2] = 255
+    picture[..., 3] = 255
     arrays["texture_0"] = picture
     arrays["face_uvs"][:] = [0.5, 0.9]  # v runs upwards
     avatar = avatar_from_shot(Shot.from_arrays(arrays), 500)
     np.testing.assert_allclose(avatar.albedo[avatar.region_ids == 3], [[1, 0, 0]] * (avatar.region_ids == 3).sum())
+
+
+def _with_alpha(alpha: np.ndarray) -> dict[str, np.ndarray]:
+    """The synthetic shot, its red garment of this opacity (h,w)."""
+    arrays = make_arrays()
+    picture = np.zeros((*alpha.shape, 4), np.uint8)
+    picture[..., 0], picture[..., 3] = 255, np.round(alpha * 255)
+    arrays["texture_0"] = picture
+    return arrays
+
+
+def test_holes_of_lace_stay_empty_and_the_rest_gets_their_gaussians():
+    alpha = np.zeros((64, 64))
+    alpha[:, 16:32] = 1  # a quarter of the cloth is there
+    arrays = _with_alpha(alpha)
+    shot = Shot.from_arrays(arrays)
+    avatar = avatar_from_shot(shot, 4000)
+    assert avatar.count == pytest.approx(4000, rel=0.04)
+    chosen = avatar.region_ids == 3
+    triangles, weights = avatar.binding.triangle_ids.numpy()[chosen], avatar.binding.barycentrics.numpy()[chosen]
+    uvs = np.einsum("nc,nck->nk", weights, shot["face_uvs"][triangles])
+    assert ((uvs[:, 0] % 1 > 0.24) & (uvs[:, 0] % 1 < 0.51)).all()
+    np.testing.assert_allclose(avatar.albedo[chosen], [[1, 0, 0]] * chosen.sum(), atol=1e-6)  # no black from the holes
+    spacing = avatar.scales[:, 0].mean() / OVERLAP
+    closed = avatar_from_shot(Shot.from_arrays(_with_alpha(np.ones((64, 64)))), 4000)
+    assert (avatar.region_ids == 3).sum() < 0.5 * (closed.region_ids == 3).sum()
+    assert spacing < closed.scales[:, 0].mean() / OVERLAP
+
+
+@pytest.mark.parametrize("alpha", [0.25, 0.5, 0.75])
+def test_half_clear_cloth_lets_that_much_through(alpha):
+    avatar = avatar_from_shot(Shot.from_arrays(_with_alpha(np.full((4, 4), alpha))), 4000)
+    opacity = avatar.opacities[avatar.region_ids == 3]
+    assert np.ptp(opacity) < 1e-6
+    points = np.random.default_rng(0).random((2000, 2)) * 20  # one Gaussian a unit of area, as on the surface
+    through = np.ones(len(points))
+    for x in range(-4, 25):
+        for y in range(-4, 25):
+            squared = ((points - (x, y)) ** 2).sum(1)
+            through *= 1 - opacity[0] * np.exp(-squared / (2 * OVERLAP**2))
+    assert 1 - through.mean() == pytest.approx(alpha, abs=0.06)
+    assert (avatar.opacities[avatar.region_ids == 0] > 0.9).all()
+
+
+def test_a_character_that_cannot_be_seen_is_refused():
+    clear = _with_alpha(np.zeros((4, 4)))
+    clear["face_materials"][:] = 1
+    flat = make_arrays()
+    flat["vertices"] = np.zeros_like(flat["vertices"])
+    for arrays in (clear, flat):
+        with pytest.raises(Ani3DError) as caught:
+            avatar_from_shot(Shot.from_arrays(arrays), 500)
+        assert caught.value.code == "avatar.no_surface"
 
 
 def test_the_same_seed_gives_the_same_avatar(shot):
