@@ -144,9 +144,7 @@ def _material(name: str, image: bpy.types.Image | None, color=(0.1, 0.2, 0.3, 1)
     if image:
         texture = nodes.new("ShaderNodeTexImage")
         texture.image = image
-        mixed = nodes.new("ShaderNodeGamma")  # any node between
-        material.node_tree.links.new(texture.outputs["Color"], mixed.inputs["Color"])
-        material.node_tree.links.new(mixed.outputs["Color"], socket)
+        material.node_tree.links.new(texture.outputs["Color"], socket)
     return material
 
 
@@ -154,6 +152,7 @@ def test_materials_and_pictures(addon, part):
     rig = rigs.character()
     image = bpy.data.images.new("Pattern", 4, 2, alpha=True)
     levels = np.random.default_rng(2).integers(0, 256, (2, 4, 4)).astype(np.uint8)
+    levels[..., 3] = 255
     image.pixels.foreach_set((levels[::-1] / 255).astype(np.float32).ravel())
     body, skirt = bpy.data.objects["Body"], bpy.data.objects["Skirt"]
     plain, patterned = _material("Skin", None), _material("Dress", image)

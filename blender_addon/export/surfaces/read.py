@@ -1,92 +1,110 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Surface colours: a base colour or a picture a material, from the Principled BSDF."""
+"""Surface colours: each material read exactly where it is understood, baked by Cycles where it is not."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any
 
 import bpy
 import numpy as np
-
-from ani3d_formats.color import linear_to_srgb
+from mathutils import Vector
 
 from ... import compat
+from .appearance import Patch, Reading, User, patches_of
 from .faces import MeshFaces, Surfaces
+from .pictures import Textures
 
 Progress = Callable[[int, int], None]
 """Called as (materials done, materials in all) before each; what it raises ends the reading, and nothing is left."""
 
-DEFAULT = {"name": "default", "base_color": [0.8, 0.8, 0.8], "texture": -1}
+_NO_MATERIAL = (0.8, 0.8, 0.8)  # Blender's own
 
 
 def read_surfaces(
     meshes: Sequence[MeshFaces], warn: Callable[[str], None], on_progress: Progress | None = None
 ) -> Surfaces:
-    """The surfaces of `meshes`, each material once; nothing of the scene is changed."""
-    entries: list[dict[str, Any]] = []
-    textures: list[np.ndarray] = []
-    pictures: dict[str, int] = {}
-    known: dict[str, int] = {}
+    """The surfaces of `meshes`, each material once; nothing of the scene is changed.
 
-    def row_of(material: bpy.types.Material | None) -> int:
-        key = material.name_full if material else ""
-        if key in known:
-            return known[key]
-        entry = dict(DEFAULT)
-        if material:
-            color, image = _surface(material, warn)
-            entry = {"name": material.name, "base_color": color, "texture": -1}
-            if image:
-                if image.name_full not in pictures:
-                    pictures[image.name_full] = len(textures)
-                    textures.append(_picture(image))
-                entry["texture"] = pictures[image.name_full]
-        known[key] = len(entries)
-        entries.append(entry)
-        return known[key]
-
-    rows = [np.array([row_of(m) for m in part.materials])[part.face_materials] for part in meshes]
+    `warn` gets a sentence for each material that is not exported quite as Blender draws it.
+    """
+    found = _Found([faces.uvs() for faces in meshes], [np.zeros(len(f.triangles), np.int64) for f in meshes])
+    users = _users(meshes)
+    reading = Reading(bpy.context.scene.render.engine, _extent(meshes), Textures())
+    for done, (material, own) in enumerate(users):
+        if on_progress:
+            on_progress(done, len(users))
+        for patch in _patches(material, own, reading, warn):
+            found.add(material.name if material else "default", patch)
+    if not found.entries:
+        found.row({"name": "default", "base_color": list(_NO_MATERIAL), "texture": -1})
     return Surfaces(
-        entries,
-        textures,
-        np.concatenate(rows),
-        np.concatenate([part.uvs() for part in meshes]),
-        np.concatenate([part.tints() for part in meshes]),
+        found.entries,
+        found.textures,
+        np.concatenate(found.rows),
+        np.concatenate(found.uvs).astype(np.float32),
+        np.concatenate([faces.tints() for faces in meshes]),
     )
 
 
-def _surface(material: bpy.types.Material, warn: Callable[[str], None]) -> tuple[list[float], bpy.types.Image | None]:
-    """Base colour (linear) and picture of a material."""
-    principled = next((n for n in compat.nodes_in_use(material) if n.type == "BSDF_PRINCIPLED"), None)
-    if principled is None:
-        return list(material.diffuse_color[:3]), None
-    socket = cast(bpy.types.NodeSocketColor, principled.inputs["Base Color"])
-    if not socket.is_linked:
-        return list(socket.default_value[:3]), None
-    image = _picture_behind(socket)
-    if image is None:
-        warn(f"The procedural colour of the material '{material.name}' is exported flat; bake it to a picture.")
-    return list(socket.default_value[:3]), image
+def _users(meshes: Sequence[MeshFaces]) -> list[tuple[bpy.types.Material | None, list[User]]]:
+    """Each material with the meshes and triangles that wear it."""
+    found: dict[str, tuple[bpy.types.Material | None, list[User]]] = {}
+    for number, faces in enumerate(meshes):
+        for slot, material in enumerate(faces.materials):
+            rows = np.flatnonzero(faces.face_materials == slot)
+            if len(rows):
+                key = material.name_full if material else ""
+                found.setdefault(key, (material, []))[1].append((number, faces, rows))
+    return list(found.values())
 
 
-def _picture_behind(socket: bpy.types.NodeSocket) -> bpy.types.Image | None:
-    """The first picture that feeds `socket`, through whatever nodes lie between."""
-    for link in socket.links:
-        node = link.from_node
-        if isinstance(node, bpy.types.ShaderNodeTexImage) and node.image and min(node.image.size) > 0:
-            return node.image
-        for earlier in node.inputs:
-            if (found := _picture_behind(earlier)) is not None:
-                return found
-    return None
+def _extent(meshes: Sequence[MeshFaces]) -> float:
+    """The diagonal of all meshes together, world units."""
+    corners = [np.array(f.item.matrix_world @ Vector(c)) for f in meshes for c in f.item.bound_box]
+    return float(np.linalg.norm(np.max(corners, axis=0) - np.min(corners, axis=0))) if corners else 1.0
 
 
-def _picture(image: bpy.types.Image) -> np.ndarray:
-    width, height = image.size
-    values = np.empty(width * height * 4, np.float32)
-    cast(Any, image.pixels).foreach_get(values)
-    pixels = values.reshape(height, width, 4)[::-1]  # Blender keeps the bottom row first
-    if image.is_float:  # byte pictures hand out their encoded values, float ones linear light
-        pixels = np.concatenate([linear_to_srgb(pixels[..., :3]), pixels[..., 3:]], axis=-1)
-    return np.ascontiguousarray(np.clip(pixels * 255 + 0.5, 0, 255).astype(np.uint8))
+def _patches(
+    material: bpy.types.Material | None, users: list[User], reading: Reading, warn: Callable[[str], None]
+) -> list[Patch]:
+    everywhere = [(number, rows) for number, _, rows in users]
+    if material is None:
+        return [Patch(_NO_MATERIAL, everywhere)]
+    if not compat.nodes_in_use(material):
+        return [Patch(tuple(material.diffuse_color[:3]), everywhere)]
+    remarks: list[str] = []
+    patches = patches_of(material, users, reading, remarks)
+    for remark in remarks:
+        warn(f"The material '{material.name}' {remark}.")
+    return patches
+
+
+@dataclass
+class _Found:
+    """What is known so far; `rows` and `uvs` of each mesh."""
+
+    uvs: list[np.ndarray]
+    rows: list[np.ndarray]
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    textures: list[np.ndarray] = field(default_factory=list)
+    pictures: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, patch: Patch) -> None:
+        texture = -1
+        if patch.texture is not None:
+            key = patch.key or f"texture {len(self.textures)}"
+            if key not in self.pictures:
+                self.pictures[key] = len(self.textures)
+                self.textures.append(patch.texture)
+            texture = self.pictures[key]
+        row = self.row({"name": name, "base_color": [float(c) for c in patch.color], "texture": texture})
+        for (number, rows), uvs in zip(patch.faces, patch.uvs or [None] * len(patch.faces), strict=True):
+            self.rows[number][rows] = row
+            if uvs is not None:
+                self.uvs[number][rows] = uvs
+
+    def row(self, entry: dict[str, Any]) -> int:
+        self.entries.append(entry)
+        return len(self.entries) - 1

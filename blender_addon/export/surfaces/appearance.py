@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How one material looks on the triangles that wear it: a colour, its own picture, or one that is baked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import bake_meshes, graph
+from .atlas import triangle_atlas
+from .bake import bake
+from .dependence import Dependence, dependence_of, is_missing
+from .faces import MeshFaces
+from .pictures import Textures, texture
+from .shaders import Shown, WorkingMaterial, working_copy
+
+User = tuple[int, MeshFaces, np.ndarray]
+"""Number of a mesh, the mesh, and which of its triangles wear the material."""
+
+LARGEST_BAKE, LEAST_BAKE = 2048, 256  # pixels along a side
+_SHARP_BAKE = 1024  # where pictures with hard pixels take part
+_TEXELS_ACROSS = 1000  # texels of a baked mesh along the diagonal of the whole character
+_MOST_TILES = 64
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Triangles, as (number of a mesh, its triangles), that look alike: `color` linear, or `texture` by `uvs`.
+
+    `uvs`: for each entry of `faces` (n,3,2), or None for the active UV map's. `key` names a texture that others share.
+    """
+
+    color: tuple[float, ...]
+    faces: list[tuple[int, np.ndarray]]
+    texture: np.ndarray | None = None
+    uvs: list[np.ndarray] | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What all materials are read with: the scene's render engine, the character's size in metres, known pictures."""
+
+    engine: str
+    extent: float
+    textures: Textures
+
+
+def patches_of(
+    material: bpy.types.Material, users: Sequence[User], reading: Reading, remarks: list[str]
+) -> list[Patch]:
+    """How `material` looks on its users. `remarks` gets ends of sentences about what is not quite as in Blender."""
+    everywhere = [(number, rows) for number, _, rows in users]
+    viewport = Patch(tuple(material.diffuse_color[:3]), everywhere)
+    with working_copy(material, reading.engine) as work:
+        if work.shown is None:
+            remarks.append("has no output node and is exported in its viewport colour")
+            return [viewport]
+        found = dependence_of(work.shown)
+        remarks += work.remarks + found.remarks
+        tree: Any = material.node_tree
+        if tree.animation_data and (tree.animation_data.action or tree.animation_data.drivers):
+            remarks.append("changes over time and is exported as at the first frame")
+        try:
+            return (
+                _plain(work.shown, users) or _picture(work.shown, users, reading) or _baked(work, users, found, reading)
+            )
+        except RuntimeError as error:
+            reason = str(error).strip().removeprefix("Error: ").rstrip(".")
+            remarks.append(f"cannot be baked ({reason}) and is exported in its viewport colour")
+            return [viewport]
+
+
+def _plain(shown: Shown, users: Sequence[User]) -> list[Patch]:
+    """One colour everywhere."""
+    if not isinstance(shown.color, tuple) or not isinstance(shown.alpha, float):
+        return []
+    return [_flat(np.array([*shown.color, shown.alpha]), users)]
+
+
+def _flat(rgba: np.ndarray, users: Sequence[User]) -> Patch:
+    everywhere, rgba = [(number, rows) for number, _, rows in users], np.clip(rgba, 0, 1)
+    dot = texture(rgba[None, None]) if rgba[3] < 1 else None
+    return Patch(tuple(rgba[:3].tolist()), everywhere, dot)
+
+
+def _picture(shown: Shown, users: Sequence[User], reading: Reading) -> list[Patch]:
+    """A picture as it is, with its own alpha or a constant one."""
+    if isinstance(shown.color, tuple):
+        return []
+    output, path = graph.origin(shown.color, ())
+    node = output.node
+    if node.type != "TEX_IMAGE" or output.name != "Color" or node.image is None or is_missing(node.image):
+        return []
+    place = graph.coordinates(node, path)
+    own_alpha = not isinstance(shown.alpha, float)
+    if own_alpha:
+        alpha, alpha_path = graph.origin(shown.alpha, ())
+        other: Any = alpha.node
+        same = other.type == "TEX_IMAGE" and other.image == node.image and alpha.name == "Alpha"
+        if not same or graph.coordinates(other, alpha_path) != place:
+            return []
+    if place is None:
+        return []
+    uvs = [place.mapped(faces.uvs(place.uv_map)[rows]) for _, faces, rows in users]
+    if node.extension != "REPEAT" and any(u.min() < 0 or u.max() > 1 for u in uvs):
+        return []
+    used = own_alpha or any(o.is_linked for o in node.outputs if o.name == "Alpha")
+    pixels, key = reading.textures.of(node.image, used, node.interpolation == "Closest")
+    if pixels is None:
+        return []
+    if not own_alpha and (pixels[..., 3].min() < 255 or shown.alpha < 1):
+        pixels, key = pixels.copy(), f"{key} {shown.alpha}"
+        pixels[..., 3] = round(255 * min(max(shown.alpha, 0), 1))
+    return [Patch((1.0, 1.0, 1.0), [(number, rows) for number, _, rows in users], pixels, uvs, key)]
+
+
+def _baked(work: WorkingMaterial, users: Sequence[User], found: Dependence, reading: Reading) -> list[Patch]:
+    if not found.mesh and not found.uv_maps and len(found.places) <= 1:
+        place = next(iter(found.places), None)
+        uvs = [place.mapped(faces.uvs(place.uv_map)[rows]) if place else None for _, faces, rows in users]
+        inside = all(u is None or (u.min() >= 0 and u.max() <= 1) for u in uvs)
+        tiled = any(n.image and n.image.source == "TILED" for n in found.pictures)
+        if not tiled and (inside or all(n.extension == "REPEAT" for n in found.pictures)):
+            return [_square(work, users, found, uvs)]
+    patches: list[Patch] = []
+    flat: dict[str, list[User]] = {}
+    for user in users:
+        faces = user[1]
+        maps = {name or faces.uv_map for name in found.all_maps}
+        if found.mesh or len(maps) != 1:
+            patches.append(_on_mesh(work, user, found, reading))
+        else:
+            flat.setdefault(maps.pop(), []).append(user)
+    for name, own in flat.items():
+        patches += _rectangles(work, own, name, found)
+    return patches
+
+
+def _square(work: WorkingMaterial, users: Sequence[User], found: Dependence, uvs: list[Any]) -> Patch:
+    """All pictures are looked up at the same place: one picture of that space."""
+    for node in found.pictures:
+        for link in list(node.inputs["Vector"].links):
+            node.id_data.links.remove(link)
+    side = _native(found)
+    size = tuple(min(max(s, LEAST_BAKE), LARGEST_BAKE) for s in side) if any(side) else (4, 4)
+    with bake_meshes.rectangle(np.array([[0, 0], [1, 1]]), "", work.material) as item:
+        pixels = bake(work, _shown(work), item, bake_meshes.ATLAS, size)
+    if np.ptp(pixels, axis=(0, 1)).max() < 1e-4:
+        return _flat(pixels[0, 0], users)
+    return Patch((1.0, 1.0, 1.0), [(number, rows) for number, _, rows in users], texture(pixels), uvs)
+
+
+def _rectangles(work: WorkingMaterial, users: list[User], name: str, found: Dependence) -> list[Patch]:
+    """UV space is baked where the triangles lie in it, tile by tile."""
+    uvs = [faces.uvs(name)[rows].astype(np.float64) for _, faces, rows in users]
+    tiles = [np.floor(u.mean(axis=1)).astype(np.int64) for u in uvs]
+    every = np.unique(np.concatenate(tiles), axis=0)
+    if len(every) > _MOST_TILES:
+        tiles, every = [np.zeros_like(t) for t in tiles], np.zeros((1, 2), np.int64)
+    patches = []
+    for tile in every:
+        chosen = [np.flatnonzero((t == tile).all(axis=1)) for t in tiles]
+        places = [(user, n) for user, n in zip(range(len(users)), chosen, strict=True) if len(n)]
+        points = np.concatenate([uvs[u][n].reshape(-1, 2) for u, n in places])
+        box = np.stack([points.min(0), points.max(0)])
+        box += [[-1e-3], [1e-3]] * np.maximum(box[1] - box[0], 1.0)
+        size = _rectangle_size(found, box[1] - box[0])
+        with bake_meshes.rectangle(box, name, work.material) as item:
+            pixels = bake(work, _shown(work), item, bake_meshes.ATLAS, size)
+        faces = [(users[u][0], users[u][2][n]) for u, n in places]
+        placed = [(uvs[u][n] - box[0]) / (box[1] - box[0]) for u, n in places]
+        patches.append(Patch((1.0, 1.0, 1.0), faces, texture(pixels), placed))
+    return patches
+
+
+def _rectangle_size(found: Dependence, extent: np.ndarray) -> tuple[int, int]:
+    native = np.array(_native(found))
+    scale = max([1.0, *(float(np.linalg.norm(np.array(p.matrix)[:2, :2], 2)) for p in found.places)])
+    texels = (native if native.any() else np.array([1024, 1024])) * scale * extent
+    return tuple(int(min(max(round(t), LEAST_BAKE), LARGEST_BAKE)) for t in texels)  # type: ignore[return-value]
+
+
+def _on_mesh(work: WorkingMaterial, user: User, found: Dependence, reading: Reading) -> Patch:
+    """The triangles themselves are baked, in a layout of their own."""
+    number, faces, rows = user
+    points = np.empty(len(faces.mesh.vertices) * 3, np.float32)
+    faces.mesh.vertices.foreach_get("co", points)
+    world = np.array(faces.item.matrix_world)[:3, :3]
+    corners = (points.reshape(-1, 3) @ world.T)[faces.triangles[rows]].astype(np.float64)
+    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+    areas = np.nan_to_num(areas)
+    texels = np.sqrt(2 * areas.sum()) / max(reading.extent, 1e-9) * _TEXELS_ACROSS
+    wanted = max(texels, *_native(found), 4 * np.sqrt(2 * len(rows)), LEAST_BAKE)
+    side = int(2 ** np.round(np.log2(min(wanted, LARGEST_BAKE))))
+    uvs = triangle_atlas(areas, side)
+    with bake_meshes.triangles(faces, rows, uvs, work.material) as item:
+        pixels = bake(work, _shown(work), item, bake_meshes.ATLAS, (side, side))
+    return Patch((1.0, 1.0, 1.0), [(number, rows)], texture(pixels), [uvs])
+
+
+def _shown(work: WorkingMaterial) -> Shown:
+    assert work.shown is not None
+    return work.shown
+
+
+def _native(found: Dependence) -> tuple[int, int]:
+    """Width and height of the largest picture, zeros without any; of one with hard pixels more."""
+    images = [n.image for n in found.pictures if n.image and not is_missing(n.image)]
+    if not images:
+        return (0, 0)
+    least = _SHARP_BAKE if any(n.interpolation == "Closest" for n in found.pictures) else 0
+    return max(least, *(i.size[0] for i in images)), max(least, *(i.size[1] for i in images))
