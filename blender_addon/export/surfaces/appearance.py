@@ -146,8 +146,8 @@ def _square(work: WorkingMaterial, users: Sequence[User], found: Dependence, uvs
     for node in found.pictures:
         for link in list(node.inputs["Vector"].links):
             node.id_data.links.remove(link)
-    side = _native(found)
-    size = tuple(min(max(s, LEAST_BAKE), LARGEST_BAKE) for s in side) if any(side) else (4, 4)
+    width, height = (min(max(s, LEAST_BAKE), LARGEST_BAKE) for s in _native(found))
+    size = (width, height) if any(_native(found)) else (4, 4)
     with bake_meshes.rectangle(np.array([[0, 0], [1, 1]]), "", work.material) as item:
         pixels = bake(work, _shown(work), item, bake_meshes.ATLAS, size)
     if np.ptp(pixels, axis=(0, 1)).max() < 1e-4:
@@ -182,7 +182,8 @@ def _rectangle_size(found: Dependence, extent: np.ndarray) -> tuple[int, int]:
     native = np.array(_native(found))
     scale = max([1.0, *(float(np.linalg.norm(np.array(p.matrix)[:2, :2], 2)) for p in found.places)])
     texels = (native if native.any() else np.array([1024, 1024])) * scale * extent
-    return tuple(int(min(max(round(t), LEAST_BAKE), LARGEST_BAKE)) for t in texels)  # type: ignore[return-value]
+    width, height = (int(min(max(round(t), LEAST_BAKE), LARGEST_BAKE)) for t in texels)
+    return width, height
 
 
 def _on_mesh(work: WorkingMaterial, user: User, found: Dependence, reading: Reading) -> Patch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -63,14 +63,14 @@ def _nearly_one(tree: Any, alpha: Factor) -> Factor:
 def _scene(item: bpy.types.Object) -> Iterator[bpy.types.Scene]:
     """A scene with `item` alone, at the frame of the present one."""
     now = bpy.context.scene
-    scene = bpy.data.scenes.new("ani3d bake")
+    scene: Any = bpy.data.scenes.new("ani3d bake")
     try:
         scene.frame_current, scene.frame_subframe = now.frame_current, now.frame_subframe
         try:
             scene.render.engine = "CYCLES"
         except TypeError as error:
             raise RuntimeError("Cycles is switched off in the preferences") from error
-        cycles: Any = scene.cycles  # type: ignore[attr-defined]
+        cycles = scene.cycles
         cycles.device, cycles.samples, cycles.use_denoising = "CPU", 1, False
         cycles.use_adaptive_sampling = False
         scene.collection.objects.link(item)
@@ -84,7 +84,7 @@ def _scene(item: bpy.types.Object) -> Iterator[bpy.types.Scene]:
 @contextmanager
 def _target(tree: Any, size: tuple[int, int]) -> Iterator[bpy.types.Image]:
     """A picture that is baked to, by an active node of `tree`."""
-    image = bpy.data.images.new("ani3d bake", *size, float_buffer=True)
+    image: Any = bpy.data.images.new("ani3d bake", *size, float_buffer=True)
     try:
         image.colorspace_settings.name = "Non-Color"
         node = tree.nodes.new("ShaderNodeTexImage")
@@ -106,7 +106,12 @@ def _emitted(
 ) -> np.ndarray:
     put(emission.id_data, emission.inputs["Color"], color)
     layer = scene.view_layers[0]
-    chosen = {"active_object": item, "object": item, "selected_objects": [item], "selected_editable_objects": [item]}
+    chosen: dict[str, Any] = {
+        "active_object": item,
+        "object": item,
+        "selected_objects": [item],
+        "selected_editable_objects": [item],
+    }
     with bpy.context.temp_override(scene=scene, view_layer=layer, **chosen):
         bpy.ops.object.bake(
             type="EMIT",
@@ -119,5 +124,5 @@ def _emitted(
             uv_layer=uv_map,
         )
     values: Any = np.empty(image.size[0] * image.size[1] * 4, np.float32)
-    image.pixels.foreach_get(values)  # type: ignore[attr-defined]
+    cast(Any, image.pixels).foreach_get(values)
     return values.reshape(image.size[1], image.size[0], 4)

@@ -13,7 +13,7 @@ import numpy as np
 from .faces import MeshFaces
 
 ATLAS = "ani3d atlas"
-_FIELDS = {
+_FIELDS: dict[str, tuple[str, int, Any]] = {
     "FLOAT": ("value", 1, np.float32),
     "INT": ("value", 1, np.int32),
     "INT8": ("value", 1, np.int32),
@@ -80,14 +80,15 @@ def triangles(
 def _copy_attributes(faces: MeshFaces, rows: np.ndarray, mesh: bpy.types.Mesh) -> None:
     """Everything stored on vertices, faces and face corners, in the order of UV maps and colours."""
     polygons = None
-    for attribute in faces.mesh.attributes:
+    stored: Any = faces.mesh.attributes
+    for attribute in stored:
         name, kind, domain = attribute.name, attribute.data_type, attribute.domain
         if name in _OWN or name.startswith(".") or kind not in _FIELDS or len(attribute.data) == 0:
             continue
         field, width, dtype = _FIELDS[kind]
-        values = np.empty(len(attribute.data) * width, dtype)
-        attribute.data.foreach_get(field, values)
-        values = values.reshape(-1, width)
+        flat = np.empty(len(attribute.data) * width, dtype)
+        attribute.data.foreach_get(field, flat)
+        values = flat.reshape(-1, width)
         if domain == "CORNER":
             values = values[faces.corners[rows].ravel()]
         elif domain == "FACE":
@@ -96,7 +97,7 @@ def _copy_attributes(faces: MeshFaces, rows: np.ndarray, mesh: bpy.types.Mesh) -
             values = values[polygons[faces.corners[rows, 0]]]
         elif domain != "POINT":
             continue
-        made = mesh.attributes.get(name) or mesh.attributes.new(name, kind, domain)
+        made: Any = mesh.attributes.get(name) or mesh.attributes.new(name, kind, domain)
         if len(made.data) == len(values):
             made.data.foreach_set(field, np.ascontiguousarray(values).ravel())
     colors, own = faces.mesh.color_attributes, mesh.color_attributes
