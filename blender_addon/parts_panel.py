@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import bpy
 
+from .operators.regions import OVERLAYS
+from .overlay import overlay
 from .panel_layout import Sidebar, sentences
 from .properties import Ani3DPart, scene_group
 from .regions.guess import UNSURE
@@ -49,6 +51,10 @@ class PartsPanel(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         settings, column = scene_group(context.scene), self.layout.column()
         column.template_list("ANI3D_UL_parts", "", settings, "parts", settings, "active_part", rows=4)
+        row = column.row(align=True)
+        row.label(text="Show")
+        for what, (name, _) in OVERLAYS.items():
+            row.operator("ani3d.show_overlay", text=name, depress=overlay.shown == what).what = what
         part = active_part(context.scene)
         if part is not None:
             self._details(context, column, part)

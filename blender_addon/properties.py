@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import bpy
@@ -11,6 +12,7 @@ from ani3d_formats.regions import REGIONS
 
 from .session import session
 
+BY_HAND = "chosen by hand"
 TEXTLESS = ("compact", "none")  # priors that read no prompt
 _MEANINGS = ("Follows the skeleton", "Follows the skeleton", "Swings as strands do", "Swings as cloth does")
 SWATCHES = dict(zip(REGIONS, (8, 3, 6, 5), strict=True))  # number of the theme's collection colour that shows a region
@@ -29,8 +31,14 @@ def known_priors() -> list[str]:
     return [*session.current().welcome.priors, "none"] if session.is_open() else list(TEXTLESS)
 
 
+region_listeners: list[Callable[[], None]] = []
+"""Called when somebody has chosen a region in the list."""
+
+
 def _mark_chosen(part: Ani3DPart, _context: bpy.types.Context) -> None:
-    part.chosen, part.confidence, part.reason = True, 1.0, "chosen by hand"
+    part.chosen, part.confidence, part.reason = True, 1.0, BY_HAND
+    for listener in region_listeners:
+        listener()
 
 
 class Ani3DPart(bpy.types.PropertyGroup):

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "examples": (*PRODUCT, "tools"),
     "tests": FOLDERS,
 }
-BLENDER = ("bpy", "bmesh", "mathutils", "addon_utils")
+BLENDER = ("bpy", "bmesh", "mathutils", "addon_utils", "gpu", "gpu_extras")
 # libraries beside Python's own: where a part is listed it may import these alone
 OUTSIDE: dict[str, tuple[str, ...]] = {
     "ani3d_formats": ("numpy",),

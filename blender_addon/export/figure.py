@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
@@ -65,6 +65,10 @@ class Figure:
             told = "/".join([o.name for o in member.instancers] + [member.name]) if known else member.name
             names.append(unused(told, names))
         return names
+
+    def labelled(self, scene: bpy.types.Scene) -> Figure:
+        """The same with the regions that the list of parts of `scene` has now."""
+        return replace(self, region_ids=self.labelling.region_ids(scene))
 
     def entries(self, recorded: frozenset[int]) -> list[dict[str, Any]]:
         """The objects as a shot's metadata has them; those whose numbers are `recorded` are not skinned."""

@@ -5,13 +5,14 @@ from .bind import BindCharacter
 from .engine import StartEngine, StopEngine
 from .export import ExportShot
 from .job import CancelJob, Follow, Submit
-from .regions import DismissWarnings, PaintRegion
+from .regions import DismissWarnings, PaintRegion, ShowOverlay
 from .result import FetchResult, ImportResult, RemoveResult
 from .takes import RecordTakes
 
 CLASSES = (
     BindCharacter,
     PaintRegion,
+    ShowOverlay,
     DismissWarnings,
     ExportShot,
     StartEngine,

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Paint a region on a mesh; dismiss warnings."""
+"""Paint a region on a mesh, show regions and pins as colours; dismiss warnings."""
 
 from __future__ import annotations
+
+from typing import Any, cast
 
 import bpy
 
@@ -10,10 +12,16 @@ from ani3d_formats.regions import REGIONS
 
 from .. import compat
 from ..export.regions import PREFIX
-from ..properties import REGION_ITEMS
+from ..overlay import PINS_SHOWN, REGIONS_SHOWN, overlay
+from ..properties import REGION_ITEMS, scene_group
 from ..regions.parts import active_part
 from ..session import session
 from .base import ReportsErrors
+
+OVERLAYS = {
+    REGIONS_SHOWN: ("Regions", "Show body, face, hair and garment in the colours of the list"),
+    PINS_SHOWN: ("Pins", "Show how firmly garment and hair are held: orange follows the skeleton, blue flies"),
+}
 
 
 class PaintRegion(ReportsErrors, bpy.types.Operator):
@@ -47,6 +55,26 @@ class PaintRegion(ReportsErrors, bpy.types.Operator):
         _make_room(item, self.region)
         bpy.ops.object.mode_set(mode="WEIGHT_PAINT")
         compat.set_brush_weight(context, 1.0)
+
+
+class ShowOverlay(ReportsErrors, bpy.types.Operator):
+    """Colour the character in the 3D view; again to take the colours away"""
+
+    bl_idname = "ani3d.show_overlay"
+    bl_label = "Show Colours"
+
+    what: bpy.props.EnumProperty(name="What", items=tuple((key, *texts) for key, texts in OVERLAYS.items()))
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        return OVERLAYS[cast(Any, properties).what][1]
+
+    @classmethod
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if scene_group(context.scene).armature else "No character is bound."
+
+    def run(self, context: bpy.types.Context) -> None:
+        overlay.show(context, "" if overlay.shown == self.what else self.what)
 
 
 class DismissWarnings(ReportsErrors, bpy.types.Operator):

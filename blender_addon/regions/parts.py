@@ -13,9 +13,7 @@ import bpy
 
 from ani3d_formats.regions import BODY, REGIONS
 
-from ..properties import Ani3DPart, Ani3DScene, scene_group
-
-BY_HAND = "chosen by hand"
+from ..properties import BY_HAND, Ani3DPart, Ani3DScene, scene_group
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Colours over the character in the 3D view: its regions, or how firmly garment and hair are pinned.
+
+The colours belong to the character's meshes at rest and are drawn on the meshes as Blender shows them now, linked ones
+too. Nothing of the scene is changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import bpy
+import gpu
+import numpy as np
+from bpy.app.handlers import persistent
+from gpu_extras.batch import batch_for_shader
+from mathutils import Matrix
+from mathutils.kdtree import KDTree
+
+from ani3d_formats.pins import pin_weights
+from ani3d_formats.regions import REGIONS, is_loose
+
+from .export.figure import Figure
+from .export.members import Member
+from .export.survey import rest_figure
+from .properties import SWATCHES, region_listeners, scene_group
+from .session import redraw
+
+REGIONS_SHOWN, PINS_SHOWN = "REGIONS", "PINS"
+ALPHA = 0.75
+NEARER = 2e-5  # of the depth range: what is drawn lies on the mesh
+FREE, FIXED, SKIN = (0.15, 0.5, 0.95), (0.95, 0.25, 0.1), (0.5, 0.5, 0.5)
+HUMAN = 1.75  # metres, the height that the rule for pins is written for
+LIGHT = np.array([0.35, -0.6, 0.72])
+
+
+@dataclass
+class _Layer:
+    """One object: its place, linear colours (V,4), and what was drawn last."""
+
+    member: Member
+    colors: np.ndarray
+    batch: Any = None
+
+
+class Overlay:
+    """What is shown now; there is one."""
+
+    def __init__(self) -> None:
+        self.shown = ""
+        self._layers: list[_Layer] = []
+        self._figure: Figure | None = None
+        self._handle: Any = None
+        self._moved = True
+        self._stale = False
+
+    def show(self, context: bpy.types.Context, what: str) -> None:
+        """Show REGIONS_SHOWN or PINS_SHOWN of the bound character, or nothing for "".
+
+        Raises:
+            Ani3DError: ``character.*`` where there is no character to show.
+        """
+        self.hide()
+        if not what:
+            return
+        figure = rest_figure(context, scene_group(context.scene).armature)
+        self._figure, self.shown = figure, what
+        self._color(context)
+        if not bpy.app.background:
+            self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_VIEW")
+        redraw()
+
+    def hide(self) -> None:
+        if self._handle is not None:
+            bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
+        self.shown, self._layers, self._figure, self._handle = "", [], None, None
+        redraw()
+
+    def regions_changed(self) -> None:
+        """A region was chosen in the list: the colours are made anew when they are drawn next."""
+        self._stale = True
+
+    def moved(self) -> None:
+        """The scene was evaluated again."""
+        self._moved = True
+
+    def colors(self, context: bpy.types.Context) -> dict[str, np.ndarray]:
+        """(V,4) RGBA of each object shown, by name."""
+        if self._stale and self._figure is not None:
+            self._figure = self._figure.labelled(context.scene)
+            self._color(context)
+        return {layer.member.name: layer.colors for layer in self._layers}
+
+    def _color(self, context: bpy.types.Context) -> None:
+        figure = self._figure
+        if figure is None:
+            return
+        if self.shown == REGIONS_SHOWN:
+            colors = region_colors(context)[figure.region_ids]
+        else:
+            colors = pin_colors(figure.region_ids, pins_of(figure))
+        self._layers = [_Layer(member, colors[figure.rows(n)]) for n, member in enumerate(figure.members)]
+        self._moved, self._stale = True, False
+
+    def _draw(self) -> None:
+        self.colors(bpy.context)
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        shader = gpu.shader.from_builtin("SMOOTH_COLOR")
+        if self._moved:
+            for layer in self._layers:
+                layer.batch = _batch(shader, layer, depsgraph)
+            self._moved = False
+        gpu.state.blend_set("ALPHA")
+        gpu.state.depth_test_set("LESS_EQUAL")
+        with cast(Any, gpu.matrix).push_pop_projection():
+            gpu.matrix.load_projection_matrix(_nearer(gpu.matrix.get_projection_matrix()))
+            for layer in self._layers:
+                if layer.batch is not None:
+                    layer.batch.draw(shader)
+        gpu.state.depth_test_set("NONE")
+        gpu.state.blend_set("NONE")
+
+
+def region_colors(context: bpy.types.Context) -> np.ndarray:
+    """(4,4) RGBA of each region, as the swatches of the list show them in this theme."""
+    theme: Any = context.preferences.themes[0].collection_color
+    return np.array([[*theme[SWATCHES[name] - 1].color, ALPHA] for name in REGIONS])
+
+
+def pin_colors(regions: np.ndarray, pins: np.ndarray) -> np.ndarray:
+    """(V,4) RGBA: from blue, free, to orange, fixed; body and face grey and almost clear."""
+    mixed = pins[:, None] * np.array(FIXED) + (1 - pins[:, None]) * np.array(FREE)
+    loose = is_loose(regions)
+    return np.c_[np.where(loose[:, None], mixed, SKIN), np.where(loose, ALPHA, 0.2)]
+
+
+def pins_of(figure: Figure) -> np.ndarray:
+    """(V,) pin weights of a character, as the engine finds them."""
+    scale, rest = HUMAN / max(figure.height, 1e-9), figure.rig.rest.copy()
+    rest[:, :3, 3] *= scale
+    shot = {
+        "vertices": figure.vertices * scale,
+        "faces": figure.faces,
+        "region_ids": figure.region_ids,
+        "weight_indices": figure.weight_indices,
+        "weight_values": figure.weight_values,
+        "bone_rest": rest,
+        "bone_lengths": figure.rig.lengths * scale,
+        "bone_parents": np.array(figure.rig.parents),
+    }
+    if figure.pin_weights is not None:
+        shot["pin_weights"] = figure.pin_weights
+    return pin_weights(shot, _nearest)
+
+
+def _nearest(points: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    tree = KDTree(len(targets))
+    for row, target in enumerate(targets.tolist()):
+        tree.insert(target, row)
+    tree.balance()
+    found = [tree.find(point) for point in points.tolist()]
+    return np.array([far for _, _, far in found]), np.array([row for _, row, _ in found], int)
+
+
+def _batch(shader: Any, layer: _Layer, depsgraph: bpy.types.Depsgraph) -> Any:
+    """The object's triangles as evaluated now, or None where it is hidden or has other vertices than at rest."""
+    try:
+        item = layer.member.item
+        if not layer.member.instancers and not item.visible_get():
+            return None
+        evaluated = item.evaluated_get(depsgraph)
+    except ReferenceError:  # deleted meanwhile
+        return None
+    mesh = evaluated.to_mesh()
+    try:
+        if mesh is None or len(mesh.vertices) != len(layer.colors):
+            return None
+        points, normals = np.empty((2, len(mesh.vertices) * 3), np.float32)
+        mesh.vertices.foreach_get("co", points)
+        mesh.vertex_normals.foreach_get("vector", normals)
+        mesh.calc_loop_triangles()
+        triangles = np.empty(len(mesh.loop_triangles) * 3, np.int32)
+        mesh.loop_triangles.foreach_get("vertices", triangles)
+    finally:
+        evaluated.to_mesh_clear()
+    world = layer.member.world(depsgraph)
+    world[:3, 3] += layer.member.origin
+    placed = points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+    facing = normals.reshape(-1, 3) @ world[:3, :3].T
+    facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-12)
+    colors = layer.colors.copy()
+    colors[:, :3] *= 0.6 + 0.4 * np.abs(facing @ LIGHT)[:, None]
+    fields = {"pos": placed.astype(np.float32), "color": colors.astype(np.float32)}
+    return batch_for_shader(shader, "TRIS", fields, indices=triangles.reshape(-1, 3))
+
+
+def _nearer(projection: Matrix) -> Matrix:
+    """The projection with depths a little nearer to the eye."""
+    result = projection.copy()
+    result[2] = result[2] - NEARER * result[3]
+    return result
+
+
+overlay = Overlay()
+
+
+@persistent
+def _on_update(*_arguments: object) -> None:
+    overlay.moved()
+
+
+@persistent
+def _on_load(*_arguments: object) -> None:
+    overlay.hide()
+
+
+HANDLERS = (
+    (bpy.app.handlers.depsgraph_update_post, _on_update),
+    (bpy.app.handlers.frame_change_post, _on_update),
+    (bpy.app.handlers.load_pre, _on_load),
+)
+
+
+def register() -> None:
+    region_listeners.append(overlay.regions_changed)
+    for handlers, function in HANDLERS:
+        handlers.append(function)
+
+
+def unregister() -> None:
+    overlay.hide()
+    region_listeners.remove(overlay.regions_changed)
+    for handlers, function in HANDLERS:
+        handlers.remove(function)
