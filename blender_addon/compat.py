@@ -47,10 +47,9 @@ def new_point_cloud_object(name: str, count: int, collection: bpy.types.Collecti
     return item
 
 
-def four_floats_type() -> str:
-    """Attribute type for four raw floats. A float colour holds them unchanged where FLOAT4 is missing."""
-    known: Any = bpy.types.Attribute.bl_rna.properties["data_type"]
-    return "FLOAT4" if "FLOAT4" in known.enum_items else "FLOAT_COLOR"
+def radiance_type() -> str:
+    """Attribute type for `radiance:base`: what Blender's own splats have, else what geometry nodes can read."""
+    return "FLOAT4" if draws_splats() else "FLOAT_COLOR"
 
 
 def values_field(attribute: Any) -> str:

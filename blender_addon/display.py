@@ -11,9 +11,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import bpy
-import numpy as np
 
-from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.gaussians import SH_C0
 
 from . import compat
@@ -23,22 +21,17 @@ NAME = "Ani3D Gaussians"
 SIGMAS = 2.8  # radius of the drawn sphere: the density there is 2 % of its peak
 
 
-def display_colors(radiance: np.ndarray) -> np.ndarray:
-    """Linear RGB and opacity (N,4) of `radiance:base` (N,4): raw SH DC of an sRGB colour, and opacity 0..1."""
-    linear = srgb_to_linear(np.clip(0.5 + SH_C0 * radiance[:, :3], 0.0, 1.0))
-    return np.concatenate([linear, radiance[:, 3:4]], axis=1).astype(np.float32)
-
-
 def add_display(item: bpy.types.Object) -> None:
     """Make the point cloud object `item` visible as Gaussians, the native way where there is one."""
     if compat.draws_splats():
         compat.mark_as_splats(item.data)
         return
     modifier = cast(bpy.types.NodesModifier, item.modifiers.new(NAME, "NODES"))
-    modifier.node_group = bpy.data.node_groups.get(NAME) or _ellipsoids(bpy.data.materials.get(NAME) or _material())
+    modifier.node_group = bpy.data.node_groups.get(NAME) or ellipsoids()
 
 
-def _ellipsoids(material: bpy.types.Material) -> bpy.types.NodeTree:
+def ellipsoids() -> bpy.types.NodeTree:
+    """New geometry nodes that put an ellipsoid on every Gaussian."""
     tree = bpy.data.node_groups.new(NAME, "GeometryNodeTree")
     tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
     tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
@@ -48,9 +41,14 @@ def _ellipsoids(material: bpy.types.Material) -> bpy.types.NodeTree:
     sphere.inputs["Radius"].default_value = SIGMAS
     sphere.inputs["Subdivisions"].default_value = 2
     painted = nodes.new("GeometryNodeSetMaterial")
-    painted.inputs["Material"].default_value = material
+    painted.inputs["Material"].default_value = bpy.data.materials.get(NAME) or _material()
+    colored = nodes.new("GeometryNodeStoreNamedAttribute")
+    colored.data_type = "FLOAT_COLOR"
+    colored.inputs["Name"].default_value = COLOR_ATTRIBUTE
+    link(nodes.new("NodeGroupInput").outputs[0], colored.inputs["Geometry"])
+    link(_display_color(tree), colored.inputs["Value"])
     instances = nodes.new("GeometryNodeInstanceOnPoints")
-    link(nodes.new("NodeGroupInput").outputs[0], instances.inputs["Points"])
+    link(colored.outputs["Geometry"], instances.inputs["Points"])
     link(sphere.outputs["Mesh"], painted.inputs["Geometry"])
     link(painted.outputs["Geometry"], instances.inputs["Instance"])
     for name, kind, socket in (("scale", "FLOAT_VECTOR", "Scale"), ("rotation", "QUATERNION", "Rotation")):
@@ -60,6 +58,38 @@ def _ellipsoids(material: bpy.types.Material) -> bpy.types.NodeTree:
         link(attribute.outputs["Attribute"], instances.inputs[socket])
     link(instances.outputs["Instances"], nodes.new("NodeGroupOutput").inputs[0])
     return tree
+
+
+def _display_color(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
+    """Linear RGB and opacity of `radiance:base`: raw SH DC of an sRGB colour, and opacity 0..1."""
+    nodes, link = cast(Any, tree.nodes), tree.links.new
+
+    def math(operation: str, value: bpy.types.NodeSocket, *numbers: float) -> bpy.types.NodeSocket:
+        node = nodes.new("ShaderNodeMath")
+        node.operation = operation
+        link(value, node.inputs[0])
+        for place, number in enumerate(numbers, start=1):
+            node.inputs[place].default_value = number
+        return node.outputs[0]
+
+    radiance = nodes.new("GeometryNodeInputNamedAttribute")
+    radiance.data_type = "FLOAT_COLOR"
+    radiance.inputs["Name"].default_value = "radiance:base"
+    split, joined = nodes.new("FunctionNodeSeparateColor"), nodes.new("FunctionNodeCombineColor")
+    link(radiance.outputs["Attribute"], split.inputs[0])
+    for channel in range(3):
+        encoded = math("MINIMUM", math("MAXIMUM", math("MULTIPLY_ADD", split.outputs[channel], SH_C0, 0.5), 0.0), 1.0)
+        # the two pieces of the sRGB curve, which meet at 0.04045
+        low = math("DIVIDE", encoded, 12.92)
+        high = math("POWER", math("DIVIDE", math("ADD", encoded, 0.055), 1.055), 2.4)
+        choice = nodes.new("GeometryNodeSwitch")
+        choice.input_type = "FLOAT"
+        link(math("GREATER_THAN", encoded, 0.04045), choice.inputs["Switch"])
+        link(low, choice.inputs["False"])
+        link(high, choice.inputs["True"])
+        link(choice.outputs[0], joined.inputs[channel])
+    link(split.outputs["Alpha"], joined.inputs["Alpha"])
+    return joined.outputs[0]
 
 
 def _material() -> bpy.types.Material:

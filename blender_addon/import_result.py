@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Puts a fetched result into the scene: the Gaussians, and a copy of the character that plays the mesh cache.
 
-The copies are plain meshes at the origin: a PC2 holds world positions, so no armature and no transform of theirs
+The copies are plain meshes at the cache's origin: a PC2 holds world places, so no armature and no transform of theirs
 has any part in it. Everything lies in one collection that `remove_result` takes away again.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import bpy
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.pc2 import read_pc2
+from ani3d_formats.playback import write_playback
 
 from . import compat, playback
 from .display import add_display
 from .properties import object_group
+from .rest_shape import CONVERTIBLE, own_shape, rest_shapes
 
 
 def find_cache(folder: Path) -> Path:
@@ -39,57 +42,67 @@ def import_result(
     hide_character: bool = True,
     on_warning: Callable[[str], None] | None = None,
 ) -> bpy.types.Collection:
-    """Import the cache in `folder` into the scene; a result of the same name is replaced.
+    """Import the cache in `folder` into the scene; a result of the same folder is replaced, others stay.
 
     Args:
-        context: its scene receives the collection ``Ani3D NAME``.
+        context: its scene receives the collection ``Ani3D NAME``, with a number behind a name that is taken.
         folder: the cache folder, or the result folder around it.
-        hide_character: hide the meshes that the result replaces.
+        hide_character: hide the objects that the result replaces, and other results of them.
         on_warning: called with one sentence for each mesh that has no counterpart in this file.
 
     Raises:
-        Ani3DError: codes ``cache.*``; then nothing was added.
+        Ani3DError: codes ``cache.*``, ``disk.full``, ``file.unwritable``; then nothing was added.
     """
     folder = find_cache(folder.resolve())
     cache = FrameCache.open(folder)
     cache.check_gaussians()
-    meshes = _matching_meshes(cache, on_warning or (lambda _message: None))
-    name = folder.stem
+    write_playback(cache)
+    name = _free_name(folder)
     remove_result(name)
+    meshes = _matching_meshes(context, cache, on_warning or (lambda _message: None))
     collection = bpy.data.collections.new(f"Ani3D {name}")
     context.scene.collection.children.link(collection)
 
     gaussians = compat.new_point_cloud_object(f"{name} Gaussians", cache.manifest.count, collection)
-    _tag(gaussians, "GAUSSIANS", folder, name)
+    _tag(gaussians, "GAUSSIANS", name)
+    playback.add_playback(gaussians, cache, context.scene)
     add_display(gaussians)
-    for source, file in meshes:
-        _tag(_mesh_copy(source, file, cache.manifest.frame_start, collection), "MESH", file, name, source)
-        if hide_character:
-            source.hide_render = True
-            source.hide_viewport = True
-    playback.refresh(context.scene)
+    if hide_character:
+        _hide(context.scene, [source for source, *_ in meshes])
+    for source, mesh, file in meshes:
+        copy = bpy.data.objects.new(f"{source.name} Ani3D", mesh)
+        collection.objects.link(copy)
+        _tag(copy, "MESH", name, source)
+        playback.play_point_cache(copy, file, cache.manifest.frame_start, context.scene)
+    for item in collection.objects:
+        item.location = getattr(cache.manifest, "origin", (0.0, 0.0, 0.0))
     return collection
 
 
 def remove_result(name: str) -> bool:
     """Take the result `name` out of the file and show the character again; files on disk stay."""
-    members = [
-        item for item in bpy.data.objects if object_group(item).kind != "NONE" and object_group(item).result == name
-    ]
+    members = parts_of(name)
+    sources = {source for item in members if (source := object_group(item).source)}
     for item in members:
-        if source := object_group(item).source:
-            source.hide_render = False
-            source.hide_viewport = False
-        playback.forget(item)
+        playback.remove_playback(item)
         data = item.data
         bpy.data.objects.remove(item)
         if data.users == 0:
             owner: Any = bpy.data.meshes if isinstance(data, bpy.types.Mesh) else bpy.data.pointclouds
             owner.remove(data)
+    replaced = {object_group(item).source for item in bpy.data.objects if not item.hide_viewport}
+    for source in sources - replaced:
+        for item in _shown_by(source):
+            item.hide_render = item.hide_viewport = False
     collection: bpy.types.Collection | None = bpy.data.collections.get(f"Ani3D {name}")
     if collection and not collection.all_objects:
         bpy.data.collections.remove(collection)
     return bool(members)
+
+
+def parts_of(name: str) -> list[bpy.types.Object]:
+    """The objects of the result `name`."""
+    return [o for o in bpy.data.objects if object_group(o).kind != "NONE" and object_group(o).result == name]
 
 
 def result_names() -> list[str]:
@@ -97,42 +110,67 @@ def result_names() -> list[str]:
     return sorted({object_group(item).result for item in bpy.data.objects if object_group(item).kind != "NONE"})
 
 
-def _matching_meshes(cache: FrameCache, warn: Callable[[str], None]) -> list[tuple[bpy.types.Object, Path]]:
-    pairs = []
+def _free_name(folder: Path) -> str:
+    """The cache's name, with a number where a result of another folder has it already."""
+    name, number = folder.stem, 1
+    while True:
+        folders = {file.resolve().parent for item in parts_of(name) if (file := playback.cache_file(item))}
+        if not folders or folder in folders:
+            return name
+        number += 1
+        name = f"{folder.stem} {number}"
+
+
+def _matching_meshes(
+    context: bpy.types.Context, cache: FrameCache, warn: Callable[[str], None]
+) -> list[tuple[bpy.types.Object, bpy.types.Mesh, Path]]:
+    """(source, a mesh of its shape, PC2 file) of each mesh in the cache that has its source in this file."""
+    found = []
     for entry in cache.manifest.meshes:
-        name, file = entry.object, cache.path / entry.file
-        vertices = read_pc2(file).vertices.shape[1]
-        source: bpy.types.Object | None = bpy.data.objects.get(name)
-        if source is None or source.type != "MESH":
-            warn(f"The mesh '{name}' is not in this file, so its mesh cache is left out.")
-        elif len(source.data.vertices) != vertices:
-            warn(
-                f"'{name}' has {len(source.data.vertices)} vertices, its mesh cache {vertices}; it is left out, "
-                "as the mesh was changed after the export."
-            )
+        file = cache.path / entry.file
+        source = context.scene.objects.get(entry.object) or bpy.data.objects.get(entry.object)
+        if source is None or source.type not in CONVERTIBLE:
+            warn(f"The mesh '{entry.object}' is not in this file, so its mesh cache is left out.")
         else:
-            pairs.append((source, file))
+            found.append((source, file))
+    pairs = []
+    meshes = rest_shapes(context, [source for source, _ in found])
+    for (source, file), shape in zip(found, meshes, strict=True):
+        expected = read_pc2(file).vertices.shape[1]
+        if len(shape.vertices) != expected and source.type == "MESH" and len(source.data.vertices) == expected:
+            bpy.data.meshes.remove(shape)
+            shape = own_shape(source)
+        if len(shape.vertices) == expected:
+            pairs.append((source, shape, file))
+            continue
+        warn(
+            f"'{source.name}' has {len(shape.vertices)} vertices, its mesh cache {expected}; it is left out, "
+            "as the mesh was changed after the export."
+        )
+        bpy.data.meshes.remove(shape)
     return pairs
 
 
-def _mesh_copy(
-    source: bpy.types.Object, file: Path, frame_start: int, collection: bpy.types.Collection
-) -> bpy.types.Object:
-    mesh = source.data.copy()
-    copy = bpy.data.objects.new(f"{source.name} Ani3D", mesh)
-    copy.shape_key_clear()  # a key would be mixed in before the cache replaces the positions
-    for slot, original in zip(copy.material_slots, source.material_slots, strict=True):
-        slot.link, slot.material = original.link, original.material
-    collection.objects.link(copy)
-    modifier = cast(bpy.types.MeshCacheModifier, copy.modifiers.new("Ani3D", "MESH_CACHE"))
-    modifier.cache_format = "PC2"
-    modifier.filepath = str(file)
-    modifier.time_mode = "FRAME"
-    modifier.play_mode = "SCENE"
-    modifier.frame_start = frame_start
-    return copy
+def _hide(scene: bpy.types.Scene, sources: list[bpy.types.Object]) -> None:
+    """Hide the objects that show `sources`, and older results of them."""
+    older = {object_group(item).result for item in bpy.data.objects if object_group(item).source in sources}
+    for item in [*itertools.chain(*map(_shown_by, sources)), *itertools.chain(*map(parts_of, older))]:
+        item.hide_render = item.hide_viewport = True
 
 
-def _tag(item: bpy.types.Object, kind: str, path: Path, result: str, source: bpy.types.Object | None = None) -> None:
+def _shown_by(source: bpy.types.Object) -> list[bpy.types.Object]:
+    """What to hide so that `source` is not seen: itself, or what instances it where it stands in no scene."""
+    if source.users_scene:
+        return [source]
+    return [
+        item
+        for item in bpy.data.objects
+        if item.instance_type == "COLLECTION"
+        and item.instance_collection
+        and source in item.instance_collection.all_objects.values()
+    ]
+
+
+def _tag(item: bpy.types.Object, kind: str, result: str, source: bpy.types.Object | None = None) -> None:
     group = object_group(item)
-    group.kind, group.cache_path, group.result, group.source = kind, str(path), result, source
+    group.kind, group.result, group.source = kind, result, source

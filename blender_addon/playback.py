@@ -1,180 +1,127 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plays Gaussian caches on the timeline.
+"""Makes results play by Blender's own parts alone: instanced, linked, at subframes, and without this extension.
 
-Before Blender evaluates a frame, the points of every result object are overwritten with that frame of its
-cache. The link is `object.ani3d.cache_path`: absolute while a file is open, written relative when the cache
-lies below the .blend, so that a project folder can be moved as a whole.
+A mesh of loose points plays the cache's playback file by a Mesh Cache modifier. Geometry nodes on the Gaussians read
+the numbers back from those points and set position, rotation and whatever else changes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import bpy
 import numpy as np
-from bpy.app.handlers import persistent
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
+from ani3d_formats.pc2 import read_pc2
+from ani3d_formats.playback import packed, packing, write_playback
 
 from . import compat
-from .display import COLOR_ATTRIBUTE, display_colors
-from .properties import object_group
+from .playback_nodes import ATTRIBUTE_TYPES, playback_nodes, points_read_by
+from .timeline import frame_length
+
+NAME = "Ani3D Playback"
 
 
-@dataclass
-class _Player:
-    """One object's opened cache, and the frame its points hold."""
+def add_playback(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Scene) -> None:
+    """Make the point cloud object `item` show `cache`: its first frame as data, the others by modifiers.
 
-    path: str
-    cache: FrameCache | None = None
-    error: str = ""
-    shown: int | None = None
+    Raises:
+        Ani3DError: ``disk.full`` or ``file.unwritable``, when the playback file cannot be written.
+    """
+    first = cache.frame(cache.manifest.frame_start)
+    _write(cast(bpy.types.PointCloud, item.data), first)
+    plan = packing(cache)
+    if not plan.points:
+        return
+    file = write_playback(cache)
+    mesh = bpy.data.meshes.new(f"{item.name} Points")
+    mesh.vertices.add(plan.points)
+    mesh.vertices.foreach_set("co", packed(plan, first).ravel())  # what stands there when the file is missing
+    points = bpy.data.objects.new(mesh.name, mesh)  # in no collection: only the nodes know it
+    play_point_cache(points, file, cache.manifest.frame_start, scene)
+    modifier = cast(bpy.types.NodesModifier, item.modifiers.new(NAME, "NODES"))
+    modifier.node_group = playback_nodes(f"{NAME} {item.name}", points, plan)
 
 
-_players: dict[int, _Player] = {}
+def play_point_cache(item: bpy.types.Object, file: Path, frame_start: int, scene: bpy.types.Scene) -> None:
+    """Have the mesh object `item` play the PC2 `file`, whose first sample is frame `frame_start` of `scene`."""
+    modifier = cast(bpy.types.MeshCacheModifier, item.modifiers.new("Ani3D", "MESH_CACHE"))
+    modifier.cache_format = "PC2"
+    modifier.filepath = _path_in_file(file)
+    modifier.time_mode = "FRAME"
+    modifier.play_mode = "SCENE"
+    modifier.frame_start = frame_start
+    modifier.frame_scale = 1 / frame_length(scene)  # Blender gives modifiers the remapped frame
 
 
-def refresh(scene: bpy.types.Scene) -> None:
-    """Bring every Gaussian object of `scene` to the current frame."""
-    for item in scene.objects:
-        if item.type == "POINTCLOUD" and object_group(item).kind == "GAUSSIANS":
-            _show(item, scene.frame_current)
+def remove_playback(item: bpy.types.Object) -> None:
+    """Take away what `add_playback` made beside `item`; the file stays."""
+    points = _points_of(item)
+    if points is None:
+        return
+    tree = cast(bpy.types.NodesModifier, item.modifiers[NAME]).node_group
+    item.modifiers.clear()
+    if tree.users == 0:
+        bpy.data.node_groups.remove(tree)
+    if points.users == 0:
+        bpy.data.meshes.remove(cast(bpy.types.Mesh, points.data))
+
+
+def cache_file(item: bpy.types.Object) -> Path | None:
+    """The PC2 file that plays `item`, a part of a result; none where nothing moves."""
+    player = _player(item)
+    return Path(bpy.path.abspath(player[1].filepath, library=player[0].library)) if player else None
 
 
 def error_of(item: bpy.types.Object) -> str:
-    """Why `item` does not play, or an empty string."""
-    player = _players.get(item.session_uid)
-    return player.error if player else ""
-
-
-def forget(item: bpy.types.Object) -> None:
-    """Close the cache that `item` plays: on Windows a file that is open cannot be removed."""
-    _players.pop(item.session_uid, None)
-
-
-def _show(item: bpy.types.Object, frame: int) -> None:
-    player = _players.get(item.session_uid)
-    if player is None or player.path != object_group(item).cache_path:
-        player = _players[item.session_uid] = _open(item)
-    if player.cache is None:  # said once, when opening; asking the disk at every frame would stall playback
-        return
-    frame = player.cache.nearest_frame(frame)
-    if frame != player.shown:
-        write_frame(cast(bpy.types.PointCloud, item.data), player.cache, frame, everything=player.shown is None)
-        player.shown = frame
-
-
-def _open(item: bpy.types.Object) -> _Player:
-    path = object_group(item).cache_path
+    """Why `item`, a part of a result, does not play, or an empty string."""
+    player, file = _player(item), cache_file(item)
+    if player is None or file is None:
+        return ""
+    expected = len(cast(bpy.types.Mesh, player[0].data).vertices)
     try:
-        cache = FrameCache.open(Path(bpy.path.abspath(path)))
-        cache.check_gaussians()
-        if cache.manifest.count != len(item.data.points):
-            raise Ani3DError(
-                "cache.malformed",
-                f"'{item.name}' has {len(item.data.points)} points, the cache {path} {cache.manifest.count} Gaussians.",
-                "Import the result again.",
-            )
+        found = read_pc2(file).vertices.shape[1]
     except Ani3DError as error:
-        print(f"Ani3D: '{item.name}' does not play. {error}")
-        return _Player(path, error=str(error))
-    return _Player(path, cache)
+        return f"{error.message} Fetch or import the result again, or put its folder back."
+    if found != expected:
+        return f"'{item.name}' has {expected} points, its cache {file} {found}. Import the result again."
+    return ""
 
 
-def write_frame(cloud: bpy.types.PointCloud, cache: FrameCache, frame: int, everything: bool) -> None:
-    """Write scene frame `frame` of `cache` into the points; static attributes only when `everything`."""
-    values = {n: array for n, array in cache.frame(frame).items() if everything or cache.arrays[n].ndim == 3}
-    if "radiance:base" in values and not compat.draws_splats():
-        values[COLOR_ATTRIBUTE] = display_colors(values["radiance:base"])
-    for name, array in values.items():
+def _player(item: bpy.types.Object) -> tuple[bpy.types.Object, bpy.types.MeshCacheModifier] | None:
+    """The object that plays the file for `item`, and its modifier."""
+    for owner in (item, _points_of(item)):
+        for modifier in owner.modifiers if owner else ():
+            if isinstance(modifier, bpy.types.MeshCacheModifier):
+                return cast(bpy.types.Object, owner), modifier
+    return None
+
+
+def _points_of(item: bpy.types.Object) -> bpy.types.Object | None:
+    for modifier in item.modifiers:
+        if modifier.name == NAME and isinstance(modifier, bpy.types.NodesModifier) and modifier.node_group:
+            return points_read_by(modifier.node_group)
+    return None
+
+
+def _path_in_file(file: Path) -> str:
+    """`file` as Blender should keep it: relative below the folder of the .blend. Saving elsewhere Blender rebases it."""
+    folder = Path(bpy.data.filepath).resolve().parent
+    if bpy.data.filepath and file.is_relative_to(folder):
+        return "//" + file.relative_to(folder).as_posix()
+    return str(file)
+
+
+def _write(cloud: bpy.types.PointCloud, attributes: dict[str, np.ndarray]) -> None:
+    for name, array in attributes.items():
         if name not in cloud.attributes:
-            cloud.attributes.new(name, cast(Any, _attribute_type(name, array)), "POINT")
+            kind = compat.radiance_type() if name == "radiance:base" else ATTRIBUTE_TYPES.get(name)
+            kind = kind or {1: "FLOAT", 3: "FLOAT_VECTOR", 4: compat.radiance_type()}[array.shape[-1]]
+            cloud.attributes.new(name, cast(Any, kind), "POINT")
     # Adding an attribute can move the others in memory, so each is looked up once all exist.
-    for name, array in values.items():
+    for name, array in attributes.items():
         compat.write_attribute(cloud.attributes[name], array)
     cloud.update_tag()
-
-
-def _attribute_type(name: str, array: np.ndarray) -> str:
-    if name == "rotation":
-        return "QUATERNION"
-    if name == COLOR_ATTRIBUTE:
-        return "FLOAT_COLOR"
-    return {1: "FLOAT", 3: "FLOAT_VECTOR", 4: compat.four_floats_type()}[array.shape[-1]]
-
-
-@persistent
-def _on_frame_change(scene: bpy.types.Scene, _depsgraph: bpy.types.Depsgraph | None = None) -> None:
-    refresh(scene)
-
-
-@persistent
-def reload_results(*_args: object) -> None:
-    """Paths become absolute, former players are forgotten, the points come up to date."""
-    _players.clear()
-    _make_absolute()
-    for scene in bpy.data.scenes:
-        refresh(scene)
-
-
-@persistent
-def _on_save_pre(filepath: str, _unused: object = None) -> None:
-    if not filepath:
-        return
-    folder = Path(filepath).resolve().parent
-    for item in _result_objects():
-        path = Path(bpy.path.abspath(object_group(item).cache_path)).resolve()
-        if path.is_relative_to(folder):
-            _set_path(item, "//" + path.relative_to(folder).as_posix())
-
-
-@persistent
-def _on_save_post(filepath: str, _unused: object = None) -> None:
-    if filepath:
-        _make_absolute(Path(filepath).parent)
-
-
-def _make_absolute(folder: Path | None = None) -> None:
-    for item in _result_objects():
-        path = bpy.path.abspath(object_group(item).cache_path, start=str(folder) if folder else None)
-        _set_path(item, path)
-        for modifier in item.modifiers:
-            if isinstance(modifier, bpy.types.MeshCacheModifier) and modifier.filepath != path:
-                modifier.filepath = path
-
-
-def _set_path(item: bpy.types.Object, path: str) -> None:
-    """Change how the link is written. Modifiers keep absolute paths: on saving elsewhere Blender would rebase
-    a relative one from the former folder, after the handlers ran."""
-    player = _players.get(item.session_uid)
-    if player and player.path == object_group(item).cache_path:  # same cache by another name: it stays open
-        player.path = path
-    object_group(item).cache_path = path
-
-
-def _result_objects() -> list[bpy.types.Object]:
-    return [o for o in bpy.data.objects if object_group(o).kind != "NONE" and object_group(o).cache_path]
-
-
-HANDLERS = (
-    (bpy.app.handlers.frame_change_pre, _on_frame_change),
-    (bpy.app.handlers.load_post, reload_results),
-    (bpy.app.handlers.undo_post, reload_results),  # undo brings back the points of another frame
-    (bpy.app.handlers.redo_post, reload_results),
-    (bpy.app.handlers.save_pre, _on_save_pre),
-    (bpy.app.handlers.save_post, _on_save_post),
-)
-
-
-def register() -> None:
-    for handlers, function in HANDLERS:
-        handlers.append(function)
-
-
-def unregister() -> None:
-    for handlers, function in HANDLERS:
-        handlers.remove(function)
-    _players.clear()

@@ -127,7 +127,6 @@ class Ani3DObject(bpy.types.PropertyGroup):
         ),
         default="NONE",
     )
-    cache_path: bpy.props.StringProperty(name="Cache", description="Cache folder (Gaussians) or PC2 file (mesh)")
     result: bpy.props.StringProperty(name="Result", description="Name of the result this object belongs to")
     source: bpy.props.PointerProperty(
         name="Source", description="The character's mesh that this one replaces", type=bpy.types.Object

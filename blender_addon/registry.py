@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import operators, overlay, playback, preferences, properties, ui
+from . import operators, overlay, preferences, properties, ui
 from .session import session
 
 CLASSES = (*preferences.CLASSES, *operators.CLASSES, *ui.CLASSES)
-MODULES = (properties, playback, overlay)
+MODULES = (properties, overlay)
 
 
 def register() -> None:

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Geometry nodes that read a frame of Gaussians from the points that hold it (`ani3d_formats.playback`)."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import bpy
+
+from ani3d_formats.playback import Block, Packing
+
+ATTRIBUTE_TYPES = {"scale": "FLOAT_VECTOR", "rotation": "QUATERNION", "radiance:base": "FLOAT_COLOR"}
+
+
+def playback_nodes(name: str, points: bpy.types.Object, plan: Packing) -> bpy.types.NodeTree:
+    """Geometry nodes that set each attribute of `plan` from `points`."""
+    tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    geometry = tree.nodes.new("NodeGroupInput").outputs[0]
+    reader = _Reader(tree, points)
+    for attribute, block in plan.blocks.items():
+        if attribute == "position":
+            setter: Any = tree.nodes.new("GeometryNodeSetPosition")
+            tree.links.new(reader.vector(block.first), setter.inputs["Position"])
+        elif attribute in ATTRIBUTE_TYPES:
+            setter = tree.nodes.new("GeometryNodeStoreNamedAttribute")
+            setter.data_type, setter.domain = ATTRIBUTE_TYPES[attribute], "POINT"
+            setter.inputs["Name"].default_value = attribute
+            tree.links.new(reader.value(ATTRIBUTE_TYPES[attribute], block), setter.inputs["Value"])
+        else:
+            continue
+        tree.links.new(geometry, setter.inputs["Geometry"])
+        geometry = setter.outputs["Geometry"]
+    tree.links.new(geometry, tree.nodes.new("NodeGroupOutput").inputs[0])
+    return tree
+
+
+def points_read_by(tree: bpy.types.NodeTree) -> bpy.types.Object | None:
+    """The object that the nodes of `playback_nodes` read."""
+    info: Any = next((node for node in tree.nodes if node.bl_idname == "GeometryNodeObjectInfo"), None)
+    return info.inputs["Object"].default_value if info else None
+
+
+class _Reader:
+    """Makes the nodes that read packed numbers from the points of one object."""
+
+    def __init__(self, tree: bpy.types.NodeTree, points: bpy.types.Object) -> None:
+        self._new, self._link = cast(Any, tree.nodes).new, tree.links.new
+        info = self._new("GeometryNodeObjectInfo")
+        info.inputs["Object"].default_value = points
+        self._points = info.outputs["Geometry"]
+        self._place = self._new("GeometryNodeInputPosition").outputs[0]
+        self._index = self._new("GeometryNodeInputIndex").outputs[0]
+
+    def value(self, kind: str, block: Block) -> bpy.types.NodeSocket:
+        """The attribute in `block`, of a type of `ATTRIBUTE_TYPES`."""
+        if kind == "FLOAT_VECTOR" or block.fourth is None:
+            return self.vector(block.first)
+        combine = self._new("FunctionNodeQuaternionToRotation" if kind == "QUATERNION" else "FunctionNodeCombineColor")
+        split = self._split(self.vector(block.first))
+        for source, target in zip([*split, self._fourth(block.fourth)], combine.inputs, strict=True):
+            self._link(source, target)
+        return combine.outputs[0]
+
+    def vector(self, first: int, index: bpy.types.NodeSocket | None = None) -> bpy.types.NodeSocket:
+        """Point number `first` + `index`, by default the Gaussian's own."""
+        sample = self._new("GeometryNodeSampleIndex")
+        sample.data_type, sample.domain = "FLOAT_VECTOR", "POINT"
+        self._link(self._points, sample.inputs["Geometry"])
+        self._link(self._place, sample.inputs["Value"])
+        self._link(self._number("ADD", index or self._index, first), sample.inputs["Index"])
+        return sample.outputs["Value"]
+
+    def _fourth(self, first: int) -> bpy.types.NodeSocket:
+        """The Gaussian's number of those packed by three from point `first` on."""
+        choose = self._new("GeometryNodeIndexSwitch")
+        choose.data_type = "FLOAT"
+        choose.index_switch_items.new()
+        self._link(self._number("MODULO", self._index, 3), choose.inputs["Index"])
+        point = self._number("FLOOR", self._number("DIVIDE", self._index, 3), 0)
+        numbers = self._split(self.vector(first, point))
+        for place, number in enumerate(numbers, start=1):
+            self._link(number, choose.inputs[place])
+        return choose.outputs["Output"]
+
+    def _number(self, operation: str, first: bpy.types.NodeSocket, second: int) -> bpy.types.NodeSocket:
+        node = self._new("ShaderNodeMath")
+        node.operation = operation
+        self._link(first, node.inputs[0])
+        node.inputs[1].default_value = second
+        return node.outputs[0]
+
+    def _split(self, vector: bpy.types.NodeSocket) -> list[bpy.types.NodeSocket]:
+        node = self._new("ShaderNodeSeparateXYZ")
+        self._link(vector, node.inputs[0])
+        return list(node.outputs)
