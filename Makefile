@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 BLENDER_TESTS = tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 export PYTHON PYTHON313
 
-.PHONY: demo test test-blender lint lock bench-render bench-physics bench-refine cloth-truth clean
+.PHONY: demo test test-blender lint lock bench-render bench-physics bench-playback bench-refine cloth-truth clean
 
 # exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
 .venv/.ready: pyproject.toml requirements/engine.txt
@@ -66,6 +66,9 @@ bench-render: .venv/.ready out/demo/shot.npz
 
 bench-physics: .venv/.ready
 	.venv/bin/python -m benchmarks.physics $(ARGS)
+
+bench-playback: .venv-blender/.ready
+	.venv-blender/bin/python -m benchmarks.playback $(ARGS)
 
 # how well the residual field learns cloth, on sequences of Cloth Truth; may be stopped and started again
 bench-refine: .venv/.ready

@@ -1,9 +1,9 @@
 """The playback file: what moves in a frame cache, packed as the points of one PC2.
 
-Blender's Mesh Cache modifier plays a PC2 on its own, between frames too, but knows positions only. So each attribute that
-changes fills points of its own: N points with the first three numbers of every Gaussian, then, for attributes of four,
-N/3 points with the fourth numbers, three to a point. Quaternions of consecutive frames lie in one hemisphere, so that
-the point halfway between two frames is the rotation between them.
+Blender's Mesh Cache modifier plays a PC2 on its own, between frames too, but knows positions only. So each attribute
+that changes fills points of its own: N points with the first three numbers of every Gaussian, then, for attributes of
+four, N/3 points with the fourth numbers, three to a point. Quaternions of consecutive frames lie in one hemisphere, so
+that the point halfway between two frames is the rotation between them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROTATION = "rotation"
 
 @dataclass(frozen=True)
 class Block:
-    """Where one attribute lies: `first` point with its first three numbers, `fourth` the first with its last, if any."""
+    """Where an attribute lies: the `first` point of its first three numbers, and that of its `fourth`, if any."""
 
     first: int
     fourth: int | None

@@ -75,7 +75,7 @@ def import_result(
         _tag(copy, "MESH", name, source)
         playback.play_point_cache(copy, file, cache.manifest.frame_start, context.scene)
     for item in collection.objects:
-        item.location = getattr(cache.manifest, "origin", (0.0, 0.0, 0.0))
+        item.location = cache.manifest.origin
     return collection
 
 
@@ -128,7 +128,8 @@ def _matching_meshes(
     found = []
     for entry in cache.manifest.meshes:
         file = cache.path / entry.file
-        source = context.scene.objects.get(entry.object) or bpy.data.objects.get(entry.object)
+        source: bpy.types.Object | None = context.scene.objects.get(entry.object)
+        source = source or bpy.data.objects.get(entry.object)
         if source is None or source.type not in CONVERTIBLE:
             warn(f"The mesh '{entry.object}' is not in this file, so its mesh cache is left out.")
         else:

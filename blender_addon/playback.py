@@ -108,7 +108,7 @@ def _points_of(item: bpy.types.Object) -> bpy.types.Object | None:
 
 
 def _path_in_file(file: Path) -> str:
-    """`file` as Blender should keep it: relative below the folder of the .blend. Saving elsewhere Blender rebases it."""
+    """`file` as Blender should keep it: relative below the .blend's folder. Saving elsewhere Blender rebases it."""
     folder = Path(bpy.data.filepath).resolve().parent
     if bpy.data.filepath and file.is_relative_to(folder):
         return "//" + file.relative_to(folder).as_posix()

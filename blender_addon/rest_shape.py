@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import bpy
 
 CONVERTIBLE = frozenset(("MESH", "CURVE", "SURFACE", "FONT", "META"))
 # modifiers that move vertices by what happens in the scene, and make none
-_POSING = frozenset(("ARMATURE", "CLOTH", "SOFT_BODY", "MESH_CACHE", "SURFACE_DEFORM", "MESH_DEFORM", "LATTICE", "HOOK"))
+_POSING = frozenset(
+    ("ARMATURE", "CLOTH", "SOFT_BODY", "MESH_CACHE", "SURFACE_DEFORM", "MESH_DEFORM", "LATTICE", "HOOK")
+)
 
 
 def rest_shapes(context: bpy.types.Context, sources: Sequence[bpy.types.Object]) -> list[bpy.types.Mesh]:
@@ -33,7 +36,7 @@ def rest_shapes(context: bpy.types.Context, sources: Sequence[bpy.types.Object])
 
 def own_shape(source: bpy.types.Object) -> bpy.types.Mesh:
     """A copy of the mesh object's own mesh, before its modifiers."""
-    mesh = source.data.copy()
+    mesh = cast(bpy.types.Mesh, source.data.copy())
     probe = bpy.data.objects.new(source.name, mesh)
     probe.shape_key_clear()  # a key would be mixed in before a cache replaces the positions
     bpy.data.objects.remove(probe)

@@ -9,6 +9,6 @@ import bpy
 def frame_length(scene: bpy.types.Scene) -> float:
     """How many frames of animation pass in one frame of the timeline; 1 without time remapping.
 
-    Blender evaluates frame f of the timeline at f times this. The shot, and so its caches, count frames of the timeline.
+    Blender evaluates frame f of the timeline at f times this. Shots, and so caches, count frames of the timeline.
     """
     return scene.render.frame_map_old / scene.render.frame_map_new

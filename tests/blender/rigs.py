@@ -128,6 +128,20 @@ def evaluated_vertices(item: bpy.types.Object) -> np.ndarray:
     return points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
 
 
+def shown_gaussians(part, item: bpy.types.Object) -> dict[str, np.ndarray]:
+    """The attributes that the point cloud object `item` is drawn with, as evaluated now: name -> (N,k)."""
+    for modifier in item.modifiers:
+        modifier.show_viewport = "Playback" in modifier.name  # without the ellipsoids on the points
+    cloud = item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    widths = {"position": 3, "scale": 3, "rotation": 4, "radiance:base": 4}
+    return {name: part("compat").read_attribute(cloud.attributes[name], width) for name, width in widths.items()}
+
+
+def same_turns(quats: np.ndarray) -> np.ndarray:
+    """`quats` (...,4) with the sign that makes w positive: q and -q are one rotation."""
+    return quats * np.where(quats[..., :1] < 0, -1, 1)
+
+
 def skinned(shot: dict[str, np.ndarray], frame: int) -> np.ndarray:
     """(V,3) linear blend skinning of a shot's vertices at row `frame`, in float64, straight from its definition."""
     transforms = shot["bone_pose"][frame].astype(np.float64) @ np.linalg.inv(shot["bone_rest"].astype(np.float64))

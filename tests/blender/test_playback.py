@@ -10,7 +10,6 @@ import pytest
 import rigs
 
 FRAMES = (3, 10)
-WIDTHS = {"position": 3, "scale": 3, "rotation": 4, "radiance:base": 4}
 
 
 def _gaussians(result: str = "Rig") -> bpy.types.Object:
@@ -21,24 +20,11 @@ def _mesh_copy() -> bpy.types.Object:
     return next(item for item in bpy.data.objects if item.ani3d.kind == "MESH")
 
 
-def _points(part, item: bpy.types.Object) -> dict[str, np.ndarray]:
-    """The attributes that `item` is drawn with, as evaluated now."""
-    for modifier in item.modifiers:
-        modifier.show_viewport = "Playback" in modifier.name  # without the ellipsoids on the points
-    cloud = item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-    return {name: part("compat").read_attribute(cloud.attributes[name], width) for name, width in WIDTHS.items()}
-
-
-def _same_turns(quats: np.ndarray) -> np.ndarray:
-    """`quats` with the sign that makes w positive: q and -q are one rotation."""
-    return quats * np.where(quats[..., :1] < 0, -1, 1)
-
-
 def _assert_shows(part, item: bpy.types.Object, arrays: dict[str, np.ndarray], row: int) -> None:
-    for name, found in _points(part, item).items():
+    for name, found in rigs.shown_gaussians(part, item).items():
         expected = arrays[name] if arrays[name].ndim == 2 else arrays[name][row]
         if name == "rotation":
-            found, expected = _same_turns(found), _same_turns(expected)
+            found, expected = rigs.same_turns(found), rigs.same_turns(expected)
         np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=f"{name} at row {row}")
 
 
@@ -87,7 +73,7 @@ def test_between_frames_gaussians_move_and_turn_smoothly(addon, part, tmp_path):
     folder = rigs.write_cache(tmp_path / "Rig.ani3d", arrays, (1, 2))
     bpy.ops.ani3d.import_result(directory=str(folder))
     bpy.context.scene.frame_set(1, subframe=0.5)
-    shown = _points(part, _gaussians())
+    shown = rigs.shown_gaussians(part, _gaussians())
     np.testing.assert_allclose(shown["position"], [[0.5, 1, 1.5]], atol=1e-6)
     np.testing.assert_allclose(np.abs(shown["rotation"]), [[0, 0, 0, 1]], atol=1e-6)  # 180 degrees about z
 
@@ -101,7 +87,7 @@ def test_time_remapping_leaves_frames_of_the_shot_in_place(result, part, remap):
     for frame in (3, 6, 10):
         scene.frame_set(frame)
         for name in ("position", "rotation"):
-            found, expected = _points(part, _gaussians())[name], arrays[name][frame - 3]
+            found, expected = rigs.shown_gaussians(part, _gaussians())[name], arrays[name][frame - 3]
             np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4)
         np.testing.assert_allclose(rigs.evaluated_vertices(_mesh_copy()), skirt[frame - 3], atol=1e-4)
 
@@ -150,7 +136,7 @@ def test_an_instance_plays_where_it_stands(result):
 
 @pytest.mark.parametrize("how", ["collection", "instance", "override"])
 def test_a_linked_result_plays_without_the_extension(result, addon, how, tmp_path):
-    folder, arrays, skirt = result
+    folder, arrays, _ = result
     bpy.ops.ani3d.import_result(directory=str(folder))
     library = tmp_path / "library.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(library))
