@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -88,14 +88,17 @@ def export_shot(
             done, total, left = next(steps)
         except StopIteration as end:
             return end.value
-        if on_progress:
+        if on_progress and done:
             on_progress(done, total, left)
 
 
 def export_steps(
     context: bpy.types.Context, request: Request, warn: Callable[[str], None]
 ) -> Generator[tuple[int, int, float], None, dict[str, np.ndarray]]:
-    """`export_shot` a frame a step: yields as `Progress` is called. Closing the generator puts the scene back."""
+    """`export_shot` a material or a frame a step: yields as `Progress` is called.
+
+    Closing the generator puts the scene back.
+    """
     character.check_armature(request.armature)
     camera.check_camera(context.scene)
     with frame_restored(context.scene), ExitStack() as steadied:
@@ -128,7 +131,7 @@ def _export(
         with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
             figure = read_figure(scene, found, meshes, context.evaluated_depsgraph_get())
             faces = [MeshFaces(r.item, r.mesh, r.triangles, r.corners, r.slots) for r in meshes]
-            shown = read_surfaces(faces, warn)
+            shown = yield from _surfaces(faces, len(request.frames), warn)
         warn_of_left_out(found, request, warn)
         compared = [n for n, m in enumerate(figure.members) if m.item not in by_weights and not request.evaluate]
         recorded = probe(context, figure, request.frames, compared)
@@ -142,6 +145,19 @@ def _export(
     shot.update({name: stored(name, array) for name, array in _arrays(figure, moving, lighting, shown).items()})
     shot.update({f"texture_{i}": picture for i, picture in enumerate(shown.textures)})
     return shot
+
+
+def _surfaces(
+    faces: list[MeshFaces], frames: int, warn: Callable[[str], None]
+) -> Generator[tuple[int, int, float], None, Surfaces]:
+    """`read_surfaces` as steps of the export, none of whose frames is done yet."""
+    steps = read_surfaces(faces, warn)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast(Surfaces, end.value)
+        yield 0, frames, 0.0
 
 
 def prepared(context: bpy.types.Context, request: Request, stack: ExitStack) -> Members:

@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from paints import CLEAR, OPAQUE, Tree, constant_alpha, saved_picture
+from paints import CLEAR, OPAQUE, Tree, constant_alpha, image, saved_picture
 
 PIXELS, FINE = 32, 4  # of the render along a side, and points looked up a pixel
 
@@ -44,6 +44,16 @@ def _faces(part, item: bpy.types.Object, mesh: bpy.types.Mesh | None = None):
         found[name] = values.reshape(-1, width)
     slots = found["material_index"][:, 0]
     return part("export.surfaces").MeshFaces(item, mesh, found["vertices"], found["loops"], slots)
+
+
+def _read(part, meshes, warnings: list[str]):
+    """The surfaces of `meshes`; warnings are added to the list."""
+    steps = part("export.surfaces").read_surfaces(meshes, warnings.append)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def _decoded(values: np.ndarray) -> np.ndarray:
@@ -109,10 +119,10 @@ def _rendered(folder: Path) -> np.ndarray:
     settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "32"
     render.filepath = str(folder / "render.exr")
     bpy.ops.render.render(write_still=True)
-    image = bpy.data.images.load(render.filepath)
-    image.colorspace_settings.name = "Non-Color"
+    result = bpy.data.images.load(render.filepath)
+    result.colorspace_settings.name = "Non-Color"
     values = np.empty(PIXELS * PIXELS * 4, np.float32)
-    image.pixels.foreach_get(values)
+    result.pixels.foreach_get(values)
     return values.reshape(PIXELS, PIXELS, 4)[::-1]
 
 
@@ -128,7 +138,7 @@ def compared(addon, part, tmp_path):
         names = ("materials", "meshes", "objects", "scenes", "images", "node_groups", "worlds")
         before, warnings = [len(getattr(bpy.data, name)) for name in names], []
         faces = _faces(part, item)
-        surfaces = part("export.surfaces").read_surfaces([faces], warnings.append)
+        surfaces = _read(part, [faces], warnings)
         assert before == [len(getattr(bpy.data, name)) for name in names], "something stayed behind"
         return _rendered(tmp_path), _exported(faces, surfaces), warnings
 
@@ -161,19 +171,146 @@ def test_each_udim_tile_has_its_picture(compared, tmp_path):
     def tiles(t):
         for number, color in colors.items():
             saved_picture(tmp_path, f"skin.{number}.png", color)
-        image = bpy.data.images.load(str(tmp_path / "skin.1001.png"))
-        image.source, image.filepath = "TILED", str(tmp_path / "skin.<UDIM>.png")
-        image.reload()
+        tiled = bpy.data.images.load(str(tmp_path / "skin.1001.png"))
+        tiled.source, tiled.filepath = "TILED", str(tmp_path / "skin.<UDIM>.png")
+        tiled.reload()
         for number in colors:
-            if number not in [tile.number for tile in image.tiles]:
-                image.tiles.new(tile_number=number)
+            if number not in [tile.number for tile in tiled.tiles]:
+                tiled.tiles.new(tile_number=number)
         for face in t.item.data.polygons:
             for index in face.loop_indices:
                 uv = t.item.data.uv_layers[0].data[index].uv
                 uv.xy = uv.x * 0.9 + 0.05 + (face.index % 3 == 0), uv.y * 0.9 + 0.05 + (face.index % 3 == 1)
-        t.link(t.picture(image).outputs[0], t.color)
+        t.link(t.picture(tiled).outputs[0], t.color)
 
     blender, exported, warnings = compared(tiles, quads=3)
     np.testing.assert_allclose(exported[5, [5, 16, 27], :3], blender[5, [5, 16, 27], :3], atol=0.01)
     assert {tuple(np.argsort(exported[5, x, :3])) for x in (5, 16, 27)} == {(1, 2, 0), (0, 1, 2), (0, 2, 1)}
     assert warnings == []
+
+
+SAID = {
+    "missing": "missing",
+    "fresnel": "Fresnel",
+    "glass": "glass",
+    "toon": "Shader to RGB",
+    "volume": "volume",
+    "driven": "changes over time",
+    "without_output": "no output node",
+    "script": "script",
+}
+
+
+@pytest.mark.parametrize("what", SAID)
+def test_what_is_not_blenders_colour_is_said_once(compared, what):
+    def build(t):
+        t.color.default_value = (0.1, 0.2, 0.3, 1)
+        if what == "missing":
+            gone = image()
+            gone.filepath_raw, gone.source = "//nowhere.png", "FILE"
+            gone.reload()
+            t.link(t.picture(gone).outputs[0], t.color)
+        elif what == "fresnel":
+            t.link(t.new("Fresnel").outputs[0], t.color)
+        elif what == "glass":
+            t.principled.inputs["Transmission Weight"].default_value = 1
+        elif what == "toon":
+            light = t.new("ShaderToRGB")
+            t.link(t.principled.outputs[0], light.inputs[0])
+            t.link(light.outputs[0], t.surface)
+        elif what == "volume":
+            t.link(t.new("VolumePrincipled").outputs[0], t.tree.nodes["Material Output"].inputs["Volume"])
+            t.tree.links.remove(t.surface.links[0])
+        elif what == "driven":
+            t.color.driver_add("default_value", 0).driver.expression = "0.1"
+        elif what == "without_output":
+            t.tree.nodes.remove(t.tree.nodes["Material Output"])
+        else:
+            t.link(t.new("Script").outputs.new("NodeSocketColor", "Color"), t.color)
+
+    _, exported, warnings = compared(build)
+    assert len(warnings) == 1 and "'Paint'" in warnings[0] and SAID[what] in warnings[0]
+    if what == "missing":
+        np.testing.assert_allclose(exported[..., :3].reshape(-1, 3), np.tile([1, 0, 1], (PIXELS**2, 1)), atol=0.01)
+
+
+def test_a_mesh_made_by_modifiers_is_baked_as_it_is(addon, part):
+    """Noise in object coordinates on a subdivided plane, and on the same plane without: equal where they lie alike."""
+    item = _plane(2)
+    t = Tree(item)
+    t.link(t.new("TexCoord").outputs["Object"], t.color)
+    item.modifiers.new("Subdivision", "SUBSURF").subdivision_type = "SIMPLE"
+    evaluated = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    mesh = bpy.data.meshes.new_from_object(evaluated)
+    assert len(mesh.polygons) == 16
+    for own in (item.data, mesh):
+        faces = _faces(part, item, own)
+        exported = _exported(faces, _read(part, [faces], []))
+        steps = (np.arange(PIXELS) + 0.5) / PIXELS * 2 - 1
+        np.testing.assert_allclose(exported[..., 0], np.tile(np.clip(steps, 0, 1), (PIXELS, 1)), atol=0.02)
+
+
+def test_odd_meshes_and_slots(addon, part):
+    item, lonely = _plane(1), _plane(1)
+    item.data.materials.append(bpy.data.materials.new("Second"))
+    Tree(item).color.default_value = (0.1, 0.2, 0.3, 1)
+    item.data.materials[1].node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.4, 0.5, 0.6, 1)
+    item.data.polygons[0].material_index = 7  # beyond the slots: Blender takes the last
+    lonely.data.materials.clear()
+    wire = bpy.data.objects.new("Wire", bpy.data.meshes.new("Wire"))
+    wire.data.from_pydata([(0, 0, 0), (0, 0, 1)], [(0, 1)], [])
+    empty = bpy.data.objects.new("Empty", bpy.data.meshes.new("Empty"))
+    thin = _plane(1)  # a face of no area, coloured by its place
+    thin.data.vertices[2].co = thin.data.vertices[3].co = thin.data.vertices[0].co
+    t = Tree(thin)
+    t.link(t.new("TexCoord").outputs["Object"], t.color)
+    meshes, warnings = [_faces(part, o) for o in (wire, item, empty, lonely, thin)], []
+    found = _read(part, meshes, warnings)
+    assert len(found.face_materials) == len(found.face_uvs) == 6 and len(found.vertex_tints) == 2 + 4 + 0 + 4 + 4
+    colors = [found.entries[n]["base_color"] for n in found.face_materials]
+    np.testing.assert_allclose(colors[0], [0.4, 0.5, 0.6], atol=1e-6)
+    np.testing.assert_allclose(colors[2], [0.8, 0.8, 0.8], atol=1e-6)
+    assert np.isfinite(found.face_uvs).all() and warnings == []
+    nothing = _read(part, [_faces(part, wire)], [])
+    assert len(nothing.entries) == 1 and len(nothing.face_materials) == 0
+
+
+def test_a_slot_may_belong_to_the_object(addon, part):
+    item = _plane(1)
+    own = bpy.data.materials.new("Own")
+    own.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.1, 0.9, 0.1, 1)
+    item.material_slots[0].link, item.material_slots[0].material = "OBJECT", own
+    assert [e["name"] for e in _read(part, [_faces(part, item)], []).entries] == ["Own"]
+
+
+def test_giving_up_leaves_nothing_behind(addon, part):
+    item = _plane(1)
+    t = Tree(item)
+    t.link(t.new("TexNoise").outputs[0], t.color)
+    names = ("materials", "meshes", "objects", "scenes", "images", "node_groups")
+    before = [len(getattr(bpy.data, name)) for name in names]
+    steps = part("export.surfaces").read_surfaces([_faces(part, item)], lambda text: None)
+    assert next(steps) == (0, 1)
+    steps.close()
+    assert before == [len(getattr(bpy.data, name)) for name in names]
+
+
+def test_in_edit_mode_and_without_cycles(addon, part):
+    item = _plane(1)
+    t = Tree(item)
+    t.link(t.new("TexNoise").outputs[0], t.color)
+    bpy.context.view_layer.objects.active = item
+    bpy.ops.object.mode_set(mode="EDIT")
+    mesh = bpy.data.meshes.new_from_object(item.evaluated_get(bpy.context.evaluated_depsgraph_get()))
+    faces, warnings = _faces(part, item, mesh), []
+    assert len(_read(part, [faces], warnings).textures) == 1 and warnings == []
+    assert item.mode == "EDIT"
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.ops.preferences.addon_disable(module="cycles")
+    try:
+        item.data.materials[0].diffuse_color = (0.3, 0.4, 0.5, 1)
+        found = _read(part, [faces], warnings)
+        np.testing.assert_allclose(found.entries[0]["base_color"], [0.3, 0.4, 0.5], atol=1e-6)
+        assert len(warnings) == 1 and "Cycles" in warnings[0] and "'Paint'" in warnings[0]
+    finally:
+        bpy.ops.preferences.addon_enable(module="cycles")

@@ -45,7 +45,7 @@ def texture_of(image: bpy.types.Image, alpha_used: bool, sharp: bool) -> np.ndar
     ignored = image.alpha_mode == "NONE" or (image.alpha_mode == "CHANNEL_PACKED" and not alpha_used)
     if ignored or pixels[..., 3].min() == 255:
         pixels[..., 3] = 255
-    elif image.is_float or data or not alpha_used:
+    elif image.is_float or data or not alpha_used or image.alpha_mode == "PREMUL":
         return None
     if sharp:
         times = max(1, _SHARP // max(pixels.shape[:2]))

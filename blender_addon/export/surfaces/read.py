@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,25 +16,22 @@ from .appearance import Patch, Reading, User, patches_of
 from .faces import MeshFaces, Surfaces
 from .pictures import Textures
 
-Progress = Callable[[int, int], None]
-"""Called as (materials done, materials in all) before each; what it raises ends the reading, and nothing is left."""
-
 _NO_MATERIAL = (0.8, 0.8, 0.8)  # Blender's own
 
 
 def read_surfaces(
-    meshes: Sequence[MeshFaces], warn: Callable[[str], None], on_progress: Progress | None = None
-) -> Surfaces:
-    """The surfaces of `meshes`, each material once; nothing of the scene is changed.
+    meshes: Sequence[MeshFaces], warn: Callable[[str], None]
+) -> Generator[tuple[int, int], None, Surfaces]:
+    """The surfaces of `meshes`, a material a step: yields (materials done, materials in all) before each.
 
-    `warn` gets a sentence for each material that is not exported quite as Blender draws it.
+    Nothing of the scene is changed, also when the generator is closed. `warn` gets a sentence for each material that is
+    not exported quite as Blender draws it.
     """
     found = _Found([faces.uvs() for faces in meshes], [np.zeros(len(f.triangles), np.int64) for f in meshes])
     users = _users(meshes)
     reading = Reading(bpy.context.scene.render.engine, _extent(meshes), Textures())
     for done, (material, own) in enumerate(users):
-        if on_progress:
-            on_progress(done, len(users))
+        yield done, len(users)
         for patch in _patches(material, own, reading, warn):
             found.add(material.name if material else "default", patch)
     if not found.entries:

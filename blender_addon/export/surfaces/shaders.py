@@ -115,6 +115,8 @@ class _Reader:
             return self._out_of_group(node, output, path)
         if node.type == "GROUP_INPUT" and path:
             return self._into_group(node, output, path)
+        if output.type != "SHADER":  # a colour in the place of a shader shines
+            return Shown(output, 1.0)
         reader = getattr(self, "_" + node.type.lower(), None)
         return reader(node, path) if reader else self._colored(node, path)
 
