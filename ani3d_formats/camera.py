@@ -86,6 +86,20 @@ class CameraPath:
         Ks[:, 1, 2] += (height - scale * self.height) / 2
         return CameraPath(self.viewmats, Ks, width, height, self.camera_type)
 
+    def scaled(self, factor: float) -> CameraPath:
+        """The same pictures of a world `factor` times as large."""
+        viewmats, Ks = self.viewmats.copy(), self.Ks.copy()
+        viewmats[:, :3, 3] *= np.float32(factor)
+        if self.camera_type == "orthographic":
+            Ks[:, :2, :2] /= np.float32(factor)
+        return CameraPath(viewmats, Ks, self.width, self.height, self.camera_type)
+
+    def moved(self, offset: np.ndarray) -> CameraPath:
+        """The same pictures of a world moved by `offset` (3,), metres."""
+        viewmats = self.viewmats.astype(np.float64)
+        viewmats[:, :3, 3] -= viewmats[:, :3, :3] @ offset
+        return CameraPath(viewmats.astype(np.float32), self.Ks, self.width, self.height, self.camera_type)
+
     def positions(self) -> np.ndarray:
         """(T,3) camera centres in world space, metres."""
         rotations, translations = self.viewmats[:, :3, :3], self.viewmats[:, :3, 3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,13 @@ class GaussianFrames:
     def opacities_at(self, frame: int) -> np.ndarray:
         """(N,) of one frame."""
         return self.opacities if self.opacities.ndim == 1 else self.opacities[frame]
+
+    def scaled(self, factor: float) -> GaussianFrames:
+        """The same Gaussians in a world `factor` times as large; scales that never change stay a broadcast view."""
+        size = np.float32(factor)
+        static = self.scales.strides[0] == 0
+        scales = np.broadcast_to(self.scales[0] * size, self.scales.shape) if static else self.scales * size
+        return replace(self, means=self.means * size, scales=scales)
 
     @property
     def frames(self) -> int:

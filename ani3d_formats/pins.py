@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from .human_size import human_scale
 from .regions import GARMENT, HAIR, is_loose
 
-GAP_FIXED = {GARMENT: 0.012, HAIR: 0.012}  # metres: closer than this a vertex sits on the skin
-GAP_FREE = {GARMENT: 0.045, HAIR: 0.035}  # metres: further than this it flies
+GAP_FIXED = {GARMENT: 0.012, HAIR: 0.012}  # metres at human size: closer than this a vertex sits on the skin
+GAP_FREE = {GARMENT: 0.045, HAIR: 0.035}  # metres at human size: further than this it flies
 
 Nearest = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From points (P,3) and targets (S,3) to the distance (P,) to and the index (P,) of the nearest target."""
@@ -39,6 +40,7 @@ def pin_weights(shot: Mapping[str, np.ndarray], nearest: Nearest) -> np.ndarray:
             pins[own] = 0
             continue
         gap, below = nearest(vertices[own], vertices[skin])
+        gap = gap * human_scale(vertices)
         fixed, free = GAP_FIXED[region], GAP_FREE[region]
         closeness = np.clip((free - gap) / (free - fixed), 0, 1)
         alike = np.minimum(dense[own], dense[skin[below]]).sum(1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +104,19 @@ class Shot:
     def skinning_transforms(self) -> np.ndarray:
         """(T,B,4,4) float64 world transforms from bind pose to each frame: pose @ inverse(rest)."""
         return self["bone_pose"].astype(np.float64) @ np.linalg.inv(self["bone_rest"].astype(np.float64))
+
+    def scaled(self, factor: float) -> Shot:
+        """The same scene `factor` times as large: it looks the same."""
+        cameras = self.cameras.scaled(factor)
+        arrays = {**self.arrays, "viewmats": cameras.viewmats, "Ks": cameras.Ks}
+        for name in ("vertices", "evaluated_vertices", "recorded_vertices", "bone_lengths"):
+            if name in arrays:
+                arrays[name] = arrays[name] * np.float32(factor)
+        for name in ("bone_rest", "bone_pose"):
+            arrays[name] = arrays[name].copy()
+            arrays[name][..., :3, 3] *= np.float32(factor)
+        x, y, z = self.meta.origin
+        return Shot(replace(self.meta, origin=(factor * x, factor * y, factor * z)), arrays, self.textures)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Shot:

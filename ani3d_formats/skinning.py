@@ -73,9 +73,14 @@ def blended_rotations(
     rotations = np.empty((len(transforms), len(weight_indices), 3, 3), np.float32)
     for t, frame in enumerate(transforms):
         blended = blended_transforms(weight_indices, weight_values, frame, preserve_volume)
-        U, sizes, Vt = np.linalg.svd(blended[:, :, :3].astype(np.float64))
-        mirrored = np.linalg.det(U) * np.linalg.det(Vt) < 0
-        U[mirrored & (sizes[:, 2] > _FLAT * sizes[:, 0])] *= -1
-        U[mirrored & (sizes[:, 2] <= _FLAT * sizes[:, 0]), :, 2] *= -1
-        rotations[t] = U @ Vt
+        rotations[t] = nearest_rotations(blended[:, :, :3])
     return rotations
+
+
+def nearest_rotations(matrices: np.ndarray) -> np.ndarray:
+    """(N,3,3) float64 rotations nearest to linear maps (N,3,3), to their negatives where they mirror."""
+    U, sizes, Vt = np.linalg.svd(matrices.astype(np.float64))
+    mirrored, flat = np.linalg.det(U) * np.linalg.det(Vt) < 0, sizes[:, 2] <= _FLAT * sizes[:, 0]
+    U[mirrored & ~flat] *= -1
+    U[mirrored & flat, :, 2] *= -1
+    return U @ Vt

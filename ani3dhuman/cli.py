@@ -160,10 +160,12 @@ def _render(options: argparse.Namespace) -> None:
     chosen = (frames[0], frames[-1]) if frames else None
     delivery = Delivery(options.format, None if options.transparent else background, options.float, chosen)
     cache = FrameCache.open(options.cache)
+    cameras = shot.cameras.reframed(*(wanted or picture_size(shot, options.scale)))
+    apart = np.subtract(shot.meta.origin, cache.manifest.origin)
     with watched() as (bars, stopped):
         files = render_shot(
             cache,
-            shot.cameras.reframed(*(wanted or picture_size(shot, options.scale))),
+            cameras.moved(apart) if apart.any() else cameras,
             shot.meta.frame_start,
             options.out,
             exposure,

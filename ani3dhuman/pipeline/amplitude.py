@@ -6,6 +6,7 @@ import numpy as np
 
 from ani3d_formats.regions import GARMENT
 from ani3d_formats.shot import Shot
+from ani3d_formats.skinning import nearest_rotations
 
 
 def hem_vertices(shot: Shot, pins: np.ndarray, share: float = 0.12) -> np.ndarray:
@@ -41,5 +42,6 @@ def motion_amplitude(shot: Shot, vertices: np.ndarray, pins: np.ndarray) -> floa
     if len(hem) == 0:
         return 0.0
     pose = shot["bone_pose"][:, carrier_bone(shot, pins)]
-    local = np.einsum("tji,tvj->tvi", pose[:, :3, :3], vertices[:, hem] - pose[:, None, :3, 3])
+    turns = nearest_rotations(pose[:, :3, :3])  # the matrices of a scaled armature hold its scale
+    local = np.einsum("tji,tvj->tvi", turns, vertices[:, hem] - pose[:, None, :3, 3])
     return float(100 * np.sqrt(((local - local.mean(0)) ** 2).sum(-1).mean()))

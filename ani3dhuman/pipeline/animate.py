@@ -53,25 +53,28 @@ def animate(
     shown = (coarse.avatar_key, refined.vertices, refined.appearance)
     drawn = render_layer(job, "render_refined", clip, refined.vertices, shown)
     pictures = {**coarse.pictures, "restored": restored, "refined": drawn}
-    cache = _write_cache(job, clip, refined.vertices)
+    cache = _write_cache(job, clip, refined.vertices, shot.meta.origin)
     with job.timed("pictures"):
         if refined.losses:
             plot_losses(refined.losses, out / "loss.png")
-        write_pictures(out, shot, clip.cameras, pictures, vertices, job.progress("pictures", shot.frames))
-        write_conditions(out, shot, coarse.keypoints, clip, settings.conditions.pose_style)
+        write_pictures(out, job.shot, clip.cameras, pictures, vertices, job.progress("pictures", shot.frames))
+        write_conditions(out, job.shot, coarse.keypoints, clip, settings.conditions.pose_style)
     notes = {**refined.notes, "pose": coarse.keypoints.describe()}
     write_report(job, clip, vertices, notes, cache)
     return out
 
 
-def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray) -> Path:
-    """The result as NAME.ani3d with one PC2 per object."""
+def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray, origin: tuple[float, float, float]) -> Path:
+    """The result as NAME.ani3d with one PC2 per object, in the scene's own metres from `origin`."""
     shot = job.shot
     path = child(job.out, f"{shot.name}.ani3d")
     with job.timed("cache"):
         gaussians = clip.pose(vertices)
-        meshes = {item.name: vertices[:, item.rows] for item in shot.meta.objects}
         provenance = {"program": f"ani3dhuman {__version__}", "settings": job.settings.to_dict()}
+        if job.scale != 1:
+            gaussians, vertices = gaussians.scaled(1 / job.scale), vertices * np.float32(1 / job.scale)
+            provenance["scale"] = job.scale
+        meshes = {item.name: vertices[:, item.rows] for item in shot.meta.objects}
         write_cache(
             path,
             gaussians,
@@ -79,7 +82,7 @@ def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray) -> Path:
             frame_start=shot.meta.frame_start,
             meshes=meshes,
             provenance=provenance,
-            origin=shot.meta.origin,
+            origin=origin,
             progress=job.progress("cache", shot.frames),
         )
     return FrameCache.open(path).path

@@ -109,6 +109,9 @@ def render_shot(
             f"Ask for frames within {start}..{end}." if start <= end else "Take the shot that the cache was made from.",
         )
     exposure.lens_radius(cameras)  # an impossible lens is told before anything is made
+    scale = _scale(cache)
+    if scale != 1:
+        cameras, exposure = cameras.scaled(scale), exposure.scaled(scale)
     progress = Progress("film", (last - first + 1) * exposure.passes, listener, should_cancel)
     progress.advance(0)
     with _opened(cache, cameras, Path(out), exposure, delivery) as (files, write):
@@ -116,9 +119,10 @@ def render_shot(
             opens, closes = exposure.interval(frame)
             low, high = max(math.floor(opens), start), min(math.ceil(closes), end)
             window = slice(low - camera_start, high - camera_start + 1)
+            gaussians = cache.gaussians(low, high)
             try:
                 picture = render_frame(
-                    cache.gaussians(low, high),
+                    gaussians if scale == 1 else gaussians.scaled(scale),
                     replace(cameras, viewmats=cameras.viewmats[window], Ks=cameras.Ks[window]),
                     frame,
                     exposure,
@@ -131,6 +135,12 @@ def render_shot(
                 raise _stopped(frame, last, len(files), delivery) from stop
             write(frame, picture)
     return files
+
+
+def _scale(cache: FrameCache) -> float:
+    """How many times larger than in the scene the job had the character; its pictures are drawn at that size too."""
+    scale = cache.manifest.provenance.get("scale", 1.0)
+    return float(scale) if isinstance(scale, int | float) and 0 < scale < math.inf else 1.0
 
 
 @contextmanager

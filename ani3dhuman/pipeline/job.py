@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ani3d_formats.human_size import human_scale
 from ani3d_formats.progress import Progress, Report
 from ani3d_formats.shot import Shot
 
@@ -22,7 +23,11 @@ Listener = Callable[[Report], None]
 
 @dataclass
 class Job:
-    """One run of the pipeline; `seconds` and `peak_gb` fill up stage by stage."""
+    """One run of the pipeline; `seconds` and `peak_gb` fill up stage by stage.
+
+    `shot` becomes the scene `scale` times as large, where the character has not about human size: the constants of all
+    stages are meant for that. What the job writes is in the scene's own metres again.
+    """
 
     shot: Shot
     settings: Settings
@@ -31,9 +36,13 @@ class Job:
     should_cancel: Callable[[], bool]
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gb: dict[str, float] = field(default_factory=dict)
+    scale: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = StageStore(self.out / ".work")
+        self.scale = human_scale(self.shot["vertices"])
+        if self.scale != 1:
+            self.shot = self.shot.scaled(self.scale)
 
     def progress(self, stage: str, total: int) -> Progress:
         """A fresh progress; also the point where a cancelled job stops before starting a stage."""

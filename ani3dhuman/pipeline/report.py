@@ -30,10 +30,29 @@ def write_report(
         "seconds": {k: round(v, 2) for k, v in job.seconds.items()},
         "peak_gb": {k: round(v, 2) for k, v in job.peak_gb.items()},
         "reused": job.store.reused,
-        "hem_amplitude_cm": {k: round(v, 2) for k, v in amplitudes.items()},
+        "hem_amplitude_cm": {k: _in_cm(v, job.scale) for k, v in amplitudes.items()},
         "settings": job.settings.to_dict(),
-        "notes": dict(notes),
+        "notes": _in_scene(dict(notes), job.scale),
     }
+    if job.scale != 1:
+        report["notes"]["size"] = f"All stages worked on the character at {job.scale:.4g} times its size."
     if cache is not None:
         report["cache"] = cache.name
     write_bytes(job.out / "report.json", json.dumps(report, indent=2).encode())
+
+
+def _in_scene(notes: Any, scale: float) -> Any:
+    """Notes whose lengths, named ``..._cm``, are in the scene's own metres instead of the job's."""
+    if scale == 1:
+        return notes
+    if isinstance(notes, list):
+        return [_in_scene(note, scale) for note in notes]
+    if not isinstance(notes, dict):
+        return notes
+    lengths = {name: _in_cm(value, scale) for name, value in notes.items() if name.endswith("_cm")}
+    return {name: _in_scene(value, scale) for name, value in notes.items()} | lengths
+
+
+def _in_cm(length: float, scale: float) -> float:
+    """A length in the scene, rounded; `length` is the job's, both in cm."""
+    return round(length, 2) if scale == 1 else float(f"{length / scale:.3g}")

@@ -43,8 +43,8 @@ def restore_shot(
     restored, _ = restoring.run(job, coarse)
     pictures, cameras = {**coarse.pictures, "restored": restored}, coarse.clip.cameras
     with job.timed("pictures"):
-        write_pictures(out, shot, cameras, pictures, coarse.vertices, job.progress("pictures", shot.frames))
-        write_conditions(out, shot, coarse.keypoints, coarse.clip, settings.conditions.pose_style)
+        write_pictures(out, job.shot, cameras, pictures, coarse.vertices, job.progress("pictures", shot.frames))
+        write_conditions(out, job.shot, coarse.keypoints, coarse.clip, settings.conditions.pose_style)
     notes = {"restoration": restored.notes, "pose": coarse.keypoints.describe()}
     write_report(job, coarse.clip, coarse.vertices, notes)
     return out

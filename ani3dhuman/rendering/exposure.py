@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -115,6 +115,15 @@ class Exposure:
         if focal is None:
             focal = float(cameras.Ks[index, 0, 0]) / max(cameras.width, cameras.height) * SENSOR_WIDTH
         return focal / 1000 / (2 * self.fstop)
+
+    def scaled(self, factor: float) -> Exposure:
+        """The same exposure of a world `factor` times as large."""
+        return replace(
+            self,
+            fstop=None if self.fstop is None else self.fstop / factor,
+            aperture_radius=None if self.aperture_radius is None else self.aperture_radius * factor,
+            focus_distance=None if self.focus_distance is None else self.focus_distance * factor,
+        )
 
     def sample(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Points in time and on the lens, the same for the same seed and frame.

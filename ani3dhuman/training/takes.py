@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.human_size import human_scale
 from ani3d_formats.pc2 import read_pc2
 from ani3d_formats.progress import Progress
 from ani3d_formats.regions import is_loose
@@ -89,7 +90,7 @@ def clips_of_takes(folder: Path, out: Path, views: int, progress: Progress | Non
 
 
 def clip_of_take(take: Path, seed: int = 0) -> tuple[CoarseClip, np.ndarray]:
-    """A take as what a prior is given, coarse layer rigid, and its true vertices (T,V,3), world metres.
+    """A take as what a prior is given, coarse layer rigid, and its true vertices (T,V,3); both at human size.
 
     Raises:
         Ani3DError: ``training.take``; what a broken shot or PC2 raises.
@@ -102,6 +103,9 @@ def clip_of_take(take: Path, seed: int = 0) -> tuple[CoarseClip, np.ndarray]:
             f"The truth of {take} has shape {truth.shape} or is not finite; its shot wants {wanted}.",
             "Remove that take and record it again.",
         )
+    scale = human_scale(shot["vertices"])
+    if scale != 1:
+        shot, truth = shot.scaled(scale), truth * np.float32(scale)
     rigid = pose_rigid(shot, Progress("skin", shot.frames))
     avatar = avatar_from_shot(shot, GAUSSIANS, DETAIL, seed)
     return CoarseClip.of_shot(shot, avatar, rigid, pin_weights(shot)), truth

@@ -113,6 +113,20 @@ def test_cameras_go_round_the_character_and_see_all_of_it(tmp_path: Path) -> Non
     assert np.ptp(sides) > 2
 
 
+@pytest.mark.parametrize("factor", [0.01, 100.0])
+def test_a_take_of_any_size_is_learned_from_at_human_size(tmp_path: Path, factor: float) -> None:
+    usual = clip_of_take(write_take(tmp_path / "take_0000"))
+    other = write_take(tmp_path / "take_0001")
+    Shot.load(other / "shot.npz").scaled(factor).save(other / "shot.npz")
+    with PC2Writer(other / "truth.pc2", usual[1].shape[1], 1, FRAMES) as file:
+        for frame in usual[1]:
+            file.write(factor * frame)
+    clip, truth = clip_of_take(other)
+    np.testing.assert_allclose(truth, usual[1], atol=1e-5)
+    np.testing.assert_allclose(clip.rigid_vertices, usual[0].rigid_vertices, atol=1e-5)
+    np.testing.assert_allclose(clip.pin_weights, usual[0].pin_weights, atol=1e-4)
+
+
 def test_takes_without_cloth_are_passed_over(tmp_path: Path) -> None:
     messages: list[str] = []
     write_take(tmp_path / "takes" / "take_0000", bare=True)
