@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray, origin: tuple
     path = child(job.out, f"{shot.name}.ani3d")
     with job.timed("cache"):
         gaussians = clip.pose(vertices)
-        provenance = {"program": f"ani3dhuman {__version__}", "settings": job.settings.to_dict()}
+        provenance: dict[str, Any] = {"program": f"ani3dhuman {__version__}", "settings": job.settings.to_dict()}
         if job.scale != 1:
             gaussians, vertices = gaussians.scaled(1 / job.scale), vertices * np.float32(1 / job.scale)
             provenance["scale"] = job.scale
