@@ -16,6 +16,7 @@ from ..regions.guess import Piece
 from ..regions.parts import slot_names
 from . import weights
 from .members import Member, Members
+from .pins import cloth_pins, fabric_of
 from .regions import PIN_GROUP, Labelling
 from .rest import RestMesh
 from .skeleton import Rig, read_rig, unused
@@ -80,6 +81,8 @@ class Figure:
                 entry["motion"] = "recorded"
             elif self.preserve_volume[number]:
                 entry["preserve_volume"] = True
+            if fabric := fabric_of(self.members[number].item):
+                entry["fabric"] = fabric
             entries.append(entry)
         return entries
 
@@ -146,8 +149,9 @@ def _piece(rest: RestMesh, indices: np.ndarray, values: np.ndarray) -> Piece:
 
 
 def _pin_weights(meshes: Sequence[RestMesh], groups: Sequence[dict[str, np.ndarray]]) -> np.ndarray | None:
-    """(V,) of the group `ani3d_pin`, -1 on meshes without it; None when no mesh has it."""
-    if not any(PIN_GROUP in each for each in groups):
+    """(V,) of the group `ani3d_pin`, else of a Cloth modifier's; -1 on meshes without, None when no mesh has one."""
+    painted = [each.get(PIN_GROUP, cloth_pins(rest)) for rest, each in zip(meshes, groups, strict=True)]
+    if all(each is None for each in painted):
         return None
     unpainted = (np.full(len(rest.vertices), -1.0, np.float32) for rest in meshes)
-    return np.concatenate([each.get(PIN_GROUP, none) for each, none in zip(groups, unpainted, strict=True)])
+    return np.concatenate([none if each is None else each for each, none in zip(painted, unpainted, strict=True)])

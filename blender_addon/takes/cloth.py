@@ -19,6 +19,7 @@ from ani3d_formats.regions import GARMENT, HAIR, is_loose
 
 from ..export.character import members_of
 from ..export.modifiers import GENERATIVE, switched_off
+from ..export.pins import own_cloth
 from ..export.weights import armature_modifier
 
 NAME = "Ani3D take"
@@ -51,11 +52,6 @@ def stilled(objects: Sequence[bpy.types.Object], armature: bpy.types.Object) -> 
                 hidden.append(modifier)
     with switched_off(hidden):
         yield
-
-
-def own_cloth(item: bpy.types.Object) -> bpy.types.ClothModifier | None:
-    """The file's Cloth modifier of `item`, switched off or not."""
-    return next((m for m in item.modifiers if isinstance(m, bpy.types.ClothModifier)), None)
 
 
 def is_simulated(item: bpy.types.Object, loose: np.ndarray) -> bool:

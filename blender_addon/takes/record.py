@@ -24,6 +24,7 @@ from ..export import export_shot
 from ..export.character import shown
 from ..export.members import Member
 from ..export.motion import OtherVertices, world_vertices
+from ..export.pins import own_cloth
 from ..export.shot import frame_restored
 from . import cloth
 from .checks import why_dropped
@@ -110,7 +111,7 @@ def record(
             ends = [part.rows.stop for part in meta.objects][:-1]
             parts = list(zip(objects, np.split(regions, ends), np.split(pins, ends), strict=True))
             for item, own, held in parts:
-                if is_loose(own).any() and cloth.own_cloth(item) is None and not (held[is_loose(own)] > HOLDS).any():
+                if is_loose(own).any() and own_cloth(item) is None and not (held[is_loose(own)] > HOLDS).any():
                     warn_once(f"Nothing holds the cloth of '{item.name}': paint the vertex group ani3d_pin.")
             truth = np.empty((takes.frames, len(regions), 3), np.float32)
             with cloth.clothed(context, armature, parts, last) as clad:
