@@ -57,7 +57,8 @@ def read_strands(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: 
 
 def hair_systems(item: bpy.types.Object) -> list[str]:
     """Names of the particle systems of `item` that are shown and drawn as strands."""
-    shown = {m.particle_system.name for m in item.modifiers if m.type == "PARTICLE_SYSTEM" and m.show_viewport}
+    drawing = (m for m in item.modifiers if isinstance(m, bpy.types.ParticleSystemModifier) and m.show_viewport)
+    shown = {modifier.particle_system.name for modifier in drawing}
     systems = [system for system in item.particle_systems if system.name in shown]
     return [s.name for s in systems if s.settings.type == "HAIR" and s.settings.render_type == "PATH"]
 
@@ -102,10 +103,10 @@ def _of_hair_curves(
     """Lines (N,4) of the chosen curves with their thickness, and how many curves there are; the material slot."""
     evaluated = item.evaluated_get(depsgraph)
     curves = cast(Any, evaluated.data)
-    places = np.empty(len(curves.points) * 3, np.float32)
-    curves.points.foreach_get("position", places)
+    values = np.empty(len(curves.points) * 3, np.float32)
+    curves.points.foreach_get("position", values)
     world = np.array(evaluated.matrix_world, np.float64)
-    places = places.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+    places = values.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
     size = float(np.cbrt(abs(np.linalg.det(world[:3, :3]))))
     radii = np.full(len(places), DEFAULT_THICKNESS / 2, np.float32)
     if "radius" in curves.attributes:
@@ -135,14 +136,14 @@ def _of_threads(
     evaluated = item.evaluated_get(depsgraph)
     mesh = bpy.data.meshes.new_from_object(evaluated, depsgraph=depsgraph)
     try:
-        places = np.empty(len(mesh.vertices) * 3, np.float32)
-        mesh.vertices.foreach_get("co", places)
+        values = np.empty(len(mesh.vertices) * 3, np.float32)
+        mesh.vertices.foreach_get("co", values)
         edges = np.empty(len(mesh.edges) * 2, np.int32)
         mesh.edges.foreach_get("vertices", edges)
     finally:
         bpy.data.meshes.remove(mesh)
     world = np.array(evaluated.matrix_world, np.float64)
-    places = places.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+    places = values.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
     lines = list(_chains(edges.reshape(-1, 2), np.c_[places, np.full(len(places), THREAD)]))
     slot = cast(Any, item.data).splines[0].material_index if len(cast(Any, item.data).splines) else 0
     return ([lines[number] for number in _chosen(len(lines), limit)], len(lines)), slot
@@ -153,7 +154,7 @@ def _chains(edges: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     linked = np.zeros(len(rows), bool)
     linked[edges.min(1)[np.abs(np.diff(edges, axis=1))[:, 0] == 1]] = True  # an edge to the next vertex
     start = 0
-    for end in np.flatnonzero(~linked) + 1:
+    for end in (np.flatnonzero(~linked) + 1).tolist():
         if end - start > 1:
             yield rows[start:end]
         start = end
