@@ -20,8 +20,8 @@ from ani3d_formats.skinning import skin
 from ani3dhuman.avatar import Avatar, avatar_from_shot
 from ani3dhuman.avatar.from_mesh import DETAIL
 from ani3dhuman.clip import CoarseClip
+from ani3dhuman.cloth.character import simulate_character
 from ani3dhuman.cloth.fabrics import FABRICS
-from ani3dhuman.cloth.simulate import simulate_character
 from ani3dhuman.rendering.draw import draw
 
 from .pools import SPLITS

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     shot = Shot.load(options.shot)
     settings = Settings()
     rigid = pose_rigid(shot, Progress("rigid", shot.frames))
-    coarse = coarse_layer(shot, rigid, pin_weights(shot), settings.coarse, Progress("cloth", 2 * shot.frames))
+    coarse = coarse_layer(shot, rigid, pin_weights(shot), settings.coarse, Progress("cloth", 2 * shot.frames)).vertices
     picks = [frame - shot.meta.frame_start for frame in [*options.frames, options.behind]]
     cameras = replace(shot.cameras, viewmats=shot["viewmats"][picks], Ks=shot["Ks"][picks])
     cameras.viewmats[-1] = _around(cameras.viewmats[-1], coarse[picks[-1]].mean(0))

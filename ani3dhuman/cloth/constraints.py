@@ -39,8 +39,7 @@ class Constraints:
 
         Faces that name a vertex twice are left out.
         """
-        faces = faces.astype(np.int64)
-        faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
+        faces = sound_faces(faces)
         return cls.of_graph(edges_of(faces), *hinges_of(faces, rest), rest, pin_weights)
 
     @classmethod
@@ -55,11 +54,27 @@ class Constraints:
         lengths = np.linalg.norm(rest[edges[:, 0]] - rest[edges[:, 1]], axis=1).astype(np.float32)
         return cls(edges, lengths, hinges, hinge_weights, *tethers(rest, edges, pinned), pinned)
 
+    def islands(self) -> np.ndarray:
+        """(P,) the number of each particle's connected piece."""
+        return islands(self.edges, len(self.pinned))
+
+
+def sound_faces(faces: np.ndarray) -> np.ndarray:
+    """Those of faces (F,3) that name three different vertices."""
+    faces = faces.astype(np.int64)
+    return faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
+
+
+def islands(edges: np.ndarray, count: int) -> np.ndarray:
+    """(count,) the number of the connected piece that each vertex belongs to, by edges (E,2)."""
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    return np.asarray(connected_components(graph, False)[1])
+
 
 def small_loose_parts(edges: np.ndarray, pinned: np.ndarray) -> np.ndarray:
     """(P,) True in islands of the graph without any pinned vertex that hold less than `SMALL_PART` of all vertices."""
     n = len(pinned)
-    _, island = connected_components(coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n, n)), False)
+    island = islands(edges, n)
     small = np.bincount(island) < max(2, SMALL_PART * n)
     return (small & (np.bincount(island, pinned) == 0))[island]
 

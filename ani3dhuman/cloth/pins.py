@@ -6,12 +6,18 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ani3d_formats import pins
+from ani3d_formats.pins import Pins
 from ani3d_formats.shot import Shot
 
 
 def pin_weights(shot: Shot) -> np.ndarray:
     """Pin weights (V,) in 0..1 of a shot's vertices: 1 stays with the skin, 0 is free."""
-    return pins.pin_weights(shot.arrays, nearest_points)
+    return find_pins(shot).weights
+
+
+def find_pins(shot: Shot) -> Pins:
+    """Those weights, and the pieces that nothing holds."""
+    return pins.find_pins(shot.arrays, nearest_points)
 
 
 def nearest_points(points: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
-"""The physics layer: garments and hair simulated over the skinned body.
+"""One piece of cloth simulated over a body.
 
-Every vertex of a garment or hair has a pin weight: 1 keeps it on the skin (waistband, scalp), 0 lets
-it fly. What the skin says is the goal, the body is the obstacle, XPBD does the rest.
+Every vertex has a pin weight: 1 keeps it on the skin (waistband, scalp), 0 lets it fly. What the skin says is the goal,
+the body is the obstacle, XPBD does the rest.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
-from ani3d_formats.regions import GARMENT, HAIR, is_loose
 
 from ..mesh.surface import Obstacle
-from .constraints import PINNED, Constraints
+from .constraints import Constraints
 from .fabrics import FABRICS, ClothSettings
 from .solver import run
 
@@ -49,7 +48,16 @@ def simulate(
     """
     check(skinned, faces, bind_vertices, pin_weights, fps, obstacle)
     constraints = Constraints.of_mesh(faces, bind_vertices, pin_weights)
-    return run(skinned, bind_vertices, constraints, pin_weights, obstacle, fps, settings, progress)
+    moved = run(skinned, bind_vertices, constraints, pin_weights, obstacle, fps, settings, progress)
+    broken = ~np.isfinite(moved).all((1, 2))
+    if broken.any():
+        frame = int(broken.argmax())
+        raise Ani3DError(
+            "cloth.unstable",
+            f"The cloth blew up in frame {frame} of the shot." if frame else "The cloth blew up before the shot began.",
+            "Look for a jump in the animation there, or choose a fabric with more substeps.",
+        )
+    return moved
 
 
 def check(
@@ -97,51 +105,3 @@ def _not_finite_error(name: str, values: np.ndarray) -> Ani3DError:
         f"The {name} hold a number that is not finite ({where}).",
         "Look for a bone with scale 0 or a broken driver there.",
     )
-
-
-def simulate_character(
-    skinned: np.ndarray,
-    faces: np.ndarray,
-    bind_vertices: np.ndarray,
-    regions: np.ndarray,
-    pin_weights: np.ndarray,
-    fps: float,
-    garment: ClothSettings = FABRICS["cotton"],
-    progress: Progress | None = None,
-) -> np.ndarray:
-    """Let a whole character's garment, then its hair, swing over what lies beneath.
-
-    Args:
-        skinned: (T,V,3) all vertices as the skeleton gives them, world metres.
-        faces: (F,3); bind_vertices: (V,3).
-        regions: (V,) indices into `ani3d_formats.regions.REGIONS`.
-        pin_weights: (V,) 1 on the skin .. 0 free; only read for garment and hair.
-        fps: scene frames a second.
-        garment: its fabric; hair has its own.
-        progress: total should be 2 * T.
-
-    Returns:
-        (T,V,3) float32; body and face are untouched.
-
-    Raises:
-        Ani3DError, Cancelled: as `simulate`.
-    """
-    check(skinned, faces, bind_vertices, pin_weights, fps)
-    moved = skinned.astype(np.float32).copy()
-    face_region = regions[faces].max(axis=1)
-    layers = ((GARMENT, garment, ~is_loose(face_region)), (HAIR, FABRICS["hair"], face_region != HAIR))
-    for region, fabric, beneath in layers:
-        own = np.flatnonzero(regions == region)
-        if len(own) == 0 or (pin_weights[own] > PINNED).all():
-            if progress:
-                progress.advance(len(skinned))
-            continue
-        index = np.full(len(regions), -1)
-        index[own] = np.arange(len(own))
-        own_faces = index[faces]
-        own_faces = own_faces[(own_faces >= 0).all(1)]
-        moved[:, own] = simulate(
-            skinned[:, own], own_faces, bind_vertices[own], pin_weights[own],
-            Obstacle.of_faces(moved, faces[beneath], bind_vertices), fps, fabric, progress,
-        )  # fmt: skip
-    return moved

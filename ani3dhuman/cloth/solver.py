@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 
 from ..mesh.kernels import limit_edges, point_normals
@@ -34,8 +34,9 @@ def run(
 ) -> np.ndarray:
     """Simulate P particles over T frames; arguments and result as of `ani3dhuman.cloth.simulate.simulate`.
 
+    A connected piece that blows up is NaN from that frame on, and in all frames when that was before the first one.
+
     Raises:
-        Ani3DError: ``cloth.unstable``.
         Cancelled: between two frames, those before the first one included.
     """
     inv_mass = np.where(constraints.pinned, 0, 1).astype(np.float32)
@@ -50,7 +51,7 @@ def run(
     body = Body(contacts.near, contacts.clear, contacts.faces, starts, around, deepest)
     end = _pose(preroll, skinned, rest, obstacle, 0)
     x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
-    frames = np.empty(skinned.shape, np.float32)
+    frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
     for step in range(settings.preroll + len(skinned)):
         if step > 0:
             start, end = end, _pose(preroll, skinned, rest, obstacle, step)
@@ -70,18 +71,17 @@ def run(
             step_frame(
                 x, v, _rescaled(hold, share).astype(np.float32), cloth, fabric, body, start, end, 1.0 / fps, count
             )
-            if not np.isfinite(x).all():
-                raise Ani3DError(
-                    "cloth.unstable",
-                    f"The cloth blew up {settings.preroll - step} frames before the shot."
-                    if step < settings.preroll
-                    else f"The cloth blew up in frame {step - settings.preroll} of the shot.",
-                    "Look for a jump in the animation there, or choose a fabric with more substeps.",
-                )
+            broken = ~np.isfinite(x).all(1)
+            if broken.any():
+                part = constraints.islands()
+                broken = np.isin(part, part[broken])
+                lost |= broken
+                x[broken], v[broken], inv_mass[broken] = end.skin[broken], 0, 0
         if step >= settings.preroll:
             done = frames[step - settings.preroll]
             done[:] = x  # what is mended here is seen, and swings on as it was
             limit_edges(done, inv_mass, constraints.edges, shortest, longest, LIMIT_ROUNDS)
+            done[lost] = np.nan
             if progress:
                 progress.advance()
         elif progress and progress.should_cancel():

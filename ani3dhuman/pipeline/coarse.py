@@ -12,8 +12,9 @@ from ani3d_formats.progress import Progress
 from ..avatar import Avatar, avatar_from_shot
 from ..avatar.from_mesh import DETAIL
 from ..clip import CoarseClip
+from ..cloth.character import sentences
 from ..cloth.fabrics import FABRICS
-from ..cloth.pins import pin_weights
+from ..cloth.pins import find_pins
 from ..pose.keypoints import KeypointMap, map_keypoints
 from ..rendering.layers import LayerRender
 from ..rigid import pose_rigid
@@ -62,11 +63,14 @@ def coarse_layers(job: Job) -> CoarseLayers:
     avatar, avatar_key = _avatar(job)
     rigid_key = stage_key("rigid", shot, shot.preserve_volume)
     rigid = job.run("rigid", rigid_key, shot.frames, Layer, lambda p: Layer(pose_rigid(shot, p))).vertices
-    pins = pin_weights(shot)
+    found = find_pins(shot)
+    pins = found.weights
 
     def cloth(stage: str, chosen: CoarseSettings) -> tuple[np.ndarray, str]:
         key, compute = _cloth_key(job, chosen, pins, rigid_key), stages.coarse_layer
-        layer = job.run(stage, key, 2 * shot.frames, Layer, lambda p: Layer(compute(shot, rigid, pins, chosen, p)))
+        layer = job.run(stage, key, 2 * shot.frames, Layer, lambda p: compute(shot, rigid, pins, chosen, p))
+        for text in (sentences(shot, found.unheld) if chosen.layer == "physics" else []) + layer.warnings:
+            job.warn(text)
         return layer.vertices, key
 
     coarse, key = cloth("cloth", settings.coarse)
@@ -103,7 +107,8 @@ def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: st
     if chosen.layer == "evaluated":
         return stage_key("cloth", job.shot, stages.evaluated_layer(job.shot))
     fabrics = [asdict(FABRICS[name]) for name in (chosen.fabric, "hair")]
-    return stage_key("cloth", job.shot, rigid_key, pins, job.shot.meta.fps, fabrics)
+    objects = [(item.vertex_start, item.strands, item.fabric) for item in job.shot.meta.objects]
+    return stage_key("cloth", job.shot, rigid_key, pins, job.shot.meta.fps, fabrics, objects)
 
 
 def render_key(job: Job, clip: CoarseClip, *inputs: Any) -> str:

@@ -23,11 +23,15 @@ Listener = Callable[[Report], None]
 
 @dataclass
 class Job:
+<<<<<<< HEAD
     """One run of the pipeline; `seconds` and `peak_gb` fill up stage by stage.
 
     `shot` becomes the scene `scale` times as large, where the character has not about human size: the constants of all
     stages are meant for that. What the job writes is in the scene's own metres again.
     """
+=======
+    """One run of the pipeline; `seconds`, `peak_gb` and `warnings` fill up stage by stage."""
+>>>>>>> b18fb0c (Cloth is held again: a commit on the regions had taken its files away)
 
     shot: Shot
     settings: Settings
@@ -36,7 +40,11 @@ class Job:
     should_cancel: Callable[[], bool]
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gb: dict[str, float] = field(default_factory=dict)
+<<<<<<< HEAD
     scale: float = field(init=False)
+=======
+    warnings: list[str] = field(default_factory=list)
+>>>>>>> b18fb0c (Cloth is held again: a commit on the regions had taken its files away)
 
     def __post_init__(self) -> None:
         self.store = StageStore(self.out / ".work")
@@ -49,6 +57,13 @@ class Job:
         progress = Progress(stage, total, self.listener, self.should_cancel)
         progress.advance(0)
         return progress
+
+    def warn(self, text: str) -> None:
+        """Note for the report that something was not done as asked, and tell the listener; each text once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            if self.listener:
+                self.listener(Report("warning", 1, 1, 0.0, 0.0, text))
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

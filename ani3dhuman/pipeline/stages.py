@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,17 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 
+from ..cloth.character import simulate_shot
 from ..cloth.fabrics import FABRICS
-from ..cloth.simulate import simulate_character
 from .settings import CoarseSettings
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of motion: vertices (T,V,3), world metres."""
+    """A layer of motion: vertices (T,V,3), world metres, and sentences on what was not done as asked."""
 
     vertices: np.ndarray
+    warnings: list[str] = field(default_factory=list)
 
 
 def picture_size(shot: Shot, scale: float) -> tuple[int, int]:
@@ -33,8 +34,8 @@ def picture_size(shot: Shot, scale: float) -> tuple[int, int]:
 
 def coarse_layer(
     shot: Shot, rigid: np.ndarray, pins: np.ndarray, settings: CoarseSettings, progress: Progress
-) -> np.ndarray:
-    """The coarse layer: vertices (T,V,3) world metres.
+) -> Layer:
+    """The coarse layer.
 
     By `settings.layer`: "physics": garment and hair swing by their pin weights `pins` (V,), the rest stays as `rigid`
     (T,V,3) has it; "rigid": all does; "evaluated": what Blender showed, body and face included.
@@ -43,12 +44,11 @@ def coarse_layer(
         Ani3DError: ``shot.not_evaluated``, see `evaluated_layer`.
     """
     if settings.layer == "physics":
-        return simulate_character(
-            rigid, shot["faces"], shot["vertices"], shot["region_ids"], pins, shot.meta.fps,
-            FABRICS[settings.fabric], progress,
-        )  # fmt: skip
+        warnings: list[str] = []
+        vertices = simulate_shot(shot, rigid, pins, FABRICS[settings.fabric], progress, warnings.append)
+        return Layer(vertices, warnings)
     progress.advance(progress.total)
-    return rigid if settings.layer == "rigid" else evaluated_layer(shot)
+    return Layer(rigid if settings.layer == "rigid" else evaluated_layer(shot))
 
 
 def evaluated_layer(shot: Shot) -> np.ndarray:

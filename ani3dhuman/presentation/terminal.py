@@ -17,7 +17,10 @@ class Bars:
         self._stage = ""
 
     def listen(self, report: Report) -> None:
-        """Show one report; a new stage opens a new bar below."""
+        """Show one report; a new stage opens a new bar below, a warning is a line of its own."""
+        if report.stage == "warning":
+            tqdm.write(f"warning: {report.message}")
+            return
         if report.stage != self._stage:
             self.close()
             self._stage = report.stage
@@ -50,4 +53,5 @@ def table(report: dict[str, Any]) -> str:
         for number, part in enumerate(note if isinstance(note, list) else [note]):
             text = ", ".join(f"{k} {v}" for k, v in part.items()) if isinstance(part, dict) else part
             lines.append(f"{name} {number + 1}: {text}" if isinstance(note, list) else f"{name}: {text}")
+    lines += [f"warning: {text}" for text in report.get("warnings", [])]
     return "\n".join(lines)

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from ani3d_formats.regions import GARMENT
+from ani3dhuman.cloth.character import simulate_character
 from ani3dhuman.cloth.fabrics import FABRICS
-from ani3dhuman.cloth.simulate import simulate_character
 
 from .measure import figures
 from .scene import FPS, MOTIONS, bone_transforms, dressed_human

@@ -41,7 +41,7 @@ def main() -> None:
     pins, avatar = pin_weights(shot), avatar_from_shot(shot, 120_000, DETAIL)
     rows = []
     for fabric in FABRIC_ROWS:
-        vertices = coarse_layer(shot, rigid, pins, CoarseSettings(fabric=fabric), _progress(shot))[frames]
+        vertices = coarse_layer(shot, rigid, pins, CoarseSettings(fabric=fabric), _progress(shot)).vertices[frames]
         pictures = CoarseClip.of_shot(shot, avatar, rigid[frames], pins, vertices, seen).coarse_pictures().rgb
         cut = slice(int(0.3 * cameras.height), int(0.9 * cameras.height))  # the dress
         scale = HEIGHT / (cut.stop - cut.start)

@@ -7,9 +7,9 @@ from synthetic import make_shot
 from ani3d_formats.progress import Progress
 from ani3d_formats.skinning import skin
 from ani3dhuman.avatar import avatar_from_shot
+from ani3dhuman.cloth.character import simulate_character
 from ani3dhuman.cloth.fabrics import FABRICS
 from ani3dhuman.cloth.pins import pin_weights
-from ani3dhuman.cloth.simulate import simulate_character
 
 FRAMES = 6
 

@@ -7,10 +7,11 @@ from synthetic import make_shot, tube
 from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 from ani3d_formats.skinning import skin
+from ani3dhuman.cloth.character import simulate_character
 from ani3dhuman.cloth.constraints import hinges_of, tethers
 from ani3dhuman.cloth.fabrics import ClothSettings
 from ani3dhuman.cloth.pins import pin_weights
-from ani3dhuman.cloth.simulate import simulate, simulate_character
+from ani3dhuman.cloth.simulate import simulate
 from ani3dhuman.mesh.surface import Obstacle
 from ani3dhuman.mesh.topology import edges_of
 

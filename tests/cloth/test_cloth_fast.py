@@ -8,10 +8,11 @@ from synthetic import tube
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress
 from ani3dhuman.cloth import kernels as cloth_kernels
+from ani3dhuman.cloth.character import simulate_character
 from ani3dhuman.cloth.constraints import hinges_of
 from ani3dhuman.cloth.fabrics import FABRICS, ClothSettings
 from ani3dhuman.cloth.preroll import rigid_fit
-from ani3dhuman.cloth.simulate import simulate, simulate_character
+from ani3dhuman.cloth.simulate import simulate
 from ani3dhuman.cloth.solver import substeps_of
 from ani3dhuman.mesh import kernels as mesh_kernels
 from ani3dhuman.mesh.kernels import closest_on_triangle

@@ -1,0 +1,165 @@
+"""The physics layer: a whole character's garments, then its hair, simulated over the skinned body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ani3d_formats.progress import Progress, Report
+from ani3d_formats.regions import GARMENT, HAIR, is_loose
+from ani3d_formats.shot import Shot
+
+from ..mesh.surface import Obstacle
+from .constraints import PINNED
+from .fabrics import FABRICS, ClothSettings
+from .garment import Garment, simulate_garment
+from .simulate import check
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What is simulated at once: vertices (P,), their fabric, and which faces (F,) bool are the body to them."""
+
+    own: np.ndarray
+    fabric: ClothSettings
+    beneath: np.ndarray
+
+
+def simulate_character(
+    skinned: np.ndarray,
+    faces: np.ndarray,
+    bind_vertices: np.ndarray,
+    regions: np.ndarray,
+    pin_weights: np.ndarray,
+    fps: float,
+    garment: ClothSettings = FABRICS["cotton"],
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Let a whole character's garment, then its hair, swing over what lies beneath.
+
+    Args:
+        skinned: (T,V,3) all vertices as the skeleton gives them, world metres.
+        faces: (F,3); bind_vertices: (V,3).
+        regions: (V,) indices into `ani3d_formats.regions.REGIONS`.
+        pin_weights: (V,) 1 on the skin .. 0 free; only read for garment and hair.
+        fps: scene frames a second.
+        garment: its fabric; hair has its own.
+        progress: advanced up to its total.
+
+    Returns:
+        (T,V,3) float32; body and face are untouched. A piece that blows up, leaves the body by more than its own size
+        or is torn follows the skeleton.
+
+    Raises:
+        Ani3DError: ``cloth.shape``, ``cloth.faces``, ``cloth.not_finite``, ``cloth.fps``.
+        Cancelled: within one frame of the request.
+    """
+    check(skinned, faces, bind_vertices, pin_weights, fps)
+    layers = _layers(faces, regions, [(np.flatnonzero(regions == GARMENT), garment)])
+    return _simulate(skinned, faces, bind_vertices, pin_weights, fps, layers, progress, lambda reason, own: None)
+
+
+def simulate_shot(
+    shot: Shot,
+    skinned: np.ndarray,
+    pin_weights: np.ndarray,
+    garment: ClothSettings,
+    progress: Progress | None = None,
+    warn: Warn = lambda text: None,
+) -> np.ndarray:
+    """Let the garments and the hair of a shot swing: `simulate_character`, with what the shot says of its objects.
+
+    Args:
+        skinned: (T,V,3) the rigid layer, world metres.
+        pin_weights: (V,) 1 on the skin .. 0 free.
+        garment: the fabric of objects that name none.
+        warn: called with a sentence on each object of which pieces follow the skeleton.
+
+    Raises:
+        Ani3DError, Cancelled: as `simulate_character`.
+    """
+    check(skinned, shot["faces"], shot["vertices"], pin_weights, shot.meta.fps)
+    regions = shot["region_ids"]
+    by_fabric: dict[str, list[np.ndarray]] = {}
+    for item in shot.meta.objects:
+        own = item.vertex_start + np.flatnonzero(regions[item.rows] == GARMENT)
+        by_fabric.setdefault(item.fabric if item.fabric in FABRICS else "", []).append(own)
+    garments = [(np.concatenate(parts), FABRICS.get(name, garment)) for name, parts in by_fabric.items()]
+    layers = _layers(shot["faces"], regions, garments)
+
+    def tell(reason: str, own: np.ndarray) -> None:
+        for text in sentences(shot, [own], reason):
+            warn(text)
+
+    return _simulate(skinned, shot["faces"], shot["vertices"], pin_weights, shot.meta.fps, layers, progress, tell)
+
+
+UNHELD = "nothing holds {it}"
+
+
+def sentences(shot: Shot, pieces: Sequence[np.ndarray], reason: str = UNHELD) -> list[str]:
+    """A warning for each object with vertices in `pieces`: these follow the skeleton for a `reason` about {it}."""
+    chosen = np.zeros(len(shot["vertices"]), bool)
+    for piece in pieces:
+        chosen[piece] = True
+    loose, found = is_loose(shot["region_ids"]), []
+    for item in shot.meta.objects:
+        if chosen[item.rows].any():
+            whole = chosen[item.rows][loose[item.rows]].all()
+            why = reason.format(it="it" if whole else "a part of it")
+            what = "it" if whole else "that part"
+            hint = " Paint the vertex group ani3d_pin where it is fastened, or bring it nearer to the body."
+            found.append(f"Object '{item.name}': {why}; {what} follows the skeleton.{hint if reason == UNHELD else ''}")
+    return found
+
+
+def _layers(faces: np.ndarray, regions: np.ndarray, garments: list[tuple[np.ndarray, ClothSettings]]) -> list[Layer]:
+    face_region = regions[faces].max(axis=1, initial=0)
+    layers = [Layer(own, fabric, ~is_loose(face_region)) for own, fabric in garments]
+    return [*layers, Layer(np.flatnonzero(regions == HAIR), FABRICS["hair"], face_region != HAIR)]
+
+
+def _simulate(
+    skinned: np.ndarray,
+    faces: np.ndarray,
+    bind_vertices: np.ndarray,
+    pin_weights: np.ndarray,
+    fps: float,
+    layers: list[Layer],
+    progress: Progress | None,
+    tell: Callable[[str, np.ndarray], None],
+) -> np.ndarray:
+    """All layers, one over the other."""
+    moved = skinned.astype(np.float32).copy()
+    steps = _spread(progress, len(layers) * len(skinned))
+    for layer in layers:
+        own = layer.own
+        if len(own) == 0 or (pin_weights[own] > PINNED).all():
+            if steps:
+                steps.advance(len(skinned))
+            continue
+        index = np.full(len(bind_vertices), -1)
+        index[own] = np.arange(len(own))
+        own_faces = index[faces]
+        own_faces = own_faces[(own_faces >= 0).all(1)]
+        moved[:, own] = simulate_garment(
+            skinned[:, own], Garment(own_faces, bind_vertices[own], pin_weights[own]),
+            Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices), fps, layer.fabric, steps,
+            lambda reason, chosen, own=own: tell(reason, own[chosen]),  # type: ignore[misc]
+        )  # fmt: skip
+    return moved
+
+
+def _spread(progress: Progress | None, total: int) -> Progress | None:
+    """A progress of `total` steps that takes `progress` from its first to its last."""
+    if progress is None:
+        return None
+
+    def pass_on(report: Report) -> None:
+        progress.advance(report.step * progress.total // total - progress.step)
+
+    return Progress(progress.stage, total, pass_on, progress.should_cancel)

@@ -1,0 +1,194 @@
+"""One garment or head of hair, whatever its mesh is like: seams closed, buttons carried, what goes wrong put back.
+
+A piece follows the skeleton where the solver cannot help: its size is animated, it blew up, flew off or was torn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ani3d_formats.pieces import SAME_PLACE, close_pairs, components
+from ani3d_formats.pins import ON_CLOTH, SMALL
+from ani3d_formats.progress import Progress
+
+from ..mesh.surface import Obstacle
+from ..mesh.topology import edges_of
+from .constraints import PINNED, SMALL_PART, Constraints, islands, sound_faces
+from .fabrics import ClothSettings
+from .preroll import rigid_fit
+from .solver import run
+
+RESIZED = 2.0  # times its usual size, up or down, from which on a piece's size is animated
+OTHER_SIZE = 1.25  # times its bind pose, from which on a whole clip is of another size
+TORN = 1.3  # times its length at rest, and in the rigid layer, that a piece's edges may have on average
+CARRIERS = 8  # vertices of the cloth that carry a button
+
+Tell = Callable[[str, np.ndarray], None]
+"""Called with a reason and the vertices of what follows the skeleton for it."""
+
+
+@dataclass(frozen=True)
+class Welded:
+    """Vertices in the same place as one: `first` (Q,) of each, and which of those each of the P vertices is (P,)."""
+
+    first: np.ndarray
+    index: np.ndarray
+
+    @classmethod
+    def of(cls, rest: np.ndarray, skinned: np.ndarray) -> Welded:
+        """Those of `rest` (P,3) that stay together in all frames (T,P,3)."""
+        pairs = close_pairs(rest, SAME_PLACE)
+        apart = np.zeros(len(pairs))
+        for frame in skinned:
+            apart = np.maximum(apart, np.linalg.norm(frame[pairs[:, 0]] - frame[pairs[:, 1]], axis=1))
+        first, index = np.unique(components(len(rest), pairs[apart < 4 * SAME_PLACE]), return_inverse=True)
+        return cls(first, index.reshape(-1))
+
+
+@dataclass(frozen=True)
+class Garment:
+    """A mesh to simulate: faces (F,3), bind pose (P,3) and pin weights (P,)."""
+
+    faces: np.ndarray
+    rest: np.ndarray
+    pins: np.ndarray
+
+
+def simulate_garment(
+    skinned: np.ndarray,
+    garment: Garment,
+    obstacle: Obstacle | None,
+    fps: float,
+    settings: ClothSettings,
+    progress: Progress | None,
+    tell: Tell,
+) -> np.ndarray:
+    """Simulate as `simulate.simulate` does, piece by piece safe; arguments and result as there.
+
+    Args:
+        tell: called for each reason for which pieces follow the skeleton.
+
+    Raises:
+        Cancelled: within one frame of the request.
+    """
+    welded = Welded.of(garment.rest, skinned)
+    shown, skinned = skinned, skinned[:, welded.first]
+    pins = np.zeros(len(welded.first), np.float32)
+    np.maximum.at(pins, welded.index, garment.pins)
+    faces = welded.index[garment.faces]
+    pieces = Pieces.of(faces, garment.rest[welded.first], pins)
+    sizes = pieces.lengths(skinned) / np.maximum(pieces.lengths(pieces.rest[None]), 1e-9)
+    usual = float(np.median(sizes[:, pieces.edged])) if pieces.edged.any() else 1.0
+    if not (usual > OTHER_SIZE or 1e-3 < usual < 1 / OTHER_SIZE):
+        usual = 1.0
+    resized = pieces.edged & ~((sizes > usual / RESIZED) & (sizes < usual * RESIZED)).all(0)
+
+    def report(reason: str, chosen: np.ndarray) -> None:
+        if chosen.any():
+            tell(reason, np.flatnonzero(chosen[pieces.part][welded.index]))
+
+    report("the size of {it} is animated", resized & pieces.free)
+    pins[(resized | pieces.buttons)[pieces.part]] = 1
+    resting = pieces.rest * np.float32(usual)
+    if obstacle is not None and obstacle.rest is not None:
+        obstacle = replace(obstacle, rest=obstacle.rest * np.float32(usual))
+    constraints = Constraints.of_mesh(faces, resting, pins)
+    moved = run(skinned, resting, constraints, pins, obstacle, fps, settings, progress)
+    moved[:, resized[pieces.part]] = skinned[:, resized[pieces.part]]
+    for reason, chosen in pieces.gone(moved, skinned, usual).items():
+        report(reason, chosen)
+        back = chosen[pieces.part]
+        moved[:, back] = skinned[:, back]
+    pieces.carry_buttons(moved)
+    return moved[:, welded.index] + (shown - skinned[:, welded.index])
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Connected pieces of a garment of P vertices.
+
+    Attributes:
+        rest: (P,3); edges: (E,2).
+        part: (P,) the number of each vertex's piece, 0 to K-1.
+        edged: (K,) bool, those with edges; free: (K,) those with a vertex that is not pinned.
+        buttons: (K,) bool, small ones without a pin.
+    """
+
+    rest: np.ndarray
+    edges: np.ndarray
+    part: np.ndarray
+    edged: np.ndarray
+    free: np.ndarray
+    buttons: np.ndarray
+
+    @classmethod
+    def of(cls, faces: np.ndarray, rest: np.ndarray, pins: np.ndarray) -> Pieces:
+        """Pieces of a mesh: faces (F,3), rest shape (P,3), pins (P,)."""
+        edges = edges_of(sound_faces(faces))
+        part = islands(edges, len(rest))
+        count = int(part.max()) + 1
+        edged = np.bincount(part[edges[:, 0]], minlength=count) > 0
+        pinned = np.bincount(part, pins > PINNED, count) > 0
+        small = np.bincount(part, minlength=count) < max(2, SMALL_PART * len(rest))
+        low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+        np.minimum.at(low, part, rest)
+        np.maximum.at(high, part, rest)
+        small |= (high - low).max(1) < SMALL
+        free = np.bincount(part, pins <= PINNED, count) > 0
+        return cls(rest, edges, part, edged, free, small & ~pinned)
+
+    def lengths(self, vertices: np.ndarray) -> np.ndarray:
+        """The sum of each piece's edges (T,K), metres, for vertices (T,P,3)."""
+        owner, count = self.part[self.edges[:, 0]], len(self.edged)
+        found = np.empty((len(vertices), count))
+        for t, frame in enumerate(vertices):
+            each = np.linalg.norm(frame[self.edges[:, 0]] - frame[self.edges[:, 1]], axis=1)
+            found[t] = np.bincount(owner, each, count)
+        return found
+
+    def gone(self, moved: np.ndarray, skinned: np.ndarray, usual: float) -> dict[str, np.ndarray]:
+        """Pieces (K,) bool by what became of them.
+
+        Args:
+            moved, skinned: (T,P,3); usual: times the bind pose's size that they have.
+        """
+        count = len(self.edged)
+        members = np.maximum(np.bincount(self.part, minlength=count), 1)[:, None]
+        middle = np.stack([np.bincount(self.part, self.rest[:, k], count) for k in range(3)], 1) / members
+        size = np.zeros(count)
+        np.maximum.at(size, self.part, 2 * np.linalg.norm(self.rest - middle[self.part], axis=1))
+        broken, left = np.zeros(count, bool), np.zeros(count, bool)
+        for one, other in zip(moved, skinned, strict=True):
+            broken |= np.bincount(self.part, ~np.isfinite(one).all(1), count) > 0
+            off = np.nan_to_num(one - other)
+            away = np.stack([np.bincount(self.part, off[:, k], count) for k in range(3)], 1) / members
+            left |= np.linalg.norm(away, axis=1) > np.maximum(size * usual, SMALL)
+        rest = np.maximum(self.lengths(self.rest[None]) * usual, 1e-9)
+        allowed = TORN * np.maximum(1, self.lengths(skinned) / rest)
+        torn = self.edged & (np.nan_to_num(self.lengths(moved)) / rest > allowed).any(0)
+        free = self.free & ~self.buttons
+        return {
+            "the simulation of {it} failed": broken & free,
+            "nothing keeps {it} on the body": left & ~broken & free,
+            "the body's motion tears {it}": torn & ~left & ~broken & free,
+        }
+
+    def carry_buttons(self, moved: np.ndarray) -> None:
+        """Let buttons go with the cloth that they lie on, in place; others stay with the skeleton."""
+        on = ~self.buttons[self.part]
+        if on.all() or not on.any():
+            return
+        cloth = np.flatnonzero(on)
+        tree = cKDTree(self.rest[cloth])
+        for number in np.flatnonzero(self.buttons):
+            own = np.flatnonzero(self.part == number)
+            if tree.query(self.rest[own])[0].min() > 1.5 * ON_CLOTH:
+                continue
+            near = cloth[np.atleast_1d(tree.query(self.rest[own].mean(0), k=min(CARRIERS, len(cloth)))[1])]
+            for t in range(len(moved)):
+                R, offset = rigid_fit(self.rest[near], moved[t, near])
+                moved[t, own] = self.rest[own] @ R.T + offset
