@@ -23,15 +23,11 @@ Listener = Callable[[Report], None]
 
 @dataclass
 class Job:
-<<<<<<< HEAD
-    """One run of the pipeline; `seconds` and `peak_gb` fill up stage by stage.
+    """One run of the pipeline; `seconds`, `peak_gb` and `warnings` fill up stage by stage.
 
     `shot` becomes the scene `scale` times as large, where the character has not about human size: the constants of all
     stages are meant for that. What the job writes is in the scene's own metres again.
     """
-=======
-    """One run of the pipeline; `seconds`, `peak_gb` and `warnings` fill up stage by stage."""
->>>>>>> b18fb0c (Cloth is held again: a commit on the regions had taken its files away)
 
     shot: Shot
     settings: Settings
@@ -40,11 +36,8 @@ class Job:
     should_cancel: Callable[[], bool]
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gb: dict[str, float] = field(default_factory=dict)
-<<<<<<< HEAD
-    scale: float = field(init=False)
-=======
     warnings: list[str] = field(default_factory=list)
->>>>>>> b18fb0c (Cloth is held again: a commit on the regions had taken its files away)
+    scale: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = StageStore(self.out / ".work")

@@ -32,12 +32,8 @@ def write_report(
         "reused": job.store.reused,
         "hem_amplitude_cm": {k: _in_cm(v, job.scale) for k, v in amplitudes.items()},
         "settings": job.settings.to_dict(),
-<<<<<<< HEAD
         "notes": _in_scene(dict(notes), job.scale),
-=======
-        "notes": dict(notes),
         "warnings": job.warnings,
->>>>>>> b18fb0c (Cloth is held again: a commit on the regions had taken its files away)
     }
     if job.scale != 1:
         report["notes"]["size"] = f"All stages worked on the character at {job.scale:.4g} times its size."
