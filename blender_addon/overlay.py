@@ -16,13 +16,12 @@ import numpy as np
 from bpy.app.handlers import persistent
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
-from mathutils.kdtree import KDTree
 
-from ani3d_formats.pins import pin_weights
 from ani3d_formats.regions import REGIONS, is_loose
 
 from .export.figure import Figure
 from .export.members import Member
+from .export.pin_guess import pins_of
 from .export.survey import rest_figure
 from .properties import SWATCHES, region_listeners, scene_group
 from .session import redraw
@@ -31,7 +30,6 @@ REGIONS_SHOWN, PINS_SHOWN = "REGIONS", "PINS"
 ALPHA = 0.75
 NEARER = 2e-5  # of the depth range: what is drawn lies on the mesh
 FREE, FIXED, SKIN = (0.15, 0.5, 0.95), (0.95, 0.25, 0.1), (0.5, 0.5, 0.5)
-HUMAN = 1.75  # metres, the height that the rule for pins is written for
 LIGHT = np.array([0.35, -0.6, 0.72])
 
 
@@ -133,34 +131,6 @@ def pin_colors(regions: np.ndarray, pins: np.ndarray) -> np.ndarray:
     mixed = pins[:, None] * np.array(FIXED) + (1 - pins[:, None]) * np.array(FREE)
     loose = is_loose(regions)
     return np.c_[np.where(loose[:, None], mixed, SKIN), np.where(loose, ALPHA, 0.2)]
-
-
-def pins_of(figure: Figure) -> np.ndarray:
-    """(V,) pin weights of a character, as the engine finds them."""
-    scale, rest = HUMAN / max(figure.height, 1e-9), figure.rig.rest.copy()
-    rest[:, :3, 3] *= scale
-    shot = {
-        "vertices": figure.vertices * scale,
-        "faces": figure.faces,
-        "region_ids": figure.region_ids,
-        "weight_indices": figure.weight_indices,
-        "weight_values": figure.weight_values,
-        "bone_rest": rest,
-        "bone_lengths": figure.rig.lengths * scale,
-        "bone_parents": np.array(figure.rig.parents),
-    }
-    if figure.pin_weights is not None:
-        shot["pin_weights"] = figure.pin_weights
-    return pin_weights(shot, _nearest)
-
-
-def _nearest(points: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    tree = KDTree(len(targets))
-    for row, target in enumerate(targets.tolist()):
-        tree.insert(target, row)
-    tree.balance()
-    found = [tree.find(point) for point in points.tolist()]
-    return np.array([far for _, _, far in found]), np.array([row for _, row, _ in found], int)
 
 
 def _batch(shader: Any, layer: _Layer, depsgraph: bpy.types.Depsgraph) -> Any:

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
+from bpy.app.handlers import persistent
 
 from .operators.regions import OVERLAYS
 from .overlay import overlay
@@ -18,19 +21,21 @@ class PartsList(bpy.types.UIList):
     bl_idname = "ANI3D_UL_parts"
 
     def draw_item(  # type: ignore[no-untyped-def, override]  # Blender calls it with as many arguments as it takes
-        self, _context, layout, _data, part, _icon, _active, _active_name
+        self, _context, layout, data, part, _icon, _active, _active_name
     ):
-        row = layout.row(align=True)
         name = part.object.name if part.object else part.name
-        split = row.split(factor=0.55, align=True)
+        if sum(other.name == part.name and other.current for other in data.parts) > 1:
+            name = f"{name}, {part.slot or 'no material'}"
+        split = layout.split(factor=0.6, align=True)
         label = split.row(align=True)
         label.active = not part.left_out
-        icon = "CANCEL" if part.left_out else "QUESTION" if part.confidence < UNSURE else "BLANK1"
-        label.label(text=f"{name}, {part.slot}" if part.slot else name, icon=icon)
+        label.label(text=name, icon=_motion_icon(part))
         if part.left_out:
             split.label(text="left out")
-        else:
-            split.prop(part, "region", text="")
+            return
+        if part.confidence < UNSURE:
+            label.label(text="", icon="QUESTION")
+        split.prop(part, "region", text="")
 
     def filter_items(self, _context, data, name):  # type: ignore[no-untyped-def]
         parts = getattr(data, name)
@@ -69,6 +74,9 @@ class PartsPanel(Sidebar, bpy.types.Panel):
         sentences(context, column, f"{part.vertices} vertices, {part.motion}")
         row = column.row(align=True)
         row.operator_menu_enum("ani3d.paint_region", "region", text="Paint", icon="BRUSH_DATA")
+        row.operator("ani3d.paint_pins", text="Paint Pins", icon="PINNED")
+        if part.chosen and part.guess and part.guess != part.region:
+            column.operator("ani3d.use_guess", text=f"Back to the Guess: {part.guess.capitalize()}", icon="LOOP_BACK")
 
 
 class WarningsPanel(Sidebar, bpy.types.Panel):
@@ -90,3 +98,22 @@ class WarningsPanel(Sidebar, bpy.types.Panel):
             row.operator("ani3d.dismiss_warnings", text="", icon="X", emboss=False).operator = operator
             for message in messages:
                 sentences(context, box, message, "DOT")
+
+
+def _motion_icon(part: Ani3DPart) -> Any:
+    if part.left_out:
+        return "CANCEL"
+    return {"skinned": "MOD_ARMATURE", "recorded": "REC"}.get(part.motion, "BONE_DATA")
+
+
+@persistent
+def _on_load(*_arguments: object) -> None:
+    session.forget_warnings()  # they were of another file
+
+
+def register() -> None:
+    bpy.app.handlers.load_pre.append(_on_load)
+
+
+def unregister() -> None:
+    bpy.app.handlers.load_pre.remove(_on_load)

@@ -55,6 +55,7 @@ class Ani3DPart(bpy.types.PropertyGroup):
     )
     confidence: bpy.props.FloatProperty(name="Confidence", description="How sure the guess is", min=0, max=1)
     reason: bpy.props.StringProperty(name="Reason", description="What the region was told from")
+    guess: bpy.props.StringProperty(name="Guess", description="The region that Bind guessed")
     motion: bpy.props.StringProperty(name="Motion", description="What moves this part in the shot")
     vertices: bpy.props.IntProperty(name="Vertices", min=0)
     left_out: bpy.props.StringProperty(name="Left Out", description="Why this part is not in the shot")

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import operators, overlay, preferences, properties, ui
+from . import operators, overlay, parts_panel, preferences, properties, ui
 from .session import session
 
 CLASSES = (*preferences.CLASSES, *operators.CLASSES, *ui.CLASSES)
-MODULES = (properties, overlay)
+MODULES = (properties, overlay, parts_panel)
 
 
 def register() -> None:

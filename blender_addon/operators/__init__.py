@@ -5,13 +5,15 @@ from .bind import BindCharacter
 from .engine import StartEngine, StopEngine
 from .export import ExportShot
 from .job import CancelJob, Follow, Submit
-from .regions import DismissWarnings, PaintRegion, ShowOverlay
+from .regions import DismissWarnings, PaintPins, PaintRegion, ShowOverlay, UseGuess
 from .result import FetchResult, ImportResult, RemoveResult
 from .takes import RecordTakes
 
 CLASSES = (
     BindCharacter,
     PaintRegion,
+    PaintPins,
+    UseGuess,
     ShowOverlay,
     DismissWarnings,
     ExportShot,

@@ -11,7 +11,9 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.regions import REGIONS
 
 from .. import compat
-from ..export.regions import PREFIX
+from ..export.pin_guess import pins_for_painting
+from ..export.regions import PIN_GROUP, PREFIX
+from ..export.survey import rest_figure
 from ..overlay import PINS_SHOWN, REGIONS_SHOWN, overlay
 from ..properties import REGION_ITEMS, scene_group
 from ..regions.parts import active_part
@@ -40,21 +42,55 @@ class PaintRegion(ReportsErrors, bpy.types.Operator):
         return _why_not_painted(context, part.object if part else None)
 
     def run(self, context: bpy.types.Context) -> None:
-        part = active_part(context.scene)
-        item = bpy.data.objects.get(self.object) if self.object else (part.object if part else None)
-        if reason := _why_not_painted(context, item):
-            raise Ani3DError("regions.paint", reason, "Choose its region in the list instead.")
-        view_layer = context.view_layer
-        if view_layer.objects.active is not None and view_layer.objects.active.mode != "OBJECT":
-            bpy.ops.object.mode_set(mode="OBJECT")
-        for other in view_layer.objects:
-            other.select_set(other == item)
-        view_layer.objects.active = item
+        item = _object(context, self.object)
         group = item.vertex_groups.get(PREFIX + self.region) or item.vertex_groups.new(name=PREFIX + self.region)
-        item.vertex_groups.active = group
         _make_room(item, self.region)
-        bpy.ops.object.mode_set(mode="WEIGHT_PAINT")
-        compat.set_brush_weight(context, 1.0)
+        _paint(context, item, group)
+
+
+class PaintPins(ReportsErrors, bpy.types.Operator):
+    """Paint how firmly the part's object is held: 1 stays with the skeleton, 0 flies. It starts from the guess"""
+
+    bl_idname = "ani3d.paint_pins"
+    bl_label = "Paint Pins"
+    bl_options = {"REGISTER", "UNDO"}
+
+    object: bpy.props.StringProperty(name="Object", description="Name of the object; empty for the list's active one")
+
+    @classmethod
+    def why_not(cls, context: bpy.types.Context) -> str:
+        part = active_part(context.scene)
+        return _why_not_painted(context, part.object if part else None)
+
+    def run(self, context: bpy.types.Context) -> None:
+        item = _object(context, self.object)
+        group: bpy.types.VertexGroup | None = item.vertex_groups.get(PIN_GROUP)
+        if group is None:
+            pins = pins_for_painting(rest_figure(context, scene_group(context.scene).armature), item)
+            group = item.vertex_groups.new(name=PIN_GROUP)
+            for vertex, weight in enumerate(pins.tolist()):
+                group.add([vertex], weight, "REPLACE")
+        _paint(context, item, group)
+
+
+class UseGuess(ReportsErrors, bpy.types.Operator):
+    """Take back the region chosen by hand"""
+
+    bl_idname = "ani3d.use_guess"
+    bl_label = "Back to the Guess"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def why_not(cls, context: bpy.types.Context) -> str:
+        part = active_part(context.scene)
+        return "" if part and part.chosen and part.guess else "No part with a region chosen by hand is active."
+
+    def run(self, context: bpy.types.Context) -> None:
+        if reason := self.why_not(context):
+            raise Ani3DError("regions.guess", reason)
+        part = active_part(context.scene)
+        part.region = part.guess
+        part.chosen, part.reason = False, "guessed by Bind"
 
 
 class ShowOverlay(ReportsErrors, bpy.types.Operator):
@@ -87,6 +123,28 @@ class DismissWarnings(ReportsErrors, bpy.types.Operator):
 
     def run(self, _context: bpy.types.Context) -> None:
         session.forget_warnings(self.operator)
+
+
+def _object(context: bpy.types.Context, name: str) -> bpy.types.Object:
+    """The object of that name, else that of the list's active row. Raises `Ani3DError` unless it can be painted."""
+    part = active_part(context.scene)
+    item = bpy.data.objects.get(name) if name else (part.object if part else None)
+    if reason := _why_not_painted(context, item):
+        raise Ani3DError("regions.paint", reason, "Choose its region in the list instead.")
+    return item
+
+
+def _paint(context: bpy.types.Context, item: bpy.types.Object, group: bpy.types.VertexGroup) -> None:
+    """Go to Weight Paint on `group` of `item`, which becomes the one selected object."""
+    view_layer = context.view_layer
+    if view_layer.objects.active is not None and view_layer.objects.active.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
+    for other in view_layer.objects:
+        other.select_set(other == item)
+    view_layer.objects.active = item
+    item.vertex_groups.active = group
+    bpy.ops.object.mode_set(mode="WEIGHT_PAINT")
+    compat.set_brush_weight(context, 1.0)
 
 
 def _why_not_painted(context: bpy.types.Context, item: bpy.types.Object | None) -> str:

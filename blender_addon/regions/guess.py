@@ -63,6 +63,10 @@ class Piece:
             return np.zeros(len(self.vertices))
         return np.asarray((bones[self.weight_indices] * self.weight_values).sum(axis=1))
 
+    def edged(self, near: float) -> np.ndarray:
+        """(V,) bool, vertices at an open edge, those nearer than `near` made one."""
+        return at_open_edge(welded(self.vertices, self.triangles, near), len(self.vertices))
+
     def part_vertices(self, part: int) -> np.ndarray:
         """Indices of the vertices of a part's faces; of all vertices where the piece has no faces."""
         if not len(self.triangles):
@@ -95,7 +99,7 @@ def guess_regions(pieces: Sequence[Piece], heads: np.ndarray, height: float | No
     if height is None:
         points = np.concatenate([piece.vertices for piece in filled])
         height = float(np.ptp(points[:, 2])) or 1.0
-    parts = [[_Part(piece, row, heads) for row in range(len(piece.part_names))] for piece in pieces]
+    parts = [[_Part(piece, row, heads, height / HUMAN) for row in range(len(piece.part_names))] for piece in pieces]
     parts = [[part for part in row if len(part.vertices)] for row in parts]
     named = [[part.named() for part in row] for row in parts]
     skin = [
@@ -129,22 +133,21 @@ def vertex_labels(piece: Piece, regions: Mapping[str, int], heads: np.ndarray) -
 class _Part:
     """The faces of one material of a piece, and what its geometry says."""
 
-    def __init__(self, piece: Piece, row: int, heads: np.ndarray) -> None:
-        self.piece, self.slot = piece, piece.part_names[row]
+    def __init__(self, piece: Piece, row: int, heads: np.ndarray, scale: float) -> None:
+        self.piece, self.slot, self.scale = piece, piece.part_names[row], scale
         self.vertices = piece.part_vertices(row)
         self.triangles = piece.triangles[piece.face_parts == row] if len(piece.triangles) else piece.triangles
         self.on_head = piece.held_by(heads)[self.vertices] > HELD
 
-    @property
+    @cached_property
     def points(self) -> np.ndarray:
         return self.piece.vertices[self.vertices]
 
-    def outline(self, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    @cached_property
+    def outline(self) -> tuple[np.ndarray, np.ndarray]:
         """Triangles as rows of `points`, welded, and which of these lie at an open edge of the whole piece."""
-        joined = welded(self.piece.vertices, self.piece.triangles, WELD * scale)
-        edged = at_open_edge(joined, len(self.piece.vertices))
         rows = np.searchsorted(self.vertices, self.triangles)
-        return welded(self.points, rows, WELD * scale), edged[self.vertices]
+        return welded(self.points, rows, WELD * self.scale), self.piece.edged(WELD * self.scale)[self.vertices]
 
     def named(self) -> tuple[int, float, str] | None:
         """Region, confidence and the name that says so: the surer of the object's and the material's name."""
@@ -187,17 +190,17 @@ class _Figure:
     def _by_shape(self, part: _Part) -> tuple[int, float, str]:
         """What geometry alone says."""
         if part.on_head.mean() > HELD:
-            if is_cards(part.points, *part.outline(self.scale), 0.35 * self.scale):
+            if is_cards(part.points, *part.outline, 0.35 * self.scale):
                 return HAIR, 0.5, "long thin cards held by the head"
             return BODY, 0.5, "held by the head"
         others = [other for other in self.bodies if other is not part]
         if not others or not len(part.triangles):
             return BODY, 0.6, "the only part that is skin" if not others else "no faces"
         own = next((row for row, other in enumerate(self.bodies) if other is part), -1)
-        gap = self.skin.gap(spread(part.points, 400), without=own)
+        gap = self.skin.gap(spread(part.points, 150), without=own)
         if np.median(gap) < TIGHT * self.scale:
             return BODY, 0.5, "tight to the skin"
-        hem = part.points[part.outline(self.scale)[1]]
+        hem = part.points[part.outline[1]]
         below = len(hem) > 0 and lowest(hem) < self.floor + HIPS * self.height
         if below and np.quantile(gap, 0.75) > HANGING * self.scale and self._is_sheet(part):
             return GARMENT, 0.45, "a sheet that hangs off the body with a free edge below the hips"
@@ -208,7 +211,7 @@ class _Figure:
         sides = np.sort(np.ptp(part.points, axis=0))[::-1]
         if sides[1] < 0.15 * self.height or self._is_whole_figure(part):
             return False
-        return open_share(part.points, *part.outline(self.scale)) > 0.5
+        return open_share(part.points, *part.outline) > 0.5
 
     def _closes_over_skull(self, part: _Part) -> bool:
         """A hood or a hat: the head holds most of it, it surrounds the skull, and hangs no further than a neck."""
@@ -219,7 +222,7 @@ class _Figure:
         low, high = inner.min(axis=0), inner.max(axis=0)
         if lowest(part.points) < low[2] - 0.8 * (high[2] - low[2]):
             return False
-        return skull_cover(part.points, part.outline(self.scale)[0], (low + high) / 2) > ENCLOSED
+        return skull_cover(part.points, part.outline[0], (low + high) / 2) > ENCLOSED
 
     def _is_whole_figure(self, part: _Part) -> bool:
         """From the feet to the head, the head included, and no other part is skin of that size."""

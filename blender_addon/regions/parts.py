@@ -42,6 +42,7 @@ def fill_parts(scene: bpy.types.Scene, entries: Sequence[PartEntry]) -> None:
         row = _add(group, entry.item, entry.item.name, entry.slot, by_hand.region if by_hand else REGIONS[entry.region])
         row.confidence = 1.0 if by_hand else entry.confidence
         row.reason = BY_HAND if by_hand else entry.reason
+        row.guess = REGIONS[entry.region]
         row.motion, row.vertices, row.left_out = entry.motion, entry.vertices, entry.left_out
         row.chosen = by_hand is not None
         if by_hand:

@@ -38,8 +38,8 @@ class Skin:
             return np.full(len(points), np.inf)
         skin, normals = self.points[kept], self.normals[kept]
         middle = skin.mean(axis=0)
-        centred = skin - middle
-        nearest = np.argmin((centred**2).sum(axis=1) - 2 * (points - middle) @ centred.T, axis=1)
+        centred = (skin - middle).astype(np.float32)
+        nearest = np.argmin((centred**2).sum(axis=1) - 2 * (points - middle).astype(np.float32) @ centred.T, axis=1)
         away = points - skin[nearest]
         plane = np.abs((away * normals[nearest]).sum(axis=1))
         far = np.linalg.norm(away, axis=1)
@@ -58,18 +58,18 @@ def lowest(points: np.ndarray) -> float:
 
 def welded(points: np.ndarray, triangles: np.ndarray, near: float) -> np.ndarray:
     """Triangles (F,3) with vertices nearer than about `near` made one: importers split vertices at seams of UVs."""
-    cells = np.round(points / near).astype(np.int64)
-    _, first, one = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    cells = np.round((points - points.min(axis=0)) / near).astype(np.int64) & 0x1FFFFF  # 21 bits a direction
+    _, first, one = np.unique(cells @ np.array([1 << 42, 1 << 21, 1]), return_index=True, return_inverse=True)
     joined: np.ndarray = first[one.reshape(-1)][triangles]
     return joined
 
 
 def at_open_edge(triangles: np.ndarray, count: int) -> np.ndarray:
     """(V,) bool, which of `count` vertices lie at an edge of one triangle only."""
-    edges = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    found, uses = np.unique(edges, axis=0, return_counts=True)
+    edges = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2).astype(np.int64), axis=1)
+    found, uses = np.unique(edges[:, 0] * count + edges[:, 1], return_counts=True)
     result = np.zeros(count, bool)
-    result[found[uses == 1].ravel()] = True
+    result[np.r_[found[uses == 1] // count, found[uses == 1] % count]] = True
     return result
 
 

@@ -70,3 +70,42 @@ def test_exporting_keeps_its_warnings(session, part, tmp_path):
     bpy.context.scene.ani3d.armature = rig
     bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
     assert any("Lamp" in text for text in session.warnings["Export Shot"])
+
+
+def test_painting_pins_starts_from_the_guess(listed, part):
+    rig, skirt = bpy.data.objects["Rig"], listed[1]
+    for vertex in skirt.data.vertices[72:]:  # the upper rings lie on the body
+        vertex.co.xy *= 0.151 / vertex.co.xy.length
+    bpy.ops.ani3d.bind_character(armature=rig.name)
+    figure = part("export.survey").rest_figure(bpy.context, rig)
+    expected = part("export.pin_guess").pins_of(figure)[108:]
+    assert expected.min() < 0.1 < 0.9 < expected.max()
+    bpy.ops.ani3d.paint_pins(object="Skirt")
+    group = skirt.vertex_groups["ani3d_pin"]
+    assert (skirt.mode, skirt.vertex_groups.active.name) == ("WEIGHT_PAINT", "ani3d_pin")
+    assert [group.weight(v) for v in range(108)] == pytest.approx(expected.tolist(), abs=1e-6)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    group.add([5], 0.25, "REPLACE")
+    bpy.ops.ani3d.paint_pins(object="Skirt")  # what is painted stays
+    assert group.weight(5) == 0.25
+
+
+def test_painting_pins_of_a_subdivided_mesh(listed, part):
+    rig, skirt = bpy.data.objects["Rig"], listed[1]
+    bpy.ops.ani3d.bind_character(armature=rig.name)
+    plain = part("export.pin_guess").pins_of(part("export.survey").rest_figure(bpy.context, rig))[108:]
+    skirt.modifiers.new("Subdivision", "SUBSURF").subdivision_type = "SIMPLE"
+    bpy.ops.ani3d.paint_pins(object="Skirt")
+    group = skirt.vertex_groups["ani3d_pin"]
+    assert [group.weight(v) for v in range(108)] == pytest.approx(plain.tolist(), abs=0.15)
+
+
+def test_a_chosen_region_can_be_taken_back(listed):
+    bpy.ops.ani3d.bind_character(armature="Rig")
+    scene = bpy.context.scene
+    scene.ani3d.active_part = 1
+    scene.ani3d.parts[1].region = "body"
+    bpy.ops.ani3d.use_guess()
+    assert (scene.ani3d.parts[1].region, scene.ani3d.parts[1].chosen) == ("garment", False)
+    with pytest.raises(RuntimeError, match="No part with a region chosen by hand"):
+        bpy.ops.ani3d.use_guess()
