@@ -7,6 +7,7 @@ Splats: from 5.3 a point cloud may be a Gaussian splat and Blender draws it; bef
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -89,6 +90,20 @@ def nodes_in_use(owner: bpy.types.Material | bpy.types.World) -> Iterable[bpy.ty
     if owner.node_tree is None or (bpy.app.version < (5, 0) and not owner.use_nodes):
         return ()
     return owner.node_tree.nodes
+
+
+def light_factor(light: bpy.types.Light) -> np.ndarray:
+    """(3,) what a light's exposure (from 4.4 on) and temperature (from 4.5 on) multiply its colour with."""
+    settings: Any = light
+    tint = settings.temperature_color if getattr(settings, "use_temperature", False) else (1.0, 1.0, 1.0)
+    return np.array(tint, np.float64) * 2.0 ** getattr(settings, "exposure", 0.0)
+
+
+def light_nodes(light: bpy.types.Light) -> bpy.types.NodeTree | None:
+    """The shader nodes of a light, none where they are switched off; in 5.3 they cannot be."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return light.node_tree if light.use_nodes else None
 
 
 def write_curve(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 
 
@@ -12,3 +14,11 @@ def frame_length(scene: bpy.types.Scene) -> float:
     Blender evaluates frame f of the timeline at f times this. Shots, and so caches, count frames of the timeline.
     """
     return scene.render.frame_map_old / scene.render.frame_map_new
+
+
+def warn_of_preview_range(scene: bpy.types.Scene, frames: range, warn: Callable[[str], None]) -> None:
+    """Say so where `frames` are exported while another range is previewed: as renders, shots have the scene's own."""
+    preview = range(scene.frame_preview_start, scene.frame_preview_end + 1)
+    if scene.use_preview_range and preview != frames:
+        told = f"{preview.start} to {preview.stop - 1}", f"{frames.start} to {frames.stop - 1}"
+        warn(f"The preview range, {told[0]}, is not that of the shot, which has the scene's frames {told[1]}.")

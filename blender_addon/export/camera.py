@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
+SHEARED = 1e-3  # a camera's axes further than this from a right angle are no rounding error
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # Blender's camera looks along -z with y up
 
 
@@ -33,10 +35,9 @@ def picture_size(scene: bpy.types.Scene) -> tuple[int, int]:
 def check_camera(scene: bpy.types.Scene) -> None:
     """Raise `Ani3DError` unless `scene` has a camera that can be exported."""
     if scene.camera is None or scene.camera.type != "CAMERA":
+        what = f"looks through '{scene.camera.name}', which is no camera" if scene.camera else "has no camera"
         raise Ani3DError(
-            "camera.missing",
-            f"The scene '{scene.name}' has no camera.",
-            "Add one and make it the active camera.",
+            "camera.missing", f"The scene '{scene.name}' {what}.", "Add a camera and make it the active one."
         )
     if scene.camera.data.type not in ("PERSP", "ORTHO"):
         raise Ani3DError(
@@ -50,11 +51,60 @@ def read_camera(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Camer
     """The scene's active camera as evaluated now; a marker may have switched it."""
     check_camera(scene)
     evaluated = scene.camera.evaluated_get(depsgraph)
-    pose = np.array(evaluated.matrix_world, np.float64)
-    pose[:3, :3] /= np.linalg.norm(pose[:3, :3], axis=0)  # Blender ignores a camera's scale
+    pose = _unscaled(scene, np.array(evaluated.matrix_world, np.float64))
     viewmat = _FLIP @ np.linalg.inv(pose)
     data = cast(bpy.types.Camera, evaluated.data)
     return Camera(viewmat, intrinsics(scene, data), _kind(data))
+
+
+def _unscaled(scene: bpy.types.Scene, pose: np.ndarray) -> np.ndarray:
+    """World matrix (4,4) of the camera without its scale, which Blender ignores.
+
+    Raises:
+        Ani3DError: ``camera.pose`` where no scale makes it a turn and a move.
+    """
+    lengths = np.linalg.norm(pose[:3, :3], axis=0)
+    if not np.isfinite(pose).all() or lengths.min() < 1e-12:
+        raise _pose_error(scene, "has no size or no place", "Give it a scale other than 0.")
+    pose[:3, :3] /= lengths
+    left, stretch, right = np.linalg.svd(pose[:3, :3])
+    if np.linalg.det(pose[:3, :3]) < 0:
+        raise _pose_error(scene, "is mirrored", "Make its scale and that of its parents positive.")
+    if np.abs(stretch - 1).max() > SHEARED:
+        raise _pose_error(
+            scene, "is sheared by its parents", "Apply their scale, or clear the parent and keep the place."
+        )
+    pose[:3, :3] = left @ right
+    return pose
+
+
+def _pose_error(scene: bpy.types.Scene, what: str, hint: str) -> Ani3DError:
+    text = f"The camera '{scene.camera.name}' {what} at frame {scene.frame_current}."
+    return Ani3DError("camera.pose", text, hint)
+
+
+def warn_if_unseen(
+    cameras: Sequence[Camera], points: np.ndarray, size: tuple[int, int], warn: Callable[[str], None]
+) -> None:
+    """Say so where no camera has any of the character in its picture or near it: the engine then restores nothing.
+
+    Args:
+        cameras: of T frames.
+        points: (T,P,3) places on the character, world metres.
+        size: of the picture, pixels.
+    """
+    half = np.array(size) / 2
+    for camera, places in zip(cameras, points, strict=True):
+        local = places @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+        if camera.kind == "perspective":
+            local = local[local[:, 2] > 0]
+            local = local / local[:, 2:]
+        pixels = local[:, :2] @ camera.K[:2, :2].T + camera.K[:2, 2]
+        if (np.abs(pixels - half) < 4 * half).all(axis=1).any():  # or near it: the character may lie between points
+            return
+    warn(
+        "The camera never sees the character: nothing of it can be restored. Turn the camera to it, or choose another."
+    )
 
 
 def _kind(camera: bpy.types.Camera) -> str:

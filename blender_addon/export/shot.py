@@ -17,7 +17,9 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.regions import REGIONS
 from ani3d_formats.shot import stored
 from ani3d_formats.shot_meta import SCHEMA, VERSION, ShotMeta
+from ani3d_formats.skinning import skin
 
+from ..timeline import warn_of_preview_range
 from . import camera, character, lights, motion
 from .figure import Figure, read_figure
 from .members import Members, is_used
@@ -48,6 +50,7 @@ class _Motion:
 
     poses: np.ndarray  # (T,B,4,4)
     cameras: list[camera.Camera]
+    lightings: list[lights.Lighting]  # at the first frame and some others
     recorded: dict[int, np.ndarray]  # (T,V,3) by number of the object
     evaluated: np.ndarray | None  # (T,V,3), the meshes as Blender shows them
 
@@ -101,6 +104,7 @@ def export_steps(
     """
     character.check_armature(request.armature)
     camera.check_camera(context.scene)
+    warn_of_preview_range(context.scene, request.frames, warn)
     with frame_restored(context.scene), ExitStack() as steadied:
         context.scene.frame_set(request.frames.start)
         by_weights: set[bpy.types.Object] = set()
@@ -138,11 +142,12 @@ def _export(
         moving, missed = yield from _play(context, figure, request, recorded, compared)
         if missed:
             moving, _ = yield from _play(context, figure, request, recorded | missed, compared)
-        lighting = lights.read_lights(scene, context.evaluated_depsgraph_get(), warn)
+        lights.warn_of_lights(moving.lightings, warn)
+        camera.warn_if_unseen(moving.cameras, _some_places(figure, moving), camera.picture_size(scene), warn)
     meta = _meta(scene, figure, moving, request, shown.entries, found)
     ShotMeta.read(meta)
     shot = {"meta": np.array(json.dumps(meta))}
-    shot.update({name: stored(name, array) for name, array in _arrays(figure, moving, lighting, shown).items()})
+    shot.update({name: stored(name, array) for name, array in _arrays(figure, moving, shown).items()})
     shot.update({f"texture_{i}": picture for i, picture in enumerate(shown.textures)})
     return shot
 
@@ -261,6 +266,7 @@ def _play(
     comparison = motion.Comparison.of(figure)
     compared = [n for n in numbers if n not in recorded and members[n].item.type == "MESH"]
     cameras: list[camera.Camera] = []
+    lightings, lit = [], {frames.start, *motion.probed(frames)}
     first = motion.first_simulated_frame(context.view_layer, frames.start) if request.evaluate else frames.start
     played = range(first, frames.stop)
     started = time.monotonic()
@@ -270,6 +276,8 @@ def _play(
             row, depsgraph = frame - frames.start, context.evaluated_depsgraph_get()
             poses[row] = figure.rig.pose(depsgraph)
             cameras.append(camera.read_camera(scene, depsgraph))
+            if frame in lit:
+                lightings.append(lights.read_lights(scene, depsgraph))
             for number in range(len(members)) if evaluated is not None else sorted(recorded):
                 rows = figure.rows(number)
                 points = motion.world_vertices(members[number], depsgraph, counts[number], frame)
@@ -281,7 +289,7 @@ def _play(
             if compared:
                 comparison.look(depsgraph, poses[row], frame, compared, motion.COMPARED)
         yield done, len(played), (time.monotonic() - started) / done * (len(played) - done)
-    return _Motion(poses, cameras, arrays, evaluated), comparison.recorded()
+    return _Motion(poses, cameras, lightings, arrays, evaluated), comparison.recorded()
 
 
 def _meta(
@@ -324,8 +332,8 @@ def _meta(
     }
 
 
-def _arrays(figure: Figure, moving: _Motion, lighting: lights.Lighting, shown: Surfaces) -> dict[str, np.ndarray]:
-    origin = np.array(figure.members[0].origin)
+def _arrays(figure: Figure, moving: _Motion, shown: Surfaces) -> dict[str, np.ndarray]:
+    origin, lighting = np.array(figure.members[0].origin), moving.lightings[0]
     viewmats = np.stack([c.viewmat for c in moving.cameras])
     viewmats[:, :3, 3] += viewmats[:, :3, :3] @ origin
     arrays = {
@@ -355,6 +363,14 @@ def _arrays(figure: Figure, moving: _Motion, lighting: lights.Lighting, shown: S
     if moving.evaluated is not None:
         arrays["evaluated_vertices"] = moving.evaluated
     return arrays
+
+
+def _some_places(figure: Figure, moving: _Motion) -> np.ndarray:
+    """(T,P,3) places on the character, world metres, spread over it."""
+    chosen = np.unique(np.linspace(0, len(figure.vertices) - 1, 300).astype(int))
+    transforms = moving.poses @ np.linalg.inv(figure.rig.rest)
+    indices, values = figure.weight_indices[chosen], figure.weight_values[chosen]
+    return skin(figure.vertices[chosen], indices, values, transforms) + np.array(figure.members[0].origin)
 
 
 def _ignore(_message: str) -> None:
