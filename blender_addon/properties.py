@@ -31,6 +31,10 @@ def known_priors() -> list[str]:
     return [*session.current().welcome.priors, "none"] if session.is_open() else list(TEXTLESS)
 
 
+def _find_priors(_group: bpy.types.PropertyGroup, _context: bpy.types.Context, _text: str) -> list[str]:
+    return known_priors()
+
+
 region_listeners: list[Callable[[], None]] = []
 """Called when somebody has chosen a region in the list."""
 
@@ -101,7 +105,7 @@ class Ani3DScene(bpy.types.PropertyGroup):
         name="Prior",
         description="What restores the coarse video: a prior of the engine's, a folder with one, or none",
         default="compact",
-        search=lambda _self, _context, _text: known_priors(),
+        search=_find_priors,
         search_options={"SUGGESTION"},
     )
     prompt: bpy.props.StringProperty(

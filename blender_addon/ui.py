@@ -110,9 +110,7 @@ class ResultPanel(Sidebar, bpy.types.Panel):
             column.progress(factor=transfer.factor, text=_progress_text("fetching", transfer.eta))
             column.label(text="Escape stops fetching")
         elif job and session.is_open():
-            moment, row = session.moment_of(job), column.row()
-            row.enabled = moment is None or moment.state == "done"
-            row.operator("ani3d.fetch_result", icon="IMPORT")
+            column.operator("ani3d.fetch_result", icon="IMPORT")
         column.operator("ani3d.import_result", icon="FILE_FOLDER")
         for name in result_names():
             box = column.box()

@@ -24,6 +24,10 @@ class BindCharacter(ReportsErrors, bpy.types.Operator):
         name="Armature", description="Name of the armature object; empty for the selected one"
     )
 
+    @classmethod
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if any(each.type == "ARMATURE" for each in bpy.data.objects) else "There is no armature in this file."
+
     def run(self, context: bpy.types.Context) -> None:
         armature = bpy.data.objects.get(self.armature) if self.armature else _chosen_armature(context)
         survey = look_at(context, armature)

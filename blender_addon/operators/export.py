@@ -34,6 +34,10 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
         name="File", description="Shot file (.npz); empty for one beside the .blend", subtype="FILE_PATH"
     )
 
+    @classmethod
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if scene_group(context.scene).armature else "No character is bound."
+
     def execute(self, context: bpy.types.Context) -> Outcome:
         if bpy.app.background or context.window is None:
             return super().execute(context)

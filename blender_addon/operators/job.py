@@ -33,6 +33,10 @@ class Submit(WaitsForWork, bpy.types.Operator):
     shot: bpy.props.StringProperty(name="Shot", description="Shot file; empty for the one exported last")
     settings: bpy.props.StringProperty(name="Settings", description="Settings as JSON; empty for the panel's choices")
 
+    @classmethod
+    def why_not(cls, _context: bpy.types.Context) -> str:
+        return engine_missing()
+
     def begin(self, context: bpy.types.Context) -> Future[str]:
         scene_settings = scene_group(context.scene)
         link = session.current()
@@ -60,6 +64,10 @@ class Follow(ReportsErrors, bpy.types.Operator):
 
     job: bpy.props.StringProperty(name="Job", description="Job id; empty for the one submitted last")
 
+    @classmethod
+    def why_not(cls, _context: bpy.types.Context) -> str:
+        return engine_missing()
+
     def run(self, context: bpy.types.Context) -> None:
         job = self.job or last_job(context)
         if bpy.app.background:
@@ -77,6 +85,10 @@ class CancelJob(WaitsForWork, bpy.types.Operator):
 
     job: bpy.props.StringProperty(name="Job", description="Job id; empty for the one submitted last")
 
+    @classmethod
+    def why_not(cls, _context: bpy.types.Context) -> str:
+        return engine_missing()
+
     def begin(self, context: bpy.types.Context) -> Future[JobStatus]:
         job = self.job or last_job(context)
         return session.current().call(lambda client: client.cancel(job))
@@ -84,6 +96,11 @@ class CancelJob(WaitsForWork, bpy.types.Operator):
     def finish(self, context: bpy.types.Context, status: JobStatus) -> None:
         state = status.state if status.state in ENDED else "being cancelled"
         self.report({"INFO"}, f"Job {status.id} is {state}.")
+
+
+def engine_missing() -> str:
+    """Why nothing can be asked of the engine; "" where it runs."""
+    return "" if session.is_open() else "The engine is not running."
 
 
 def last_job(context: bpy.types.Context) -> str:

@@ -13,9 +13,10 @@ import bpy
 from ani3d_formats.errors import Ani3DError
 
 from .. import import_result, jobs
+from ..properties import scene_group
 from ..session import session
 from .base import Outcome, ReportsErrors, WaitsForWork, absolute, output_folder
-from .job import last_job
+from .job import engine_missing, last_job
 
 
 class FetchResult(WaitsForWork, bpy.types.Operator):
@@ -32,6 +33,13 @@ class FetchResult(WaitsForWork, bpy.types.Operator):
         subtype="DIR_PATH",
     )
     import_into_scene: bpy.props.BoolProperty(name="Import", description="Import the result as well", default=True)
+
+    @classmethod
+    def why_not(cls, context: bpy.types.Context) -> str:
+        moment = session.moment_of(scene_group(context.scene).job_id)
+        if moment is not None and moment.state != "done":
+            return "The job has no result." if moment.state in jobs.ENDED else "The job is still running."
+        return engine_missing()
 
     def begin(self, context: bpy.types.Context) -> Future[list[str]]:
         job, link = self.job or last_job(context), session.current()
@@ -62,7 +70,7 @@ class FetchResult(WaitsForWork, bpy.types.Operator):
     def finish(self, context: bpy.types.Context, names: list[str]) -> None:
         if self.import_into_scene:
             _import(self, context, self._folder)
-        self.report({"INFO"}, f"Fetched {len(names)} files into '{self._folder}'.")
+        self.say(f"Fetched {len(names)} files into '{self._folder}'.")
 
 
 class ImportResult(ReportsErrors, bpy.types.Operator):
@@ -109,4 +117,4 @@ class RemoveResult(ReportsErrors, bpy.types.Operator):
 
 def _import(operator: ReportsErrors, context: bpy.types.Context, folder: Path, hide_character: bool = True) -> None:
     collection = import_result.import_result(context, folder, hide_character, operator.warn)
-    operator.report({"INFO"}, f"Imported '{collection.name}'.")
+    operator.say(f"Imported '{collection.name}'.")

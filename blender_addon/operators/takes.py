@@ -111,7 +111,7 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
             )
         text = f"Recorded {takes.recorded} takes in '{takes.folder}', {takes.kept} were there, {takes.dropped} dropped"
         reasons = f" ({'; '.join(sorted(set(takes.reasons)))})" if takes.reasons else ""
-        self.report({"INFO"}, f"{text}{reasons}.")
+        self.say(f"{text}{reasons}.")
 
 
 def _bound(context: bpy.types.Context) -> bpy.types.Object:

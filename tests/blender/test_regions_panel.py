@@ -50,6 +50,26 @@ def test_what_cannot_be_painted_says_why(listed, tmp_path):
         bpy.ops.ani3d.paint_region(region="hair")
 
 
+def test_grey_buttons_say_why(addon, part):
+    operators = {cls.__name__: cls for cls in part("operators").CLASSES}
+    assert operators["BindCharacter"].why_not(bpy.context) == "There is no armature in this file."
+    assert operators["ExportShot"].why_not(bpy.context) == "No character is bound."
+    for name in ("Submit", "Follow", "CancelJob", "FetchResult"):
+        assert operators[name].why_not(bpy.context) == "The engine is not running."
+    bpy.context.scene.ani3d.armature = rigs.character()
+    assert not operators["BindCharacter"].why_not(bpy.context)
+    assert not operators["ExportShot"].why_not(bpy.context)
+
+
+def test_a_running_job_cannot_be_fetched(session, part):
+    jobs, operators = part("jobs"), {cls.__name__: cls for cls in part("operators").CLASSES}
+    bpy.context.scene.ani3d.job_id = "abc"
+    for state, reason in (("running", "The job is still running."), ("failed", "The job has no result.")):
+        session.job = jobs.Moment("abc", state, "cloth", 1, 2, 3.0)
+        assert operators["FetchResult"].why_not(bpy.context) == reason
+    session.job = None
+
+
 def test_warnings_are_kept_until_the_operator_runs_again(session):
     session.keep_warning("Export Shot", "One.")
     session.keep_warning("Export Shot", "One.")
