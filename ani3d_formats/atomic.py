@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -22,13 +23,17 @@ from .errors import Ani3DError
 
 def is_disk_full(error: BaseException) -> bool:
     """True for an OSError that says no room is left (disk or quota), wherever it was raised."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+    if not isinstance(error, OSError):
+        return False
+    # NumPy says how much it could write, without a number
+    cut = error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", str(error))
+    return bool(cut) or error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def disk_full(path: Path, needed: int | None = None) -> Ani3DError:
     """The ``disk.full`` error for writing `path`, with `needed` bytes and the bytes free where known."""
     folder = path
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.exists(folder) and folder != folder.parent:
         folder = folder.parent
     parts = [] if needed is None else [f"{needed:,} bytes are needed"]
     with suppress(OSError):  # the disk may be gone altogether; the path alone still says where

@@ -159,9 +159,11 @@ class Shot:
         if not path.is_file():
             raise bad("file_missing", f"There is no shot file at {path}.", "Check the path or export the shot again.")
         try:
+            if not zipfile.is_zipfile(path):
+                raise ValueError("it is no zip archive, or its end is missing")
             with np.load(path, allow_pickle=False) as file:
                 arrays = {k: file[k] for k in file.files}
-        except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        except Exception as error:  # zip, zlib and NumPy have many ways to fail on bytes that changed
             raise bad(
                 "file_broken", f"{path} is not a readable shot file ({error}).", "It may be cut: export it again."
             ) from error

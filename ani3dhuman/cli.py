@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from ani3d_formats.errors import Ani3DError, Cancelled
 
 from .commands import doctor, models, prior
 from .commands.common import numbers, size, watched
+from .commands.failure import cancelled_line, failure_line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,11 +48,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         options.run(options)
-    except Cancelled as stop:
-        print(stop, file=sys.stderr)
+        sys.stdout.flush()
+    except (Cancelled, KeyboardInterrupt) as stop:
+        print(cancelled_line(stop), file=sys.stderr)
         return 130
-    except Ani3DError as error:
-        print(f"error: {error.message}\n{error.hint}", file=sys.stderr)
+    except BrokenPipeError:  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        print(failure_line(error, options), file=sys.stderr)
         return 1
     return 0
 

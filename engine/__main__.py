@@ -14,8 +14,9 @@ from pathlib import Path
 from types import FrameType
 
 from ani3d_formats.atomic import write_bytes
-from ani3d_formats.errors import Ani3DError
+from ani3d_formats.explain import explain
 from ani3dhuman import __version__
+from ani3dhuman.commands.failure import write_log
 
 from .executors import LocalProcesses
 from .job_table import JobTable
@@ -86,8 +87,9 @@ def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
                     args.ready_file.unlink(missing_ok=True)
         finally:
             table.close()
-    except Ani3DError as error:
-        print(f"{error.code}: {error}", file=sys.stderr)
+    except Exception as error:
+        known = explain(error, args.store, "engine.internal", f"Details: {write_log(error, None)}.")
+        print(f"{known.code}: {known}", file=sys.stderr)
         return 1
     logging.info("stopped")
     return 0

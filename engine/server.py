@@ -306,4 +306,4 @@ def _error_reply(error: Exception) -> m.Error:
         return m.Error(error.code, error.message, error.hint)
     log.error("an error of the engine itself", exc_info=error)
     text = f"The engine met an error of its own: {type(error).__name__}: {error}."
-    return m.Error("engine.internal", text, "Its log says where; please report it.")
+    return m.Error("engine.internal", text, "Its log says where.")

@@ -12,20 +12,18 @@ import argparse
 import importlib
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from ani3d_formats.atomic import disk_full, is_disk_full
-from ani3d_formats.errors import Ani3DError, Cancelled
+from ani3d_formats.errors import Cancelled
+from ani3d_formats.explain import MAX_TEXT, explain
 from ani3d_formats.progress import Report
 
 from . import pipe
@@ -35,8 +33,6 @@ from .wire.messages import MAX_PREVIEW
 
 REPORT_INTERVAL = 0.1  # seconds between reports of one stage; its first and last step always go out
 PREVIEW_INTERVAL = 0.5
-MAX_TEXT = 500  # characters of a message; a list of jobs has to fit into one header
-_NEARLY_FULL = 1 << 20  # bytes; numpy and torch lose the errno of a full disk, so the free space has to tell
 
 
 class Reporter:
@@ -85,30 +81,8 @@ def run(folder: Path, blobs: Path, module: str, reporter: Reporter, cancel: thre
         return Outcome("cancelled")
     except Exception as error:
         traceback.print_exc()
-        known = explain(error, folder)
+        known = explain(error, folder, "job.failed", f"{folder / 'worker.log'} says where.")
         return Outcome("failed", {"code": known.code, "message": known.message, "hint": known.hint})
-
-
-def explain(error: Exception, folder: Path) -> Ani3DError:
-    """The error to show for one that ended a job."""
-    full = next((e for e in _chain(error) if is_disk_full(e)), None)
-    if isinstance(full, OSError):
-        return disk_full(Path(full.filename) if full.filename else folder)
-    if isinstance(error, Ani3DError):
-        return error
-    if shutil.disk_usage(folder).free < _NEARLY_FULL:
-        return disk_full(folder)
-    return Ani3DError(
-        "job.failed",
-        f"The job failed unexpectedly: {type(error).__name__}: {str(error)[:MAX_TEXT]}.",
-        f"{folder / 'worker.log'} says where; please report it.",
-    )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _follow(control: BinaryIO, cancel: threading.Event) -> None:

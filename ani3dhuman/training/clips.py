@@ -58,7 +58,7 @@ class Clips:
                     pair = file["conditions"], file["offsets"]
                 if pair[0].shape[1] != CHANNELS or len(pair[0]) != len(pair[1]):
                     raise ValueError(f"conditions {pair[0].shape}, offsets {pair[1].shape}")
-            except (OSError, ValueError, KeyError) as error:
+            except Exception as error:  # zip, zlib and NumPy have many ways to fail on bytes that changed
                 raise Ani3DError(
                     "training.clip", f"{path} is no training clip of this version ({error}).", "Make the clips again."
                 ) from error

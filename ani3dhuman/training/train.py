@@ -17,6 +17,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
 from ..restoration.compact.network import DisplacementNet
+from ..restoration.compact.prior import load_compact_prior
 from .clips import Clips, take_batch
 from .flow import draw_sigmas, flow_loss, validation_loss
 from .plot import plot_history
@@ -69,10 +70,17 @@ class _State:
         self.history: list[dict[str, float]] = []
 
     def load(self, path: Path) -> None:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-        for name in ("net", "average", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        self.step, self.minutes, self.history = state["step"], state["minutes"], state["history"]
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True)
+            for name in ("net", "average", "optimizer"):
+                getattr(self, name).load_state_dict(state[name])
+            self.step, self.minutes, self.history = state["step"], state["minutes"], state["history"]
+        except Exception as error:  # torch has many ways to fail on bytes that changed
+            raise Ani3DError(
+                "training.checkpoint",
+                f"{path} is no checkpoint of this version.",
+                "Remove it to begin anew, or choose another output folder.",
+            ) from error
 
     def save(self, folder: Path) -> None:
         parts = {name: getattr(self, name).state_dict() for name in ("net", "average", "optimizer")}
@@ -84,7 +92,7 @@ class _State:
 
 
 def _network(start: Path | None) -> DisplacementNet:
-    net = DisplacementNet() if start is None else DisplacementNet.from_pretrained(start, local_files_only=True)
+    net = DisplacementNet() if start is None else load_compact_prior(start).net
     return net.to(memory_format=torch.channels_last)
 
 

@@ -21,10 +21,12 @@ ERROR_CODES = {
     "job.interrupted": "the engine was stopped in the middle of the job too many times",
     "file.unknown": "the job has no result file of this name",
     "file.corrupt": "a result file no longer holds the bytes that the job wrote",
+    "file.unusable": "a job's file or folder cannot be read or written",
     "file.unwritable": "a fetched file cannot be written where the caller wants it",
     "store.locked": "another engine is using the store",
     "store.unusable": "the folder given as the store cannot be one",
     "store.corrupt": "the store's files do not hold what was put in",
+    "memory.full": "a job ran out of memory",
     "disk.full": "there is no room left to write a file",
     "cancelled": "the caller asked to stop",
 }

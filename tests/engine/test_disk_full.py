@@ -13,11 +13,11 @@ from engine_process import HERE, running_engine, wait_for, wait_state
 
 from ani3d_formats.atomic import disk_full
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.explain import explain
 from engine.executors import LocalProcesses
 from engine.job_table import JobTable
 from engine.server import Server
 from engine.wire import Client, JobStatus
-from engine.worker import explain
 
 Shot = dict[str, np.ndarray]
 
@@ -115,15 +115,19 @@ def test_an_outcome_that_cannot_be_stored_is_stored_later(
     store.close()
 
 
+def explained(error: Exception, folder: Path) -> Ani3DError:
+    return explain(error, folder, "job.failed", "See the log.")
+
+
 def test_a_full_disk_is_told_from_other_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert explain(RuntimeError("odd"), tmp_path).code == "job.failed"
+    assert explained(RuntimeError("odd"), tmp_path).code == "job.failed"
     try:
         try:
             full_disk()
         except OSError as cause:
             raise RuntimeError("cannot encode the video") from cause
     except RuntimeError as error:
-        assert explain(error, tmp_path).code == "disk.full"
-    monkeypatch.setattr("engine.worker.shutil.disk_usage", lambda path: type("Usage", (), {"free": 4096}))
-    said = explain(OSError("1000 requested and 123 written"), tmp_path)  # as numpy puts it, without a number
+        assert explained(error, tmp_path).code == "disk.full"
+    monkeypatch.setattr("ani3d_formats.explain.shutil.disk_usage", lambda path: type("Usage", (), {"free": 4096}))
+    said = explained(OSError("1000 requested and 123 written"), tmp_path)  # as numpy puts it, without a number
     assert said.code == "disk.full" and str(tmp_path) in said.message

@@ -167,7 +167,14 @@ def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None) -> C
             f"There is no compact prior in {folder}.",
             "Install the package with its data files, or train one (docs/training.md).",
         )
-    net = DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+    try:
+        net = DisplacementNet.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
+    except Exception as error:  # JSON, safetensors and torch have many ways to fail on bytes that changed
+        raise Ani3DError(
+            "restoration.no_prior",
+            f"The compact prior in {folder} cannot be read.",
+            "Install the package again, or choose a folder that training wrote.",
+        ) from error
     return CompactPrior(net, amount)
 
 
