@@ -30,10 +30,21 @@ def find_cache(folder: Path) -> Path:
     if folder.suffix == ".ani3d":
         return folder
     found = sorted(folder.glob("*.ani3d")) if folder.is_dir() else []
-    if len(found) != 1:
-        what = f"{len(found)} caches" if found else "no cache (NAME.ani3d)"
-        raise Ani3DError("cache.missing", f"There is {what} in '{folder}'.", "Choose the cache folder itself.")
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    what = f"are {len(found)} caches" if found else "is no cache (NAME.ani3d)"
+    hint = "Choose the cache folder itself."
+    if not found and folder.is_dir() and (deeper := sorted({path.parent.name for path in folder.glob("*/*.ani3d")})):
+        hint = f"Choose one of the folders in it that have one: {', '.join(deeper[:5])}."
+    raise Ani3DError("cache.missing", f"There {what} in '{folder}'.", hint)
+
+
+def open_cache(folder: Path) -> FrameCache:
+    """The cache in `folder` with its playback file, which is written if need be; on any thread."""
+    cache = FrameCache.open(find_cache(folder))
+    cache.check_gaussians()
+    write_playback(cache)
+    return cache
 
 
 def import_result(
@@ -53,11 +64,8 @@ def import_result(
     Raises:
         Ani3DError: codes ``cache.*``, ``disk.full``, ``file.unwritable``; then nothing was added.
     """
-    folder = find_cache(folder.resolve())
-    cache = FrameCache.open(folder)
-    cache.check_gaussians()
-    write_playback(cache)
-    name = _free_name(folder)
+    cache = open_cache(folder.resolve())
+    name = _free_name(cache.path)
     remove_result(name)
     meshes = _matching_meshes(context, cache, on_warning or (lambda _message: None))
     collection = bpy.data.collections.new(f"Ani3D {name}")

@@ -19,6 +19,7 @@ from ani3d_formats.pc2 import read_pc2
 from ani3d_formats.playback import packed, packing, write_playback
 
 from . import compat
+from .paths import in_blend
 from .playback_nodes import ATTRIBUTE_TYPES, playback_nodes, points_read_by
 from .timeline import frame_length
 
@@ -50,7 +51,7 @@ def play_point_cache(item: bpy.types.Object, file: Path, frame_start: int, scene
     """Have the mesh object `item` play the PC2 `file`, whose first sample is frame `frame_start` of `scene`."""
     modifier = cast(bpy.types.MeshCacheModifier, item.modifiers.new("Ani3D", "MESH_CACHE"))
     modifier.cache_format = "PC2"
-    modifier.filepath = _path_in_file(file)
+    modifier.filepath = in_blend(file)
     modifier.time_mode = "FRAME"
     modifier.play_mode = "SCENE"
     modifier.frame_start = frame_start
@@ -105,14 +106,6 @@ def _points_of(item: bpy.types.Object) -> bpy.types.Object | None:
         if modifier.name == NAME and isinstance(modifier, bpy.types.NodesModifier) and modifier.node_group:
             return points_read_by(modifier.node_group)
     return None
-
-
-def _path_in_file(file: Path) -> str:
-    """`file` as Blender should keep it: relative below the .blend's folder. Saving elsewhere Blender rebases it."""
-    folder = Path(bpy.data.filepath).resolve().parent
-    if bpy.data.filepath and file.is_relative_to(folder):
-        return "//" + file.relative_to(folder).as_posix()
-    return str(file)
 
 
 def _write(cloud: bpy.types.PointCloud, attributes: dict[str, np.ndarray]) -> None:

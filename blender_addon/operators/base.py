@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import bpy
 
 from ani3d_formats.errors import Ani3DError
 
+from ..failures import unforeseen_error
 from ..session import redraw, session
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ class ReportsErrors(Base):
             function(*arguments)
         except Ani3DError as error:
             self.report({"ERROR"}, str(error))
+            return False
+        except Exception as error:
+            self.report({"ERROR"}, str(unforeseen_error(self.bl_label, error)))
             return False
         return True
 
@@ -130,15 +133,3 @@ class WaitsForWork(ReportsErrors):
 
     def _collect(self, context: bpy.types.Context) -> None:
         self.finish(context, self._future.result())
-
-
-def output_folder(context: bpy.types.Context) -> Path:
-    """Where shots and results go unless a path is given: beside the .blend, else in Blender's temporary folder."""
-    if bpy.data.filepath:
-        return Path(bpy.data.filepath).parent / f"{Path(bpy.data.filepath).stem}_ani3d"
-    return Path(bpy.app.tempdir) / "ani3d"
-
-
-def absolute(path: str) -> Path:
-    """A path a user typed, '//' meaning the folder of the .blend."""
-    return Path(bpy.path.abspath(path)).resolve()

@@ -9,8 +9,9 @@ import bpy
 
 from .. import connection, preferences
 from ..connection import Link
+from ..paths import absolute
 from ..session import session
-from .base import ReportsErrors, WaitsForWork, absolute
+from .base import ReportsErrors, WaitsForWork
 
 
 class StartEngine(WaitsForWork, bpy.types.Operator):

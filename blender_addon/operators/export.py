@@ -15,9 +15,10 @@ from ani3d_formats.shot import save_arrays
 
 from ..export.shot import Request, export_steps, shot_frames
 from ..jobs import Moment
+from ..paths import absolute, in_blend, shot_file
 from ..properties import scene_group
 from ..session import session
-from .base import Outcome, ReportsErrors, absolute, output_folder
+from .base import Outcome, ReportsErrors
 
 SLICE = 0.1  # seconds of work between two looks at the keyboard
 Steps = Generator[tuple[int, int, float], None, dict[str, np.ndarray]]
@@ -89,8 +90,7 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
             raise Ani3DError(
                 "character.not_bound", "No character is bound.", "Select its armature, then Bind Character."
             )
-        chosen = self.filepath or settings.shot_path
-        self._path: Path = absolute(chosen) if chosen else output_folder(context) / "shot.npz"
+        self._path: Path = absolute(self.filepath) if self.filepath else shot_file(context)
         request = Request(settings.armature, shot_frames(context.scene), settings.coarse == "evaluated")
         self._steps: Steps = export_steps(context, request, self.warn)
 
@@ -110,7 +110,8 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
 
     def _write(self, context: bpy.types.Context, shot: dict[str, np.ndarray]) -> None:
         save_arrays(self._path, shot)
-        scene_group(context.scene).shot_path = str(self._path)
+        if self.filepath:  # a path that was not chosen follows the .blend
+            scene_group(context.scene).shot_path = in_blend(self._path)
         self.say(f"Wrote {len(shot['bone_pose'])} frames to '{self._path}'.")
 
     def _end(self, context: bpy.types.Context) -> None:

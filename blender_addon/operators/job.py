@@ -18,9 +18,10 @@ from ani3d_formats.errors import Ani3DError
 from engine.wire import JobStatus
 
 from ..jobs import ENDED
+from ..paths import absolute, shot_file
 from ..properties import TEXTLESS, Ani3DScene, scene_group
 from ..session import session
-from .base import ReportsErrors, WaitsForWork, absolute
+from .base import ReportsErrors, WaitsForWork
 
 
 class Submit(WaitsForWork, bpy.types.Operator):
@@ -40,12 +41,9 @@ class Submit(WaitsForWork, bpy.types.Operator):
     def begin(self, context: bpy.types.Context) -> Future[str]:
         scene_settings = scene_group(context.scene)
         link = session.current()
-        path = self.shot or scene_settings.shot_path
-        if not path:
-            raise Ani3DError("shot.missing", "No shot has been exported.", "Use Export Shot first.")
-        file = absolute(path)
+        file = absolute(self.shot) if self.shot else shot_file(context)
         if not file.is_file():
-            raise Ani3DError("shot.missing", f"There is no shot file at '{file}'.", "Export the shot again.")
+            raise Ani3DError("shot.missing", f"There is no shot file at '{file}'.", "Use Export Shot first.")
         settings = _read_settings(self.settings) if self.settings else _chosen(scene_settings)
         return link.transfer(lambda client: client.submit(_read_shot(file), settings))
 

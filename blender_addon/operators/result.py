@@ -11,11 +11,13 @@ from threading import Event
 import bpy
 
 from ani3d_formats.errors import Ani3DError
+from engine.wire import Client
 
 from .. import import_result, jobs
+from ..paths import absolute, output_folder
 from ..properties import scene_group
 from ..session import session
-from .base import Outcome, ReportsErrors, WaitsForWork, absolute, output_folder
+from .base import Outcome, ReportsErrors, WaitsForWork
 from .job import engine_missing, last_job
 
 
@@ -51,15 +53,21 @@ class FetchResult(WaitsForWork, bpy.types.Operator):
             if not stopped.is_set():
                 session.tell_transfer(moment)
 
-        return link.transfer(
-            lambda client: jobs.fetch_all(
+        importing = self.import_into_scene
+
+        def work(client: Client) -> list[str]:
+            names = jobs.fetch_all(
                 client,
                 job,
                 folder,
                 on_step=lambda moment: session.post(partial(show, moment)),
                 should_cancel=lambda: stopped.is_set() or link.closed.is_set(),
             )
-        )
+            if importing:
+                import_result.open_cache(folder)
+            return names
+
+        return link.transfer(work)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -83,7 +91,8 @@ class ImportResult(ReportsErrors, bpy.types.Operator):
     directory: bpy.props.StringProperty(
         name="Folder", description="Result folder, or the cache folder NAME.ani3d in it", subtype="DIR_PATH"
     )
-    # By its name the file browser knows to show folders only.
+    # By their names the file browser knows to tell which folders are highlighted, and to show folders only.
+    dirs: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     hide_character: bpy.props.BoolProperty(
         name="Hide Character", description="Hide the meshes that the result replaces", default=True
@@ -98,7 +107,10 @@ class ImportResult(ReportsErrors, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         if not self.directory:
             raise Ani3DError("cache.missing", "No result folder was given.", "Choose the folder of a result.")
-        _import(self, context, absolute(self.directory), self.hide_character)
+        folder = absolute(self.directory)
+        if len(self.dirs) == 1 and (folder / self.dirs[0].name).is_dir():  # highlighted, not entered
+            folder /= self.dirs[0].name
+        _import(self, context, folder, self.hide_character)
 
 
 class RemoveResult(ReportsErrors, bpy.types.Operator):

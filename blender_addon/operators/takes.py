@@ -14,11 +14,12 @@ from ani3d_formats.errors import Ani3DError
 
 from .. import jobs
 from ..export import character
+from ..paths import absolute, output_folder
 from ..properties import scene_group
 from ..session import session
 from ..takes.record import Step, Takes, record
 from ..takes.view import some_camera
-from .base import Outcome, ReportsErrors, absolute, output_folder
+from .base import Outcome, ReportsErrors
 
 SLICE = 0.2  # seconds of work between two looks at the keyboard
 

@@ -41,7 +41,7 @@ def test_without_a_selection_the_panels_armature_is_bound(addon):
 def test_no_camera(addon):
     rigs.character()
     bpy.context.scene.camera = None
-    assert "has no camera. Add one" in _error(bpy.ops.ani3d.bind_character)
+    assert "has no camera. Add a camera" in _error(bpy.ops.ani3d.bind_character)
 
 
 def test_armature_without_meshes(addon):

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where files go, and how a .blend keeps their paths: relative below its folder, so that both may move."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from .properties import scene_group
+
+
+def output_folder(context: bpy.types.Context) -> Path:
+    """Where shots and results go unless a path is given: beside the .blend, else in Blender's temporary folder."""
+    if bpy.data.filepath:
+        return Path(bpy.data.filepath).parent / f"{Path(bpy.data.filepath).stem}_ani3d"
+    return Path(bpy.app.tempdir) / "ani3d"
+
+
+def shot_file(context: bpy.types.Context) -> Path:
+    """The scene's shot: the file that was chosen, else the one beside the .blend as it is called now."""
+    chosen = scene_group(context.scene).shot_path
+    return absolute(chosen) if chosen else output_folder(context) / "shot.npz"
+
+
+def absolute(path: str) -> Path:
+    """A path a user typed, '//' meaning the folder of the .blend."""
+    return Path(bpy.path.abspath(path)).resolve()
+
+
+def in_blend(file: Path) -> str:
+    """`file` as the .blend should keep it: '//' and the way from its folder, where it lies below that."""
+    folder = Path(bpy.data.filepath).resolve().parent
+    if bpy.data.filepath and file.resolve().is_relative_to(folder):
+        return "//" + file.resolve().relative_to(folder).as_posix()
+    return str(file)
