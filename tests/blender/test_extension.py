@@ -143,6 +143,9 @@ class _Layout:
     def label(self, text: str = "", **_options) -> None:
         self.drawn.append(text)
 
+    def template_list(self, *_arguments: object, **_options: object) -> None:
+        self.drawn.append("list")
+
     def progress(self, factor: float, text: str) -> None:
         assert 0 <= factor <= 1
         self.drawn.append(text)
@@ -150,7 +153,7 @@ class _Layout:
 
 def _draw(part) -> list[str]:
     layout = _Layout()
-    for panel in part("ui").CLASSES:
+    for panel in (cls for cls in part("ui").CLASSES if issubclass(cls, bpy.types.Panel)):
         fake = type(panel.__name__, (), {k: v for k, v in vars(panel).items() if not k.startswith("__")})()
         fake.layout = layout
         fake.draw(bpy.context)
