@@ -33,7 +33,8 @@ UNSURE = 0.5  # confidence below which the panel shows a question mark
 class Piece:
     """A mesh of the character in bind pose: `materials` by slot ("" an empty one), `vertices` (V,3) world,
     `triangles` (F,3) and their `slots` (F,), skin weights `weight_indices`, `weight_values` (V,K) over the shot's bones
-    (zero rows where no bone holds a vertex); `simulated` where it has a Cloth modifier."""
+    (zero rows where no bone holds a vertex); `simulated` where it has a Cloth modifier,
+    `strands` where it is made of strands of hair."""
 
     name: str
     materials: tuple[str, ...]
@@ -43,6 +44,7 @@ class Piece:
     weight_indices: np.ndarray
     weight_values: np.ndarray
     simulated: bool = False
+    strands: bool = False
 
     @cached_property
     def face_parts(self) -> np.ndarray:
@@ -151,6 +153,8 @@ class _Part:
 
     def named(self) -> tuple[int, float, str] | None:
         """Region, confidence and the name that says so: the surer of the object's and the material's name."""
+        if self.piece.strands:
+            return HAIR, 0.95, "strands of hair"
         said = [(region_of(name), name) for name in (self.slot, self.piece.name)]
         best = max((found for found in said if found[0]), key=lambda found: found[0][1], default=None)
         if best is None or best[0] is None:

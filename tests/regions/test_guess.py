@@ -122,6 +122,11 @@ def test_a_cloth_modifier_says_garment_where_the_name_says_nothing():
     assert guess(replace(sheet, name="Ponytail"))[0].region == HAIR
 
 
+def test_strands_are_hair_whatever_they_are_called():
+    ribbons = replace(piece("Emitter", *tube(1.4, 1.7, 0.15, 0.13, 6, 2, turn=0.15), HEAD), strands=True)
+    assert guess(ribbons)[0].region == HAIR
+
+
 def test_a_figure_of_one_mesh_is_body_whatever_it_is_called():
     (found,) = guess_regions([replace(body(), name="Dress_Girl", materials=("Dress",))], HEADS)[0]
     assert found.region == BODY
