@@ -82,7 +82,7 @@ def set_brush_weight(context: bpy.types.Context, weight: float) -> None:
     """The weight that a stroke of weight painting aims at; each mode has its own from 5.0 on."""
     tools: Any = context.scene.tool_settings
     settings = getattr(tools, "unified_paint_settings", None) or tools.weight_paint.unified_paint_settings
-    settings.use_unified_weight, settings.weight = True, weight
+    settings.weight = weight
 
 
 def nodes_in_use(owner: bpy.types.Material | bpy.types.World) -> Iterable[bpy.types.Node]:
