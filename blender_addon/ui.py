@@ -75,10 +75,10 @@ class EnginePanel(Sidebar, bpy.types.Panel):
         column.prop(settings, "prior")
         if settings.prior not in TEXTLESS:
             column.prop(settings, "prompt", placeholder="Made from the scene")
-        if not shot_file(context).is_file():
+        if shot_file(context).is_file():
+            column.operator("ani3d.submit", icon="RENDER_ANIMATION")
+        else:
             column.label(text="Export a shot first", icon="INFO")
-            return
-        column.operator("ani3d.submit", icon="RENDER_ANIMATION")
         if settings.job_id:
             self._job(context, column)
 
