@@ -6,18 +6,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ani3d_formats.errors import Ani3DError
 from engine.wire import Client
 
 ENDED = frozenset(("done", "failed", "cancelled"))
+WARNING = "warning"  # the stage of an event whose message is a warning
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One moment of some work: `step` of `total`, `eta` seconds left (inf when unknown), `state` as the engine's."""
+    """One moment of some work: `step` of `total`, `eta` seconds left (inf when unknown), `state` as the engine's,
+    `warnings` so far."""
 
     job: str
     state: str
@@ -26,6 +28,7 @@ class Moment:
     total: int
     eta: float
     message: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def factor(self) -> float:
@@ -48,16 +51,19 @@ def print_moment(moment: Moment) -> None:
 def look(client: Client, job: str, since: int, last: Moment | None) -> tuple[Moment, int]:
     """Ask the engine for what happened after event `since`; the moment and the number to ask for next."""
     events, since = client.events(job, since=since, timeout=0.2)
-    if events:
-        event = events[-1]
-        moment = Moment(job, event.state, event.stage, event.step, event.total, event.eta, event.message)
+    warnings = last.warnings if last else ()
+    warnings += tuple(event.message for event in events if event.stage == WARNING)
+    steps = [event for event in events if event.stage != WARNING]
+    if steps:
+        event = steps[-1]
+        moment = Moment(job, event.state, event.stage, event.step, event.total, event.eta, event.message, warnings)
         if moment.state not in ENDED:
             return moment, since
     elif last is not None and last.state not in ENDED:
-        return last, since
+        return replace(last, warnings=warnings), since
     status = client.status(job)
     message = _sentence(status.error) if status.error else ""
-    return Moment(job, status.state, status.stage, status.step, status.total, status.eta, message), since
+    return Moment(job, status.state, status.stage, status.step, status.total, status.eta, message, warnings), since
 
 
 def raise_if_failed(moment: Moment) -> None:

@@ -23,6 +23,7 @@ from .connection import Link, finished, on_thread
 from .jobs import ENDED, Moment, look, print_moment, raise_if_failed
 
 T = TypeVar("T")
+JOB_WARNINGS = "Animate"  # they stand under the button that submitted the job
 TICK = 0.25  # seconds between two looks of the timer
 
 
@@ -100,6 +101,8 @@ class Session:
 
     def tell(self, moment: Moment) -> None:
         """Make `moment` the current one of the job; scripts hear of it when it differs from the last."""
+        for warning in moment.warnings:
+            self.keep_warning(JOB_WARNINGS, warning)
         if moment != self.job:
             self.job = moment
             self.report(moment)

@@ -20,7 +20,7 @@ from engine.wire import JobStatus
 from ..jobs import ENDED
 from ..paths import absolute, shot_file
 from ..properties import TEXTLESS, Ani3DScene, scene_group
-from ..session import session
+from ..session import JOB_WARNINGS, session
 from .base import ReportsErrors, WaitsForWork
 
 
@@ -70,6 +70,8 @@ class Follow(ReportsErrors, bpy.types.Operator):
         job = self.job or last_job(context)
         if bpy.app.background:
             session.follow(job)
+            for warning in session.warnings.get(JOB_WARNINGS, ()):
+                self.report({"WARNING"}, warning)
         else:
             session.current()
             session.watch(job)

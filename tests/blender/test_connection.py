@@ -190,7 +190,7 @@ def test_settings_and_shots_that_cannot_be_read(session, part, tmp_path, monkeyp
     on_thread = part("connection").on_thread
     link = SimpleNamespace(transfer=lambda function: on_thread(lambda: function(Mock())))
     monkeypatch.setattr(session, "current", lambda: link)
-    assert "No shot has been exported" in _error(bpy.ops.ani3d.submit)
+    assert "There is no shot file" in _error(bpy.ops.ani3d.submit)
     missing = tmp_path / "shot.npz"
     assert f"There is no shot file at '{missing}'" in _error(bpy.ops.ani3d.submit, shot=str(missing))
     rigs.character()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import bpy
 import pytest
 import rigs
@@ -68,6 +70,30 @@ def test_a_running_job_cannot_be_fetched(session, part):
         session.job = jobs.Moment("abc", state, "cloth", 1, 2, 3.0)
         assert operators["FetchResult"].why_not(bpy.context) == reason
     session.job = None
+
+
+def test_warnings_of_the_job_reach_the_panel(session, part):
+    jobs = part("jobs")
+
+    class Client:
+        def events(self, _job, since, timeout):
+            made = [
+                ("cloth", "running", ""),
+                ("warning", "running", "Nothing holds 'Cape'."),
+                ("warning", "running", "B."),
+            ]
+            return [
+                SimpleNamespace(stage=s, state=t, step=1, total=4, eta=3.0, message=m) for s, t, m in made[since:]
+            ], 3
+
+    moment, since = jobs.look(Client(), "job", 0, None)
+    assert (moment.stage, moment.warnings, since) == ("cloth", ("Nothing holds 'Cape'.", "B."), 3)
+    again, _ = jobs.look(Client(), "job", 3, moment)
+    assert again == moment
+    session.tell(again)
+    assert session.warnings["Animate"] == ["Nothing holds 'Cape'.", "B."]
+    session.forget()
+    session.forget_warnings()
 
 
 def test_warnings_are_kept_until_the_operator_runs_again(session):
