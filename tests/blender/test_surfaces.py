@@ -250,6 +250,40 @@ def test_a_mesh_made_by_modifiers_is_baked_as_it_is(addon, part):
         np.testing.assert_allclose(exported[..., 0], np.tile(np.clip(steps, 0, 1), (PIXELS, 1)), atol=0.02)
 
 
+@pytest.mark.parametrize("count", [1, 2, 37, 500, 3000])
+def test_triangles_of_an_atlas_have_cells_of_their_own(addon, part, count):
+    areas = np.random.default_rng(count).random(count) ** 4
+    areas[::7] = 0
+    side = 256
+    atlas = part("export.surfaces.atlas").triangle_atlas(areas, side)
+    owner = np.full((side, side), -1)
+    for number, ((x, y), size) in enumerate(zip(atlas.corners, atlas.cells, strict=True)):
+        assert (owner[y : y + size, x : x + size] == -1).all()
+        owner[y : y + size, x : x + size] = number
+    assert (atlas.uvs > 0).all() and (atlas.uvs < 1).all()
+    x, y = np.floor(atlas.uvs * side).astype(int).transpose(2, 0, 1)
+    cells = owner[y, x]
+    assert (cells == cells[:, :1]).all() and np.bincount(cells[:, 0]).max() <= 2
+
+
+def test_dense_meshes_are_sharp(addon, part):
+    """40,000 triangles of a few texels each: nothing is mixed with what lies beside it in the picture."""
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=200, ring_count=100)
+    item = bpy.context.object
+    item.data.materials.append(_plane(1).data.materials[0])
+    t = Tree(item)
+    t.link(t.new("TexCoord").outputs["Object"], t.color)
+    faces = _faces(part, item)
+    found = _read(part, [faces], [])
+    rng = np.random.default_rng(0)
+    chosen, weights = rng.integers(0, len(faces.triangles), 4000), rng.dirichlet([1, 1, 1], 4000)
+    corners = np.array([v.co for v in item.data.vertices])[faces.triangles[chosen]]
+    expected = np.clip(np.einsum("nc,nck->nk", weights, corners), 0, 1)
+    uvs = np.einsum("nc,nck->nk", weights, found.face_uvs[chosen])
+    error = np.abs(_looked_up(found.textures[0], uvs)[:, :3] - expected)
+    assert error.mean() < 0.003 and np.percentile(error, 99) < 0.02
+
+
 def test_odd_meshes_and_slots(addon, part):
     item, lonely = _plane(1), _plane(1)
     item.data.materials.append(bpy.data.materials.new("Second"))

@@ -11,11 +11,11 @@ import bpy
 import numpy as np
 
 from . import bake_meshes, graph
-from .atlas import triangle_atlas
+from .atlas import SMALLEST, triangle_atlas
 from .bake import bake
 from .dependence import Dependence, dependence_of, is_missing
 from .faces import MeshFaces
-from .pictures import Textures, texture
+from .pictures import LARGEST, Textures, texture
 from .shaders import Shown, WorkingMaterial, working_copy
 
 User = tuple[int, MeshFaces, np.ndarray]
@@ -196,12 +196,13 @@ def _on_mesh(work: WorkingMaterial, user: User, found: Dependence, reading: Read
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
     areas = np.nan_to_num(areas)
     texels = np.sqrt(2 * areas.sum()) / max(reading.extent, 1e-9) * _TEXELS_ACROSS
-    wanted = max(texels, *_native(found), 4 * np.sqrt(2 * len(rows)), LEAST_BAKE)
-    side = int(2 ** np.round(np.log2(min(wanted, LARGEST_BAKE))))
-    uvs = triangle_atlas(areas, side)
-    with bake_meshes.triangles(faces, rows, uvs, work.material) as item:
-        pixels = bake(work, _shown(work), item, bake_meshes.ATLAS, (side, side))
-    return Patch((1.0, 1.0, 1.0), [(number, rows)], texture(pixels), [uvs])
+    side = int(2 ** np.round(np.log2(min(max(texels, *_native(found), LEAST_BAKE), LARGEST_BAKE))))
+    while side < SMALLEST * np.sqrt(len(rows) / 2) + SMALLEST and side < LARGEST:
+        side *= 2
+    atlas = triangle_atlas(areas, side)
+    with bake_meshes.triangles(faces, rows, atlas.uvs, work.material) as item:
+        pixels = atlas.spread(bake(work, _shown(work), item, bake_meshes.ATLAS, (side, side)))
+    return Patch((1.0, 1.0, 1.0), [(number, rows)], texture(pixels), [atlas.uvs])
 
 
 def _shown(work: WorkingMaterial) -> Shown:

@@ -14,7 +14,6 @@ from .arithmetic import Color, Factor, Nodes, put
 from .graph import LUMINANCE
 from .shaders import Shown, WorkingMaterial
 
-MARGIN = 4  # texels that colours reach beyond their triangles
 _TINY = 1e-20  # keeps the alpha of pictures in the tree, which decides how Blender reads their colours
 
 
@@ -115,8 +114,7 @@ def _emitted(
     with bpy.context.temp_override(scene=scene, view_layer=layer, **chosen):
         bpy.ops.object.bake(
             type="EMIT",
-            margin=MARGIN,
-            margin_type="EXTEND",
+            margin=0,
             use_clear=True,
             use_selected_to_active=False,
             target="IMAGE_TEXTURES",
