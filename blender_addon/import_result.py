@@ -8,7 +8,7 @@ has any part in it. Everything lies in one collection that `remove_result` takes
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,9 @@ def import_result(
     cache = open_cache(folder.resolve())
     name = _free_name(cache.path)
     remove_result(name)
-    meshes = _matching_meshes(context, cache, on_warning or (lambda _message: None))
+    warn = on_warning or (lambda _message: None)
+    sources = _sources(context.scene, cache, warn)
+    meshes = _matching_meshes(context, [pair for pair in sources if pair[0].type in CONVERTIBLE], warn)
     collection = bpy.data.collections.new(f"Ani3D {name}")
     context.scene.collection.children.link(collection)
 
@@ -75,12 +77,13 @@ def import_result(
     _tag(gaussians, "GAUSSIANS", name)
     playback.add_playback(gaussians, cache, context.scene)
     add_display(gaussians)
+    hair = [source for source, _ in sources if source.type not in CONVERTIBLE]
     if hide_character:
-        _hide(context.scene, [source for source, *_ in meshes])
+        _hide([*hair, *(source for source, *_ in meshes)], warn)
+    for source in hair:  # Gaussians alone show it; an object without a shape remembers what is hidden
+        _add_copy(collection, name, source, bpy.data.meshes.new(f"{source.name} Ani3D"))
     for source, mesh, file in meshes:
-        copy = bpy.data.objects.new(f"{source.name} Ani3D", mesh)
-        collection.objects.link(copy)
-        _tag(copy, "MESH", name, source)
+        copy = _add_copy(collection, name, source, mesh)
         playback.play_point_cache(copy, file, cache.manifest.frame_start, context.scene)
     for item in collection.objects:
         item.location = cache.manifest.origin
@@ -129,19 +132,32 @@ def _free_name(folder: Path) -> str:
         name = f"{folder.stem} {number}"
 
 
-def _matching_meshes(
-    context: bpy.types.Context, cache: FrameCache, warn: Callable[[str], None]
-) -> list[tuple[bpy.types.Object, bpy.types.Mesh, Path]]:
-    """(source, a mesh of its shape, PC2 file) of each mesh in the cache that has its source in this file."""
+def _sources(
+    scene: bpy.types.Scene, cache: FrameCache, warn: Callable[[str], None]
+) -> list[tuple[bpy.types.Object, Path]]:
+    """(source, PC2 file) of each mesh in the cache that was made of an object in this file."""
     found = []
     for entry in cache.manifest.meshes:
-        file = cache.path / entry.file
-        source: bpy.types.Object | None = context.scene.objects.get(entry.object)
-        source = source or bpy.data.objects.get(entry.object)
-        if source is None or source.type not in CONVERTIBLE:
+        # An object that is instanced once more is told by its instancers: "Instancer/Name".
+        source = next((o for o in _known(scene) if entry.object == o.name), None)
+        source = source or next((o for o in _known(scene) if entry.object.endswith(f"/{o.name}")), None)
+        if source is None or source.type not in {*CONVERTIBLE, "CURVES"}:
             warn(f"The mesh '{entry.object}' is not in this file, so its mesh cache is left out.")
         else:
-            found.append((source, file))
+            found.append((source, cache.path / entry.file))
+    return found
+
+
+def _known(scene: bpy.types.Scene) -> Iterator[bpy.types.Object]:
+    """The objects of this file that may be sources, those of `scene` first."""
+    yield from scene.objects
+    yield from (item for item in bpy.data.objects if object_group(item).kind == "NONE")
+
+
+def _matching_meshes(
+    context: bpy.types.Context, found: list[tuple[bpy.types.Object, Path]], warn: Callable[[str], None]
+) -> list[tuple[bpy.types.Object, bpy.types.Mesh, Path]]:
+    """(source, a mesh of its shape, PC2 file) of each pair in `found` whose cache still fits it."""
     pairs = []
     meshes = rest_shapes(context, [source for source, _ in found])
     for (source, file), shape in zip(found, meshes, strict=True):
@@ -160,11 +176,16 @@ def _matching_meshes(
     return pairs
 
 
-def _hide(scene: bpy.types.Scene, sources: list[bpy.types.Object]) -> None:
+def _hide(sources: list[bpy.types.Object], warn: Callable[[str], None]) -> None:
     """Hide the objects that show `sources`, and older results of them."""
     older = {object_group(item).result for item in bpy.data.objects if object_group(item).source in sources}
     for item in [*itertools.chain(*map(_shown_by, sources)), *itertools.chain(*map(parts_of, older))]:
         item.hide_render = item.hide_viewport = True
+        if item.library:
+            warn(
+                f"'{item.name}' is linked, so it stays hidden only until this file is opened again: make a library "
+                "override of it, or hide its collection."
+            )
 
 
 def _shown_by(source: bpy.types.Object) -> list[bpy.types.Object]:
@@ -178,6 +199,15 @@ def _shown_by(source: bpy.types.Object) -> list[bpy.types.Object]:
         and item.instance_collection
         and source in item.instance_collection.all_objects.values()
     ]
+
+
+def _add_copy(
+    collection: bpy.types.Collection, result: str, source: bpy.types.Object, mesh: bpy.types.Mesh
+) -> bpy.types.Object:
+    copy = bpy.data.objects.new(f"{source.name} Ani3D", mesh)
+    collection.objects.link(copy)
+    _tag(copy, "MESH", result, source)
+    return copy
 
 
 def _tag(item: bpy.types.Object, kind: str, result: str, source: bpy.types.Object | None = None) -> None:
