@@ -142,6 +142,14 @@ class _Part:
         self.on_head = piece.held_by(heads)[self.vertices] > HELD
 
     @cached_property
+    def bones(self) -> np.ndarray:
+        """For each vertex the bone that holds it most."""
+        indices, values = self.piece.weight_indices[self.vertices], self.piece.weight_values[self.vertices]
+        if not indices.shape[1]:
+            return np.zeros(len(indices), int)
+        return np.asarray(np.take_along_axis(indices, values.argmax(axis=1)[:, None], axis=1)[:, 0])
+
+    @cached_property
     def points(self) -> np.ndarray:
         return self.piece.vertices[self.vertices]
 
@@ -206,7 +214,8 @@ class _Figure:
             return BODY, 0.5, "tight to the skin"
         hem = part.points[part.outline[1]]
         below = len(hem) > 0 and lowest(hem) < self.floor + HIPS * self.height
-        if below and np.quantile(gap, 0.75) > HANGING * self.scale and self._is_sheet(part):
+        hangs = below and np.quantile(gap, 0.75) > HANGING * self.scale
+        if hangs and self._is_sheet(part) and self._moves_with(part, others):
             return GARMENT, 0.45, "a sheet that hangs off the body with a free edge below the hips"
         return BODY, 0.3, "nothing tells"
 
@@ -216,6 +225,11 @@ class _Figure:
         if sides[1] < 0.15 * self.height or self._is_whole_figure(part):
             return False
         return open_share(part.points, *part.outline) > 0.5
+
+    def _moves_with(self, part: _Part, others: Sequence[_Part]) -> bool:
+        """True where the bones that hold a part hold other skin too: it lies over a limb and is not the limb."""
+        bones, counts = np.unique(np.concatenate([other.bones for other in others]), return_counts=True)
+        return bool(np.isin(part.bones, bones[counts >= 3]).mean() > 0.6)
 
     def _closes_over_skull(self, part: _Part) -> bool:
         """A hood or a hat: the head holds most of it, it surrounds the skull, and hangs no further than a neck."""

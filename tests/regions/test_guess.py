@@ -86,6 +86,15 @@ def test_a_sheet_with_a_free_edge_below_the_hips_is_a_garment(scale):
     assert found.confidence < UNSURE  # the panel asks
 
 
+def test_a_limb_without_a_name_is_no_garment():
+    """A figure in open pieces: what no other skin moves with is the limb itself."""
+    legs = piece("Mesh.002", *tube(0.1, 0.85, 0.16, 0.2), HIPS)
+    trunk = piece("Mesh.003", *tube(0.85, 1.45, 0.2, 0.14), CHEST)
+    feet = piece("Mesh.004", *tube(0.0, 0.1, 0.2, 0.16), 3)
+    found = guess_regions([legs, trunk, feet], np.zeros(4, bool))
+    assert [each[0].region for each in found] == [BODY, BODY, BODY]
+
+
 def test_an_unnamed_piece_tight_to_the_skin_is_body():
     (found,) = guess(piece("Plane.003", *tube(0.4, 0.95, 0.144, 0.144), HIPS))
     assert (found.region, found.reason) == (BODY, "tight to the skin")
