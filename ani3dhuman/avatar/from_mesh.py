@@ -14,6 +14,7 @@ from ani3d_formats.shot import Shot
 from .avatar import Avatar
 from .binding import SurfaceBinding
 from .sampling import random_points, spread_samples
+from .strands import shares_of, strand_objects, strand_samples
 from .surface_colors import CLEAR, has_holes, surface_colors
 
 OPACITY = 0.95
@@ -33,7 +34,7 @@ def avatar_from_shot(shot: Shot, count: int, detail: dict[int, float] | None = N
 
     Returns:
         An avatar whose Gaussians lie in the surface, third axis along the normal, sized to their spacing. Where a
-        texture is clear there are none.
+        texture is clear there are none. Those of hair strands lie along them, first axis from root to tip.
 
     Raises:
         Ani3DError: ``avatar.too_few``; ``avatar.no_surface`` where nothing of the meshes could be seen.
@@ -46,32 +47,39 @@ def avatar_from_shot(shot: Shot, count: int, detail: dict[int, float] | None = N
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
     face_regions = _face_regions(shot["region_ids"][faces])
     holes = has_holes(shot)
+    hair = strand_objects(shot)
+    solid = np.ones(len(faces), bool)
+    solid[np.concatenate([np.zeros(0, int), *(own for _, own in hair)])] = False
     weighted = {}
-    for region in np.unique(face_regions):
-        own = np.flatnonzero(face_regions == region)
+    for region in np.unique(face_regions[solid]):
+        own = np.flatnonzero(solid & (face_regions == region))
         seen = _visible_share(shot, own, area[own], rng) if holes else 1.0
         weighted[int(region)] = area[own].sum() * seen * (detail or {}).get(int(region), 1.0)
-    if not sum(weighted.values()) > 0:
+    weights = [float(area[own].sum()) * (detail or {}).get(HAIR, 1.0) for _, own in hair]
+    if not sum(weighted.values()) + sum(weights) > 0:
         raise Ani3DError(
             "avatar.no_surface",
             "Nothing of the character can be seen: its faces have no area, or its materials are wholly transparent.",
             "Check the meshes and the alpha of their materials, then export again.",
         )
     parts = []
+    for (item, own), share in zip(hair, shares_of(weights, sum(weighted.values())), strict=True):
+        parts.append(strand_samples(shot, item, own, round(count * share)))
+    left = count - sum(len(triangles) for triangles, *_ in parts)
     for region, share in weighted.items():
-        own = np.flatnonzero(face_regions == region)
-        wanted = round(count * share / sum(weighted.values()))
+        own = np.flatnonzero(solid & (face_regions == region))
+        wanted = round(left * share / sum(weighted.values()))
         if wanted and share > 0:
             visible = partial(_visible, shot, own) if holes else None
             triangles, barycentrics, spacing = spread_samples(corners[own], wanted, rng, visible)
-            parts.append((own[triangles], barycentrics, np.full(len(triangles), OVERLAP * spacing, np.float32)))
-    triangle_ids, barycentrics, width = (np.concatenate(p) for p in zip(*parts, strict=True))
-    scales = np.stack([width, width, FLATNESS * width], axis=1)
+            width = np.full(len(triangles), OVERLAP * spacing, np.float32)
+            parts.append((own[triangles], barycentrics, np.stack([width, width, FLATNESS * width], axis=1)))
+    triangle_ids, barycentrics, scales = (np.concatenate(p) for p in zip(*parts, strict=True))
     binding = SurfaceBinding(
         torch.from_numpy(faces.astype(np.int64)),
         torch.from_numpy(triangle_ids),
         torch.from_numpy(barycentrics),
-        torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(len(width), 1),
+        torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(len(scales), 1),
     )
     albedo, alpha = surface_colors(shot, triangle_ids, barycentrics)
     return Avatar(binding, scales, _opacities(alpha), albedo, face_regions[triangle_ids])

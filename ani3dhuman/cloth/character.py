@@ -10,23 +10,29 @@ import numpy as np
 from ani3d_formats.progress import Progress, Report
 from ani3d_formats.regions import GARMENT, HAIR, is_loose
 from ani3d_formats.shot import Shot
+from ani3d_formats.shot_meta import ObjectRange
 
 from ..mesh.surface import Obstacle
 from .constraints import PINNED
 from .fabrics import FABRICS, ClothSettings
 from .garment import Garment, simulate_garment
 from .simulate import check
+from .strands import simulate_strands
 
 Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What is simulated at once: vertices (P,), their fabric, and which faces (F,) bool are the body to them."""
+    """What is simulated at once: vertices (P,), their fabric, and which faces (F,) bool are the body to them.
+
+    `strands`: the points of each strand, where they are ribbons; 0 for a mesh.
+    """
 
     own: np.ndarray
     fabric: ClothSettings
     beneath: np.ndarray
+    strands: int = 0
 
 
 def simulate_character(
@@ -86,10 +92,11 @@ def simulate_shot(
     regions = shot["region_ids"]
     by_fabric: dict[str, list[np.ndarray]] = {}
     for item in shot.meta.objects:
-        own = item.vertex_start + np.flatnonzero(regions[item.rows] == GARMENT)
+        own = item.vertex_start + np.flatnonzero((regions[item.rows] == GARMENT) & (item.strands == 0))
         by_fabric.setdefault(item.fabric if item.fabric in FABRICS else "", []).append(own)
     garments = [(np.concatenate(parts), FABRICS.get(name, garment)) for name, parts in by_fabric.items()]
-    layers = _layers(shot["faces"], regions, garments)
+    strands = [item for item in shot.meta.objects if item.strands and is_loose(regions[item.rows]).all()]
+    layers = _layers(shot["faces"], regions, garments, strands)
 
     def tell(reason: str, own: np.ndarray) -> None:
         for text in sentences(shot, [own], reason):
@@ -117,10 +124,21 @@ def sentences(shot: Shot, pieces: Sequence[np.ndarray], reason: str = UNHELD) ->
     return found
 
 
-def _layers(faces: np.ndarray, regions: np.ndarray, garments: list[tuple[np.ndarray, ClothSettings]]) -> list[Layer]:
+def _layers(
+    faces: np.ndarray,
+    regions: np.ndarray,
+    garments: list[tuple[np.ndarray, ClothSettings]],
+    strands: Sequence[ObjectRange] = (),
+) -> list[Layer]:
+    """Garments over the skin, then hair over both."""
     face_region = regions[faces].max(axis=1, initial=0)
     layers = [Layer(own, fabric, ~is_loose(face_region)) for own, fabric in garments]
-    return [*layers, Layer(np.flatnonzero(regions == HAIR), FABRICS["hair"], face_region != HAIR)]
+    hair, solid = regions == HAIR, face_region != HAIR
+    for item in strands:
+        hair[item.rows] = False
+        solid &= (faces[:, 0] < item.rows.start) | (faces[:, 0] >= item.rows.stop)
+    layers.append(Layer(np.flatnonzero(hair), FABRICS["hair"], solid))
+    return layers + [Layer(np.arange(s.rows.start, s.rows.stop), FABRICS["hair"], solid, s.strands) for s in strands]
 
 
 def _simulate(
@@ -142,15 +160,22 @@ def _simulate(
             if steps:
                 steps.advance(len(skinned))
             continue
+        obstacle = Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices)
+
+        def follow(reason: str, chosen: np.ndarray, own: np.ndarray = own) -> None:
+            tell(reason, own[chosen])
+
+        if layer.strands:
+            moved[:, own] = simulate_strands(
+                skinned[:, own], bind_vertices[own], layer.strands, pin_weights[own], obstacle, fps, steps, follow
+            )
+            continue
         index = np.full(len(bind_vertices), -1)
         index[own] = np.arange(len(own))
         own_faces = index[faces]
         own_faces = own_faces[(own_faces >= 0).all(1)]
-        moved[:, own] = simulate_garment(
-            skinned[:, own], Garment(own_faces, bind_vertices[own], pin_weights[own]),
-            Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices), fps, layer.fabric, steps,
-            lambda reason, chosen, own=own: tell(reason, own[chosen]),  # type: ignore[misc]
-        )  # fmt: skip
+        garment = Garment(own_faces, bind_vertices[own], pin_weights[own])
+        moved[:, own] = simulate_garment(skinned[:, own], garment, obstacle, fps, layer.fabric, steps, follow)
     return moved
 
 

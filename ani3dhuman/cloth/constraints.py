@@ -12,6 +12,7 @@ from ..mesh.topology import edges_of
 
 PINNED = 0.99  # pin weight above which a vertex sits on the skin
 SMALL_PART = 0.05  # share of the vertices below which a loose island is taken for a button, not a garment
+NO_PAIRS = np.zeros((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Constraints:
     Attributes:
         edges: (E,2) pairs that keep their distance `edge_rest` (E,), metres.
         hinges: (H,4) particles whose combination with `hinge_weights` (H,4) is the bend, zero when flat.
+        struts: (S,2) pairs whose distance, at rest `strut_rest` (S,) metres, is a bend too, as of a strand.
         anchor: (P,) the pinned particle a particle hangs from, -1 for none, no further than `reach` (P,) metres.
         pinned: (P,) bool, particles that follow the skin.
     """
@@ -29,6 +31,8 @@ class Constraints:
     edge_rest: np.ndarray
     hinges: np.ndarray
     hinge_weights: np.ndarray
+    struts: np.ndarray
+    strut_rest: np.ndarray
     anchor: np.ndarray
     reach: np.ndarray
     pinned: np.ndarray
@@ -44,15 +48,22 @@ class Constraints:
 
     @classmethod
     def of_graph(
-        cls, edges: np.ndarray, hinges: np.ndarray, hinge_weights: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray
+        cls,
+        edges: np.ndarray,
+        hinges: np.ndarray,
+        hinge_weights: np.ndarray,
+        rest: np.ndarray,
+        pin_weights: np.ndarray,
+        struts: np.ndarray = NO_PAIRS,
     ) -> Constraints:
         """Constraints of any graph: edges (E,2), hinges (H,4) with weights (H,4), rest shape (P,3), pins (P,).
 
         Small islands without a pinned vertex (buttons, loose points) would fall to the ground: they follow the skin.
         """
         pinned = (pin_weights > PINNED) | small_loose_parts(edges, pin_weights > PINNED)
-        lengths = np.linalg.norm(rest[edges[:, 0]] - rest[edges[:, 1]], axis=1).astype(np.float32)
-        return cls(edges, lengths, hinges, hinge_weights, *tethers(rest, edges, pinned), pinned)
+        lengths, spans = (np.linalg.norm(rest[p[:, 0]] - rest[p[:, 1]], axis=1) for p in (edges, struts))
+        bending = hinges, hinge_weights, struts, spans.astype(np.float32)
+        return cls(edges, lengths.astype(np.float32), *bending, *tethers(rest, edges, pinned), pinned)
 
     def islands(self) -> np.ndarray:
         """(P,) the number of each particle's connected piece."""

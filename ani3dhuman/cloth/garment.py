@@ -80,31 +80,53 @@ def simulate_garment(
     pins = np.zeros(len(welded.first), np.float32)
     np.maximum.at(pins, welded.index, garment.pins)
     faces = welded.index[garment.faces]
-    pieces = Pieces.of(faces, garment.rest[welded.first], pins)
-    sizes = pieces.lengths(skinned) / np.maximum(pieces.lengths(pieces.rest[None]), 1e-9)
-    usual = float(np.median(sizes[:, pieces.edged])) if pieces.edged.any() else 1.0
-    if not (usual > OTHER_SIZE or 1e-3 < usual < 1 / OTHER_SIZE):
-        usual = 1.0
-    resized = pieces.edged & ~((sizes > usual / RESIZED) & (sizes < usual * RESIZED)).all(0)
+    pieces = Pieces.of_mesh(faces, garment.rest[welded.first], pins)
 
     def report(reason: str, chosen: np.ndarray) -> None:
         if chosen.any():
             tell(reason, np.flatnonzero(chosen[pieces.part][welded.index]))
 
+    def build(rest: np.ndarray, held: np.ndarray) -> Constraints:
+        return Constraints.of_mesh(faces, rest, held)
+
+    moved = simulate_pieces(skinned, pieces, build, obstacle, fps, settings, progress, report)
+    pieces.carry_buttons(moved)
+    return moved[:, welded.index] + (shown - skinned[:, welded.index])
+
+
+def simulate_pieces(
+    skinned: np.ndarray,
+    pieces: Pieces,
+    build: Callable[[np.ndarray, np.ndarray], Constraints],
+    obstacle: Obstacle | None,
+    fps: float,
+    settings: ClothSettings,
+    progress: Progress | None,
+    report: Callable[[str, np.ndarray], None],
+) -> np.ndarray:
+    """Simulate `pieces` (T,P,3); those that the solver cannot help follow the skeleton.
+
+    Args:
+        build: makes constraints of the rest shape (P,3) and the pins (P,).
+        report: called for each reason with the pieces (K,) bool that it applies to.
+    """
+    sizes = pieces.lengths(skinned) / np.maximum(pieces.lengths(pieces.rest[None]), 1e-9)
+    usual = float(np.median(sizes[:, pieces.edged])) if pieces.edged.any() else 1.0
+    if not (usual > OTHER_SIZE or 1e-3 < usual < 1 / OTHER_SIZE):
+        usual = 1.0
+    resized = pieces.edged & ~((sizes > usual / RESIZED) & (sizes < usual * RESIZED)).all(0)
     report("the size of {it} is animated", resized & pieces.free)
-    pins[(resized | pieces.buttons)[pieces.part]] = 1
+    pins = np.where((resized | pieces.buttons)[pieces.part], 1, pieces.pins).astype(np.float32)
     resting = pieces.rest * np.float32(usual)
     if obstacle is not None and obstacle.rest is not None:
         obstacle = replace(obstacle, rest=obstacle.rest * np.float32(usual))
-    constraints = Constraints.of_mesh(faces, resting, pins)
-    moved = run(skinned, resting, constraints, pins, obstacle, fps, settings, progress)
+    moved = run(skinned, resting, build(resting, pins), pins, obstacle, fps, settings, progress)
     moved[:, resized[pieces.part]] = skinned[:, resized[pieces.part]]
     for reason, chosen in pieces.gone(moved, skinned, usual).items():
         report(reason, chosen)
         back = chosen[pieces.part]
         moved[:, back] = skinned[:, back]
-    pieces.carry_buttons(moved)
-    return moved[:, welded.index] + (shown - skinned[:, welded.index])
+    return moved
 
 
 @dataclass(frozen=True)
@@ -112,13 +134,14 @@ class Pieces:
     """Connected pieces of a garment of P vertices.
 
     Attributes:
-        rest: (P,3); edges: (E,2).
+        rest: (P,3); pins: (P,); edges: (E,2).
         part: (P,) the number of each vertex's piece, 0 to K-1.
         edged: (K,) bool, those with edges; free: (K,) those with a vertex that is not pinned.
         buttons: (K,) bool, small ones without a pin.
     """
 
     rest: np.ndarray
+    pins: np.ndarray
     edges: np.ndarray
     part: np.ndarray
     edged: np.ndarray
@@ -126,10 +149,14 @@ class Pieces:
     buttons: np.ndarray
 
     @classmethod
-    def of(cls, faces: np.ndarray, rest: np.ndarray, pins: np.ndarray) -> Pieces:
+    def of_mesh(cls, faces: np.ndarray, rest: np.ndarray, pins: np.ndarray) -> Pieces:
         """Pieces of a mesh: faces (F,3), rest shape (P,3), pins (P,)."""
         edges = edges_of(sound_faces(faces))
-        part = islands(edges, len(rest))
+        return cls.of_parts(edges, islands(edges, len(rest)), rest, pins)
+
+    @classmethod
+    def of_parts(cls, edges: np.ndarray, part: np.ndarray, rest: np.ndarray, pins: np.ndarray) -> Pieces:
+        """Pieces by number (P,): edges (E,2), rest shape (P,3), pins (P,)."""
         count = int(part.max()) + 1
         edged = np.bincount(part[edges[:, 0]], minlength=count) > 0
         pinned = np.bincount(part, pins > PINNED, count) > 0
@@ -139,7 +166,7 @@ class Pieces:
         np.maximum.at(high, part, rest)
         small |= (high - low).max(1) < SMALL
         free = np.bincount(part, pins <= PINNED, count) > 0
-        return cls(rest, edges, part, edged, free, small & ~pinned)
+        return cls(rest, pins, edges, part, edged, free, small & ~pinned)
 
     def lengths(self, vertices: np.ndarray) -> np.ndarray:
         """The sum of each piece's edges (T,K), metres, for vertices (T,P,3)."""

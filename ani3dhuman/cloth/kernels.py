@@ -32,6 +32,8 @@ class Cloth(NamedTuple):
     edge_rest: np.ndarray
     hinges: np.ndarray
     hinge_weights: np.ndarray
+    struts: np.ndarray
+    strut_rest: np.ndarray
     anchor: np.ndarray
     reach: np.ndarray
 
@@ -199,7 +201,7 @@ def step_frame(x, v, hold, cloth, fabric, body, start, end, dt_frame, substeps):
     0). `cloth`, `fabric` and `body` are a `Cloth`, `Fabric` and `Body`; body and skin move linearly from the `Pose`
     `start` to the `Pose` `end`.
     """
-    inv_mass, edges, edge_rest, hinges, hinge_weights, anchor, reach = cloth
+    inv_mass, edges, edge_rest, hinges, hinge_weights, struts, strut_rest, anchor, reach = cloth
     stretch, bend, damping, viscosity, gravity, _, _ = fabric
     skin_from, body_from, normals_from = start
     skin_to, body_to, normals_to = end
@@ -226,6 +228,7 @@ def step_frame(x, v, hold, cloth, fabric, body, start, end, dt_frame, substeps):
                         v[i, k] -= gravity * h
                     x[i, k] += h * v[i, k]
         _solve_hinges(x, inv_mass, hinges, hinge_weights, bend / (h * h))
+        _solve_distances(x, inv_mass, struts, strut_rest, bend / (h * h))
         _solve_distances(x, inv_mass, edges, edge_rest, stretch / (h * h))
         for i in range(n):
             if inv_mass[i] > 0.0 and hold[i] > 0.0:

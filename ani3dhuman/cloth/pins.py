@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from ani3d_formats import pins
 from ani3d_formats.pins import Pins
 from ani3d_formats.shot import Shot
+from ani3d_formats.strands import root_pins
 
 
 def pin_weights(shot: Shot) -> np.ndarray:
@@ -17,7 +18,14 @@ def pin_weights(shot: Shot) -> np.ndarray:
 
 def find_pins(shot: Shot) -> Pins:
     """Those weights, and the pieces that nothing holds."""
-    return pins.find_pins(shot.arrays, nearest_points)
+    arrays = shot.arrays
+    if any(item.strands for item in shot.meta.objects):
+        painted = np.array(arrays.get("pin_weights", np.full(len(shot["vertices"]), -1, np.float32)))
+        for item in shot.meta.objects:
+            if item.strands and (painted[item.rows] < 0).all():
+                painted[item.rows] = root_pins(item.strands, item.vertex_count // (2 * item.strands))
+        arrays = arrays | {"pin_weights": painted}
+    return pins.find_pins(arrays, nearest_points)
 
 
 def nearest_points(points: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -45,7 +45,8 @@ def run(
     shortest, longest = np.zeros_like(constraints.edge_rest), np.float32(MAX_STRETCH) * constraints.edge_rest
     contacts = Contacts(obstacle, len(rest))
     c = constraints
-    cloth = Cloth(inv_mass, c.edges, c.edge_rest, c.hinges, c.hinge_weights, c.anchor, c.reach)
+    bending = c.hinges, c.hinge_weights, c.struts, c.strut_rest
+    cloth = Cloth(inv_mass, c.edges, c.edge_rest, *bending, c.anchor, c.reach)
     deepest = obstacle.deepest if obstacle else 0.0
     starts, around = contacts.around
     body = Body(contacts.near, contacts.clear, contacts.faces, starts, around, deepest)

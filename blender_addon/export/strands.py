@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hair as strands: particle hair with or without children, hair curves, and curves without thickness, as evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import bpy
+import numpy as np
+
+from ani3d_formats.strands import resampled
+
+POINTS = 10  # of every strand
+LIMIT = 3000  # strands of one head of hair
+DEFAULT_THICKNESS = 0.01  # metres, of hair curves without radii, as Cycles draws them
+THREAD = 0.001  # metres, of other curves
+WIDEST = 0.004  # metres, up to which the strands that are left are widened
+
+
+@dataclass(frozen=True)
+class Strands:
+    """One head of hair.
+
+    Attributes:
+        name: of the particle system or the object.
+        points: (S,P,3) world metres, root first; thickness: (S,P) metres.
+        slot: the object's material slot.
+        surface: what the hair grows on, or None.
+    """
+
+    name: str
+    points: np.ndarray
+    thickness: np.ndarray
+    slot: int
+    surface: bpy.types.Object | None
+
+
+def read_strands(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: int = LIMIT) -> list[Strands]:
+    """The strands of `item` as evaluated now, at most `limit` of each head of hair, all with `POINTS` points.
+
+    Of more, evenly chosen ones stand for the others and are wider. Objects without hair have none.
+    """
+    if item.type == "MESH":
+        return [hair for system in hair_systems(item) if (hair := _of_particles(item, system, depsgraph, limit))]
+    if item.type == "CURVES":
+        lines, slot = _of_hair_curves(item, depsgraph, limit)
+        surface = cast(Any, item.data).surface or item.parent
+    elif is_thread(item):
+        lines, slot = _of_threads(item, depsgraph, limit)
+        surface = item.parent
+    else:
+        return []
+    return [_joined(item.name, lines[0], slot, surface, lines[1])] if lines[0] else []
+
+
+def hair_systems(item: bpy.types.Object) -> list[str]:
+    """Names of the particle systems of `item` that are shown and drawn as strands."""
+    drawing = (m for m in item.modifiers if isinstance(m, bpy.types.ParticleSystemModifier) and m.show_viewport)
+    shown = {modifier.particle_system.name for modifier in drawing}
+    systems = [system for system in item.particle_systems if system.name in shown]
+    return [s.name for s in systems if s.settings.type == "HAIR" and s.settings.render_type == "PATH"]
+
+
+def is_thread(item: bpy.types.Object) -> bool:
+    """Whether `item` is a curve that no bevel or extrusion gives a surface: lines that stand for hair."""
+    if item.type != "CURVE":
+        return False
+    curve = cast(bpy.types.Curve, item.data)
+    thick = curve.bevel_depth > 0 or curve.extrude > 0 or (curve.bevel_mode == "OBJECT" and curve.bevel_object)
+    return not thick and not (curve.dimensions == "2D" and curve.fill_mode != "NONE")
+
+
+def _of_particles(item: bpy.types.Object, name: str, depsgraph: bpy.types.Depsgraph, limit: int) -> Strands | None:
+    evaluated = item.evaluated_get(depsgraph)
+    system = evaluated.particle_systems[name]
+    settings = system.settings
+    parents, children = len(system.particles), len(system.child_particles)
+    drawn = range(parents + children)
+    if children and not settings.use_parent_particles:
+        drawn = range(parents, parents + children)
+    count = 2**settings.display_step + 1
+    lines = []
+    for number in _chosen(len(drawn), limit):
+        read = (system.co_hair(evaluated, particle_no=drawn[number], step=step) for step in range(count))
+        places = np.array([place[:] for place in read], np.float64)
+        used = np.flatnonzero(places.any(1))  # shorter ones have zeros at the end
+        if len(used) > 1:
+            places = places[: used[-1] + 1]
+            along = np.linspace(0, 1, len(places)) ** (2.0**settings.shape)
+            wide = settings.root_radius + (settings.tip_radius - settings.root_radius) * along
+            lines.append(np.c_[places, settings.radius_scale * wide])
+    if not lines:
+        return None
+    slot = min(max(settings.material - 1, 0), max(len(item.material_slots) - 1, 0))
+    return _joined(name, lines, slot, item, len(drawn))
+
+
+def _of_hair_curves(
+    item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: int
+) -> tuple[tuple[list[np.ndarray], int], int]:
+    """Lines (N,4) of the chosen curves with their thickness, and how many curves there are; the material slot."""
+    evaluated = item.evaluated_get(depsgraph)
+    curves = cast(Any, evaluated.data)
+    values = np.empty(len(curves.points) * 3, np.float32)
+    curves.points.foreach_get("position", values)
+    world = np.array(evaluated.matrix_world, np.float64)
+    places = values.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+    size = float(np.cbrt(abs(np.linalg.det(world[:3, :3]))))
+    radii = np.full(len(places), DEFAULT_THICKNESS / 2, np.float32)
+    if "radius" in curves.attributes:
+        curves.attributes["radius"].data.foreach_get("value", radii)
+    lines = np.c_[places, 2 * size * radii]
+    found = []
+    for number in _chosen(len(curves.curves), limit):
+        start, length = curves.curves[number].first_point_index, curves.curves[number].points_length
+        found.append(lines[start : start + length])
+    return ([line for line in found if len(line) > 1], len(curves.curves)), _slot_of(curves)
+
+
+def _slot_of(curves: Any) -> int:
+    """The material slot that most curves have."""
+    attribute = curves.attributes.get("material_index")
+    if attribute is None or len(attribute.data) == 0:
+        return 0
+    slots = np.empty(len(attribute.data), np.int32)
+    attribute.data.foreach_get("value", slots)
+    return int(np.bincount(np.maximum(slots, 0)).argmax())
+
+
+def _of_threads(
+    item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: int
+) -> tuple[tuple[list[np.ndarray], int], int]:
+    """As `_of_hair_curves`, of a curve object without thickness: its evaluated points, spline by spline."""
+    evaluated = item.evaluated_get(depsgraph)
+    mesh = bpy.data.meshes.new_from_object(evaluated, depsgraph=depsgraph)
+    try:
+        values = np.empty(len(mesh.vertices) * 3, np.float32)
+        mesh.vertices.foreach_get("co", values)
+        edges = np.empty(len(mesh.edges) * 2, np.int32)
+        mesh.edges.foreach_get("vertices", edges)
+    finally:
+        bpy.data.meshes.remove(mesh)
+    world = np.array(evaluated.matrix_world, np.float64)
+    places = values.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+    lines = list(_chains(edges.reshape(-1, 2), np.c_[places, np.full(len(places), THREAD)]))
+    slot = cast(Any, item.data).splines[0].material_index if len(cast(Any, item.data).splines) else 0
+    return ([lines[number] for number in _chosen(len(lines), limit)], len(lines)), slot
+
+
+def _chains(edges: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Runs of `rows` (V,K) whose vertices follow each other by edges (E,2)."""
+    linked = np.zeros(len(rows), bool)
+    linked[edges.min(1)[np.abs(np.diff(edges, axis=1))[:, 0] == 1]] = True  # an edge to the next vertex
+    start = 0
+    for end in (np.flatnonzero(~linked) + 1).tolist():
+        if end - start > 1:
+            yield rows[start:end]
+        start = end
+
+
+def _chosen(count: int, limit: int) -> np.ndarray:
+    """Which of `count` strands are taken."""
+    return np.unique(np.linspace(0, count - 1, min(count, limit)).astype(int)) if count else np.zeros(0, int)
+
+
+def _joined(name: str, lines: Sequence[np.ndarray], slot: int, surface: bpy.types.Object | None, count: int) -> Strands:
+    """Strands of lines (N,4), place and thickness, that stand for `count` of them."""
+    even = np.stack([resampled(line, POINTS) for line in lines])
+    thickness = even[..., 3]
+    widened = np.minimum(thickness * max(count / len(lines), 1), np.maximum(thickness, WIDEST))
+    return Strands(name, even[..., :3], widened, slot, surface)
