@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.strands import root_pins
 
 from ..regions.guess import Piece
 from ..regions.parts import slot_names
@@ -20,6 +21,7 @@ from .pins import cloth_pins, fabric_of
 from .regions import PIN_GROUP, Labelling
 from .rest import RestMesh
 from .skeleton import Rig, read_rig, unused
+from .strands import POINTS
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ class Figure:
                 entry["motion"] = "recorded"
             elif self.preserve_volume[number]:
                 entry["preserve_volume"] = True
-            if fabric := fabric_of(self.members[number].item):
+            if self.members[number].hair >= 0:
+                entry["strands"] = POINTS
+            elif fabric := fabric_of(self.members[number].item):
                 entry["fabric"] = fabric
             entries.append(entry)
         return entries
@@ -106,7 +110,7 @@ def read_figure(
     )
     pairs: list[weights.Pairs] = []
     for rest in meshes:
-        deforming = weights.deforming_armature(rest.item, rigs)
+        deforming = weights.deforming_armature(rest.carrier, rigs)
         pairs.append(weights.skin_weights(rest, bones.row_of(deforming) if deforming else {}))
     own = [rest for rest, each in zip(meshes, pairs, strict=True) if not all(each)]  # they have vertices without bones
     sizes = [float(np.ptp(rest.vertices, axis=0).max()) for rest in own]
@@ -118,7 +122,7 @@ def read_figure(
     indices, values = weights.joined(pairs)
     starts = np.cumsum([0, *(len(rest.vertices) for rest in meshes)])
     groups = [weights.group_weights(rest) for rest in meshes]
-    modifiers = [weights.armature_modifier(rest.item, rigs) for rest in meshes]
+    modifiers = [weights.armature_modifier(rest.carrier, rigs) for rest in meshes]
     shares = zip(np.split(indices, starts[1:-1]), np.split(values, starts[1:-1]), strict=True)
     labelling = Labelling(
         [rest.item for rest in meshes],
@@ -145,12 +149,21 @@ def read_figure(
 def _piece(rest: RestMesh, indices: np.ndarray, values: np.ndarray) -> Piece:
     simulated = any(modifier.type == "CLOTH" for modifier in rest.item.modifiers)
     names = slot_names(rest.item)
-    return Piece(rest.item.name, names, rest.vertices, rest.triangles, rest.slots, indices, values, simulated)
+    return Piece(
+        rest.member.name, names, rest.vertices, rest.triangles, rest.slots, indices, values, simulated,
+        strands=rest.strands is not None,
+    )  # fmt: skip
 
 
 def _pin_weights(meshes: Sequence[RestMesh], groups: Sequence[dict[str, np.ndarray]]) -> np.ndarray | None:
-    """(V,) of the group `ani3d_pin`, else of a Cloth modifier's; -1 on meshes without, None when no mesh has one."""
-    painted = [each.get(PIN_GROUP, cloth_pins(rest)) for rest, each in zip(meshes, groups, strict=True)]
+    """(V,) of the group `ani3d_pin`, else of a Cloth modifier's; -1 on meshes without, None when no mesh has one.
+
+    Strands are held at their roots.
+    """
+    painted = [
+        root_pins(POINTS, len(rest.strands.points)) if rest.strands else each.get(PIN_GROUP, cloth_pins(rest))
+        for rest, each in zip(meshes, groups, strict=True)
+    ]
     if all(each is None for each in painted):
         return None
     unpainted = (np.full(len(rest.vertices), -1.0, np.float32) for rest in meshes)

@@ -39,17 +39,19 @@ class Member:
         bone: name of the armature's bone that it hangs on, directly or through others; "" for none.
         instancers: the objects that instance the collections it lies in, outermost first.
         origin: world metres; places are relative to it, since numbers far from zero are coarse.
+        hair: number of the head of hair of the object that this is, see `strands.read_strands`; -1: its mesh.
     """
 
     item: bpy.types.Object
     bone: str = ""
     instancers: tuple[bpy.types.Object, ...] = ()
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    hair: int = -1
 
     @property
     def name(self) -> str:
-        """The object's name."""
-        return self.item.name
+        """The object's name, with a word for the hair that grows on it."""
+        return f"{self.item.name} hair" if self.hair >= 0 and self.item.type == "MESH" else self.item.name
 
     def world(self, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
         """(4,4) float64 object to world, as evaluated now, relative to `origin`."""
@@ -64,12 +66,16 @@ class Member:
 
 @dataclass
 class Members:
-    """A character's objects with a surface, its armatures (the chosen one first), and what was left out and why."""
+    """A character's objects with a surface, its armatures (the chosen one first), and what was left out and why.
+
+    `with_hair`: particle hair and curves belong to it too.
+    """
 
     armature: Member
     shapes: list[Member] = field(default_factory=list)
     rigs: list[Member] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    with_hair: bool = True
 
     @property
     def objects(self) -> list[bpy.types.Object]:

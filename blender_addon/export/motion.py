@@ -19,6 +19,7 @@ from ani3d_formats.skinning import skin
 from .figure import Figure
 from .members import Member
 from .modifiers import last_generative
+from .strands import read_strands
 
 EXACT = 2e-5  # of the character's height: further from Blender than this, an object is recorded
 COMPARED = 256  # vertices of each object that are compared in every frame
@@ -88,6 +89,8 @@ class Comparison:
 
 def world_vertices(member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int) -> np.ndarray:
     """(V,3) float64 world places of a member's vertices as evaluated now. Raises `OtherVertices`."""
+    if member.hair >= 0:
+        return _hair_vertices(member, depsgraph, count, frame)
     evaluated = member.item.evaluated_get(depsgraph)
     mesh = evaluated.data if member.item.type == "MESH" else None
     if mesh is None or len(mesh.vertices) != count:  # the GPU may subdivide what is drawn; `to_mesh` does so for others
@@ -101,6 +104,16 @@ def world_vertices(member: Member, depsgraph: bpy.types.Depsgraph, count: int, f
         evaluated.to_mesh_clear()
     world = member.world(depsgraph)
     return local.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+
+
+def _hair_vertices(member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int) -> np.ndarray:
+    hairs = read_strands(member.item, depsgraph)
+    if member.hair >= len(hairs) or 2 * hairs[member.hair].thickness.size != count:
+        there = 2 * hairs[member.hair].thickness.size if member.hair < len(hairs) else 0
+        raise OtherVertices(member, there, count, frame)
+    local = hairs[member.hair].ribbons(np.array(member.item.evaluated_get(depsgraph).matrix_world, np.float64))[0]
+    world = member.world(depsgraph)
+    return local @ world[:3, :3].T + world[:3, 3]
 
 
 def check_finite(member: Member, vertices: np.ndarray, frame: int) -> None:

@@ -54,7 +54,9 @@ class Labelling:
         """(V,) uint8 of all vertices; where the list of parts of `scene` has a row it has the say."""
         labels = [np.empty(0, np.uint8)]
         for item, piece, guesses, groups in zip(self.items, self.pieces, self.guesses, self.painted, strict=True):
-            regions = {guess.slot: guess.region for guess in guesses} | regions_of(scene, item)
+            regions = {guess.slot: guess.region for guess in guesses}
+            if not (piece.strands and item.type == "MESH"):  # the list's rows are of the mesh that the hair grows on
+                regions |= regions_of(scene, item)
             labels.append(painted_over(vertex_labels(piece, regions, self.heads), groups))
         return np.concatenate(labels)
 
@@ -62,8 +64,8 @@ class Labelling:
         """Rows for `fill_parts`; `motions` says how each object moves."""
         return [
             PartEntry(item, guess.slot, guess.region, guess.confidence, guess.reason, motion, guess.vertices)
-            for item, motion, guesses in zip(self.items, motions, self.guesses, strict=True)
-            for guess in guesses
+            for item, piece, motion, guesses in zip(self.items, self.pieces, motions, self.guesses, strict=True)
+            for guess in (guesses if not (piece.strands and item.type == "MESH") else ())
         ]
 
 

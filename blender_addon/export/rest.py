@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
@@ -17,6 +17,7 @@ from ani3d_formats.errors import Ani3DError
 
 from .members import Member, Members
 from .modifiers import switched_off
+from .strands import Strands, read_strands, ribbon_mesh
 
 SIMULATED = frozenset(("CLOTH", "SOFT_BODY", "FLUID", "EXPLODE", "DYNAMIC_PAINT"))  # they have no state at rest
 
@@ -32,6 +33,7 @@ class RestMesh:
         vertices: (V,3) float64, world metres.
         triangles, corners: (F,3) vertices and face corners; faces of mirrored objects are turned outwards.
         slots: (F,) material slots.
+        strands: the hair that it is made of, as ribbons; None for a mesh.
     """
 
     member: Member
@@ -41,10 +43,16 @@ class RestMesh:
     triangles: np.ndarray
     corners: np.ndarray
     slots: np.ndarray
+    strands: Strands | None = None
 
     @property
     def item(self) -> bpy.types.Object:
         return self.member.item
+
+    @property
+    def carrier(self) -> bpy.types.Object:
+        """The object whose weights move it: what its strands grow on, where that deforms them, else itself."""
+        return self.strands.surface if self.strands and self.strands.surface and self.strands.follows else self.item
 
 
 @contextmanager
@@ -84,10 +92,15 @@ def rest_meshes(found: Members, depsgraph: bpy.types.Depsgraph) -> Iterator[list
             mesh = new_mesh(member.item, depsgraph)
             if mesh is not None:
                 stack.callback(bpy.data.meshes.remove, mesh)
+            hair = list(_read_hair(member, depsgraph)) if found.with_hair else []
             if mesh is not None and len(mesh.polygons):
-                meshes.append(_read(member, mesh, member.world(depsgraph)))
-            elif member.item.type != "META":  # all metaballs of a family are in the mesh of the first
+                if not hair or member.item.show_instancer_for_render:
+                    meshes.append(_read(member, mesh, member.world(depsgraph)))
+            elif member.item.type != "META" and not hair:  # all metaballs of a family are in the mesh of the first
                 found.left_out.append((member.name, "it has no faces"))
+            for rest in hair:
+                stack.callback(bpy.data.meshes.remove, rest.mesh)
+            meshes += hair
         yield meshes
 
 
@@ -114,6 +127,18 @@ def _read(member: Member, mesh: bpy.types.Mesh, world: np.ndarray) -> RestMesh:
         world = np.block([[np.eye(3), world[:3, 3:]], [np.zeros(3), 1]])
     triangles, corners, slots = _triangles(mesh, flipped=np.linalg.det(world[:3, :3]) < 0)
     return RestMesh(member, mesh, world, local @ world[:3, :3].T + world[:3, 3], triangles, corners, slots)
+
+
+def _read_hair(member: Member, depsgraph: bpy.types.Depsgraph) -> Iterator[RestMesh]:
+    """The heads of hair of an object, as ribbons."""
+    world = member.world(depsgraph)
+    for number, hair in enumerate(read_strands(member.item, depsgraph)):
+        local, faces = hair.ribbons(np.array(member.item.evaluated_get(depsgraph).matrix_world, np.float64))
+        mesh = ribbon_mesh(hair, local, faces)
+        corners = np.arange(faces.size, dtype=np.int32).reshape(-1, 3)
+        slots = np.full(len(faces), hair.slot, np.int32)
+        vertices = local @ world[:3, :3].T + world[:3, 3]
+        yield RestMesh(replace(member, hair=number), mesh, world, vertices, faces, corners, slots, hair)
 
 
 def has_size(world: np.ndarray) -> bool:

@@ -172,7 +172,7 @@ def prepared(context: bpy.types.Context, request: Request, stack: ExitStack) -> 
     """
     found = character.members_of(request.armature, context.view_layer)
     if request.only is not None:
-        found = replace(found, shapes=[m for m in found.shapes if m.item in request.only], left_out=[])
+        found = replace(found, shapes=[m for m in found.shapes if m.item in request.only], left_out=[], with_hair=False)
     stack.enter_context(character.shown([m.item for m in (*found.rigs, *found.shapes)], context.view_layer))
     modifiers = [modifier for item in found.objects for modifier in item.modifiers]
     if not request.evaluate:
@@ -264,7 +264,7 @@ def _play(
     arrays = {number: np.empty((len(frames), counts[number], 3), np.float32) for number in recorded}
     evaluated = np.empty((len(frames), len(figure.vertices), 3), np.float32) if request.evaluate else None
     comparison = motion.Comparison.of(figure)
-    compared = [n for n in numbers if n not in recorded and members[n].item.type == "MESH"]
+    compared = [n for n in numbers if n not in recorded and members[n].item.type == "MESH" and members[n].hair < 0]
     cameras: list[camera.Camera] = []
     lightings, lit = [], {frames.start, *motion.probed(frames)}
     first = motion.first_simulated_frame(context.view_layer, frames.start) if request.evaluate else frames.start

@@ -9,8 +9,10 @@ from typing import Any, cast
 
 import bpy
 import numpy as np
+from mathutils import Vector
+from mathutils.kdtree import KDTree
 
-from ani3d_formats.strands import resampled
+from ani3d_formats.strands import resampled, ribbons
 
 POINTS = 10  # of every strand
 LIMIT = 3000  # strands of one head of hair
@@ -27,7 +29,7 @@ class Strands:
         name: of the particle system or the object.
         points: (S,P,3) world metres, root first; thickness: (S,P) metres.
         slot: the object's material slot.
-        surface: what the hair grows on, or None.
+        surface: what the hair grows on, or None; `follows`: its deformation moves the hair.
     """
 
     name: str
@@ -35,6 +37,13 @@ class Strands:
     thickness: np.ndarray
     slot: int
     surface: bpy.types.Object | None
+    follows: bool = False
+
+    def ribbons(self, world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices (V,3) in the space of an object that stands at `world` (4,4), and faces (F,3)."""
+        inverse = np.linalg.inv(world)
+        vertices, faces = ribbons(self.points, self.thickness)
+        return vertices @ inverse[:3, :3].T + inverse[:3, 3], faces
 
 
 def read_strands(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: int = LIMIT) -> list[Strands]:
@@ -52,7 +61,39 @@ def read_strands(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: 
         surface = item.parent
     else:
         return []
-    return [_joined(item.name, lines[0], slot, surface, lines[1])] if lines[0] else []
+    follows = item.type == "CURVES" and any(m.type == "NODES" and m.show_viewport for m in item.modifiers)
+    return [_joined(item.name, lines[0], slot, surface, lines[1], follows)] if lines[0] else []
+
+
+def ribbon_mesh(hair: Strands, vertices: np.ndarray, faces: np.ndarray) -> bpy.types.Mesh:
+    """A new mesh data block of ribbons; each strand has the texture coordinates of the place it grows at."""
+    mesh = bpy.data.meshes.new(hair.name)
+    mesh.from_pydata(vertices.tolist(), [], faces.tolist())
+    skin = hair.surface.data if hair.surface is not None else None
+    layer = next((uv for uv in skin.uv_layers if uv.active_render), None) if isinstance(skin, bpy.types.Mesh) else None
+    if layer is None or not len(skin.loops):
+        return mesh
+    corner_of = np.zeros(len(skin.vertices), int)
+    owners = np.empty(len(skin.loops), np.int32)
+    skin.loops.foreach_get("vertex_index", owners)
+    corner_of[owners] = np.arange(len(owners))
+    values = np.empty(len(skin.loops) * 2, np.float32)
+    layer.data.foreach_get("uv", values)
+    at_root = values.reshape(-1, 2)[corner_of[nearest_vertices(hair)]]
+    loops = 6 * (hair.points.shape[1] - 1)  # of a strand
+    mesh.uv_layers.new(name=layer.name).data.foreach_set("uv", np.repeat(at_root, loops, axis=0).ravel())
+    return mesh
+
+
+def nearest_vertices(hair: Strands) -> np.ndarray:
+    """(S,) the vertices of the mesh that the hair grows on which are nearest to the roots, at rest."""
+    surface = cast(bpy.types.Object, hair.surface)
+    tree = KDTree(len(surface.data.vertices))
+    for vertex in surface.data.vertices:
+        tree.insert(vertex.co, vertex.index)
+    tree.balance()
+    to_surface = surface.matrix_world.inverted_safe()
+    return np.array([tree.find(to_surface @ Vector(root))[1] for root in hair.points[:, 0].tolist()])
 
 
 def hair_systems(item: bpy.types.Object) -> list[str]:
@@ -94,7 +135,7 @@ def _of_particles(item: bpy.types.Object, name: str, depsgraph: bpy.types.Depsgr
     if not lines:
         return None
     slot = min(max(settings.material - 1, 0), max(len(item.material_slots) - 1, 0))
-    return _joined(name, lines, slot, item, len(drawn))
+    return _joined(name, lines, slot, item, len(drawn), follows=True)
 
 
 def _of_hair_curves(
@@ -165,9 +206,16 @@ def _chosen(count: int, limit: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, limit)).astype(int)) if count else np.zeros(0, int)
 
 
-def _joined(name: str, lines: Sequence[np.ndarray], slot: int, surface: bpy.types.Object | None, count: int) -> Strands:
+def _joined(
+    name: str,
+    lines: Sequence[np.ndarray],
+    slot: int,
+    surface: bpy.types.Object | None,
+    count: int,
+    follows: bool = False,
+) -> Strands:
     """Strands of lines (N,4), place and thickness, that stand for `count` of them."""
     even = np.stack([resampled(line, POINTS) for line in lines])
     thickness = even[..., 3]
     widened = np.minimum(thickness * max(count / len(lines), 1), np.maximum(thickness, WIDEST))
-    return Strands(name, even[..., :3], widened, slot, surface)
+    return Strands(name, even[..., :3], widened, slot, surface, follows)

@@ -16,6 +16,7 @@ from mathutils.kdtree import KDTree
 
 from .members import is_used
 from .rest import RestMesh
+from .strands import Strands, nearest_vertices
 
 NO_WEIGHT = 1e-4  # Blender leaves a vertex alone whose weights add up to no more than this
 Pairs = list[list[tuple[int, float]]]
@@ -38,10 +39,13 @@ def armature_modifier(item: bpy.types.Object, rigs: Sequence[bpy.types.Object]) 
 
 
 def skin_weights(rest: RestMesh, rows: Mapping[str, int]) -> Pairs:
-    """The (row, weight) pairs of each vertex as painted; empty where no bone of `rows` holds it.
+    """The (row, weight) pairs of each vertex as painted; empty where no bone of `rows` holds it, all of a strand as at
+    its root.
 
     Where modifiers made a mesh without any weights, as Remesh does, each vertex has those of the nearest painted one.
     """
+    if rest.strands is not None:
+        return _strand_weights(rest.strands, rows)
     row_of = {group.index: rows[group.name] for group in rest.item.vertex_groups if group.name in rows}
     pairs = _pairs(rest.mesh, row_of)
     if any(pairs) or not row_of or not isinstance(rest.item.data, bpy.types.Mesh):
@@ -54,6 +58,16 @@ def skin_weights(rest: RestMesh, rows: Mapping[str, int]) -> Pairs:
     tree.balance()
     nearest = [tree.find(vertex.co[:])[1] for vertex in rest.mesh.vertices] if any(painted) else []
     return [painted[index] for index in nearest] or pairs
+
+
+def _strand_weights(hair: Strands, rows: Mapping[str, int]) -> Pairs:
+    each = 2 * hair.points.shape[1]
+    surface = hair.surface
+    if surface is None or not isinstance(surface.data, bpy.types.Mesh) or not rows or not len(surface.data.vertices):
+        return [[] for _ in range(each * len(hair.points))]
+    row_of = {group.index: rows[group.name] for group in surface.vertex_groups if group.name in rows}
+    painted = _pairs(surface.data, row_of)
+    return [painted[vertex] for vertex in nearest_vertices(hair).tolist() for _ in range(each)]
 
 
 def _pairs(mesh: bpy.types.Mesh, row_of: Mapping[int, int]) -> Pairs:
