@@ -96,7 +96,8 @@ def _avatar(job: Job) -> tuple[Avatar, str]:
         progress.advance(progress.total)
         return avatar
 
-    key = stage_key("avatar", shot, shot.textures, shot.meta.materials, DETAIL, count, seed)
+    strands = [(item.vertex_start, item.strands) for item in shot.meta.objects if item.strands]
+    key = stage_key("avatar", shot, shot.textures, shot.meta.materials, DETAIL, count, seed, strands)
     return job.run("avatar", key, 1, Avatar, compute), key
 
 
