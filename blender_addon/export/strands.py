@@ -73,7 +73,7 @@ def ribbon_mesh(hair: Strands, vertices: np.ndarray, faces: np.ndarray) -> bpy.t
     layer = next((uv for uv in skin.uv_layers if uv.active_render), None) if isinstance(skin, bpy.types.Mesh) else None
     if layer is None or not len(skin.loops):
         return mesh
-    corner_of = np.zeros(len(skin.vertices), int)
+    corner_of = np.zeros(len(skin.vertices), np.int64)
     owners = np.empty(len(skin.loops), np.int32)
     skin.loops.foreach_get("vertex_index", owners)
     corner_of[owners] = np.arange(len(owners))
@@ -90,10 +90,10 @@ def nearest_vertices(hair: Strands) -> np.ndarray:
     surface = cast(bpy.types.Object, hair.surface)
     tree = KDTree(len(surface.data.vertices))
     for vertex in surface.data.vertices:
-        tree.insert(vertex.co, vertex.index)
+        tree.insert(vertex.co[:], vertex.index)
     tree.balance()
     to_surface = surface.matrix_world.inverted_safe()
-    return np.array([tree.find(to_surface @ Vector(root))[1] for root in hair.points[:, 0].tolist()])
+    return np.array([tree.find((to_surface @ Vector(root))[:])[1] for root in hair.points[:, 0].tolist()])
 
 
 def hair_systems(item: bpy.types.Object) -> list[str]:
