@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import bpy
 import numpy as np
 
-from . import bake_meshes, graph
+from . import bake_meshes, graph, known_bakes
 from .atlas import SMALLEST, triangle_atlas
 from .bake import bake
 from .dependence import Dependence, dependence_of, is_missing
 from .faces import MeshFaces
+from .fingerprint import UnknownContent, fingerprint
 from .pictures import LARGEST, Textures, texture
 from .shaders import Shown, WorkingMaterial, working_copy
 
@@ -62,8 +63,7 @@ def patches_of(
             return [viewport]
         found = dependence_of(work.shown)
         remarks += work.remarks + found.remarks
-        tree: Any = material.node_tree
-        if tree.animation_data and (tree.animation_data.action or tree.animation_data.drivers):
+        if any(_is_animated(tree) for tree, _ in graph.trees_of(work.material.node_tree)):
             remarks.append("changes over time and is exported as at the first frame")
         try:
             return (
@@ -73,6 +73,11 @@ def patches_of(
             reason = str(error).strip().removeprefix("Error: ").rstrip(".")
             remarks.append(f"cannot be baked ({reason}) and is exported in its viewport colour")
             return [viewport]
+
+
+def _is_animated(tree: Any) -> bool:
+    moving = tree.animation_data
+    return moving is not None and bool(moving.action or len(moving.drivers) or len(moving.nla_tracks))
 
 
 def _plain(shown: Shown, users: Sequence[User]) -> list[Patch]:
@@ -147,12 +152,11 @@ def _square(work: WorkingMaterial, users: Sequence[User], found: Dependence, uvs
         for link in list(node.inputs["Vector"].links):
             node.id_data.links.remove(link)
     width, height = (min(max(s, LEAST_BAKE), LARGEST_BAKE) for s in _native(found))
-    size = (width, height) if any(_native(found)) else (4, 4)
     with bake_meshes.rectangle(np.array([[0, 0], [1, 1]]), "", work.material) as item:
-        pixels = bake(work, _shown(work), item, bake_meshes.ATLAS, size)
-    if np.ptp(pixels, axis=(0, 1)).max() < 1e-4:
-        return _flat(pixels[0, 0], users)
-    return Patch((1.0, 1.0, 1.0), [(number, rows) for number, _, rows in users], texture(pixels), uvs)
+        if not any(_native(found)):  # no picture takes part: one colour
+            return _flat(bake(work, _shown(work), item, bake_meshes.ATLAS, (4, 4))[0, 0], users)
+        picture = _bake_once(work, item, (width, height))
+    return Patch((1.0, 1.0, 1.0), [(number, rows) for number, _, rows in users], picture, uvs)
 
 
 def _rectangles(work: WorkingMaterial, users: list[User], name: str, found: Dependence) -> list[Patch]:
@@ -171,10 +175,10 @@ def _rectangles(work: WorkingMaterial, users: list[User], name: str, found: Depe
         box += [[-1e-3], [1e-3]] * np.maximum(box[1] - box[0], 1.0)
         size = _rectangle_size(found, box[1] - box[0])
         with bake_meshes.rectangle(box, name, work.material) as item:
-            pixels = bake(work, _shown(work), item, bake_meshes.ATLAS, size)
+            picture = _bake_once(work, item, size)
         faces = [(users[u][0], users[u][2][n]) for u, n in places]
         placed = [(uvs[u][n] - box[0]) / (box[1] - box[0]) for u, n in places]
-        patches.append(Patch((1.0, 1.0, 1.0), faces, texture(pixels), placed))
+        patches.append(Patch((1.0, 1.0, 1.0), faces, picture, placed))
     return patches
 
 
@@ -201,8 +205,26 @@ def _on_mesh(work: WorkingMaterial, user: User, found: Dependence, reading: Read
         side *= 2
     atlas = triangle_atlas(areas, side)
     with bake_meshes.triangles(faces, rows, atlas.uvs, work.material) as item:
-        pixels = atlas.spread(bake(work, _shown(work), item, bake_meshes.ATLAS, (side, side)))
-    return Patch((1.0, 1.0, 1.0), [(number, rows)], texture(pixels), [atlas.uvs])
+        picture = _bake_once(work, item, (side, side), atlas.spread)
+    return Patch((1.0, 1.0, 1.0), [(number, rows)], picture, [atlas.uvs])
+
+
+def _bake_once(
+    work: WorkingMaterial,
+    item: bpy.types.Object,
+    size: tuple[int, int],
+    finish: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels,
+) -> np.ndarray:
+    """The texture (H,W,4) that `finish` makes of baked pixels; the one of an earlier export where nothing changed."""
+    try:
+        name = fingerprint(work.material.node_tree, _shown(work), item, size)
+    except UnknownContent:
+        return texture(finish(bake(work, _shown(work), item, bake_meshes.ATLAS, size)))
+    picture = known_bakes.find(name)
+    if picture is None:
+        picture = texture(finish(bake(work, _shown(work), item, bake_meshes.ATLAS, size)))
+        known_bakes.keep(name, picture)
+    return picture
 
 
 def _shown(work: WorkingMaterial) -> Shown:

@@ -5,25 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import numpy as np
 
 from .faces import MeshFaces
+from .mesh_data import FIELDS, attributes_of
 
 ATLAS = "ani3d atlas"
-_FIELDS: dict[str, tuple[str, int, Any]] = {
-    "FLOAT": ("value", 1, np.float32),
-    "INT": ("value", 1, np.int32),
-    "INT8": ("value", 1, np.int32),
-    "BOOLEAN": ("value", 1, bool),
-    "FLOAT2": ("vector", 2, np.float32),
-    "FLOAT_VECTOR": ("vector", 3, np.float32),
-    "FLOAT_COLOR": ("color", 4, np.float32),
-    "BYTE_COLOR": ("color", 4, np.float32),
-}
-_OWN = ("position", "material_index")  # made with the mesh; names that begin with a dot are Blender's
+_OWN = ("position", "material_index")  # made with the mesh
 
 
 @contextmanager
@@ -79,16 +70,10 @@ def triangles(
 
 def _copy_attributes(faces: MeshFaces, rows: np.ndarray, mesh: bpy.types.Mesh) -> None:
     """Everything stored on vertices, faces and face corners, in the order of UV maps and colours."""
-    polygons = None
-    stored: Any = faces.mesh.attributes
-    for attribute in stored:
-        name, kind, domain = attribute.name, attribute.data_type, attribute.domain
-        if name in _OWN or name.startswith(".") or kind not in _FIELDS or len(attribute.data) == 0:
+    polygons, own_attributes = None, cast(Any, mesh.attributes)
+    for name, kind, domain, values in attributes_of(faces.mesh):
+        if name in _OWN:
             continue
-        field, width, dtype = _FIELDS[kind]
-        flat = np.empty(len(attribute.data) * width, dtype)
-        attribute.data.foreach_get(field, flat)
-        values = flat.reshape(-1, width)
         if domain == "CORNER":
             values = values[faces.corners[rows].ravel()]
         elif domain == "FACE":
@@ -97,9 +82,9 @@ def _copy_attributes(faces: MeshFaces, rows: np.ndarray, mesh: bpy.types.Mesh) -
             values = values[polygons[faces.corners[rows, 0]]]
         elif domain != "POINT":
             continue
-        made: Any = mesh.attributes.get(name) or mesh.attributes.new(name, kind, domain)
+        made = own_attributes.get(name) or own_attributes.new(name, kind, domain)
         if len(made.data) == len(values):
-            made.data.foreach_set(field, np.ascontiguousarray(values).ravel())
+            made.data.foreach_set(FIELDS[kind][0], np.ascontiguousarray(values).ravel())
     colors, own = faces.mesh.color_attributes, mesh.color_attributes
     if colors.render_color_index >= 0 and colors[colors.render_color_index].name in own:
         own.render_color_index = own.find(colors[colors.render_color_index].name)
