@@ -17,6 +17,7 @@ from .avatar import Avatar, pose_avatar
 from .rendering.draw import draw
 from .rendering.layers import LayerRender, render_layer
 from .rendering.lighting import Lighting
+from .rigid import bone_sizes
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class CoarseClip:
             when the coarse one has faults. None for the coarse layer.
         appearance: (T,V,5) of the coarse layer where it was refined before, see `avatar.appearance`; or None.
         pictures: of the coarse layer, where they were drawn already; or None.
+        sizes: (T,V) how many times larger than at rest bones make each vertex's surroundings; None for 1.
     """
 
     cameras: CameraPath
@@ -53,6 +55,7 @@ class CoarseClip:
     base: np.ndarray | None = None
     appearance: np.ndarray | None = None
     pictures: LayerRender | None = None
+    sizes: np.ndarray | None = None
 
     @classmethod
     def of_shot(
@@ -82,6 +85,7 @@ class CoarseClip:
             vertex_regions=shot["region_ids"],
             pin_weights=pins,
             base=base,
+            sizes=bone_sizes(shot),
         )
 
     @property
@@ -101,7 +105,14 @@ class CoarseClip:
 
     def pose(self, vertices: np.ndarray) -> GaussianFrames:
         """The avatar on deformed vertices (T,V,3), lit, and under the appearance there is."""
-        return pose_avatar(self.avatar, vertices, self.lighting, self.cameras, self.appearance)
+        return pose_avatar(self.avatar, vertices, self.lighting, self.cameras, self.appearance, self.scales)
+
+    @property
+    def scales(self) -> np.ndarray:
+        """(N,3) metres, of the avatar's Gaussians; (T,N,3) where bones change their size."""
+        if self.sizes is None:
+            return self.avatar.scales
+        return np.stack([self.avatar.scales * self.avatar.per_vertex(sizes)[:, None] for sizes in self.sizes])
 
     def draw_layer(self, vertices: np.ndarray, progress: Progress | None = None) -> LayerRender:
         """Pictures of the avatar on vertices (T,V,3); `progress` is advanced once a frame."""

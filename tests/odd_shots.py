@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from synthetic import make_arrays
@@ -82,6 +84,48 @@ def without_size(arrays: Arrays) -> None:
     arrays["bone_pose"][:, :, :3, 3] = 0.3
 
 
+def change_meta(arrays: Arrays, change: Callable[[dict[str, Any]], None]) -> None:
+    meta = json.loads(str(arrays["meta"]))
+    change(meta)
+    arrays["meta"] = np.array(json.dumps(meta))
+
+
+def strands_of_hair(arrays: Arrays) -> None:
+    """The hair's 100 vertices as 10 ribbons of 5 points, 2 mm wide, that hang from the crown."""
+    points, start = 5, len(arrays["vertices"]) - 100
+    strand, point, side = np.meshgrid(np.arange(10), np.arange(points), np.arange(2), indexing="ij")
+    angle, height = 2 * np.pi * strand / 10, 1.72 - 0.08 * point
+    places = np.stack([0.15 * np.cos(angle), 0.15 * np.sin(angle), height], -1)
+    places += 0.001 * (2 * side - 1)[..., None] * np.stack([-np.sin(angle), np.cos(angle), 0 * angle], -1)
+    arrays["vertices"][start:] = places.reshape(-1, 3)
+    first = [start + 2 * (s * points + p) for s in range(10) for p in range(points - 1)]
+    ribbons = [face for a in first for face in ((a, a + 1, a + 2), (a + 1, a + 3, a + 2))]
+    others = np.flatnonzero(arrays["faces"].max(1) < start)
+    arrays["faces"] = np.concatenate([arrays["faces"][others], ribbons]).astype(np.int32)
+    for name in ("face_uvs", "face_materials"):
+        arrays[name] = np.resize(arrays[name], (len(arrays["faces"]), *arrays[name].shape[1:]))
+    change_meta(arrays, lambda meta: meta["objects"][2].update(strands=points))
+
+
+def all_recorded(arrays: Arrays) -> None:
+    """As of an armature that moves nothing: what moves was recorded, with a frame in which it is flat."""
+    growth = np.array([[1, 1, 1], [1, 1, 0], [1.2, 1.2, 1.2]], np.float32)
+    arrays["recorded_vertices"] = arrays["vertices"] * growth[:, None]
+    arrays["bone_pose"][:] = arrays["bone_rest"]
+    change_meta(arrays, lambda meta: [item.update(motion="recorded") for item in meta["objects"]])
+
+
+def objects_alone(arrays: Arrays) -> None:
+    """No bone: every row is an object that moves as a whole."""
+    change_meta(arrays, lambda meta: meta.update(bones=[f"object:{name}" for name in meta["bones"]]))
+
+
+def bones_of_any_shape(arrays: Arrays) -> None:
+    shapes = np.stack([np.diag([0.2, 3, 1, 1]), np.diag([-1, 1, 1, 1]), np.eye(4) + 0.8 * np.eye(4, k=1)])
+    shapes[:, :3, 3] = 0
+    arrays["bone_pose"][:] = arrays["bone_pose"] @ shapes.astype(np.float32)
+
+
 def one_frame(arrays: Arrays) -> None:
     for name in ("bone_pose", "viewmats", "Ks"):
         arrays[name] = arrays[name][:1]
@@ -105,6 +149,10 @@ KINDS: dict[str, Callable[[Arrays], None]] = {
         cloth_without_area,
         without_size_at_times,
         without_size,
+        strands_of_hair,
+        all_recorded,
+        objects_alone,
+        bones_of_any_shape,
         one_frame,
     )
 }

@@ -20,6 +20,7 @@ def pose_avatar(
     lighting: Lighting,
     cameras: CameraPath,
     appearance: np.ndarray | None = None,
+    scales: np.ndarray | None = None,
 ) -> GaussianFrames:
     """Posed, lit Gaussians of T frames.
 
@@ -30,6 +31,7 @@ def pose_avatar(
         cameras: T cameras; thin cloth is lit on the side they see.
         appearance: (T,V,5) what refinement adds to scales, opacities and lit colours, see `avatar.appearance`; or
             None.
+        scales: (N,3) or (T,N,3) metres, instead of the avatar's own.
 
     Raises:
         Ani3DError: ``appearance.shape`` for that of another mesh or other frames, or one that is not finite.
@@ -38,7 +40,7 @@ def pose_avatar(
         check_appearance(appearance, *vertices.shape[:2])
     means, quats = avatar.pose(vertices)
     colors = shade(avatar, vertices, lighting, cameras.positions())
-    scales = np.broadcast_to(avatar.scales, (len(vertices), *avatar.scales.shape))
+    scales = np.broadcast_to(avatar.scales if scales is None else scales, (len(vertices), *avatar.scales.shape))
     if appearance is None:
         return GaussianFrames(means, quats, scales, avatar.opacities, colors)
     opacities, scales = np.empty(colors.shape[:2], np.float32), np.array(scales)

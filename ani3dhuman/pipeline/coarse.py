@@ -61,7 +61,7 @@ def coarse_layers(job: Job) -> CoarseLayers:
         stages.evaluated_layer(shot)  # a shot without is refused before anything takes its time
     keypoints = map_keypoints(shot, stages.keypoint_names(settings.conditions.keypoint_map))
     avatar, avatar_key = _avatar(job)
-    rigid_key = stage_key("rigid", shot, shot.preserve_volume)
+    rigid_key = stage_key("rigid", shot, shot.preserve_volume, shot.recorded)
     rigid = job.run("rigid", rigid_key, shot.frames, Layer, lambda p: Layer(pose_rigid(shot, p))).vertices
     found = find_pins(shot)
     pins = found.weights
@@ -114,7 +114,7 @@ def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: st
 
 def render_key(job: Job, clip: CoarseClip, *inputs: Any) -> str:
     """Names pictures of a layer through the clip's cameras: `inputs` say which layer of which avatar."""
-    return stage_key("render", job.shot, asdict(clip.cameras), *inputs)
+    return stage_key("render", job.shot, asdict(clip.cameras), clip.sizes, *inputs)
 
 
 def render_layer(job: Job, stage: str, clip: CoarseClip, vertices: np.ndarray, inputs: tuple[Any, ...]) -> LayerRender:

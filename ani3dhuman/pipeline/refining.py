@@ -92,9 +92,10 @@ def _why_left_out(clip: CoarseClip, settings: Settings) -> str:
     """One sentence that says why there is nothing to fit; "" where there is something."""
     if settings.refine.steps == 0:
         return "left out"
-    if not (clip.freedom > 0.01).any() and is_loose(clip.vertex_regions).any():
-        return "All garment and hair is held to the body: there is nothing to refine."
-    return why_left_out(clip)
+    held = (
+        "" if (clip.freedom > 0.01).any() else "All garment and hair is held to the body: there is nothing to refine."
+    )
+    return why_left_out(clip) or held
 
 
 def _described(result: RoundsResult, settings: Settings) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def _problem(shot: Shot, clip: CoarseClip, view: RestoredView, restored: Restore
         blended_rotations=open_rotations(shot, gates),
         faces=faces,
         binding=clip.avatar.binding,
-        scales=clip.avatar.scales,
+        scales=clip.scales,
         opacities=clip.avatar.opacities,
         views=(view,),
         background=clip.background,

@@ -160,7 +160,7 @@ def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
 def _unlit(clip: CoarseClip, vertices: np.ndarray) -> GaussianFrames:
     """Gaussians on vertices, without light: the maps need none."""
     means, quats = clip.avatar.pose(vertices)
-    scales = np.broadcast_to(clip.avatar.scales, means.shape)
+    scales = np.broadcast_to(clip.scales, means.shape)
     return GaussianFrames(means, quats, scales, clip.avatar.opacities, np.broadcast_to(np.float32(0), means.shape))
 
 
