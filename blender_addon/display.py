@@ -8,6 +8,7 @@ so opacity is alpha * exp(-r^2 / 2), with r that closest distance in the sphere'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import bpy
@@ -18,6 +19,7 @@ from . import compat
 
 COLOR_ATTRIBUTE = "ani3d_color"  # linear RGB and opacity, what the material reads
 NAME = "Ani3D Gaussians"
+TRANSPARENT_BOUNCES = 64
 SIGMAS = 2.8  # radius of the drawn sphere: the density there is 2 % of its peak
 
 
@@ -28,6 +30,17 @@ def add_display(item: bpy.types.Object) -> None:
         return
     modifier = cast(bpy.types.NodesModifier, item.modifiers.new(NAME, "NODES"))
     modifier.node_group = bpy.data.node_groups.get(NAME) or ellipsoids()
+
+
+def raise_transparent_bounces(scene: bpy.types.Scene, warn: Callable[[str], None]) -> None:
+    """Let Cycles' rays through as many Gaussians as lie over each other; where they end early it shows black specks."""
+    cycles: Any = getattr(scene, "cycles", None)  # Cycles is an add-on, which may be off
+    if cycles and cycles.transparent_max_bounces < TRANSPARENT_BOUNCES:
+        before, cycles.transparent_max_bounces = cycles.transparent_max_bounces, TRANSPARENT_BOUNCES
+        warn(
+            f"The scene's Light Paths > Transparent was raised from {before} to {TRANSPARENT_BOUNCES}: "
+            "with less, Cycles shows black specks on Gaussians."
+        )
 
 
 def ellipsoids() -> bpy.types.NodeTree:

@@ -20,7 +20,7 @@ from ani3d_formats.pc2 import read_pc2
 from ani3d_formats.playback import write_playback
 
 from . import compat, playback
-from .display import add_display
+from .display import add_display, raise_transparent_bounces
 from .properties import object_group
 from .rest_shape import CONVERTIBLE, own_shape, rest_shapes
 
@@ -77,6 +77,7 @@ def import_result(
     _tag(gaussians, "GAUSSIANS", name)
     playback.add_playback(gaussians, cache, context.scene)
     add_display(gaussians)
+    raise_transparent_bounces(context.scene, warn)
     hair = [source for source, _ in sources if source.type not in CONVERTIBLE]
     if hide_character:
         _hide([*hair, *(source for source, *_ in meshes)], warn)

@@ -291,3 +291,15 @@ def test_a_folder_that_cannot_be_written_to_is_refused(result):
     with pytest.raises(RuntimeError, match="Cannot write"):
         bpy.ops.ani3d.import_result(directory=str(folder))
     assert not any(o.ani3d.kind != "NONE" for o in bpy.data.objects)
+
+
+def test_cycles_looks_through_enough_gaussians_and_the_change_is_said(result, part):
+    folder, *_ = result
+    scene, warnings = bpy.context.scene, []
+    scene.cycles.transparent_max_bounces = 8
+    part("import_result").import_result(bpy.context, folder, on_warning=warnings.append)
+    assert scene.cycles.transparent_max_bounces == 64
+    assert [warning for warning in warnings if "raised from 8 to 64" in warning]
+    scene.cycles.transparent_max_bounces = 128  # what is enough is the artist's
+    part("import_result").import_result(bpy.context, folder)
+    assert scene.cycles.transparent_max_bounces == 128
