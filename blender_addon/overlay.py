@@ -127,7 +127,7 @@ def region_colors(context: bpy.types.Context) -> np.ndarray:
 
 
 def pin_colors(regions: np.ndarray, pins: np.ndarray) -> np.ndarray:
-    """(V,4) RGBA: from blue, free, to orange, fixed; body and face grey and almost clear."""
+    """(V,4) RGBA: from blue, free, to red, fixed; body and face grey and almost clear."""
     mixed = pins[:, None] * np.array(FIXED) + (1 - pins[:, None]) * np.array(FREE)
     loose = is_loose(regions)
     return np.c_[np.where(loose[:, None], mixed, SKIN), np.where(loose, ALPHA, 0.2)]

@@ -26,7 +26,7 @@ class PartsList(bpy.types.UIList):
         name = part.object.name if part.object else part.name
         if sum(other.name == part.name and other.current for other in data.parts) > 1:
             name = f"{name}, {part.slot or 'no material'}"
-        split = layout.split(factor=0.6, align=True)
+        split = layout.split(factor=0.55, align=True)
         label = split.row(align=True)
         label.active = not part.left_out
         label.label(text=name, icon=_motion_icon(part))

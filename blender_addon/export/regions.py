@@ -8,7 +8,7 @@ vertex in none keeps the region of its part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import bpy
@@ -19,6 +19,7 @@ from ani3d_formats.regions import REGIONS
 from ..regions.guess import Guess, Piece, guess_regions, vertex_labels
 from ..regions.heads import head_bones
 from ..regions.parts import PartEntry, regions_of
+from .skeleton import OBJECT
 
 PREFIX = "ani3d_"
 PIN_GROUP = "ani3d_pin"
@@ -48,7 +49,12 @@ class Labelling:
     @cached_property
     def guesses(self) -> list[list[Guess]]:
         """For each object those of its parts."""
-        return guess_regions(self.pieces, self.heads)
+        carrying = [
+            parent if name.startswith(OBJECT) and parent >= 0 else row
+            for row, (name, parent) in enumerate(zip(self.bones, self.parents, strict=True))
+        ]  # an object that hangs on a bone counts as held by it
+        held = [replace(piece, weight_indices=np.array(carrying)[piece.weight_indices]) for piece in self.pieces]
+        return guess_regions(held, self.heads)
 
     def region_ids(self, scene: bpy.types.Scene) -> np.ndarray:
         """(V,) uint8 of all vertices; where the list of parts of `scene` has a row it has the say."""

@@ -22,7 +22,7 @@ from .base import ReportsErrors
 
 OVERLAYS = {
     REGIONS_SHOWN: ("Regions", "Show body, face, hair and garment in the colours of the list"),
-    PINS_SHOWN: ("Pins", "Show how firmly garment and hair are held: orange follows the skeleton, blue flies"),
+    PINS_SHOWN: ("Pins", "Show how firmly garment and hair are held: red follows the skeleton, blue flies"),
 }
 
 

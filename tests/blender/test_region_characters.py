@@ -46,5 +46,20 @@ def test_only_cloth_is_cloth(addon, name):
     assert parts
     assert {part.name for part in parts if part.region in ("garment", "hair")} == CLOTH[name]
     for part in parts:
+        if part.region == "garment":
+            assert part.confidence > 0.5
         if "head" in part.name.lower():
             assert part.region in ("face", "body")
+
+
+@pytest.mark.parametrize("name", ["kaykit_Mage.glb", "kaykit_Rogue_Hooded.glb"])
+def test_a_cape_is_told_without_its_name(addon, name):
+    rig = opened(name)
+    rigs.camera()
+    for number, item in enumerate(list(bpy.data.objects)):
+        if item.type == "MESH":
+            item["was"], item.name = item.name, f"Object_{number}"
+    bpy.ops.ani3d.bind_character(armature=rig.name)
+    parts = [part for part in bpy.context.scene.ani3d.parts if not part.left_out]
+    assert {part.object["was"] for part in parts if part.region in ("garment", "hair")} == CLOTH[name]
+    assert all(part.confidence < 0.6 for part in parts)
