@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one file that knows Blender versions. Everything else asks for what it wants here.
 
-Point clouds: from 5.2 they can be resized; before, one is made by converting a mesh of loose vertices.
+Point clouds: from 5.2 they can be resized; before, geometry nodes make one of the right size, which is copied.
 Splats: from 5.3 a point cloud may be a Gaussian splat and Blender draws it; before, geometry nodes do.
 """
 
@@ -29,22 +29,26 @@ def mark_as_splats(cloud: Any) -> None:
 
 
 def new_point_cloud_object(name: str, count: int, collection: bpy.types.Collection) -> bpy.types.Object:
-    """A new point cloud object of `count` points at the origin, linked to `collection`."""
-    if hasattr(bpy.types.PointCloud, "resize"):
-        cloud: Any = bpy.data.pointclouds.new(name)
-        cloud.resize(count)
-        item = bpy.data.objects.new(name, cloud)
-        collection.objects.link(item)
-        return item
-    mesh = bpy.data.meshes.new(name)
-    mesh.vertices.add(count)
-    item = bpy.data.objects.new(name, mesh)
+    """A new point cloud object of `count` points at the origin, linked to `collection`, which the scene shows."""
+    cloud: Any = bpy.data.pointclouds.new(name)
+    item = bpy.data.objects.new(name, cloud)
     collection.objects.link(item)
-    with bpy.context.temp_override(
-        active_object=item, object=item, selected_objects=[item], selected_editable_objects=[item]
-    ):
-        bpy.ops.object.convert(target="POINTCLOUD")
-    bpy.data.meshes.remove(mesh)
+    if hasattr(bpy.types.PointCloud, "resize"):
+        cloud.resize(count)
+        return item
+    tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    points: Any = tree.nodes.new("GeometryNodePoints")
+    points.inputs["Count"].default_value = count
+    tree.links.new(points.outputs[0], tree.nodes.new("NodeGroupOutput").inputs[0])
+    cast(bpy.types.NodesModifier, item.modifiers.new(name, "NODES")).node_group = tree
+    made: Any = item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.copy()
+    made.name = name
+    made.attributes.remove(made.attributes["radius"])
+    item.modifiers.clear()
+    item.data = made
+    bpy.data.node_groups.remove(tree)
+    bpy.data.pointclouds.remove(cloud)
     return item
 
 

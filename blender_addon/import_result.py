@@ -24,6 +24,8 @@ from .display import add_display, raise_transparent_bounces
 from .properties import object_group
 from .rest_shape import CONVERTIBLE, own_shape, rest_shapes
 
+RESULT = "ani3d_result"  # names the result on its collection, which may be renamed
+
 
 def find_cache(folder: Path) -> Path:
     """The cache folder `NAME.ani3d` that is `folder` or lies in it."""
@@ -66,28 +68,29 @@ def import_result(
     """
     cache = open_cache(folder.resolve())
     name = _free_name(cache.path)
-    remove_result(name)
     warn = on_warning or (lambda _message: None)
     sources = _sources(context.scene, cache, warn)
     meshes = _matching_meshes(context, [pair for pair in sources if pair[0].type in CONVERTIBLE], warn)
+    remove_result(name)
     collection = bpy.data.collections.new(f"Ani3D {name}")
+    collection[RESULT] = name
     context.scene.collection.children.link(collection)
-
-    gaussians = compat.new_point_cloud_object(f"{name} Gaussians", cache.manifest.count, collection)
-    _tag(gaussians, "GAUSSIANS", name)
-    playback.add_playback(gaussians, cache, context.scene)
-    add_display(gaussians)
-    raise_transparent_bounces(context.scene, warn)
     hair = [source for source, _ in sources if source.type not in CONVERTIBLE]
-    if hide_character:
-        _hide([*hair, *(source for source, *_ in meshes)], warn)
-    for source in hair:  # Gaussians alone show it; an object without a shape remembers what is hidden
-        _add_copy(collection, name, source, bpy.data.meshes.new(f"{source.name} Ani3D"))
-    for source, mesh, file in meshes:
-        copy = _add_copy(collection, name, source, mesh)
-        playback.play_point_cache(copy, file, cache.manifest.frame_start, context.scene)
+    try:
+        _add_gaussians(context.scene, cache, name, collection)
+        if hide_character:
+            _hide([*hair, *(source for source, *_ in meshes)], warn)
+        for source in hair:  # Gaussians alone show it; an object without a shape remembers what is hidden
+            _add_copy(collection, name, source, bpy.data.meshes.new(f"{source.name} Ani3D"))
+        for source, mesh, file in meshes:
+            copy = _add_copy(collection, name, source, mesh)
+            playback.play_point_cache(copy, file, cache.manifest.frame_start, context.scene)
+    except BaseException:
+        remove_result(name)
+        raise
     for item in collection.objects:
         item.location = cache.manifest.origin
+    raise_transparent_bounces(context.scene, warn)
     return collection
 
 
@@ -106,9 +109,9 @@ def remove_result(name: str) -> bool:
     for source in sources - replaced:
         for item in _shown_by(source):
             item.hide_render = item.hide_viewport = False
-    collection: bpy.types.Collection | None = bpy.data.collections.get(f"Ani3D {name}")
-    if collection and not collection.all_objects:
-        bpy.data.collections.remove(collection)
+    for collection in [c for c in bpy.data.collections if c.get(RESULT) == name]:
+        if not collection.all_objects:
+            bpy.data.collections.remove(collection)
     return bool(members)
 
 
@@ -151,8 +154,7 @@ def _sources(
 
 def _known(scene: bpy.types.Scene) -> Iterator[bpy.types.Object]:
     """The objects of this file that may be sources, those of `scene` first."""
-    yield from scene.objects
-    yield from (item for item in bpy.data.objects if object_group(item).kind == "NONE")
+    yield from (item for item in (*scene.objects, *bpy.data.objects) if object_group(item).kind == "NONE")
 
 
 def _matching_meshes(
@@ -200,6 +202,13 @@ def _shown_by(source: bpy.types.Object) -> list[bpy.types.Object]:
         and item.instance_collection
         and source in item.instance_collection.all_objects.values()
     ]
+
+
+def _add_gaussians(scene: bpy.types.Scene, cache: FrameCache, result: str, collection: bpy.types.Collection) -> None:
+    gaussians = compat.new_point_cloud_object(f"{result} Gaussians", cache.manifest.count, collection)
+    _tag(gaussians, "GAUSSIANS", result)
+    playback.add_playback(gaussians, cache, scene)
+    add_display(gaussians)
 
 
 def _add_copy(

@@ -303,3 +303,44 @@ def test_cycles_looks_through_enough_gaussians_and_the_change_is_said(result, pa
     scene.cycles.transparent_max_bounces = 128  # what is enough is the artist's
     part("import_result").import_result(bpy.context, folder)
     assert scene.cycles.transparent_max_bounces == 128
+
+
+@pytest.mark.parametrize("mode", ["EDIT", "POSE", "SCULPT", "WEIGHT_PAINT"])
+def test_importing_works_in_every_mode(result, part, mode):
+    folder, arrays, _ = result
+    rigs.select(bpy.data.objects["Rig" if mode == "POSE" else "Body"])
+    bpy.ops.object.mode_set(mode=mode)
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    assert bpy.context.object.mode == mode
+    bpy.context.scene.frame_set(8)
+    _assert_shows(part, _gaussians(), arrays, 5)
+    bpy.ops.ani3d.remove_result(name="Rig")
+
+
+def test_a_result_taken_apart_by_hand_can_be_removed_and_imported_again(result, part):
+    folder, arrays, _ = result
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    bpy.data.objects.remove(_gaussians())
+    bpy.data.collections["Ani3D Rig"].name = "Mine"
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    assert part("import_result").result_names() == ["Rig"]
+    for item in [o for o in bpy.data.objects if o.ani3d.kind != "NONE"]:
+        bpy.data.objects.remove(item)
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    bpy.context.scene.frame_set(8)
+    _assert_shows(part, _gaussians(), arrays, 5)
+    assert len(bpy.data.collections) == 1
+    bpy.ops.ani3d.remove_result(name="Rig")
+    assert not bpy.data.collections
+
+
+def test_names_of_any_length_play(addon, part, tmp_path):
+    name = "人" * 40
+    folder, arrays = rigs.random_cache(tmp_path / f"{name}.ani3d", FRAMES)
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    assert len(bpy.data.collections) == 1
+    bpy.context.scene.frame_set(8)
+    _assert_shows(part, _gaussians(name), arrays, 5)
+    bpy.ops.ani3d.remove_result(name=name)
+    assert not bpy.data.collections and not bpy.data.objects
