@@ -26,6 +26,8 @@ LARGEST_BAKE, LEAST_BAKE = 2048, 256  # pixels along a side
 _SHARP_BAKE = 1024  # where pictures with hard pixels take part
 _TEXELS_ACROSS = 1000  # texels of a baked mesh along the diagonal of the whole character
 _MOST_TILES = 64
+_MOST_TEXELS = 1 << 26  # of all tiles of a material
+_PERIODS = {"REPEAT": 1, "MIRROR": 2}  # after how many pictures an extension comes round
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,9 @@ def _baked(work: WorkingMaterial, users: Sequence[User], found: Dependence, read
         uvs = [place.mapped(faces.uvs(place.uv_map)[rows]) if place else None for _, faces, rows in users]
         inside = all(u is None or (u.min() >= 0 and u.max() <= 1) for u in uvs)
         tiled = any(n.image and n.image.source == "TILED" for n in found.pictures)
-        if not tiled and (inside or all(n.extension == "REPEAT" for n in found.pictures)):
-            return [_square(work, users, found, uvs)]
+        if not tiled and (inside or all(n.extension in _PERIODS for n in found.pictures)):
+            period = 1 if inside else max((_PERIODS[n.extension] for n in found.pictures), default=1)
+            return [_square(work, users, found, uvs, period)]
     patches: list[Patch] = []
     flat: dict[str, list[User]] = {}
     for user in users:
@@ -146,17 +149,18 @@ def _baked(work: WorkingMaterial, users: Sequence[User], found: Dependence, read
     return patches
 
 
-def _square(work: WorkingMaterial, users: Sequence[User], found: Dependence, uvs: list[Any]) -> Patch:
-    """All pictures are looked up at the same place: one picture of that space."""
+def _square(work: WorkingMaterial, users: Sequence[User], found: Dependence, uvs: list[Any], period: int) -> Patch:
+    """All pictures are looked up at the same place: one picture of that space, up to where it repeats."""
     for node in found.pictures:
         for link in list(node.inputs["Vector"].links):
             node.id_data.links.remove(link)
-    width, height = (min(max(s, LEAST_BAKE), LARGEST_BAKE) for s in _native(found))
-    with bake_meshes.rectangle(np.array([[0, 0], [1, 1]]), "", work.material) as item:
+    width, height = (min(max(s * period, LEAST_BAKE), LARGEST_BAKE) for s in _native(found))
+    with bake_meshes.rectangle(np.array([[0, 0], [period, period]]), "", work.material) as item:
         if not any(_native(found)):  # no picture takes part: one colour
             return _flat(bake(work, _shown(work), item, bake_meshes.ATLAS, (4, 4))[0, 0], users)
         picture = _bake_once(work, item, (width, height))
-    return Patch((1.0, 1.0, 1.0), [(number, rows) for number, _, rows in users], picture, uvs)
+    placed = [u if u is None else u / period for u in uvs]
+    return Patch((1.0, 1.0, 1.0), [(number, rows) for number, _, rows in users], picture, placed)
 
 
 def _rectangles(work: WorkingMaterial, users: list[User], name: str, found: Dependence) -> list[Patch]:
@@ -166,6 +170,7 @@ def _rectangles(work: WorkingMaterial, users: list[User], name: str, found: Depe
     every = np.unique(np.concatenate(tiles), axis=0)
     if len(every) > _MOST_TILES:
         tiles, every = [np.zeros_like(t) for t in tiles], np.zeros((1, 2), np.int64)
+    largest = np.sqrt(_MOST_TEXELS / len(every))
     patches = []
     for tile in every:
         chosen = [np.flatnonzero((t == tile).all(axis=1)) for t in tiles]
@@ -173,7 +178,7 @@ def _rectangles(work: WorkingMaterial, users: list[User], name: str, found: Depe
         points = np.concatenate([uvs[u][n].reshape(-1, 2) for u, n in places])
         box = np.stack([points.min(0), points.max(0)])
         box += [[-1e-3], [1e-3]] * np.maximum(box[1] - box[0], 1.0)
-        size = _rectangle_size(found, box[1] - box[0])
+        size = _rectangle_size(found, box[1] - box[0], min(LARGEST_BAKE, largest))
         with bake_meshes.rectangle(box, name, work.material) as item:
             picture = _bake_once(work, item, size)
         faces = [(users[u][0], users[u][2][n]) for u, n in places]
@@ -182,11 +187,11 @@ def _rectangles(work: WorkingMaterial, users: list[User], name: str, found: Depe
     return patches
 
 
-def _rectangle_size(found: Dependence, extent: np.ndarray) -> tuple[int, int]:
+def _rectangle_size(found: Dependence, extent: np.ndarray, largest: float) -> tuple[int, int]:
     native = np.array(_native(found))
     scale = max([1.0, *(float(np.linalg.norm(np.array(p.matrix)[:2, :2], 2)) for p in found.places)])
     texels = (native if native.any() else np.array([1024, 1024])) * scale * extent
-    width, height = (int(min(max(round(t), LEAST_BAKE), LARGEST_BAKE)) for t in texels)
+    width, height = (int(min(max(t, LEAST_BAKE), largest)) for t in texels)
     return width, height
 
 

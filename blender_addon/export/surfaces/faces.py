@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 
 TINT_ATTRIBUTE = "ani3d_tint"
+FARTHEST = 1e4  # beyond, UVs are broken
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class MeshFaces:
             return np.zeros((len(self.corners), 3, 2), np.float32)
         values = np.zeros(len(self.mesh.loops) * 2, np.float32)
         layer.data.foreach_get("uv", values)
-        return np.nan_to_num(values.reshape(-1, 2)[self.corners])
+        return np.clip(np.nan_to_num(values.reshape(-1, 2)[self.corners]), -FARTHEST, FARTHEST)
 
     def tints(self) -> np.ndarray:
         """(V,3) linear multiplier of the surface colour; ones without the attribute, corners averaged."""
