@@ -7,7 +7,9 @@ too. Nothing of the scene is changed.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import bpy
@@ -17,6 +19,7 @@ from bpy.app.handlers import persistent
 from gpu_extras.batch import batch_for_shader
 from mathutils import Matrix
 
+from ani3d_formats.errors import Ani3DError
 from ani3d_formats.regions import REGIONS, is_loose
 
 from .export.figure import Figure
@@ -27,6 +30,7 @@ from .properties import SWATCHES, region_listeners, scene_group
 from .session import redraw
 
 REGIONS_SHOWN, PINS_SHOWN = "REGIONS", "PINS"
+PAINTING = "WEIGHT_PAINT"
 ALPHA = 0.75
 NEARER = 2e-5  # of the depth range: what is drawn lies on the mesh
 FREE, FIXED, SKIN = (0.15, 0.5, 0.95), (0.95, 0.25, 0.1), (0.5, 0.5, 0.5)
@@ -52,6 +56,7 @@ class Overlay:
         self._handle: Any = None
         self._moved = True
         self._stale = False
+        self._mode = ""
 
     def show(self, context: bpy.types.Context, what: str) -> None:
         """Show REGIONS_SHOWN or PINS_SHOWN of the bound character, or nothing for "".
@@ -79,16 +84,38 @@ class Overlay:
         """A region was chosen in the list: the colours are made anew when they are drawn next."""
         self._stale = True
 
-    def moved(self) -> None:
-        """The scene was evaluated again."""
+    def moved(self, mode: str) -> None:
+        """The scene was evaluated again, in `mode` of its active object; when painting ends the colours are others."""
         self._moved = True
+        if self._mode == PAINTING != mode:
+            self.renew()
+        self._mode = mode
+
+    def renew(self) -> None:
+        """Show the same of the character as it is now, as soon as Blender has finished what it does."""
+        if self.shown and not bpy.app.background:
+            what = self.shown
+            self.hide()
+            bpy.app.timers.register(partial(self._show_again, what), first_interval=0.0)
+
+    def _show_again(self, what: str) -> None:
+        with suppress(Ani3DError):  # it may be there no longer
+            self.show(bpy.context, what)
 
     def colors(self, context: bpy.types.Context) -> dict[str, np.ndarray]:
         """(V,4) RGBA of each object shown, by name."""
-        if self._stale and self._figure is not None:
-            self._figure = self._figure.labelled(context.scene)
-            self._color(context)
+        self._refresh(context)
         return {layer.member.name: layer.colors for layer in self._layers}
+
+    def _refresh(self, context: bpy.types.Context) -> None:
+        if not self._stale or self._figure is None:
+            return
+        try:
+            self._figure = self._figure.labelled(context.scene)
+        except ReferenceError:  # an object was removed
+            self.renew()
+            return
+        self._color(context)
 
     def _color(self, context: bpy.types.Context) -> None:
         figure = self._figure
@@ -102,7 +129,7 @@ class Overlay:
         self._moved, self._stale = True, False
 
     def _draw(self) -> None:
-        self.colors(bpy.context)
+        self._refresh(bpy.context)
         depsgraph = bpy.context.evaluated_depsgraph_get()
         shader = gpu.shader.from_builtin("SMOOTH_COLOR")
         if self._moved:
@@ -177,7 +204,14 @@ overlay = Overlay()
 
 @persistent
 def _on_update(*_arguments: object) -> None:
-    overlay.moved()
+    if overlay.shown:
+        active = bpy.context.view_layer.objects.active
+        overlay.moved(active.mode if active else "")
+
+
+@persistent
+def _on_undo(*_arguments: object) -> None:
+    overlay.renew()  # all objects are others now
 
 
 @persistent
@@ -188,6 +222,8 @@ def _on_load(*_arguments: object) -> None:
 HANDLERS = (
     (bpy.app.handlers.depsgraph_update_post, _on_update),
     (bpy.app.handlers.frame_change_post, _on_update),
+    (bpy.app.handlers.undo_post, _on_undo),
+    (bpy.app.handlers.redo_post, _on_undo),
     (bpy.app.handlers.load_pre, _on_load),
 )
 

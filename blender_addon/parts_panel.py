@@ -28,10 +28,10 @@ class PartsList(bpy.types.UIList):
             name = f"{name}, {part.slot or 'no material'}"
         split = layout.split(factor=0.55, align=True)
         label = split.row(align=True)
-        label.active = not part.left_out
         label.label(text=name, icon=_motion_icon(part))
-        if part.left_out:
-            split.label(text="left out")
+        if part.left_out or _is_gone(part):
+            label.active = False
+            split.label(text="left out" if part.left_out else "deleted")
             return
         if part.confidence < UNSURE:
             label.label(text="", icon="QUESTION")
@@ -66,6 +66,9 @@ class PartsPanel(Sidebar, bpy.types.Panel):
 
     @staticmethod
     def _details(context: bpy.types.Context, column: bpy.types.UILayout, part: Ani3DPart) -> None:
+        if _is_gone(part):
+            sentences(context, column, "Its object was deleted. Bind again to have it off the list.", "CANCEL")
+            return
         if part.left_out:
             sentences(context, column, f"Left out: {part.left_out}", "CANCEL")
             return
@@ -98,6 +101,11 @@ class WarningsPanel(Sidebar, bpy.types.Panel):
             row.operator("ani3d.dismiss_warnings", text="", icon="X", emboss=False).operator = operator
             for message in messages:
                 sentences(context, box, message, "DOT")
+
+
+def _is_gone(part: Ani3DPart) -> bool:
+    """True for an object that was deleted: the list alone keeps it in the file until the next Bind."""
+    return part.object is None or not part.object.users_collection
 
 
 def _motion_icon(part: Ani3DPart) -> Any:

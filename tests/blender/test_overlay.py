@@ -39,6 +39,15 @@ def test_pins_show_what_the_engine_will_hold(overlay):
     assert (colors["Body"][:, 3] < 0.3).all()
 
 
+def test_removed_objects_are_no_error(overlay):
+    bpy.ops.ani3d.show_overlay(what="REGIONS")
+    bpy.data.objects.remove(bpy.data.objects["Body"])
+    bpy.context.scene.ani3d.parts[1].region = "hair"
+    overlay.overlay._refresh(bpy.context)
+    bpy.ops.ani3d.show_overlay(what="PINS")
+    assert set(overlay.overlay.colors(bpy.context)) == {"Skirt"}
+
+
 def test_nothing_changes_and_another_file_has_no_colours(overlay):
     scene = bpy.context.scene
     scene.frame_set(6)
