@@ -25,6 +25,9 @@ from .solver import run
 RESIZED = 2.0  # times its usual size, up or down, from which on a piece's size is animated
 OTHER_SIZE = 1.25  # times its bind pose, from which on a whole clip is of another size
 TORN = 1.3  # times its length at rest, and in the rigid layer, that a piece's edges may have on average
+COARSE = 0.04  # metres of an edge: the body comes through longer ones between their ends
+BULGE = 0.1  # metres, the radius of a body part that comes through
+FURTHEST = 0.03  # metres that coarse cloth is kept further away for this
 CARRIERS = 8  # vertices of the cloth that carry a button
 
 Tell = Callable[[str, np.ndarray], None]
@@ -89,9 +92,19 @@ def simulate_garment(
     def build(rest: np.ndarray, held: np.ndarray) -> Constraints:
         return Constraints.of_mesh(faces, rest, held)
 
+    settings = replace(settings, thickness=settings.thickness + _stand_off(pieces))
     moved = simulate_pieces(skinned, pieces, build, obstacle, fps, settings, progress, report)
     pieces.carry_buttons(moved)
     return moved[:, welded.index] + (shown - skinned[:, welded.index])
+
+
+def _stand_off(pieces: Pieces) -> float:
+    """Metres that coarse cloth is kept further from the body than fine one: as far as an edge cuts into a round limb."""
+    free = pieces.edges[(pieces.pins[pieces.edges] <= PINNED).any(1)]
+    if len(free) == 0:
+        return 0.0
+    length = float(np.median(np.linalg.norm(pieces.rest[free[:, 0]] - pieces.rest[free[:, 1]], axis=1)))
+    return min(length**2 / (8 * BULGE), FURTHEST) if length > COARSE else 0.0
 
 
 def simulate_pieces(

@@ -216,6 +216,19 @@ def test_an_object_has_the_fabric_that_the_shot_names():
     assert np.abs(plain[1] - denim[1]).mean() < 0.3 * np.abs(plain[0] - denim[0]).mean()  # another number of substeps
 
 
+def test_the_body_does_not_come_through_coarse_cloth_between_its_vertices():
+    places, faces = sheet([[-0.2, 0.15, 1.4], [0.2, 0.15, 1.4], [-0.3, 0.15, 0.5], [0.3, 0.15, 0.5]], 7, 4)
+    shot = wear(PERSON | {"Cape": Piece(places, faces, bone=1)}, FRAMES)
+    moved = simulated(shot)[1][:, rows(shot, "Cape")]
+    back = np.linalg.inv(shot["bone_pose"][:, 0])
+    rest = shot["bone_rest"][0]
+    for t, frame in enumerate(moved):
+        middles = np.concatenate([frame[faces[:, [0, 1]]].mean(1), frame[faces].mean(1)])
+        own = (np.c_[middles, np.ones(len(middles))] @ back[t].T) @ rest.T  # where the body stands at rest
+        beside = np.hypot(own[:, 0], own[:, 1])
+        assert beside[own[:, 2] < 1.3].min() > 0.117, "the trunk is 12 cm thick, with 20 sides"
+
+
 def test_pins_of_a_character_of_any_size_are_the_same():
     shot = wear(PERSON | {"Cape": cape(), "Skirt": skirt(0.03), "Sleeve": sleeve()}, 4)
     reference = pin_weights(shot.arrays, nearest_of_all)
