@@ -74,8 +74,13 @@ def _any_square_to(directions: np.ndarray) -> np.ndarray:
     return np.cross(directions, axes)
 
 
-def resampled(line: np.ndarray, count: int) -> np.ndarray:
-    """`count` points (count,K) evenly along a polyline (N,K) whose first three columns are places."""
-    lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line[:, :3], axis=0), axis=1))])
-    wanted = np.linspace(0, lengths[-1], count)
-    return np.stack([np.interp(wanted, lengths, column) for column in line.T], 1)
+def resampled(lines: np.ndarray, count: int) -> np.ndarray:
+    """`count` points (S,count,K) evenly along polylines (S,N,K) whose first three columns are places."""
+    lengths = np.linalg.norm(np.diff(lines[..., :3], axis=1), axis=2).cumsum(1)
+    lengths = np.concatenate([np.zeros((len(lines), 1)), lengths], 1)
+    wanted = lengths[:, -1:] * np.linspace(0, 1, count)
+    before = (lengths[:, None, 1:-1] <= wanted[:, :, None]).sum(2)
+    row = np.arange(len(lines))[:, None]
+    step = np.maximum(lengths[row, before + 1] - lengths[row, before], 1e-12)
+    share = np.clip((wanted - lengths[row, before]) / step, 0, 1)[..., None]
+    return (1 - share) * lines[row, before] + share * lines[row, before + 1]

@@ -99,7 +99,7 @@ def simulate_garment(
 
 
 def _stand_off(pieces: Pieces) -> float:
-    """Metres that coarse cloth is kept further from the body than fine one: as far as an edge cuts into a round limb."""
+    """Metres that coarse cloth is kept further from the body: as far as an edge of it cuts into a round limb."""
     free = pieces.edges[(pieces.pins[pieces.edges] <= PINNED).any(1)]
     if len(free) == 0:
         return 0.0

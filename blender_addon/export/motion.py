@@ -22,6 +22,7 @@ from .modifiers import last_generative
 from .strands import read_strands
 
 EXACT = 2e-5  # of the character's height: further from Blender than this, an object is recorded
+HAIR_EXACT = 2e-3  # the same for strands, which the engine moves anyway
 COMPARED = 256  # vertices of each object that are compared in every frame
 
 
@@ -84,7 +85,8 @@ class Comparison:
 
     def recorded(self) -> frozenset[int]:
         """The objects that skinning does not put where Blender does."""
-        return frozenset(np.flatnonzero(~(self.worst <= EXACT * self.figure.height)).tolist())
+        allowed = np.where([member.hair >= 0 for member in self.figure.members], HAIR_EXACT, EXACT)
+        return frozenset(np.flatnonzero(~(self.worst <= allowed * self.figure.height)).tolist())
 
 
 def world_vertices(member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int) -> np.ndarray:

@@ -122,16 +122,16 @@ def _of_particles(item: bpy.types.Object, name: str, depsgraph: bpy.types.Depsgr
     if children and not settings.use_parent_particles:
         drawn = range(parents, parents + children)
     count = 2**settings.display_step + 1
+    steps, chosen = range(count), [drawn[number] for number in _chosen(len(drawn), limit)]
+    read = [system.co_hair(evaluated, particle_no=number, step=step)[:] for number in chosen for step in steps]
+    places = np.array(read, np.float64).reshape(-1, count, 3)
     lines = []
-    for number in _chosen(len(drawn), limit):
-        read = (system.co_hair(evaluated, particle_no=drawn[number], step=step) for step in range(count))
-        places = np.array([place[:] for place in read], np.float64)
-        used = np.flatnonzero(places.any(1))  # shorter ones have zeros at the end
-        if len(used) > 1:
-            places = places[: used[-1] + 1]
-            along = np.linspace(0, 1, len(places)) ** (2.0**settings.shape)
-            wide = settings.root_radius + (settings.tip_radius - settings.root_radius) * along
-            lines.append(np.c_[places, settings.radius_scale * wide])
+    for length in range(2, count + 1):  # shorter ones have zeros at the end
+        own = places[places.any(2).sum(1) == length, :length]
+        along = np.linspace(0, 1, length) ** (2.0**settings.shape)
+        wide = settings.root_radius + (settings.tip_radius - settings.root_radius) * along
+        thick = np.broadcast_to(settings.radius_scale * wide[:, None], (*own.shape[:2], 1))
+        lines += list(np.concatenate([own, thick], 2))
     if not lines:
         return None
     slot = min(max(settings.material - 1, 0), max(len(item.material_slots) - 1, 0))
@@ -215,7 +215,10 @@ def _joined(
     follows: bool = False,
 ) -> Strands:
     """Strands of lines (N,4), place and thickness, that stand for `count` of them."""
-    even = np.stack([resampled(line, POINTS) for line in lines])
+    even = np.empty((len(lines), POINTS, 4))
+    sizes = np.array([len(line) for line in lines])
+    for size in np.unique(sizes):
+        even[sizes == size] = resampled(np.stack([line for line in lines if len(line) == size]), POINTS)
     thickness = even[..., 3]
     widened = np.minimum(thickness * max(count / len(lines), 1), np.maximum(thickness, WIDEST))
     return Strands(name, even[..., :3], widened, slot, surface, follows)

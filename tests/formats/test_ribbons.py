@@ -65,6 +65,7 @@ def test_first_edges_of_faces_run_along_the_strand():
 
 def test_resampling_is_even_along_the_line():
     line = np.array([[0, 0, 0, 2.0], [1, 0, 0, 1], [1, 3, 0, 0]])
-    np.testing.assert_allclose(
-        resampled(line, 5), [[0, 0, 0, 2], [1, 0, 0, 1], [1, 1, 0, 2 / 3], [1, 2, 0, 1 / 3], [1, 3, 0, 0]], atol=1e-12
-    )
+    expected = np.array([[0, 0, 0, 2], [1, 0, 0, 1], [1, 1, 0, 2 / 3], [1, 2, 0, 1 / 3], [1, 3, 0, 0]])
+    there, back = resampled(np.stack([line, line[::-1]]), 5)
+    np.testing.assert_allclose(there, expected, atol=1e-12)
+    np.testing.assert_allclose(back, expected[::-1], atol=1e-12)
