@@ -110,6 +110,12 @@ def light_nodes(light: bpy.types.Light) -> bpy.types.NodeTree | None:
         return light.node_tree if light.use_nodes else None
 
 
+def relative_path_options() -> set[Any]:
+    """Options of a path property that may begin with '//'; some versions warn of such a path without them."""
+    known = "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties
+    return {"PATH_SUPPORTS_BLEND_RELATIVE"} if known else set()
+
+
 def write_curve(
     owner: bpy.types.ID, action: bpy.types.Action, path: str, index: int, frames: np.ndarray, values: np.ndarray
 ) -> None:

@@ -10,6 +10,7 @@ import bpy
 
 from ani3d_formats.regions import REGIONS
 
+from . import compat
 from .session import session
 
 BY_HAND = "chosen by hand"
@@ -113,7 +114,10 @@ class Ani3DScene(bpy.types.PropertyGroup):
         description="What the video shows, for priors that read text; empty for a fitting default",
     )
     shot_path: bpy.props.StringProperty(
-        name="Shot", description="Where the exported shot is written", subtype="FILE_PATH"
+        name="Shot",
+        description="Where the exported shot is written; empty for a folder beside the .blend",
+        subtype="FILE_PATH",
+        options=compat.relative_path_options(),
     )
     job_id: bpy.props.StringProperty(name="Job", description="The job submitted last")
     parts: bpy.props.CollectionProperty(name="Parts", type=Ani3DPart)
