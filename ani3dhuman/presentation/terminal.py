@@ -47,7 +47,7 @@ def table(report: dict[str, Any]) -> str:
     lines.append(f"{'all':<16}{sum(report['seconds'].values()):>9.1f}{max(report['peak_gb'].values()):>9.2f}")
     lines.append("")
     lines.append(f"{report['frames']} frames, {report['gaussians']} Gaussians, {report['vertices']} vertices")
-    amplitudes = "  ->  ".join(f"{layer} {value:.1f}" for layer, value in report["hem_amplitude_cm"].items())
+    amplitudes = "  ->  ".join(f"{layer} {_short(value)}" for layer, value in report["hem_amplitude_cm"].items())
     lines.append(f"motion of the hem, cm RMS seen from the hips: {amplitudes}")
     for name, note in report["notes"].items():
         for number, part in enumerate(note if isinstance(note, list) else [note]):
@@ -55,3 +55,8 @@ def table(report: dict[str, Any]) -> str:
             lines.append(f"{name} {number + 1}: {text}" if isinstance(note, list) else f"{name}: {text}")
     lines += [f"warning: {text}" for text in report.get("warnings", [])]
     return "\n".join(lines)
+
+
+def _short(value: float) -> str:
+    """One digit after the point, or two that count where that says nothing."""
+    return f"{value:.1f}" if value == 0 or abs(value) >= 1 else f"{value:.2g}"

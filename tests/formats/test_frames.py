@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,6 +174,22 @@ def open_full(name: str):
         return open("/dev/full" if Path(path).name == name else path, mode, **options)
 
     return opener
+
+
+def test_changed_bytes_in_headers_are_refused_or_read(cache):
+    random_place = random.Random(0)
+    for path in sorted(cache.iterdir()):
+        data = path.read_bytes()
+        for _ in range(60):
+            changed = bytearray(data)
+            for _ in range(random_place.choice([1, 3])):
+                changed[random_place.randrange(min(len(data), 128))] = random_place.randrange(256)
+            path.write_bytes(changed)
+            try:
+                FrameCache.open(cache).meshes()
+            except Ani3DError as error:
+                assert error.code.startswith(("cache.", "pc2.")) and error.hint
+        path.write_bytes(data)
 
 
 @pytest.mark.parametrize("name", ["position.npy", "scale.npy", "manifest.json"])
