@@ -21,7 +21,8 @@ _LATIN: tuple[tuple[str, float, str], ...] = (
         necklace bracelet ring watch jewelry jewellery jewel pendant brooch buckle belt holster pouch quiver
         backpack bag purse satchel sword longsword shortsword dagger crossbow spear lance hammer mace club torch
         book spellbook mug bottle instrument guitar knife axe staff wand gun pistol rifle weapon buffalo hanger rack
-        jetpack suspender earphone piercing crown tiara shoelace facemask gasmask
+        jetpack suspender earphone piercing crown tiara shoelace facemask gasmask turban gaiter hauberk brigandine
+        tasset epaulette armband wristband
     """),
     ("body", 0.6, """
         skin hat cap beanie beret mask horn antler wing tail claw hoof paw fin tentacle nail toenail fingernail
@@ -41,10 +42,10 @@ _LATIN: tuple[tuple[str, float, str], ...] = (
     # English; hair
     ("hair", 0.92, """
         hair haircut hairstyle hairdo beard mustache moustache goatee sideburn stubble ponytail pigtail twintail
-        braid plait bangs fringe bun wig dreadlock dread dreads afro mohawk ahoge whisker mane curl updo topknot
-        hairline hairclip pixiecut bobcut mullet quiff
+        braid plait bangs bun wig dreadlock dread dreads afro mohawk ahoge whisker mane curl updo topknot hairline
+        hairclip pixiecut bobcut mullet quiff
     """),
-    ("hair", 0.85, "fur groom furry"),
+    ("hair", 0.85, "fur groom furry fringe franja frange frangia"),
     ("hair", 0.6, "scalp strand tuft"),
     # English; what is worn
     ("garment", 0.9, """
@@ -58,7 +59,8 @@ _LATIN: tuple[tuple[str, float, str], ...] = (
         pyjama sock stocking tights pantyhose scarf muffler tie necktie bowtie cravat ascot sash sleeve veil shawl
         poncho kimono yukata haori hakama hanbok qipao hanfu sari saree cheongsam toga kaftan caftan abaya burqa
         hijab niqab cassock habit uniform apron pinafore onepiece twopiece garment clothes clothing apparel attire
-        btm turtleneck crewneck poloneck polo
+        btm jersey smock frock jerkin doublet gambeson skort culottes bloomers knickers breeches chaps negligee
+        chemise obi happi dirndl lederhosen sarafan dashiki headscarf kerchief turtleneck crewneck poloneck polo
     """),
     ("garment", 0.8, "suit tuxedo hood cowl lapel frill ruffle drape costume tops bottoms cuff"),
     ("garment", 0.72, "cloth outfit ribbon collar denim fabric textile streamer pocket hem veste"),
@@ -85,7 +87,7 @@ _LATIN: tuple[tuple[str, float, str], ...] = (
     ("body", 0.4, "corpo mao perna braco peito"),
     ("face", 0.9, "olho sobrancelha cilio orelha gengiva"),
     ("face", 0.7, "cabeca"),
-    ("hair", 0.92, "cabelo franja tranca rabodecavalo bigode peruca"),
+    ("hair", 0.92, "cabelo tranca rabodecavalo bigode peruca"),
     ("garment", 0.9, """
         saia calca casaco jaqueta cachecol roupa terno avental gravata meia sutia calcinha cueca moletom veu colete
         agasalho bermuda macacao paleto xale
@@ -97,7 +99,7 @@ _LATIN: tuple[tuple[str, float, str], ...] = (
     ("body", 0.4, "corps jambe bras pied poitrine torse"),
     ("face", 0.9, "visage oeil œil yeux dent langue bouche levre nez sourcil cil cils oreille gencive paupiere"),
     ("face", 0.7, "tete"),
-    ("hair", 0.92, "cheveu cheveux coiffure frange natte tresse barbe perruque criniere chignon queuedecheval meche"),
+    ("hair", 0.92, "cheveu cheveux coiffure natte tresse barbe perruque criniere chignon queuedecheval meche"),
     ("garment", 0.9, """
         jupe jupon chemise chemisier manteau gilet echarpe vetement tunique chandail tablier cravate chaussette
         collant blouson voile chale foulard culotte salopette toge peignoir costume debardeur
@@ -131,7 +133,7 @@ _LATIN: tuple[tuple[str, float, str], ...] = (
         ciglio orecchio orecchie gengive
     """),
     ("face", 0.7, "testa"),
-    ("hair", 0.92, "capelli capello frangia treccia trecce baffi parrucca chioma codadicavallo criniera ciuffo"),
+    ("hair", 0.92, "capelli capello treccia trecce baffi parrucca chioma codadicavallo criniera ciuffo"),
     ("garment", 0.9, """
         gonna gonne vestito vestiti camicia camicetta maglia maglietta maglione pantalone pantaloni giacca giubbotto
         cappotto mantello sciarpa manica maniche grembiule calze calzini abito tuta felpa cravatta scialle cappuccio
@@ -316,9 +318,16 @@ _UNSPACED: tuple[tuple[str, float, str], ...] = (
     ("garment", 0.9, """
         옷 의상 의류 상의 하의 치마 스커트 바지 반바지 청바지 셔츠 티셔츠 와이셔츠 드레스 원피스 망토 목도리 스카프
         코트 재킷 자켓 조끼 한복 저고리 소매 니트 스웨터 양말 스타킹 속옷 교복 유니폼 넥타이 리본 앞치마 블라우스
-        가디건 후드티 로브 팬츠 수영복 레깅스 천 정장 기모노 외투 점퍼 잠옷
+        가디건 후드티 로브 팬츠 수영복 레깅스 정장 기모노 외투 점퍼 잠옷
     """),
     ("garment", 0.8, "후드"),
+    ("garment", 0.72, "천 口袋"),
+    ("garment", 0.9, "领口 領口 襟元 头巾 頭巾"),
+    # words that hold others and say nothing
+    ("", 0.0, """
+        发光 開発 开发 发射 毛孔 目录 目標 目标 項目 项目 出口 入口 衣柜 服务 ユニット マントル 검은 검정 발광 발레
+        귀여운 천사 천장 옷장 목재 손잡이 코어 코드 팔레트 입자 개발 천연
+    """),
 )
 # fmt: on
 

@@ -128,7 +128,8 @@ def _unspaced(run: str) -> list[Said]:
     said, at = [], 0
     while at < len(run):
         length = next((n for n in range(min(8, len(run) - at), 0, -1) if run[at : at + n] in UNSPACED), 0)
-        if length:
-            said.append(UNSPACED[run[at : at + length]])
+        found = UNSPACED.get(run[at : at + length])
+        if found and found[0]:
+            said.append(found)
         at += max(1, length)
     return said

@@ -70,7 +70,9 @@ def test_words_are_split_at_capitals_digits_marks_and_scripts():
         ("Hood_Head", "face"),
         ("Head_Scarf", "garment"), ("Юбочка", "body"), ("юбки.001", "garment"), ("no_shirt", "body"),
         ("ｽｶｰﾄ", "garment"),
-        ("SKIRT", "garment"), ("Rabo_de_cavalo", "hair"), ("Плащ", "garment"), ("носки", "garment"), ("Нос", "face"),
+        ("Scarf_Fringe", "garment"), ("Fringe", "hair"), ("发光材质", "body"), ("검은머리", "hair"),
+        ("ユニット", "body"), ("SKIRT", "garment"), ("Rabo_de_cavalo", "hair"),
+        ("Плащ", "garment"), ("носки", "garment"), ("Нос", "face"),
     ],
 )  # fmt: skip
 def test_words_that_hold_others(name, region):
