@@ -164,6 +164,8 @@ def _batch(shader: Any, layer: _Layer, depsgraph: bpy.types.Depsgraph) -> Any:
     """The object's triangles as evaluated now, or None where it is hidden or has other vertices than at rest."""
     try:
         item = layer.member.item
+        if layer.member.hair >= 0:  # strands have no mesh in the scene
+            return None
         if not layer.member.instancers and not item.visible_get():
             return None
         evaluated = item.evaluated_get(depsgraph)

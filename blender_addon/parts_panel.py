@@ -24,7 +24,10 @@ class PartsList(bpy.types.UIList):
         self, _context, layout, data, part, _icon, _active, _active_name
     ):
         name = part.object.name if part.object else part.name
-        if sum(other.name == part.name and other.current for other in data.parts) > 1:
+        alike = [p for p in data.parts if p.current and p.name == part.name and p.strands == part.strands]
+        if part.strands and part.object and part.object.type == "MESH":
+            name = f"{name} hair"
+        if len(alike) > 1:
             name = f"{name}, {part.slot or 'no material'}"
         split = layout.split(factor=0.55, align=True)
         label = split.row(align=True)

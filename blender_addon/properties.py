@@ -52,6 +52,7 @@ class Ani3DPart(bpy.types.PropertyGroup):
     object: bpy.props.PointerProperty(name="Object", type=bpy.types.Object)
     name: bpy.props.StringProperty(name="Name", description="The object's name when it was bound")
     slot: bpy.props.StringProperty(name="Material", description="Name of the material; empty where faces have none")
+    strands: bpy.props.BoolProperty(name="Strands", description="The hair that grows on the object, not its faces")
     region: bpy.props.EnumProperty(
         name="Region",
         description="What this part is. Body and face follow the skeleton, hair and garment swing",

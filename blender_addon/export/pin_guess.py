@@ -32,7 +32,7 @@ def pins_of(figure: Figure) -> np.ndarray:
 def pins_for_painting(figure: Figure, item: bpy.types.Object) -> np.ndarray:
     """(V,) for the vertices of the mesh of `item` itself, before its modifiers; zeros where it is no part."""
     mesh = item.data
-    number = next((row for row, member in enumerate(figure.members) if member.item == item), None)
+    number = next((row for row, member in enumerate(figure.members) if member.item == item and member.hair < 0), None)
     if number is None or not isinstance(mesh, bpy.types.Mesh):
         return np.zeros(len(mesh.vertices), np.float32)
     rows = figure.rows(number)

@@ -62,17 +62,20 @@ class Labelling:
         for item, piece, guesses, groups in zip(self.items, self.pieces, self.guesses, self.painted, strict=True):
             regions = {guess.slot: guess.region for guess in guesses}
             if not (piece.strands and item.type == "MESH"):  # the list's rows are of the mesh that the hair grows on
-                regions |= regions_of(scene, item)
+                regions |= regions_of(scene, item, piece.strands)
             labels.append(painted_over(vertex_labels(piece, regions, self.heads), groups))
         return np.concatenate(labels)
 
     def entries(self, motions: Sequence[str]) -> list[PartEntry]:
         """Rows for `fill_parts`; `motions` says how each object moves."""
         return [
-            PartEntry(item, guess.slot, guess.region, guess.confidence, guess.reason, motion, guess.vertices)
+            PartEntry(
+                item, guess.slot, guess.region, guess.confidence, guess.reason, motion, guess.vertices,
+                strands=piece.strands,
+            )
             for item, piece, motion, guesses in zip(self.items, self.pieces, motions, self.guesses, strict=True)
-            for guess in (guesses if not (piece.strands and item.type == "MESH") else ())
-        ]
+            for guess in guesses
+        ]  # fmt: skip
 
 
 def painted_over(labels: np.ndarray, groups: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -26,6 +26,9 @@ OVERLAYS = {
 }
 
 
+STRANDS = "Strands of hair cannot be painted."
+
+
 class PaintRegion(ReportsErrors, bpy.types.Operator):
     """Paint which vertices of the part's object are of a region; unpainted ones keep the region of the list"""
 
@@ -39,7 +42,7 @@ class PaintRegion(ReportsErrors, bpy.types.Operator):
     @classmethod
     def why_not(cls, context: bpy.types.Context) -> str:
         part = active_part(context.scene)
-        return _why_not_painted(context, part.object if part else None)
+        return STRANDS if part and part.strands else _why_not_painted(context, part.object if part else None)
 
     def run(self, context: bpy.types.Context) -> None:
         item = _object(context, self.object)
@@ -60,7 +63,7 @@ class PaintPins(ReportsErrors, bpy.types.Operator):
     @classmethod
     def why_not(cls, context: bpy.types.Context) -> str:
         part = active_part(context.scene)
-        return _why_not_painted(context, part.object if part else None)
+        return STRANDS if part and part.strands else _why_not_painted(context, part.object if part else None)
 
     def run(self, context: bpy.types.Context) -> None:
         item = _object(context, self.object)

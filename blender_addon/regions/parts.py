@@ -19,7 +19,8 @@ from ..properties import BY_HAND, Ani3DPart, Ani3DScene, scene_group
 @dataclass(frozen=True)
 class PartEntry:
     """One row. `slot` is the material's name, "" where faces have none; `region` an index into REGIONS; `confidence`
-    0..1; `motion` such as "skinned" or "recorded"; `left_out` why the part is not in the shot, "" where it is."""
+    0..1; `motion` such as "skinned" or "recorded"; `left_out` why the part is not in the shot, "" where it is;
+    `strands` for the hair that grows on the object."""
 
     item: bpy.types.Object
     slot: str = ""
@@ -29,17 +30,20 @@ class PartEntry:
     motion: str = "skinned"
     vertices: int = 0
     left_out: str = ""
+    strands: bool = False
 
 
 def fill_parts(scene: bpy.types.Scene, entries: Sequence[PartEntry]) -> None:
     """Make `entries` the rows of `scene`. Regions chosen by hand stay, also of objects that are not among `entries`:
     those rows are kept out of sight until their object is bound again."""
     group = scene_group(scene)
-    chosen = [_Chosen(part.object, part.name, part.slot, part.region) for part in group.parts if part.chosen]
+    chosen = [_Chosen(p.object, p.name, p.slot, p.strands, p.region) for p in group.parts if p.chosen]
     group.parts.clear()
     for entry in entries:
-        by_hand = next((row for row in chosen if row.slot == entry.slot and _stands_for(row, entry.item)), None)
-        row = _add(group, entry.item, entry.item.name, entry.slot, by_hand.region if by_hand else REGIONS[entry.region])
+        same = (row for row in chosen if (row.slot, row.strands) == (entry.slot, entry.strands))
+        by_hand = next((row for row in same if _stands_for(row, entry.item)), None)
+        region = by_hand.region if by_hand else REGIONS[entry.region]
+        row = _add(group, _Chosen(entry.item, entry.item.name, entry.slot, entry.strands, region))
         row.confidence = 1.0 if by_hand else entry.confidence
         row.reason = BY_HAND if by_hand else entry.reason
         row.guess = REGIONS[entry.region]
@@ -48,14 +52,14 @@ def fill_parts(scene: bpy.types.Scene, entries: Sequence[PartEntry]) -> None:
         if by_hand:
             chosen.remove(by_hand)
     for absent in chosen:
-        row = _add(group, absent.object, absent.name, absent.slot, absent.region)
+        row = _add(group, absent)
         row.current, row.reason, row.chosen = False, BY_HAND, True
     group.active_part = min(group.active_part, max(0, len(group.parts) - 1))
 
 
-def regions_of(scene: bpy.types.Scene, item: bpy.types.Object) -> dict[str, int]:
-    """Region ids of the rows of `item`, by the names of materials."""
-    rows = [part for part in scene_group(scene).parts if _stands_for(part, item)]
+def regions_of(scene: bpy.types.Scene, item: bpy.types.Object, strands: bool = False) -> dict[str, int]:
+    """Region ids of the rows of `item`, or of the hair that grows on it, by the names of materials."""
+    rows = [part for part in scene_group(scene).parts if part.strands == strands and _stands_for(part, item)]
     return {part.slot: REGIONS.index(part.region) for part in rows}
 
 
@@ -78,6 +82,7 @@ class _Chosen:
     object: bpy.types.Object | None
     name: str
     slot: str
+    strands: bool
     region: str
 
 
@@ -89,7 +94,8 @@ def _stands_for(row: Ani3DPart | _Chosen, item: bpy.types.Object) -> bool:
     return row.object == item or (override is not None and row.object == override.reference)
 
 
-def _add(group: Ani3DScene, item: bpy.types.Object | None, name: str, slot: str, region: str) -> Ani3DPart:
+def _add(group: Ani3DScene, known: _Chosen) -> Ani3DPart:
     row = group.parts.add()
-    row.object, row.name, row.slot, row.region = item, name, slot, region
+    row.object, row.name, row.slot, row.strands = known.object, known.name, known.slot, known.strands
+    row.region = known.region
     return row

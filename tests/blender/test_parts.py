@@ -47,6 +47,18 @@ def test_what_was_chosen_by_hand_stays(parts):
     assert rows() == [("Skirt", "", "hair", True)]
 
 
+def test_hair_that_grows_on_an_object_is_a_part_of_its_own(parts):
+    body = rigs.tube("Body", rigs.armature(), 0.15, 0, 1.5)
+    both = [parts.PartEntry(body, "Skin", BODY), parts.PartEntry(body, "Skin", HAIR, strands=True)]
+    parts.fill_parts(bpy.context.scene, both)
+    assert parts.regions_of(bpy.context.scene, body) == {"Skin": BODY}
+    assert parts.regions_of(bpy.context.scene, body, strands=True) == {"Skin": HAIR}
+    bpy.context.scene.ani3d.parts[1].region = "garment"
+    parts.fill_parts(bpy.context.scene, both)
+    assert parts.regions_of(bpy.context.scene, body) == {"Skin": BODY}
+    assert parts.regions_of(bpy.context.scene, body, strands=True) == {"Skin": GARMENT}
+
+
 def test_parts_survive_saving_and_renaming(parts, tmp_path):
     skirt = rigs.tube("Skirt", rigs.armature(), 0.2, 0.1, 0.8)
     fill(parts, (skirt, "", GARMENT))
