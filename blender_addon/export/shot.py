@@ -14,6 +14,7 @@ import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.names import safe_name
 from ani3d_formats.regions import REGIONS
 from ani3d_formats.shot import stored
 from ani3d_formats.shot_meta import SCHEMA, VERSION, ShotMeta
@@ -312,7 +313,7 @@ def _meta(
     return {
         "schema": SCHEMA,
         "version": VERSION,
-        "name": bpy.path.clean_name(request.armature.name) or "character",
+        "name": safe_name(request.armature.name),
         "fps": scene.render.fps / scene.render.fps_base,
         "frame_start": request.frames.start,
         "frame_end": request.frames.stop - 1,

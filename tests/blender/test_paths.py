@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
 import rigs
 
@@ -90,3 +92,16 @@ def test_operators_that_go_on_in_the_background_are_not_repeated_by_blender(addo
     modal = [cls.bl_idname.split(".")[1] for cls in part("operators").CLASSES if hasattr(cls, "modal")]
     assert "fetch_result" in modal
     assert not [name for name in modal if "REGISTER" in getattr(bpy.ops.ani3d, name).bl_options]
+
+
+@pytest.mark.parametrize("name", ["R" * 255, "人" * 80, "A/B", "CON", "..", "a\nb", " Ada "])
+def test_any_name_of_an_armature_becomes_one_of_a_file(addon, tmp_path, name):
+    rig = rigs.character(frames=3)
+    rig.name = name
+    bpy.ops.ani3d.bind_character()
+    bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
+    with np.load(tmp_path / "shot.npz") as shot:
+        told = json.loads(str(shot["meta"]))["name"]
+    (tmp_path / told).mkdir()
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [told]
+    assert told.strip(". ") == told and told.lower() not in ("con", "..") and "\n" not in told
