@@ -51,6 +51,14 @@ def test_particle_hair_is_an_object_of_strands(rig, part):
     assert len(bpy.data.meshes) == 2
 
 
+def test_bind_lists_hair_beside_the_body_that_it_grows_on(rig):
+    particle_hair()
+    for _ in range(2):
+        bpy.ops.ani3d.bind_character(armature=rig.name)
+        rows = [(p.name, p.strands, p.region) for p in bpy.context.scene.ani3d.parts if not p.left_out]
+        assert rows == [("Body", False, "body"), ("Body", True, "hair"), ("Skirt", False, "garment")]
+
+
 def test_its_motion_is_that_of_blender(rig, part):
     particle_hair()
     shot, items, _ = haired(part, evaluate=True)
