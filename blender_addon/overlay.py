@@ -72,13 +72,13 @@ class Overlay:
         self._color(context)
         if not bpy.app.background:
             self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_VIEW")
-        redraw()
+        redraw("WINDOW")
 
     def hide(self) -> None:
         if self._handle is not None:
             bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
         self.shown, self._layers, self._figure, self._handle = "", [], None, None
-        redraw()
+        redraw("WINDOW")
 
     def regions_changed(self) -> None:
         """A region was chosen in the list: the colours are made anew when they are drawn next."""

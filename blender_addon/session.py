@@ -228,12 +228,16 @@ class Session:
             bpy.app.timers.register(self._timer, first_interval=TICK, persistent=True)
 
 
-def redraw() -> None:
-    """Draw the sidebars again, as they show what has changed."""
+def redraw(region_type: str = "UI") -> None:
+    """Draw the sidebars again, as they show what has changed, and nothing else: a view of a scene can take seconds.
+
+    With ``"WINDOW"`` the 3D views themselves.
+    """
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+            for region in area.regions:
+                if area.type == "VIEW_3D" and region.type == region_type:
+                    region.tag_redraw()
 
 
 session = Session()
