@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 BLENDER_TESTS = tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 export PYTHON PYTHON313
 
-.PHONY: demo test test-blender lint lock bench-render bench-physics bench-playback bench-refine cloth-truth clean
+.PHONY: demo test test-blender lint lock bench-characters bench-render bench-physics bench-playback bench-refine cloth-truth clean
 
 # exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
 .venv/.ready: pyproject.toml requirements/engine.txt
@@ -63,6 +63,10 @@ out/demo/shot.npz:
 bench-render: .venv/.ready out/demo/shot.npz
 	@if [ -n "$(PEERS)" ]; then benchmarks/peers/setup.sh; fi
 	.venv/bin/python -m benchmarks.render.run $(if $(PEERS),--peers) $(ARGS)
+
+# everybody's characters with default settings: pictures side by side, and the time that Bind and Export take
+bench-characters: .venv/.ready .venv-blender/.ready
+	.venv/bin/python -m benchmarks.characters.run $(ARGS)
 
 bench-physics: .venv/.ready
 	.venv/bin/python -m benchmarks.physics $(ARGS)

@@ -52,7 +52,10 @@ def read_camera(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Camer
     check_camera(scene)
     evaluated = scene.camera.evaluated_get(depsgraph)
     pose = _unscaled(scene, np.array(evaluated.matrix_world, np.float64))
-    viewmat = _FLIP @ np.linalg.inv(pose)
+    viewmat = np.eye(4)
+    viewmat[:3, :3] = pose[:3, :3].T  # the inverse of a turn and a move
+    viewmat[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
+    viewmat = _FLIP @ viewmat
     data = cast(bpy.types.Camera, evaluated.data)
     return Camera(viewmat, intrinsics(scene, data), _kind(data))
 
@@ -67,6 +70,8 @@ def _unscaled(scene: bpy.types.Scene, pose: np.ndarray) -> np.ndarray:
     if not np.isfinite(pose).all() or lengths.min() < 1e-12:
         raise _pose_error(scene, "has no size or no place", "Give it a scale other than 0.")
     pose[:3, :3] /= lengths
+    if np.abs(pose[:3, :3].T @ pose[:3, :3] - np.eye(3)).max() < 1e-7 and np.linalg.det(pose[:3, :3]) > 0:
+        return pose
     left, stretch, right = np.linalg.svd(pose[:3, :3])
     if np.linalg.det(pose[:3, :3]) < 0:
         raise _pose_error(scene, "is mirrored", "Make its scale and that of its parents positive.")

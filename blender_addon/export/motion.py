@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A character's motion: poses of its skeleton, and vertices of what skinning cannot express.
 
-Whether skinning moves an object as Blender does is measured, not guessed from its modifiers: some vertices of every
-object are compared in every frame, all of them in some frames.
+Whether skinning moves an object as Blender does is measured, not guessed from its modifiers: all vertices are compared
+in a few frames, some of them in many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import bpy
 import numpy as np
@@ -23,7 +22,7 @@ from .strands import read_strands
 
 EXACT = 2e-5  # of the character's height: further from Blender than this, an object is recorded
 HAIR_EXACT = 2e-3  # the same for strands, which the engine moves anyway
-COMPARED = 256  # vertices of each object that are compared in every frame
+COMPARED, IN_FRAMES = 48, 60  # that many vertices of each object are compared, in about as many frames
 
 
 class OtherVertices(Exception):
@@ -47,41 +46,42 @@ class OtherVertices(Exception):
         return Ani3DError("character.vertices", f"{self.what()}.", "Apply them, or switch them off in the viewport.")
 
 
-@dataclass
 class Comparison:
-    """How far from Blender skinning puts each object: `worst` (O,) metres so far."""
+    """Compares skinning with Blender, for some vertices of some objects of a figure.
 
-    figure: Figure
-    worst: np.ndarray
+    Attributes:
+        worst: (O,) metres, how far apart the two were so far, by object.
+    """
 
-    @classmethod
-    def of(cls, figure: Figure) -> Comparison:
-        return cls(figure, np.zeros(len(figure.members)))
+    def __init__(self, figure: Figure, numbers: Iterable[int], most: int) -> None:
+        """Compare up to `most` vertices of each of the objects `numbers`."""
+        self.figure, self.worst = figure, np.zeros(len(figure.members))
+        self._samples = {n: _spread(figure.rows(n), most) for n in numbers}
+        chosen = [samples + figure.rows(n).start for n, samples in self._samples.items()]
+        self._vertices = np.concatenate(chosen) if chosen else np.zeros(0, int)
+        self._starts = np.cumsum([0, *map(len, chosen)])
+        volume = np.repeat(figure.preserve_volume, np.diff(figure.starts))
+        self._volume = volume[self._vertices]
+        self._from_rest = np.linalg.inv(figure.rig.rest)
 
-    def look(
-        self, depsgraph: bpy.types.Depsgraph, pose: np.ndarray, frame: int, numbers: Iterable[int], most: int
-    ) -> None:
-        """Compare up to `most` vertices of the objects `numbers` at the frame that is evaluated now.
-
-        Args:
-            pose: (B,4,4) world matrices of the skeleton.
-        """
-        figure = self.figure
-        transforms = pose @ np.linalg.inv(figure.rig.rest)
-        for number in numbers:
+    def look(self, depsgraph: bpy.types.Depsgraph, pose: np.ndarray, frame: int) -> None:
+        """Compare at the frame that is evaluated now; `pose` (B,4,4) are the skeleton's world matrices."""
+        if not self._samples:
+            return
+        figure, chosen = self.figure, self._vertices
+        transforms = (pose @ self._from_rest)[None]
+        skinned = skin(
+            figure.vertices[chosen],
+            figure.weight_indices[chosen],
+            figure.weight_values[chosen],
+            transforms,
+            self._volume,
+        )[0]
+        for (number, samples), start in zip(self._samples.items(), self._starts, strict=False):
             rows = figure.rows(number)
-            points = world_vertices(figure.members[number], depsgraph, rows.stop - rows.start, frame)
-            chosen = np.unique(np.linspace(0, len(points) - 1, min(most, len(points))).astype(int))
-            skinned = self._skinned(chosen + rows.start, transforms, number)
-            distance = np.linalg.norm(skinned - points[chosen], axis=1).max()
+            points = world_vertices(figure.members[number], depsgraph, rows.stop - rows.start, frame, samples)
+            distance = np.linalg.norm(skinned[start : start + len(samples)] - points, axis=1).max()
             self.worst[number] = max(self.worst[number], distance if np.isfinite(distance) else np.inf)
-
-    def _skinned(self, vertices: np.ndarray, transforms: np.ndarray, number: int) -> np.ndarray:
-        """(N,3) places of vertices of one object: as the engine skins them."""
-        figure = self.figure
-        indices, values = figure.weight_indices[vertices], figure.weight_values[vertices]
-        volume = np.full(len(vertices), figure.preserve_volume[number])
-        return skin(figure.vertices[vertices], indices, values, transforms[None], volume)[0]
 
     def recorded(self) -> frozenset[int]:
         """The objects that skinning does not put where Blender does."""
@@ -89,23 +89,43 @@ class Comparison:
         return frozenset(np.flatnonzero(~(self.worst <= allowed * self.figure.height)).tolist())
 
 
-def world_vertices(member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int) -> np.ndarray:
-    """(V,3) float64 world places of a member's vertices as evaluated now. Raises `OtherVertices`."""
+def _spread(rows: slice, most: int) -> np.ndarray:
+    """Up to `most` vertices of an object, counted from its first, evenly spread."""
+    count = rows.stop - rows.start
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
+
+
+def world_vertices(
+    member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int, chosen: np.ndarray | None = None
+) -> np.ndarray:
+    """World places (V,3) float64 of a member's `count` vertices as evaluated now, or of those `chosen`.
+
+    Raises:
+        OtherVertices: it has another number of vertices.
+    """
     if member.hair >= 0:
-        return _hair_vertices(member, depsgraph, count, frame)
+        points = _hair_vertices(member, depsgraph, count, frame)
+        return points if chosen is None else points[chosen]
     evaluated = member.item.evaluated_get(depsgraph)
     mesh = evaluated.data if member.item.type == "MESH" else None
-    if mesh is None or len(mesh.vertices) != count:  # the GPU may subdivide what is drawn; `to_mesh` does so for others
+    converted = mesh is None or len(mesh.vertices) != count  # the GPU may subdivide what is drawn, `to_mesh` all
+    if converted:
         mesh = evaluated.to_mesh()
     try:
         if mesh is None or len(mesh.vertices) != count:
             raise OtherVertices(member, len(mesh.vertices) if mesh else 0, count, frame)
-        local = np.empty(count * 3, np.float32)
-        mesh.vertices.foreach_get("co", local)
+        if chosen is not None and len(chosen) < count / 8:
+            vertices = mesh.vertices
+            local: np.ndarray = np.array([vertices[index].co for index in chosen.tolist()], np.float64)
+        else:
+            values = np.empty(count * 3, np.float32)
+            mesh.vertices.foreach_get("co", values)
+            local = values.reshape(-1, 3) if chosen is None else values.reshape(-1, 3)[chosen]
     finally:
-        evaluated.to_mesh_clear()
+        if converted:
+            evaluated.to_mesh_clear()
     world = member.world(depsgraph)
-    return local.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+    return local @ world[:3, :3].T + world[:3, 3]
 
 
 def _hair_vertices(member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int) -> np.ndarray:
@@ -126,6 +146,11 @@ def check_finite(member: Member, vertices: np.ndarray, frame: int) -> None:
             f"Vertices of '{member.name}' have no finite place at frame {frame}.",
             "Its simulation or a driver breaks there: repair it, or shorten the frame range.",
         )
+
+
+def is_compared(frame: int, frames: range) -> bool:
+    """Whether some vertices are compared at a frame while the shot is played."""
+    return (frame - frames.start) % max(1, len(frames) // IN_FRAMES) == 0
 
 
 def probed(frames: Sequence[int]) -> list[int]:

@@ -242,11 +242,11 @@ def with_size(context: bpy.types.Context, found: Members, frames: range) -> Memb
 
 def probe(context: bpy.types.Context, figure: Figure, frames: range, numbers: Sequence[int]) -> frozenset[int]:
     """Of the objects `numbers` those that skinning does not move as Blender does, by some frames of the shot."""
-    comparison = motion.Comparison.of(figure)
+    comparison = motion.Comparison(figure, numbers, most=len(figure.vertices))
     for frame in motion.probed(frames) if numbers else ():
         context.scene.frame_set(frame)
         depsgraph = context.evaluated_depsgraph_get()
-        comparison.look(depsgraph, figure.rig.pose(depsgraph), frame, numbers, most=1 << 31)
+        comparison.look(depsgraph, figure.rig.pose(depsgraph), frame)
     return comparison.recorded()
 
 
@@ -264,8 +264,8 @@ def _play(
     counts = np.diff(figure.starts)
     arrays = {number: np.empty((len(frames), counts[number], 3), np.float32) for number in recorded}
     evaluated = np.empty((len(frames), len(figure.vertices), 3), np.float32) if request.evaluate else None
-    comparison = motion.Comparison.of(figure)
     compared = [n for n in numbers if n not in recorded and members[n].item.type == "MESH" and members[n].hair < 0]
+    comparison = motion.Comparison(figure, compared, motion.COMPARED)
     cameras: list[camera.Camera] = []
     lightings, lit = [], {frames.start, *motion.probed(frames)}
     first = motion.first_simulated_frame(context.view_layer, frames.start) if request.evaluate else frames.start
@@ -287,8 +287,8 @@ def _play(
                     evaluated[row, rows] = points
                 else:
                     arrays[number][row] = points
-            if compared:
-                comparison.look(depsgraph, poses[row], frame, compared, motion.COMPARED)
+            if motion.is_compared(frame, frames):
+                comparison.look(depsgraph, poses[row], frame)
         yield done, len(played), (time.monotonic() - started) / done * (len(played) - done)
     return _Motion(poses, cameras, lightings, arrays, evaluated), comparison.recorded()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 
 import bpy
 import numpy as np
@@ -66,16 +67,25 @@ class Rig:
     def pose(self, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
         """World matrices (B,4,4) as evaluated now, float64."""
         matrices = np.empty((len(self.names), 4, 4))
-        worlds: dict[int, np.ndarray] = {}
-        bones: dict[int, bpy.types.bpy_prop_collection] = {}
-        for row, (rig, bone) in enumerate(self.bones):
-            if id(rig) not in worlds:
-                worlds[id(rig)] = rig.world(depsgraph)
-                bones[id(rig)] = rig.item.evaluated_get(depsgraph).pose.bones
-            matrices[row] = worlds[id(rig)] @ np.array(bones[id(rig)][bone].matrix, np.float64)
+        for rig, (rows, numbers) in self._numbers.items():
+            bones = rig.item.evaluated_get(depsgraph).pose.bones
+            values = np.empty(16 * len(bones), np.float32)
+            bones.foreach_get("matrix", values)  # column by column
+            local = values.reshape(-1, 4, 4).transpose(0, 2, 1)[numbers]
+            matrices[rows] = rig.world(depsgraph) @ local.astype(np.float64)
         for row, member in enumerate(self.objects, start=len(self.bones)):
             matrices[row] = member.world(depsgraph)
         return matrices
+
+    @cached_property
+    def _numbers(self) -> dict[Member, tuple[np.ndarray, np.ndarray]]:
+        """By armature its rows, and which of its pose's bones each of them is."""
+        found = {}
+        for rig in dict.fromkeys(rig for rig, _ in self.bones):
+            places = {bone.name: number for number, bone in enumerate(rig.item.pose.bones)}
+            rows = [(row, places[bone]) for row, (other, bone) in enumerate(self.bones) if other is rig]
+            found[rig] = tuple(np.array(rows).T)
+        return found
 
 
 def read_rig(rigs: Sequence[Member], carrying: Set[str], places: Mapping[Member, np.ndarray]) -> Rig:

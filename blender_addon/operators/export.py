@@ -103,9 +103,10 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
             except StopIteration as end:
                 self._write(context, end.value)
                 return True
-            context.window_manager.progress_update(step / total)
-            session.report(Moment("", "running", "export", step, total, left))
-            self._show(context, f"Exporting frame {step} of {total}, {left:.0f} s left. Escape stops.")
+            if time.monotonic() >= until or step == total:
+                context.window_manager.progress_update(step / total)
+                session.report(Moment("", "running", "export", step, total, left))
+                self._show(context, f"Exporting frame {step} of {total}, {left:.0f} s left. Escape stops.")
         return False
 
     def _write(self, context: bpy.types.Context, shot: dict[str, np.ndarray]) -> None:

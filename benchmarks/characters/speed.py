@@ -1,0 +1,105 @@
+"""How long Bind and Export take for a character of 100,000 vertices over 250 frames, beside playing it. In Blender.
+
+python -m benchmarks.characters.speed ZIP [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="ani3d-speed-")  # before bpy: never the user's own
+
+import bpy
+import numpy as np
+
+from . import rigs
+
+FRAMES, VERTICES = 250, 100_000
+
+
+def build() -> None:
+    """The human with a skirt, its body subdivided for good until the character has enough vertices."""
+    rig = rigs.build("unreal", Path())
+    body = bpy.data.objects["Body"]
+    while len(body.data.vertices) < VERTICES:
+        modifier = body.modifiers.new("Fine", "SUBSURF")
+        modifier.levels = 1
+        bpy.context.view_layer.objects.active = body
+        bpy.ops.object.modifier_move_to_index(modifier=modifier.name, index=0)
+        bpy.ops.object.modifier_apply(modifier=modifier.name)
+    modifier = body.modifiers.new("Fewer", "DECIMATE")
+    modifier.ratio = (VERTICES - len(bpy.data.objects["Skirt"].data.vertices)) / len(body.data.vertices)
+    bpy.ops.object.modifier_move_to_index(modifier=modifier.name, index=0)
+    bpy.ops.object.modifier_apply(modifier=modifier.name)
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 1, FRAMES
+    camera = bpy.data.objects.new("View", bpy.data.cameras.new("View"))
+    scene.collection.objects.link(camera)
+    scene.camera, camera.location, camera.rotation_euler = camera, (0, -5, 1), (1.57, 0, 0)
+    bpy.ops.object.select_all(action="DESELECT")
+    rig.select_set(True)
+    bpy.context.view_layer.objects.active = rig
+
+
+def playing() -> float:
+    """Seconds to play the shot and nothing else."""
+    scene, started = bpy.context.scene, time.monotonic()
+    for frame in range(1, FRAMES + 1):
+        scene.frame_set(frame)
+        bpy.context.evaluated_depsgraph_get()
+    return time.monotonic() - started
+
+
+def sampling(turns: int = 5) -> float:
+    """Seconds of playing and reading every frame over those of playing alone: the median of `turns` pairs."""
+    shot = importlib.import_module("bl_ext.user_default.ani3dhuman.export.shot")
+    rig = bpy.context.scene.ani3d.armature
+    ratios = []
+    for _ in range(turns):
+        steps = shot.export_steps(bpy.context, shot.Request(rig, range(1, FRAMES + 1)), print)
+        while next(steps)[:2] != (1, FRAMES):  # what is read once, and the first frame
+            pass
+        started = time.monotonic()
+        while next(steps)[0] != FRAMES:
+            pass
+        spent = time.monotonic() - started
+        steps.close()
+        ratios.append(spent / (playing() * (FRAMES - 1) / FRAMES))
+    return float(np.median(ratios))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("zip", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("out/bench/characters_speed.json"))
+    options = parser.parse_args()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.extensions.package_install_files(filepath=str(options.zip), repo="user_default", enable_on_install=True)
+    build()
+    figures = {"vertices": sum(len(o.data.vertices) for o in bpy.data.objects if o.type == "MESH"), "frames": FRAMES}
+    playing()
+    before, started = playing(), time.monotonic()
+    bpy.ops.ani3d.bind_character()
+    bound = time.monotonic()
+    bpy.ops.ani3d.export_shot(filepath=str(options.out.parent.resolve() / "speed_shot.npz"))
+    ended = time.monotonic()
+    alone = (before + playing()) / 2
+    figures |= {"bind_s": bound - started, "export_s": ended - bound, "playing_s": alone}
+    figures |= {"bind_and_export_s": ended - started, "sampling_over_playing": sampling()}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps({k: round(v, 3) for k, v in figures.items()}, indent=2), encoding="utf-8")
+    (options.out.parent / "speed_shot.npz").unlink()
+    print(options.out.read_text(encoding="utf-8"))
+    sys.stdout.flush()
+    os._exit(0)  # Blender as a module may hang when it ends
+
+
+if __name__ == "__main__":
+    main()
