@@ -54,7 +54,10 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "blender_addon": ("numpy", *BLENDER),
 }
 # the only files that may import Blender outside the add-on, the scene scripts and the tests: they run inside it
-IN_BLENDER = ("ani3dhuman.training.in_blender", "benchmarks.playback", "cloth_truth.simulate")
+IN_BLENDER = (
+    "ani3dhuman.training.in_blender", "benchmarks.playback", "cloth_truth.simulate",
+    *(f"benchmarks.characters.{each}" for each in ("bodies", "in_blender", "others", "rigs", "speed")),
+)  # fmt: skip
 _COMPILERS = {"njit", "jit", "kernel", "parallel_kernel"}
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _READ = _Function | ast.Import | ast.ImportFrom | ast.Constant

@@ -31,6 +31,12 @@ def check_armature(armature: bpy.types.Object | None) -> None:
 def members_of(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) -> Members:
     """The members of `armature`'s character. Raises `Ani3DError` where it has none, or one is in Edit Mode."""
     found = find_members(armature, view_layer)
+    if not found.armature.instancers and armature.name not in view_layer.objects:
+        raise Ani3DError(
+            "character.not_in_view_layer",
+            f"'{armature.name}' is not in the view layer '{view_layer.name}'; its collection may be excluded from it.",
+            "Tick the collection in the Outliner, or link the armature to the scene.",
+        )
     if not found.shapes:
         why = (
             f" Left out: {'; '.join(f'{name}: {reason}' for name, reason in found.left_out)}." if found.left_out else ""

@@ -19,6 +19,7 @@ from .members import Member, Members
 from .modifiers import switched_off
 from .strands import Strands, read_strands, ribbon_mesh
 
+FARTHEST = 1e6  # times the median distance of a mesh's vertices from its origin
 SIMULATED = frozenset(("CLOTH", "SOFT_BODY", "FLUID", "EXPLODE", "DYNAMIC_PAINT"))  # they have no state at rest
 
 
@@ -116,11 +117,12 @@ def new_mesh(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.type
 
 def _read(member: Member, mesh: bpy.types.Mesh, world: np.ndarray) -> RestMesh:
     local = coordinates(mesh)
-    broken = ~np.isfinite(local).all(axis=1)
+    broken = ~(np.abs(local) < FARTHEST * max(1e-6, float(np.median(np.abs(local))))).all(axis=1)
     if broken.any():
         raise Ani3DError(
             "character.not_finite",
-            f"{broken.sum()} vertices of '{member.name}' have no finite place at rest; one is {np.argmax(broken)}.",
+            f"{broken.sum()} vertices of '{member.name}' have no finite place at rest, or are a million times too far; "
+            f"one is vertex {np.argmax(broken)}.",
             "Delete or move them, or repair the modifier or driver that puts them there.",
         )
     if not has_size(world):  # any place will do, as long as it can be inverted

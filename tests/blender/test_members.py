@@ -243,10 +243,24 @@ def test_odd_meshes_are_left_out_and_the_rest_goes_on(addon, part):
         export(part, rig)
 
 
-def test_a_vertex_without_a_finite_place_is_named(addon, part):
+@pytest.mark.parametrize("place", [float("nan"), float("inf"), 1e30, -1e9])
+def test_a_vertex_without_a_finite_place_is_named(addon, part, place):
     rig = rigs.character()
-    bpy.data.objects["Skirt"].data.vertices[5].co.x = float("nan")
-    with pytest.raises(part("export.character").Ani3DError, match="1 vertices of 'Skirt' have no finite place"):
+    bpy.data.objects["Skirt"].data.vertices[5].co.x = place
+    error = part("export.character").Ani3DError
+    with pytest.raises(error, match=r"1 vertices of 'Skirt' have no finite place .* vertex 5"):
+        export(part, rig)
+
+
+def test_an_excluded_collection_is_named(addon, part):
+    rig = rigs.character()
+    collection = bpy.data.collections.new("Hero")
+    bpy.context.scene.collection.children.link(collection)
+    for name in ("Rig", "Body", "Skirt"):
+        collection.objects.link(bpy.data.objects[name])
+        bpy.context.scene.collection.objects.unlink(bpy.data.objects[name])
+    bpy.context.view_layer.layer_collection.children["Hero"].exclude = True
+    with pytest.raises(part("export.character").Ani3DError, match="'Rig' is not in the view layer 'ViewLayer'"):
         export(part, rig)
 
 
