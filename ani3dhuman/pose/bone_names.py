@@ -3,7 +3,7 @@
 Names are taken apart into words, side and numbers, so that `mixamorig:LeftForeArm`, `DEF-forearm.L`, `lowerarm01.L`,
 `J_Bip_L_LowerArm`, `forearm_stretch.l`, `lowerarm_l` and `left_elbow` all say the same. Known schemes: Mixamo, Rigify,
 MakeHuman (default and game rigs), VRM and Unity humanoid, VRoid, SMPL and SMPL-X, Auto-Rig Pro, Unreal, 3ds Max Biped,
-Daz Genesis.
+Daz Genesis, MB-Lab, Character Creator, Source, Godot's humanoid; also with Sketchfab's serial numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SIDES = ("left", "right")
+SERIALS = 0.9  # share of a rig's bones from which on numbers at their ends are serial numbers
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 
 # joint -> names of the bone whose head it is, the most telling first: a bone called "shoulder" is a collar bone in most
@@ -41,6 +42,11 @@ _DECORATION = {
     "c",
     "x",
     "smplhf",
+    "b",
+    "cc",
+    "base",
+    "valve",
+    "biped",
 }  # says who made the rig, not what it is
 _SIDE_WORDS = {"l": "left", "left": "left", "r": "right", "right": "right"}
 _FINGER_WORDS = {"mid": "middle", "pinky": "little", **{name: name for name in FINGERS}}
@@ -92,7 +98,7 @@ def find_joints(names: Sequence[str]) -> dict[str, int]:
         joint -> index into `names`: ``left_shoulder`` ... ``right_ear``, ``neck``, ``head``; joints that no bone names
         are left out. Of several bones of one name the one with the lowest number is taken (``upperarm01``).
     """
-    parsed = [parse_bone_name(name) for name in names]
+    parsed = [parse_bone_name(name) for name in _without_serials(names)]
     found: dict[str, int] = {}
     wanted = [(f"{side}_{joint}", side, stems) for side in SIDES for joint, stems in SIDED_JOINTS.items()]
     for joint, side, stems in [*wanted, *((joint, None, stems) for joint, stems in CENTRAL_JOINTS.items())]:
@@ -115,13 +121,22 @@ def find_fingers(names: Sequence[str]) -> dict[tuple[str, str], tuple[int, ...]]
         fewer bones are left out. A thumb's first may be its metacarpal; other metacarpals lie in the palm.
     """
     levels: dict[tuple[str, str], dict[int, int]] = {}
-    for i, name in enumerate(names):
+    for i, name in enumerate(_without_serials(names)):
         bone = parse_bone_name(name)
         place = _phalanx(bone)
         if bone.side and place and not (place[1] == 0 and place[0] != "thumb"):
             levels.setdefault((bone.side, place[0]), {}).setdefault(place[1], i)
     chains = {key: tuple(own[level] for level in sorted(own))[:4] for key, own in levels.items()}
     return {key: chain for key, chain in chains.items() if len(chain) >= 3}
+
+
+def _without_serials(names: Sequence[str]) -> Sequence[str]:
+    """Names without the serial number that glTF files of Sketchfab have at the end of each bone's (`Head_05`)."""
+    found = [re.fullmatch(r"(.*)_(\d{2,})", name) for name in names]
+    numbers = [match[2] for match in found if match]
+    if len(numbers) < SERIALS * sum(map(bool, names)) or len(set(numbers)) < len(numbers):
+        return names
+    return [match[1] if match else name for match, name in zip(found, names, strict=True)]
 
 
 def _phalanx(bone: BoneName) -> tuple[str, int] | None:

@@ -60,9 +60,26 @@ ARP = {
     "upperleg": "thigh_twist", "lowerleg": "leg_stretch", "toes": "toes_01",
 }  # fmt: skip
 UNREAL = {"spine": "spine_03", "neck": "neck_01", "upperleg": "thigh", "lowerleg": "calf", "toes": "ball"}
+DAZ8 = {
+    "hips": "hip", "spine": "chestUpper", "neck": "neckLower", "head": "head", "clavicle": "Collar",
+    "upperarm": "ShldrBend", "lowerarm": "ForearmBend", "hand": "Hand", "upperleg": "ThighBend", "lowerleg": "Shin",
+    "foot": "Foot", "toes": "Toe",
+}  # fmt: skip
+DAZ9 = {"clavicle": "shoulder", "lowerarm": "forearm", "upperleg": "thigh", "lowerleg": "shin", "neck": "neck1"}
+CC = {
+    "clavicle": "Clavicle", "upperarm": "Upperarm", "lowerarm": "Forearm", "hand": "Hand", "upperleg": "Thigh",
+    "lowerleg": "Calf", "foot": "Foot", "toes": "ToeBase",
+}  # fmt: skip
+MID = {"middle": "Mid"}
 LONG = {"L": "Left", "R": "Right"}
 PHALANX = {"1": "Proximal", "2": "Intermediate", "3": "Distal"}
 LITTLE = {"pinky": "Little"}
+
+
+def numbered(name):
+    """With a serial number of its own, as glTF files of Sketchfab have."""
+    serials = numbered.__dict__.setdefault("serials", {})
+    return f"{name}_{serials.setdefault(name, len(serials) + 1):02d}"
 
 
 def camel(letter, name):
@@ -120,6 +137,35 @@ SCHEMES = {
         lambda f, l: f"{f.title()}{l}",
         "Bip01 {}".format,
     ),
+    "Daz Genesis 8": words(lambda s, n: s.lower() + n, DAZ8, lambda f, l: f"{f.title()}{l}", str),
+    "Daz Genesis 9": words(lambda s, n: f"{s.lower()}_{n}", DAZ9, lambda f, l: f"{f}{l}", str),
+    "MB-Lab": words(lambda s, n: f"{n}_{s}", UNREAL, lambda f, l: f"{f}0{l}", str),
+    "Character Creator": words(
+        lambda s, n: f"CC_Base_{s}_{n}",
+        CC,
+        lambda f, l: f"{MID.get(f, f.title())}{l}",
+        lambda n: f"CC_Base_{n.title()}",
+    ),
+    "Source": words(
+        lambda s, n: f"ValveBiped.Bip01_{s}_{n}",
+        {"upperarm": "UpperArm", "lowerarm": "Forearm", "upperleg": "Thigh", "lowerleg": "Calf", "toes": "Toe0"},
+        lambda f, l: f"{f.title()}{l}",
+        lambda n: f"ValveBiped.Bip01_{n.title()}1",
+    ),
+    "Godot humanoid": words(
+        lambda s, n: LONG[s] + n,
+        UNITY,
+        lambda f, l: (
+            f"Thumb{('Metacarpal', 'Proximal', 'Distal')[int(l) - 1]}"
+            if f == "thumb"
+            else f"{LITTLE.get(f, f.title())}{PHALANX[l]}"
+        ),
+        str.title,
+    ),
+    "Godot mannequin": words(
+        lambda s, n: f"{n}.{s.lower()}", RIGIFY, lambda f, l: f"thumb.0{l}" if f == "thumb" else f"f_{f}.0{l}", str
+    ),
+    "Mixamo from Sketchfab": lambda plain: numbered(SCHEMES["Mixamo"](plain)),
 }  # fmt: skip
 
 
@@ -145,6 +191,16 @@ def test_helper_bones_are_not_joints():
     ]  # fmt: skip
     joints = find_joints(names)
     assert joints == {"left_shoulder": 3, "right_hip": 5}
+
+
+def test_serial_numbers_are_no_part_of_names_unless_all_have_one():
+    parts = ["Root", "Spine01", "Head", "RightUpperArm", "RightForeArm", "LeftUpperArm", "LeftHand", "Tail01", "Tail02"]
+    fox = ["_rootJoint", *(f"b_{name}_{number:02d}" for number, name in enumerate(parts))]
+    assert find_joints(fox) == {
+        "head": 3, "right_shoulder": 4, "right_elbow": 5, "left_shoulder": 6, "left_wrist": 7,
+    }  # fmt: skip
+    some = ["upperarm_l", "upperarm_twist_01", "spine_01", "spine_02", "hand_l"]
+    assert find_joints(some) == {"left_shoulder": 0, "left_wrist": 4}
 
 
 def test_names_are_taken_apart():
