@@ -86,7 +86,16 @@ def find_pins(shot: Mapping[str, np.ndarray], nearest: Nearest) -> Pins:
             pins[piece] /= pins[piece].max()
         else:
             needy.append(piece)
-    return _hold_pieces(pins, needy, vertices, regions, nearest)
+    middle = shot["bone_rest"][_root(shot["bone_parents"]), :3, 3] * scale
+    return _hold_pieces(pins, needy, vertices, regions, middle, nearest)
+
+
+def _root(parents: np.ndarray) -> int:
+    """The bone without a parent on which most others hang."""
+    roots = np.arange(len(parents))
+    for _ in range(len(parents)):
+        roots = np.where(parents[roots] >= 0, parents[roots], roots)
+    return int(np.bincount(roots).argmax())
 
 
 def pieces_of(faces: np.ndarray, vertices: np.ndarray, weights: np.ndarray, regions: np.ndarray) -> list[np.ndarray]:
@@ -108,15 +117,18 @@ def pieces_of(faces: np.ndarray, vertices: np.ndarray, weights: np.ndarray, regi
 
 
 def _hold_pieces(
-    pins: np.ndarray, needy: list[np.ndarray], vertices: np.ndarray, regions: np.ndarray, nearest: Nearest
+    pins: np.ndarray,
+    needy: list[np.ndarray],
+    vertices: np.ndarray,
+    regions: np.ndarray,
+    middle: np.ndarray,
+    nearest: Nearest,
 ) -> Pins:
     """Pins (V,) in which each piece of `needy` is held; what holds one may be another that is held."""
     if not needy:
         return Pins(pins, ())
     waiting = np.zeros(len(pins), bool)
     waiting[np.concatenate(needy)] = True
-    skin = np.flatnonzero(~is_loose(regions))
-    middle = np.median(vertices[skin], axis=0) if len(skin) else vertices.mean(0)
     holding = np.flatnonzero(~waiting & (pins >= HOLDS))
     cloth = np.flatnonzero(is_loose(regions) & ~waiting)
     unheld = []
@@ -148,8 +160,8 @@ def _is_held(pins: np.ndarray, places: np.ndarray) -> bool:
 def _upper_edge(places: np.ndarray, gap: np.ndarray, middle: np.ndarray, region: int) -> np.ndarray | None:
     """Weights (P,) that hold a piece where it would be fastened, or None where nothing is near enough.
 
-    Garments hang from their upper edge, and those that lie flat, as sleeves of a T pose do, from the end nearest to the
-    `middle` (3,) of the body; hair from where it is nearest to the head.
+    Garments hang from their upper edge, hair from where it is nearest to the head, and what lies flat, as sleeves of a
+    T pose and tutus do, from where it is nearest to the skin and to the `middle` (3,) of the body.
 
     Args:
         places: (P,3); gap: (P,) distance to what may hold it.
@@ -160,7 +172,9 @@ def _upper_edge(places: np.ndarray, gap: np.ndarray, middle: np.ndarray, region:
     below = places[:, 2].max() - places[:, 2]
     if size[2] < 0.5 * size.max():
         below = np.linalg.norm((places - middle)[:, :2], axis=1)
-    away = 0.3 * below + gap if region == HAIR else below + 0.5 * gap
+        away = 0.25 * below + gap
+    else:
+        away = 0.3 * below + gap if region == HAIR else below + 0.5 * gap
     away = away - away.min()
     if gap[away < EDGE_FIXED].min() > REACH:  # what is on top is not what is near: a banner, a cloth in the hand
         away = gap - gap.min()

@@ -83,6 +83,13 @@ def test_a_sleeve_without_an_arm_is_the_arm_and_one_with_an_arm_is_cloth():
     assert pins[1].mean() < 0.5 and pins[1].max() == 1, "with an arm beneath it is held at the arm, and hangs"
 
 
+def test_a_flat_skirt_is_held_all_around_the_waist():
+    flat = Piece(*tube(np.linspace(0.16, 0.45, 10), np.linspace(1.02, 1.0, 10)))
+    shot = wear(PERSON | {"Tutu": flat}, FRAMES)
+    pins = find_pins(shot).weights[rows(shot, "Tutu")].reshape(10, 20)
+    assert pins[0].min() > 0.9 and pins[6:].max() == 0
+
+
 def test_a_cape_with_bones_of_its_own_is_no_limb():
     """Bones in the plane of a cape move no skin either."""
     chain = cape(0.05)

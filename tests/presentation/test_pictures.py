@@ -8,6 +8,7 @@ import pytest
 from human_rig import human_shot
 from synthetic import make_shot
 
+from ani3d_formats.progress import Report
 from ani3dhuman.clip import CoarseClip
 from ani3dhuman.pipeline.pictures import write_conditions
 from ani3dhuman.pose.keypoints import map_keypoints
@@ -15,7 +16,7 @@ from ani3dhuman.pose.skeleton import bone_ends, draw_skeleton
 from ani3dhuman.pose.video import pose_video
 from ani3dhuman.presentation.backdrop import compose, studio
 from ani3dhuman.presentation.sheets import PAPER, contact_sheet, side_by_side
-from ani3dhuman.presentation.terminal import table
+from ani3dhuman.presentation.terminal import Bars, table
 from ani3dhuman.rendering.layers import LayerRender
 
 
@@ -101,6 +102,7 @@ def test_the_table_names_every_stage_and_layer():
             "vertices": 20,
             "hem_amplitude_cm": {"rigid": 3.0, "refined": 9.5},
             "notes": {"refinement": "fine", "restoration": {"steps": 7, "seed": 0}},
+            "warnings": ["Object 'Cape': nothing holds it."],
         }
     )
     assert text.splitlines() == [
@@ -113,4 +115,16 @@ def test_the_table_names_every_stage_and_layer():
         "motion of the hem, cm RMS seen from the hips: rigid 3.0  ->  refined 9.5",
         "refinement: fine",
         "restoration: steps 7, seed 0",
+        "warning: Object 'Cape': nothing holds it.",
     ]
+
+
+def test_a_warning_is_a_line_of_its_own_among_the_bars(capsys):
+    bars = Bars()
+    for report in (Report("cloth", 4, 8, 1.0, 1.0), Report("warning", 1, 1, 0, 0, "Object 'Cape': it follows.")):
+        bars.listen(report)
+    bars.listen(Report("cloth", 8, 8, 0.0, 2.0))
+    bars.close()
+    printed = capsys.readouterr()
+    assert "warning: Object 'Cape': it follows.\n" in printed.out + printed.err
+    assert (printed.out + printed.err).count("cloth") >= 1 and "warning  " not in printed.err
