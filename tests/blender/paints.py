@@ -343,6 +343,27 @@ def unlit_as_gltf_has_it(t):
     t.link(mix.outputs[0], t.surface)
 
 
+def circle_of_shaders(t):
+    t.color.default_value = (0.1, 0.6, 0.3, 1)
+    mix = t.new("MixShader")
+    t.link(t.principled.outputs[0], mix.inputs[2])
+    t.link(mix.outputs[0], t.surface)
+    t.link(mix.outputs[0], mix.inputs[1])
+
+
+def dangling_reroute(t):
+    t.color.default_value = (0.1, 0.6, 0.3, 1)
+    t.link(t.tree.nodes.new("NodeReroute").outputs[0], t.color)
+
+
+def muted_picture(t):
+    t.link(t.picture(mute=True).outputs[0], t.color)
+
+
+def mirrored_picture(t):
+    t.link(t.mapped("POINT", "MIRROR", Location=(5.3, -3.3, 0), Scale=(1.7, 2, 1)).outputs[0], t.color)
+
+
 def nothing_linked(t):
     t.tree.nodes.remove(t.principled)
 
@@ -355,7 +376,7 @@ OPAQUE = [
     *(colours_of_vertices_times_a_picture, noise, gradient_of_the_object, world_position, colour_of_the_object),
     *(checker_by_uv, point_mapping, texture_mapping, inverted_mapped_picture, clipped_picture, extended_picture),
     *(second_uv_map, two_uv_maps, hard_pixels, data_picture, linear_picture, transparent_picture_without_its_alpha),
-    *(unlit_as_gltf_has_it, nothing_linked),
+    *(unlit_as_gltf_has_it, nothing_linked, circle_of_shaders, dangling_reroute, muted_picture, mirrored_picture),
 ]
 CLEAR = [
     *(alpha_of_the_picture, alpha_of_another_picture, constant_alpha, clear_by_mixing, shader_through_a_group),

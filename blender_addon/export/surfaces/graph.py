@@ -38,8 +38,10 @@ def find(sockets: Any, identifier: str) -> Any:
 
 def source(socket: Any) -> Any:
     """The output that feeds an input within its own tree, past reroutes and muted nodes; None where nothing does."""
+    if not socket.is_linked:  # `links` looks through the whole tree
+        return None
     for link in socket.links:
-        if link.is_muted:
+        if link.is_muted or not link.is_valid:  # links in a circle are not valid
             continue
         output = link.from_socket
         if output.node.type == "REROUTE":

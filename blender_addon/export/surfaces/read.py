@@ -12,6 +12,7 @@ import numpy as np
 from mathutils import Vector
 
 from ... import compat
+from ...failures import unforeseen_error
 from .appearance import Patch, Reading, User, patches_of
 from .faces import MeshFaces, Surfaces
 from .pictures import Textures
@@ -72,7 +73,12 @@ def _patches(
     if not compat.nodes_in_use(material):
         return [Patch(tuple(material.diffuse_color[:3]), everywhere)]
     remarks: list[str] = []
-    patches = patches_of(material, users, reading, remarks)
+    try:
+        patches = patches_of(material, users, reading, remarks)
+    except Exception as error:  # one material is no reason to end the export
+        problem = unforeseen_error(f"Reading the material '{material.name}'", error)
+        warn(f"{problem.message} It is exported in its viewport colour. {problem.hint}".rstrip())
+        return [Patch(tuple(material.diffuse_color[:3]), everywhere)]
     for remark in remarks:
         warn(f"The material '{material.name}' {remark}.")
     return patches

@@ -90,6 +90,7 @@ class _Reader:
 
     def __init__(self, remarks: list[str]) -> None:
         self.remarks = remarks
+        self._open: list[Any] = []  # outputs that are being read
 
     def output(self, node: Any) -> Shown:
         surface, volume = node.inputs["Surface"], node.inputs["Volume"]
@@ -117,8 +118,13 @@ class _Reader:
             return self._into_group(node, output, path)
         if output.type != "SHADER":  # a colour in the place of a shader shines
             return Shown(output, 1.0)
+        if (output, path) in self._open:  # a circle, which Blender cuts
+            return Shown(BLACK, 1.0)
+        self._open.append((output, path))
         reader = getattr(self, "_" + node.type.lower(), None)
-        return reader(node, path) if reader else self._colored(node, path)
+        shown = reader(node, path) if reader else self._colored(node, path)
+        self._open.pop()
+        return shown
 
     def _out_of_group(self, node: Any, output: Any, path: Path) -> Shown:
         tree, end = node.node_tree, graph.group_end(node.node_tree, "GROUP_OUTPUT")
