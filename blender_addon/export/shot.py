@@ -174,7 +174,8 @@ def prepared(context: bpy.types.Context, request: Request, stack: ExitStack) -> 
     found = character.members_of(request.armature, context.view_layer)
     if request.only is not None:
         found = replace(found, shapes=[m for m in found.shapes if m.item in request.only], left_out=[], with_hair=False)
-    stack.enter_context(character.shown([m.item for m in (*found.rigs, *found.shapes)], context.view_layer))
+    involved = [item for member in (*found.rigs, *found.shapes) for item in (member.item, *member.instancers)]
+    stack.enter_context(character.shown(list(dict.fromkeys(involved)), context.view_layer))
     modifiers = [modifier for item in found.objects for modifier in item.modifiers]
     if not request.evaluate:
         stack.enter_context(switched_off([m for m in modifiers if m.type in SIMULATED and m.show_viewport]))

@@ -193,3 +193,24 @@ def test_objects_told_by_their_instancers_are_found_and_hair_is_hidden_without_a
     assert hair.hide_render and skirt.hide_render
     bpy.ops.ani3d.remove_result(name="Rig")
     assert not hair.hide_render and not skirt.hide_render
+
+
+def test_an_instanced_character_is_exported_alike_when_its_result_hides_it(addon, part):
+    rig, scene = rigs.character(frames=3), bpy.context.scene
+    collection = bpy.data.collections.new("Person")
+    for item in (rig, bpy.data.objects["Skirt"], bpy.data.objects["Body"]):
+        collection.objects.link(item)
+        scene.collection.objects.unlink(item)
+    empty = bpy.data.objects.new("Person", None)
+    empty.instance_type, empty.instance_collection = "COLLECTION", collection
+    scene.collection.objects.link(empty)
+    for frame, x in ((3, 0.0), (5, 2.0)):
+        empty.location.x = x
+        empty.keyframe_insert("location", frame=frame)
+    seen = part("export").export_shot(bpy.context, rig)
+    empty.hide_viewport = empty.hide_render = True
+    scene.frame_set(3)
+    hidden = part("export").export_shot(bpy.context, rig)
+    assert np.ptp(seen["bone_pose"][:, 0, 0, 3]) > 1.5
+    np.testing.assert_allclose(hidden["bone_pose"], seen["bone_pose"], atol=1e-6)
+    assert empty.hide_viewport
