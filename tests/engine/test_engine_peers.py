@@ -175,3 +175,19 @@ def test_a_folder_that_cannot_be_a_store_is_named(
     assert main(["--port", "0", "--store", str(tmp_path / "store")]) == 1
     said = capsys.readouterr().err
     assert said.startswith("store.unusable") and str(tmp_path / "store") in said
+
+
+def test_an_engine_that_cannot_start_says_why_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("who would have thought")
+
+    monkeypatch.setattr("engine.__main__.Server", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main(["--port", "0", "--store", str(tmp_path / "store")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("engine.internal: ") and "RuntimeError: who would have thought" in said
+    assert "Traceback" not in said and len(said.strip().splitlines()) == 1
+    (log,) = tmp_path.glob("*.log")
+    assert str(log) in said and "in broken" in log.read_text()
