@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+JUMP = (
+    0.5  # metres a frame that the skin's step may differ from the one before; more is a cut, and the cloth goes along
+)
 ARRIVAL = 0.7  # share of the way in after which the first pose is reached; in the rest of it the cloth settles
 
 
@@ -28,6 +31,8 @@ class Preroll:
     def into(cls, clip: np.ndarray, rest: np.ndarray, steady: np.ndarray, count: int) -> Preroll:
         """The way of a garment into a clip (T,P,3) from `rest` (P,3); `steady` (P,) bool are vertices on the skin."""
         velocity = (clip[1] - clip[0]).astype(np.float64).mean(0) if len(clip) > 1 else np.zeros(3)
+        if np.linalg.norm(velocity) > JUMP:  # the shot begins with a cut
+            velocity = np.zeros(3)
         chosen = steady if steady.sum() >= 3 else np.ones(len(rest), bool)
         return cls(count, velocity, *rigid_fit(rest[chosen], clip[0][chosen]))
 

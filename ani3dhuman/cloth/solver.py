@@ -14,12 +14,13 @@ from ..mesh.surface import Contacts, Obstacle
 from .constraints import Constraints
 from .fabrics import SUBSTEP, ClothSettings
 from .kernels import Body, Cloth, Fabric, Pose, step_frame
-from .preroll import Preroll
+from .preroll import JUMP, Preroll, rigid_fit
 
 REFERENCE_SPEED = 2.4  # m/s, the speed of the fastest moving part at which `ClothSettings.substeps` holds
 MIN_FACTOR, MAX_FACTOR = 0.6, 4.0  # bounds of that number's factor
 MAX_STRETCH = 1.2  # times its rest length, of an edge after each frame: the body may push one end of a short one far
 LIMIT_ROUNDS = 12
+FURTHEST_JUMP = 1e4  # metres; more is no cut but a broken animation
 
 
 def run(
@@ -51,11 +52,18 @@ def run(
     starts, around = contacts.around
     body = Body(contacts.near, contacts.clear, contacts.faces, starts, around, deepest)
     end = _pose(preroll, skinned, rest, obstacle, 0)
+    steady = constraints.pinned if constraints.pinned.sum() >= 3 else np.ones(len(rest), bool)
+    moves = preroll.velocity
     x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
     frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
     for step in range(settings.preroll + len(skinned)):
         if step > 0:
             start, end = end, _pose(preroll, skinned, rest, obstacle, step)
+            moves, before = end.skin[steady].mean(0) - start.skin[steady].mean(0), moves
+            if JUMP < np.linalg.norm(moves - before) < FURTHEST_JUMP:
+                R, offset = (a.astype(np.float32) for a in rigid_fit(start.skin[steady], end.skin[steady]))
+                x, v, moves = x @ R.T + offset, v @ R.T, before
+                start = Pose(start.skin @ R.T + offset, start.body @ R.T + offset, start.normals @ R.T)
             ahead = np.where(constraints.pinned[:, None], end.skin, x + v / np.float32(fps))
             contacts.update(x, ahead, start.body, end.body)
             count = substeps_of(settings, fps, _speed(start, end, v, contacts.near, fps))

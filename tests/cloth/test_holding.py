@@ -198,6 +198,21 @@ def test_a_piece_that_falls_off_is_put_back():
     assert any("'Cape': nothing keeps it on the body; it follows the skeleton" in text for text in warnings)
 
 
+@pytest.mark.parametrize("frame", [1, 6])
+def test_cloth_goes_along_when_the_character_jumps_to_another_place(frame):
+    """As where the cycles of a walk are repeated, or a shot is cut: the same cloth, in another place and direction."""
+    shot = wear(PERSON | {"Cape": cape(), "Skirt": skirt(0.03)}, FRAMES)
+    still = shot["bone_pose"][:1].repeat(FRAMES, 0)
+    shot["bone_pose"][:] = still
+    away = np.eye(4, dtype=np.float32)
+    away[:3, :3], away[:3, 3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]], [3, -2, 1]
+    quiet = simulated(shot)[0]
+    shot["bone_pose"][frame:] = away @ still[frame:]
+    off, *_, warnings = simulated(shot)
+    assert not warnings
+    np.testing.assert_allclose(off, quiet, atol=0.01)
+
+
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")
 def test_a_piece_that_jumps_out_of_the_world_is_put_back_and_the_others_go_on():
     shot = wear(PERSON | {"Cape": cape(), "Skirt": skirt(0.03)}, FRAMES)
