@@ -18,6 +18,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.pc2 import read_pc2
 from ani3d_formats.playback import write_playback
+from ani3d_formats.progress import Progress, Report
 
 from . import compat, playback
 from .display import add_display, raise_transparent_bounces
@@ -41,11 +42,21 @@ def find_cache(folder: Path) -> Path:
     raise Ani3DError("cache.missing", f"There {what} in '{folder}'.", hint)
 
 
-def open_cache(folder: Path) -> FrameCache:
-    """The cache in `folder` with its playback file, which is written if need be; on any thread."""
-    cache = FrameCache.open(find_cache(folder))
+def open_cache(
+    folder: Path,
+    listener: Callable[[Report], None] | None = None,
+    should_cancel: Callable[[], bool] = lambda: False,
+) -> FrameCache:
+    """The cache in `folder` with its playback file, which is written if need be; on any thread.
+
+    Args:
+        folder: the cache folder, or the result folder around it.
+        listener: hears after every frame that is written.
+        should_cancel: asked after every frame.
+    """
+    cache = FrameCache.open(find_cache(folder.resolve()))
     cache.check_gaussians()
-    write_playback(cache)
+    write_playback(cache, Progress("playback", cache.manifest.frames, listener, should_cancel))
     return cache
 
 
@@ -66,7 +77,7 @@ def import_result(
     Raises:
         Ani3DError: codes ``cache.*``, ``disk.full``, ``file.unwritable``; then nothing was added.
     """
-    cache = open_cache(folder.resolve())
+    cache = open_cache(folder)
     name = _free_name(cache.path)
     warn = on_warning or (lambda _message: None)
     sources = _sources(context.scene, cache, warn)

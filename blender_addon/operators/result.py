@@ -11,6 +11,7 @@ from threading import Event
 import bpy
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Report
 from engine.wire import Client
 
 from .. import import_result, jobs
@@ -56,15 +57,18 @@ class FetchResult(WaitsForWork, bpy.types.Operator):
         importing = self.import_into_scene
 
         def work(client: Client) -> list[str]:
-            names = jobs.fetch_all(
-                client,
-                job,
-                folder,
-                on_step=lambda moment: session.post(partial(show, moment)),
-                should_cancel=lambda: stopped.is_set() or link.closed.is_set(),
-            )
+            def post(moment: jobs.Moment) -> None:
+                session.post(partial(show, moment))
+
+            def should_cancel() -> bool:
+                return stopped.is_set() or link.closed.is_set()
+
+            def written(report: Report) -> None:
+                post(jobs.Moment(job, "fetching", "write playback", report.step, report.total, report.eta))
+
+            names = jobs.fetch_all(client, job, folder, on_step=post, should_cancel=should_cancel)
             if importing:
-                import_result.open_cache(folder)
+                import_result.open_cache(folder, written, should_cancel)
             return names
 
         return link.transfer(work)
@@ -128,5 +132,11 @@ class RemoveResult(ReportsErrors, bpy.types.Operator):
 
 
 def _import(operator: ReportsErrors, context: bpy.types.Context, folder: Path, hide_character: bool = True) -> None:
-    collection = import_result.import_result(context, folder, hide_character, operator.warn)
+    windows = context.window_manager
+    windows.progress_begin(0, 1)
+    try:
+        import_result.open_cache(folder, lambda report: windows.progress_update(report.step / report.total))
+        collection = import_result.import_result(context, folder, hide_character, operator.warn)
+    finally:
+        windows.progress_end()
     operator.say(f"Imported '{collection.name}'.")

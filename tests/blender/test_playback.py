@@ -344,3 +344,34 @@ def test_names_of_any_length_play(addon, part, tmp_path):
     _assert_shows(part, _gaussians(name), arrays, 5)
     bpy.ops.ani3d.remove_result(name=name)
     assert not bpy.data.collections and not bpy.data.objects
+
+
+def test_writing_the_playback_file_is_told_and_can_be_stopped(result, part):
+    folder, *_ = result
+    steps: list[tuple[int, int]] = []
+    open_cache = part("import_result").open_cache
+    with pytest.raises(Exception, match="Cancelled"):
+        open_cache(folder, lambda report: steps.append((report.step, report.total)), lambda: len(steps) == 3)
+    assert steps == [(1, 8), (2, 8), (3, 8)]
+    assert not list(folder.glob("*playback*"))
+    open_cache(folder, lambda report: steps.append((report.step, report.total)))
+    assert steps[-1] == (8, 8) and len(list(folder.glob("playback-*.pc2"))) == 1
+
+
+def test_an_appended_result_plays(result, part, tmp_path):
+    folder, arrays, _ = result
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    (tmp_path / "files").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "files" / "other.blend"))
+    with bpy.data.libraries.load(str(tmp_path / "shot.blend"), link=False) as (_, wanted):
+        wanted.collections = ["Ani3D Rig"]
+    bpy.context.scene.collection.children.link(wanted.collections[0])
+    bpy.context.scene.frame_set(8)
+    _assert_shows(part, _gaussians(), arrays, 5)
+    assert part("playback").error_of(_gaussians()) == ""
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "files" / "other.blend"))
+    bpy.context.scene.frame_set(5)
+    _assert_shows(part, _gaussians(), arrays, 2)
