@@ -180,11 +180,11 @@ def stored(name: str, array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else whole)
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:
     """Write named arrays as `.npz`, atomically. Raises `Ani3DError` ``disk.full``, ``file.unwritable``."""
     try:
         with atomic_path(path) as partial, open(partial, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            (np.savez_compressed if compressed else np.savez)(file, **arrays)  # type: ignore[arg-type]
     except OSError as error:
         raise cannot_write(path, error) from error
 
