@@ -27,7 +27,7 @@ FOLLOWING = {
     "ARMATURE": "object", "SURFACE_DEFORM": "target", "MESH_DEFORM": "object", "LATTICE": "object", "HOOK": "object",
     "CURVE": "object",
 }  # fmt: skip
-NEAR = 50.0  # metres from the world's origin
+NEAR, NEAR_SIZES = 50.0, 30.0  # metres, and sizes of the character: so far from the world's origin nothing is lost
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,11 @@ def find_members(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) ->
     """The members of `armature`'s character among what `view_layer` shows, by name.
 
     An armature that is not in the view layer is looked for in the collections that objects of it instance. Places are
-    relative to the world's origin, or to where the armature stands now when that is more than `NEAR` metres away.
+    relative to the world's origin, or to where the bones are now when that is far away.
     """
     view_layer.update()  # objects linked a moment ago are not listed before
     instancers, universe = _surroundings(armature, view_layer)
-    place = Member(armature, "", instancers).world(view_layer.depsgraph)[:3, 3]
-    origin = (0.0, 0.0, 0.0) if np.linalg.norm(place) <= NEAR else cast(Any, tuple(np.round(place).tolist()))
+    origin = _origin(Member(armature, "", instancers), view_layer.depsgraph)
     found = Members(Member(armature, "", instancers, origin))
     found.rigs.append(found.armature)
     bones = {armature: ""}  # each member so far, and the bone of the chosen armature that it hangs on
@@ -108,6 +107,19 @@ def find_members(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) ->
         if item != armature:
             _sort_in(found, Member(item, bones[item], instancers, origin), replaced)
     return found
+
+
+def _origin(armature: Member, depsgraph: bpy.types.Depsgraph) -> tuple[float, float, float]:
+    """What places are relative to: the middle of the bones where that is far away, rounded to a power of two, metres."""
+    world, evaluated = armature.world(depsgraph), armature.item.evaluated_get(depsgraph)
+    heads = np.array([bone.head[:] for bone in evaluated.pose.bones] or [(0, 0, 0)], np.float64)
+    heads = heads @ world[:3, :3].T + world[:3, 3]
+    middle, size = heads.mean(0), max(float(np.ptp(heads, axis=0).max()), 1e-6)
+    if not np.isfinite(middle).all() or np.linalg.norm(middle) <= min(NEAR, NEAR_SIZES * size):
+        return (0.0, 0.0, 0.0)
+    step = 2.0 ** np.floor(np.log2(size))
+    x, y, z = (np.round(middle / step) * step).tolist()
+    return (x, y, z)
 
 
 def owner_of(item: bpy.types.Object) -> bpy.types.Object | None:

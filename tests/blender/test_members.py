@@ -134,6 +134,20 @@ def test_far_from_the_origin_places_are_relative_to_the_character(addon, part):
     assert np.abs(posed(far) - shown_by_blender(far)).max() < 1e-4 * 1.5
 
 
+def test_a_tiny_character_and_one_whose_bones_walk_away_have_an_origin_too(addon, part):
+    rig = rigs.character()
+    rig.scale, rig.location = (0.01, 0.01, 0.01), (8, 0, 0)
+    tiny, _ = export(part, rig)
+    assert np.abs(np.array(rigs.meta(tiny)["origin"]) - (8, 0, 0)).max() < 0.02
+    assert np.abs(posed(tiny) - shown_by_blender(tiny)).max() < 2e-6
+    rig.scale, rig.location = (1, 1, 1), (0, 0, 0)
+    rig.pose.bones["control"].location = (0, 4000, 0)
+    away, _ = export(part, rig)
+    assert np.linalg.norm(rigs.meta(away)["origin"]) > 3990
+    assert np.abs(away["vertices"] + rigs.meta(away)["origin"]).max() < 3, "the rest pose stays at home"
+    assert np.abs(away["bone_pose"][..., :3, 3]).max() < 3
+
+
 def test_hidden_collections_and_objects_export_the_same(addon, part):
     rig = rigs.character()
     collection, outer = bpy.data.collections.new("Hero"), bpy.data.collections.new("Cast")
