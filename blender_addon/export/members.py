@@ -110,7 +110,7 @@ def find_members(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) ->
 
 
 def _origin(armature: Member, depsgraph: bpy.types.Depsgraph) -> tuple[float, float, float]:
-    """What places are relative to: the middle of the bones where that is far away, rounded to a power of two, metres."""
+    """What places are relative to, metres: the middle of the bones where that is far away, in powers of two."""
     world, evaluated = armature.world(depsgraph), armature.item.evaluated_get(depsgraph)
     heads = np.array([bone.head[:] for bone in evaluated.pose.bones] or [(0, 0, 0)], np.float64)
     heads = heads @ world[:3, :3].T + world[:3, 3]
