@@ -125,27 +125,55 @@ def _hold_pieces(
     nearest: Nearest,
 ) -> Pins:
     """Pins (V,) in which each piece of `needy` is held; what holds one may be another that is held."""
-    if not needy:
-        return Pins(pins, ())
     waiting = np.zeros(len(pins), bool)
-    waiting[np.concatenate(needy)] = True
+    for piece in needy:
+        waiting[piece] = True
     holding = np.flatnonzero(~waiting & (pins >= HOLDS))
-    cloth = np.flatnonzero(is_loose(regions) & ~waiting)
-    unheld = []
-    for piece in sorted(needy, key=lambda piece: -_size(vertices[piece])):
-        places = vertices[piece]
-        gap = nearest(places, vertices[holding])[0] if len(holding) else np.full(len(piece), np.inf)
-        lies, on = nearest(places, vertices[cloth]) if len(cloth) else (np.full(len(piece), np.inf), None)
-        if on is not None and _size(places) < SMALL and lies.min() < min(ON_CLOTH, gap.min() + 1e-6):
-            pins[piece] = pins[cloth[on[lies.argmin()]]]
-            continue
-        found = _upper_edge(places, gap, middle, regions[piece[0]])
-        if found is None:
-            unheld.append(piece)
-        pins[piece] = 1 if found is None else np.maximum(pins[piece], found)
-        holding = np.concatenate([holding, piece[pins[piece] >= HOLDS]]) if found is not None else holding
-        cloth = np.concatenate([cloth, piece])
-    return Pins(pins, tuple(unheld))
+    left = [piece for piece in needy if _size(vertices[piece]) >= SMALL]
+    while left and len(holding):
+        reached, further = [], []
+        for piece, gap in zip(left, _gaps(left, vertices, holding, nearest), strict=True):
+            if gap.min() > REACH:
+                further.append(piece)
+                continue
+            pins[piece] = np.maximum(pins[piece], _upper_edge(vertices[piece], gap, middle, regions[piece[0]]))
+            reached.append(piece[pins[piece] >= HOLDS])
+        holding, left = np.concatenate([np.zeros(0, int), *reached]), further
+    for piece in left:
+        pins[piece] = 1
+    buttons = [piece for piece in needy if _size(vertices[piece]) < SMALL]
+    for piece in buttons:
+        pins[piece] = 1
+    if buttons:
+        left += _sew_buttons(pins, buttons, vertices, regions, nearest)
+    return Pins(pins, tuple(left))
+
+
+def _sew_buttons(
+    pins: np.ndarray, buttons: list[np.ndarray], vertices: np.ndarray, regions: np.ndarray, nearest: Nearest
+) -> list[np.ndarray]:
+    """Give `buttons` the pins (V,) of the cloth that they lie on, in place; returns those far from everything."""
+    own = np.zeros(len(pins), bool)
+    own[np.concatenate(buttons)] = True
+    cloth, held = np.flatnonzero(is_loose(regions) & ~own), np.flatnonzero((pins >= HOLDS) & ~own)
+    far = []
+    for piece, gap, lies in zip(
+        buttons, _gaps(buttons, vertices, held, nearest), _gaps(buttons, vertices, cloth, nearest), strict=True
+    ):
+        if lies.min() < min(ON_CLOTH, gap.min() + 1e-6):
+            lowest = piece[[lies.argmin()]]
+            pins[piece] = pins[cloth[nearest(vertices[lowest], vertices[cloth])[1]]]
+        elif gap.min() > REACH:
+            far.append(piece)
+    return far
+
+
+def _gaps(pieces: list[np.ndarray], vertices: np.ndarray, targets: np.ndarray, nearest: Nearest) -> list[np.ndarray]:
+    """For each of `pieces` the distances of its vertices to the nearest of `targets`."""
+    if len(targets) == 0:
+        return [np.full(len(piece), np.inf) for piece in pieces]
+    found = nearest(vertices[np.concatenate(pieces)], vertices[targets])[0]
+    return np.split(found, np.cumsum([len(piece) for piece in pieces])[:-1])
 
 
 def _is_held(pins: np.ndarray, places: np.ndarray) -> bool:
@@ -157,8 +185,8 @@ def _is_held(pins: np.ndarray, places: np.ndarray) -> bool:
     return bool(held.mean() > 0.1 or z[held].max() >= 0.5 * (z.min() + z.max()))
 
 
-def _upper_edge(places: np.ndarray, gap: np.ndarray, middle: np.ndarray, region: int) -> np.ndarray | None:
-    """Weights (P,) that hold a piece where it would be fastened, or None where nothing is near enough.
+def _upper_edge(places: np.ndarray, gap: np.ndarray, middle: np.ndarray, region: int) -> np.ndarray:
+    """Weights (P,) that hold a piece where it would be fastened.
 
     Garments hang from their upper edge, hair from where it is nearest to the head, and what lies flat, as sleeves of a
     T pose and tutus do, from where it is nearest to the skin and to the `middle` (3,) of the body.
@@ -166,8 +194,6 @@ def _upper_edge(places: np.ndarray, gap: np.ndarray, middle: np.ndarray, region:
     Args:
         places: (P,3); gap: (P,) distance to what may hold it.
     """
-    if gap.min() > REACH:
-        return None
     size = np.ptp(places, axis=0)
     below = places[:, 2].max() - places[:, 2]
     if size[2] < 0.5 * size.max():
@@ -179,7 +205,7 @@ def _upper_edge(places: np.ndarray, gap: np.ndarray, middle: np.ndarray, region:
     if gap[away < EDGE_FIXED].min() > REACH:  # what is on top is not what is near: a banner, a cloth in the hand
         away = gap - gap.min()
     reach = away.max()
-    if _size(places) < SMALL or reach < 1e-6:
+    if reach < 1e-6:
         return np.ones(len(places), np.float32)
     return _fade(away, min(EDGE_FIXED, 0.15 * reach), min(EDGE_FREE, 0.5 * reach)).astype(np.float32)
 
