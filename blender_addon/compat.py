@@ -90,10 +90,13 @@ def set_brush_weight(context: bpy.types.Context, weight: float) -> None:
 
 
 def nodes_in_use(owner: bpy.types.Material | bpy.types.World) -> Iterable[bpy.types.Node]:
-    """The shader nodes a material or world is drawn with; before 5.0 it may have some that are switched off."""
-    if owner.node_tree is None or (bpy.app.version < (5, 0) and not owner.use_nodes):
-        return ()
-    return owner.node_tree.nodes
+    """The shader nodes a material or world is drawn with; none where `draws_nodes` says so."""
+    return owner.node_tree.nodes if draws_nodes(owner) else ()
+
+
+def draws_nodes(owner: bpy.types.Material | bpy.types.World) -> bool:
+    """Whether nodes draw a material or world; before 5.0 it may have some that are switched off."""
+    return owner.node_tree is not None and (bpy.app.version >= (5, 0) or owner.use_nodes)
 
 
 def light_factor(light: bpy.types.Light) -> np.ndarray:

@@ -201,17 +201,23 @@ def _on_mesh(work: WorkingMaterial, user: User, found: Dependence, reading: Read
     points = np.empty(len(faces.mesh.vertices) * 3, np.float32)
     faces.mesh.vertices.foreach_get("co", points)
     world = np.array(faces.item.matrix_world)[:3, :3]
-    corners = (points.reshape(-1, 3) @ world.T)[faces.triangles[rows]].astype(np.float64)
-    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
-    areas = np.nan_to_num(areas)
-    texels = np.sqrt(2 * areas.sum()) / max(reading.extent, 1e-9) * _TEXELS_ACROSS
-    side = int(2 ** np.round(np.log2(min(max(texels, *_native(found), LEAST_BAKE), LARGEST_BAKE))))
+    areas = _areas((points.reshape(-1, 3) @ world.T)[faces.triangles[rows]])
+    texels = areas.sum() * (_TEXELS_ACROSS / max(reading.extent, 1e-9)) ** 2
+    of_pictures = _areas(np.pad(faces.uvs()[rows], ((0, 0), (0, 0), (0, 1)))).sum() * np.prod(_native(found))
+    wanted = np.sqrt(2 * max(texels, of_pictures))  # half of the layout is used
+    side = int(2 ** np.round(np.log2(min(max(wanted, LEAST_BAKE), LARGEST_BAKE))))
     while side < SMALLEST * np.sqrt(len(rows) / 2) + SMALLEST and side < LARGEST:
         side *= 2
     atlas = triangle_atlas(areas, side)
     with bake_meshes.triangles(faces, rows, atlas.uvs, work.material) as item:
         picture = _bake_once(work, item, (side, side), atlas.spread)
     return Patch((1.0, 1.0, 1.0), [(number, rows)], picture, [atlas.uvs])
+
+
+def _areas(corners: np.ndarray) -> np.ndarray:
+    """(F,) areas of triangles (F,3,3)."""
+    a, b, c = corners.astype(np.float64).transpose(1, 0, 2)
+    return np.nan_to_num(np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
 
 
 def _bake_once(

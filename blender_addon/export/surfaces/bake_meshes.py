@@ -61,8 +61,9 @@ def triangles(
         with _object(mesh, material) as item:
             item.matrix_world = faces.item.matrix_world
             item.color, item.pass_index = faces.item.color, faces.item.pass_index
-            for key, value in faces.item.items():
-                item[key] = value
+            for key, value in faces.item.items():  # settings of add-ons may be among them
+                if isinstance(value, (int, float, str)) or hasattr(value, "to_list"):
+                    item[key] = value
             yield item
     finally:
         bpy.data.meshes.remove(mesh)

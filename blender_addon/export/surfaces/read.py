@@ -70,7 +70,7 @@ def _patches(
     everywhere = [(number, rows) for number, _, rows in users]
     if material is None:
         return [Patch(_NO_MATERIAL, everywhere)]
-    if not compat.nodes_in_use(material):
+    if not compat.draws_nodes(material):
         return [Patch(tuple(material.diffuse_color[:3]), everywhere)]
     remarks: list[str] = []
     try:
