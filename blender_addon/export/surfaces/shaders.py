@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
@@ -18,15 +18,19 @@ from .graph import Path, find
 TOON = "ani3d toon"  # name of the nodes that stand for Shader to RGB
 _CAMERA_RAY = {"Is Camera Ray": 1.0}  # what a Light Path node says to the eye; all else is 0
 _MELANIN = ((0.506, 0.841, 1.653), (0.343, 0.733, 1.924))  # absorption of eumelanin and pheomelanin
+_MIRRORS = ("BSDF_GLOSSY", "BSDF_ANISOTROPIC")
+_VIEW = ("FRESNEL", "LAYER_WEIGHT")
+_NO_REFLECTIONS = "has reflections mixed in, which are left out"
 BLACK = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A surface's straight colour and its opacity."""
+    """A surface's straight colour and its opacity; `mirror`: what is seen are reflections alone."""
 
     color: Color
     alpha: Factor
+    mirror: bool = False
 
 
 @dataclass
@@ -139,7 +143,8 @@ class _Reader:
             tree.links.new(value, find(end.inputs, name))
             return find(node.outputs, name)
 
-        return Shown(outside(inner.color, "NodeSocketColor"), outside(inner.alpha, "NodeSocketFloat"))
+        color, alpha = outside(inner.color, "NodeSocketColor"), outside(inner.alpha, "NodeSocketFloat")
+        return replace(inner, color=color, alpha=alpha)
 
     def _into_group(self, node: Any, output: Any, path: Path) -> Shown:
         group = path[-1]
@@ -152,7 +157,8 @@ class _Reader:
             group.id_data.links.new(value, find(group.inputs, name))
             return find(node.outputs, name)
 
-        return Shown(inside(outer.color, "NodeSocketColor"), inside(outer.alpha, "NodeSocketFloat"))
+        color, alpha = inside(outer.color, "NodeSocketColor"), inside(outer.alpha, "NodeSocketFloat")
+        return replace(outer, color=color, alpha=alpha)
 
     def _color(self, socket: Any, path: Path) -> Color:
         value = graph.constant(socket, path)
@@ -168,7 +174,7 @@ class _Reader:
         if socket is None:
             self._remark(f"has a shader that is not understood ({node.bl_label})")
             return Shown(BLACK, 1.0)
-        return Shown(self._color(socket, path), 1.0)
+        return Shown(self._color(socket, path), 1.0, node.type in _MIRRORS)
 
     def _emission(self, node: Any, path: Path) -> Shown:
         color, strength = self._color(node.inputs["Color"], path), self._factor(node.inputs["Strength"], path)
@@ -232,6 +238,9 @@ class _Reader:
         if isinstance(factor, float) and not 0 < factor < 1:
             return self.shader(node.inputs[1 if factor <= 0 else 2], path)
         a, b = self.shader(node.inputs[1], path), self.shader(node.inputs[2], path)
+        if a.mirror != b.mirror and self._is_gloss(factor, b.mirror, path):
+            self._remark(_NO_REFLECTIONS)
+            return a if b.mirror else b
         nodes = Nodes(node.id_data)
         factor = nodes.clamped(factor)
         share, rest = nodes.times(b.alpha, factor), nodes.times(a.alpha, nodes.complement(factor))
@@ -240,6 +249,13 @@ class _Reader:
             return Shown(b.color if a.alpha == 0.0 else a.color, alpha)
         both = nodes.sum(nodes.scaled(a.color, rest), nodes.scaled(b.color, share))
         return Shown(nodes.divided(both, alpha), alpha)
+
+    @staticmethod
+    def _is_gloss(factor: Factor, second: bool, path: Path) -> bool:
+        """Whether reflections mixed in by `factor`, as the second or first shader, are the shine of another surface."""
+        if isinstance(factor, float):
+            return (factor if second else 1 - factor) < 0.5
+        return any(output.node.type in _VIEW for output, _ in graph.upstream(*graph.origin(factor, path)))
 
     def _add_shader(self, node: Any, path: Path) -> Shown:
         """Light is added; what lies behind is dimmed by neither more than by both."""
@@ -250,6 +266,9 @@ class _Reader:
             if other.alpha != 0.0:
                 self._remark("adds light to what lies behind it and is exported as an opaque surface")
             return other
+        if a.mirror != b.mirror:
+            self._remark(_NO_REFLECTIONS)
+            return a if b.mirror else b
         if a.alpha != 1.0 or b.alpha != 1.0:
             self._remark("adds half-clear shaders, whose opacities are exported multiplied")
         return Shown(nodes.sum(a.color, b.color), nodes.times(a.alpha, b.alpha))
