@@ -8,7 +8,7 @@ has any part in it. Everything lies in one collection that `remove_result` takes
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from ani3d_formats.progress import Progress, Report
 from . import compat, playback
 from .display import add_display, raise_transparent_bounces
 from .properties import object_group
-from .rest_shape import CONVERTIBLE, own_shape, rest_shapes
+from .rest_shape import own_shape, rest_shapes
+from .sources import Source, find_sources
 
 RESULT = "ani3d_result"  # names the result on its collection, which may be renamed
 
@@ -80,17 +81,18 @@ def import_result(
     cache = open_cache(folder)
     name = _free_name(cache.path)
     warn = on_warning or (lambda _message: None)
-    sources = _sources(context.scene, cache, warn)
-    meshes = _matching_meshes(context, [pair for pair in sources if pair[0].type in CONVERTIBLE], warn)
+    sources = find_sources(context.scene, cache, warn)
+    meshes = _matching_meshes(context, [source for source in sources if not source.hair], warn)
     remove_result(name)
     collection = bpy.data.collections.new(f"Ani3D {name}")
     collection[RESULT] = name
     context.scene.collection.children.link(collection)
-    hair = [source for source, _ in sources if source.type not in CONVERTIBLE]
+    copied = {item for item, *_ in meshes}
+    hair = {source.item: None for source in sources if source.hair and source.item not in copied}
     try:
         _add_gaussians(context.scene, cache, name, collection)
         if hide_character:
-            _hide([*hair, *(source for source, *_ in meshes)], warn)
+            _hide([*hair, *copied], warn)
         for source in hair:  # Gaussians alone show it; an object without a shape remembers what is hidden
             _add_copy(collection, name, source, bpy.data.meshes.new(f"{source.name} Ani3D"))
         for source, mesh, file in meshes:
@@ -147,43 +149,23 @@ def _free_name(folder: Path) -> str:
         name = f"{folder.stem} {number}"
 
 
-def _sources(
-    scene: bpy.types.Scene, cache: FrameCache, warn: Callable[[str], None]
-) -> list[tuple[bpy.types.Object, Path]]:
-    """(source, PC2 file) of each mesh in the cache that was made of an object in this file."""
-    found = []
-    for entry in cache.manifest.meshes:
-        # An object that is instanced once more is told by its instancers: "Instancer/Name".
-        source = next((o for o in _known(scene) if entry.object == o.name), None)
-        source = source or next((o for o in _known(scene) if entry.object.endswith(f"/{o.name}")), None)
-        if source is None or source.type not in {*CONVERTIBLE, "CURVES"}:
-            warn(f"The mesh '{entry.object}' is not in this file, so its mesh cache is left out.")
-        else:
-            found.append((source, cache.path / entry.file))
-    return found
-
-
-def _known(scene: bpy.types.Scene) -> Iterator[bpy.types.Object]:
-    """The objects of this file that may be sources, those of `scene` first."""
-    yield from (item for item in (*scene.objects, *bpy.data.objects) if object_group(item).kind == "NONE")
-
-
 def _matching_meshes(
-    context: bpy.types.Context, found: list[tuple[bpy.types.Object, Path]], warn: Callable[[str], None]
+    context: bpy.types.Context, sources: list[Source], warn: Callable[[str], None]
 ) -> list[tuple[bpy.types.Object, bpy.types.Mesh, Path]]:
-    """(source, a mesh of its shape, PC2 file) of each pair in `found` whose cache still fits it."""
+    """(object, a mesh of its shape, PC2 file) of each of `sources` whose cache still fits it."""
     pairs = []
-    meshes = rest_shapes(context, [source for source, _ in found])
-    for (source, file), shape in zip(found, meshes, strict=True):
+    meshes = rest_shapes(context, [source.item for source in sources])
+    for source, shape in zip(sources, meshes, strict=True):
+        item, file = source.item, source.file
         expected = read_pc2(file).vertices.shape[1]
-        if len(shape.vertices) != expected and source.type == "MESH" and len(source.data.vertices) == expected:
+        if len(shape.vertices) != expected and item.type == "MESH" and len(item.data.vertices) == expected:
             bpy.data.meshes.remove(shape)
-            shape = own_shape(source)
+            shape = own_shape(item)
         if len(shape.vertices) == expected:
-            pairs.append((source, shape, file))
+            pairs.append((item, shape, file))
             continue
         warn(
-            f"'{source.name}' has {len(shape.vertices)} vertices, its mesh cache {expected}; it is left out, "
+            f"'{item.name}' has {len(shape.vertices)} vertices, its mesh cache {expected}; it is left out, "
             "as the mesh was changed after the export."
         )
         bpy.data.meshes.remove(shape)

@@ -182,7 +182,12 @@ def test_objects_told_by_their_instancers_are_found_and_hair_is_hidden_without_a
     hair = bpy.data.objects.new("Hair", bpy.data.hair_curves.new("Hair"))
     bpy.context.scene.collection.objects.link(hair)
     warnings: list[str] = []
-    counts = {"Crowd_Skirt": len(skirt.data.vertices), "Hair": 8}
+    body = bpy.data.objects["Body"]
+    bpy.context.view_layer.objects.active = body
+    bpy.ops.object.particle_system_add()
+    thread = bpy.data.objects.new("Lashes", bpy.data.curves.new("Lashes", "CURVE"))
+    bpy.context.scene.collection.objects.link(thread)
+    counts = {"Crowd_Skirt": len(skirt.data.vertices), "Hair": 8, "Body hair 2": 40, "Lashes": 8}
     meshes = {name: np.zeros((2, count, 3), np.float32) for name, count in counts.items()}
     folder, _ = rigs.random_cache(tmp_path / "Rig.ani3d", FRAMES, meshes=meshes)
     manifest = folder / "manifest.json"
@@ -190,9 +195,10 @@ def test_objects_told_by_their_instancers_are_found_and_hair_is_hidden_without_a
     part("import_result").import_result(bpy.context, folder, on_warning=warnings.append)
     assert not [warning for warning in warnings if "cache" in warning]
     assert len(_copy_of("Skirt").data.vertices) and not len(_copy_of("Hair").data.vertices)
-    assert hair.hide_render and skirt.hide_render
+    assert not len(_copy_of("Body").data.vertices) and not len(_copy_of("Lashes").data.vertices)
+    assert hair.hide_render and skirt.hide_render and body.hide_render and thread.hide_render
     bpy.ops.ani3d.remove_result(name="Rig")
-    assert not hair.hide_render and not skirt.hide_render
+    assert not any(item.hide_render for item in (hair, skirt, body, thread))
 
 
 def test_an_instanced_character_is_exported_alike_when_its_result_hides_it(addon, part):
