@@ -104,3 +104,32 @@ def test_two_heads_of_hair_have_two_names(rig, part):
     _, items, _ = haired(part)
     counts = sorted(item.vertex_count for item in items.values() if item.strands)
     assert counts == [100, 120] and len(items) == 4
+
+
+def test_a_shot_of_some_objects_alone_has_no_hair(rig, part):
+    particle_hair()
+    body = bpy.data.objects["Body"]
+    shot = Shot.from_arrays(part("export").export_shot(bpy.context, rig, only=[body]))
+    assert [item.name for item in shot.meta.objects] == ["Body"]
+
+
+@pytest.mark.parametrize("node", ["ShaderNodeBsdfHairPrincipled", "ShaderNodeBsdfPrincipled"])
+def test_hair_has_the_colour_of_its_material(rig, part, node):
+    item = particle_hair()
+    for name in ("Skin", "Strands"):
+        item.data.materials.append(bpy.data.materials.new(name))
+    material = item.data.materials[1]
+    if bpy.app.version < (5, 0):
+        material.use_nodes = True
+    tree = material.node_tree
+    shader = tree.nodes.new(node)
+    shader.inputs[0].default_value = (0.4, 0.1, 0.02, 1)
+    tree.links.new(shader.outputs[0], next(n for n in tree.nodes if n.type == "OUTPUT_MATERIAL").inputs[0])
+    item.particle_systems[0].settings.material = 2
+    shot, items, _ = haired(part)
+    rows = items["Body hair"].rows
+    own = (shot["faces"][:, 0] >= rows.start) & (shot["faces"][:, 0] < rows.stop)
+    used = {shot.meta.materials[m] for m in np.unique(shot["face_materials"][own])}
+    assert len(used) == 1 and next(iter(used)).name.startswith("Strands")
+    color = next(iter(used)).base_color
+    np.testing.assert_allclose(color, (0.4, 0.1, 0.02), atol=0.02)
