@@ -39,6 +39,10 @@ def check_camera(scene: bpy.types.Scene) -> None:
         raise Ani3DError(
             "camera.missing", f"The scene '{scene.name}' {what}.", "Add a camera and make it the active one."
         )
+    if min(picture_size(scene)) < 1:
+        width, height = picture_size(scene)
+        text = f"Pictures of the scene '{scene.name}' are {width} x {height} pixels large."
+        raise Ani3DError("camera.size", text, "Raise the resolution or its percentage.")
     if scene.camera.data.type not in ("PERSP", "ORTHO"):
         raise Ani3DError(
             "camera.type",

@@ -41,7 +41,10 @@ def read_lights(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Light
         light = cast(bpy.types.Light, lamp.evaluated_get(depsgraph).data)
         if light.type != "SUN":
             others.add(lamp.name)
-        elif (sun := _sun(lamp.name, light, matrix, notes.append)) is not None:
+            continue
+        if lamp.light_linking.receiver_collection:
+            notes.append(f"The light linking of '{lamp.name}' is not exported: it lights the whole character.")
+        if (sun := _sun(lamp.name, light, matrix, notes.append)) is not None:
             found.append(sun)
     if others:
         notes.append(f"Only Sun lights are exported; left out: {', '.join(sorted(others))}.")

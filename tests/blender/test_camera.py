@@ -184,3 +184,10 @@ def test_the_preview_range_is_not_that_of_the_shot_and_this_is_said(addon, part)
     shot, warnings = _export(part, rig)
     assert len(shot["viewmats"]) == 6
     assert "The preview range, 4 to 5, is not that of the shot, which has the scene's frames 3 to 8." in warnings
+
+
+def test_a_picture_without_pixels_is_refused(addon, part):
+    rig, scene = rigs.character(frames=3), bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_percentage = 40, 1
+    with pytest.raises(Exception, match="are 0 x 0 pixels large"):
+        _export(part, rig)

@@ -188,3 +188,8 @@ def test_lights_that_change_are_exported_as_at_the_first_frame_and_said(addon, p
     shot = part("export").export_shot(bpy.context, rig, on_warning=warnings.append)
     np.testing.assert_allclose(shot["sun_colors"], [[3, 3, 3]], rtol=1e-6)
     assert bool([warning for warning in warnings if "move or change" in warning]) == moving
+
+
+def test_light_linking_is_said(floor, part):
+    floor.light_linking.receiver_collection = bpy.data.collections.new("Lit")
+    assert [note for note in _read(part).notes if "light linking of 'Sun'" in note]
