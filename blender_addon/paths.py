@@ -7,20 +7,12 @@ from pathlib import Path
 
 import bpy
 
-from .properties import scene_group
-
 
 def output_folder(context: bpy.types.Context) -> Path:
     """Where shots and results go unless a path is given: beside the .blend, else in Blender's temporary folder."""
     if bpy.data.filepath:
         return Path(bpy.data.filepath).parent / f"{Path(bpy.data.filepath).stem}_ani3d"
     return Path(bpy.app.tempdir) / "ani3d"
-
-
-def shot_file(context: bpy.types.Context) -> Path:
-    """The scene's shot: the file that was chosen, else the one beside the .blend as it is called now."""
-    chosen = scene_group(context.scene).shot_path
-    return absolute(chosen) if chosen else output_folder(context) / "shot.npz"
 
 
 def absolute(path: str) -> Path:

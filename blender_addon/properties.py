@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import bpy
@@ -11,6 +12,7 @@ import bpy
 from ani3d_formats.regions import REGIONS
 
 from . import compat
+from .paths import absolute, output_folder
 from .session import session
 
 BY_HAND = "chosen by hand"
@@ -149,6 +151,12 @@ CLASSES = (Ani3DPart, Ani3DScene, Ani3DObject)
 def scene_group(scene: bpy.types.Scene) -> Ani3DScene:
     """`scene.ani3d`, with its type."""
     return cast(Any, scene).ani3d
+
+
+def shot_file(context: bpy.types.Context) -> Path:
+    """The scene's shot: the file that was chosen, else the one beside the .blend as it is called now."""
+    chosen = scene_group(context.scene).shot_path
+    return absolute(chosen) if chosen else output_folder(context) / "shot.npz"
 
 
 def object_group(item: bpy.types.Object) -> Ani3DObject:

@@ -9,8 +9,7 @@ from . import jobs, playback, preferences
 from .import_result import result_names
 from .panel_layout import Sidebar, sentences
 from .parts_panel import PartsList, PartsPanel, WarningsPanel
-from .paths import shot_file
-from .properties import TEXTLESS, object_group, scene_group
+from .properties import TEXTLESS, object_group, scene_group, shot_file
 from .session import session
 
 

@@ -15,8 +15,8 @@ from ani3d_formats.shot import save_arrays
 
 from ..export.shot import Request, export_steps, shot_frames
 from ..jobs import Moment
-from ..paths import absolute, in_blend, shot_file
-from ..properties import scene_group
+from ..paths import absolute, in_blend
+from ..properties import scene_group, shot_file
 from ..session import session
 from .base import Outcome, ReportsErrors
 

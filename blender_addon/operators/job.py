@@ -18,8 +18,8 @@ from ani3d_formats.errors import Ani3DError
 from engine.wire import JobStatus
 
 from ..jobs import ENDED
-from ..paths import absolute, shot_file
-from ..properties import TEXTLESS, Ani3DScene, scene_group
+from ..paths import absolute
+from ..properties import TEXTLESS, Ani3DScene, scene_group, shot_file
 from ..session import JOB_WARNINGS, session
 from .base import ReportsErrors, WaitsForWork
 

@@ -57,7 +57,7 @@ def test_a_chosen_file_below_the_blend_moves_with_it(project, part, tmp_path):
     bpy.ops.wm.save_mainfile()
     shutil.move(project, tmp_path / "moved")
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "moved" / "walk.blend"))
-    assert part("paths").shot_file(bpy.context) == tmp_path / "moved" / "shots" / "one.npz"
+    assert part("properties").shot_file(bpy.context) == tmp_path / "moved" / "shots" / "one.npz"
 
 
 def test_a_highlighted_folder_is_imported(addon, tmp_path):
