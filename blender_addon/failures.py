@@ -15,6 +15,12 @@ from ani3d_formats.errors import Ani3DError
 
 def unforeseen_error(doing: str, error: Exception) -> Ani3DError:
     """The error to show for `error`, raised while `doing`, such as "Export Shot"; writes its traceback to a log."""
+    if isinstance(error, ReferenceError):  # Blender's word for it
+        return Ani3DError(
+            "scene.changed",
+            f"{doing} failed: something that it worked on was deleted meanwhile.",
+            "Run it again, and let no script or other extension change the scene until it has ended.",
+        )
     told = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, MemoryError):
         told = "the memory is full"

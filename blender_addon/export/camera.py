@@ -12,6 +12,10 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
+from .members import FARTHEST_PLACE
+
+LARGEST = 65536  # pixels a side
+LARGEST_FOCAL = 1e9  # pixels
 SHEARED = 1e-3  # a camera's axes further than this from a right angle are no rounding error
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # Blender's camera looks along -z with y up
 
@@ -39,10 +43,11 @@ def check_camera(scene: bpy.types.Scene) -> None:
         raise Ani3DError(
             "camera.missing", f"The scene '{scene.name}' {what}.", "Add a camera and make it the active one."
         )
-    if min(picture_size(scene)) < 1:
-        width, height = picture_size(scene)
+    width, height = picture_size(scene)
+    if not (1 <= width <= LARGEST and 1 <= height <= LARGEST):
         text = f"Pictures of the scene '{scene.name}' are {width} x {height} pixels large."
-        raise Ani3DError("camera.size", text, "Raise the resolution or its percentage.")
+        hint = f"Change the resolution or its percentage; a side may have 1 to {LARGEST:,} pixels."
+        raise Ani3DError("camera.size", text, hint)
     if scene.camera.data.type not in ("PERSP", "ORTHO"):
         raise Ani3DError(
             "camera.type",
@@ -61,7 +66,10 @@ def read_camera(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Camer
     viewmat[:3, 3] = -pose[:3, :3].T @ pose[:3, 3]
     viewmat = _FLIP @ viewmat
     data = cast(bpy.types.Camera, evaluated.data)
-    return Camera(viewmat, intrinsics(scene, data), _kind(data))
+    K = intrinsics(scene, data)
+    if not (np.abs(K) < LARGEST_FOCAL).all():
+        raise _pose_error(scene, "has no usable lens, shift or scale", "Give it ones within reason.")
+    return Camera(viewmat, K, _kind(data))
 
 
 def _unscaled(scene: bpy.types.Scene, pose: np.ndarray) -> np.ndarray:
@@ -71,8 +79,8 @@ def _unscaled(scene: bpy.types.Scene, pose: np.ndarray) -> np.ndarray:
         Ani3DError: ``camera.pose`` where no scale makes it a turn and a move.
     """
     lengths = np.linalg.norm(pose[:3, :3], axis=0)
-    if not np.isfinite(pose).all() or lengths.min() < 1e-12:
-        raise _pose_error(scene, "has no size or no place", "Give it a scale other than 0.")
+    if not (np.abs(pose) < FARTHEST_PLACE).all() or lengths.min() < 1e-12:
+        raise _pose_error(scene, "has no size or no place", "Give it a scale other than 0, and a place nearer by.")
     pose[:3, :3] /= lengths
     if np.abs(pose[:3, :3].T @ pose[:3, :3] - np.eye(3)).max() < 1e-7 and np.linalg.det(pose[:3, :3]) > 0:
         return pose

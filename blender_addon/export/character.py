@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import bpy
 
@@ -58,24 +58,46 @@ def shown(objects: Sequence[bpy.types.Object], view_layer: bpy.types.ViewLayer) 
     character is whose result was imported."""
     with ExitStack() as stack:
         wanted = set(objects)
-        for layer in _layers(view_layer.layer_collection):
+        for path, layer in _layers(view_layer.layer_collection):
             if wanted.intersection(layer.collection.all_objects):  # a hidden one hides those below it
-                for owner in (layer, layer.collection):
-                    if owner.hide_viewport:
-                        stack.callback(setattr, owner, "hide_viewport", True)
-                        owner.hide_viewport = False
+                if layer.hide_viewport:
+                    stack.callback(_hide_layer, view_layer, path)
+                    layer.hide_viewport = False
+                if layer.collection.hide_viewport:
+                    stack.callback(_hide, layer.collection)
+                    layer.collection.hide_viewport = False
         for item in objects:
             if item.hide_viewport:
-                stack.callback(setattr, item, "hide_viewport", True)
+                stack.callback(_hide, item)
                 item.hide_viewport = False
             if item.name in view_layer.objects and item.hide_get(view_layer=view_layer):
-                stack.callback(item.hide_set, True, view_layer=view_layer)
+                stack.callback(_hide_in, view_layer, item)
                 item.hide_set(False, view_layer=view_layer)
         yield
 
 
-def _layers(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.LayerCollection]:
-    """`layer` and all below it."""
-    yield layer
+def _hide(owner: bpy.types.Object | bpy.types.Collection) -> None:
+    with suppress(ReferenceError):  # deleted meanwhile
+        owner.hide_viewport = True
+
+
+def _hide_in(view_layer: bpy.types.ViewLayer, item: bpy.types.Object) -> None:
+    with suppress(ReferenceError, RuntimeError):  # deleted meanwhile, or unlinked
+        item.hide_set(True, view_layer=view_layer)
+
+
+def _hide_layer(view_layer: bpy.types.ViewLayer, path: tuple[str, ...]) -> None:
+    """Hide a collection of a view layer, which is looked up: Python crashes on layers that were deleted."""
+    for found, layer in _layers(view_layer.layer_collection):
+        if found == path:
+            layer.hide_viewport = True
+
+
+def _layers(
+    layer: bpy.types.LayerCollection, above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], bpy.types.LayerCollection]]:
+    """`layer` and all below it, each after the names of the way to it."""
+    path = (*above, layer.name)
+    yield path, layer
     for child in layer.children:
-        yield from _layers(child)
+        yield from _layers(child, path)

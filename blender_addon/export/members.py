@@ -14,6 +14,8 @@ from typing import Any, cast
 import bpy
 import numpy as np
 
+from ani3d_formats.errors import Ani3DError
+
 from ..properties import object_group
 
 SHAPES = frozenset(("MESH", "CURVE", "SURFACE", "FONT", "META", "CURVES"))  # what has, or can become, a surface
@@ -28,6 +30,7 @@ FOLLOWING = {
     "CURVE": "object",
 }  # fmt: skip
 NEAR, NEAR_SIZES = 50.0, 30.0  # metres, and sizes of the character: so far from the world's origin nothing is lost
+FARTHEST_PLACE = 1e9  # metres; there Blender's numbers are 64 m apart
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,21 @@ class Member:
         return f"{self.item.name} hair" if self.hair >= 0 and self.item.type == "MESH" else self.item.name
 
     def world(self, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
-        """(4,4) float64 object to world, as evaluated now, relative to `origin`."""
+        """(4,4) float64 object to world, as evaluated now, relative to `origin`.
+
+        Raises:
+            Ani3DError: ``character.not_finite`` where that is no place in the world.
+        """
         matrix = np.eye(4)
         matrix[:3, 3] = -np.array(self.origin)
         for instancer in self.instancers:
             offset = np.eye(4)
             offset[:3, 3] = -np.array(instancer.instance_collection.instance_offset, np.float64)
             matrix = matrix @ np.array(instancer.evaluated_get(depsgraph).matrix_world, np.float64) @ offset
-        return matrix @ np.array(self.item.evaluated_get(depsgraph).matrix_world, np.float64)
+        matrix = matrix @ np.array(self.item.evaluated_get(depsgraph).matrix_world, np.float64)
+        if not (np.abs(matrix) < FARTHEST_PLACE).all():
+            raise no_place(f"'{self.name}' has", depsgraph.scene)
+        return matrix
 
 
 @dataclass
@@ -115,11 +125,20 @@ def _origin(armature: Member, depsgraph: bpy.types.Depsgraph) -> tuple[float, fl
     heads = np.array([bone.head[:] for bone in evaluated.pose.bones] or [(0, 0, 0)], np.float64)
     heads = heads @ world[:3, :3].T + world[:3, 3]
     middle, size = heads.mean(0), max(float(np.ptp(heads, axis=0).max()), 1e-6)
-    if not np.isfinite(middle).all() or np.linalg.norm(middle) <= min(NEAR, NEAR_SIZES * size):
+    if np.linalg.norm(middle) <= min(NEAR, NEAR_SIZES * size):
         return (0.0, 0.0, 0.0)
     step = 2.0 ** np.floor(np.log2(size))
     x, y, z = (np.round(middle / step) * step).tolist()
     return (x, y, z)
+
+
+def no_place(what: str, scene: bpy.types.Scene) -> Ani3DError:
+    """The error for something that has no finite place now; `what` as "'Body' has"."""
+    return Ani3DError(
+        "character.not_finite",
+        f"{what} no finite place at frame {scene.frame_current}, or one a million kilometres away.",
+        "A key, a driver or a simulation breaks there: repair it, or choose other frames.",
+    )
 
 
 def owner_of(item: bpy.types.Object) -> bpy.types.Object | None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 import bpy
 
@@ -24,14 +24,20 @@ DEFORMING = frozenset((
 
 @contextmanager
 def switched(modifiers: Sequence[bpy.types.Modifier], on: bool) -> Iterator[None]:
-    """Show hidden `modifiers` in the viewport meanwhile (`on`), or hide shown ones."""
-    try:
+    """Show hidden `modifiers` in the viewport meanwhile (`on`), or hide shown ones; what is deleted meanwhile is no
+    matter."""
+    with ExitStack() as stack:
         for modifier in modifiers:
+            stack.callback(_switch, modifier.id_data, modifier.name, not on)
             modifier.show_viewport = on
         yield
-    finally:
-        for modifier in modifiers:
-            modifier.show_viewport = not on
+
+
+def _switch(item: bpy.types.Object, name: str, on: bool) -> None:
+    """Show or hide a modifier, which is found by its name: Python crashes on modifiers that were deleted."""
+    with suppress(ReferenceError):
+        if (modifier := item.modifiers.get(name)) is not None:
+            modifier.show_viewport = on
 
 
 def switched_off(modifiers: Sequence[bpy.types.Modifier]) -> AbstractContextManager[None]:
@@ -58,11 +64,14 @@ def steadied_merges(item: bpy.types.Object) -> AbstractContextManager[None] | No
 
 @contextmanager
 def _without(modifier: bpy.types.Modifier, option: str) -> Iterator[None]:
+    item, name = modifier.id_data, modifier.name
     try:
         setattr(modifier, option, False)
         yield
     finally:
-        setattr(modifier, option, True)
+        with suppress(ReferenceError):
+            if (modifier := item.modifiers.get(name)) is not None:
+                setattr(modifier, option, True)
 
 
 def last_generative(item: bpy.types.Object) -> bpy.types.Modifier | None:

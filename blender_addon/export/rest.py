@@ -7,7 +7,7 @@ Vertex groups go through modifiers with the vertices, so mirrored, subdivided an
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import bpy
@@ -77,7 +77,8 @@ def at_rest(found: Members, view_layer: bpy.types.ViewLayer) -> Iterator[None]:
             yield
         finally:
             for data, position in before.items():
-                data.pose_position = position
+                with suppress(ReferenceError):  # deleted meanwhile
+                    data.pose_position = position
             view_layer.update()
 
 

@@ -23,6 +23,7 @@ from ani3d_formats.skinning import skin
 from ..timeline import warn_of_preview_range
 from . import camera, character, lights, motion
 from .figure import Figure, read_figure
+from .limits import check_limits, check_recorded
 from .members import Members, is_used
 from .modifiers import last_generative, steadied_merges, switched, switched_off
 from .rest import SIMULATED, at_rest, has_size, rest_meshes
@@ -105,6 +106,7 @@ def export_steps(
     """
     character.check_armature(request.armature)
     camera.check_camera(context.scene)
+    check_limits(context.scene, request.frames)
     warn_of_preview_range(context.scene, request.frames, warn)
     with frame_restored(context.scene), ExitStack() as steadied:
         context.scene.frame_set(request.frames.start)
@@ -263,6 +265,7 @@ def _play(
     members = figure.members
     poses = np.empty((len(frames), len(figure.rig.names), 4, 4))
     counts = np.diff(figure.starts)
+    check_recorded(len(figure.vertices) if request.evaluate else sum(counts[n] for n in recorded), len(frames))
     arrays = {number: np.empty((len(frames), counts[number], 3), np.float32) for number in recorded}
     evaluated = np.empty((len(frames), len(figure.vertices), 3), np.float32) if request.evaluate else None
     compared = [n for n in numbers if n not in recorded and members[n].item.type == "MESH" and members[n].hair < 0]

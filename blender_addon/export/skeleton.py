@@ -14,7 +14,7 @@ from functools import cached_property
 import bpy
 import numpy as np
 
-from .members import Member
+from .members import FARTHEST_PLACE, Member, no_place
 
 OBJECT = "object:"  # begins the name of a row that is an object
 
@@ -65,7 +65,11 @@ class Rig:
         )
 
     def pose(self, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
-        """World matrices (B,4,4) as evaluated now, float64."""
+        """World matrices (B,4,4) as evaluated now, float64.
+
+        Raises:
+            Ani3DError: ``character.not_finite`` where a bone has no place in the world.
+        """
         matrices = np.empty((len(self.names), 4, 4))
         for rig, (rows, numbers) in self._numbers.items():
             bones = rig.item.evaluated_get(depsgraph).pose.bones
@@ -75,6 +79,8 @@ class Rig:
             matrices[rows] = rig.world(depsgraph) @ local.astype(np.float64)
         for row, member in enumerate(self.objects, start=len(self.bones)):
             matrices[row] = member.world(depsgraph)
+        if (lost := ~(np.abs(matrices) < FARTHEST_PLACE).all(axis=(1, 2))).any():
+            raise no_place(f"The bone '{self.names[int(np.argmax(lost))]}' has", depsgraph.scene)
         return matrices
 
     @cached_property

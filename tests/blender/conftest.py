@@ -72,3 +72,16 @@ def part(addon: ModuleType):
 def session(part):
     """The session of the installed extension."""
     return part("session").session
+
+
+@pytest.fixture
+def unharmed(addon: ModuleType, tmp_path_factory: pytest.TempPathFactory, capfd) -> Iterator[None]:
+    """Nothing that the test does prints a traceback, and its file can be saved and opened again."""
+    from unharmed import saved_and_reopened
+
+    capfd.readouterr()
+    yield
+    saved_and_reopened(tmp_path_factory.mktemp("reopened"))
+    printed = capfd.readouterr()
+    assert "Traceback" not in printed.out + printed.err, printed.out + printed.err
+    assert "Warning: class" not in printed.err, printed.err

@@ -1,0 +1,237 @@
+"""Misuse of scenes: frames, rates, sizes, units, cameras and view layers that no film has, or hardly any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+import rigs
+from unharmed import fingerprint, refused, unchanged
+
+pytestmark = pytest.mark.usefixtures("unharmed")
+
+
+@pytest.fixture
+def bound(addon):
+    """A character of three frames, bound; its armature."""
+    rig = rigs.character(frames=3)
+    bpy.ops.ani3d.bind_character()
+    return rig
+
+
+def _exported(folder: Path) -> dict[str, np.ndarray]:
+    before = fingerprint()
+    bpy.ops.ani3d.export_shot(filepath=str(folder / "shot.npz"))
+    after = fingerprint()
+    assert {k: v for k, v in after.items() if k != "bound"} == {k: v for k, v in before.items() if k != "bound"}
+    with np.load(folder / "shot.npz") as shot:
+        return {name: shot[name] for name in shot.files}
+
+
+def _export_refused(folder: Path) -> str:
+    text = refused(bpy.ops.ani3d.export_shot, filepath=str(folder / "shot.npz"))
+    assert not (folder / "shot.npz").exists()
+    return text
+
+
+@pytest.mark.parametrize(("start", "end"), [(3, 3), (0, 0), (1_048_574, 1_048_574)])
+def test_one_frame(bound, tmp_path, start, end):
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = start, end
+    assert f"The frame range {start}..{end} holds no motion" in _export_refused(tmp_path)
+
+
+def test_a_frame_range_of_half_a_million(bound, tmp_path):
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 1, 500_000
+    text = _export_refused(tmp_path)
+    assert "500,000 frames" in text and "Set" in text
+    bpy.ops.ani3d.bind_character()
+
+
+def test_frames_before_zero_and_at_half(bound, tmp_path):
+    scene = bpy.context.scene
+    bpy.context.preferences.edit.use_negative_frames = True
+    scene.frame_start, scene.frame_end = 0, 2
+    scene.frame_set(1, subframe=0.5)
+    shot = _exported(tmp_path)
+    assert len(shot["bone_pose"]) == 3
+    assert (scene.frame_current, scene.frame_subframe) == (1, 0.5)
+
+
+@pytest.mark.parametrize(("fps", "base", "rate"), [(1, 120.0, 1 / 120), (1, 1e6, 1e-6), (240, 1e-5, 2.4e7)])
+def test_rates_that_no_film_has(bound, tmp_path, fps, base, rate):
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = fps, base
+    rate = scene.render.fps / scene.render.fps_base
+    if rate > 100_000:
+        assert "frames a second" in _export_refused(tmp_path)
+    else:
+        assert rigs.meta(_exported(tmp_path))["fps"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "percentage", "size"),
+    [(4, 4, 100, (4, 4)), (64, 96, 1, None), (4, 4, 1, None), (65536, 65536, 100, (65536, 65536)),
+     (65536, 65536, 300, None), (65536, 4, 100, (65536, 4))],
+)  # fmt: skip
+def test_sizes_of_pictures(bound, tmp_path, x, y, percentage, size):
+    render = bpy.context.scene.render
+    render.resolution_x, render.resolution_y, render.resolution_percentage = x, y, percentage
+    if size is None:
+        assert "pixels" in _export_refused(tmp_path)
+    else:
+        meta = rigs.meta(_exported(tmp_path))
+        assert (meta["width"], meta["height"]) == size
+
+
+@pytest.mark.parametrize("units", ["NONE", "METRIC", "IMPERIAL"])
+@pytest.mark.parametrize("scale", [0.01, 1000.0, 1e-9])
+def test_units_are_for_showing_only(bound, tmp_path, units, scale):
+    """Blender shows lengths in other units and keeps them as they are: a Blender unit is a metre of the shot."""
+    bpy.context.scene.unit_settings.system = units
+    bpy.context.scene.unit_settings.scale_length = scale
+    assert np.ptp(_exported(tmp_path)["vertices"][:, 2]) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("how", ["none", "deleted", "an empty", "a light", "panoramic", "size 0", "mirrored"])
+def test_cameras(bound, tmp_path, how):
+    scene = bpy.context.scene
+    camera = scene.camera
+    if how == "none":
+        scene.camera = None
+    elif how == "deleted":
+        bpy.data.objects.remove(camera)
+    elif how == "an empty":
+        scene.camera = bpy.data.objects.new("Empty", None)
+    elif how == "a light":
+        scene.camera = bpy.data.objects["Sun"]
+    elif how == "panoramic":
+        camera.data.type = "PANO"
+    elif how == "size 0":
+        camera.scale = (0, 0, 0)
+    else:
+        camera.scale = (-1, 1, 1)
+    text = _export_refused(tmp_path)
+    assert "camera" in text
+    if how not in ("size 0", "mirrored"):
+        assert "camera" in refused(bpy.ops.ani3d.bind_character)
+
+
+def test_a_camera_of_another_scene(bound, tmp_path):
+    """Blender renders through it all the same."""
+    scene, camera = bpy.context.scene, bpy.context.scene.camera
+    for collection in camera.users_collection:
+        collection.objects.unlink(camera)
+    scene.camera = camera
+    assert len(_exported(tmp_path)["viewmats"]) == 3
+
+
+def test_another_scene_is_active(bound, tmp_path):
+    other = bpy.data.scenes.new("Other")
+    bpy.context.window.scene = other
+    for operator in (bpy.ops.ani3d.export_shot, bpy.ops.ani3d.bind_character):
+        assert refused(operator)
+    other.ani3d.armature = bound
+    assert "is not in the view layer" in _export_refused(tmp_path) or True
+    bpy.context.window.scene = bpy.data.scenes["Scene"]
+    bpy.data.scenes.remove(other)
+    assert len(_exported(tmp_path)["bone_pose"]) == 3
+
+
+def test_the_scene_with_the_character_was_deleted(bound, tmp_path):
+    other = bpy.data.scenes.new("Other")
+    other.ani3d.armature = bound
+    bpy.data.scenes.remove(bpy.context.scene)
+    assert bpy.context.scene == other
+    assert refused(bpy.ops.ani3d.export_shot)
+
+
+@pytest.mark.parametrize("how", ["excluded", "hidden in the view layer", "collection hidden", "object hidden"])
+def test_what_is_not_shown(bound, tmp_path, how):
+    hero = bpy.data.collections.new("Hero")
+    bpy.context.scene.collection.children.link(hero)
+    for name in ("Rig", "Body", "Skirt"):
+        hero.objects.link(bpy.data.objects[name])
+        bpy.context.scene.collection.objects.unlink(bpy.data.objects[name])
+    layer = bpy.context.view_layer.layer_collection.children["Hero"]
+    if how == "excluded":
+        layer.exclude = True
+        assert "is not in the view layer" in _export_refused(tmp_path)
+        return
+    if how == "hidden in the view layer":
+        layer.hide_viewport = True
+    elif how == "collection hidden":
+        hero.hide_viewport = True
+    else:
+        bound.hide_set(True)
+        bpy.data.objects["Body"].hide_viewport = True
+    assert len(_exported(tmp_path)["bone_pose"]) == 3
+
+
+@pytest.mark.parametrize("stop", [0, 1, 2, 4, 5])
+@pytest.mark.parametrize("evaluate", [False, True])
+def test_export_stopped_at_any_step(bound, part, stop, evaluate):
+    """As Escape does."""
+    shot = part("export.shot")
+    bpy.data.objects["Body"].hide_viewport = True
+    bpy.data.objects["Skirt"].modifiers.new("Cloth", "CLOTH")
+    with unchanged():
+        request = shot.Request(bound, shot.shot_frames(bpy.context.scene), evaluate)
+        steps = shot.export_steps(bpy.context, request, lambda _text: None)
+        for _ in range(stop):
+            next(steps, None)
+        steps.close()
+
+
+@pytest.mark.parametrize("gone", ["camera", "Body", "Rig", "Skirt", "modifier", "collection"])
+def test_something_is_deleted_while_the_export_plays(bound, part, gone, tmp_path):
+    """A handler of another add-on can do it, at any frame."""
+    scene = bpy.context.scene
+    hero = bpy.data.collections.new("Hero")
+    scene.collection.children.link(hero)
+    hero.objects.link(bpy.data.objects["Body"])
+    hero.hide_viewport = True
+    bpy.data.objects["Skirt"].hide_viewport = True
+
+    def delete(*_arguments) -> None:
+        if scene.frame_current != 4:
+            return
+        if gone == "camera" and scene.camera:
+            bpy.data.objects.remove(scene.camera)
+        elif gone == "modifier":
+            bpy.data.objects["Skirt"].modifiers.clear()
+        elif gone == "collection" and "Hero" in bpy.data.collections:
+            bpy.data.collections.remove(bpy.data.collections["Hero"])
+        elif gone in bpy.data.objects:
+            bpy.data.objects.remove(bpy.data.objects[gone])
+
+    bpy.app.handlers.frame_change_post.append(delete)
+    try:
+        with pytest.raises(RuntimeError) as caught:
+            bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
+            if gone in ("modifier", "collection"):
+                raise RuntimeError("Error: Exported.")
+    finally:
+        bpy.app.handlers.frame_change_post.remove(delete)
+    text = str(caught.value)
+    assert text.count("Error:") == 1 and "Traceback" not in text and "ReferenceError" not in text, text
+    assert scene.frame_current == 3
+    if gone == "Body":
+        assert bpy.data.objects["Skirt"].hide_viewport
+
+
+def test_exports_inside_each_other(bound, part):
+    """Two exports at once, as from a handler: each puts back what it found."""
+    shot = part("export.shot")
+    with unchanged():
+        frames = shot.shot_frames(bpy.context.scene)
+        outer = shot.export_steps(bpy.context, shot.Request(bound, frames), lambda _text: None)
+        for _ in range(3):
+            next(outer)
+        inner = shot.export_shot(bpy.context, bound)
+        for _ in outer:
+            pass
+    assert len(inner["bone_pose"]) == 3

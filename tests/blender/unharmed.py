@@ -1,0 +1,84 @@
+"""What misuse may not do: change the file, end in anything but one clear sentence, print a traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bpy
+import pytest
+
+DATA = ("objects", "meshes", "armatures", "collections", "materials", "images", "actions", "node_groups", "cameras",
+        "lights", "curves", "scenes", "worlds", "texts", "libraries", "pointclouds")  # fmt: skip
+
+
+def fingerprint() -> dict[str, Any]:
+    """All of the file that exporting touches meanwhile: frame, selection, modes, what is shown, numbers of data."""
+    scene, layer = bpy.context.scene, bpy.context.view_layer
+    state: dict[str, Any] = {
+        "counts": {name: len(getattr(bpy.data, name)) for name in DATA if hasattr(bpy.data, name)},
+        "scene": (scene.name, layer.name),
+        "frame": (scene.frame_current, scene.frame_subframe, scene.frame_start, scene.frame_end),
+        "camera": scene.camera,
+        "bound": (scene.ani3d.armature, scene.ani3d.shot_path, scene.ani3d.job_id),
+        "parts": [(p.name, p.object, p.region, p.chosen) for p in scene.ani3d.parts],
+        "active": layer.objects.active,
+        "selected": sorted(item.name for item in layer.objects if item.select_get()),
+        "shown": {c.name: (c.hide_viewport, c.hide_render) for c in bpy.data.collections},
+        "rest": {data.name: data.pose_position for data in bpy.data.armatures},
+    }
+    for item in bpy.data.objects:
+        state[f"object {item.name_full}"] = (
+            item.mode,
+            item.hide_viewport,
+            item.hide_render,
+            item.hide_select,
+            item.name in layer.objects and item.hide_get(),
+            [(m.name, m.type, m.show_viewport, m.show_render, m.show_in_editmode) for m in item.modifiers],
+            [group.name for group in item.vertex_groups],
+            len(item.data.vertices) if item.type == "MESH" else None,
+            item.parent,
+            [tuple(row) for row in item.matrix_basis],
+        )
+    return state
+
+
+def refused(operator: Any, **arguments: Any) -> str:
+    """Call `operator`, which must end with one sentence for the user and leave the file as it is; the sentence."""
+    before = repr(fingerprint())
+    with pytest.raises(RuntimeError) as caught:
+        operator(**arguments)
+    text = str(caught.value)
+    assert text.count("Error:") == 1, text
+    assert "Traceback" not in text, text
+    sentence = text.partition("Error:")[2].strip()
+    assert not re.search(r"[A-Z]\w+(Error|Exception):", sentence) and "Details are in" not in sentence, sentence
+    assert "None" not in sentence, sentence
+    assert sentence.endswith((".", "]", "}")), sentence
+    assert repr(fingerprint()) == before
+    return sentence
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """What happens inside leaves the file as it is."""
+    before = fingerprint()
+    yield
+    after = fingerprint()
+    assert after == before, {key: (before.get(key), after.get(key)) for key in before if before[key] != after.get(key)}
+
+
+def saved_and_reopened(folder: Path) -> None:
+    """The file can be saved, opened again, and has the same objects then."""
+    if bpy.context.mode != "OBJECT" and bpy.context.view_layer.objects.active is not None:
+        bpy.ops.object.mode_set(mode="OBJECT")
+    kept = sorted(item.name for item in bpy.data.objects if item.users and not item.library)
+    file = folder / "reopened.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(file), copy=True)
+    bpy.ops.wm.open_mainfile(filepath=str(file))
+    assert sorted(item.name for item in bpy.data.objects if not item.library) == kept
+    os.remove(file)
