@@ -125,7 +125,7 @@ def _origin(armature: Member, depsgraph: bpy.types.Depsgraph) -> tuple[float, fl
     heads = np.array([bone.head[:] for bone in evaluated.pose.bones] or [(0, 0, 0)], np.float64)
     heads = heads @ world[:3, :3].T + world[:3, 3]
     middle, size = heads.mean(0), max(float(np.ptp(heads, axis=0).max()), 1e-6)
-    if np.linalg.norm(middle) <= min(NEAR, NEAR_SIZES * size):
+    if not (np.abs(heads) < FARTHEST_PLACE).all() or np.linalg.norm(middle) <= min(NEAR, NEAR_SIZES * size):
         return (0.0, 0.0, 0.0)
     step = 2.0 ** np.floor(np.log2(size))
     x, y, z = (np.round(middle / step) * step).tolist()
