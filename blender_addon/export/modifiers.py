@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import cast
 
 import bpy
 
@@ -28,16 +29,17 @@ def switched(modifiers: Sequence[bpy.types.Modifier], on: bool) -> Iterator[None
     matter."""
     with ExitStack() as stack:
         for modifier in modifiers:
-            stack.callback(_switch, modifier.id_data, modifier.name, not on)
+            stack.callback(_set_again, modifier.id_data, modifier.name, "show_viewport", not on)
             modifier.show_viewport = on
         yield
 
 
-def _switch(item: bpy.types.Object, name: str, on: bool) -> None:
-    """Show or hide a modifier, which is found by its name: Python crashes on modifiers that were deleted."""
-    with suppress(ReferenceError):
-        if (modifier := item.modifiers.get(name)) is not None:
-            modifier.show_viewport = on
+def _set_again(owner: bpy.types.ID, name: str, option: str, value: bool) -> None:
+    """Set an option of a modifier, which is found by its name: Python crashes on modifiers that were deleted."""
+    with suppress(ReferenceError):  # the object is deleted
+        modifier: bpy.types.Modifier | None = cast(bpy.types.Object, owner).modifiers.get(name)
+        if modifier is not None:
+            setattr(modifier, option, value)
 
 
 def switched_off(modifiers: Sequence[bpy.types.Modifier]) -> AbstractContextManager[None]:
@@ -69,9 +71,7 @@ def _without(modifier: bpy.types.Modifier, option: str) -> Iterator[None]:
         setattr(modifier, option, False)
         yield
     finally:
-        with suppress(ReferenceError):
-            if (modifier := item.modifiers.get(name)) is not None:
-                setattr(modifier, option, True)
+        _set_again(item, name, option, True)
 
 
 def last_generative(item: bpy.types.Object) -> bpy.types.Modifier | None:
