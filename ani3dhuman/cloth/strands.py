@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ani3d_formats.progress import Progress
 from ani3d_formats.strands import tangents
 
 from ..mesh.surface import Obstacle
-from .constraints import Constraints
+from .constraints import PINNED, Constraints
 from .fabrics import FABRICS
 from .garment import Pieces, Tell, simulate_pieces
 
 HAIR = replace(FABRICS["hair"], bend=3e-5)
 SHORT, LONG = 0.06, 0.3  # metres: short hair keeps its style, long hair hangs
 STYLE = 0.35  # least pin weight of short hair
+MOST = 800  # strands that are simulated; others follow the nearest of them
+FOLLOWED = 3
 SPAN = 2  # points that a strut bridges; it keeps the bend between them
 
 
@@ -47,35 +51,94 @@ def simulate_strands(
     Raises:
         Cancelled: within one frame of the request.
     """
-    line, still = _middles(skinned), _middles(rest[None])[0]
-    pins = np.maximum(pin_weights.reshape(-1, 2).max(1), _style(still.reshape(-1, points, 3)))
-    first = np.arange(len(still)).reshape(-1, points)
+    line = _middles(skinned).reshape(len(skinned), -1, points, 3)
+    still = _middles(rest[None]).reshape(-1, points, 3)
+    pins = np.maximum(pin_weights.reshape(-1, points, 2).max(2), _style(still))
+    guides = Guides.of(still)
+    chosen = guides.chosen
+
+    def report(reason: str, gone: np.ndarray) -> None:
+        if gone.any():
+            tell(reason, np.flatnonzero(np.repeat(gone[guides.near[:, 0]], 2 * points)))
+
+    led = _simulate_lines(line[:, chosen], still[chosen], pins[chosen], obstacle, fps, progress, report)
+    moved = guides.follow(line, led, pins <= PINNED)
+    ribbons = np.empty(skinned.shape, np.float32)
+    for t, now in enumerate(moved):
+        half = (skinned[t, 1::2] - skinned[t, 0::2]) / 2
+        half = _turned(half, *(tangents(x).reshape(-1, 3) for x in (line[t], now)))
+        places = now.reshape(-1, 3)
+        ribbons[t, 0::2], ribbons[t, 1::2] = places - half, places + half
+    return ribbons
+
+
+def _simulate_lines(
+    line: np.ndarray,
+    still: np.ndarray,
+    pins: np.ndarray,
+    obstacle: Obstacle | None,
+    fps: float,
+    progress: Progress | None,
+    report: Callable[[str, np.ndarray], None],
+) -> np.ndarray:
+    """Centre lines (T,S,P,3) simulated; `line` as the skeleton has them, `still` (S,P,3) at rest, `pins` (S,P)."""
+    count, points = pins.shape
+    first = np.arange(count * points).reshape(count, points)
     edges = np.stack([first[:, :-1].ravel(), first[:, 1:].ravel()], 1)
     struts = np.stack([first[:, :-SPAN].ravel(), first[:, SPAN:].ravel()], 1)
-    part = np.repeat(np.arange(len(first)), points)
-    pieces = Pieces.of_parts(edges, part, still, pins)
+    part = np.repeat(np.arange(count), points)
+    pieces = Pieces.of_parts(edges, part, still.reshape(-1, 3), pins.ravel().astype(np.float32))
 
     def build(resting: np.ndarray, held: np.ndarray) -> Constraints:
         nothing = np.zeros((0, 4), np.int64)
         return Constraints.of_graph(edges, nothing, nothing.astype(np.float32), resting, held, struts)
 
-    def report(reason: str, chosen: np.ndarray) -> None:
-        if chosen.any():
-            tell(reason, np.flatnonzero(np.repeat(chosen[part], 2)))
+    flat = line.reshape(len(line), -1, 3)
+    return simulate_pieces(flat, pieces, build, obstacle, fps, HAIR, progress, report).reshape(line.shape)
 
-    moved = simulate_pieces(line, pieces, build, obstacle, fps, HAIR, progress, report)
-    ribbons = np.empty(skinned.shape, np.float32)
-    for t, now in enumerate(moved):
-        half = (skinned[t, 1::2] - skinned[t, 0::2]) / 2
-        half = _turned(half, *(tangents(x.reshape(-1, points, 3)).reshape(-1, 3) for x in (line[t], now)))
-        ribbons[t, 0::2], ribbons[t, 1::2] = now - half, now + half
-    return ribbons
+
+@dataclass(frozen=True)
+class Guides:
+    """Strands that are simulated, and how the others follow those nearest to them.
+
+    Attributes:
+        chosen: (G,) strands; near: (S,N) the nearest of those, `weights` (S,N) of them.
+    """
+
+    chosen: np.ndarray
+    near: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, still: np.ndarray) -> Guides:
+        """At most `MOST` guides of strands (S,P,3), evenly chosen."""
+        count = len(still)
+        chosen = np.unique(np.linspace(0, count - 1, min(count, MOST)).astype(int))
+        shape = still[:, [0, -1]].reshape(count, -1)  # root and tip
+        away, near = cKDTree(shape[chosen]).query(shape, k=min(FOLLOWED, len(chosen)))
+        away, near = away.reshape(count, -1), near.reshape(count, -1)
+        weights = 1 / np.maximum(away, 1e-6) ** 2
+        return cls(chosen, near, weights / weights.sum(1, keepdims=True))
+
+    def follow(self, line: np.ndarray, led: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """All strands (T,S,P,3), from those as the skeleton has them and the guides (T,G,P,3) as simulated.
+
+        Points that are not `free` (S,P) stay as the skeleton has them.
+        """
+        if len(self.chosen) == line.shape[1]:
+            return led
+        moved = np.empty(line.shape, np.float32)
+        for t, stiff in enumerate(line):
+            off = led[t] - stiff[self.chosen]
+            moved[t] = stiff + np.einsum("sn,snpk->spk", self.weights, off[self.near]) * free[..., None]
+            moved[t, self.chosen] = led[t]
+        return moved
 
 
 def _style(points: np.ndarray) -> np.ndarray:
-    """Least pin weights (S*P,) of strands (S,P,3), by their length."""
-    length = np.linalg.norm(np.diff(points, axis=1), axis=2).sum(1)
-    return np.repeat(STYLE * np.clip((LONG - length) / (LONG - SHORT), 0, 1), points.shape[1])
+    """Least pin weights (S,1) of strands (S,P,3), by their length."""
+    length = np.linalg.norm(np.diff(points, axis=1), axis=2).sum(1, keepdims=True)
+    return STYLE * np.clip((LONG - length) / (LONG - SHORT), 0, 1)
 
 
 def _middles(vertices: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from wardrobe import HEADS, Piece, body, head, rows, skirt, wear
 from ani3d_formats.progress import Progress
 from ani3d_formats.regions import BODY, HAIR
 from ani3d_formats.strands import ribbons
+from ani3dhuman.cloth import strands
 from ani3dhuman.cloth.character import simulate_shot
 from ani3dhuman.cloth.fabrics import FABRICS
 from ani3dhuman.cloth.pins import find_pins
@@ -103,6 +104,22 @@ def test_short_hair_keeps_its_style():
     moved, rigid, _ = simulated(shot := turning({"Body": body(), "Head": head(), "Hair": hair(0.06)}, 40))
     tips = np.linalg.norm(middles(moved, shot) - middles(rigid, shot), axis=3)[:, :, -1]
     assert tips[6:10].max() > 0.01 and tips[-1].mean() < 0.015
+
+
+def test_strands_beyond_the_guides_move_as_if_they_were_simulated(monkeypatch):
+    shot = turning({"Body": body(), "Head": head(), "Hair": hair(0.3, 60)})
+    painted = np.full(len(shot["vertices"]), -1, np.float32)
+    painted[rows(shot, "Hair")] = find_pins(shot).weights[rows(shot, "Hair")]
+    painted[rows(shot, "Hair")].reshape(60, -1)[7] = 1  # one that the artist holds
+    shot.arrays["pin_weights"] = painted
+    every, rigid, _ = simulated(shot)
+    monkeypatch.setattr(strands, "MOST", 12)
+    few, *_ = simulated(shot)
+    line, whole, stiff = (middles(v, shot) for v in (few, every, rigid))
+    np.testing.assert_allclose(line[:, :, 0], stiff[:, :, 0], atol=1e-5)
+    np.testing.assert_allclose(line[:, 7], stiff[:, 7], atol=1e-5)
+    swing = np.linalg.norm(whole - stiff, axis=3)[:, :, 5:].mean()
+    assert np.linalg.norm(line - whole, axis=3)[:, :, 5:].mean() < 0.3 * swing
 
 
 def test_hair_meshes_strands_and_garments_go_together():
