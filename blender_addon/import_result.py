@@ -122,15 +122,19 @@ def remove_result(name: str) -> bool:
     for source in sources - replaced:
         for item in _shown_by(source):
             item.hide_render = item.hide_viewport = False
-    for collection in [c for c in bpy.data.collections if c.get(RESULT) == name]:
+    for collection in [c for c in bpy.data.collections if not c.library and c.get(RESULT) == name]:
         if not collection.all_objects:
             bpy.data.collections.remove(collection)
     return bool(members)
 
 
 def parts_of(name: str) -> list[bpy.types.Object]:
-    """The objects of the result `name`."""
-    return [o for o in bpy.data.objects if object_group(o).kind != "NONE" and object_group(o).result == name]
+    """The objects of the result `name` that are this file's own; a linked result is its library's."""
+    return [
+        item
+        for item in bpy.data.objects
+        if not item.library and object_group(item).kind != "NONE" and object_group(item).result == name
+    ]
 
 
 def result_names() -> list[str]:

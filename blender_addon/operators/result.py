@@ -128,6 +128,9 @@ class RemoveResult(ReportsErrors, bpy.types.Operator):
 
     def run(self, _context: bpy.types.Context) -> None:
         if not import_result.remove_result(self.name):
+            if self.name in import_result.result_names():
+                text = f"The result '{self.name}' is linked from another file."
+                raise Ani3DError("result.linked", text, "Remove its collection or instance from the scene.")
             raise Ani3DError("result.unknown", f"There is no result '{self.name}' in this file.", "")
 
 

@@ -25,6 +25,8 @@ if HAS_BPY:
     _resources = tempfile.TemporaryDirectory(prefix="ani3d-test-blender-")
     os.environ["BLENDER_USER_RESOURCES"] = _resources.name  # before bpy is imported: never the user's own
     import bpy
+    import numpy as np
+    import rigs
 
 
 def pytest_report_header() -> str:
@@ -85,3 +87,13 @@ def unharmed(addon: ModuleType, tmp_path_factory: pytest.TempPathFactory, capfd)
     printed = capfd.readouterr()
     assert "Traceback" not in printed.out + printed.err, printed.out + printed.err
     assert "Warning: class" not in printed.err, printed.err
+
+
+@pytest.fixture
+def result(addon, tmp_path: Path):
+    """A character, and a result of it on disk: (cache folder, arrays, mesh positions of 'Skirt')."""
+    rigs.character()
+    vertices = len(bpy.data.objects["Skirt"].data.vertices)
+    skirt = np.random.default_rng(1).normal(size=(8, vertices, 3)).astype(np.float32)
+    folder, arrays = rigs.random_cache(tmp_path / "result" / "Rig.ani3d", (3, 10), meshes={"Skirt": skirt})
+    return folder, arrays, skirt

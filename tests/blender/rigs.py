@@ -212,3 +212,17 @@ def random_cache(folder: Path, frames: tuple[int, int], count: int = 50, meshes=
         )
     arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
     return write_cache(folder, arrays, frames, meshes), arrays
+
+
+def gaussians(result: str = "Rig") -> bpy.types.Object:
+    """The Gaussians of a result."""
+    return next(o for o in bpy.data.objects if o.ani3d.kind == "GAUSSIANS" and o.ani3d.result == result)
+
+
+def assert_shows(part, item: bpy.types.Object, arrays: dict[str, np.ndarray], row: int) -> None:
+    """Assert that `item` shows frame number `row` of `arrays`, (T,N,k) or (N,k) by name."""
+    for name, found in shown_gaussians(part, item).items():
+        expected = arrays[name] if arrays[name].ndim == 2 else arrays[name][row]
+        if name == "rotation":
+            found, expected = same_turns(found), same_turns(expected)
+        np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=f"{name} at row {row}")
