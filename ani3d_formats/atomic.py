@@ -51,7 +51,8 @@ def cannot_write(path: Path, error: OSError, needed: int | None = None) -> Ani3D
     if is_disk_full(error):
         return disk_full(path, needed)
     text = f"Cannot write '{path}': {error.strerror}."
-    return Ani3DError("file.unwritable", text, "Choose a folder that you may write to.")
+    hints = {errno.ENAMETOOLONG: "Choose a shorter name.", errno.EISDIR: "Choose the name of a file."}
+    return Ani3DError("file.unwritable", text, hints.get(error.errno or 0, "Choose a folder that you may write to."))
 
 
 @contextmanager

@@ -263,6 +263,8 @@ class FrameCache:
             ) from error
         except UnicodeDecodeError as error:
             raise malformed_error(path, f"{MANIFEST} is not text") from error
+        except OSError as error:
+            raise malformed_error(path, f"{MANIFEST} cannot be read ({error.strerror})") from error
         manifest = parse(text, path)
         for entry in manifest.entries:
             _check_length(path / entry.file, entry.bytes)

@@ -27,6 +27,7 @@ from .rest_shape import own_shape, rest_shapes
 from .sources import Source, find_sources
 
 RESULT = "ani3d_result"  # names the result on its collection, which may be renamed
+HIDDEN = "ani3d_hidden_"  # begins the collection's properties that point to what the result hides
 
 
 def find_cache(folder: Path) -> Path:
@@ -93,6 +94,8 @@ def import_result(
         _add_gaussians(context.scene, cache, name, collection)
         if hide_character:
             _hide([*hair, *copied], warn)
+            for number, item in enumerate([*hair, *copied]):
+                collection[f"{HIDDEN}{number}"] = item
         for source in hair:  # Gaussians alone show it; an object without a shape remembers what is hidden
             _add_copy(collection, name, source, bpy.data.meshes.new(f"{source.name} Ani3D"))
         for source, mesh, file in meshes:
@@ -109,8 +112,10 @@ def import_result(
 
 def remove_result(name: str) -> bool:
     """Take the result `name` out of the file and show the character again; files on disk stay."""
-    members = parts_of(name)
+    members, collections = parts_of(name), _collections_of(name)
     sources = {source for item in members if (source := object_group(item).source)}
+    for collection in collections:  # somebody may have deleted the parts that know their sources
+        sources |= {item for key, item in collection.items() if key.startswith(HIDDEN) and item is not None}
     for item in members:
         playback.remove_playback(item)
         data = item.data
@@ -122,10 +127,14 @@ def remove_result(name: str) -> bool:
     for source in sources - replaced:
         for item in _shown_by(source):
             item.hide_render = item.hide_viewport = False
-    for collection in [c for c in bpy.data.collections if not c.library and c.get(RESULT) == name]:
+    for collection in collections:
         if not collection.all_objects:
             bpy.data.collections.remove(collection)
-    return bool(members)
+    return bool(members or collections)
+
+
+def _collections_of(name: str) -> list[bpy.types.Collection]:
+    return [c for c in bpy.data.collections if not c.library and c.get(RESULT) == name]
 
 
 def parts_of(name: str) -> list[bpy.types.Object]:
@@ -139,7 +148,9 @@ def parts_of(name: str) -> list[bpy.types.Object]:
 
 def result_names() -> list[str]:
     """Names of the results in this file."""
-    return sorted({object_group(item).result for item in bpy.data.objects if object_group(item).kind != "NONE"})
+    emptied = {str(c[RESULT]) for c in bpy.data.collections if not c.library and c.get(RESULT)}
+    parts = {object_group(item).result for item in bpy.data.objects if object_group(item).kind != "NONE"}
+    return sorted(parts | emptied)
 
 
 def _free_name(folder: Path) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import bpy
 
+from ani3d_formats.errors import Ani3DError
+
 
 def output_folder(context: bpy.types.Context) -> Path:
     """Where shots and results go unless a path is given: beside the .blend, else in Blender's temporary folder."""
@@ -16,8 +18,24 @@ def output_folder(context: bpy.types.Context) -> Path:
 
 
 def absolute(path: str) -> Path:
-    """A path a user typed, '//' meaning the folder of the .blend."""
-    return Path(bpy.path.abspath(path)).resolve()
+    """A path a user typed, '//' meaning the folder of the .blend.
+
+    Raises:
+        Ani3DError: ``file.unsaved`` where there is no such folder yet, ``file.name`` where there can be no such path.
+    """
+    if path.startswith("//") and not bpy.data.filepath:
+        raise Ani3DError(
+            "file.unsaved",
+            f"'{path}' would lie beside the .blend, which has never been saved.",
+            "Save the file first, or give a whole path.",
+        )
+    whole = Path(bpy.path.abspath(path))
+    try:
+        whole.exists()
+        return whole.resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError of links in a circle
+        why = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise Ani3DError("file.name", f"'{path:.60}' cannot be a path: {why}.", "Choose another name.") from error
 
 
 def in_blend(file: Path) -> str:

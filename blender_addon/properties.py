@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import bpy
 
+from ani3d_formats.errors import Ani3DError
 from ani3d_formats.regions import REGIONS
 
 from . import compat
@@ -154,9 +155,21 @@ def scene_group(scene: bpy.types.Scene) -> Ani3DScene:
 
 
 def shot_file(context: bpy.types.Context) -> Path:
-    """The scene's shot: the file that was chosen, else the one beside the .blend as it is called now."""
+    """The scene's shot: the file that was chosen, else the one beside the .blend as it is called now.
+
+    Raises:
+        Ani3DError: ``file.unsaved``, as `absolute` does.
+    """
     chosen = scene_group(context.scene).shot_path
     return absolute(chosen) if chosen else output_folder(context) / "shot.npz"
+
+
+def has_shot(context: bpy.types.Context) -> bool:
+    """Whether the scene's shot has been exported."""
+    try:
+        return shot_file(context).is_file()
+    except (Ani3DError, OSError):
+        return False
 
 
 def object_group(item: bpy.types.Object) -> Ani3DObject:

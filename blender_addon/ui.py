@@ -9,7 +9,7 @@ from . import jobs, playback, preferences
 from .import_result import result_names
 from .panel_layout import Sidebar, sentences
 from .parts_panel import PartsList, PartsPanel, WarningsPanel
-from .properties import TEXTLESS, object_group, scene_group, shot_file
+from .properties import TEXTLESS, has_shot, object_group, scene_group
 from .session import session
 
 
@@ -74,7 +74,7 @@ class EnginePanel(Sidebar, bpy.types.Panel):
         column.prop(settings, "prior")
         if settings.prior not in TEXTLESS:
             column.prop(settings, "prompt", placeholder="Made from the scene")
-        if shot_file(context).is_file():
+        if has_shot(context):
             column.operator("ani3d.submit", icon="RENDER_ANIMATION")
         else:
             column.label(text="Export a shot first", icon="INFO")

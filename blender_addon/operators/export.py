@@ -13,6 +13,7 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.shot import save_arrays
 
+from .. import compat
 from ..export.shot import Request, export_steps, shot_frames
 from ..jobs import Moment
 from ..paths import absolute, in_blend
@@ -32,7 +33,10 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
     bl_options = {"UNDO"}  # undoing a later step must not forget the path
 
     filepath: bpy.props.StringProperty(
-        name="File", description="Shot file (.npz); empty for one beside the .blend", subtype="FILE_PATH"
+        name="File",
+        description="Shot file (.npz); empty for one beside the .blend",
+        subtype="FILE_PATH",
+        options=compat.relative_path_options(),
     )
 
     @classmethod
@@ -91,6 +95,10 @@ class ExportShot(ReportsErrors, bpy.types.Operator):
                 "character.not_bound", "No character is bound.", "Select its armature, then Bind Character."
             )
         self._path: Path = absolute(self.filepath) if self.filepath else shot_file(context)
+        if self._path.is_dir():
+            raise Ani3DError(
+                "shot.is_folder", f"'{self._path}' is a folder.", "Give the name of a file in it, such as shot.npz."
+            )
         request = Request(settings.armature, shot_frames(context.scene), settings.coarse == "evaluated")
         self._steps: Steps = export_steps(context, request, self.warn)
 

@@ -114,7 +114,7 @@ def _read_shot(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, TypeError) as error:  # TypeError of a single array
         raise Ani3DError("shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again.") from error
 
 
@@ -129,7 +129,7 @@ def _chosen(scene_settings: Ani3DScene) -> dict[str, object]:
 def _read_settings(text: str) -> dict[str, object]:
     try:
         settings = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Ani3DError("settings.malformed", f"The settings are not JSON: {error}.", "Write an object.") from error
     if not isinstance(settings, dict):
         raise Ani3DError("settings.malformed", "The settings are not a JSON object.", 'Write e.g. {"preset": "draft"}.')

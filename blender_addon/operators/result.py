@@ -14,7 +14,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Report
 from engine.wire import Client
 
-from .. import import_result, jobs
+from .. import compat, import_result, jobs
 from ..paths import absolute, output_folder
 from ..properties import scene_group
 from ..session import session
@@ -34,6 +34,7 @@ class FetchResult(WaitsForWork, bpy.types.Operator):
         name="Folder",
         description="Where the files go; empty for a folder beside the .blend",
         subtype="DIR_PATH",
+        options=compat.relative_path_options(),
     )
     import_into_scene: bpy.props.BoolProperty(name="Import", description="Import the result as well", default=True)
 
@@ -93,7 +94,10 @@ class ImportResult(ReportsErrors, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     directory: bpy.props.StringProperty(
-        name="Folder", description="Result folder, or the cache folder NAME.ani3d in it", subtype="DIR_PATH"
+        name="Folder",
+        description="Result folder, or the cache folder NAME.ani3d in it",
+        subtype="DIR_PATH",
+        options=compat.relative_path_options(),
     )
     # By their names the file browser knows to tell which folders are highlighted, and to show folders only.
     dirs: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
