@@ -73,7 +73,8 @@ class ShotMeta:
     """The checked meta of a shot; docs/conventions.md describes the entries. `fps` is frames a second, sizes in pixels.
 
     Scene frames `frame_start` .. `frame_end`, both included. `name` can be the name of a file. `origin` is the place
-    in the world, metres, that all places in the shot are relative to: world = place + origin.
+    in the world, metres, that all places in the shot are relative to: world = place + origin. `character` is a hash of
+    meshes, weights and materials, the same in all shots of a character; "" where nobody said it.
     """
 
     name: Annotated[str, Rule(is_file_name, "a name that a file can have everywhere")]
@@ -89,6 +90,7 @@ class ShotMeta:
     regions: Annotated[tuple[str, ...], one_of(REGIONS)] = REGIONS
     source: Source = Source()
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    character: str = ""
 
     @property
     def frames(self) -> int:

@@ -133,3 +133,13 @@ def write_curve(
     linear = interpolation.enum_items["LINEAR"].value
     curve.keyframe_points.foreach_set("interpolation", np.full(len(frames), linear, np.int32))
     curve.update()
+
+
+def write_layers(settings: bpy.types.ImageFormatSettings) -> None:
+    """Have renders written as OpenEXR files of all passes, half floats without compression; 5.0 asks for a kind of
+    media first."""
+    chosen: Any = settings
+    if "media_type" in settings.bl_rna.properties:
+        chosen.media_type = "MULTI_LAYER_IMAGE"
+    chosen.file_format = "OPEN_EXR_MULTILAYER"
+    chosen.exr_codec, chosen.color_depth = "NONE", "16"

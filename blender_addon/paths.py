@@ -38,6 +38,15 @@ def absolute(path: str) -> Path:
         raise Ani3DError("file.name", f"'{path:.60}' cannot be a path: {why}.", "Choose another name.") from error
 
 
+def no_folder(path: Path, example: str) -> Path:
+    """`path`, where a file can be written. Raises `Ani3DError` ``shot.is_folder``."""
+    if path.is_dir():
+        raise Ani3DError(
+            "shot.is_folder", f"'{path}' is a folder.", f"Give the name of a file in it, such as {example}."
+        )
+    return path
+
+
 def in_blend(file: Path) -> str:
     """`file` as the .blend should keep it: '//' and the way from its folder, where it lies below that."""
     folder = Path(bpy.data.filepath).resolve().parent

@@ -10,7 +10,9 @@ from typing import Any, cast
 import bpy
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.names import safe_name
 from ani3d_formats.regions import REGIONS
+from ani3d_formats.views import SUFFIX
 
 from . import compat
 from .paths import absolute, output_folder
@@ -123,6 +125,24 @@ class Ani3DScene(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
         options=compat.relative_path_options(),
     )
+    views: bpy.props.IntProperty(
+        name="Views", description="Pictures that Capture Views renders of the character", default=32, min=8, max=128
+    )
+    views_size: bpy.props.IntProperty(
+        name="Size",
+        description="Pixels of the longer side of each view",
+        default=480,
+        min=96,
+        max=2048,
+        subtype="PIXEL",
+    )
+    views_samples: bpy.props.IntProperty(
+        name="Samples",
+        description="Light paths a pixel of each view; noise of few evens out",
+        default=12,
+        min=1,
+        max=4096,
+    )
     job_id: bpy.props.StringProperty(name="Job", description="The job submitted last")
     parts: bpy.props.CollectionProperty(name="Parts", type=Ani3DPart)
     active_part: bpy.props.IntProperty(name="Part", description="The part chosen in the list")
@@ -154,6 +174,14 @@ def scene_group(scene: bpy.types.Scene) -> Ani3DScene:
     return cast(Any, scene).ani3d
 
 
+def bound_armature(scene: bpy.types.Scene) -> bpy.types.Object:
+    """The scene's character. Raises `Ani3DError` ``character.not_bound``."""
+    armature = scene_group(scene).armature
+    if armature is None:
+        raise Ani3DError("character.not_bound", "No character is bound.", "Select its armature, then Bind Character.")
+    return armature
+
+
 def shot_file(context: bpy.types.Context) -> Path:
     """The scene's shot: the file that was chosen, else the one beside the .blend as it is called now.
 
@@ -168,6 +196,19 @@ def has_shot(context: bpy.types.Context) -> bool:
     """Whether the scene's shot has been exported."""
     try:
         return shot_file(context).is_file()
+    except (Ani3DError, OSError):
+        return False
+
+
+def views_file(context: bpy.types.Context, armature: bpy.types.Object) -> Path:
+    """The views of a character, beside the scene's shot. Raises as `shot_file` does."""
+    return shot_file(context).parent / f"{safe_name(armature.name)}{SUFFIX}"
+
+
+def has_views(context: bpy.types.Context, armature: bpy.types.Object) -> bool:
+    """Whether views of a character have been captured."""
+    try:
+        return views_file(context, armature).is_file()
     except (Ani3DError, OSError):
         return False
 

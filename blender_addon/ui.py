@@ -9,7 +9,7 @@ from . import jobs, playback, preferences
 from .import_result import result_names
 from .panel_layout import Sidebar, sentences
 from .parts_panel import PartsList, PartsPanel, WarningsPanel
-from .properties import TEXTLESS, has_shot, object_group, scene_group
+from .properties import TEXTLESS, has_shot, has_views, object_group, scene_group
 from .session import session
 
 
@@ -40,6 +40,21 @@ class ShotPanel(Sidebar, bpy.types.Panel):
         column.prop(scene_group(scene), "coarse")
         column.prop(scene_group(scene), "shot_path", text="", placeholder="Beside the .blend")
         column.operator("ani3d.export_shot", icon="EXPORT")
+
+
+class LookPanel(Sidebar, bpy.types.Panel):
+    bl_idname = "ANI3D_PT_look"
+    bl_label = "Look"
+    bl_parent_id = "ANI3D_PT_shot"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings, column = scene_group(context.scene), self.layout.column()
+        for name in ("views", "views_size", "views_samples"):
+            column.prop(settings, name)
+        column.operator("ani3d.capture_views", icon="RENDER_STILL")
+        if settings.armature is not None and has_views(context, settings.armature):
+            column.label(text="Captured", icon="CHECKMARK")
 
 
 class TrainingPanel(Sidebar, bpy.types.Panel):
@@ -136,4 +151,14 @@ def _progress_text(stage: str, eta: float) -> str:
     return f"{name}: {left}" if (left := jobs.time_left(eta)) else name
 
 
-CLASSES = (PartsList, CharacterPanel, PartsPanel, WarningsPanel, ShotPanel, TrainingPanel, EnginePanel, ResultPanel)
+CLASSES = (
+    PartsList,
+    CharacterPanel,
+    PartsPanel,
+    WarningsPanel,
+    ShotPanel,
+    LookPanel,
+    TrainingPanel,
+    EnginePanel,
+    ResultPanel,
+)

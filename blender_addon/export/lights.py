@@ -66,7 +66,7 @@ def warn_of_lights(lightings: Sequence[Lighting], warn: Callable[[str], None]) -
 
 def _lamps(depsgraph: bpy.types.Depsgraph) -> Iterator[tuple[bpy.types.Object, np.ndarray]]:
     """The light objects that are rendered, with their world matrices (4,4); those of instanced collections too."""
-    rendered = set(_rendered(depsgraph.view_layer.layer_collection))
+    rendered = set(rendered_objects(depsgraph.view_layer.layer_collection))
     for item in depsgraph.view_layer.objects:
         if item.type == "LIGHT" and item in rendered:
             yield item, np.array(item.evaluated_get(depsgraph).matrix_world, np.float64)
@@ -75,13 +75,13 @@ def _lamps(depsgraph: bpy.types.Depsgraph) -> Iterator[tuple[bpy.types.Object, n
             yield cast(bpy.types.Object, instance.object.original), np.array(instance.matrix_world, np.float64)
 
 
-def _rendered(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.Object]:
+def rendered_objects(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.Object]:
     """The objects of a collection and of those in it that renders show."""
     if layer.exclude or layer.collection.hide_render:
         return
     yield from (item for item in layer.collection.objects if not item.hide_render)
     for child in layer.children:
-        yield from _rendered(child)
+        yield from rendered_objects(child)
 
 
 def _sun(name: str, light: bpy.types.Light, matrix: np.ndarray, note: Note) -> tuple[np.ndarray, np.ndarray] | None:

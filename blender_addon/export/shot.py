@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import bpy
@@ -23,10 +24,12 @@ from ani3d_formats.skinning import skin
 from ..timeline import warn_of_preview_range
 from . import camera, character, lights, motion
 from .figure import Figure, read_figure
+from .identity import character_hash
 from .limits import check_limits, check_recorded
 from .members import Members, is_used
-from .modifiers import last_generative, steadied_merges, switched, switched_off
+from .modifiers import switched, switched_off
 from .rest import SIMULATED, at_rest, has_size, rest_meshes
+from .steadied import steadied
 from .surfaces import MeshFaces, Surfaces, read_surfaces
 
 Progress = Callable[[int, int, float], None]
@@ -108,24 +111,9 @@ def export_steps(
     camera.check_camera(context.scene)
     check_limits(context.scene, request.frames)
     warn_of_preview_range(context.scene, request.frames, warn)
-    with frame_restored(context.scene), ExitStack() as steadied:
+    with frame_restored(context.scene):
         context.scene.frame_set(request.frames.start)
-        by_weights: set[bpy.types.Object] = set()
-        while True:
-            try:
-                return (yield from _export(context, request, warn, by_weights))
-            except motion.OtherVertices as problem:
-                item = problem.member.item
-                if (steadier := steadied_merges(item)) is not None:
-                    steadied.enter_context(steadier)
-                elif not request.evaluate and item not in by_weights:
-                    by_weights.add(item)
-                    warn(f"{problem.what()}: it is exported as it is at rest, and moved by its weights.")
-                elif (modifier := last_generative(item)) is not None:
-                    steadied.enter_context(switched_off([modifier]))
-                    warn(f"{problem.what()}: '{modifier.name}' is not part of the shot.")
-                else:
-                    raise problem.error() from None
+        return (yield from steadied(partial(_export, context, request, warn), warn, request.evaluate))
 
 
 def _export(
@@ -137,6 +125,7 @@ def _export(
         found = prepared(context, request, stack)
         with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
             figure = read_figure(scene, found, meshes, context.evaluated_depsgraph_get())
+            identity = character_hash(figure, meshes)
             faces = [MeshFaces(r.item, r.mesh, r.triangles, r.corners, r.slots) for r in meshes]
             shown = yield from _surfaces(faces, len(request.frames), warn)
         warn_of_left_out(found, request, warn)
@@ -147,7 +136,7 @@ def _export(
             moving, _ = yield from _play(context, figure, request, recorded | missed, compared)
         lights.warn_of_lights(moving.lightings, warn)
         camera.warn_if_unseen(moving.cameras, _some_places(figure, moving), camera.picture_size(scene), warn)
-    meta = _meta(scene, figure, moving, request, shown.entries, found)
+    meta = {**_meta(scene, figure, moving, request, shown.entries, found), "character": identity}
     ShotMeta.read(meta)
     shot = {"meta": np.array(json.dumps(meta))}
     shot.update({name: stored(name, array) for name, array in _arrays(figure, moving, shown).items()})

@@ -8,6 +8,7 @@ from .job import CancelJob, Follow, Submit
 from .regions import DismissWarnings, PaintPins, PaintRegion, ShowOverlay, UseGuess
 from .result import FetchResult, ImportResult, RemoveResult
 from .takes import RecordTakes
+from .views import CaptureViews
 
 CLASSES = (
     BindCharacter,
@@ -17,6 +18,7 @@ CLASSES = (
     ShowOverlay,
     DismissWarnings,
     ExportShot,
+    CaptureViews,
     StartEngine,
     StopEngine,
     Submit,

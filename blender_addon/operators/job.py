@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.shot_meta import ShotMeta
+from ani3d_formats.views import SUFFIX, Views, ViewsMeta
 from engine.wire import JobStatus
 
 from ..jobs import ENDED
@@ -22,6 +25,8 @@ from ..paths import absolute
 from ..properties import TEXTLESS, Ani3DScene, scene_group, shot_file
 from ..session import JOB_WARNINGS, session
 from .base import ReportsErrors, WaitsForWork
+
+UNREADABLE = (zipfile.BadZipFile, ValueError, EOFError, OSError, TypeError, KeyError)  # TypeError of a single array
 
 
 class Submit(WaitsForWork, bpy.types.Operator):
@@ -45,7 +50,8 @@ class Submit(WaitsForWork, bpy.types.Operator):
         if not file.is_file():
             raise Ani3DError("shot.missing", f"There is no shot file at '{file}'.", "Use Export Shot first.")
         settings = _read_settings(self.settings) if self.settings else _chosen(scene_settings)
-        return link.transfer(lambda client: client.submit(_read_shot(file), settings))
+        views = views_for(file, self.warn)
+        return link.transfer(lambda client: client.submit({**_read_shot(file), **_read_views(views)}, settings))
 
     def finish(self, context: bpy.types.Context, job: str) -> None:
         scene_group(context.scene).job_id = job
@@ -110,11 +116,47 @@ def last_job(context: bpy.types.Context) -> str:
     return job
 
 
+def views_for(shot: Path, warn: Callable[[str], None]) -> Path | None:
+    """The views file beside a shot file, if it shows the same character; `warn` is told why it is not sent."""
+    try:
+        known = ShotMeta.parse(_meta_of(shot))
+    except Ani3DError:  # which reading it all will tell
+        return None
+    path = shot.parent / f"{known.name}{SUFFIX}"
+    if not path.is_file():
+        return None
+    try:
+        shown = ViewsMeta.parse(_meta_of(path)).character
+    except Ani3DError:
+        warn(f"'{path}' is no readable views file, so the avatar is made without it. Capture the views again.")
+        return None
+    if shown == known.character:
+        return path
+    warn(
+        f"'{path}' shows the character as it was before its mesh, weights or materials changed, so the avatar is made "
+        "without it. Capture the views again, and export the shot."
+    )
+    return None
+
+
+def _meta_of(path: Path) -> np.ndarray:
+    """What a file of arrays has under "meta"; an empty text where it has nothing."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file["meta"]
+    except UNREADABLE:
+        return np.array("")
+
+
+def _read_views(path: Path | None) -> dict[str, np.ndarray]:
+    return Views.load(path).to_shot_arrays() if path else {}
+
+
 def _read_shot(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, TypeError) as error:  # TypeError of a single array
+    except UNREADABLE as error:
         raise Ani3DError("shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again.") from error
 
 

@@ -33,11 +33,11 @@ def head_bones(names: Sequence[str], parents: Sequence[int]) -> np.ndarray:
         named = {parents[row] for row in inside if parents[row] >= 0}
     found = np.zeros(len(names), bool)
     for row in range(len(names)):
-        found[row] = any(up in named | inside for up in _upwards(row, parents))
+        found[row] = any(up in named | inside for up in upwards(row, parents))
     return found
 
 
-def _upwards(row: int, parents: Sequence[int]) -> Iterator[int]:
+def upwards(row: int, parents: Sequence[int]) -> Iterator[int]:
     """`row` and those it hangs on, up to the root."""
     for _ in parents:
         yield row

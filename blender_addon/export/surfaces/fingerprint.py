@@ -51,6 +51,18 @@ def fingerprint(tree: Any, shown: Shown, item: bpy.types.Object, size: tuple[int
     return made.hexdigest()
 
 
+def material_facts(material: bpy.types.Material) -> str:
+    """All that can be set in the nodes of a material and the pictures they use, as text, but what cannot be read."""
+    facts: list[Any] = [material.name, list(material.diffuse_color)]
+    for inner, path in graph.trees_of(material.node_tree) if material.node_tree else ():
+        facts.append([node.name for node in path])
+        try:
+            facts.append(list(_tree(inner)))
+        except UnknownContent as unknown:
+            facts.append(str(unknown))
+    return json.dumps(facts)
+
+
 def _value_of(value: Any) -> Any:
     return value if isinstance(value, (float, tuple)) else (value.node.name, value.identifier)
 
