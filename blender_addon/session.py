@@ -169,7 +169,7 @@ class Session:
             return
         self._question = None
         try:
-            moment, self._since = question.result()
+            moment, self._since = self.result_of(question)
         except Ani3DError as problem:
             self._lose(problem)
             return
@@ -213,7 +213,16 @@ class Session:
             if on_tick:
                 on_tick()
         self.drain()
-        return future.result()
+        return self.result_of(future)
+
+    def result_of(self, future: Future[T]) -> T:
+        """What a finished call or transfer returned. Where nobody answered as our engine ended, that is the error."""
+        try:
+            return future.result()
+        except Ani3DError as problem:
+            if problem.code == "engine.unreachable" and self.link:
+                self.link.check()
+            raise
 
     def tick(self) -> float | None:
         """The timer: run what was posted, ask for the job's next moment. None, when nothing goes on, ends the timer."""

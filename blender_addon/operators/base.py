@@ -132,4 +132,4 @@ class WaitsForWork(ReportsErrors):
         self._collect(context)
 
     def _collect(self, context: bpy.types.Context) -> None:
-        self.finish(context, self._future.result())
+        self.finish(context, session.result_of(self._future))
