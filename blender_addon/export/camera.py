@@ -15,7 +15,7 @@ from ani3d_formats.errors import Ani3DError
 from .members import FARTHEST_PLACE
 
 LARGEST = 65536  # pixels a side
-LARGEST_FOCAL = 1e9  # pixels
+SMALLEST_FOCAL, LARGEST_FOCAL = 1e-6, 1e9  # pixels
 SHEARED = 1e-3  # a camera's axes further than this from a right angle are no rounding error
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # Blender's camera looks along -z with y up
 
@@ -67,7 +67,7 @@ def read_camera(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Camer
     viewmat = _FLIP @ viewmat
     data = cast(bpy.types.Camera, evaluated.data)
     K = intrinsics(scene, data)
-    if not (np.abs(K) < LARGEST_FOCAL).all():
+    if not ((np.abs(K) < LARGEST_FOCAL).all() and min(K[0, 0], K[1, 1]) > SMALLEST_FOCAL):
         raise _pose_error(scene, "has no usable lens, shift or scale", "Give it ones within reason.")
     return Camera(viewmat, K, _kind(data))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import compat
 
+BRIGHTEST = 1e9  # times white
 ARRAYS = ("sun_directions", "sun_colors", "ambient", "background")
 Note = Callable[[str], None]
 
@@ -90,8 +91,8 @@ def _sun(name: str, light: bpy.types.Light, matrix: np.ndarray, note: Note) -> t
     length = np.linalg.norm(axis)
     color = np.array(light.color, np.float64) * cast(Any, light).energy
     color = color * compat.light_factor(light) * _node_factor(name, light, note)
-    if not np.isfinite([*color, length]).all() or length < 1e-12:
-        note(f"The sun '{name}' is left out: it is scaled to zero, or its strength is not finite.")
+    if not (np.abs([*color, length]) < BRIGHTEST).all() or length < 1e-12:
+        note(f"The sun '{name}' is left out: it is scaled to zero, or its strength is beyond all reason.")
         return None
     return -axis / length, color
 
@@ -117,14 +118,14 @@ def _world_color(scene: bpy.types.Scene, note: Note) -> np.ndarray:
     if world is None:
         return np.zeros(3)
     node = next((n for n in compat.nodes_in_use(world) if n.type == "BACKGROUND"), None)
-    if node is None:
-        return np.array(world.color[:], np.float64)
-    color = cast(bpy.types.NodeSocketColor, node.inputs["Color"])
-    strength = cast(bpy.types.NodeSocketFloat, node.inputs["Strength"])
-    if color.is_linked or strength.is_linked:
-        note(f"What is linked to the background of the world '{world.name}' is exported as one flat colour.")
-    light = np.array(color.default_value[:3], np.float64) * strength.default_value
-    if not np.isfinite(light).all():
-        note(f"The world '{world.name}' is left out: its strength is not finite.")
+    light = np.array(world.color[:], np.float64)
+    if node is not None:
+        color = cast(bpy.types.NodeSocketColor, node.inputs["Color"])
+        strength = cast(bpy.types.NodeSocketFloat, node.inputs["Strength"])
+        if color.is_linked or strength.is_linked:
+            note(f"What is linked to the background of the world '{world.name}' is exported as one flat colour.")
+        light = np.array(color.default_value[:3], np.float64) * strength.default_value
+    if not (np.abs(light) < BRIGHTEST).all():
+        note(f"The world '{world.name}' is left out: its strength is beyond all reason.")
         return np.zeros(3)
     return light

@@ -118,12 +118,14 @@ def new_mesh(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.type
 
 def _read(member: Member, mesh: bpy.types.Mesh, world: np.ndarray) -> RestMesh:
     local = coordinates(mesh)
-    broken = ~(np.abs(local) < FARTHEST * max(1e-6, float(np.median(np.abs(local))))).all(axis=1)
+    distances = np.abs(local).max(axis=1)
+    usual = distances[np.isfinite(distances) & (distances > 0)]  # many may be collapsed to the origin
+    broken = ~(distances < FARTHEST * max(1e-6, float(np.median(usual)) if len(usual) else 0.0))
     if broken.any():
         raise Ani3DError(
             "character.not_finite",
-            f"{broken.sum()} vertices of '{member.name}' have no finite place at rest, or are a million times too far; "
-            f"one is vertex {np.argmax(broken)}.",
+            f"Vertices of '{member.name}' ({broken.sum()} of {len(broken)}) have no finite place at rest, or are a "
+            f"million times too far; one is vertex {np.argmax(broken)}.",
             "Delete or move them, or repair the modifier or driver that puts them there.",
         )
     if not has_size(world):  # any place will do, as long as it can be inverted

@@ -100,6 +100,6 @@ def group_weights(rest: RestMesh, names: Sequence[str] | None = None) -> dict[st
     if wanted:
         for vertex in rest.mesh.vertices:
             for member in vertex.groups:
-                if member.group in wanted:
+                if member.group in wanted and member.weight > 0:  # a weight may be no number
                     result[wanted[member.group]][vertex.index] = member.weight
     return result

@@ -12,7 +12,7 @@ import bpy
 
 from ani3d_formats.errors import Ani3DError
 
-from .. import jobs
+from .. import compat, jobs
 from ..export import character
 from ..paths import absolute, output_folder
 from ..properties import scene_group
@@ -32,7 +32,10 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
     bl_options = {"UNDO"}  # it may bind the character
 
     folder: bpy.props.StringProperty(
-        name="Folder", description="Where the takes go; empty for a folder beside the .blend", subtype="DIR_PATH"
+        name="Folder",
+        description="Where the takes go; empty for a folder beside the .blend",
+        subtype="DIR_PATH",
+        options=compat.relative_path_options(),
     )
     takes: bpy.props.IntProperty(name="Takes", description="How many takes there shall be", default=16, min=1)
     frames: bpy.props.IntProperty(name="Frames", description="Length of a take", default=48, min=2)

@@ -65,7 +65,7 @@ class MeshFaces:
             return np.ones((len(self.mesh.vertices), 3), np.float32)
         values = np.empty(len(attribute.data) * 4, np.float32)
         attribute.data.foreach_get("color", values)
-        colors = values.reshape(-1, 4)[:, :3]
+        colors = np.where(np.isfinite(values), values, 1.0).reshape(-1, 4)[:, :3].astype(np.float32)
         if attribute.domain == "POINT":
             return colors
         owners = np.empty(len(self.mesh.loops), np.int32)

@@ -102,7 +102,9 @@ class _Found:
                 self.pictures[key] = len(self.textures)
                 self.textures.append(patch.texture)
             texture = self.pictures[key]
-        row = self.row({"name": name, "base_color": [float(c) for c in patch.color], "texture": texture})
+        row = self.row(
+            {"name": name, "base_color": [float(c) if np.isfinite(c) else 0.0 for c in patch.color], "texture": texture}
+        )
         for (number, rows), uvs in zip(patch.faces, patch.uvs or [None] * len(patch.faces), strict=True):
             self.rows[number][rows] = row
             if uvs is not None:
