@@ -24,6 +24,7 @@ from typing import TypeVar
 from ani3d_formats.atomic import cannot_write
 from ani3d_formats.errors import Ani3DError
 from engine.wire import Client, Welcome
+from engine.wire.access import READY_NAME
 
 T = TypeVar("T")
 START_SECONDS = 120.0  # the first start compiles bytecode of large packages
@@ -96,16 +97,18 @@ def finished() -> Future[None]:
 
 
 def attach(endpoint: str) -> Link:
-    """A link to the engine that listens at `endpoint`; waits for its answer.
+    """A link to the engine at `endpoint`, an address or the path of the file that it left; waits for its answer.
 
     Raises:
-        Ani3DError: ``engine.unreachable`` or ``protocol.version``.
+        Ani3DError: ``engine.unreachable``, ``engine.refused`` or ``protocol.version``.
     """
     return _open(endpoint, None)
 
 
 def start(command: str, store: Path) -> Link:
     """Start an engine of our own on a free loopback port; waits until it listens.
+
+    Where another engine of this user has the store, such as that of a second Blender, that one is used.
 
     Args:
         command: program and arguments as typed in a shell, e.g. ``/opt/ani3d/bin/ani3dhuman-engine``.
@@ -119,6 +122,14 @@ def start(command: str, store: Path) -> Link:
         log = open(store / "engine.log", "ab")  # noqa: SIM115 - a with follows
     except OSError as error:
         raise cannot_write(store / "engine.log", error) from error
+    if (store / READY_NAME).is_file():
+        try:
+            link = _open(str(store), None)
+        except Ani3DError:  # left by an engine that was killed
+            pass
+        else:
+            log.close()
+            return link
     with log, tempfile.TemporaryDirectory(prefix="ani3d-") as folder:
         ready = Path(folder) / "ready.json"
         arguments = [
@@ -143,7 +154,7 @@ def start(command: str, store: Path) -> Link:
             ) from error
         try:
             endpoint = _wait_until_ready(process, ready, store / "engine.log")
-            return _open(endpoint, process)
+            return _open(str(store) if (store / READY_NAME).is_file() else endpoint, process)
         except BaseException:
             _end(process)
             raise

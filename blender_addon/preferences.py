@@ -19,7 +19,8 @@ class Ani3DPreferences(bpy.types.AddonPreferences):
     )
     endpoint: bpy.props.StringProperty(
         name="Endpoint",
-        description="Address of a running engine, such as tcp://127.0.0.1:5817; empty to start one here",
+        description="Address of a running engine, such as tcp://127.0.0.1:5817, or the file that it left; "
+        "empty to start one here",
     )
     store: bpy.props.StringProperty(
         name="Store",

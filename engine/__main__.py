@@ -10,19 +10,22 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from types import FrameType
 
-from ani3d_formats.atomic import write_bytes
 from ani3d_formats.explain import explain
 from ani3dhuman import __version__
 from ani3dhuman.commands.failure import write_log
 
 from .executors import LocalProcesses
+from .gate import Gate, Keys, add_client
 from .job_table import JobTable
 from .parent import is_alive
+from .private import kept_private, tighten, write_private
 from .server import Server
 from .wire import DEFAULT_ENDPOINT, PROTOCOL_VERSION
+from .wire.access import READY_NAME, TOKEN_VARIABLE, default_store, running_file
 
 _PARENT_INTERVAL = 0.5  # seconds between checks that the parent process lives
 
@@ -49,15 +52,16 @@ class _Stop:
 def _parser() -> argparse.ArgumentParser:
     default_port = int(DEFAULT_ENDPOINT.rpartition(":")[2])
     parser = argparse.ArgumentParser(prog="ani3dhuman-engine", description="Serve ani3dhuman to Blender.")
-    parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen at (default %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default %(default)s)")
     parser.add_argument("--port", type=int, default=default_port, help="0 takes a free one (default %(default)s)")
     parser.add_argument(
         "--store",
         type=Path,
-        default=Path.home() / ".cache" / "ani3dhuman" / "engine",
+        default=default_store(),
         help="folder of jobs and results (default %(default)s)",
     )
-    parser.add_argument("--ready-file", type=Path, help="gets the endpoint as JSON once the engine listens")
+    parser.add_argument("--ready-file", type=Path, help="gets endpoint and token as JSON once the engine listens")
+    parser.add_argument("--keys", type=Path, help="folder of CURVE keys, which an address beyond loopback needs")
     parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
     parser.add_argument("--workers", type=int, default=1, help="jobs at once (default %(default)s)")
     parser.add_argument("--version", action="version", version=f"{__version__}, protocol {PROTOCOL_VERSION}")
@@ -65,33 +69,57 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
-    """Run the engine; the exit status. `job` names the job module, see `engine.job`."""
-    args = _parser().parse_args(argv)
+    """Run the engine, or one of its other commands; the exit status. `job` names the job module, see `engine.job`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    store = Path.cwd()
+    try:
+        with kept_private():
+            if arguments[:1] == ["keys"]:
+                return _keys(arguments[1:])
+            args = _parser().parse_args(arguments[1:] if arguments[:1] == ["serve"] else arguments)
+            store = args.store.resolve()
+            _serve(args, store, job)
+    except Exception as error:
+        known = explain(error, store, "engine.internal", f"Details: {write_log(error, None)}.")
+        print(f"{known.code}: {known}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     stop = _Stop(args.parent_pid)
     signal.signal(signal.SIGINT, stop.ask)
     signal.signal(signal.SIGTERM, stop.ask)
-    try:
-        table = JobTable(args.store.resolve(), __version__)
+    gate = Gate(Keys.load(args.keys) if args.keys else None, os.environ.get(TOKEN_VARIABLE))
+    with closing(JobTable(store, __version__)) as table:
+        tighten(store)
+        executor = LocalProcesses(store / "blobs", job, max(1, args.workers))
+        server = Server(table, executor, job, args.host, args.port, gate=gate)
+        places = [store / READY_NAME, running_file(server.access.endpoint)]
         try:
-            executor = LocalProcesses(args.store.resolve() / "blobs", job, max(1, args.workers))
-            server = Server(table, executor, job, args.host, args.port)
-            try:
-                if args.ready_file:
-                    ready = {"endpoint": server.endpoint, "pid": os.getpid(), "protocol": PROTOCOL_VERSION}
-                    write_bytes(args.ready_file, json.dumps(ready).encode())
-                logging.info("listening at %s, store %s", server.endpoint, args.store)
-                server.run(stop)
-            finally:
-                if args.ready_file:
-                    args.ready_file.unlink(missing_ok=True)
+            ready = {**server.access.to_dict(), "pid": os.getpid(), "protocol": PROTOCOL_VERSION}
+            for place in places:
+                with suppress(OSError):  # a home that cannot be written to; then clients are told where the engine is
+                    write_private(place, json.dumps(ready).encode())
+            if args.ready_file:
+                places.append(args.ready_file)
+                write_private(args.ready_file, json.dumps(ready).encode())
+            logging.info("listening at %s, store %s", server.access.endpoint, store)
+            server.run(stop)
         finally:
-            table.close()
-    except Exception as error:
-        known = explain(error, args.store, "engine.internal", f"Details: {write_log(error, None)}.")
-        print(f"{known.code}: {known}", file=sys.stderr)
-        return 1
+            for place in places:
+                place.unlink(missing_ok=True)
     logging.info("stopped")
+
+
+def _keys(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="ani3dhuman-engine keys", description="Let a client in by a CURVE key.")
+    parser.add_argument("folder", type=Path, help="folder of the engine's keys, made when missing")
+    parser.add_argument("name", help="the client's")
+    parser.add_argument("--endpoint", default=DEFAULT_ENDPOINT, help="how the client reaches the engine (%(default)s)")
+    args = parser.parse_args(arguments)
+    print(add_client(args.folder, args.name, args.endpoint))
     return 0
 
 

@@ -28,6 +28,7 @@ from ani3d_formats.errors import Ani3DError
 
 from .blobs import Blobs
 from .wire import FileInfo, JobStatus
+from .wire.access import READY_NAME, read_access
 
 SCHEMA_VERSION = 1  # SQLite's `user_version`; one more for every change of the tables
 MAX_ATTEMPTS = 3  # a job that has taken the engine down this often is not started again
@@ -261,8 +262,10 @@ def _store_error(root: Path, error: OSError | sqlite3.Error) -> Ani3DError:
     if code == sqlite3.SQLITE_FULL or is_disk_full(error):
         return disk_full(root)
     if code == sqlite3.SQLITE_BUSY:
+        other = read_access(root / READY_NAME)
         hint = "Connect to that engine, or give this one another --store."
-        return Ani3DError("store.locked", f"Another engine is using {root}.", hint)
+        at = f": it listens at {other.endpoint}" if other else ""
+        return Ani3DError("store.locked", f"Another engine is using {root}{at}.", hint)
     hint = "Choose with --store a folder that you may write to."
     return Ani3DError("store.unusable", f"{root} cannot hold the engine's jobs ({error}).", hint)
 

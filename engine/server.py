@@ -6,17 +6,16 @@ Nothing a client sends can stop it: whatever goes wrong with a request becomes a
 from __future__ import annotations
 
 import importlib
-import ipaddress
 import logging
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zmq
 
 from ani3d_formats.atomic import disk_full, is_disk_full
 from ani3d_formats.errors import Ani3DError
@@ -26,6 +25,8 @@ from ani3dhuman.models.store import installed_priors
 from .device import describe_device
 from .events import EventLog
 from .executors import LocalProcesses
+from .front import Front, Reply
+from .gate import Gate
 from .job_table import JobTable
 from .pipe import Outcome, ProgressReport
 from .wire import PROTOCOL_VERSION, JobStatus, Welcome, codec
@@ -54,8 +55,9 @@ class Server:
         table: the jobs; what was running in it is queued again.
         executor: where jobs run.
         job: name of the job module, see `engine.job`.
-        host, port: address to listen at; port 0 takes any free one, `endpoint` says which.
+        host, port: address to listen at; port 0 takes any free one, `access` says which and what opens it.
         retry: seconds until a write that found the disk full is tried again.
+        gate: who may talk to the engine; by default whoever has its new token.
 
     Raises:
         Ani3DError: `engine.address`.
@@ -69,6 +71,7 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 0,
         retry: float = 1.0,
+        gate: Gate | None = None,
     ) -> None:
         self._table = table
         self._executor = executor
@@ -81,63 +84,31 @@ class Server:
         self._retry_at = 0.0
         self._stopping = False
         self._device = describe_device()
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.ROUTER)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, m.MAX_ARRAY_BYTES)
-        self._socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)  # a peer that vanished is forgotten
-        self.endpoint = self._bind(host, port)
+        self._front = Front(gate or Gate(), host, port)
+        self.access = self._front.access
         for again in table.recover():
             log.info("job %s was interrupted and is queued again", again)
-
-    def _bind(self, host: str, port: int) -> str:
-        try:
-            loopback = host == "localhost" or ipaddress.IPv4Address(host).is_loopback
-        except ValueError:
-            loopback = False
-        try:
-            if not loopback:
-                raise Ani3DError(
-                    "engine.address",
-                    f"The engine does not listen at '{host}': anyone on the network could use it.",
-                    "Use 127.0.0.1, and an SSH tunnel to reach it from another machine.",
-                )
-            try:
-                self._socket.bind(f"tcp://{'127.0.0.1' if host == 'localhost' else host}:{port or '*'}")
-            except zmq.ZMQError as error:
-                raise Ani3DError(
-                    "engine.address",
-                    f"The engine cannot listen at {host}:{port} ({error.strerror}).",
-                    "Another engine may run there: connect to it, or give --port 0 to take a free port.",
-                ) from None
-        except Ani3DError:
-            self._close()
-            raise
-        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Serve until a client asks for shutdown or `should_stop` says so; then end all workers."""
         try:
             while not self._stopping and not should_stop():
-                if self._socket.poll(_TICK):
+                if self._front.poll(_TICK):
                     self._answer_waiting()
+                self._front.go_on()
                 self._tick()
         finally:
             self._executor.stop()
-            self._close()
-
-    def _close(self) -> None:
-        self._socket.close(linger=500)
-        self._context.term()
+            self._front.close()
 
     # ---- requests ----
 
     def _answer_waiting(self) -> None:
         for _ in range(_BATCH):
-            try:
-                client, *frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            received = self._front.receive()
+            if received is None:
                 return
-            self._answer(client.bytes, [frame.buffer for frame in frames])
+            self._answer(*received)
 
     def _answer(self, client: bytes, frames: list[memoryview]) -> None:
         request = 0
@@ -145,18 +116,17 @@ class Server:
             request = codec.peek(frames)[1]
             header = codec.read_header(frames)
             message = codec.decode(header, frames[1:], m.REQUESTS)
-            reply = self._handle(client, request, message)
         except Exception as error:
-            reply = _error_reply(error)
-        if reply is not None:
-            self._send(client, request, reply)
+            reply: Reply = partial(_error_reply, error)
+        else:
+            reply = partial(self._reply, client, request, message)
+        self._front.answer(client, request, reply, sum(frame.nbytes for frame in frames))
 
-    def _send(self, client: bytes, request: int, reply: m.Message) -> None:
+    def _reply(self, client: bytes, request: int, message: m.Message) -> m.Message | None:
         try:
-            frames = codec.encode(reply, request)
-        except Exception as error:  # an answer that cannot travel, such as a list of too many jobs
-            frames = codec.encode(_error_reply(error), request)
-        self._socket.send_multipart([client, *frames], copy=False)
+            return self._handle(client, request, message)
+        except Exception as error:
+            return _error_reply(error)
 
     def _handle(self, client: bytes, request: int, message: m.Message) -> m.Message | None:
         """The answer to `message`, or None when it comes later."""
@@ -170,6 +140,8 @@ class Server:
             case m.Watch():
                 self._status(message.job)
                 self._watchers.append(_Watcher(client, request, message, time.monotonic() + message.wait))
+                if len(self._watchers) > m.MAX_WATCHES:  # the one held longest is told that nothing came
+                    self._watchers[0] = replace(self._watchers[0], deadline=0.0)
                 return None
             case m.Status():
                 return m.Job(self._status(message.job))
@@ -294,7 +266,11 @@ class Server:
                     continue
             except Ani3DError as error:  # the job was deleted meanwhile
                 reply = _error_reply(error)
-            self._send(watcher.client, watcher.request, reply)
+            self._front.answer(watcher.client, watcher.request, partial(_same, reply))
+
+
+def _same(reply: m.Message) -> m.Message:
+    return reply
 
 
 def _error_reply(error: Exception) -> m.Error:

@@ -32,18 +32,23 @@ class Client:
     """A connection to one engine.
 
     Args:
-        endpoint: "tcp://HOST:PORT", as the engine's ready file gives it.
+        endpoint: "tcp://HOST:PORT", or the path of an engine's store or ready file.
         timeout: seconds to wait for any one answer.
+        token: the engine's; found by itself for an engine of this user (`engine.wire.access`).
 
     Raises (every method):
-        Ani3DError: `engine.unreachable`, `engine.timeout`, `protocol.*`, or what the engine answered.
+        Ani3DError: `engine.unreachable`, `engine.refused`, `engine.timeout`, `protocol.*`, or what the engine answered.
     """
 
-    def __init__(self, endpoint: str = DEFAULT_ENDPOINT, timeout: float = 5.0) -> None:
-        self.endpoint = endpoint
+    def __init__(self, endpoint: str = DEFAULT_ENDPOINT, timeout: float = 5.0, token: str | None = None) -> None:
         self.timeout = timeout
         self._requests = itertools.count(1)
-        self._connection = Connection(endpoint)
+        self._connection = Connection(endpoint, token)
+
+    @property
+    def endpoint(self) -> str:
+        """Where the engine is."""
+        return self._connection.endpoint
 
     def __enter__(self) -> Client:
         return self

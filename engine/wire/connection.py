@@ -14,18 +14,28 @@ from zmq.utils.monitor import recv_monitor_message
 
 from ani3d_formats.errors import Ani3DError
 
+from .access import PLAIN_USER, TOKEN_VARIABLE, find_access
 from .messages import MAX_ARRAY_BYTES
 
 # A refused connection shows as CLOSED, a peer that is no ZeroMQ as a failed handshake.
-_LOST = zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+_REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+_WELCOME = zmq.EVENT_HANDSHAKE_SUCCEEDED
+_LOST = zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | _REFUSED
 _LAST_WORDS = 50  # milliseconds for an answer that was under way when the peer left
 
 
 class Connection:
-    """Frames to and from one endpoint; opened by the first `send`, and again by the next one after a loss."""
+    """Frames to and from one engine; opened by the first `send`, and again by the next one after a loss.
 
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
+    Args:
+        where, token: as `find_access` takes them, at every opening: an engine that started again has a new token.
+    """
+
+    def __init__(self, where: str, token: str | None = None) -> None:
+        self.endpoint = where
+        self._where = where
+        self._token = token
+        self._welcome = self._refused = False
         self._context = zmq.Context()
         self._socket: zmq.Socket | None = None
         self._monitor: zmq.Socket | None = None
@@ -66,11 +76,20 @@ class Connection:
         return None
 
     def _open(self) -> None:
+        access = find_access(self._where, self._token)
+        self.endpoint, self._welcome, self._refused = access.endpoint, False, False
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_ARRAY_BYTES)
-        self._monitor = self._socket.get_monitor_socket(_LOST)
+        self._monitor = self._socket.get_monitor_socket(_LOST | _WELCOME)
         try:
+            if access.server_key:
+                self._socket.curve_serverkey = access.server_key.encode()
+                self._socket.curve_publickey = access.public_key.encode()
+                self._socket.curve_secretkey = access.secret_key.encode()
+            elif access.token:
+                self._socket.plain_username = PLAIN_USER
+                self._socket.plain_password = access.token.encode()
             self._socket.connect(self.endpoint)
         except zmq.ZMQError as error:
             self._drop()
@@ -81,7 +100,12 @@ class Connection:
         assert self._monitor is not None
         lost = False
         while self._monitor.poll(0):
-            recv_monitor_message(self._monitor)
+            event = recv_monitor_message(self._monitor)["event"]
+            if event == _WELCOME:
+                self._welcome = True
+                continue
+            # A peer that hangs up before it has shaken hands refuses, whichever event tells of it first.
+            self._refused |= bool(event & (_REFUSED | zmq.EVENT_DISCONNECTED)) and not self._welcome
             lost = True
         return lost
 
@@ -93,6 +117,13 @@ class Connection:
         self._socket = self._monitor = None
 
     def _unreachable_error(self, detail: str = "") -> Ani3DError:
+        if self._refused:
+            return Ani3DError(
+                "engine.refused",
+                f"What listens at {self.endpoint} does not let this client in.",
+                f"Give the token that the engine wrote into its ready file ({TOKEN_VARIABLE}), or that file itself "
+                "as the endpoint.",
+            )
         return Ani3DError(
             "engine.unreachable",
             f"No engine at {self.endpoint}{detail}.",

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 ERROR_CODES = {
     "engine.unreachable": "nothing listens at the endpoint",
+    "engine.refused": "the engine does not let this client in: the token or the key is missing or wrong",
     "engine.timeout": "the engine did not answer in time",
     "engine.address": "the engine cannot listen at the address it was given",
+    "engine.keys": "the folder given for the engine's keys holds none, or a client's name cannot be taken",
     "engine.internal": "the engine met an error of its own; it goes on serving",
     "protocol.version": "the two ends speak different versions of the protocol",
     "protocol.malformed": "a message is truncated, or is not what its kind says",

@@ -24,7 +24,10 @@ MAX_DEPTH = 16  # of lists and maps inside settings
 MAX_NAME = 256  # characters of an array name or of a result file's name
 MAX_CHUNK_BYTES = 1 << 20
 FETCH_WINDOW = 4  # chunks a client may have asked for and not yet received
+MAX_OPEN = 5000  # requests held for a client that does not read its answers
+MAX_OPEN_BYTES = 64 << 20  # of them together
 MAX_WAIT = 10.0  # seconds the engine holds a watch open
+MAX_WATCHES = 256  # watches held at once; the oldest is answered when there are more
 MAX_EVENTS = 256  # events in one reply
 MAX_PREVIEW = 128  # pixels on a preview's longer side
 

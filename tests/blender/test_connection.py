@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import threading
@@ -135,6 +137,14 @@ def test_calls_go_on_beside_a_transfer_and_closing_waits_for_neither(session, pa
     assert transfer.result(10)  # told to stop
     release.set()
     assert closed.result(10) is None
+
+
+def test_an_engine_that_has_the_store_already_is_used(session, part, tmp_path, greeting):
+    ready = {"endpoint": greeting, "pid": os.getpid(), "protocol": 2}
+    (tmp_path / "engine.json").write_text(json.dumps(ready))
+    bpy.ops.ani3d.start_engine(command="/no/such/engine", store=str(tmp_path))
+    assert session.current().process is None
+    assert session.wait(session.current().transfer(lambda client: client.hello().device)) == "cpu"
 
 
 def test_an_engine_that_will_not_end_is_killed_without_waiting_for_it(session, part, monkeypatch, greeting):

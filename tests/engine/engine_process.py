@@ -19,13 +19,13 @@ HERE = Path(__file__).parent
 class Engine:
     """A running engine process."""
 
-    def __init__(self, store: Path, *arguments: str, before: tuple[str, ...] = ()) -> None:
+    def __init__(self, store: Path, *arguments: str, before: tuple[str, ...] = (), **environment: str) -> None:
         self.ready_file = store.with_suffix(".ready")
         self.ready_file.unlink(missing_ok=True)
         command = [sys.executable, str(HERE / "fake_engine.py"), *before]
         command += ["--port", "0", "--store", str(store), "--ready-file", str(self.ready_file), *arguments]
         path = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
-        self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+        self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path, **environment})
         wait_for(self.ready_file.exists)
         self.ready = json.loads(self.ready_file.read_text())
         self.endpoint: str = self.ready["endpoint"]

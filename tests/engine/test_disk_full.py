@@ -23,8 +23,8 @@ Shot = dict[str, np.ndarray]
 
 
 def test_a_submission_that_does_not_fit_leaves_nothing(tmp_path: Path, shot: Shot) -> None:
-    # The ready file is the first to be synced; then two arrays fit.
-    with running_engine(tmp_path / "store", before=("--disk-full-after", "3")) as engine, engine.client() as client:
+    # Two arrays fit.
+    with running_engine(tmp_path / "store", before=("--disk-full-after", "2")) as engine, engine.client() as client:
         for _ in range(2):
             with pytest.raises(Ani3DError) as caught:
                 client.submit(shot, {})
@@ -101,7 +101,7 @@ def test_an_outcome_that_cannot_be_stored_is_stored_later(
     server = Server(store, LocalProcesses(store.root / "blobs", "fake_job", slots=2), "fake_job", retry=0.3)
     thread = threading.Thread(target=server.run)
     thread.start()
-    with Client(server.endpoint) as client:
+    with Client(server.access.endpoint, token=server.access.token) as client:
         bad = client.submit(shot, {"do": "known error"})
         good = client.submit(shot, {})
         assert wait_state(client, bad, "failed").error is not None

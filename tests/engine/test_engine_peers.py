@@ -33,6 +33,13 @@ def raw() -> Iterator[zmq.Socket]:
     context.term()
 
 
+def connect(dealer: zmq.Socket, engine: Engine) -> None:
+    """Connect as docs/protocol.md says."""
+    dealer.plain_username = b"ani3dhuman"
+    dealer.plain_password = engine.ready["token"].encode()
+    dealer.connect(engine.endpoint)
+
+
 def error_code(dealer: zmq.Socket) -> tuple[str, int]:
     """Code and request id of the `error` that arrives."""
     assert dealer.poll(3000), "no answer"
@@ -47,7 +54,7 @@ def error_code(dealer: zmq.Socket) -> tuple[str, int]:
 
 
 def test_truncated_and_garbage_messages_are_answered(engine: Engine, raw: zmq.Socket, shot: Shot) -> None:
-    raw.connect(engine.endpoint)
+    connect(raw, engine)
     whole = [bytes(part) for part in codec.encode(m.Submit(shot, {}), 77)]
     raw.send_multipart(whole[:-1])
     assert error_code(raw) == ("protocol.malformed", 77)
@@ -77,7 +84,7 @@ def test_bytes_that_are_no_zeromq_do_not_disturb(engine: Engine) -> None:
 
 
 def test_the_engine_refuses_another_version(engine: Engine, raw: zmq.Socket) -> None:
-    raw.connect(engine.endpoint)
+    connect(raw, engine)
     raw.send_multipart(codec.encode(m.Hello("of tomorrow"), 5, protocol=m.PROTOCOL_VERSION + 1))
     assert error_code(raw) == ("protocol.version", 5)
     header = {"protocol": 99, "kind": "hello", "request": 6, "manner": "unknown today"}
@@ -144,7 +151,7 @@ def test_a_bad_endpoint_is_named(endpoint: str) -> None:
     assert caught.value.code == "engine.unreachable" and endpoint in caught.value.message
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::1", "example.org"])
 def test_the_engine_does_not_listen_beyond_loopback(
     host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,7 +167,8 @@ def test_a_taken_port_and_a_taken_store_are_named(
     assert main(["--port", port, "--store", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("engine.address")
     assert main(["--port", "0", "--store", str(engine.store)]) == 1
-    assert capsys.readouterr().err.startswith("store.locked")
+    said = capsys.readouterr().err
+    assert said.startswith("store.locked") and engine.endpoint in said
 
 
 @pytest.mark.parametrize("content", [None, b"this is no database, and long enough to look like one" * 100])
@@ -180,7 +188,7 @@ def test_a_folder_that_cannot_be_a_store_is_named(
 def test_an_engine_that_cannot_start_says_why_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*arguments: object) -> None:
+    def broken(*arguments: object, **named: object) -> None:
         raise RuntimeError("who would have thought")
 
     monkeypatch.setattr("engine.__main__.Server", broken)
