@@ -17,6 +17,7 @@ from .atomic import atomic_path, cannot_write
 from .camera import CameraPath
 from .color import linear_to_srgb
 from .shot_checks import check_content
+from .shot_lights import FRAMES, OPTIONAL_LIGHTS, REQUIRED_LIGHTS, scaled_lights
 from .shot_meta import RECORDED, ShotMeta, bad
 
 # name -> (shape with symbolic sizes, kind); symbols must agree across arrays
@@ -35,15 +36,13 @@ _ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {
     "bone_pose": (("T", "B", 4, 4), "f"),
     "viewmats": (("T", 4, 4), "f"),
     "Ks": (("T", 3, 3), "f"),
-    "sun_directions": (("L", 3), "f"),
-    "sun_colors": (("L", 3), "f"),
-    "ambient": ((3,), "f"),
-    "background": ((3,), "f"),
+    **REQUIRED_LIGHTS,
 }
 _OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {
     "pin_weights": (("V",), "f"),
     "evaluated_vertices": (("T", "V", 3), "f"),
     "recorded_vertices": (("T", "R", 3), "f"),
+    **OPTIONAL_LIGHTS,
 }
 
 
@@ -115,6 +114,7 @@ class Shot:
         for name in ("bone_rest", "bone_pose"):
             arrays[name] = arrays[name].copy()
             arrays[name][..., :3, 3] *= np.float32(factor)
+        arrays.update(scaled_lights(arrays, factor))
         x, y, z = self.meta.origin
         return Shot(replace(self.meta, origin=(factor * x, factor * y, factor * z)), arrays, self.textures)
 
@@ -193,6 +193,8 @@ def _check_array(
     name: str, array: np.ndarray, shape: tuple[str | int, ...], kind: str, sizes: dict[str, int]
 ) -> np.ndarray:
     """Check shape and kind against the table, remember symbolic sizes, return float32 / int32 data."""
+    if shape[0] == FRAMES:
+        shape = ("T", *shape[1:]) if array.ndim == len(shape) else shape[1:]
     want = "(" + ",".join(map(str, shape)) + ")"
     fits = array.ndim == len(shape) and (array.dtype.kind == "f" if kind == "f" else array.dtype.kind in "iu")
     for size, symbol in zip(array.shape, shape, strict=False):

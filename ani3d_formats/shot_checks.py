@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .shot_lights import check_lights
 from .shot_meta import RECORDED, ObjectRange, ShotMeta, bad
 
 _FLAT = 1e-7  # smallest over largest axis of a matrix that float32 cannot invert
@@ -54,6 +55,7 @@ def check_content(meta: ShotMeta, arrays: dict[str, np.ndarray], textures: int) 
         )
     _check_bones(meta, arrays)
     _check_recorded(meta, arrays)
+    check_lights(arrays)
     for number, item in enumerate(meta.objects):
         if item.strands:
             _check_strands(number, item, arrays["faces"])

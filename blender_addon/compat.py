@@ -113,6 +113,13 @@ def light_nodes(light: bpy.types.Light) -> bpy.types.NodeTree | None:
         return light.node_tree if light.use_nodes else None
 
 
+def look_all_around(lens: Any) -> None:
+    """Make a camera one that sees all directions in an equirectangular picture; before 5.0 Cycles owned the setting."""
+    lens.type = "PANO"
+    owner = lens if hasattr(lens, "panorama_type") else lens.cycles
+    owner.panorama_type = "EQUIRECTANGULAR"
+
+
 def relative_path_options() -> set[Any]:
     """Options of a path property that may begin with '//'; some versions warn of such a path without them."""
     known = "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties

@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     cameras.viewmats[-1] = _around(cameras.viewmats[-1], coarse[picks[-1]].mean(0))
     clip = _cut(shot, picks, cameras)
     avatar = avatar_from_shot(shot, settings.avatar.gaussians, DETAIL, settings.seed)
-    gaussians = pose_avatar(avatar, coarse[picks], Lighting.of(shot), cameras)
+    gaussians = pose_avatar(avatar, coarse[picks], Lighting.of(shot).taken(np.array(picks)), cameras)
     layer = render_layer(gaussians, avatar.region_ids, cameras, shot.background_srgb)
     made = {kind: scene_conditions(clip, cameras, layer, kind=kind) for kind in ("pose", "depth", "normal")}
     print(made["pose"].notes[0])

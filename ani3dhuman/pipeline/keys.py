@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from ani3d_formats.shot import Shot
+from ani3d_formats.shot_lights import LIGHT_ARRAYS
 
 from .. import __version__
 from ..storage.stages import content_key
 
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
-METHODS = {"avatar": 2, "rigid": 2, "cloth": 5, "render": 1, "restore": 2, "limits": 2, "conditions": 1, "refine": 9}
+METHODS = {"avatar": 2, "rigid": 2, "cloth": 5, "render": 2, "restore": 2, "limits": 2, "conditions": 1, "refine": 9}
 
 SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")
 READS = {
     "avatar": ("vertices", "faces", "region_ids", "face_uvs", "face_materials", "vertex_tints"),
     "rigid": (*SKIN, "bone_pose", "recorded_vertices"),
     "cloth": ("vertices", "faces", "region_ids"),
-    "render": ("sun_directions", "sun_colors", "ambient", "background"),
+    "render": LIGHT_ARRAYS,
     "restore": ("vertices", "region_ids"),
     "conditions": (*SKIN, "region_ids", "bone_pose", "bone_lengths", "bone_parents"),
     "refine": (*SKIN, "faces", "region_ids", "bone_pose"),

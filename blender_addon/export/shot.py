@@ -55,7 +55,7 @@ class _Motion:
 
     poses: np.ndarray  # (T,B,4,4)
     cameras: list[camera.Camera]
-    lightings: list[lights.Lighting]  # at the first frame and some others
+    lightings: list[lights.Lighting]
     recorded: dict[int, np.ndarray]  # (T,V,3) by number of the object
     evaluated: np.ndarray | None  # (T,V,3), the meshes as Blender shows them
 
@@ -131,10 +131,10 @@ def _export(
         warn_of_left_out(found, request, warn)
         compared = [n for n, m in enumerate(figure.members) if m.item not in by_weights and not request.evaluate]
         recorded = probe(context, figure, request.frames, compared)
-        moving, missed = yield from _play(context, figure, request, recorded, compared)
+        lit = lights.Lights(scene, context.evaluated_depsgraph_get(), warn)
+        moving, missed = yield from _play(context, figure, request, recorded, compared, lit)
         if missed:
-            moving, _ = yield from _play(context, figure, request, recorded | missed, compared)
-        lights.warn_of_lights(moving.lightings, warn)
+            moving, _ = yield from _play(context, figure, request, recorded | missed, compared, lit)
         camera.warn_if_unseen(moving.cameras, _some_places(figure, moving), camera.picture_size(scene), warn)
     meta = {**_meta(scene, figure, moving, request, shown.entries, found), "character": identity}
     ShotMeta.read(meta)
@@ -243,7 +243,12 @@ def probe(context: bpy.types.Context, figure: Figure, frames: range, numbers: Se
 
 
 def _play(
-    context: bpy.types.Context, figure: Figure, request: Request, recorded: frozenset[int], numbers: Sequence[int]
+    context: bpy.types.Context,
+    figure: Figure,
+    request: Request,
+    recorded: frozenset[int],
+    numbers: Sequence[int],
+    lit: lights.Lights,
 ) -> Generator[tuple[int, int, float], None, tuple[_Motion, frozenset[int]]]:
     """Play the shot, from where simulations begin, and read what moves at each frame; compare the objects `numbers`.
 
@@ -260,7 +265,7 @@ def _play(
     compared = [n for n in numbers if n not in recorded and members[n].item.type == "MESH" and members[n].hair < 0]
     comparison = motion.Comparison(figure, compared, motion.COMPARED)
     cameras: list[camera.Camera] = []
-    lightings, lit = [], {frames.start, *motion.probed(frames)}
+    lightings: list[lights.Lighting] = []
     first = motion.first_simulated_frame(context.view_layer, frames.start) if request.evaluate else frames.start
     played = range(first, frames.stop)
     started = time.monotonic()
@@ -270,8 +275,7 @@ def _play(
             row, depsgraph = frame - frames.start, context.evaluated_depsgraph_get()
             poses[row] = figure.rig.pose(depsgraph)
             cameras.append(camera.read_camera(scene, depsgraph))
-            if frame in lit:
-                lightings.append(lights.read_lights(scene, depsgraph))
+            lightings.append(lit.read(scene, depsgraph))
             for number in range(len(members)) if evaluated is not None else sorted(recorded):
                 rows = figure.rows(number)
                 points = motion.world_vertices(members[number], depsgraph, counts[number], frame)
@@ -327,7 +331,7 @@ def _meta(
 
 
 def _arrays(figure: Figure, moving: _Motion, shown: Surfaces) -> dict[str, np.ndarray]:
-    origin, lighting = np.array(figure.members[0].origin), moving.lightings[0]
+    origin = np.array(figure.members[0].origin)
     viewmats = np.stack([c.viewmat for c in moving.cameras])
     viewmats[:, :3, 3] += viewmats[:, :3, :3] @ origin
     arrays = {
@@ -345,10 +349,7 @@ def _arrays(figure: Figure, moving: _Motion, shown: Surfaces) -> dict[str, np.nd
         "bone_pose": moving.poses,
         "viewmats": viewmats,
         "Ks": np.stack([c.K for c in moving.cameras]),
-        "sun_directions": lighting.sun_directions,
-        "sun_colors": lighting.sun_colors,
-        "ambient": lighting.ambient,
-        "background": lighting.background,
+        **lights.light_arrays(moving.lightings, origin),
     }
     if figure.pin_weights is not None:
         arrays["pin_weights"] = figure.pin_weights

@@ -131,13 +131,6 @@ def test_srgb_goes_there_and_back():
     assert srgb_to_linear(np.array(0.5)) == pytest.approx(0.21404, abs=1e-5)
 
 
-def test_light_falls_where_the_sun_shines():
-    light = Lighting(np.array([[0, 0, -1.0]]), np.pi * np.array([[1, 0.9, 0.8]]), np.zeros(3))
-    up, down = light.irradiance(np.array([[0, 0, 1.0], [0, 0, -1.0]]))
-    np.testing.assert_allclose(up, [1, 0.9, 0.8])
-    np.testing.assert_allclose(down, 0)
-
-
 def test_thin_cloth_is_lit_on_the_side_that_is_seen(shot, avatar):
     lighting = Lighting(np.array([[0, 1.0, 0]]), np.ones((1, 3)), np.zeros(3))
     vertices = shot["vertices"][None]

@@ -79,8 +79,18 @@ def test_face_and_body_are_the_same_to_the_bit(outs):
     assert 0.2 < fixed.mean() < 0.9
     for t in range(FRAMES):
         assert appearance["scale"][t, fixed].tobytes() == plain["scale"][fixed].tobytes()
-        for name in ("position", "rotation", "radiance:base"):
+        for name in ("position", "rotation"):
             assert appearance[name][t, fixed].tobytes() == plain[name][t, fixed].tobytes(), name
+
+
+def test_face_and_body_have_the_colours_of_their_light(outs, shot):
+    refined, avatar = stage_of(outs[1], "refine"), read_stage(next((outs[1] / ".work").glob("avatar-*")), Avatar)
+    fixed = avatar.region_ids < 2
+    pair = [
+        pose_avatar(avatar, refined["vertices"], Lighting.of(shot), shot.cameras, appearance)
+        for appearance in (None, refined["appearance"])
+    ]
+    np.testing.assert_array_equal(pair[0].colors[:, fixed], pair[1].colors[:, fixed])
 
 
 def test_the_refined_pictures_are_what_the_cache_shows(outs, shot):

@@ -1,0 +1,147 @@
+"""Light falls as in Cycles, and what stands in its way keeps it off."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ani3dhuman.rendering.illumination import illuminate
+from ani3dhuman.rendering.lighting import Lighting
+
+CYCLES = json.loads((Path(__file__).parent / "cycles_lights.json").read_text())  # tests/blender/lamp_cases.py writes it
+UP = np.array([0.0, 0.0, 1.0])
+AXES = {"sun_directions": (-1, 3), "sun_colors": (-1, 3)}
+BLACK = np.zeros(3)
+
+
+def disc(radius: float, height: float, sides: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """A level disc around the vertical axis, and far below it a speck that keeps the mesh's bounds wide."""
+    turn = np.arange(sides) * 2 * math.pi / sides
+    rim = np.stack([radius * np.cos(turn), radius * np.sin(turn), np.full(sides, height)], axis=1)
+    vertices = np.concatenate([[[0, 0, height]], rim])
+    faces = np.stack([np.zeros(sides), 1 + np.arange(sides), 1 + (np.arange(sides) + 1) % sides], axis=1)
+    return vertices, faces.astype(np.int64)
+
+
+def sun(way: tuple[float, ...], angle: float = 0.0, casts: float = 1.0) -> Lighting:
+    direction = np.array([way]) / np.linalg.norm(way)
+    return Lighting(direction, np.full((1, 3), np.pi), BLACK, np.array([[angle, casts]]))
+
+
+def lamp(kind: int, place: tuple[float, ...], shape: tuple[float, ...]) -> Lighting:
+    matrix = np.eye(4)
+    matrix[:3, 3] = place
+    none = np.zeros((0, 3))
+    lamps = np.array([kind]), matrix[None], np.full((1, 3), 100.0), np.array([shape])
+    return Lighting(none, none, BLACK, None, *lamps)
+
+
+def direct(lighting: Lighting, vertices: np.ndarray, faces: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(N,) light on a level floor at `places` (N,2 or 3)."""
+    points = np.zeros((len(places), 3))
+    points[:, : places.shape[1]] = places
+    return illuminate(lighting, vertices, faces, points, np.tile(UP, (len(points), 1))).direct[:, 0]
+
+
+@pytest.mark.parametrize("name", CYCLES["cases"])
+def test_an_open_floor_is_lit_as_in_cycles(name: str) -> None:
+    case = CYCLES["cases"][name]
+    arrays = {key: np.array(value).reshape(AXES.get(key, np.shape(value))) for key, value in case["arrays"].items()}
+    arrays.pop("background")
+    places, expected = np.array(CYCLES["places"]), np.array(case["radiance"])
+    speck = np.array([[0, 0, -0.01], [0.01, 0, -0.01], [0, 0.01, -0.01]])
+    light = illuminate(Lighting(**arrays), speck, np.array([[0, 1, 2]]), places, np.tile(UP, (len(places), 1)))
+    np.testing.assert_allclose(light.on(np.ones((len(places), 3))), expected, atol=0.01 * expected.max())
+
+
+@pytest.mark.parametrize("way", [(0, 0, -1), (0.5, 0.2, -1), (-0.3, -0.8, -1)])
+def test_a_disc_casts_the_shadow_of_a_disc(way: tuple[float, ...]) -> None:
+    vertices, faces = disc(0.5, 1.0)
+    middle = np.array(way[:2])
+    around = np.array([[np.cos(a), np.sin(a)] for a in np.linspace(0, 6, 13)])
+    whole = -way[2] / np.linalg.norm(way)
+    np.testing.assert_allclose(direct(sun(way), vertices, faces, middle + 0.48 * around), 0, atol=1e-6)
+    np.testing.assert_allclose(direct(sun(way), vertices, faces, middle + 0.52 * around), whole, rtol=1e-5)
+    np.testing.assert_allclose(direct(sun(way, casts=0), vertices, faces, middle + 0.1 * around), whole, rtol=1e-5)
+    np.testing.assert_allclose(
+        direct(lamp(0, (0, 0, 2), (0, 0, 0, 0, 1)), vertices, faces, 0.96 * around), 0, atol=1e-6
+    )  # from twice as high a point makes it twice as wide
+    assert (direct(lamp(0, (0, 0, 2), (0, 0, 0, 0, 1)), vertices, faces, 1.04 * around) > 0.1).all()
+
+
+@pytest.mark.parametrize(
+    "lighting",
+    [sun((0, 0, -1), 0.8), lamp(0, (0, 0, 3), (1.8, 1.8, 0, 0, 1)), lamp(3, (0, 0, 3), (1.8, 1.8, math.pi, 0, 1))],
+    ids=["sun", "ball", "disc"],
+)
+def test_large_lights_cast_soft_shadows(lighting: Lighting) -> None:
+    """Light grows from the full shadow to its rim, and half of it comes where half of the light is seen."""
+    vertices, faces = disc(0.9, 1.0)
+    places = np.stack([np.linspace(0, 2, 41), np.zeros(41)], axis=1)
+    unshaded = replace(lighting, **_without_shadows(lighting))
+    share = direct(lighting, vertices, faces, places) / direct(unshaded, vertices, faces, places)
+    assert (np.diff(share) > -0.08).all()
+    assert share[0] < 0.02 and share[-1] > 0.98
+    edge = 0.9 if lighting.lamp_kinds is None else 1.35
+    assert share[np.argmin(np.abs(places[:, 0] - edge))] == pytest.approx(0.5, abs=0.15)
+
+
+def _without_shadows(lighting: Lighting) -> dict[str, np.ndarray]:
+    name = "sun_shapes" if lighting.lamp_kinds is None else "lamp_shapes"
+    shapes = np.array(getattr(lighting, name))
+    shapes[:, -1] = 0
+    return {name: shapes}
+
+
+@pytest.mark.parametrize(("radius", "height"), [(0.5, 0.5), (1.0, 0.3), (0.3, 1.0)])
+def test_what_hides_the_sky_takes_its_share_of_light(radius: float, height: float) -> None:
+    """A disc overhead hides sin^2 of half its opening of a matte floor's sky."""
+    vertices, faces = disc(radius, height)
+    light = illuminate(
+        Lighting(np.zeros((0, 3)), np.zeros((0, 3)), np.ones(3)), vertices, faces, np.zeros((1, 3)), UP[None]
+    )
+    assert light.openness[0] == pytest.approx(height**2 / (radius**2 + height**2), abs=0.1)
+    np.testing.assert_allclose(light.on(np.zeros((1, 3))), 0)
+
+
+def test_a_surface_does_not_shade_itself() -> None:
+    turns, rings = np.meshgrid(np.arange(64) * 2 * np.pi / 64, np.arange(1, 32) * np.pi / 32)
+    ball = np.stack([np.sin(rings) * np.cos(turns), np.sin(rings) * np.sin(turns), np.cos(rings)], -1)
+    number = np.arange(31 * 64).reshape(31, 64)
+    a, b, c, d = number[:-1], np.roll(number, -1, 1)[:-1], np.roll(number, -1, 1)[1:], number[1:]
+    faces = np.concatenate([np.stack([a, d, c], -1).reshape(-1, 3), np.stack([a, c, b], -1).reshape(-1, 3)])
+    points = ball.reshape(-1, 3)
+    lighting = sun((0.3, 0.5, -0.8))
+    light = illuminate(
+        Lighting(lighting.sun_directions, lighting.sun_colors, np.ones(3)), points, faces, points, points
+    )
+    expected = np.maximum(-points @ lighting.sun_directions[0], 0)
+    np.testing.assert_allclose(light.direct[:, 0], expected, atol=0.06)
+    assert np.abs(light.direct[:, 0] - expected).mean() < 0.002
+    assert light.openness.min() > 0.95
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2, 3])
+@pytest.mark.parametrize("place", [(0, 0, 1.0), (0.1, 0, 1.0), (0, 0, 0.0), (0, 0, 1e5)])
+def test_lamps_in_odd_places_give_finite_light(kind: int, place: tuple[float, ...]) -> None:
+    vertices, faces = disc(0.5, 1.0)
+    points = np.concatenate([vertices, np.zeros((1, 3))])
+    light = illuminate(
+        lamp(kind, place, (0.1, 0.2, 0.7, 0.1, 1)), vertices, faces, points, np.tile(UP, (len(points), 1))
+    )
+    assert np.isfinite(light.direct).all() and (light.direct >= 0).all()
+
+
+def test_lights_that_move_are_taken_frame_by_frame() -> None:
+    still = sun((0, 0, -1))
+    moving = Lighting(np.stack([still.sun_directions, -still.sun_directions]), still.sun_colors, BLACK)
+    vertices, faces = disc(0.1, -1.0)
+    floor = np.array([[2.0, 2.0]])
+    assert direct(moving.at(0), vertices, faces, floor) == pytest.approx(1)
+    assert direct(moving.at(1), vertices, faces, floor) == 0
+    assert direct(moving.taken(np.array([1, 0])).at(1), vertices, faces, floor) == pytest.approx(1)
