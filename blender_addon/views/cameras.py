@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from mathutils import Vector
+from mathutils.bvhtree import BVHTree
 
 from ani3d_formats.regions import REGIONS
 
@@ -20,6 +22,8 @@ REST_SHARE = 3 / 8  # of the views of the whole character are at rest
 VIEWS_A_FRAME = 2
 FIELD = 0.5  # radians that the longer side of a picture sees
 FILLED, FILLED_CLOSE = 0.94, 0.82  # of the picture, by the whole character and by a part of it
+RAYS, CLEAR = 60, 0.8  # places of a part that are looked at, and the share of them that shall be in sight
+SIDES = ((0, 0), (0, -1.2), (0.9, 0), (-0.9, 0), (0, 1.2), (1.8, 0), (-1.8, 0), (np.pi, 0))  # radians to turn aside
 GOLDEN = np.pi * (3 - np.sqrt(5))
 LOWEST, HIGHEST = -0.35, 0.95  # radians, of cameras above the level of what they look at
 # fmt: off
@@ -129,6 +133,38 @@ def _held(figure: Figure, rows: np.ndarray) -> np.ndarray:
     return (figure.weight_values * np.isin(figure.weight_indices, rows)).sum(1) > 0.5
 
 
+def clear_sight(view: Shooting, points: np.ndarray, turn: np.ndarray, tree: BVHTree) -> Shooting:
+    """The view, from another side where other parts of the character hide too much of what it looks at.
+
+    Args:
+        points: (P,3) the part's places in the pose of the view, metres.
+        turn: (3,3) how the part is turned.
+        tree: the whole character's triangles in that pose.
+    """
+    chosen = points[np.linspace(0, len(points) - 1, min(len(points), RAYS)).astype(int)]
+    size = float(np.ptp(points, axis=0).max())
+    best, most = view, -1.0
+    for azimuth, elevation in SIDES:
+        tried = replace(
+            view, azimuth=view.azimuth + azimuth, elevation=float(np.clip(view.elevation + elevation, -1, 1))
+        )
+        away = -_forward(tried, turn)
+        hits = (tree.ray_cast(Vector(point + 0.01 * size * away), Vector(away))[3] for point in chosen)
+        # its own far side hides half of it at any rate
+        seen = float(np.mean([distance is None or distance < size for distance in hits]))
+        if seen > most + 0.1:
+            best, most = tried, seen
+        if most > CLEAR:
+            break
+    return best
+
+
+def _forward(view: Shooting, turn: np.ndarray) -> np.ndarray:
+    """(3,) where the camera of a view looks."""
+    high, side = view.elevation, view.azimuth
+    return -turn @ np.array([np.cos(high) * np.sin(side), -np.cos(high) * np.cos(side), np.sin(high)])
+
+
 def viewmat_of(
     view: Shooting, points: np.ndarray, turn: np.ndarray, K: np.ndarray, size: tuple[int, int]
 ) -> np.ndarray:
@@ -139,8 +175,7 @@ def viewmat_of(
         turn: (3,3) how the part is turned.
         K: (3,3) pixel intrinsics; `size` of the picture, pixels.
     """
-    high, side = view.elevation, view.azimuth
-    forward = -turn @ np.array([np.cos(high) * np.sin(side), -np.cos(high) * np.cos(side), np.sin(high)])
+    forward = _forward(view, turn)
     upwards_now = np.array([0.0, 0.0, 1.0]) if abs(forward[2]) < 0.99 else turn @ np.array([0.0, 1.0, 0.0])
     right = np.cross(forward, upwards_now)
     right /= np.linalg.norm(right)

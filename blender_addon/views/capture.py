@@ -12,6 +12,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils.bvhtree import BVHTree
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.names import safe_name
@@ -27,7 +28,7 @@ from ..export.motion import check_finite, world_vertices
 from ..export.rest import at_rest, rest_meshes
 from ..export.shot import Request, frame_restored, prepared, probe
 from ..export.steadied import steadied
-from .cameras import FIELD, Shooting, plan, viewmat_of
+from .cameras import FIELD, Shooting, clear_sight, plan, viewmat_of
 from .stage import Shape, Stage, stage
 
 BLACK, SEEN = 1e-3, 1e-3  # mean radiance of the character, and share of the pictures that it takes, at least
@@ -98,7 +99,7 @@ def _capture(
         poses = [rest, *(_read_pose(context, figure, frame, compared) for frame in frames)]
         shape = _shape(wanted, poses)
         set_up = stack.enter_context(stage(context, found, shape))
-        views = _Album(poses, shootings, shape, facing)
+        views = _Album(poses, shootings, figure.faces, shape, facing)
         started = time.monotonic()
         for number, pose in enumerate(poses):
             scene.frame_set(pose.frame)
@@ -174,16 +175,24 @@ def _rendered_as_shown(found: Members) -> Iterator[None]:
 class _Album:
     """The views taken so far."""
 
-    def __init__(self, poses: list[_Pose], shootings: list[Shooting], shape: Shape, facing: np.ndarray) -> None:
+    def __init__(
+        self, poses: list[_Pose], shootings: list[Shooting], faces: np.ndarray, shape: Shape, facing: np.ndarray
+    ) -> None:
         size, count = (shape.width, shape.height), len(shootings)
         focal = max(size) / 2 / np.tan(FIELD / 2)
         K = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1]])
         self.poses, self.shootings, self.Ks = poses, shootings, np.tile(K, (count, 1, 1))
         self.viewmats = np.empty((count, 4, 4))
+        trees: dict[int, BVHTree] = {}
         for row, shooting in enumerate(shootings):
             pose, part = poses[shooting.pose], shooting.part
+            points = pose.vertices[part.vertices]
             turn = pose.turns[part.bone] @ facing if part.bone >= 0 else facing
-            self.viewmats[row] = viewmat_of(shooting, pose.vertices[part.vertices], turn, K, size)
+            if part.bone >= 0:
+                if shooting.pose not in trees:
+                    trees[shooting.pose] = BVHTree.FromPolygons(pose.vertices.tolist(), faces.tolist())
+                shooting = clear_sight(shooting, points, turn, trees[shooting.pose])
+            self.viewmats[row] = viewmat_of(shooting, points, turn, K, size)
         self.radiance, self.albedo = np.zeros((2, count, shape.height, shape.width, 4), np.float16)
 
     def take(self, row: int, set_up: Stage) -> None:

@@ -21,12 +21,15 @@ from ani3d_formats.errors import Ani3DError
 from .. import compat
 from ..export.lights import rendered_objects
 from ..export.members import Members
+from ..export.surfaces.graph import trees_of
 from ..properties import object_group
 from .exr import read_channels
 
 NAME = "Ani3D views"
 SENSOR = 36.0  # millimetres
 DIELECTRIC = 0.04  # what a plain surface reflects straight on
+HAIR = ("BSDF_HAIR", "BSDF_HAIR_PRINCIPLED")
+NO_COLOR = 2e-3  # below it nothing is scattered
 LIGHT_PATHS = (
     "max_bounces", "diffuse_bounces", "glossy_bounces", "transmission_bounces", "transparent_max_bounces",
     "sample_clamp_direct", "sample_clamp_indirect", "blur_glossy", "caustics_reflective", "caustics_refractive",
@@ -45,12 +48,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class Stage:
-    """The scene with its camera. Places are relative to `origin`."""
+    """The scene with its camera. Places are relative to `origin`; `hair`: a shader made for hair is among the shown."""
 
     scene: bpy.types.Scene
     camera: bpy.types.Object
     shape: Shape
     origin: np.ndarray
+    hair: bool = False
 
     def shoot(self, viewmat: np.ndarray, K: np.ndarray, frame: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Render one view of the scene's frame `frame`, by an OpenCV camera.
@@ -77,7 +81,7 @@ class Stage:
             if "CANCELLED" in self._render():
                 raise Ani3DError("cancelled", "Rendering was cancelled.", "")
             channels = read_channels(path)
-            return _pictures(channels, viewmat, K)
+            return _pictures(channels, viewmat, K, self.hair)
         except (ValueError, OSError, KeyError) as error:
             raise _render_error(error) from error
         finally:
@@ -123,7 +127,7 @@ def stage(context: bpy.types.Context, found: Members, shape: Shape) -> Iterator[
         layer = scene.view_layers[0]
         layer.update()
         layer.layer_collection.children[-1].indirect_only = True
-        yield Stage(scene, camera, shape, np.array(found.armature.origin))
+        yield Stage(scene, camera, shape, np.array(found.armature.origin), _has_hair(found))
 
 
 def _remove_results(known: set[bpy.types.Image]) -> None:
@@ -166,6 +170,13 @@ def _settle(own: Any, scene: Any, shape: Shape) -> None:
         setattr(layer, f"use_pass_{name}", True)
 
 
+def _has_hair(found: Members) -> bool:
+    """Whether a material of the character has a shader made for hair."""
+    slots = [slot for item in found.objects for slot in item.material_slots]
+    trees = [slot.material.node_tree for slot in slots if slot.material and slot.material.node_tree]
+    return any(node.type in HAIR for tree in trees for inner, _ in trees_of(tree) for node in inner.nodes)
+
+
 def has_gpu() -> bool:
     """Whether Cycles is set up to use a GPU in the preferences."""
     addons: Any = bpy.context.preferences.addons
@@ -176,11 +187,14 @@ def has_gpu() -> bool:
         return False
 
 
-def _pictures(channels: dict[str, np.ndarray], viewmat: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pictures(
+    channels: dict[str, np.ndarray], viewmat: np.ndarray, K: np.ndarray, hair: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Radiance and albedo out of Blender's passes.
 
-    A surface's colour is what it scatters, what shines, what it lets through, and what it mirrors beyond what any plain
-    surface does: of metals that is their base colour.
+    A surface's colour is what it scatters, lets through and emits, and what it mirrors beyond what any plain surface
+    does: of metals that is their base colour. With `hair` shaders, whose normals mean something else, it is all that is
+    mirrored where there is nothing else.
     """
     radiance = _pass(channels, ("Combined",), "RGBA")
     alpha = radiance[..., 3:]
@@ -193,10 +207,15 @@ def _pictures(channels: dict[str, np.ndarray], viewmat: np.ndarray, K: np.ndarra
     lengths = np.linalg.norm(normals, axis=-1) * np.linalg.norm(rays, axis=-1)
     facing = np.abs((normals * rays).sum(-1)) / np.maximum(lengths, 1e-6)
     plain = DIELECTRIC + (1 - DIELECTRIC) * (1 - np.clip(facing, 0, 1)[..., None]) ** 5
+    scattered = _pass(channels, ("Diffuse Color", "DiffCol"), "RGB")
+    scattered += _pass(channels, ("Transmission Color", "TransCol"), "RGB")
     mirrored = _pass(channels, ("Glossy Color", "GlossCol"), "RGB")
-    color = _pass(channels, ("Diffuse Color", "DiffCol"), "RGB") + _pass(channels, ("Emission", "Emit"), "RGB")
-    color += _pass(channels, ("Transmission Color", "TransCol"), "RGB")
-    color += np.maximum(mirrored - plain * alpha, 0) / np.maximum(1 - plain, 0.1)
+    color = scattered + _pass(channels, ("Emission", "Emit"), "RGB")
+    strongest = mirrored.max(-1, keepdims=True)
+    beyond = np.maximum(strongest - plain * alpha, 0) / np.maximum(strongest * (1 - plain), 1e-3)
+    if hair:
+        beyond = np.where(color.max(-1, keepdims=True) < NO_COLOR, 1, beyond)
+    color += mirrored * beyond
     albedo = np.concatenate([np.clip(color, 0, alpha), alpha], axis=-1)
     return _half(radiance), _half(albedo)
 
