@@ -149,7 +149,8 @@ def clear_sight(view: Shooting, points: np.ndarray, turn: np.ndarray, tree: BVHT
             view, azimuth=view.azimuth + azimuth, elevation=float(np.clip(view.elevation + elevation, -1, 1))
         )
         away = -_forward(tried, turn)
-        hits = (tree.ray_cast(Vector(point + 0.01 * size * away), Vector(away))[3] for point in chosen)
+        starts, way = (chosen + 0.01 * size * away).tolist(), Vector(away.tolist())
+        hits = (tree.ray_cast(Vector(start), way)[3] for start in starts)
         # its own far side hides half of it at any rate
         seen = float(np.mean([distance is None or distance < size for distance in hits]))
         if seen > most + 0.1:

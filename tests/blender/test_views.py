@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 import pytest
 import rigs
+from viewed import agreement, captured, few_small_views, shot_of
 
 from ani3d_formats.views import Views
 
@@ -18,50 +19,14 @@ GOLD, RED, GLOW = (0.9, 0.6, 0.2), (0.7, 0.1, 0.05), (0.1, 0.5, 0.3)
 def character(addon) -> bpy.types.Object:
     rig = rigs.character()
     bpy.ops.ani3d.bind_character()
-    settings = bpy.context.scene.ani3d
-    settings.views, settings.views_size, settings.views_samples = 8, 96, 4
+    few_small_views()
     return rig
-
-
-def _captured(folder: Path) -> Views:
-    path = folder / "Rig.views.npz"
-    assert bpy.ops.ani3d.capture_views(filepath=str(path)) == {"FINISHED"}
-    return Views.load(path)
-
-
-def _shot(part, **options) -> dict[str, np.ndarray]:
-    return part("export").export_shot(bpy.context, bpy.data.objects["Rig"], **options)
 
 
 def _error(operator, **options) -> str:
     with pytest.raises(RuntimeError) as caught:
         operator(**options)
     return str(caught.value)
-
-
-def _coverage(views: Views, row: int, faces: np.ndarray) -> np.ndarray:
-    """(H,W) bool: pixels whose centre lies in the picture of some triangle, from the definition of a camera."""
-    places = views.vertices_at[views.pose_of[row]] @ views.viewmats[row, :3, :3].T + views.viewmats[row, :3, 3]
-    assert (places[:, 2] > 0).all()
-    pixels = places @ views.Ks[row].T
-    pixels = (pixels[:, :2] / pixels[:, 2:])[faces]
-    y, x = np.mgrid[: views.meta.height, : views.meta.width] + 0.5
-    seen = np.zeros(x.shape, bool)
-    for a, b, c in pixels:
-        sides = [
-            (q[0] - p[0]) * (y - p[1]) - (q[1] - p[1]) * (x - p[0]) for p, q in ((a, b), (b, c), (c, a))
-        ]  # fmt: skip
-        seen |= (np.min(sides, axis=0) >= 0) | (np.max(sides, axis=0) <= 0)
-    return seen
-
-
-def _agreement(views: Views, faces: np.ndarray) -> list[float]:
-    """Of each view the intersection over union of Blender's silhouette with that of the vertices."""
-    shares = []
-    for row in range(views.count):
-        seen, shown = _coverage(views, row, faces), views.radiance[row, ..., 3] > 0.5
-        shares.append((seen & shown).sum() / (seen | shown).sum())
-    return shares
 
 
 def _colors(views: Views) -> np.ndarray:
@@ -98,7 +63,7 @@ def _state() -> dict[str, object]:
 
 
 def test_vertices_are_those_of_the_shot_and_cameras_see_all_of_them(character, part, tmp_path):
-    views, shot = _captured(tmp_path), _shot(part)
+    views, shot = captured(tmp_path), shot_of(part)
     assert views.count == 8
     assert (views.meta.width, views.meta.height) == (64, 96)
     np.testing.assert_allclose(views.vertices_at[0], shot["vertices"], atol=1e-6)
@@ -107,7 +72,7 @@ def test_vertices_are_those_of_the_shot_and_cameras_see_all_of_them(character, p
         assert min(np.abs(posed - frame).max() for frame in frames) < 1e-4
     assert len(np.unique(views.vertices_at.round(4), axis=0)) == len(views.vertices_at) > 2
     assert set(views.pose_of) == set(range(len(views.vertices_at)))
-    assert min(_agreement(views, shot["faces"])) > 0.93
+    assert min(agreement(views, shot["faces"])) > 0.93
     edges = np.zeros((96, 64), bool)
     edges[[0, -1]] = edges[:, [0, -1]] = True
     assert (views.radiance[:, edges, 3].max(1) == 0).sum() == 6  # two look at the head alone
@@ -115,7 +80,7 @@ def test_vertices_are_those_of_the_shot_and_cameras_see_all_of_them(character, p
 
 def test_cameras_stand_all_around(character, tmp_path):
     bpy.context.scene.ani3d.views = 24
-    views = _captured(tmp_path)
+    views = captured(tmp_path)
     places = -np.einsum("nji,nj->ni", views.viewmats[:, :3, :3], views.viewmats[:, :3, 3])
     middle = np.stack([views.vertices_at[pose].mean(0) for pose in views.pose_of])
     away = places - middle
@@ -129,7 +94,7 @@ def test_cameras_stand_all_around(character, tmp_path):
 def test_albedo_is_the_base_colour_of_plain_metal_and_glowing_surfaces(character, tmp_path):
     _paint("Body", Base_Color=(*GOLD, 1), Metallic=1.0, Roughness=0.4)
     _paint("Skirt", Base_Color=(*RED, 1), Roughness=0.3)
-    colors = _colors(_captured(tmp_path))
+    colors = _colors(captured(tmp_path))
     for color in (GOLD, RED):
         near = np.abs(colors - color).max(1) < 0.06
         assert near.mean() > 0.15
@@ -137,15 +102,15 @@ def test_albedo_is_the_base_colour_of_plain_metal_and_glowing_surfaces(character
     black = (0, 0, 0, 1)
     for name in ("Body", "Skirt"):
         _paint(name, Base_Color=black, Emission_Color=(*GLOW, 1), Emission_Strength=1.0, Specular_IOR_Level=0.0)
-    assert np.abs(np.median(_colors(_captured(tmp_path)), axis=0) - GLOW).max() < 0.02
+    assert np.abs(np.median(_colors(captured(tmp_path)), axis=0) - GLOW).max() < 0.02
 
 
 def test_other_objects_cast_shadows_and_are_not_seen(character, part, tmp_path):
-    before = _captured(tmp_path)
+    before = captured(tmp_path)
     bpy.ops.mesh.primitive_cube_add(size=1, location=(0, 0, 4))
     roof = bpy.context.object
     roof.scale = (6, 6, 0.1)
-    after = _captured(tmp_path)
+    after = captured(tmp_path)
     np.testing.assert_array_equal(before.radiance[..., 3] > 0.5, after.radiance[..., 3] > 0.5)
     light, shade = (each.radiance[..., :3].astype(np.float32).mean() for each in (before, after))
     assert shade < 0.7 * light
@@ -158,9 +123,9 @@ def test_what_renders_alone_show_is_as_in_the_viewport(character, part, tmp_path
     smooth = bpy.data.objects["Skirt"].modifiers.new("Smooth", "SUBSURF")
     smooth.levels, smooth.render_levels, smooth.show_render = 1, 3, False
     before = _state()
-    views, shot = _captured(tmp_path), _shot(part)
+    views, shot = captured(tmp_path), shot_of(part)
     assert views.vertices_at.shape[1] == len(shot["vertices"]) > 500
-    assert min(_agreement(views, shot["faces"])) > 0.93
+    assert min(agreement(views, shot["faces"])) > 0.93
     assert _state() == before
 
 
@@ -168,10 +133,10 @@ def test_a_character_far_away_keeps_its_shape(character, part, tmp_path):
     character.location = (20000, -3000, 40)
     bpy.context.scene.camera.location.x += 20000
     bpy.context.scene.camera.location.y -= 3000
-    views, shot = _captured(tmp_path), _shot(part)
+    views, shot = captured(tmp_path), shot_of(part)
     assert list(views.meta.origin) == rigs.meta(shot)["origin"] != [0, 0, 0]
     np.testing.assert_allclose(views.vertices_at[0], shot["vertices"], atol=1e-3)
-    assert min(_agreement(views, shot["faces"])) > 0.9
+    assert min(agreement(views, shot["faces"])) > 0.9
 
 
 def test_nothing_changes_whether_it_ends_well_is_stopped_or_fails(character, part, tmp_path, monkeypatch):
@@ -181,7 +146,7 @@ def test_nothing_changes_whether_it_ends_well_is_stopped_or_fails(character, par
     scene = bpy.context.scene
     scene.frame_set(5, subframe=0.25)
     before = _state()
-    _captured(tmp_path)
+    captured(tmp_path)
     assert _state() == before
     capture = part("views.capture")
     steps = capture.capture_steps(bpy.context, capture.Wanted(character, range(3, 11), 8, 96, 1), print)
@@ -220,7 +185,7 @@ def test_more_than_the_engine_takes_is_refused(character, tmp_path):
 def test_a_dark_scene_is_told(character, part, session, tmp_path):
     bpy.data.objects.remove(bpy.data.objects["Sun"])
     bpy.context.scene.world = None
-    _captured(tmp_path)
+    captured(tmp_path)
     assert session.warnings["Capture Views"] == ["The views are black: nothing lights the character in Cycles."]
 
 
