@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frames of the timeline and frames of animation, which time remapping sets apart."""
+"""Frames of the timeline and frames of animation, which time remapping sets apart; going back to a frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import bpy
+
+PLACE = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")
 
 
 def frame_length(scene: bpy.types.Scene) -> float:
@@ -22,3 +25,38 @@ def warn_of_preview_range(scene: bpy.types.Scene, frames: range, warn: Callable[
     if scene.use_preview_range and preview != frames:
         told = f"{preview.start} to {preview.stop - 1}", f"{frames.start} to {frames.stop - 1}"
         warn(f"The preview range, {told[0]}, is not that of the shot, which has the scene's frames {told[1]}.")
+
+
+@contextmanager
+def frame_restored(scene: bpy.types.Scene) -> Iterator[None]:
+    """Put the scene's frame back afterwards, with the poses, places and shape keys that nobody has keyed yet."""
+    frame, subframe = scene.frame_current, scene.frame_subframe
+    held = [(item, {key: _value(*key, owner) for key, owner in _animated(item)}) for item in scene.objects]
+    try:
+        yield
+    finally:
+        scene.frame_set(frame, subframe=subframe)
+        for item, values in held:
+            with suppress(ReferenceError):  # deleted meanwhile
+                for key, owner in _animated(item):  # Python crashes on bones that were deleted
+                    value = values.get(key)
+                    if value is not None and _value(*key, owner) != value:
+                        setattr(owner, key[1], value)
+
+
+def _animated(item: bpy.types.Object) -> Iterator[tuple[tuple[str, str], bpy.types.bpy_struct]]:
+    """What of an object of this file a change of the frame may set: (bone or shape key, property), and its owner."""
+    if item.library:
+        return
+    if item.animation_data:
+        for name in PLACE:
+            yield ("", name), item
+            yield from (((bone.name, name), bone) for bone in (item.pose.bones if item.pose else ()))
+    keys = getattr(item.data, "shape_keys", None)
+    if keys and keys.animation_data:
+        yield from (((key.name, "value"), key) for key in keys.key_blocks)
+
+
+def _value(_owner_name: str, name: str, owner: bpy.types.bpy_struct) -> tuple[float, ...] | float:
+    value = getattr(owner, name)
+    return value if isinstance(value, float) else tuple(value)

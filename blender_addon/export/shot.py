@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -21,7 +21,7 @@ from ani3d_formats.shot import stored
 from ani3d_formats.shot_meta import SCHEMA, VERSION, ShotMeta
 from ani3d_formats.skinning import skin
 
-from ..timeline import warn_of_preview_range
+from ..timeline import frame_restored, warn_of_preview_range
 from . import camera, character, lights, motion
 from .figure import Figure, read_figure
 from .identity import character_hash
@@ -370,13 +370,3 @@ def _some_places(figure: Figure, moving: _Motion) -> np.ndarray:
 
 def _ignore(_message: str) -> None:
     pass
-
-
-@contextmanager
-def frame_restored(scene: bpy.types.Scene) -> Iterator[None]:
-    """Put the scene's frame back afterwards."""
-    frame, subframe = scene.frame_current, scene.frame_subframe
-    try:
-        yield
-    finally:
-        scene.frame_set(frame, subframe=subframe)

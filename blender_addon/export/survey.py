@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import bpy
 
 from ..regions.parts import PartEntry
+from ..timeline import frame_restored
 from . import character, shot
 from .figure import Figure, read_figure
 from .motion import OtherVertices
@@ -44,7 +45,7 @@ def look_at(context: bpy.types.Context, armature: bpy.types.Object | None) -> Su
     character.check_armature(armature)
     scene, view_layer = context.scene, context.view_layer
     frames = range(scene.frame_start, max(scene.frame_end, scene.frame_start) + 1)
-    with shot.frame_restored(scene), ExitStack() as stack:
+    with frame_restored(scene), ExitStack() as stack:
         scene.frame_set(frames.start)
         found = shot.prepared(context, shot.Request(armature, frames), stack)
         with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
@@ -70,7 +71,7 @@ def rest_figure(context: bpy.types.Context, armature: bpy.types.Object | None) -
     character.check_armature(armature)
     scene, view_layer = context.scene, context.view_layer
     frames = range(scene.frame_current, scene.frame_current + 1)
-    with shot.frame_restored(scene), ExitStack() as stack:
+    with frame_restored(scene), ExitStack() as stack:
         found = shot.prepared(context, shot.Request(armature, frames), stack)
         with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
             return read_figure(scene, found, meshes, context.evaluated_depsgraph_get())

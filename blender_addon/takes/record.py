@@ -25,7 +25,7 @@ from ..export.character import shown
 from ..export.members import Member
 from ..export.motion import OtherVertices, world_vertices
 from ..export.pins import own_cloth
-from ..export.shot import frame_restored
+from ..timeline import frame_restored
 from . import cloth
 from .checks import why_dropped
 from .motion import moving

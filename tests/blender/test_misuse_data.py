@@ -11,7 +11,7 @@ import rigs
 from unharmed import fingerprint, refused
 
 pytestmark = pytest.mark.usefixtures("unharmed")
-NAN, INF = float("nan"), float("inf")
+ODD = (float("nan"), float("inf"), -5.0, 1e30)
 
 
 @pytest.fixture
@@ -78,17 +78,28 @@ def test_meshes_of_odd_shapes(bound, tmp_path, kind):
 
 
 @pytest.mark.parametrize("what", ["tint", "pin", "region", "shape key", "uv", "normal"])
-@pytest.mark.parametrize("value", [NAN, INF, -5.0, 1e30])
-def test_attributes_that_hold_odd_numbers(bound, tmp_path, what, value):
+def test_attributes_that_hold_odd_numbers(bound, tmp_path, what):
+    for value in ODD:
+        _set_attribute(what, value)
+        shot = _exported(tmp_path)
+        assert _objects(shot) == ["Body", "Skirt"]
+        if "pin_weights" in shot:
+            assert shot["pin_weights"].min() >= -1 and shot["pin_weights"].max() <= 1
+
+
+def _set_attribute(what: str, value: float) -> None:
     body, skirt = bpy.data.objects["Body"], bpy.data.objects["Skirt"]
     if what == "tint":
-        colours = body.data.color_attributes.new("ani3d_tint", "FLOAT_COLOR", "POINT")
+        colours = body.data.color_attributes.get("ani3d_tint")
+        colours = colours or body.data.color_attributes.new("ani3d_tint", "FLOAT_COLOR", "POINT")
         colours.data[0].color = (value, value, value, value)
     elif what in ("pin", "region"):
-        group = skirt.vertex_groups.new(name="ani3d_pin" if what == "pin" else "ani3d_hair")
+        name = "ani3d_pin" if what == "pin" else "ani3d_hair"
+        group = skirt.vertex_groups.get(name) or skirt.vertex_groups.new(name=name)
         group.add([0, 1], value, "REPLACE")
     elif what == "shape key":
-        body.shape_key_add(name="Basis")
+        if not body.data.shape_keys:
+            body.shape_key_add(name="Basis")
         key = body.shape_key_add(name="Odd")
         key.value = 0.0
         key.data[0].co = (value, 0, 0)
@@ -96,16 +107,20 @@ def test_attributes_that_hold_odd_numbers(bound, tmp_path, what, value):
         body.data.uv_layers[0].data[0].uv = (value, value)
     else:
         body.data.normals_split_custom_set([(value, 0, 0)] * len(body.data.loops))
-    shot = _exported(tmp_path)
-    assert _objects(shot) == ["Body", "Skirt"]
-    if "pin_weights" in shot:
-        assert shot["pin_weights"].min() >= -1 and shot["pin_weights"].max() <= 1
 
 
 @pytest.mark.parametrize("what", ["sun", "sun colour", "world", "base", "alpha", "camera sensor", "camera shift"])
-@pytest.mark.parametrize("value", [NAN, INF, -5.0, 1e30])
-def test_light_and_material_of_odd_strength(bound, tmp_path, what, value):
+def test_light_and_material_of_odd_strength(bound, tmp_path, what):
     """Blender takes such numbers; the shot has finite ones, or says what is wrong."""
+    for value in ODD:
+        _set_strength(what, value)
+        if what.startswith("camera") and not abs(value) < 1e6:
+            assert "'Camera'" in refused(bpy.ops.ani3d.export_shot, filepath=str(tmp_path / "shot.npz"))
+        else:
+            _exported(tmp_path)
+
+
+def _set_strength(what: str, value: float) -> None:
     scene = bpy.context.scene
     if what == "sun":
         bpy.data.lights["Sun"].energy = value
@@ -114,8 +129,9 @@ def test_light_and_material_of_odd_strength(bound, tmp_path, what, value):
     elif what == "world":
         scene.world.color = (value, value, value)
     elif what in ("base", "alpha"):
-        material = bpy.data.materials.new("Skin")
-        bpy.data.objects["Body"].data.materials.append(material)
+        material = bpy.data.materials.get("Skin") or bpy.data.materials.new("Skin")
+        if not bpy.data.objects["Body"].data.materials:
+            bpy.data.objects["Body"].data.materials.append(material)
         if what == "base":
             material.diffuse_color = (value, value, value, 1)
         if not material.node_tree:
@@ -129,15 +145,11 @@ def test_light_and_material_of_odd_strength(bound, tmp_path, what, value):
         scene.camera.data.sensor_width = value
     else:
         scene.camera.data.shift_x = value
-    if what.startswith("camera") and not abs(value) < 1e6:
-        assert "'Camera'" in refused(bpy.ops.ani3d.export_shot, filepath=str(tmp_path / "shot.npz"))
-    else:
-        _exported(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["object:Body", "", " ", "a/b", "..", "\u202e", "hips", "人" * 21])
+@pytest.mark.parametrize("name", ["object:Body", " ", "a/b", "\u202e", "人" * 21])
 def test_bones_with_odd_names(bound, tmp_path, name):
-    bound.data.bones["head"].name = name or "x"
+    bound.data.bones["head"].name = name
     hat = _mesh([(0, 0, 1.5), (0.1, 0, 1.5), (0, 0.1, 1.5)], [(0, 1, 2)], "Hat")
     hat.modifiers.clear()
     hat.parent_type, hat.parent_bone = "BONE", bound.data.bones[-1].name

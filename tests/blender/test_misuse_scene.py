@@ -235,3 +235,80 @@ def test_exports_inside_each_other(bound, part):
         for _ in outer:
             pass
     assert len(inner["bone_pose"]) == 3
+
+
+@pytest.mark.parametrize("what", ["pose", "place", "shape key"])
+def test_what_is_not_keyed_yet_stays(bound, tmp_path, what):
+    """An artist has posed the character, and exports it before keying the pose."""
+    body, spine = bpy.data.objects["Body"], bound.pose.bones["spine"]
+    if what == "shape key":
+        body.shape_key_add(name="Basis")
+        owner, name, value = body.shape_key_add(name="Smile"), "value", 0.75
+        owner.keyframe_insert("value", frame=3)
+    elif what == "place":
+        owner, name, value = bound, "location", (4.0, 5.0, 6.0)
+        owner.keyframe_insert("location", frame=3)
+    else:
+        owner, name, value = spine, "rotation_euler", (1.25, 0.5, 0.25)
+    setattr(owner, name, value)
+    bpy.context.view_layer.update()
+    places = rigs.evaluated_vertices(body)
+    bpy.ops.ani3d.bind_character()
+    bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
+    bpy.ops.ani3d.paint_pins(object="Skirt")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    found = getattr(owner, name)
+    assert (found if what == "shape key" else tuple(found)) == value
+    np.testing.assert_allclose(rigs.evaluated_vertices(body), places, atol=1e-6)
+
+
+def test_a_baked_simulation_stays_baked(bound, tmp_path):
+    cloth = bpy.data.objects["Skirt"].modifiers.new("Cloth", "CLOTH")
+    cache = cloth.point_cache
+    cache.frame_start, cache.frame_end = 3, 5
+    with bpy.context.temp_override(scene=bpy.context.scene, active_object=cloth.id_data, point_cache=cache):
+        bpy.ops.ptcache.bake(bake=True)
+    bpy.context.scene.frame_set(5)
+    places = rigs.evaluated_vertices(cloth.id_data)
+    bpy.ops.ani3d.bind_character()
+    bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
+    assert cache.is_baked
+    np.testing.assert_allclose(rigs.evaluated_vertices(cloth.id_data), places, atol=1e-6)
+
+
+@pytest.mark.parametrize("marked", ["camera", "deleted", "an empty", "panoramic"])
+def test_markers_of_cameras(bound, tmp_path, marked):
+    scene = bpy.context.scene
+    first, second = scene.timeline_markers.new("A", frame=3), scene.timeline_markers.new("B", frame=4)
+    first.camera = scene.camera
+    second.camera = rigs.camera((2, -4, 1))
+    if marked == "an empty":
+        second.camera = bpy.data.objects.new("Empty", None)
+    elif marked == "panoramic":
+        second.camera.data.type = "PANO"
+    elif marked == "deleted":
+        bpy.data.objects.remove(second.camera)
+    scene.frame_set(3)
+    if marked in ("camera", "deleted"):
+        views = _exported(tmp_path)["viewmats"]
+        assert np.allclose(views[0], views[1]) == (marked == "deleted")
+    else:
+        assert "camera" in _export_refused(tmp_path)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError(5, "Input/output error")])
+@pytest.mark.parametrize(
+    "where", ["export.motion.world_vertices", "export.shot.read_figure", "export.camera.read_camera"]
+)
+def test_interrupted_anywhere(bound, part, monkeypatch, tmp_path, error, where):
+    """Ctrl-C, a full memory and a broken disk; each ends in a sentence, and the scene is put back."""
+    module, _, name = where.rpartition(".")
+
+    def fail(*_arguments, **_named):
+        raise error
+
+    monkeypatch.setattr(part(module), name, fail)
+    with unchanged(), pytest.raises(RuntimeError) as caught:
+        bpy.ops.ani3d.export_shot(filepath=str(tmp_path / "shot.npz"))
+    assert str(caught.value).count("Error:") == 1
+    assert not (tmp_path / "shot.npz").exists()
