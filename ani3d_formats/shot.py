@@ -6,7 +6,6 @@ A shot is a flat dict of numpy arrays plus a JSON `meta` array, so that one defi
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from .atomic import atomic_path, cannot_write
 from .camera import CameraPath
 from .color import linear_to_srgb
+from .npz import read_npz
 from .shot_checks import check_content
 from .shot_lights import FRAMES, OPTIONAL_LIGHTS, REQUIRED_LIGHTS, scaled_lights
 from .shot_meta import RECORDED, ShotMeta, bad
@@ -159,11 +159,8 @@ class Shot:
         if not path.is_file():
             raise bad("file_missing", f"There is no shot file at {path}.", "Check the path or export the shot again.")
         try:
-            if not zipfile.is_zipfile(path):
-                raise ValueError("it is no zip archive, or its end is missing")
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {k: file[k] for k in file.files}
-        except Exception as error:  # zip, zlib and NumPy have many ways to fail on bytes that changed
+            arrays = read_npz(path)
+        except (OSError, ValueError) as error:
             raise bad(
                 "file_broken", f"{path} is not a readable shot file ({error}).", "It may be cut: export it again."
             ) from error

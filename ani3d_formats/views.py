@@ -7,7 +7,6 @@ names that begin with `PREFIX`, for the wire. docs/avatar.md describes every arr
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from .errors import Ani3DError
 from .names import is_file_name
+from .npz import read_npz
 from .shot import save_arrays
 from .typed import FILLED, Refused, Rule, between, from_json
 
@@ -167,11 +167,8 @@ class Views:
         if not path.is_file():
             raise _bad("file_missing", f"There is no views file at {path}.", "Check the path, or capture views again.")
         try:
-            if not zipfile.is_zipfile(path):
-                raise ValueError("it is no zip archive, or its end is missing")
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except Exception as error:  # zip, zlib and NumPy have many ways to fail on bytes that changed
+            arrays = read_npz(path)
+        except (OSError, ValueError) as error:
             raise _bad("file_broken", f"{path} is not a readable views file ({error}).") from error
         return cls.from_arrays(arrays)
 

@@ -17,6 +17,7 @@ from types import FrameType
 from ani3d_formats.explain import explain
 from ani3dhuman import __version__
 from ani3dhuman.commands.failure import write_log
+from ani3dhuman.models.store import default_root
 
 from .executors import LocalProcesses
 from .gate import Gate, Keys, add_client
@@ -62,6 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ready-file", type=Path, help="gets endpoint and token as JSON once the engine listens")
     parser.add_argument("--keys", type=Path, help="folder of CURVE keys, which an address beyond loopback needs")
+    parser.add_argument(
+        "--allow-path",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="settings of jobs may name files and models in it; besides it only the folder of models",
+    )
     parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
     parser.add_argument("--workers", type=int, default=1, help="jobs at once (default %(default)s)")
     parser.add_argument("--version", action="version", version=f"{__version__}, protocol {PROTOCOL_VERSION}")
@@ -94,8 +103,9 @@ def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
     gate = Gate(Keys.load(args.keys) if args.keys else None, os.environ.get(TOKEN_VARIABLE))
     with closing(JobTable(store, __version__)) as table:
         tighten(store)
+        allowed = [folder.absolute() for folder in (*args.allow_path, default_root())]
         executor = LocalProcesses(store / "blobs", job, max(1, args.workers))
-        server = Server(table, executor, job, args.host, args.port, gate=gate)
+        server = Server(table, executor, job, args.host, args.port, gate=gate, allowed=allowed)
         places = [store / READY_NAME, running_file(server.access.endpoint)]
         try:
             ready = {**server.access.to_dict(), "pid": os.getpid(), "protocol": PROTOCOL_VERSION}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,12 @@ class Blobs:
 
     @staticmethod
     def describe(
-        arrays: dict[str, np.ndarray], settings: dict[str, Any], version: str
+        arrays: dict[str, np.ndarray], settings: dict[str, Any], version: str, held: Sequence[Any] = ()
     ) -> tuple[str, list[list[Any]], dict[str, memoryview]]:
         """The id of the job with these arrays and settings, its array table, and the bytes by sha256.
 
         Table entries are [name, dtype, shape, sha256], sorted by name; the id is 20 hex digits of the sha256 over
-        the table, the settings and the library's version, as JSON with sorted keys.
+        the table, the settings, the library's version and `held`, as JSON with sorted keys.
         """
         table, blobs = [], {}
         for name in sorted(arrays):
@@ -60,7 +60,7 @@ class Blobs:
             digest = hashlib.sha256(data).hexdigest()
             blobs[digest] = data
             table.append([name, array.dtype.str, list(array.shape), digest])
-        document = json.dumps([table, settings, version], sort_keys=True)
+        document = json.dumps([table, settings, version, list(held)], sort_keys=True)
         return hashlib.sha256(document.encode()).hexdigest()[:20], table, blobs
 
     def put(self, blobs: dict[str, memoryview]) -> None:

@@ -17,11 +17,16 @@ from ani3d_formats.progress import Report
 from ani3d_formats.shot import Shot
 from ani3dhuman.pipeline.settings import Settings
 
+from .limits import check_size
+
 
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
-    """The shot's name, if the engine can take it. Raises Ani3DError `shot.*` or `settings.*`."""
-    Settings.from_dict(settings).restore.check_prior()
-    return Shot.from_arrays(shot).name
+    """The shot's name, if the engine can take it. Raises Ani3DError `shot.*`, `settings.*` or `job.limit`."""
+    chosen = Settings.from_dict(settings)
+    chosen.restore.check_prior()
+    checked = Shot.from_arrays(shot)
+    check_size(checked.meta, chosen)
+    return checked.name
 
 
 def run(

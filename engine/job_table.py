@@ -16,7 +16,7 @@ import math
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,12 @@ class JobTable:
 
     # ---- changing jobs ----
 
-    def submit(self, name: str, shot: dict[str, np.ndarray], settings: dict[str, Any]) -> tuple[str, bool]:
+    def submit(
+        self, name: str, shot: dict[str, np.ndarray], settings: dict[str, Any], held: Sequence[Any] = ()
+    ) -> tuple[str, bool]:
         """Put a job in the queue; its id, and whether it was there already (queued, running or done).
+
+        `held` is what the files that the settings name hold at present: other contents are another job.
 
         A failed or cancelled job, or one whose result files are missing or cut, is queued again in its old folder,
         where finished stages lie.
@@ -111,7 +115,7 @@ class JobTable:
         Raises:
             Ani3DError: `disk.full`; then nothing of the job is left but arrays other jobs may share.
         """
-        job, table, blobs = self._blobs.describe(shot, settings, self._version)
+        job, table, blobs = self._blobs.describe(shot, settings, self._version, held)
         row = self._rows.execute("SELECT state, result FROM jobs WHERE id = ?", (job,)).fetchone()
         if row and row["state"] in ("queued", "running"):
             return job, True

@@ -9,7 +9,7 @@ import importlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from .events import EventLog
 from .executors import LocalProcesses
 from .front import Front, Reply
 from .gate import Gate
+from .inputs import check_paths, what_files_hold
 from .job_table import JobTable
 from .pipe import Outcome, ProgressReport
 from .wire import PROTOCOL_VERSION, JobStatus, Welcome, codec
@@ -58,6 +59,7 @@ class Server:
         host, port: address to listen at; port 0 takes any free one, `access` says which and what opens it.
         retry: seconds until a write that found the disk full is tried again.
         gate: who may talk to the engine; by default whoever has its new token.
+        allowed: folders on this machine that settings may name.
 
     Raises:
         Ani3DError: `engine.address`.
@@ -72,7 +74,9 @@ class Server:
         port: int = 0,
         retry: float = 1.0,
         gate: Gate | None = None,
+        allowed: Sequence[Path] = (),
     ) -> None:
+        self._allowed = allowed
         self._table = table
         self._executor = executor
         self._check: Callable[[dict[str, np.ndarray], dict[str, Any]], str] = importlib.import_module(job).check
@@ -162,13 +166,14 @@ class Server:
         raise codec.malformed_error(f"nothing answers a '{message.kind}'")
 
     def _submit(self, message: m.Submit) -> m.Accepted:
+        check_paths(message.shot, message.settings, self._allowed)
         try:
             name = self._check(message.shot, message.settings)
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise codec.malformed_error(
                 f"the shot or its settings cannot be read ({type(error).__name__}: {error})"
             ) from error
-        job, found = self._table.submit(name, message.shot, message.settings)
+        job, found = self._table.submit(name, message.shot, message.settings, what_files_hold(message.settings))
         if not found:
             self._logs[job] = EventLog()
             self._logs[job].add(self._table.status(job))

@@ -28,6 +28,7 @@ from ani3d_formats.progress import Report
 
 from . import pipe
 from .blobs import Blobs, list_files
+from .inputs import write_inputs
 from .pipe import Outcome, ProgressReport
 from .wire.messages import MAX_PREVIEW
 
@@ -74,7 +75,8 @@ def run(folder: Path, blobs: Path, module: str, reporter: Reporter, cancel: thre
         shot = Blobs(blobs).get(document["arrays"])
         out = folder / "out"
         out.mkdir(exist_ok=True)
-        result = importlib.import_module(module).run(shot, document["settings"], out, reporter, cancel.is_set)
+        settings = write_inputs(shot, document["settings"], folder / "inputs")
+        result = importlib.import_module(module).run(shot, settings, out, reporter, cancel.is_set)
         relative = Path(result).resolve().relative_to(folder.resolve()).as_posix()
         return Outcome("done", None, relative, list_files(result))
     except Cancelled:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.npz import read_npz
 from ani3d_formats.shot import save_arrays
 
 from ..clip import CoarseClip
@@ -54,11 +55,11 @@ class Clips:
                 continue
             self.known.add(path)
             try:
-                with np.load(path, allow_pickle=False) as file:
-                    pair = file["conditions"], file["offsets"]
+                file = read_npz(path)
+                pair = file["conditions"], file["offsets"]
                 if pair[0].shape[1] != CHANNELS or len(pair[0]) != len(pair[1]):
                     raise ValueError(f"conditions {pair[0].shape}, offsets {pair[1].shape}")
-            except Exception as error:  # zip, zlib and NumPy have many ways to fail on bytes that changed
+            except (OSError, ValueError, LookupError) as error:
                 raise Ani3DError(
                     "training.clip", f"{path} is no training clip of this version ({error}).", "Make the clips again."
                 ) from error

@@ -16,6 +16,7 @@ import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.npz import read_npz
 from ani3d_formats.shot_meta import ShotMeta
 from ani3d_formats.views import SUFFIX, Views, ViewsMeta
 from engine.wire import JobStatus
@@ -154,8 +155,7 @@ def _read_views(path: Path | None) -> dict[str, np.ndarray]:
 
 def _read_shot(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        return read_npz(path)
     except UNREADABLE as error:
         raise Ani3DError("shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again.") from error
 

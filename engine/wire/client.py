@@ -21,6 +21,7 @@ from . import codec
 from . import messages as m
 from .connection import Connection
 from .download import Download
+from .inputs import attach_inputs
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5817"
 _UPLOAD_RATE = 20e6  # bytes a second granted to a submit on top of the timeout: the engine hashes and stores
@@ -77,9 +78,12 @@ class Client:
     def submit(self, shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
         """Hand in a shot's arrays and the settings; the job's id. The same ones again give the same job.
 
+        Files of this machine that `reference` and `keypoint_map` name are read here and sent along.
+
         Raises:
             Ani3DError: also the library's codes (`shot.*`, `settings.*`) for input that is refused, `disk.full`.
         """
+        shot, settings = attach_inputs(shot, settings)
         size = sum(np.asarray(array).nbytes for array in shot.values())
         return self._ask(m.Submit(shot, settings), m.Accepted, size / _UPLOAD_RATE).job
 

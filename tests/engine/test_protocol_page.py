@@ -1,4 +1,4 @@
-"""The protocol's three pages in docs/ and the code say the same."""
+"""The protocol's four pages in docs/ and the code say the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.wire import ERROR_CODES, PROTOCOL_VERSION
 from engine.wire import messages as m
 
 DOCS = Path(__file__).parents[2] / "docs"
-NAMES = ("protocol.md", "protocol_requests.md", "protocol_answers.md")
+NAMES = ("protocol.md", "protocol_requests.md", "protocol_answers.md", "protocol_errors.md")
 PAGE = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in NAMES)
 
 
