@@ -110,7 +110,7 @@ def stage(context: bpy.types.Context, found: Members, shape: Shape) -> Iterator[
     with ExitStack() as stack:
         stack.callback(_remove_results, images)
         stack.callback(bpy.data.scenes.remove, scene)
-        scene.world = own.world
+        scene.world = _clear_world(own.world, stack)
         _settle(own, scene, shape)
         data: Any = bpy.data.cameras.new(NAME)
         stack.callback(bpy.data.cameras.remove, data)
@@ -128,6 +128,21 @@ def stage(context: bpy.types.Context, found: Members, shape: Shape) -> Iterator[
         layer.update()
         layer.layer_collection.children[-1].indirect_only = True
         yield Stage(scene, camera, shape, np.array(found.armature.origin), _has_hair(found))
+
+
+def _clear_world(world: bpy.types.World | None, stack: ExitStack) -> bpy.types.World | None:
+    """The world without mist, which would fill the pictures; a copy where it has some."""
+    outputs: list[Any] = [n for n in compat.nodes_in_use(world) if n.type == "OUTPUT_WORLD"] if world else []
+    if world is None or not any(output.inputs["Volume"].is_linked for output in outputs):
+        return world
+    copy = world.copy()
+    stack.callback(bpy.data.worlds.remove, copy)
+    tree: Any = copy.node_tree
+    for link in [
+        link for link in tree.links if link.to_node.type == "OUTPUT_WORLD" and link.to_socket.name == "Volume"
+    ]:
+        tree.links.remove(link)
+    return copy
 
 
 def _remove_results(known: set[bpy.types.Image]) -> None:

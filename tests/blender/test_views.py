@@ -213,3 +213,27 @@ def test_an_exr_file_that_is_cut_is_refused(character, part, tmp_path):
         path.write_bytes(cut)
         with pytest.raises(ValueError, match="EXR"):
             read(path)
+
+
+def test_lamps_and_mist_are_not_in_the_pictures(character, part, tmp_path):
+    before = captured(tmp_path)
+    for kind, place in (("AREA", (0.6, -0.5, 0.8)), ("POINT", (-0.6, 0.5, 0.8))):
+        lamp = bpy.data.objects.new(kind, bpy.data.lights.new(kind, kind))
+        bpy.context.scene.collection.objects.link(lamp)
+        lamp.location, lamp.data.energy, lamp.visible_camera = place, 100, True
+        if kind == "AREA":
+            lamp.data.size, lamp.rotation_euler = 1.0, (0.5, 0.5, 0)
+        else:
+            lamp.data.shadow_soft_size = 0.3
+    world = bpy.context.scene.world
+    tree = part("compat").node_tree(world)
+    mist = tree.nodes.new("ShaderNodeVolumeScatter")
+    output = next(node for node in tree.nodes if node.type == "OUTPUT_WORLD")
+    tree.links.new(mist.outputs[0], output.inputs["Volume"])
+    bpy.context.view_layer.update()
+    state = _state()
+    after = captured(tmp_path)
+    np.testing.assert_allclose(after.radiance[..., 3], before.radiance[..., 3], atol=0.3)
+    assert after.radiance[..., :3].astype(float).mean() > 1.2 * before.radiance[..., :3].astype(float).mean()
+    assert _state() == state
+    assert output.inputs["Volume"].is_linked
