@@ -28,7 +28,7 @@ def load(name: str, characters: Path) -> bpy.types.Object:
         bpy.ops.import_scene.fbx(filepath=str(path))
     else:
         with bpy.data.libraries.load(str(path)) as (inside, wanted):
-            wanted.scenes = inside.scenes[:1]
+            wanted.scenes, wanted.actions = inside.scenes[:1], inside.actions
         bpy.context.window.scene = wanted.scenes[0]
     objects = bpy.context.scene.objects
     rig = max((o for o in objects if o.type == "ARMATURE"), key=lambda o: len(o.data.bones))
