@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 from mathutils import Vector  # noqa: E402
 from mathutils.kdtree import KDTree  # noqa: E402
 
+from ani3d_formats.pc2 import read_pc2  # noqa: E402
 from ani3d_formats.shot import Shot  # noqa: E402
 from ani3d_formats.skinning import skin  # noqa: E402
 
@@ -29,6 +30,7 @@ from . import others, rigs  # noqa: E402
 from .bodies import FRAMES  # noqa: E402
 
 SIZE = (240, 320)
+MODULE = "bl_ext.user_default.ani3dhuman"
 
 
 def shown(depsgraph: bpy.types.Depsgraph) -> dict[str, np.ndarray]:
@@ -125,8 +127,32 @@ def draw(path: Path, frame: int) -> None:
     bpy.ops.render.render(write_still=True)
 
 
+def bring_in(folder: Path) -> None:
+    """Import the result into the saved scene; its meshes must stand where the cache says, at three frames."""
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "scene.blend"))
+    bpy.ops.preferences.addon_enable(module=MODULE)
+    bpy.ops.ani3d.import_result(directory=str(folder / "result"))
+    copies = [item for item in bpy.data.objects if item.ani3d.kind == "MESH"]
+    if not any(item.ani3d.kind == "GAUSSIANS" for item in bpy.data.objects):
+        raise SystemExit("the result has no Gaussians in the scene")
+    for frame in (1, FRAMES // 2, FRAMES):
+        bpy.context.scene.frame_set(frame)
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        for copy in copies:
+            played = next((m.filepath for m in copy.modifiers if m.type == "MESH_CACHE"), None)
+            if played is None:  # hair, which the result hides and the Gaussians show
+                continue
+            points = read_pc2(Path(bpy.path.abspath(played))).vertices[frame - 1]
+            evaluated = copy.evaluated_get(depsgraph)
+            found = np.empty(len(evaluated.data.vertices) * 3, np.float32)
+            evaluated.data.vertices.foreach_get("co", found)
+            if np.abs(found.reshape(-1, 3) - points).max() > 1e-5 * max(1.0, float(np.abs(points).max())):
+                raise SystemExit(f"{copy.name} does not stand where its cache says at frame {frame}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bring-in", action="store_true", help="import the result into the scene made before")
     parser.add_argument("name")
     parser.add_argument("folder", type=Path)
     parser.add_argument("zip", type=Path)
@@ -135,6 +161,11 @@ def main() -> None:
     folder, scene = options.folder, bpy.context.scene
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.extensions.package_install_files(filepath=str(options.zip), repo="user_default", enable_on_install=True)
+    if options.bring_in:
+        bring_in(folder)
+        print("well")
+        sys.stdout.flush()
+        os._exit(0)
     if options.name in others.CLIPS:
         chosen = others.load(options.name, options.characters)
     else:

@@ -51,6 +51,9 @@ def run_one(name: str, folder: Path, extension: Path, characters: Path) -> dict[
     told = _run([*command, "--preset", "draft"], folder / "animate.log")
     if told:
         return figures | {"problem": f"animate: {told}"}
+    command = [str(BLENDER), "-m", "benchmarks.characters.in_blender", name, str(folder), str(extension), "--bring-in"]
+    if told := _run(command, folder / "import.log"):
+        return figures | {"problem": f"import: {told}"}
     figures["seconds"] = time.monotonic() - started
     figures["largest_error"] = max(figures["errors"].values(), default=0.0)
     figures["warnings"] = json.loads((folder / "result" / "report.json").read_text()).get("warnings", [])
@@ -121,6 +124,7 @@ def main() -> int:
             cwd=ROOT,
             check=True,
         )
+        subprocess.run([sys.executable, "-m", "benchmarks.characters.cases", "--out", str(options.out / "cases.json")])
     return report(options.out, names)
 
 
@@ -141,8 +145,9 @@ def report(out: Path, names: tuple[str, ...]) -> int:
         "largest_error": max((row.get("largest_error", 0.0) for row in rows.values()), default=0.0),
     }
     flat |= {f"{name}_error": row["largest_error"] for name, row in rows.items() if "largest_error" in row}
-    if (out / "speed.json").exists():
-        flat |= json.loads((out / "speed.json").read_text())
+    for file in (out / "speed.json", out / "cases.json"):
+        if file.exists():
+            flat |= json.loads(file.read_text())
     path = ROOT / "out" / "bench" / "characters.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(flat, indent=2), encoding="utf-8")
