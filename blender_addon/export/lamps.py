@@ -42,6 +42,14 @@ class Lamp:
 
 def read_lamp(name: str, light: bpy.types.Light, matrix: np.ndarray, note: Note) -> Lamp | None:
     """A light object's light; none where it gives none, with a `note` of why where that is not plain to see."""
+    lamp = _read(name, light, matrix, note)
+    if lamp is not None and not is_bright([*lamp.color, *lamp.shape]):
+        note(f"The light '{name}' is left out: its size or its strength is beyond all reason.")
+        return None
+    return lamp
+
+
+def _read(name: str, light: bpy.types.Light, matrix: np.ndarray, note: Note) -> Lamp | None:
     settings = cast(Any, light)
     if light.type == "AREA" and settings.cycles.is_portal:
         return None

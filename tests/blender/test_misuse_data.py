@@ -120,6 +120,23 @@ def test_light_and_material_of_odd_strength(bound, tmp_path, what):
             _exported(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["POINT", "SPOT", "AREA", "SUN"])
+def test_lights_of_odd_sizes(bound, tmp_path, kind):
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", kind))
+    bpy.context.scene.collection.objects.link(lamp)
+    names = {"SUN": ["angle"], "AREA": ["size", "spread"], "SPOT": ["spot_size", "shadow_soft_size", "spot_blend"]}
+    for name in ("energy", "exposure", *names.get(kind, ["shadow_soft_size"])):
+        if hasattr(lamp.data, name):
+            usual = getattr(lamp.data, name)
+            for value in ODD:
+                setattr(lamp.data, name, value)
+                _exported(tmp_path)
+            setattr(lamp.data, name, usual)
+    for value in ODD:
+        lamp.location = (value, 0, 0)
+        _exported(tmp_path)
+
+
 def _set_strength(what: str, value: float) -> None:
     scene = bpy.context.scene
     if what == "sun":
