@@ -42,7 +42,7 @@ def fingerprint() -> dict[str, Any]:
             [group.name for group in item.vertex_groups],
             len(item.data.vertices) if item.type == "MESH" else None,
             item.parent,
-            [tuple(row) for row in item.matrix_basis],
+            repr(item.matrix_basis),  # which may hold what is no number
         )
     return state
 
