@@ -56,13 +56,14 @@ def play(kind: str, frame: int) -> np.ndarray:
     if not objects:
         raise SystemExit(f"The reopened scene has no result of kind {kind}.")
     item = max(objects, key=lambda o: len(o.data.points if kind == "GAUSSIANS" else o.data.vertices))
-    if kind == "GAUSSIANS":
-        values = np.empty(len(item.data.points) * 3, np.float32)
-        item.data.attributes["position"].data.foreach_get("vector", values)
-        return values.reshape(-1, 3)
-    mesh = item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-    values = np.empty(len(mesh.vertices) * 3, np.float32)
-    mesh.vertices.foreach_get("co", values)
+    graph = bpy.context.evaluated_depsgraph_get()
+    data = item.evaluated_get(graph).data
+    if kind == "GAUSSIANS" and getattr(data, "type", "") != "GAUSSIAN_SPLAT":  # drawn as instances of ellipsoids
+        drawn = (each for each in graph.object_instances if each.parent and each.parent.original == item)
+        return np.array([each.matrix_world.translation[:] for each in drawn])
+    points = data.points if kind == "GAUSSIANS" else data.vertices
+    values = np.empty(len(points) * 3, np.float32)
+    points.foreach_get("co", values)
     return values.reshape(-1, 3)
 
 
