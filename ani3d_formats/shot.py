@@ -43,6 +43,7 @@ _OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {
     "evaluated_vertices": (("T", "V", 3), "f"),
     "recorded_vertices": (("T", "R", 3), "f"),
     **OPTIONAL_LIGHTS,
+    "view_table": (("G", "G", "G", 3), "f"),
 }
 
 

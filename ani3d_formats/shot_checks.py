@@ -53,6 +53,8 @@ def check_content(meta: ShotMeta, arrays: dict[str, np.ndarray], textures: int) 
             f"{len(unweighted)} vertices have no bone weights, the first is vertex {unweighted[0]} in '{where}'.",
             "Paint weights for them or run Normalize All, then export again.",
         )
+    if "view_table" in arrays and len(arrays["view_table"]) < 2:
+        raise bad("bad_array", "'view_table' has fewer than 2 entries along its sides.")
     _check_bones(meta, arrays)
     _check_recorded(meta, arrays)
     check_lights(arrays)

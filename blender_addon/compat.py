@@ -142,6 +142,15 @@ def write_curve(
     curve.update()
 
 
+def write_png(settings: bpy.types.ImageFormatSettings) -> None:
+    """Have renders written as PNG files of 16 bits a channel, in the colours of the scene's view."""
+    chosen: Any = settings
+    if "media_type" in settings.bl_rna.properties:
+        chosen.media_type = "IMAGE"
+    chosen.file_format = "PNG"
+    chosen.color_mode, chosen.color_depth, chosen.color_management = "RGB", "16", "FOLLOW_SCENE"
+
+
 def write_layers(settings: bpy.types.ImageFormatSettings) -> None:
     """Have renders written as OpenEXR files of all passes, half floats without compression; 5.0 asks for a kind of
     media first."""

@@ -20,6 +20,7 @@ from ..pose.keypoints import KeypointMap
 from ..pose.video import pose_video
 from ..presentation.backdrop import compose, studio
 from ..presentation.sheets import contact_sheet, side_by_side
+from ..presentation.view_transform import displayed
 from ..rendering.control_maps import depth_picture
 from ..rendering.layers import LayerRender
 from .restoring import Restored
@@ -42,6 +43,7 @@ def write_pictures(
     """
     progress.total = shot.frames * (2 + len(layers))
     background = shot.background_srgb
+    table = shot.arrays.get("view_table")
     floor = float(vertices["rigid"][:, :, 2].min())
     videos = out / "videos"
     videos.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,8 @@ def write_pictures(
         for name, layer in layers.items():
             floor_points = vertices.get(name, vertices["coarse"])[t]
             backdrop = studio(cameras, t, floor_points, background, floor)
-            shown[TITLES[name]][t] = compose(layer.rgb[t], layer.alpha[t], background, backdrop)
+            picture = compose(layer.rgb[t], layer.alpha[t], background, backdrop)
+            shown[TITLES[name]][t] = displayed(picture, table)
         progress.advance()
     clips: dict[str, Callable[[int], np.ndarray]] = {
         "side_by_side": lambda t: side_by_side({title: frames[t] for title, frames in shown.items()}),

@@ -31,6 +31,7 @@ from .modifiers import switched, switched_off
 from .rest import SIMULATED, at_rest, has_size, rest_meshes
 from .steadied import steadied
 from .surfaces import MeshFaces, Surfaces, read_surfaces
+from .view_transform import view_table
 
 Progress = Callable[[int, int, float], None]
 """Called as (frames done, frames in all, seconds left)."""
@@ -139,7 +140,7 @@ def _export(
     meta = {**_meta(scene, figure, moving, request, shown.entries, found), "character": identity}
     ShotMeta.read(meta)
     shot = {"meta": np.array(json.dumps(meta))}
-    shot.update({name: stored(name, array) for name, array in _arrays(figure, moving, shown).items()})
+    shot.update({name: stored(name, array) for name, array in _arrays(scene, figure, moving, shown).items()})
     shot.update({f"texture_{i}": picture for i, picture in enumerate(shown.textures)})
     return shot
 
@@ -330,7 +331,7 @@ def _meta(
     }
 
 
-def _arrays(figure: Figure, moving: _Motion, shown: Surfaces) -> dict[str, np.ndarray]:
+def _arrays(scene: bpy.types.Scene, figure: Figure, moving: _Motion, shown: Surfaces) -> dict[str, np.ndarray]:
     origin = np.array(figure.members[0].origin)
     viewmats = np.stack([c.viewmat for c in moving.cameras])
     viewmats[:, :3, 3] += viewmats[:, :3, :3] @ origin
@@ -351,6 +352,8 @@ def _arrays(figure: Figure, moving: _Motion, shown: Surfaces) -> dict[str, np.nd
         "Ks": np.stack([c.K for c in moving.cameras]),
         **lights.light_arrays(moving.lightings, origin),
     }
+    if (table := view_table(scene)) is not None:
+        arrays["view_table"] = table
     if figure.pin_weights is not None:
         arrays["pin_weights"] = figure.pin_weights
     if moving.recorded:

@@ -38,7 +38,7 @@ def shot(addon, part):
 
 
 def test_names_shapes_and_types(shot):
-    assert set(shot) == {"meta", *SHAPES}
+    assert set(shot) == {"meta", "view_table", *SHAPES}  # Blender's default view transform is AgX
     sizes = {"V": VERTICES, "F": FACES, "K": 3, "B": 3, "T": 8, "L": 1}
     for name, shape in SHAPES.items():
         assert shot[name].shape == tuple(sizes.get(s, s) for s in shape), name
