@@ -93,7 +93,7 @@ def import_result(
     try:
         _add_gaussians(context.scene, cache, name, collection)
         if hide_character:
-            _hide([*hair, *copied], warn)
+            hide_replaced([*hair, *copied], warn)
             for number, item in enumerate([*hair, *copied]):
                 collection[f"{HIDDEN}{number}"] = item
         for source in hair:  # Gaussians alone show it; an object without a shape remembers what is hidden
@@ -125,7 +125,7 @@ def remove_result(name: str) -> bool:
             owner.remove(data)
     replaced = {object_group(item).source for item in bpy.data.objects if not item.hide_viewport}
     for source in sources - replaced:
-        for item in _shown_by(source):
+        for item in shown_by(source):
             item.hide_render = item.hide_viewport = False
     for collection in collections:
         if not collection.all_objects:
@@ -187,10 +187,10 @@ def _matching_meshes(
     return pairs
 
 
-def _hide(sources: list[bpy.types.Object], warn: Callable[[str], None]) -> None:
+def hide_replaced(sources: list[bpy.types.Object], warn: Callable[[str], None]) -> None:
     """Hide the objects that show `sources`, and older results of them."""
     older = {object_group(item).result for item in bpy.data.objects if object_group(item).source in sources}
-    for item in [*itertools.chain(*map(_shown_by, sources)), *itertools.chain(*map(parts_of, older))]:
+    for item in [*itertools.chain(*map(shown_by, sources)), *itertools.chain(*map(parts_of, older))]:
         item.hide_render = item.hide_viewport = True
         if item.library:
             warn(
@@ -199,7 +199,7 @@ def _hide(sources: list[bpy.types.Object], warn: Callable[[str], None]) -> None:
             )
 
 
-def _shown_by(source: bpy.types.Object) -> list[bpy.types.Object]:
+def shown_by(source: bpy.types.Object) -> list[bpy.types.Object]:
     """What to hide so that `source` is not seen: itself, or what instances it where it stands in no scene."""
     if source.users_scene:
         return [source]

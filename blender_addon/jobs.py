@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def look(client: Client, job: str, since: int, last: Moment | None) -> tuple[Mom
     elif last is not None and last.state not in ENDED:
         return replace(last, warnings=warnings), since
     status = client.status(job)
-    message = _sentence(status.error) if status.error else ""
+    message = sentence(status.error) if status.error else ""
     return Moment(job, status.state, status.stage, status.step, status.total, status.eta, message, warnings), since
 
 
@@ -97,5 +97,6 @@ def fetch_all(
     return [file.name for file in files]
 
 
-def _sentence(problem: dict[str, str]) -> str:
+def sentence(problem: Mapping[str, str]) -> str:
+    """An error that the engine sent, as one line."""
     return f"{problem.get('message', '')} {problem.get('hint', '')}".strip()

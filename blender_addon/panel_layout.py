@@ -35,3 +35,12 @@ def sentences(context: bpy.types.Context, layout: bpy.types.UILayout, text: str,
             column.label(text=line)
         else:
             column.label(text=line, icon=icon if row == 0 else "BLANK1")
+
+
+def draw_error(context: bpy.types.Context, layout: bpy.types.UILayout, text: str) -> None:
+    """An error in lines that fit, with a button that copies it whole."""
+    box = layout.box()
+    box.alert = True
+    row = box.row()
+    sentences(context, row, text, "ERROR")
+    row.operator("ani3d.copy_text", text="", icon="COPYDOWN", emboss=False).text = text

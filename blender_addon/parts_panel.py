@@ -8,12 +8,13 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
+from .checks_panel import title
 from .operators.regions import OVERLAYS
 from .overlay import overlay
 from .panel_layout import Sidebar, sentences
 from .properties import Ani3DPart, scene_group
 from .regions.guess import UNSURE
-from .regions.parts import active_part
+from .regions.parts import active_part, is_gone
 from .session import session
 
 
@@ -23,16 +24,14 @@ class PartsList(bpy.types.UIList):
     def draw_item(  # type: ignore[no-untyped-def, override]  # Blender calls it with as many arguments as it takes
         self, _context, layout, data, part, _icon, _active, _active_name
     ):
-        name = part.object.name if part.object else part.name
+        name = title(part)
         alike = [p for p in data.parts if p.current and p.name == part.name and p.strands == part.strands]
-        if part.strands and part.object and part.object.type == "MESH":
-            name = f"{name} hair"
         if len(alike) > 1:
             name = f"{name}, {part.slot or 'no material'}"
         split = layout.split(factor=0.55, align=True)
         label = split.row(align=True)
         label.label(text=name, icon=_motion_icon(part))
-        if part.left_out or _is_gone(part):
+        if part.left_out or is_gone(part):
             label.active = False
             split.label(text="left out" if part.left_out else "deleted")
             return
@@ -50,7 +49,8 @@ class PartsList(bpy.types.UIList):
 class PartsPanel(Sidebar, bpy.types.Panel):
     bl_idname = "ANI3D_PT_parts"
     bl_label = "Parts"
-    bl_parent_id = "ANI3D_PT_character"
+    bl_parent_id = "ANI3D_PT_animate"
+    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -69,7 +69,7 @@ class PartsPanel(Sidebar, bpy.types.Panel):
 
     @staticmethod
     def _details(context: bpy.types.Context, column: bpy.types.UILayout, part: Ani3DPart) -> None:
-        if _is_gone(part):
+        if is_gone(part):
             sentences(context, column, "Its object was deleted. Bind again to have it off the list.", "CANCEL")
             return
         if part.left_out:
@@ -104,11 +104,6 @@ class WarningsPanel(Sidebar, bpy.types.Panel):
             row.operator("ani3d.dismiss_warnings", text="", icon="X", emboss=False).operator = operator
             for message in messages:
                 sentences(context, box, message, "DOT")
-
-
-def _is_gone(part: Ani3DPart) -> bool:
-    """True for an object that was deleted: the list alone keeps it in the file until the next Bind."""
-    return part.object is None or not part.object.users_collection
 
 
 def _motion_icon(part: Ani3DPart) -> Any:

@@ -69,13 +69,33 @@ class Ani3DPart(bpy.types.PropertyGroup):
     guess: bpy.props.StringProperty(name="Guess", description="The region that Bind guessed")
     motion: bpy.props.StringProperty(name="Motion", description="What moves this part in the shot")
     vertices: bpy.props.IntProperty(name="Vertices", min=0)
+    hold: bpy.props.StringProperty(name="Hold", description="What holds this part to the body")
+    loose: bpy.props.BoolProperty(name="Loose", description="Nothing holds this part, in whole or in part")
     left_out: bpy.props.StringProperty(name="Left Out", description="Why this part is not in the shot")
     chosen: bpy.props.BoolProperty(name="Chosen", description="The region was chosen by hand; Bind keeps it")
     current: bpy.props.BoolProperty(name="Current", description="Belongs to the bound character", default=True)
 
 
+class Ani3DJob(bpy.types.PropertyGroup):
+    """A row of `scene.ani3d.jobs`: a job, and where its result is. `name` is that of the character."""
+
+    job: bpy.props.StringProperty(name="Job", description="The engine's id of the job")
+    preset: bpy.props.StringProperty(name="Quality", description="Quality that the job was submitted with")
+    settings: bpy.props.StringProperty(name="Settings", description="All settings of the job, as JSON")
+    submitted: bpy.props.StringProperty(name="Submitted", description="When, such as 2026-11-29 08:15")
+    state: bpy.props.StringProperty(name="State", description="What the engine said of it last")
+    message: bpy.props.StringProperty(name="Message", description="Why it failed")
+    folder: bpy.props.StringProperty(
+        name="Folder",
+        description="Where its files are",
+        subtype="DIR_PATH",
+        options=compat.relative_path_options(),
+    )
+    result: bpy.props.StringProperty(name="Result", description="Name of its result in this file")
+
+
 class Ani3DScene(bpy.types.PropertyGroup):
-    """`scene.ani3d`: which character, its parts, and the last job made of it."""
+    """`scene.ani3d`: which character, its parts, and the jobs made of it."""
 
     armature: bpy.props.PointerProperty(
         name="Character",
@@ -94,23 +114,22 @@ class Ani3DScene(bpy.types.PropertyGroup):
         default="preview",
     )
     coarse: bpy.props.EnumProperty(
-        name="Coarse",
-        description="What moves the character before the video is restored",
+        name="Motion",
+        description="What moves the character before its video is restored",
         items=(
             ("physics", "Simulated", "Garment and hair swing over the body"),
-            ("rigid", "Rigid", "Garment and hair follow the skeleton alone"),
+            ("rigid", "Skeleton Alone", "Garment and hair follow the skeleton alone"),
             (
                 "evaluated",
-                "Evaluated mesh",
-                "The meshes as Blender shows them: your cloth, soft bodies, shape keys, lattices and other modifiers. "
-                "Choose it before Export Shot, which then writes them",
+                "As in Blender",
+                "The meshes as Blender shows them: your cloth, soft bodies, shape keys, lattices and other modifiers",
             ),
         ),
         default="physics",
     )
     prior: bpy.props.StringProperty(
-        name="Prior",
-        description="What restores the coarse video: a prior of the engine's, a folder with one, or none",
+        name="Restore With",
+        description="What makes the video of the motion look real: a prior of the engine's, a folder with one, or none",
         default="compact",
         search=_find_priors,
         search_options={"SUGGESTION"},
@@ -144,6 +163,8 @@ class Ani3DScene(bpy.types.PropertyGroup):
         max=4096,
     )
     job_id: bpy.props.StringProperty(name="Job", description="The job submitted last")
+    jobs: bpy.props.CollectionProperty(name="Jobs", type=Ani3DJob)
+    active_job: bpy.props.IntProperty(name="Job", description="The job chosen in the list")
     parts: bpy.props.CollectionProperty(name="Parts", type=Ani3DPart)
     active_part: bpy.props.IntProperty(name="Part", description="The part chosen in the list")
 
@@ -166,7 +187,7 @@ class Ani3DObject(bpy.types.PropertyGroup):
     )
 
 
-CLASSES = (Ani3DPart, Ani3DScene, Ani3DObject)
+CLASSES = (Ani3DPart, Ani3DJob, Ani3DScene, Ani3DObject)
 
 
 def scene_group(scene: bpy.types.Scene) -> Ani3DScene:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import operators, overlay, parts_panel, preferences, properties, ui
+from . import job_list, operators, overlay, parts_panel, preferences, properties, ui
 from .session import session
 
 CLASSES = (*preferences.CLASSES, *operators.CLASSES, *ui.CLASSES)
-MODULES = (properties, overlay, parts_panel)
+MODULES = (properties, overlay, parts_panel, job_list)
 
 
 def register() -> None:

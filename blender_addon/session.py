@@ -8,6 +8,7 @@ takes it from there, without one `wait` does. The state does not outlive Blender
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import Future
@@ -18,8 +19,10 @@ from typing import TypeVar
 import bpy
 
 from ani3d_formats.errors import Ani3DError
+from engine.wire import JobStatus
 
 from .connection import Link, finished, on_thread
+from .course import Course
 from .jobs import ENDED, Moment, look, print_moment, raise_if_failed
 
 T = TypeVar("T")
@@ -34,13 +37,19 @@ class Session:
         self.link: Link | None = None
         self.job: Moment | None = None  # of the job that is followed
         self.transfer: Moment | None = None  # of a fetch, which may go on while another job runs
-        self.error = ""  # why the job is followed no longer
+        self.course: Course | None = None  # how far the job or its preparation is as a whole
+        self.stop_preparing: Callable[[], None] | None = None  # of the preparation under way
+        self.foreign: list[JobStatus] = []  # jobs that the engine works on and no list has
+        self.hears_job: list[Callable[[Moment], None]] = []
+        self.hears_all: list[Callable[[list[JobStatus]], None]] = []
+        self.error = ""  # of the operator that ran last, or why the job is followed no longer
         self.warnings: dict[str, list[str]] = {}  # of the last run of each operator, by its label
         self.listener: Callable[[Moment], None] = print_moment  # hears every step when there is no window
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._starting: object | None = None  # stands for the start under way
         self._ending: Future[None] | None = None  # of the link closed last
         self._question: Future[tuple[Moment, int]] | None = None
+        self._question_of_all: Future[list[JobStatus]] | None = None
         self._since = 0
         self._timer = self.tick  # one object, as Blender knows timers by identity
 
@@ -48,6 +57,15 @@ class Session:
 
     def is_open(self) -> bool:
         return self.link is not None and self.link.alive()
+
+    @property
+    def starting(self) -> bool:
+        """Whether a link is being opened."""
+        return self._starting is not None
+
+    def is_working(self) -> bool:
+        """Whether a job is followed that goes on."""
+        return self.job is not None and self.job.state not in ENDED
 
     def current(self) -> Link:
         """The open link. Raises `Ani3DError` ``engine.unreachable`` when there is none."""
@@ -94,6 +112,7 @@ class Session:
             if link:
                 self.close()
                 self.link = link
+                self.ask_for_all()
         elif link:
             link.close()
 
@@ -106,6 +125,11 @@ class Session:
         if moment != self.job:
             self.job = moment
             self.report(moment)
+            for listener in self.hears_job:
+                listener(moment)
+        if self.course and self.course.job == moment.job:
+            stage = moment.stage or ("starting" if moment.state == "running" else "queued")
+            self.course.see(stage, moment.factor, time.monotonic())
 
     def moment_of(self, job: str) -> Moment | None:
         """The current moment if it is of `job`; another file that is opened has another job."""
@@ -117,6 +141,8 @@ class Session:
             self.transfer = moment
             if moment:
                 self.report(moment)
+                if self.course and self.course.job == moment.job:
+                    self.course.see("fetch", moment.factor, time.monotonic())
 
     def report(self, moment: Moment) -> None:
         """Tell scripts of `moment`; with a window the panel shows it."""
@@ -146,12 +172,47 @@ class Session:
 
     def watch(self, job: str) -> None:
         """Follow `job` by the timer from now on."""
+        if self.course is None or self.course.job != job:
+            self.course = Course(time.monotonic(), job)
         self.job, self.error, self._question, self._since = Moment(job, "queued", "", 0, 0, math.inf), "", None, 0
         self._run_timer()
 
     def forget(self) -> None:
         """Stop following."""
-        self.job, self.error, self._question = None, "", None
+        self.job, self.error, self._question, self._question_of_all = None, "", None, None
+        self.foreign = []
+        if self.course and self.course.job:
+            self.course = None
+
+    def prepare(self, stage: str, share: float) -> None:
+        """Say how far the preparation of a job is: `share` (0..1) of the first stages of `course.STAGES`."""
+        if self.course is None or self.course.job:
+            self.course = Course(time.monotonic())
+        self.course.see(stage, share, time.monotonic())
+
+    def prepared(self, job: str) -> None:
+        """The preparation is over, with a job or, "", without."""
+        self.stop_preparing = None
+        if self.course and not job:
+            self.course = None
+        elif self.course:
+            self.course.job = job
+
+    def ask_for_all(self) -> Future[list[JobStatus]] | None:
+        """Ask the engine, if one runs, for the states of all its jobs, for the lists of jobs."""
+        if self.link is None:
+            return None
+        question = self._question_of_all = self.link.call(lambda client: client.jobs())
+        question.add_done_callback(lambda done: self.post(partial(self._answered_all, done)))
+        self._run_timer()
+        return question
+
+    def _answered_all(self, question: Future[list[JobStatus]]) -> None:
+        if question is self._question_of_all:
+            self._question_of_all = None
+        if not question.cancelled() and question.exception() is None:  # an engine that is lost is noticed elsewhere
+            for listener in self.hears_all:
+                listener(question.result())
 
     def _ask(self) -> None:
         assert self.job
@@ -187,6 +248,11 @@ class Session:
         kept = self.warnings.setdefault(operator, [])
         if message not in kept:
             kept.append(message)
+
+    def start_over(self, operator: str) -> None:
+        """Forget what the operator warned of last, and the last error, as it runs again."""
+        self.error = ""
+        self.forget_warnings(operator)
 
     def forget_warnings(self, operator: str = "") -> None:
         """Forget those of one operator, as it runs again; without a label all, as when another file is opened."""
@@ -229,7 +295,7 @@ class Session:
         self.drain()
         if self.job and self.job.state not in ENDED and self._question is None:
             self._ask()
-        going_on = self._starting or (self.job and self.job.state not in ENDED)
+        going_on = self._starting or self._question_of_all or (self.job and self.job.state not in ENDED)
         return TICK if going_on else None
 
     def _run_timer(self) -> None:

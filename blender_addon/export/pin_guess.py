@@ -7,13 +7,18 @@ import bpy
 import numpy as np
 from mathutils.kdtree import KDTree
 
-from ani3d_formats.pins import pin_weights
+from ani3d_formats.pins import Pins, find_pins
 
 from .figure import Figure
 
 
 def pins_of(figure: Figure) -> np.ndarray:
     """(V,) pin weights of a character, 1 stays with the skin, as the engine finds them."""
+    return found_pins(figure).weights
+
+
+def found_pins(figure: Figure) -> Pins:
+    """The pins of a character, and its pieces that nothing holds."""
     shot = {
         "vertices": figure.vertices,
         "faces": figure.faces,
@@ -26,7 +31,7 @@ def pins_of(figure: Figure) -> np.ndarray:
     }
     if figure.pin_weights is not None:
         shot["pin_weights"] = figure.pin_weights
-    return pin_weights(shot, _nearest)
+    return find_pins(shot, _nearest)
 
 
 def pins_for_painting(figure: Figure, item: bpy.types.Object) -> np.ndarray:

@@ -18,7 +18,7 @@ from ani3d_formats.regions import REGIONS
 
 from ..regions.guess import Guess, Piece, guess_regions, vertex_labels
 from ..regions.heads import head_bones
-from ..regions.parts import PartEntry, regions_of
+from ..regions.parts import Hold, PartEntry, regions_of
 from .skeleton import OBJECT
 
 PREFIX = "ani3d_"
@@ -66,14 +66,16 @@ class Labelling:
             labels.append(painted_over(vertex_labels(piece, regions, self.heads), groups))
         return np.concatenate(labels)
 
-    def entries(self, motions: Sequence[str]) -> list[PartEntry]:
-        """Rows for `fill_parts`; `motions` says how each object moves."""
+    def entries(self, motions: Sequence[str], held: Sequence[Hold]) -> list[PartEntry]:
+        """Rows for `fill_parts`; `motions` says how each object moves, `held` what holds it."""
         return [
             PartEntry(
                 item, guess.slot, guess.region, guess.confidence, guess.reason, motion, guess.vertices,
-                strands=piece.strands,
+                strands=piece.strands, hold=hold,
             )
-            for item, piece, motion, guesses in zip(self.items, self.pieces, motions, self.guesses, strict=True)
+            for item, piece, motion, hold, guesses in zip(
+                self.items, self.pieces, motions, held, self.guesses, strict=True
+            )
             for guess in guesses
         ]  # fmt: skip
 

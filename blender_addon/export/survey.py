@@ -12,6 +12,7 @@ from ..regions.parts import PartEntry
 from ..timeline import frame_restored
 from . import character, shot
 from .figure import Figure, read_figure
+from .holds import holds_of
 from .motion import OtherVertices
 from .rest import at_rest, rest_meshes
 
@@ -58,7 +59,8 @@ def look_at(context: bpy.types.Context, armature: bpy.types.Object | None) -> Su
         Part(member.item, _motion(figure, number, recorded), int(figure.starts[number + 1] - figure.starts[number]))
         for number, member in enumerate(figure.members)
     ]
-    entries = figure.labelling.entries([part.motion for part in parts])
+    holds = holds_of(figure.labelled(scene))
+    entries = figure.labelling.entries([part.motion for part in parts], holds)
     for name, reason in found.left_out:
         item: bpy.types.Object | None = bpy.data.objects.get(name)
         if item is not None:

@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The operators, one idea a file."""
 
+from .animate import Animate
 from .bind import BindCharacter
 from .engine import StartEngine, StopEngine
 from .export import ExportShot
-from .job import CancelJob, Follow, Submit
-from .regions import DismissWarnings, PaintPins, PaintRegion, ShowOverlay, UseGuess
-from .result import FetchResult, ImportResult, RemoveResult
+from .holds import PinTopEdge, Stiffen
+from .job import CancelJob, Follow, ListJobs, RemoveJob, Submit
+from .regions import CopyText, DismissWarnings, PaintPins, PaintRegion, ShowOverlay, UseGuess
+from .result import FetchResult, ImportResult, RemoveResult, ShowJob, ShowResult
 from .takes import RecordTakes
 from .views import CaptureViews
 
 CLASSES = (
+    Animate,
     BindCharacter,
     PaintRegion,
     PaintPins,
+    PinTopEdge,
+    Stiffen,
     UseGuess,
     ShowOverlay,
     DismissWarnings,
+    CopyText,
     ExportShot,
     CaptureViews,
     StartEngine,
@@ -24,7 +30,11 @@ CLASSES = (
     Submit,
     Follow,
     CancelJob,
+    RemoveJob,
+    ListJobs,
     FetchResult,
+    ShowJob,
+    ShowResult,
     ImportResult,
     RemoveResult,
     RecordTakes,

@@ -37,7 +37,7 @@ class ReportsErrors(Base):
         return ""
 
     def execute(self, context: bpy.types.Context) -> Outcome:
-        session.forget_warnings(self.bl_label)
+        session.start_over(self.bl_label)
         return {"FINISHED"} if self.succeeds(self.run, context) else {"CANCELLED"}
 
     def run(self, context: bpy.types.Context) -> None:
@@ -48,12 +48,17 @@ class ReportsErrors(Base):
         try:
             function(*arguments)
         except Ani3DError as error:
-            self.report({"ERROR"}, str(error))
+            self.fail(error)
             return False
         except Exception as error:
-            self.report({"ERROR"}, str(unforeseen_error(self.bl_label, error)))
+            self.fail(unforeseen_error(self.bl_label, error))
             return False
         return True
+
+    def fail(self, error: Ani3DError) -> None:
+        """Report an error and keep it for the panel until another operator runs."""
+        self.report({"ERROR"}, str(error))
+        session.error = str(error)
 
     def warn(self, message: str) -> None:
         """Report a warning and keep it for the panel until the operator runs again."""
@@ -90,7 +95,7 @@ class WaitsForWork(ReportsErrors):
         pass
 
     def execute(self, context: bpy.types.Context) -> Outcome:
-        session.forget_warnings(self.bl_label)
+        session.start_over(self.bl_label)
         if not self.succeeds(self._begin, context):
             return {"CANCELLED"}
         if bpy.app.background or context.window is None:

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
+
+from ani3d_formats.errors import Ani3DError
 
 from ..export import camera
 from ..export.members import owner_of
-from ..export.survey import look_at
+from ..export.survey import Survey, look_at
 from ..properties import scene_group
 from ..regions.parts import fill_parts
 from .base import ReportsErrors
@@ -29,19 +33,26 @@ class BindCharacter(ReportsErrors, bpy.types.Operator):
         return "" if any(each.type == "ARMATURE" for each in bpy.data.objects) else "There is no armature in this file."
 
     def run(self, context: bpy.types.Context) -> None:
-        armature = bpy.data.objects.get(self.armature) if self.armature else _chosen_armature(context)
-        survey = look_at(context, armature)
-        camera.check_camera(context.scene)
-        for name, reason in survey.left_out:
-            self.warn(f"'{name}' is left out: {reason}.")
-        fill_parts(context.scene, survey.entries)
-        scene_group(context.scene).armature = armature
+        armature = bpy.data.objects.get(self.armature) if self.armature else chosen_armature(context)
+        survey = bind(context, armature, self.warn)
         count = sum(part.vertices for part in survey.parts)
         names = ", ".join(part.item.name for part in survey.parts)
-        self.say(f"Bound '{armature.name}': {survey.bones} bones, {count} vertices in {names}.")
+        bound = scene_group(context.scene).armature
+        self.say(f"Bound '{bound.name}': {survey.bones} bones, {count} vertices in {names}.")
 
 
-def _chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
+def bind(context: bpy.types.Context, armature: bpy.types.Object | None, warn: Callable[[str], None]) -> Survey:
+    """Make the character of `armature` that of the scene and list its parts. Raises `Ani3DError`, as `look_at` does."""
+    survey = look_at(context, armature)
+    camera.check_camera(context.scene)
+    for name, reason in survey.left_out:
+        warn(f"'{name}' is left out: {reason}.")
+    fill_parts(context.scene, survey.entries)
+    scene_group(context.scene).armature = armature
+    return survey
+
+
+def chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
     """The armature of the active object, the one selected, the one that the panel names, else the scene's only one."""
     active = context.view_layer.objects.active
     if active is not None and active.select_get() and (owner := owner_of(active)):
@@ -52,4 +63,8 @@ def _chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
     if scene_group(context.scene).armature:
         return scene_group(context.scene).armature
     owners = {owner for item in context.view_layer.objects if (owner := owner_of(item))}
-    return owners.pop() if len(owners) == 1 else None
+    if len(owners) > 1:
+        names = ", ".join(f"'{owner.name}'" for owner in sorted(owners, key=lambda each: each.name))
+        hint = f"Select the character's armature: there are {names}."
+        raise Ani3DError("character.no_armature", "No armature is selected.", hint)
+    return owners.pop() if owners else None

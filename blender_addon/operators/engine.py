@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent import futures
 from concurrent.futures import Future
 
 import bpy
@@ -27,17 +28,25 @@ class StartEngine(WaitsForWork, bpy.types.Operator):
     )
 
     def begin(self, context: bpy.types.Context) -> Future[Link]:
-        chosen = preferences.get(context)
-        endpoint = self.endpoint or ("" if self.command else chosen.endpoint)
-        if endpoint:
-            return session.start(lambda: connection.attach(endpoint))
-        store = absolute(self.store) if self.store else preferences.store_folder(context)
-        command = self.command or chosen.engine_command
-        return session.start(lambda: connection.start(command, store))
+        return open_engine(context, self.command, self.store, self.endpoint)
 
     def finish(self, _context: bpy.types.Context, link: Link) -> None:
+        if bpy.app.background and (question := session.ask_for_all()):
+            futures.wait((question,))  # what the list of jobs says is then new
+            session.drain()
         welcome = link.welcome
         self.report({"INFO"}, f"Engine {welcome.engine_version}, video priors on {welcome.device}.")
+
+
+def open_engine(context: bpy.types.Context, command: str = "", store: str = "", endpoint: str = "") -> Future[Link]:
+    """Start or connect to the engine that the arguments name, else the one of the preferences."""
+    chosen = preferences.get(context)
+    endpoint = endpoint or ("" if command else chosen.endpoint)
+    if endpoint:
+        return session.start(lambda: connection.attach(endpoint))
+    folder = absolute(store) if store else preferences.store_folder(context)
+    program = command or chosen.engine_command
+    return session.start(lambda: connection.start(program, folder))
 
 
 class StopEngine(ReportsErrors, bpy.types.Operator):

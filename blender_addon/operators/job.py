@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Submit, Follow, Cancel: one job from the shot file to its end.
+"""Submit, Follow, Cancel, Remove: one job from the shot file to its end.
 
 With a window they return at once and a timer shows what the engine says; without one they wait.
 """
@@ -19,11 +19,13 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.npz import read_npz
 from ani3d_formats.shot_meta import ShotMeta
 from ani3d_formats.views import SUFFIX, Views, ViewsMeta
-from engine.wire import JobStatus
+from engine.wire import Client, JobStatus
 
+from ..connection import finished
+from ..job_list import active_row, add_job, remove_row, row_of
 from ..jobs import ENDED
 from ..paths import absolute
-from ..properties import TEXTLESS, Ani3DScene, scene_group, shot_file
+from ..properties import TEXTLESS, Ani3DJob, Ani3DScene, scene_group, shot_file
 from ..session import JOB_WARNINGS, session
 from .base import ReportsErrors, WaitsForWork
 
@@ -34,7 +36,7 @@ class Submit(WaitsForWork, bpy.types.Operator):
     """Send the exported shot to the engine"""
 
     bl_idname = "ani3d.submit"
-    bl_label = "Animate"
+    bl_label = "Submit Shot"
     bl_options = {"UNDO"}  # undoing a later step must not forget the job
 
     shot: bpy.props.StringProperty(name="Shot", description="Shot file; empty for the one exported last")
@@ -50,12 +52,13 @@ class Submit(WaitsForWork, bpy.types.Operator):
         file = absolute(self.shot) if self.shot else shot_file(context)
         if not file.is_file():
             raise Ani3DError("shot.missing", f"There is no shot file at '{file}'.", "Use Export Shot first.")
-        settings = _read_settings(self.settings) if self.settings else _chosen(scene_settings)
+        settings = self._settings = read_settings(self.settings) if self.settings else chosen_settings(scene_settings)
         views = views_for(file, self.warn)
-        return link.transfer(lambda client: client.submit({**_read_shot(file), **_read_views(views)}, settings))
+        return link.transfer(lambda client: client.submit({**_read_shot(file), **read_views(views)}, settings))
 
     def finish(self, context: bpy.types.Context, job: str) -> None:
-        scene_group(context.scene).job_id = job
+        armature = scene_group(context.scene).armature
+        add_job(context, job, armature.name if armature else "", self._settings)
         if not bpy.app.background:
             session.watch(job)
         self.report({"INFO"}, f"The engine took the shot as job {job}.")
@@ -94,20 +97,82 @@ class CancelJob(WaitsForWork, bpy.types.Operator):
 
     @classmethod
     def why_not(cls, _context: bpy.types.Context) -> str:
-        return engine_missing()
+        return "" if session.stop_preparing else engine_missing()
 
-    def begin(self, context: bpy.types.Context) -> Future[JobStatus]:
+    def begin(self, context: bpy.types.Context) -> Future[JobStatus] | Future[None]:
+        if session.stop_preparing and not self.job:
+            session.stop_preparing()
+            return finished()
         job = self.job or last_job(context)
         return session.current().call(lambda client: client.cancel(job))
 
-    def finish(self, context: bpy.types.Context, status: JobStatus) -> None:
+    def finish(self, context: bpy.types.Context, status: JobStatus | None) -> None:
+        if status is None:
+            return
+        if (row := row_of(context.scene, status.id)) is not None:
+            row.state = status.state
         state = status.state if status.state in ENDED else "being cancelled"
         self.report({"INFO"}, f"Job {status.id} is {state}.")
+        session.ask_for_all()
+
+
+class RemoveJob(WaitsForWork, bpy.types.Operator):
+    """Take the job off the list, and out of the engine's store if the engine runs; fetched files stay"""
+
+    bl_idname = "ani3d.remove_job"
+    bl_label = "Remove Job"
+    bl_options = {"UNDO"}
+
+    job: bpy.props.StringProperty(name="Job", description="Job id; empty for the one chosen in the list")
+
+    @classmethod
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if active_row(context.scene) else "There is no job."
+
+    def begin(self, context: bpy.types.Context) -> Future[None]:
+        job = self._job = chosen_row(context, self.job).job
+        return session.current().call(lambda client: _delete(client, job)) if session.is_open() else finished()
+
+    def finish(self, context: bpy.types.Context, _nothing: None) -> None:
+        remove_row(context.scene, self._job)
+
+
+class ListJobs(ReportsErrors, bpy.types.Operator):
+    """Put the jobs that the engine works on for other files, or for nobody, on this list"""
+
+    bl_idname = "ani3d.list_jobs"
+    bl_label = "List Jobs of Others"
+
+    @classmethod
+    def why_not(cls, _context: bpy.types.Context) -> str:
+        return "" if session.foreign else "The engine has no other unfinished job."
+
+    def run(self, context: bpy.types.Context) -> None:
+        for status in session.foreign:
+            add_job(context, status.id, status.name, {})
+        session.foreign = []
+        session.ask_for_all()
+
+
+def _delete(client: Client, job: str) -> None:
+    try:
+        client.delete(job)
+    except Ani3DError as problem:
+        if problem.code != "job.unknown":
+            raise
 
 
 def engine_missing() -> str:
     """Why nothing can be asked of the engine; "" where it runs."""
     return "" if session.is_open() else "The engine is not running."
+
+
+def chosen_row(context: bpy.types.Context, job: str) -> Ani3DJob:
+    """The row of `job`, of the chosen one where that is "". Raises `Ani3DError` ``job.unknown``."""
+    row = row_of(context.scene, job) if job else active_row(context.scene)
+    if row is None:
+        raise Ani3DError("job.unknown", f"The list of jobs has no job '{job}'.", "Choose one in the list.")
+    return row
 
 
 def last_job(context: bpy.types.Context) -> str:
@@ -118,12 +183,18 @@ def last_job(context: bpy.types.Context) -> str:
 
 
 def views_for(shot: Path, warn: Callable[[str], None]) -> Path | None:
-    """The views file beside a shot file, if it shows the same character; `warn` is told why it is not sent."""
+    """`views_beside` a shot file."""
+    return views_beside(shot.parent, _meta_of(shot), warn)
+
+
+def views_beside(folder: Path, meta: np.ndarray, warn: Callable[[str], None]) -> Path | None:
+    """The views file in `folder` of the character of a shot, whose "meta" is given; `warn` is told why it is not
+    sent."""
     try:
-        known = ShotMeta.parse(_meta_of(shot))
+        known = ShotMeta.parse(meta)
     except Ani3DError:  # which reading it all will tell
         return None
-    path = shot.parent / f"{known.name}{SUFFIX}"
+    path = folder / f"{known.name}{SUFFIX}"
     if not path.is_file():
         return None
     try:
@@ -149,7 +220,8 @@ def _meta_of(path: Path) -> np.ndarray:
         return np.array("")
 
 
-def _read_views(path: Path | None) -> dict[str, np.ndarray]:
+def read_views(path: Path | None) -> dict[str, np.ndarray]:
+    """What a views file adds to the arrays of a shot."""
     return Views.load(path).to_shot_arrays() if path else {}
 
 
@@ -160,7 +232,7 @@ def _read_shot(path: Path) -> dict[str, np.ndarray]:
         raise Ani3DError("shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again.") from error
 
 
-def _chosen(scene_settings: Ani3DScene) -> dict[str, object]:
+def chosen_settings(scene_settings: Ani3DScene) -> dict[str, object]:
     """What the panel says, as settings of a job."""
     chosen: dict[str, object] = {name: getattr(scene_settings, name) for name in ("preset", "coarse", "prior")}
     if scene_settings.prior not in TEXTLESS:
@@ -168,7 +240,8 @@ def _chosen(scene_settings: Ani3DScene) -> dict[str, object]:
     return chosen
 
 
-def _read_settings(text: str) -> dict[str, object]:
+def read_settings(text: str) -> dict[str, object]:
+    """The settings in a JSON text. Raises `Ani3DError` ``settings.malformed``."""
     try:
         settings = json.loads(text)
     except (ValueError, RecursionError) as error:

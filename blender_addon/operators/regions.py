@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Paint a region on a mesh, show regions and pins as colours; dismiss warnings."""
+"""Paint a region on a mesh, show regions and pins as colours; dismiss warnings, copy errors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PaintRegion(ReportsErrors, bpy.types.Operator):
         return STRANDS if part and part.strands else _why_not_painted(context, part.object if part else None)
 
     def run(self, context: bpy.types.Context) -> None:
-        item = _object(context, self.object)
+        item = paintable(context, self.object)
         group = item.vertex_groups.get(PREFIX + self.region) or item.vertex_groups.new(name=PREFIX + self.region)
         _make_room(item, self.region)
         _paint(context, item, group)
@@ -62,11 +62,13 @@ class PaintPins(ReportsErrors, bpy.types.Operator):
 
     @classmethod
     def why_not(cls, context: bpy.types.Context) -> str:
-        part = active_part(context.scene)
-        return STRANDS if part and part.strands else _why_not_painted(context, part.object if part else None)
+        return "" if any(part.current for part in scene_group(context.scene).parts) else "No character is bound."
 
     def run(self, context: bpy.types.Context) -> None:
-        item = _object(context, self.object)
+        part = active_part(context.scene)
+        if not self.object and part and part.strands:
+            raise Ani3DError("regions.paint", STRANDS)
+        item = paintable(context, self.object)
         group: bpy.types.VertexGroup | None = item.vertex_groups.get(PIN_GROUP)
         if group is None:
             pins = pins_for_painting(rest_figure(context, scene_group(context.scene).armature), item)
@@ -128,8 +130,20 @@ class DismissWarnings(ReportsErrors, bpy.types.Operator):
         session.forget_warnings(self.operator)
 
 
-def _object(context: bpy.types.Context, name: str) -> bpy.types.Object:
-    """The object of that name, else that of the list's active row. Raises `Ani3DError` unless it can be painted."""
+class CopyText(ReportsErrors, bpy.types.Operator):
+    """Copy this text"""
+
+    bl_idname = "ani3d.copy_text"
+    bl_label = "Copy"
+
+    text: bpy.props.StringProperty(name="Text")
+
+    def run(self, context: bpy.types.Context) -> None:
+        context.window_manager.clipboard = self.text
+
+
+def paintable(context: bpy.types.Context, name: str) -> bpy.types.Object:
+    """The object called `name`, else that of the list's active row. Raises `Ani3DError` unless it can be painted."""
     part = active_part(context.scene)
     item = bpy.data.objects.get(name) if name else (part.object if part else None)
     if reason := _why_not_painted(context, item):

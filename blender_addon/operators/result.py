@@ -1,28 +1,51 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fetch, Import, Remove: a result's way from the engine's store into the scene and out of it."""
+"""Fetch, Show, Import, Remove: a result's way from the engine's store into the scene and out of it."""
 
 from __future__ import annotations
 
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from threading import Event
 
 import bpy
 
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.progress import Report
-from engine.wire import Client
 
-from .. import compat, import_result, jobs
+from .. import compat, import_result, jobs, results_shown
+from ..connection import on_thread
+from ..job_list import fetched, folder_of, show_wanted
 from ..paths import absolute, output_folder
 from ..properties import scene_group
 from ..session import session
+from ..transfer import Transfer
 from .base import Outcome, ReportsErrors, WaitsForWork
-from .job import engine_missing, last_job
+from .job import chosen_row, engine_missing, last_job
 
 
-class FetchResult(WaitsForWork, bpy.types.Operator):
+class BringsResult(WaitsForWork):
+    """Mixin: what fetches or opens the files of a job and puts the result into the scene."""
+
+    def fetch(self, job: str, folder: Path, importing: bool) -> Future[int]:
+        """Fetch the job's files into `folder` and, for `importing`, write what plays them; how many files."""
+        link = session.current()
+        self._transfer = Transfer(job, folder)
+        return link.transfer(partial(self._transfer.fetch, link, importing))
+
+    def open(self, job: str, folder: Path) -> Future[int]:
+        """Write what plays the files of the job that are in `folder` already, if need be; 0."""
+        self._transfer = Transfer(job, folder)
+        return on_thread(self._transfer.open)
+
+    def stop(self) -> None:
+        self._transfer.stopped.set()
+
+    def leave(self) -> None:
+        session.tell_transfer(None)
+        if not bpy.app.background:
+            bpy.app.timers.register(show_wanted)
+
+
+class FetchResult(BringsResult, bpy.types.Operator):
     """Fetch the job's files from the engine and put the result into the scene"""
 
     bl_idname = "ani3d.fetch_result"
@@ -45,45 +68,41 @@ class FetchResult(WaitsForWork, bpy.types.Operator):
             return "The job has no result." if moment.state in jobs.ENDED else "The job is still running."
         return engine_missing()
 
-    def begin(self, context: bpy.types.Context) -> Future[list[str]]:
-        job, link = self.job or last_job(context), session.current()
-        self._folder = absolute(self.directory) if self.directory else output_folder(context) / job
-        self._stopped = Event()
-        folder, stopped = self._folder, self._stopped
+    def begin(self, context: bpy.types.Context) -> Future[int]:
+        self._job = self.job or last_job(context)
+        self._folder = absolute(self.directory) if self.directory else output_folder(context) / self._job
+        return self.fetch(self._job, self._folder, self.import_into_scene)
 
-        def show(moment: jobs.Moment) -> None:
-            if not stopped.is_set():
-                session.tell_transfer(moment)
+    def finish(self, context: bpy.types.Context, files: int) -> None:
+        name = put_in_scene(self, context, self._folder) if self.import_into_scene else ""
+        fetched(context.scene, self._job, self._folder, name)
+        self.say(f"Fetched {files} files into '{self._folder}'.")
 
-        importing = self.import_into_scene
 
-        def work(client: Client) -> list[str]:
-            def post(moment: jobs.Moment) -> None:
-                session.post(partial(show, moment))
+class ShowJob(BringsResult, bpy.types.Operator):
+    """Put the job's result into the scene, in place of the character and of its other results"""
 
-            def should_cancel() -> bool:
-                return stopped.is_set() or link.closed.is_set()
+    bl_idname = "ani3d.show_job"
+    bl_label = "Show Result"
+    bl_options = {"UNDO"}
 
-            def written(report: Report) -> None:
-                post(jobs.Moment(job, "fetching", "write playback", report.step, report.total, report.eta))
+    job: bpy.props.StringProperty(name="Job", description="Job id; empty for the one chosen in the list")
 
-            names = jobs.fetch_all(client, job, folder, on_step=post, should_cancel=should_cancel)
-            if importing:
-                import_result.open_cache(folder, written, should_cancel)
-            return names
+    @classmethod
+    def why_not(cls, context: bpy.types.Context) -> str:
+        if session.transfer is not None:
+            return "Another result is being fetched."
+        return "" if len(scene_group(context.scene).jobs) else "There is no job."
 
-        return link.transfer(work)
+    def begin(self, context: bpy.types.Context) -> Future[int]:
+        row = chosen_row(context, self.job)
+        self._job, self._folder = row.job, absolute(row.folder)
+        return self.open(row.job, self._folder) if folder_of(row) else self.fetch(row.job, self._folder, True)
 
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def leave(self) -> None:
-        session.tell_transfer(None)
-
-    def finish(self, context: bpy.types.Context, names: list[str]) -> None:
-        if self.import_into_scene:
-            _import(self, context, self._folder)
-        self.say(f"Fetched {len(names)} files into '{self._folder}'.")
+    def finish(self, context: bpy.types.Context, _files: int) -> None:
+        name = put_in_scene(self, context, self._folder)
+        fetched(context.scene, self._job, self._folder, name)
+        results_shown.show_as(name, results_shown.best_for(name))
 
 
 class ImportResult(ReportsErrors, bpy.types.Operator):
@@ -118,7 +137,23 @@ class ImportResult(ReportsErrors, bpy.types.Operator):
         folder = absolute(self.directory)
         if len(self.dirs) == 1 and (folder / self.dirs[0].name).is_dir():  # highlighted, not entered
             folder /= self.dirs[0].name
-        _import(self, context, folder, self.hide_character)
+        put_in_scene(self, context, folder, self.hide_character)
+
+
+class ShowResult(ReportsErrors, bpy.types.Operator):
+    """Choose what of a result is seen, in the viewport and in renders"""
+
+    bl_idname = "ani3d.show_result"
+    bl_label = "Show"
+    bl_options = {"REGISTER", "UNDO"}
+
+    name: bpy.props.StringProperty(name="Result", description="Name of the result")
+    what: bpy.props.EnumProperty(name="Show", items=results_shown.ITEMS)
+
+    def run(self, _context: bpy.types.Context) -> None:
+        if not import_result.parts_of(self.name):
+            raise _missing(self.name)
+        results_shown.show_as(self.name, self.what)
 
 
 class RemoveResult(ReportsErrors, bpy.types.Operator):
@@ -132,13 +167,19 @@ class RemoveResult(ReportsErrors, bpy.types.Operator):
 
     def run(self, _context: bpy.types.Context) -> None:
         if not import_result.remove_result(self.name):
-            if self.name in import_result.result_names():
-                text = f"The result '{self.name}' is linked from another file."
-                raise Ani3DError("result.linked", text, "Remove its collection or instance from the scene.")
-            raise Ani3DError("result.unknown", f"There is no result '{self.name}' in this file.", "")
+            raise _missing(self.name)
 
 
-def _import(operator: ReportsErrors, context: bpy.types.Context, folder: Path, hide_character: bool = True) -> None:
+def _missing(name: str) -> Ani3DError:
+    """The error for a result that is not this file's own."""
+    if name in import_result.result_names():
+        text = f"The result '{name}' is linked from another file."
+        return Ani3DError("result.linked", text, "Remove its collection or instance from the scene.")
+    return Ani3DError("result.unknown", f"There is no result '{name}' in this file.", "")
+
+
+def put_in_scene(operator: ReportsErrors, context: bpy.types.Context, folder: Path, hide_character: bool = True) -> str:
+    """Import the result in `folder`; its name in this file."""
     windows = context.window_manager
     windows.progress_begin(0, 1)
     try:
@@ -147,3 +188,4 @@ def _import(operator: ReportsErrors, context: bpy.types.Context, folder: Path, h
     finally:
         windows.progress_end()
     operator.say(f"Imported '{collection.name}'.")
+    return str(collection[import_result.RESULT])

@@ -38,7 +38,7 @@ class WorksInSteps(ReportsErrors):
     def execute(self, context: bpy.types.Context) -> Outcome:
         if bpy.app.background or context.window is None:
             return super().execute(context)
-        session.forget_warnings(self.bl_label)
+        session.start_over(self.bl_label)
         if not self.succeeds(self._begin, context):
             return {"CANCELLED"}
         windows = context.window_manager

@@ -47,7 +47,7 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
         return context.window_manager.invoke_props_dialog(self)
 
     def execute(self, context: bpy.types.Context) -> Outcome:
-        session.forget_warnings(self.bl_label)
+        session.start_over(self.bl_label)
         if not self.succeeds(self._begin, context):
             return {"CANCELLED"}
         if bpy.app.background or context.window is None:

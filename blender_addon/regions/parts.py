@@ -17,6 +17,15 @@ from ..properties import BY_HAND, Ani3DPart, Ani3DScene, scene_group
 
 
 @dataclass(frozen=True)
+class Hold:
+    """What holds a part: a sentence's end such as "held at the waist", "" for what follows the skeleton anyway; `loose`
+    where nothing does, in whole or in part."""
+
+    words: str = ""
+    loose: bool = False
+
+
+@dataclass(frozen=True)
 class PartEntry:
     """One row. `slot` is the material's name, "" where faces have none; `region` an index into REGIONS; `confidence`
     0..1; `motion` such as "skinned" or "recorded"; `left_out` why the part is not in the shot, "" where it is;
@@ -31,6 +40,7 @@ class PartEntry:
     vertices: int = 0
     left_out: str = ""
     strands: bool = False
+    hold: Hold = Hold()
 
 
 def fill_parts(scene: bpy.types.Scene, entries: Sequence[PartEntry]) -> None:
@@ -48,6 +58,7 @@ def fill_parts(scene: bpy.types.Scene, entries: Sequence[PartEntry]) -> None:
         row.reason = BY_HAND if by_hand else entry.reason
         row.guess = REGIONS[entry.region]
         row.motion, row.vertices, row.left_out = entry.motion, entry.vertices, entry.left_out
+        row.hold, row.loose = entry.hold.words, entry.hold.loose
         row.chosen = by_hand is not None
         if by_hand:
             chosen.remove(by_hand)
@@ -70,6 +81,11 @@ def active_part(scene: bpy.types.Scene) -> Ani3DPart | None:
         return None
     part: Ani3DPart = settings.parts[settings.active_part]
     return part if part.current else None
+
+
+def is_gone(part: Ani3DPart) -> bool:
+    """True for an object that was deleted: the list alone keeps it in the file until the next Bind."""
+    return part.object is None or not part.object.users_collection
 
 
 def slot_names(item: bpy.types.Object) -> tuple[str, ...]:

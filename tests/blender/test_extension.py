@@ -8,13 +8,9 @@ import sys
 import tomllib
 import zipfile
 from ast import literal_eval
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
-import bpy
 import pytest
-import rigs
 
 from tools.build_extension import REQUIREMENTS
 from tools.carry import relative_imports
@@ -117,88 +113,3 @@ def test_installs_in_a_fresh_blender_without_the_repository(extension_zip: Path,
         assert f"'{name}'" in lines["operators"]
     assert lines["left"] == "False [0, 0]"
     assert lines["again"] == "preview"
-
-
-class _Layout:
-    """Stands in for a UILayout: takes every call, and remembers which operators and properties were drawn."""
-
-    def __init__(self) -> None:
-        self.drawn: list[str] = []
-
-    def _sub(self, **_options) -> _Layout:
-        return self
-
-    row = column = box = _sub
-
-    def prop(self, owner, name: str, **_options) -> None:
-        getattr(owner, name)  # a misspelt property would only fail when drawn
-        self.drawn.append(name)
-
-    def operator(self, name: str, **_options):
-        category, _, function = name.partition(".")
-        assert function in dir(getattr(bpy.ops, category)), name
-        self.drawn.append(name)
-        return type("Properties", (), {})()
-
-    def label(self, text: str = "", **_options) -> None:
-        self.drawn.append(text)
-
-    def template_list(self, *_arguments: object, **_options: object) -> None:
-        self.drawn.append("list")
-
-    def progress(self, factor: float, text: str) -> None:
-        assert 0 <= factor <= 1
-        self.drawn.append(text)
-
-
-def _draw(part) -> list[str]:
-    layout = _Layout()
-    for panel in (cls for cls in part("ui").CLASSES if issubclass(cls, bpy.types.Panel)):
-        fake = type(panel.__name__, (), {k: v for k, v in vars(panel).items() if not k.startswith("__")})()
-        fake.layout = layout
-        fake.draw(bpy.context)
-    return layout.drawn
-
-
-def test_panels_draw_in_an_empty_file(addon, part):
-    drawn = _draw(part)
-    assert {"ani3d.bind_character", "Bind a character first", "ani3d.start_engine"} <= set(drawn)
-    assert "ani3d.export_shot" not in drawn
-    bpy.context.scene.ani3d.armature = rigs.armature()
-    assert "ani3d.export_shot" in _draw(part)
-
-
-def test_panels_show_the_progress_of_a_job(session, part, monkeypatch):
-    moment = part("jobs").Moment
-    welcome = SimpleNamespace(engine_version="0.1.0", device="cpu", priors=["compact"])
-    client = SimpleNamespace(close=lambda: None)
-    link = part("connection").Link("tcp://127.0.0.1:1", welcome, None, ThreadPoolExecutor(), client)
-    monkeypatch.setattr(session, "link", link)
-    settings = bpy.context.scene.ani3d
-    assert "Export a shot first" in _draw(part)
-    settings.job_id, settings.shot_path = "7", "/nowhere/shot.npz"
-    monkeypatch.setattr(session, "job", moment("7", "running", "refine", 30, 120, 75.0))
-    assert {"Refine: 1 min 15 s left", "ani3d.cancel_job"} <= set(_draw(part))
-    monkeypatch.setattr(session, "job", moment("7", "failed", "refine", 30, 120, 0.0, "No room left."))
-    assert {"Job failed", "No room left."} <= set(_draw(part))
-    settings.job_id = "8"  # as when another file is opened
-    assert "ani3d.follow" in _draw(part)
-    assert "No room left." not in _draw(part)
-    assert "prior" in _draw(part) and "prompt" not in _draw(part)
-    assert part("properties").known_priors() == ["compact", "none"]
-    settings.prior = "wan2.1-vace-1.3b"
-    assert "prompt" in _draw(part)
-    settings.prior = "compact"
-    monkeypatch.setattr(session, "transfer", moment("8", "fetching", "fetch a/b.npy", 1, 4, 3.0))
-    assert "Fetching: 3 s left" in _draw(part)
-    assert "ani3d.fetch_result" not in _draw(part)
-
-
-def test_panel_says_why_the_engine_is_gone_in_lines_that_fit(session, part, monkeypatch):
-    text = "The engine is not running. Start it with Start Engine first."
-    monkeypatch.setattr(session, "error", text)
-    drawn = _draw(part)
-    assert text not in drawn
-    first = next(line for line in drawn if line.startswith("The engine"))
-    assert len(first) < 45
-    assert text.startswith(first)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far the whole work of Animate is, from reading the scene to the result in it, and how long it still takes."""
+
+from __future__ import annotations
+
+import math
+
+# stage: (what it does, in an artist's words; its share of the time, by runs of the demo)
+STAGES = {
+    "export": ("Reading the scene", 6),
+    "start": ("Starting the engine", 4),
+    "send": ("Sending the shot", 2),
+    "queued": ("Waiting for its turn", 0),
+    "starting": ("Starting the job", 8),
+    "avatar": ("Covering the character", 7),
+    "rigid": ("Posing the character", 1),
+    "cloth": ("Simulating cloth and hair", 19),
+    "render_rigid": ("Drawing the skeleton's motion", 12),
+    "render_coarse": ("Drawing the simulated motion", 6),
+    "restore": ("Restoring the video", 31),
+    "refine": ("Fitting the motion", 100),
+    "render_refined": ("Drawing the fitted motion", 6),
+    "cache": ("Saving the result", 3),
+    "pictures": ("Making videos", 45),
+    "fetch": ("Fetching the result", 6),
+}
+KNOWN_FROM = 0.03  # share of the whole that must have passed before its pace is told
+
+
+class Course:
+    """The way through `STAGES` of one job. `job` is its id, "" while it has none.
+
+    `factor` (0..1) never goes back; `left` is seconds, inf while unknown.
+    """
+
+    def __init__(self, now: float, job: str = "") -> None:
+        self.job = job
+        self.stage = "queued" if job else "export"
+        self.factor = 0.0
+        self.left = math.inf
+        self._began: tuple[float, float] | None = None  # seconds and factor when it was first looked at
+        self._first = now
+
+    @property
+    def words(self) -> str:
+        """What is being done."""
+        return words_of(self.stage)
+
+    def see(self, stage: str, share: float, now: float) -> None:
+        """Note that `share` (0..1) of `stage` is done at `now`, seconds on any clock; unknown stages leave the bar."""
+        self.stage = stage
+        if stage not in STAGES:
+            return
+        whole = sum(weight for _, weight in STAGES.values())
+        names = list(STAGES)
+        before = sum(STAGES[name][1] for name in names[: names.index(stage)])
+        reached = (before + min(max(share, 0.0), 1.0) * STAGES[stage][1]) / whole
+        if self._began is None:  # a job that was found again may be far already
+            self._began = (self._first, 0.0) if stage == "export" else (now, reached)
+        self.factor = max(self.factor, reached)
+        seconds, done = now - self._began[0], self.factor - self._began[1]
+        self.left = seconds / done * (1 - self.factor) if done >= KNOWN_FROM else math.inf
+
+
+def words_of(stage: str) -> str:
+    """The stage in an artist's words; one that is not known as it is called."""
+    return STAGES[stage][0] if stage in STAGES else stage.replace("_", " ").capitalize()

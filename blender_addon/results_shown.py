@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a result is seen: the mesh, the Gaussians, both, or the character itself in its place.
+
+Viewport and renders always show the same. Only one of a character's results is seen at a time.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+from .import_result import hide_replaced, parts_of, shown_by
+from .properties import object_group
+
+MESH, GAUSSIANS, BOTH, ORIGINAL = "MESH", "GAUSSIANS", "BOTH", "ORIGINAL"
+ITEMS = (
+    (MESH, "Mesh", "The character's own meshes and materials, moved as the result says"),
+    (GAUSSIANS, "Gaussians", "The Gaussians alone"),
+    (BOTH, "Both", "The Gaussians, and the meshes below them"),
+    (ORIGINAL, "Original", "The character as it was before"),
+)
+
+
+def show_as(name: str, what: str) -> None:
+    """Show `what`, one of `ITEMS`, of the result `name` of this file."""
+    parts = parts_of(name)
+    sources = [source for item in parts if (source := object_group(item).source)]
+    hide_replaced(sources, lambda _message: None)
+    for item in parts:
+        is_mesh = object_group(item).kind == "MESH"
+        item.hide_viewport = item.hide_render = what not in ((MESH, BOTH) if is_mesh else (GAUSSIANS, BOTH))
+    if what == ORIGINAL:
+        for source in sources:
+            for item in shown_by(source):
+                item.hide_viewport = item.hide_render = False
+
+
+def shown_as(name: str) -> str:
+    """What is seen of the result now, one of `ITEMS`."""
+    seen = {object_group(item).kind for item in parts_of(name) if not item.hide_viewport}
+    if "MESH" in seen:
+        return BOTH if "GAUSSIANS" in seen else MESH
+    return GAUSSIANS if seen else ORIGINAL
+
+
+def best_for(name: str) -> str:
+    """What to show at first: the meshes, unless some parts are Gaussians alone, such as strands of hair."""
+    meshes = [item.data for item in parts_of(name) if isinstance(item.data, bpy.types.Mesh)]
+    return MESH if meshes and all(len(mesh.vertices) for mesh in meshes) else BOTH
