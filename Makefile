@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 BLENDER_TESTS = tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 export PYTHON PYTHON313
 
-.PHONY: demo test test-blender lint lock bench-characters bench-render bench-physics bench-playback bench-refine cloth-truth clean
+.PHONY: demo test test-blender lint lock bench-characters bench-lights bench-render bench-physics bench-playback bench-refine cloth-truth clean
 
 # exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
 .venv/.ready: pyproject.toml requirements/engine.txt
@@ -67,6 +67,10 @@ bench-render: .venv/.ready out/demo/shot.npz
 # everybody's characters with default settings: pictures side by side, and the time that Bind and Export take
 bench-characters: .venv/.ready .venv-blender/.ready
 	.venv/bin/python -m benchmarks.characters.run $(ARGS)
+
+# light on true albedo beside Cycles' pictures, under suns, an area, a spot and a picture of a studio
+bench-lights: .venv/.ready .venv-blender/.ready
+	.venv/bin/python -m benchmarks.lights.run $(ARGS)
 
 bench-physics: .venv/.ready
 	.venv/bin/python -m benchmarks.physics $(ARGS)

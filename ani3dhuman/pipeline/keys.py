@@ -11,7 +11,7 @@ from .. import __version__
 from ..storage.stages import content_key
 
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
-METHODS = {"avatar": 2, "rigid": 2, "cloth": 5, "render": 2, "restore": 2, "limits": 2, "conditions": 1, "refine": 9}
+METHODS = {"avatar": 2, "rigid": 2, "cloth": 5, "render": 3, "restore": 2, "limits": 2, "conditions": 1, "refine": 9}
 
 SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")
 READS = {

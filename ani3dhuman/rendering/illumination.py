@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .light_kernels import draw_depths, gather, gather_openness
+from ..mesh.kernels import point_normals
+from .light_kernels import draw_depths, draw_layers, gather, gather_around
 from .lighting import DISTANT, Emitters, Lighting, emitters
 
 FINE, COARSE = 640, 256  # cells along the side of a shadow map: of a light that is one emitter, and one of several
-SKY_WAYS, SKY_CELLS = 32, 160
+WAYS, CELLS, LAYERS = 24, 128, 8  # directions, each with its opposite, from which light comes from all around; maps
+HALF_OPEN = 0.7  # the share of the sky that a face sees whose light another gets
 _WIDEST = math.tan(math.radians(75))  # how far from its axis a lamp's map reaches
 
 
@@ -21,53 +23,71 @@ class Illumination:
 
     Attributes:
         direct: (N,3) of suns and lamps.
-        ambient: (N,3) of the sky, as if nothing were in its way.
-        openness: (N,) the share of the sky's light that is not hidden by the mesh.
+        sky: (N,3) of as much of the sky as the mesh leaves open.
+        reflected: (N,3) that the mesh sends on itself, once.
     """
 
     direct: np.ndarray
-    ambient: np.ndarray
-    openness: np.ndarray
+    sky: np.ndarray
+    reflected: np.ndarray
 
-    def on(self, albedo: np.ndarray) -> np.ndarray:
-        """(N,3) light that surfaces of `albedo` (N,3) send on.
-
-        What hides the sky sends light on itself: hidden surfaces are lit as by Jimenez et al., Practical Realtime
-        Strategies for Accurate Indirect Occlusion (2016), as if it had their own albedo.
-        """
-        x = self.openness[:, None]
-        a, b, c = 2.0404 * albedo - 0.3324, -4.7951 * albedo + 0.6417, 2.7552 * albedo + 0.6903
-        return albedo * (self.direct + self.ambient * np.maximum(x, ((x * a + b) * x + c) * x))
+    @property
+    def total(self) -> np.ndarray:
+        """(N,3) all of it."""
+        return self.direct + self.sky + self.reflected
 
 
-def illuminate(
-    lighting: Lighting, vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, normals: np.ndarray
-) -> Illumination:
-    """Light on points of a mesh, which shades itself.
+@dataclass(frozen=True)
+class Surface:
+    """The mesh that is lit, and that is in its own light.
 
-    Args:
-        lighting: lights of one frame.
-        vertices: (V,3) of the mesh, metres.
+    Attributes:
+        vertices: (V,3) metres.
         faces: (F,3).
-        points: (N,3) on the mesh.
-        normals: (N,3) unit, on the side that is lit.
+        albedo: (V,3) linear colour.
     """
-    mesh = np.ascontiguousarray(vertices, np.float32)
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    albedo: np.ndarray
+
+
+def illuminate(lighting: Lighting, surface: Surface, points: np.ndarray, normals: np.ndarray) -> Illumination:
+    """Light on `points` (N,3) of a surface, on the side of their unit `normals` (N,3), by the lights of one frame."""
+    mesh, faces = np.ascontiguousarray(surface.vertices, np.float32), surface.faces
     where, sides = np.ascontiguousarray(points, np.float32), np.ascontiguousarray(normals, np.float32)
-    low, high = mesh.min(0).astype(np.float64), mesh.max(0).astype(np.float64)
-    direct = np.zeros((len(points), 3), np.float32)
+    # both sides of the vertices are lit too, for what they send on
+    own = point_normals(mesh, faces)
+    all_points = np.concatenate([where, mesh, mesh])
+    all_sides = np.concatenate([sides, own, -own])
+    direct = np.zeros((len(all_points), 3), np.float32)
+    low, high = _bounds(np.ascontiguousarray(mesh.T))
     for light in emitters(lighting, (low + high) / 2):
-        _add_light(light, mesh, faces, where, sides, direct)
-    ambient = sky(lighting, sides)
-    openness = np.ones(len(points), np.float32)
-    if ambient.any():
-        ways = _sphere(SKY_WAYS)
-        weights = np.maximum(_radiance(lighting, ways).mean(-1), 0).astype(np.float32)
-        views, cells = _distant_views(ways, mesh, SKY_CELLS)
-        maps = np.empty((len(ways), SKY_CELLS, SKY_CELLS), np.float32)
-        draw_depths(mesh, faces, views, np.ones(len(ways), bool), maps)
-        gather_openness(where, sides, ways.astype(np.float32), weights, views, maps, np.float32(cells.max()), openness)
-    return Illumination(direct, ambient, openness)
+        _add_light(light, mesh, faces, all_points, all_sides, direct)
+    above = sky(lighting, all_sides)
+    count, vertices = len(points), len(mesh)
+    lit = direct[count:] + HALF_OPEN * above[count:]
+    sent = (lit.reshape(2, vertices, 3) * surface.albedo)[:, faces].mean(2).transpose(1, 0, 2)
+    faces_send = np.ascontiguousarray(sent.reshape(-1, 3), np.float32)
+    open_, reflected = _around(lighting, surface, mesh, where, sides, faces_send)
+    return Illumination(direct[:count], above[:count] * open_[:, None], reflected)
+
+
+def _around(
+    lighting: Lighting, surface: Surface, mesh: np.ndarray, points: np.ndarray, normals: np.ndarray, sent: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The share (N,) of the sky's light that is not hidden, and the light (N,3) of faces that hide it."""
+    ways = _hemisphere(WAYS)
+    both = np.stack([_radiance(lighting, ways).mean(-1), _radiance(lighting, -ways).mean(-1)], axis=1)
+    views, cells = _distant_views(ways, mesh, CELLS)
+    depths = np.empty((WAYS, CELLS, CELLS, LAYERS), np.float32)
+    hits, counts = np.empty(depths.shape, np.int32), np.empty(depths.shape[:3], np.uint8)
+    draw_layers(mesh, surface.faces, views, depths, hits, counts)
+    open_, reflected = np.empty(len(points), np.float32), np.empty((len(points), 3), np.float32)
+    weights = (both + 1e-9).astype(np.float32)
+    maps = (views, depths, hits, counts, cells)
+    gather_around(points, normals, ways.astype(np.float32), weights, *maps, sent, open_, reflected)
+    return open_, reflected
 
 
 def sky(lighting: Lighting, normals: np.ndarray) -> np.ndarray:
@@ -121,7 +141,7 @@ def _distant_views(ways: np.ndarray, mesh: np.ndarray, size: int) -> tuple[np.nd
     views, cells = np.empty((len(ways), 3, 4)), np.empty(len(ways), np.float32)
     for s, way in enumerate(ways):
         axes = _axes(-way)
-        low, high = _bounds(mesh @ axes.T.astype(np.float32))
+        low, high = _bounds(axes.astype(np.float32) @ mesh.T)
         cells[s] = max((high - low)[:2].max(), 1e-6) / (size - 4)
         views[s, :2, :3] = axes[:2] / cells[s]
         views[s, :2, 3] = size / 2 - (low + high)[:2] / 2 / cells[s]
@@ -132,12 +152,12 @@ def _distant_views(ways: np.ndarray, mesh: np.ndarray, size: int) -> tuple[np.nd
 def _lamp_views(places: np.ndarray, mesh: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Views (S,3,4) of the mesh from `places` (S,3), and metres a cell (S,) at a distance of one metre."""
     views, cells = np.empty((len(places), 3, 4)), np.empty(len(places), np.float32)
-    low, high = _bounds(mesh)
+    low, high = _bounds(mesh.T)
     for s, place in enumerate(places):
         axes = _axes((low + high) / 2 - place)
-        seen = (mesh - place.astype(np.float32)) @ axes.T.astype(np.float32)
-        ahead = seen[seen[:, 2] > 1e-3]
-        slopes = ahead[:, :2] / ahead[:, 2:] if len(ahead) else np.zeros((1, 2))
+        seen = axes.astype(np.float32) @ (mesh - place.astype(np.float32)).T
+        ahead = seen[:, seen[2] > 1e-3]
+        slopes = ahead[:2] / ahead[2] if ahead.size else np.zeros((2, 1))
         first, last = (np.clip(bound, -_WIDEST, _WIDEST) for bound in _bounds(slopes))
         cells[s] = max((last - first).max(), 1e-6) / (size - 4)
         views[s, :2, :3] = axes[:2] / cells[s] + np.outer(size / 2 - (first + last) / 2 / cells[s], axes[2])
@@ -147,7 +167,8 @@ def _lamp_views(places: np.ndarray, mesh: np.ndarray, size: int) -> tuple[np.nda
 
 
 def _bounds(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return points.min(0).astype(np.float64), points.max(0).astype(np.float64)
+    """Least and greatest of each row of coordinates."""
+    return points.min(1).astype(np.float64), points.max(1).astype(np.float64)
 
 
 def _axes(along: np.ndarray) -> np.ndarray:
@@ -158,9 +179,9 @@ def _axes(along: np.ndarray) -> np.ndarray:
     return np.stack([across, np.cross(way, across), way])
 
 
-def _sphere(count: int) -> np.ndarray:
-    """(count,3) unit vectors spread evenly over the sphere."""
+def _hemisphere(count: int) -> np.ndarray:
+    """(count,3) unit vectors that with their opposites are spread evenly over the sphere."""
     numbers = np.arange(count) + 0.5
-    z, turn = 1 - 2 * numbers / count, numbers * math.pi * (3 - math.sqrt(5))
+    z, turn = 1 - numbers / count, numbers * math.pi * (3 - math.sqrt(5))
     flat = np.sqrt(1 - z * z)
     return np.stack([flat * np.cos(turn), flat * np.sin(turn), z], axis=1)

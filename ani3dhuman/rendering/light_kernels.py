@@ -14,6 +14,12 @@ import numpy as np
 from ..jit import kernel, parallel_kernel
 
 NOTHING = np.float32(-1e30)
+_SCATTER = 2.5  # cells, how far around a point the lookups of its surroundings are scattered
+_NUMBERS = np.arange(256)
+_SCATTERED = (
+    _SCATTER * np.sqrt(_NUMBERS * 0.61803398875 % 1.0)[:, None]
+    * np.stack([np.cos(_NUMBERS * 2 * np.pi / 256), np.sin(_NUMBERS * 2 * np.pi / 256)], axis=1)
+).astype(np.float32)  # fmt: skip
 _NEAR = 1e-3  # as a share of a map's depth unit: what is nearer to a lamp is not in its map
 
 
@@ -144,15 +150,102 @@ def _unshadowed(view, distant, depths, p, normal, facing, cell):  # type: ignore
 
 
 @parallel_kernel
-def gather_openness(points, normals, ways, weights, views, maps, cell, result):  # type: ignore[no-untyped-def]
-    """Fill `result` (N,) with the share of the light of an uneven sky, `weights` (S,) from `ways` (S,3), that comes."""
-    for n in numba.prange(points.shape[0]):
-        whole, open_ = 1e-12, 0.0
-        for s in range(ways.shape[0]):
-            facing = normals[n, 0] * ways[s, 0] + normals[n, 1] * ways[s, 1] + normals[n, 2] * ways[s, 2]
-            if facing <= 0.0:
+def draw_layers(vertices, faces, views, depths, hits, counts):  # type: ignore[no-untyped-def]
+    """Fill maps of all surfaces behind each other, in no order, as seen from afar through `views` (S,3,4).
+
+    Args:
+        vertices, faces: (V,3) and (F,3) of the mesh.
+        views: as in `draw_depths`.
+        depths: (S,R,R,K) filled with depths, metres.
+        hits: (S,R,R,K) filled with twice the number of the face there, and 1 more where the view sees its back.
+        counts: (S,R,R) filled with how many of them there are; more than K are forgotten.
+    """
+    size, most = depths.shape[1], depths.shape[3]
+    for s in numba.prange(depths.shape[0]):
+        counts[s] = 0
+        flat = np.empty((vertices.shape[0], 3), np.float32)
+        for v in range(vertices.shape[0]):
+            x, y, near = _seen(views[s], True, vertices[v])
+            flat[v, 0], flat[v, 1], flat[v, 2] = x, y, -near
+        for f in range(faces.shape[0]):
+            a, b, c = flat[faces[f, 0]], flat[faces[f, 1]], flat[faces[f, 2]]
+            area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+            if abs(area) < 1e-9:
                 continue
-            light = facing * weights[s]
-            whole += light
-            open_ += light * _unshadowed(views[s], True, maps[s], points[n], normals[n], facing, cell)
-        result[n] = open_ / whole
+            x0 = max(0, math.ceil(min(a[0], b[0], c[0]) - 0.5))
+            x1 = min(size - 1, math.floor(max(a[0], b[0], c[0]) - 0.5))
+            y0 = max(0, math.ceil(min(a[1], b[1], c[1]) - 0.5))
+            y1 = min(size - 1, math.floor(max(a[1], b[1], c[1]) - 0.5))
+            back = 1 if area > 0.0 else 0  # the rows of a view are right-handed, and the third leads away
+            for y in range(y0, y1 + 1):
+                for x in range(x0, x1 + 1):
+                    px, py = x + 0.5, y + 0.5
+                    wb = ((px - a[0]) * (c[1] - a[1]) - (py - a[1]) * (c[0] - a[0])) / area
+                    wc = ((b[0] - a[0]) * (py - a[1]) - (b[1] - a[1]) * (px - a[0])) / area
+                    wa = 1.0 - wb - wc
+                    k = counts[s, y, x]
+                    if wa >= 0.0 and wb >= 0.0 and wc >= 0.0 and k < most:
+                        depths[s, y, x, k] = wa * a[2] + wb * b[2] + wc * c[2]
+                        hits[s, y, x, k] = 2 * f + back
+                        counts[s, y, x] = k + 1
+
+
+@parallel_kernel
+def gather_around(points, normals, ways, weights, views, depths, hits, counts, cells, sent, open_, result):  # type: ignore[no-untyped-def]
+    """What comes to points from all around: of the sky, and of the mesh where that hides it.
+
+    Args:
+        points, normals: (N,3).
+        ways: (S,3) unit vectors, against which the views look; each stands for its opposite too.
+        weights: (S,2) how bright the sky is there.
+        views, depths, hits, counts: as of `draw_layers`.
+        cells: (S,) metres of a cell.
+        sent: (2F,3) light that each side of each face sends on.
+        open_: (N,) filled with the share of the sky's light that is not hidden.
+        result: (N,3) filled with what a white surface sends on of the light of the mesh.
+    """
+    size = depths.shape[1]
+    for n in numba.prange(points.shape[0]):
+        p, m = points[n], normals[n]
+        # two unit vectors in the surface: lookups are scattered over it, since few ways would make hard edges
+        if abs(m[2]) < 0.9:
+            length = math.sqrt(m[0] * m[0] + m[1] * m[1]) + 1e-12
+            tx, ty, tz = -m[1] / length, m[0] / length, 0.0
+        else:
+            length = math.sqrt(m[1] * m[1] + m[2] * m[2]) + 1e-12
+            tx, ty, tz = 0.0, -m[2] / length, m[1] / length
+        bx, by, bz = m[1] * tz - m[2] * ty, m[2] * tx - m[0] * tz, m[0] * ty - m[1] * tx
+        seed = np.uint32(n) * np.uint32(2654435761)
+        whole, light, cosines, red, green, blue = 1e-12, 0.0, 1e-12, 0.0, 0.0, 0.0
+        for s in range(ways.shape[0]):
+            facing = m[0] * ways[s, 0] + m[1] * ways[s, 1] + m[2] * ways[s, 2]
+            end, sign = (0, -1.0) if facing > 0.0 else (1, 1.0)
+            facing = abs(facing)
+            seed = (seed * np.uint32(1664525) + np.uint32(1013904223)) & np.uint32(0xFFFFFFFF)
+            scattered = (seed >> np.uint32(24)) & np.uint32(255)
+            u, v = cells[s] * _SCATTERED[scattered, 0], cells[s] * _SCATTERED[scattered, 1]
+            away = cells[s] * (0.5 + 2.0 * math.sqrt(max(1.0 - facing * facing, 0.0)))
+            q = (
+                p[0] + away * m[0] + u * tx + v * bx,
+                p[1] + away * m[1] + u * ty + v * by,
+                p[2] + away * m[2] + u * tz + v * bz,
+            )
+            x, y, near = _seen(views[s], True, q)
+            i, j = int(x), int(y)
+            cosines += facing
+            whole += facing * weights[s, end]
+            face, nearest = -1, np.float32(1e30)
+            if i >= 0 and j >= 0 and i < size and j < size:
+                for k in range(counts[s, j, i]):
+                    ahead = sign * (depths[s, j, i, k] + near)
+                    if ahead > cells[s] and ahead < nearest:
+                        nearest, face = ahead, hits[s, j, i, k]
+            if face < 0:
+                light += facing * weights[s, end]
+            else:
+                face ^= 1 - end  # from a point that looks towards `ways` one sees the other side than the view does
+                red += facing * sent[face, 0]
+                green += facing * sent[face, 1]
+                blue += facing * sent[face, 2]
+        open_[n] = light / whole
+        result[n, 0], result[n, 1], result[n, 2] = red / cosines, green / cosines, blue / cosines

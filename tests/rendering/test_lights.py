@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ani3dhuman.rendering.illumination import illuminate
+from ani3dhuman.rendering.illumination import Illumination, Surface, illuminate
 from ani3dhuman.rendering.lighting import Lighting
 
 CYCLES = json.loads((Path(__file__).parent / "cycles_lights.json").read_text())  # tests/blender/lamp_cases.py writes it
@@ -41,11 +41,23 @@ def lamp(kind: int, place: tuple[float, ...], shape: tuple[float, ...]) -> Light
     return Lighting(none, none, BLACK, None, *lamps)
 
 
+def lit(
+    lighting: Lighting,
+    mesh: tuple[np.ndarray, np.ndarray],
+    points: np.ndarray,
+    normals: np.ndarray,
+    albedo: float = 0.0,
+) -> Illumination:
+    """Light on points of a mesh of one albedo; a black one reflects nothing."""
+    surface = Surface(mesh[0], mesh[1], np.full((len(mesh[0]), 3), albedo))
+    return illuminate(lighting, surface, points, normals)
+
+
 def direct(lighting: Lighting, vertices: np.ndarray, faces: np.ndarray, places: np.ndarray) -> np.ndarray:
     """(N,) light on a level floor at `places` (N,2 or 3)."""
     points = np.zeros((len(places), 3))
     points[:, : places.shape[1]] = places
-    return illuminate(lighting, vertices, faces, points, np.tile(UP, (len(points), 1))).direct[:, 0]
+    return lit(lighting, (vertices, faces), points, np.tile(UP, (len(points), 1))).direct[:, 0]
 
 
 @pytest.mark.parametrize("name", CYCLES["cases"])
@@ -54,9 +66,9 @@ def test_an_open_floor_is_lit_as_in_cycles(name: str) -> None:
     arrays = {key: np.array(value).reshape(AXES.get(key, np.shape(value))) for key, value in case["arrays"].items()}
     arrays.pop("background")
     places, expected = np.array(CYCLES["places"]), np.array(case["radiance"])
-    speck = np.array([[0, 0, -0.01], [0.01, 0, -0.01], [0, 0.01, -0.01]])
-    light = illuminate(Lighting(**arrays), speck, np.array([[0, 1, 2]]), places, np.tile(UP, (len(places), 1)))
-    np.testing.assert_allclose(light.on(np.ones((len(places), 3))), expected, atol=0.01 * expected.max())
+    speck = np.array([[0, 0, -0.01], [0.01, 0, -0.01], [0, 0.01, -0.01]]), np.array([[0, 1, 2]])
+    light = lit(Lighting(**arrays), speck, places, np.tile(UP, (len(places), 1)))
+    np.testing.assert_allclose(light.total, expected, atol=0.01 * expected.max())
 
 
 @pytest.mark.parametrize("way", [(0, 0, -1), (0.5, 0.2, -1), (-0.3, -0.8, -1)])
@@ -101,12 +113,31 @@ def _without_shadows(lighting: Lighting) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(("radius", "height"), [(0.5, 0.5), (1.0, 0.3), (0.3, 1.0)])
 def test_what_hides_the_sky_takes_its_share_of_light(radius: float, height: float) -> None:
     """A disc overhead hides sin^2 of half its opening of a matte floor's sky."""
-    vertices, faces = disc(radius, height)
-    light = illuminate(
-        Lighting(np.zeros((0, 3)), np.zeros((0, 3)), np.ones(3)), vertices, faces, np.zeros((1, 3)), UP[None]
-    )
-    assert light.openness[0] == pytest.approx(height**2 / (radius**2 + height**2), abs=0.1)
-    np.testing.assert_allclose(light.on(np.zeros((1, 3))), 0)
+    even = Lighting(np.zeros((0, 3)), np.zeros((0, 3)), np.ones(3))
+    places = np.linspace(-0.05, 0.05, 9)[:, None] * radius * np.array([1, 0, 0])
+    light = lit(even, disc(radius, height), places, np.tile(UP, (9, 1)))
+    assert light.sky[:, 0].mean() == pytest.approx(height**2 / (radius**2 + height**2), abs=0.08)
+    np.testing.assert_allclose(light.reflected, 0)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_lit_lights_what_faces_it(turned: bool) -> None:
+    """A sunlit disc lights what is above it with its share of that one's view, whichever way its faces turn."""
+    vertices, faces = disc(1.0, 0.0)
+    mesh = vertices, faces[:, ::-1].copy() if turned else faces
+    places = np.array([[0, 0, 0.7], [0, 0, -0.7]])
+    light = lit(sun((0, 0, -1)), mesh, places, np.array([[0, 0, -1.0], UP]), albedo=0.5)
+    assert light.reflected[0] == pytest.approx(0.5 / (1 + 0.7**2), abs=0.05)
+    np.testing.assert_allclose(light.reflected[1], 0, atol=0.01)
+    np.testing.assert_allclose(light.direct, 0, atol=1e-6)
+
+
+def test_between_two_surfaces_only_the_nearer_one_gives_light() -> None:
+    """A roof that the sun lights from above keeps dark below, and hides another one over it."""
+    low, high = disc(1.5, 0.5), disc(1.5, 1.0)
+    mesh = np.concatenate([low[0], high[0]]), np.concatenate([low[1], high[1] + len(low[0])])
+    light = lit(sun((0, 0, -1)), mesh, np.array([[0, 0, 0.75], [0, 0, 0.25]]), np.tile(UP, (2, 1)), albedo=0.8)
+    np.testing.assert_allclose(light.reflected, 0, atol=0.02)
 
 
 def test_a_surface_does_not_shade_itself() -> None:
@@ -117,13 +148,12 @@ def test_a_surface_does_not_shade_itself() -> None:
     faces = np.concatenate([np.stack([a, d, c], -1).reshape(-1, 3), np.stack([a, c, b], -1).reshape(-1, 3)])
     points = ball.reshape(-1, 3)
     lighting = sun((0.3, 0.5, -0.8))
-    light = illuminate(
-        Lighting(lighting.sun_directions, lighting.sun_colors, np.ones(3)), points, faces, points, points
-    )
+    both = Lighting(lighting.sun_directions, lighting.sun_colors, np.ones(3))
+    light = lit(both, (points, faces), points, points, albedo=0.8)
     expected = np.maximum(-points @ lighting.sun_directions[0], 0)
     np.testing.assert_allclose(light.direct[:, 0], expected, atol=0.06)
     assert np.abs(light.direct[:, 0] - expected).mean() < 0.002
-    assert light.openness.min() > 0.95
+    assert light.sky.min() > 0.95 and light.reflected.max() < 0.05
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2, 3])
@@ -131,10 +161,9 @@ def test_a_surface_does_not_shade_itself() -> None:
 def test_lamps_in_odd_places_give_finite_light(kind: int, place: tuple[float, ...]) -> None:
     vertices, faces = disc(0.5, 1.0)
     points = np.concatenate([vertices, np.zeros((1, 3))])
-    light = illuminate(
-        lamp(kind, place, (0.1, 0.2, 0.7, 0.1, 1)), vertices, faces, points, np.tile(UP, (len(points), 1))
-    )
-    assert np.isfinite(light.direct).all() and (light.direct >= 0).all()
+    odd = lamp(kind, place, (0.1, 0.2, 0.7, 0.1, 1))
+    light = lit(odd, (vertices, faces), points, np.tile(UP, (len(points), 1)), albedo=0.5)
+    assert np.isfinite(light.total).all() and (light.total >= 0).all()
 
 
 def test_lights_that_move_are_taken_frame_by_frame() -> None:

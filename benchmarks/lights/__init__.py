@@ -1,0 +1,1 @@
+"""How close the engine's light is to Cycles' on the same meshes."""
