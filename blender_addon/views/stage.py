@@ -161,6 +161,7 @@ def _collect(stack: ExitStack, scene: Any, name: str, items: Sequence[bpy.types.
 
 def _settle(own: Any, scene: Any, shape: Shape) -> None:
     render, layer = scene.render, scene.view_layers[0]
+    layer.name = "views"  # begins the names of channels
     try:
         render.engine = "CYCLES"
     except TypeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import bpy
 import numpy as np
 import pytest
 import rigs
+from paints import saved_picture
 
 from ani3d_formats.views import Views, ViewsMeta
 
@@ -73,6 +75,22 @@ def test_what_is_seen_changes_the_character(character, part, change):
     else:
         body.data.materials[0] = None
     assert _identity(part) != known
+
+
+def test_pictures_are_told_by_what_is_in_them_wherever_they_lie(character, part, tmp_path):
+    known = set()
+    for folder, color in (("here", (1.0, 0.2, 0.1)), ("moved", (1.0, 0.2, 0.1)), ("changed", (0.1, 0.2, 1.0))):
+        (tmp_path / folder).mkdir()
+        saved_picture(tmp_path / folder, "paint.png", color)
+        os.utime(tmp_path / folder / "paint.png", (1e9, 1e9 + len(known)))
+        tree = bpy.data.materials["Paint"].node_tree
+        for node in [n for n in tree.nodes if n.type == "TEX_IMAGE"]:
+            tree.nodes.remove(node)
+        node = tree.nodes.new("ShaderNodeTexImage")
+        node.image = bpy.data.images.load(str(tmp_path / folder / "paint.png"))
+        tree.links.new(node.outputs[0], tree.nodes["Principled BSDF"].inputs["Base Color"])
+        known.add(_identity(part))
+        assert len(known) == (2 if folder == "changed" else 1)
 
 
 def test_a_job_gets_the_views_of_its_own_character_only(character, part, tmp_path):

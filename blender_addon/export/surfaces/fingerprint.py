@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .shaders import Shown
 
 _VERSION = 1  # goes up when the same nodes are baked to something else
 _MOST_PIXELS = 1 << 22  # of pictures that are in no file, whose pixels are read
+_MOST_BYTES = 1 << 28  # of picture files that are read
 _LOOKS = (  # of nodes in the editor
     *("rna_type", "name", "label", "location", "location_absolute", "width", "width_hidden", "height", "dimensions"),
     *("color", "color_tag", "use_custom_color", "hide", "parent", "select", "show_options", "show_preview"),
@@ -135,8 +137,17 @@ def _picture(image: bpy.types.Image) -> Any:
 
 
 def _stamp(path: Path) -> Any:
+    """Tells a file by what is in it, so that a project may be moved; a huge one by its time."""
     try:
         found = path.stat()
+        if found.st_size > _MOST_BYTES:
+            return path.name, found.st_mtime_ns, found.st_size
+        return path.name, _digest(path, found.st_mtime_ns, found.st_size)
     except OSError as error:
-        raise UnknownContent(str(path)) from error
-    return str(path), found.st_mtime_ns, found.st_size
+        raise UnknownContent(path.name) from error
+
+
+@lru_cache(1024)
+def _digest(path: Path, _changed: int, _size: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
