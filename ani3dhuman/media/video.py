@@ -22,6 +22,7 @@ from ani3d_formats.errors import Ani3DError
 os.environ.setdefault("SVT_LOG", "1")  # else the encoder tells its settings on stderr
 # constant quality, a key frame each second at 24 fps, two threads' worth of work per video
 AV1 = {"preset": "8", "crf": "14", "g": "24", "svtav1-params": "lp=2"}
+LONG, NARROWEST = 64, 32  # pixels: of pictures with a longer side the other one is at least so long
 FASTSTART = {"movflags": "+faststart"}  # the index in front, so that a player can begin before it has the whole file
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 
@@ -36,11 +37,14 @@ def write_png(path: Path, picture: np.ndarray) -> None:
 class VideoWriter(WrittenWhole):
     """Write RGB frames (H,W,3) uint8 sRGB to an MP4; it appears at `path` when the block ends well.
 
-    Odd sizes are padded by repeating the last row or column, because the encoder halves the colour planes.
+    Odd sizes are padded by repeating the last row or column, because the encoder halves the colour planes; so are long
+    pictures that are very narrow, because it never ends with them.
     """
 
     def __init__(self, path: Path, width: int, height: int, fps: float) -> None:
         self.path, self.width, self.height, self.fps = Path(path), width, height, fps
+        least = NARROWEST if max(width, height) > LONG else 0
+        self._coded = max(height + height % 2, least), max(width + width % 2, least)
         self.written = 0
 
     def write(self, frame: np.ndarray) -> None:
@@ -52,7 +56,7 @@ class VideoWriter(WrittenWhole):
                 f"expected ({self.height}, {self.width}, 3) uint8.",
                 "Give every frame in the size the writer was opened with.",
             )
-        padding = ((0, self.height % 2), (0, self.width % 2), (0, 0))
+        padding = ((0, self._coded[0] - self.height), (0, self._coded[1] - self.width), (0, 0))
         picture = av.VideoFrame.from_ndarray(np.pad(frame, padding, mode="edge"), format="rgb24")
         yuv = picture.reformat(
             format="yuv420p",
@@ -71,8 +75,7 @@ class VideoWriter(WrittenWhole):
                     self._stream = self._container.add_stream(
                         "libsvtav1", rate=Fraction(self.fps).limit_denominator(1001), options=AV1
                     )
-                    self._stream.width = self.width + self.width % 2
-                    self._stream.height = self.height + self.height % 2
+                    self._stream.height, self._stream.width = self._coded
                     self._stream.pix_fmt = "yuv420p"
                     coder = self._stream.codec_context
                     coder.colorspace, coder.color_range = Colorspace.ITU709, ColorRange.MPEG

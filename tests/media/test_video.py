@@ -30,6 +30,17 @@ def test_video_round_trip(tmp_path, height, width):
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
+@pytest.mark.parametrize(("height", "width"), [(100, 1), (16, 300), (65, 9)])
+def test_long_narrow_videos_end(tmp_path, height, width):
+    frame = np.full((height, width, 3), 90, np.uint8)
+    with VideoWriter(tmp_path / "a.mp4", width, height, 24) as writer:
+        for _ in range(3):
+            writer.write(frame)
+    read = read_video(tmp_path / "a.mp4")
+    assert len(read) == 3 and read.shape[1] >= height and read.shape[2] >= width
+    assert np.abs(read.astype(int) - 90).max() < 6
+
+
 def test_video_says_its_colours_and_has_its_index_in_front(tmp_path):
     rows, columns = np.mgrid[:96, :128]
     picture = np.stack([rows * 2, columns * 2, 255 - rows - columns], -1).astype(np.uint8)
