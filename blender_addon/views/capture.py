@@ -183,7 +183,7 @@ class _Album:
         focal = max(size) / 2 / np.tan(FIELD / 2)
         K = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1]])
         self.poses, self.shootings, self.Ks = poses, shootings, np.tile(K, (count, 1, 1))
-        self.viewmats = np.empty((count, 4, 4))
+        self.viewmats, self.distances = np.empty((count, 4, 4)), np.empty(count)
         trees: dict[int, BVHTree] = {}
         for row, shooting in enumerate(shootings):
             pose, part = poses[shooting.pose], shooting.part
@@ -194,11 +194,13 @@ class _Album:
                     trees[shooting.pose] = BVHTree.FromPolygons(pose.vertices.tolist(), faces.tolist())
                 shooting = clear_sight(shooting, points, turn, trees[shooting.pose])
             self.viewmats[row] = viewmat_of(shooting, points, turn, K, size)
+            self.distances[row] = self.viewmats[row, 2, :3] @ points.mean(0) + self.viewmats[row, 2, 3]
         self.radiance, self.albedo = np.zeros((2, count, shape.height, shape.width, 4), np.float16)
 
     def take(self, row: int, set_up: Stage) -> None:
         frame = self.poses[self.shootings[row].pose].frame
-        self.radiance[row], self.albedo[row] = set_up.shoot(self.viewmats[row], self.Ks[row], frame, seed=row)
+        camera = self.viewmats[row], self.Ks[row], float(self.distances[row])
+        self.radiance[row], self.albedo[row] = set_up.shoot(*camera, frame, seed=row)
 
     def finished(self, meta: ViewsMeta, warn: Callable[[str], None]) -> Views:
         """The views. Raises `Ani3DError` ``views.unseen``."""

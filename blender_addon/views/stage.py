@@ -56,8 +56,10 @@ class Stage:
     origin: np.ndarray
     hair: bool = False
 
-    def shoot(self, viewmat: np.ndarray, K: np.ndarray, frame: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Render one view of the scene's frame `frame`, by an OpenCV camera.
+    def shoot(
+        self, viewmat: np.ndarray, K: np.ndarray, distance: float, frame: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Render one view of the scene's frame `frame`, by an OpenCV camera, of something at a distance in metres.
 
         Returns:
             Radiance and albedo, (H,W,4) float16, linear, premultiplied.
@@ -71,8 +73,7 @@ class Stage:
         self.camera.matrix_world = Matrix(pose.tolist())
         data: Any = self.camera.data
         data.lens = K[0, 0] * SENSOR / self.shape.width
-        distance = float(np.linalg.norm(viewmat[:3, 3]))
-        data.clip_start, data.clip_end = max(1e-3 * distance, 1e-5), 1e3 * max(distance, 1.0)
+        data.clip_start, data.clip_end = 0.01 * distance, 1000 * distance
         scene.cycles.seed = seed
         scene.frame_set(frame)
         path = Path(bpy.app.tempdir) / "ani3d_view.exr"

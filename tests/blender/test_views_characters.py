@@ -31,6 +31,17 @@ def test_characters_of_other_files(addon, part, tmp_path, how):
     assert min(agreement(views, shot["faces"])) > 0.93
 
 
+@pytest.mark.parametrize(("size", "place"), [(0.01, 20.0), (200.0, 0.0)])
+def test_characters_of_any_size_wherever_they_stand(addon, part, tmp_path, size, place):
+    rig = rigs.character()
+    rig.scale, rig.location = (size, size, size), (place, place, 0)
+    bpy.ops.ani3d.bind_character()
+    few_small_views()
+    views, shot = captured(tmp_path), shot_of(part)
+    assert 1.4 * size < np.ptp(views.vertices_at[0], axis=0).max() < 1.6 * size
+    assert min(agreement(views, shot["faces"])) > 0.9
+
+
 def test_what_is_hidden_with_its_collection_is_shown_to_the_cameras(addon, part, tmp_path):
     rigs.character()
     bpy.ops.ani3d.bind_character()

@@ -38,7 +38,7 @@ def seen(addon, part):
         K = np.array([[40.0, 0, PIXELS / 2], [0, 40.0, PIXELS / 2], [0, 0, 1]])
         stage = part("views.stage")
         with stage.stage(bpy.context, found, stage.Shape(PIXELS, PIXELS, 32)) as set_up:
-            pictures = set_up.shoot(viewmat, K, 1, 0)
+            pictures = set_up.shoot(viewmat, K, 5, 1, 0)
         radiance, albedo = (p[6:10, 6:10].astype(np.float64).mean((0, 1)) for p in pictures)
         return radiance, albedo
 
