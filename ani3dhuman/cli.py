@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     inspect.set_defaults(run=_inspect)
 
     _add_render(commands.add_parser("render", help="render a cache as film: motion blur, depth of field, EXR"))
-    avatar.add_to(commands.add_parser("avatar", help="look into a file of views"))
+    avatar.add_to(commands.add_parser("avatar", help="look into an avatar or a file of views"))
     models.add_to(commands.add_parser("models", help="list, fetch and verify the priors that restoration can use"))
     prior.add_to(commands.add_parser("prior", help="train the compact prior, or fine-tune it on your character"))
     doctor.add_to(commands.add_parser("doctor", help="what this machine has, and which priors run on it"))

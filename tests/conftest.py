@@ -2,7 +2,11 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as ani3dhuman does, should a test import torch first
 sys.path.insert(0, str(Path(__file__).parent))
+
+_kept = tempfile.TemporaryDirectory(prefix="ani3dhuman-test-cache-")
+os.environ["ANI3DHUMAN_CACHE"] = _kept.name  # never the user's own

@@ -23,7 +23,9 @@ SHARE_POINTS = 20_000  # that tell how much of a region is clear
 OVERLAP = 0.68  # standard deviation over the mean spacing of samples: closed surface, crisp texture
 
 
-def avatar_from_shot(shot: Shot, count: int, detail: dict[int, float] | None = None, seed: int = 0) -> Avatar:
+def avatar_from_shot(
+    shot: Shot, count: int, detail: dict[int, float] | None = None, seed: int = 0, density: np.ndarray | None = None
+) -> Avatar:
     """Sample `count` Gaussians over the character's mesh in bind pose.
 
     Args:
@@ -31,6 +33,8 @@ def avatar_from_shot(shot: Shot, count: int, detail: dict[int, float] | None = N
         count: number of Gaussians, at least 100; the avatar has as many within 3 %.
         detail: sampling density by region id relative to the body, e.g. ``{FACE: 4.0}`` for a finer face.
         seed: of the sampling; the same seed gives the same avatar.
+        density: (F,) how many times denser than its region each face is sampled, above 0; None for 1. Strands of hair
+            keep their own.
 
     Returns:
         An avatar whose Gaussians lie in the surface, third axis along the normal, sized to their spacing. Where a
@@ -45,6 +49,7 @@ def avatar_from_shot(shot: Shot, count: int, detail: dict[int, float] | None = N
     faces, vertices = shot["faces"], shot["vertices"]
     corners = vertices[faces].astype(np.float64)
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+    wanted_area = area if density is None else area * density
     face_regions = _face_regions(shot["region_ids"][faces])
     holes = has_holes(shot)
     hair = strand_objects(shot)
@@ -54,7 +59,7 @@ def avatar_from_shot(shot: Shot, count: int, detail: dict[int, float] | None = N
     for region in np.unique(face_regions[solid]):
         own = np.flatnonzero(solid & (face_regions == region))
         seen = _visible_share(shot, own, area[own], rng) if holes else 1.0
-        weighted[int(region)] = area[own].sum() * seen * (detail or {}).get(int(region), 1.0)
+        weighted[int(region)] = wanted_area[own].sum() * seen * (detail or {}).get(int(region), 1.0)
     weights = [float(area[own].sum()) * (detail or {}).get(HAIR, 1.0) for _, own in hair]
     if not sum(weighted.values()) + sum(weights) > 0:
         raise Ani3DError(
@@ -71,8 +76,9 @@ def avatar_from_shot(shot: Shot, count: int, detail: dict[int, float] | None = N
         wanted = round(left * share / sum(weighted.values()))
         if wanted and share > 0:
             visible = partial(_visible, shot, own) if holes else None
-            triangles, barycentrics, spacing = spread_samples(corners[own], wanted, rng, visible)
-            width = np.full(len(triangles), OVERLAP * spacing, np.float32)
+            dense = None if density is None else density[own]
+            triangles, barycentrics, spacing = spread_samples(corners[own], wanted, rng, visible, dense)
+            width = (OVERLAP * spacing).astype(np.float32)
             parts.append((own[triangles], barycentrics, np.stack([width, width, FLATNESS * width], axis=1)))
     triangle_ids, barycentrics, scales = (np.concatenate(p) for p in zip(*parts, strict=True))
     binding = SurfaceBinding(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.shot import Shot
+
+from ..jit import kernel
 
 CLEAR = 0.05  # opacities below leave a hole
 
@@ -19,39 +23,61 @@ def has_holes(shot: Shot) -> bool:
 
 
 def surface_colors(shot: Shot, triangle_ids: np.ndarray, barycentrics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Linear base colour (N,3), texture or flat colour times the vertex tint, and opacity (N,) at surface points."""
-    uvs = np.einsum("nc,nck->nk", barycentrics, shot["face_uvs"][triangle_ids])
-    materials = shot["face_materials"][triangle_ids]
-    rgba = np.full((len(triangle_ids), 4), (0.8, 0.8, 0.8, 1.0))
-    for index, material in enumerate(shot.meta.materials):
-        chosen = np.flatnonzero(materials == index)
-        if len(chosen) == 0:
-            continue
-        textured = material.texture >= 0
-        rgba[chosen] = (
-            _bilinear(shot.textures[material.texture], uvs[chosen]) if textured else (*material.base_color, 1.0)
-        )
-    tints = np.einsum("nc,nck->nk", barycentrics, shot["vertex_tints"][shot["faces"][triangle_ids]])
-    return np.clip(rgba[:, :3] * tints, 0, 1).astype(np.float32), rgba[:, 3].astype(np.float32)
+    """Linear base colour (N,3), texture or flat colour times the vertex tint, and opacity (N,) at surface points.
 
-
-def _bilinear(texture: np.ndarray, uvs: np.ndarray) -> np.ndarray:
-    """Linear colours and opacity (N,4), straight, of an sRGB picture at Blender UVs (v up), repeating outside 0..1.
-
-    What is clear has no part in the colour.
+    Textures are sRGB pictures that repeat outside 0..1, read bilinearly; what is clear has no part in the colour.
     """
-    height, width = texture.shape[:2]
-    x, y = uvs[:, 0] * width - 0.5, (1 - uvs[:, 1]) * height - 0.5
-    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
-    fx, fy = (x - x0)[:, None], (y - y0)[:, None]
+    points = (np.ascontiguousarray(triangle_ids, np.int64), np.ascontiguousarray(barycentrics, np.float64))
+    rgba = np.full((len(triangle_ids), 4), (0.8, 0.8, 0.8, 1.0), np.float32)
     linear = srgb_to_linear(np.arange(256) / 255.0)
+    for index, material in enumerate(shot.meta.materials):
+        flat = np.array([*material.base_color, 1.0])
+        texture = shot.textures[material.texture] if material.texture >= 0 else _NO_TEXTURE
+        _paint(index, texture, flat, linear, *points, shot["face_materials"], shot["face_uvs"], rgba)
+    _tint(*points, shot["faces"], shot["vertex_tints"], rgba)
+    return rgba[:, :3].copy(), rgba[:, 3].copy()
 
-    def pick(dy: int, dx: int) -> np.ndarray:
-        texel = texture[(y0 + dy) % height, (x0 + dx) % width]
-        alpha = texel[:, 3:] / 255.0
-        return np.concatenate([linear[texel[:, :3]] * alpha, alpha], axis=1)
 
-    top = pick(0, 0) * (1 - fx) + pick(0, 1) * fx
-    mixed = top * (1 - fy) + (pick(1, 0) * (1 - fx) + pick(1, 1) * fx) * fy
-    mixed[:, :3] /= np.maximum(mixed[:, 3:], 1e-9)
-    return mixed
+_NO_TEXTURE = np.zeros((0, 0, 4), np.uint8)
+
+
+@kernel
+def _paint(index, texture, flat, linear, triangles, barycentrics, materials, uvs, rgba):  # type: ignore[no-untyped-def]
+    """Straight linear colour and opacity (N,4) of the points on faces of material `index`."""
+    height, width = texture.shape[:2]
+    for n in range(len(triangles)):
+        face = triangles[n]
+        if materials[face] != index:
+            continue
+        if height * width == 0:
+            for k in range(4):
+                rgba[n, k] = flat[k]
+            continue
+        u = v = 0.0
+        for k in range(3):
+            u += barycentrics[n, k] * uvs[face, k, 0]
+            v += barycentrics[n, k] * uvs[face, k, 1]
+        x, y = u * width - 0.5, (1.0 - v) * height - 0.5
+        x0, y0 = math.floor(x), math.floor(y)
+        red = green = blue = opacity = 0.0
+        for dy in range(2):
+            for dx in range(2):
+                texel = texture[int(y0 + dy) % height, int(x0 + dx) % width]
+                share = (x - x0 if dx else 1.0 - x + x0) * (y - y0 if dy else 1.0 - y + y0) * texel[3] / 255.0
+                red += share * linear[texel[0]]
+                green += share * linear[texel[1]]
+                blue += share * linear[texel[2]]
+                opacity += share
+        rgba[n, 0], rgba[n, 1] = red / max(opacity, 1e-9), green / max(opacity, 1e-9)
+        rgba[n, 2], rgba[n, 3] = blue / max(opacity, 1e-9), opacity
+
+
+@kernel
+def _tint(triangles, barycentrics, faces, tints, rgba):  # type: ignore[no-untyped-def]
+    """Multiply colours by the tints at the corners, in place; they end in 0..1."""
+    for n in range(len(triangles)):
+        for channel in range(3):
+            tint = 0.0
+            for k in range(3):
+                tint += barycentrics[n, k] * tints[faces[triangles[n], k], channel]
+            rgba[n, channel] = min(max(rgba[n, channel] * tint, 0.0), 1.0)

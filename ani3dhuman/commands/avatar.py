@@ -1,4 +1,4 @@
-"""`ani3dhuman avatar`: what a file of views holds."""
+"""`ani3dhuman avatar`: what an avatar or a file of views holds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Define the group's commands and options."""
     commands = parser.add_subparsers(dest="action", required=True)
-    info = commands.add_parser("info", help="what a file of views holds")
-    info.add_argument("file", type=Path, help="NAME.views.npz")
+    info = commands.add_parser("info", help="what a file holds")
+    info.add_argument("file", type=Path, help="NAME.avatar or NAME.views.npz")
     info.set_defaults(run=_info)
 
 
@@ -28,5 +28,29 @@ def described_views(path: Path) -> str:
     return "\n".join(lines)
 
 
+def described_avatar(path: Path) -> str:
+    """A few lines about an avatar. Raises `Ani3DError` ``avatar.file_missing``, ``avatar.file_broken``."""
+    import numpy as np
+
+    from ani3d_formats.regions import REGIONS
+
+    from ..avatar.file import AvatarFile
+
+    file = AvatarFile.load(path)
+    avatar = file.avatar
+    widths = 1000 * np.percentile(avatar.scales[:, :2].max(1), (5, 50, 95))
+    regions = np.bincount(avatar.region_ids, minlength=len(REGIONS))
+    lines = [
+        f"avatar of {file.name}, character {file.character}",
+        f"{avatar.count:,} Gaussians on {len(avatar.binding.faces):,} faces: "
+        + ", ".join(f"{name} {number:,}" for name, number in zip(REGIONS, regions, strict=True)),
+        f"standard deviations {widths[0]:.2g}, {widths[1]:.2g}, {widths[2]:.2g} mm (5, 50, 95 %), "
+        f"mean opacity {avatar.opacities.mean():.2f}",
+        *(f"{name.replace('_', ' ')}: {value}" for name, value in file.notes.items()),
+    ]
+    return "\n".join(lines)
+
+
 def _info(options: argparse.Namespace) -> None:
-    print(described_views(options.file))
+    described = described_avatar if options.file.suffix == ".avatar" else described_views
+    print(described(options.file))

@@ -17,6 +17,7 @@ from .. import __version__
 from ..clip import CoarseClip
 from ..refinement.plots import plot_losses
 from . import refining, restoring
+from .avatars import write_avatar
 from .coarse import coarse_layers, render_layer
 from .job import Job, Listener
 from .pictures import write_conditions, write_pictures
@@ -41,7 +42,7 @@ def animate(
         should_cancel: asked at every step; True stops the job with `Cancelled`, finished stages stay.
 
     Returns:
-        `out`, which then holds NAME.ani3d/, videos/, contact_sheet.png, loss.png and report.json.
+        `out`, which then holds NAME.ani3d/, NAME.avatar, videos/, contact_sheet.png, loss.png and report.json.
     """
     out = Path(out)
     job = Job(shot, settings, out, listener, should_cancel)
@@ -60,7 +61,8 @@ def animate(
             plot_losses(refined.losses, out / "loss.png")
         write_pictures(out, job.shot, clip.cameras, pictures, vertices, job.progress("pictures", shot.frames))
         write_conditions(out, job.shot, coarse.keypoints, clip, settings.conditions.pose_style)
-    notes = {**refined.notes, "pose": coarse.keypoints.describe()}
+    write_avatar(job, clip.avatar, coarse.avatar_key, coarse.avatar_notes)
+    notes = {"avatar": coarse.avatar_notes, **refined.notes, "pose": coarse.keypoints.describe()}
     write_report(job, clip, vertices, notes, cache)
     return out
 

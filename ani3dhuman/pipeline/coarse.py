@@ -7,10 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ani3d_formats.progress import Progress
-
-from ..avatar import Avatar, avatar_from_shot
-from ..avatar.from_mesh import DETAIL
 from ..clip import CoarseClip
 from ..cloth.character import sentences
 from ..cloth.fabrics import FABRICS
@@ -19,6 +15,7 @@ from ..pose.keypoints import KeypointMap, map_keypoints
 from ..rendering.layers import LayerRender
 from ..rigid import pose_rigid
 from . import stages
+from .avatars import job_avatar
 from .job import Job
 from .keys import stage_key
 from .settings import CoarseSettings
@@ -34,6 +31,7 @@ class CoarseLayers:
         rigid_pictures: of the rigid layer.
         keypoints: where the rig has what pose drawings show.
         avatar_key: names the avatar.
+        avatar_notes: for the report.
         key: names all of the clip; what follows depends on it.
     """
 
@@ -41,6 +39,7 @@ class CoarseLayers:
     rigid_pictures: LayerRender
     keypoints: KeypointMap
     avatar_key: str
+    avatar_notes: dict[str, Any]
     key: str
 
     @property
@@ -60,7 +59,7 @@ def coarse_layers(job: Job) -> CoarseLayers:
     if settings.coarse.layer == "evaluated":
         stages.evaluated_layer(shot)  # a shot without is refused before anything takes its time
     keypoints = map_keypoints(shot, stages.keypoint_names(settings.conditions.keypoint_map))
-    avatar, avatar_key = _avatar(job)
+    made, avatar_key = job_avatar(job)
     rigid_key = stage_key("rigid", shot, shot.preserve_volume, shot.recorded)
     rigid = job.run("rigid", rigid_key, shot.frames, Layer, lambda p: Layer(pose_rigid(shot, p))).vertices
     found = find_pins(shot)
@@ -78,27 +77,14 @@ def coarse_layers(job: Job) -> CoarseLayers:
     if settings.restore.repair and settings.coarse.layer != "physics":
         base, base_key = cloth("cloth_anew", replace(settings.coarse, layer="physics"))
     cameras = shot.cameras.resized(*stages.picture_size(shot, settings.avatar.render_scale))
-    clip = CoarseClip.of_shot(shot, avatar, rigid, pins, coarse, cameras, base)
+    clip = CoarseClip.of_shot(shot, made.avatar, rigid, pins, coarse, cameras, base)
     seen = {
         "rigid": render_layer(job, "render_rigid", clip, rigid, (avatar_key, rigid_key)),
         "coarse": render_layer(job, "render_coarse", clip, coarse, (avatar_key, key)),
     }
     whole = stage_key("restore", shot, render_key(job, clip, avatar_key), rigid_key, key, base_key, pins, clip.fps)
-    return CoarseLayers(replace(clip, pictures=seen["coarse"]), seen["rigid"], keypoints, avatar_key, whole)
-
-
-def _avatar(job: Job) -> tuple[Avatar, str]:
-    """The Gaussians in bind pose, and their key."""
-    shot, count, seed = job.shot, job.settings.avatar.gaussians, job.settings.seed
-
-    def compute(progress: Progress) -> Avatar:
-        avatar = avatar_from_shot(shot, count, DETAIL, seed)
-        progress.advance(progress.total)
-        return avatar
-
-    strands = [(item.vertex_start, item.strands) for item in shot.meta.objects if item.strands]
-    key = stage_key("avatar", shot, shot.textures, shot.meta.materials, DETAIL, count, seed, strands)
-    return job.run("avatar", key, 1, Avatar, compute), key
+    clip = replace(clip, pictures=seen["coarse"])
+    return CoarseLayers(clip, seen["rigid"], keypoints, avatar_key, made.notes, whole)
 
 
 def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: str) -> str:

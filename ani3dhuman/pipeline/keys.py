@@ -11,11 +11,22 @@ from .. import __version__
 from ..storage.stages import content_key
 
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
-METHODS = {"avatar": 2, "rigid": 2, "cloth": 5, "render": 3, "restore": 2, "limits": 2, "conditions": 1, "refine": 9}
+METHODS = {
+    "avatar": 2,
+    "fit": 1,
+    "rigid": 2,
+    "cloth": 5,
+    "render": 3,
+    "restore": 2,
+    "limits": 2,
+    "conditions": 1,
+    "refine": 9,
+}
 
 SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")
 READS = {
     "avatar": ("vertices", "faces", "region_ids", "face_uvs", "face_materials", "vertex_tints"),
+    "fit": (*SKIN, "bone_parents", "faces", "region_ids", "face_uvs", "face_materials", "vertex_tints"),
     "rigid": (*SKIN, "bone_pose", "recorded_vertices"),
     "cloth": ("vertices", "faces", "region_ids"),
     "render": LIGHT_ARRAYS,

@@ -50,16 +50,19 @@ class AvatarSettings:
     Attributes:
         gaussians: Gaussians of the avatar.
         render_scale: picture size relative to the shot's.
+        fit_steps: in which they are fitted to pictures of the mesh (docs/avatar.md); 0 leaves them as sampled.
     """
 
     gaussians: int = 80_000
     render_scale: float = 1.0
+    fit_steps: int = 1200
 
     def __post_init__(self) -> None:
         _check(
             self,
             ("gaussians", 100 <= self.gaussians <= 5_000_000, "100 to 5,000,000"),
             ("render_scale", 0.05 <= self.render_scale <= 4, "0.05 to 4"),
+            ("fit_steps", 0 <= self.fit_steps <= 100_000, "0 to 100,000"),
         )
 
 
@@ -304,7 +307,14 @@ def _as_type(name: str, value: Any, wanted: type) -> Any:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "draft": {"gaussians": 20_000, "render_scale": 0.5, "sampling_steps": 4, "refine_steps": 40, "refine_height": 160},
+    "draft": {
+        "gaussians": 20_000,
+        "render_scale": 0.5,
+        "fit_steps": 0,
+        "sampling_steps": 4,
+        "refine_steps": 40,
+        "refine_height": 160,
+    },
     "preview": {},
-    "final": {"gaussians": 150_000, "refine_steps": 2800, "refine_height": 832},
+    "final": {"gaussians": 150_000, "fit_steps": 2400, "refine_steps": 2800, "refine_height": 832},
 }

@@ -1,0 +1,133 @@
+"""NAME.avatar: an avatar in a file of its own, and the folder where fitted ones are kept for further shots."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import zipfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.shot import save_arrays
+
+from .avatar import Avatar
+from .binding import SurfaceBinding
+
+SCHEMA, VERSION = "ani3dhuman.avatar", 1
+CACHE_VARIABLE = "ANI3DHUMAN_CACHE"
+MOST_BYTES = 1 << 30  # of all avatars that are kept
+
+
+@dataclass(frozen=True)
+class AvatarFile:
+    """What NAME.avatar holds.
+
+    Attributes:
+        avatar: the Gaussians.
+        name: of the character's shot.
+        character: key of all that the avatar was made from.
+        notes: how it was made, JSON values.
+    """
+
+    avatar: Avatar
+    name: str
+    character: str
+    notes: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write it atomically. Raises `Ani3DError` ``disk.full``, ``file.unwritable``."""
+        meta = {"name": self.name, "character": self.character, "notes": self.notes}
+        binding = self.avatar.binding
+        arrays = {
+            "meta": np.array(json.dumps({"schema": SCHEMA, "version": VERSION, **meta})),
+            "faces": binding.faces.numpy().astype(np.int32),
+            "triangle_ids": binding.triangle_ids.numpy().astype(np.int32),
+            "barycentrics": binding.barycentrics.numpy(),
+            "local_quats": binding.local_quats.numpy(),
+            "scales": self.avatar.scales,
+            "opacities": self.avatar.opacities,
+            "albedo": self.avatar.albedo,
+            "region_ids": self.avatar.region_ids.astype(np.uint8),
+        }
+        save_arrays(path, arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> AvatarFile:
+        """Read it. Raises `Ani3DError` ``avatar.file_missing``, ``avatar.file_broken``."""
+        if not path.is_file():
+            raise Ani3DError("avatar.file_missing", f"There is no avatar file at {path}.", "Check the path.")
+        try:
+            if not zipfile.is_zipfile(path):
+                raise ValueError("it is no zip archive, or its end is missing")
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            meta = json.loads(str(arrays["meta"][()]))
+            if (meta["schema"], meta["version"]) != (SCHEMA, VERSION):
+                raise ValueError(f"its schema is {meta['schema']!r}, version {meta['version']!r}")
+            return cls(_avatar(arrays), str(meta["name"]), str(meta["character"]), dict(meta["notes"]))
+        except Exception as error:  # zip, zlib and NumPy have many ways to fail on bytes that changed
+            raise Ani3DError(
+                "avatar.file_broken", f"{path} is not a readable avatar ({error}).", "Run the job again."
+            ) from error
+
+
+def _avatar(arrays: dict[str, np.ndarray]) -> Avatar:
+    faces, triangles = arrays["faces"].astype(np.int64), arrays["triangle_ids"].astype(np.int64)
+    count = len(triangles)
+    shapes = {"barycentrics": 3, "local_quats": 4, "scales": 3, "albedo": 3}
+    wrong = [name for name, k in shapes.items() if arrays[name].shape != (count, k)]
+    wrong += [name for name in ("opacities", "region_ids") if arrays[name].shape != (count,)]
+    if wrong or faces.ndim != 2 or not 0 <= triangles.min(initial=0) <= triangles.max(initial=0) < len(faces):
+        raise ValueError(f"its arrays do not belong together: {', '.join(wrong) or 'triangle_ids'}")
+    binding = SurfaceBinding(
+        torch.from_numpy(faces),
+        torch.from_numpy(triangles),
+        torch.from_numpy(arrays["barycentrics"]),
+        torch.from_numpy(arrays["local_quats"]),
+    )
+    regions = arrays["region_ids"].astype(np.int64)
+    return Avatar(binding, arrays["scales"], arrays["opacities"], arrays["albedo"], regions)
+
+
+def kept_path(character: str) -> Path:
+    """Where the avatar with this key is kept: in ``ANI3DHUMAN_CACHE``, else the platform's folder for caches."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        base = Path(chosen).expanduser()
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ani3dhuman" / "cache"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches" / "ani3dhuman"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ani3dhuman"
+    return base / "avatars" / f"{character}.avatar"
+
+
+def find_kept(character: str) -> AvatarFile | None:
+    """The kept avatar with this key, or None where there is no whole one."""
+    path = kept_path(character)
+    try:
+        found = AvatarFile.load(path)
+        os.utime(path)  # the ones used last are kept longest
+    except (Ani3DError, OSError):
+        return None
+    return found if found.character == character else None
+
+
+def keep(made: AvatarFile) -> None:
+    """Keep an avatar for further shots; old ones go when all of them are too large. A folder that cannot be is none."""
+    path = kept_path(made.character)
+    with suppress(Ani3DError, OSError):
+        made.save(path)
+        room = MOST_BYTES
+        for old in sorted(path.parent.glob("*.avatar"), key=lambda each: -each.stat().st_mtime):
+            room -= old.stat().st_size
+            if room < 0 and old != path:
+                old.unlink(missing_ok=True)

@@ -1,0 +1,95 @@
+"""An avatar of a character: samples of its surface, fitted to pictures of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import binary_dilation
+
+from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
+
+from ...rendering import rasterize
+from ..avatar import Avatar
+from ..from_mesh import DETAIL, avatar_from_shot
+from ..strands import strand_objects
+from .cameras import cameras_around
+from .density import sampling_density
+from .fit import FitConfig, fit
+from .poses import tried_poses
+from .targets import Target, surface_targets
+
+POSES = 5
+PICTURES = 80  # drawn of the mesh
+HELD_OUT = 10  # every such picture is not fitted to, and tells how good the fit is
+AROUND = 4  # pixels around a silhouette that are judged with it
+GREY = 0.5  # behind judged pictures, sRGB-encoded
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An avatar, and for the report how it came about: held-out likeness before and after, dB."""
+
+    avatar: Avatar
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def fitted_avatar(shot: Shot, count: int, steps: int, seed: int, progress: Progress) -> Fitted:
+    """About `count` Gaussians fitted in `steps` steps to pictures of the shot's mesh with its own textures.
+
+    Nothing of it depends on the shot's motion, cameras or lights: all shots of a character get the same avatar. Where
+    the fit does not make held-out pictures more alike, the samples stay as they were.
+    """
+    rng = np.random.default_rng(seed)
+    poses = tried_poses(shot, POSES, rng)
+    cameras, pose_of = cameras_around(poses, shot["faces"], PICTURES, rng)
+    progress.total = PICTURES + steps
+    targets, seen = surface_targets(shot, poses, cameras, pose_of, progress)
+    start = avatar_from_shot(shot, count, DETAIL, seed, sampling_density(shot, seen, rng))
+    held, shown = targets[::HELD_OUT], [t for k, t in enumerate(targets) if k % HELD_OUT]
+    fixed = np.isin(start.binding.triangle_ids.numpy(), np.concatenate([np.zeros(0, int), *_strands(shot)]))
+    found = fit(start, poses, shown, FitConfig(steps, seed=seed), progress, fixed)
+    before, after = likeness(start, poses, held), likeness(found, poses, held)
+    notes = {"pictures": f"{len(shown)} of its own surfaces", "steps": steps}
+    notes |= {"held_out_db": [round(before, 2), round(after, 2)]}
+    return Fitted(found if after > before else start, notes)
+
+
+def _strands(shot: Shot) -> list[np.ndarray]:
+    return [own for _, own in strand_objects(shot)]
+
+
+def likeness(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> float:
+    """Mean peak signal-to-noise ratio, dB, of pictures over grey on the mesh's `poses` (M,V,3): silhouettes and around.
+
+    Pixels that lie further off are the same for all, and are left out.
+    """
+    colors = torch.from_numpy(linear_to_srgb(avatar.albedo).astype(np.float32))
+    figures = []
+    for target in targets:
+        around = binary_dilation(target.alpha > 0, iterations=AROUND)
+        if not around.any():
+            continue
+        with torch.no_grad():
+            means, quats = avatar.binding.pose(torch.from_numpy(np.array(poses[target.pose], np.float32)))
+            image, _, _ = rasterize(
+                means,
+                quats,
+                torch.from_numpy(avatar.scales),
+                torch.from_numpy(avatar.opacities),
+                colors,
+                torch.from_numpy(target.viewmat)[None],
+                torch.from_numpy(target.K)[None],
+                width=around.shape[1],
+                height=around.shape[0],
+                backgrounds=torch.full((1, 3), GREY),
+            )
+        wanted = target.colors + GREY * (1 - target.alpha[..., None])
+        error = np.square(image[0].numpy() - wanted)[around].mean()
+        figures.append(-10 * np.log10(max(float(error), 1e-12)))
+    return float(np.mean(figures)) if figures else 0.0

@@ -1,0 +1,107 @@
+"""Pictures that an avatar is fitted to, and those drawn of the mesh itself with the shot's textures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
+
+from ...jit import kernel
+from ...mesh.raster import OPAQUE, Cutouts, draw_triangles
+from ..surface_colors import surface_colors
+
+FINENESS = 3  # samples of a pixel along each side
+
+
+@dataclass(frozen=True)
+class Target:
+    """One picture of the character.
+
+    Attributes:
+        pose: number of the pose that it shows.
+        viewmat, K: (4,4) and (3,3) float32, a perspective OpenCV camera.
+        colors: (H,W,3) float32 sRGB-encoded 0..1, premultiplied by alpha.
+        alpha: (H,W) float32.
+    """
+
+    pose: int
+    viewmat: np.ndarray
+    K: np.ndarray
+    colors: np.ndarray
+    alpha: np.ndarray
+
+
+def surface_picture(
+    shot: Shot, vertices: np.ndarray, viewmat: np.ndarray, K: np.ndarray, size: tuple[int, int], cutouts: Cutouts
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mesh on `vertices` (V,3) as a camera sees its colours without light.
+
+    Returns:
+        Colours and alpha as of `Target`, and (n,) the face of each sample.
+    """
+    height, width = size
+    finer = K.astype(np.float64) * np.array([[FINENESS], [FINENESS], [1.0]])
+    shown = draw_triangles(
+        vertices, shot["faces"], viewmat, finer, (height * FINENESS, width * FINENESS), cutouts=cutouts
+    )
+    seen = shown.faces >= 0
+    colors, _ = surface_colors(shot, shown.faces[seen], shown.barycentrics[seen])
+    linear = np.zeros((height, width, 4), np.float32)
+    _average(shown.faces, colors, linear)
+    return *encoded(linear), shown.faces[seen]
+
+
+@kernel
+def _average(faces, colors, linear):  # type: ignore[no-untyped-def]
+    """Pixels from samples: premultiplied colours with alpha, from the `colors` of seen samples in order."""
+    n = 0
+    for row in range(faces.shape[0]):
+        for column in range(faces.shape[1]):
+            y, x = row // FINENESS, column // FINENESS
+            if faces[row, column] >= 0:
+                for k in range(3):
+                    linear[y, x, k] += colors[n, k] / FINENESS**2
+                linear[y, x, 3] += 1.0 / FINENESS**2
+                n += 1
+
+
+def encoded(linear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of linear premultiplied pictures (...,4): colours sRGB-encoded and premultiplied, and alpha; float32."""
+    alpha = np.clip(linear[..., 3:].astype(np.float32), 0, 1)
+    straight = linear[..., :3] / np.maximum(alpha, 1e-6)
+    return (linear_to_srgb(np.clip(straight, 0, 1)) * alpha).astype(np.float32), alpha[..., 0]
+
+
+def cutouts_of(shot: Shot) -> Cutouts:
+    """The opacities of the shot's faces."""
+    clear = [texture[..., 3].min() < 255 for texture in shot.textures]
+    texture_of = np.array([m.texture if m.texture >= 0 and clear[m.texture] else -1 for m in shot.meta.materials])
+    if not len(texture_of) or texture_of.max() < 0:
+        return OPAQUE
+    flat = [texture[..., 3].ravel() for texture in shot.textures]
+    starts = np.cumsum([0, *map(len, flat)])[:-1]
+    places = np.array([(start, *t.shape[:2]) for start, t in zip(starts, shot.textures, strict=True)], np.int64)
+    return Cutouts(texture_of[shot["face_materials"]].astype(np.int32), shot["face_uvs"], np.concatenate(flat), places)
+
+
+def surface_targets(
+    shot: Shot, poses: np.ndarray, cameras: CameraPath, pose_of: np.ndarray, progress: Progress
+) -> tuple[list[Target], np.ndarray]:
+    """Pictures of the mesh on `poses` (M,V,3), through N cameras, each of the pose that `pose_of` (N,) says.
+
+    Returns:
+        The pictures, and (F,) how many samples showed each face.
+    """
+    cutouts, size = cutouts_of(shot), (cameras.height, cameras.width)
+    targets, counts = [], np.zeros(len(shot["faces"]), int)
+    for pose, view, K in zip(pose_of, cameras.viewmats, cameras.Ks, strict=True):
+        *picture, faces = surface_picture(shot, poses[pose], view, K, size, cutouts)
+        targets.append(Target(int(pose), view, K, *picture))
+        counts += np.bincount(faces, minlength=len(counts))
+        progress.advance()
+    return targets, counts

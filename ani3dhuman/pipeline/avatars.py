@@ -1,0 +1,50 @@
+"""The avatar of a job: sampled or fitted, found among those of earlier shots, and written beside the result."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from ani3d_formats.names import child
+from ani3d_formats.progress import Progress
+
+from ..avatar import Avatar, avatar_from_shot
+from ..avatar.file import AvatarFile, find_kept, keep
+from ..avatar.fitting.fitted import Fitted, fitted_avatar
+from ..avatar.from_mesh import DETAIL
+from .job import Job
+from .keys import stage_key
+
+
+def job_avatar(job: Job) -> tuple[Fitted, str]:
+    """The Gaussians in bind pose, and their key. One that was fitted for an earlier shot of the character is taken."""
+    shot, settings, seed = job.shot, job.settings.avatar, job.settings.seed
+    strands = [(item.vertex_start, item.strands) for item in shot.meta.objects if item.strands]
+    surfaces = (shot.textures, shot.meta.materials, DETAIL, settings.gaussians, seed, strands)
+    if settings.fit_steps == 0:
+        key = stage_key("avatar", shot, *surfaces)
+    else:
+        key = stage_key("fit", shot, *surfaces, settings.fit_steps, shot.preserve_volume, shot.meta.skeleton)
+
+    def compute(progress: Progress) -> Fitted:
+        if settings.fit_steps == 0:
+            sampled = Fitted(avatar_from_shot(shot, settings.gaussians, DETAIL, seed))
+            progress.advance(progress.total)
+            return sampled
+        if (found := find_kept(key)) is not None:
+            progress.advance(progress.total, "fitted for an earlier shot")
+            return Fitted(found.avatar, {**found.notes, "fitted for": found.name, "seconds": 0.0})
+        started = time.monotonic()
+        made = fitted_avatar(shot, settings.gaussians, settings.fit_steps, seed, progress)
+        made = replace(made, notes={**made.notes, "seconds": round(time.monotonic() - started, 1)})
+        keep(AvatarFile(made.avatar, shot.name, key, made.notes))
+        return made
+
+    return job.run("avatar", key, 1, Fitted, compute), key
+
+
+def write_avatar(job: Job, avatar: Avatar, key: str, notes: dict[str, Any]) -> None:
+    """Write NAME.avatar into the result's folder, in the scene's own metres."""
+    scaled = avatar if job.scale == 1 else replace(avatar, scales=avatar.scales / job.scale)
+    AvatarFile(scaled, job.shot.name, key, notes).save(child(job.out, f"{job.shot.name}.avatar"))

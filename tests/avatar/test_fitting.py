@@ -1,0 +1,182 @@
+"""An avatar fitted to pictures of its mesh: more alike from sides and in poses it never saw, and still a surface."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from synthetic import make_shot
+
+from ani3d_formats.camera import CameraPath
+from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+from ani3dhuman.avatar.file import AvatarFile, find_kept, keep, kept_path
+from ani3dhuman.avatar.fitting.cameras import cameras_around
+from ani3dhuman.avatar.fitting.density import sampling_density
+from ani3dhuman.avatar.fitting.fitted import PICTURES, fitted_avatar, likeness
+from ani3dhuman.avatar.fitting.poses import tried_poses
+from ani3dhuman.avatar.fitting.surfels import LEAST_OPACITY, MOST_OPACITY
+from ani3dhuman.avatar.fitting.targets import encoded, surface_targets
+from ani3dhuman.avatar.from_mesh import DETAIL, avatar_from_shot
+from ani3dhuman.cli import main
+from ani3dhuman.pipeline.animate import animate
+from ani3dhuman.pipeline.settings import Settings
+from ani3dhuman.rigid import pose_rigid
+
+STEPS = 160
+
+
+@pytest.fixture(scope="module")
+def shot():
+    return make_shot(4)
+
+
+@pytest.fixture(scope="module")
+def made(shot):
+    return fitted_avatar(shot, 2500, STEPS, 0, Progress("avatar", 1))
+
+
+def unseen(shot):
+    """Pictures of the shot's own frames by its own camera, of which the fit knows nothing."""
+    progress = Progress("pictures", 1)
+    poses, cameras = pose_rigid(shot, progress), shot.cameras.resized(192, 320)
+    return poses, surface_targets(shot, poses, cameras, np.arange(shot.frames), progress)[0]
+
+
+def test_pictures_of_the_shot_itself_become_more_alike(shot, made):
+    poses, pictures = unseen(shot)
+    sampled = likeness(avatar_from_shot(shot, 2500, DETAIL), poses, pictures)
+    assert likeness(made.avatar, poses, pictures) > sampled + 1.5
+    assert made.avatar.count == pytest.approx(2500, rel=0.04)
+
+
+def test_the_notes_tell_held_out_likeness_before_and_after(made):
+    before, after = made.notes["held_out_db"]
+    assert after > before > 10
+    assert json.dumps(made.notes)
+
+
+def test_gaussians_stay_in_the_surface_and_of_its_size(shot, made):
+    avatar, faces = made.avatar, shot["faces"]
+    corners = shot["vertices"][faces[avatar.binding.triangle_ids.numpy()]]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    means, quats = avatar.pose(shot["vertices"][None])
+    assert np.abs(((means[0] - corners[:, 0]) * normal).sum(1)).max() < 1e-4
+    w, x, y, z = quats[0].T
+    third = np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], 1)
+    assert np.abs((third * normal).sum(1)).min() > 0.999, "flat along the normal"
+    assert (avatar.scales > 0).all() and avatar.scales.max() < 0.2
+    assert avatar.opacities.min() > 0.99 * LEAST_OPACITY and avatar.opacities.max() < MOST_OPACITY * 1.01
+    np.testing.assert_allclose(avatar.binding.barycentrics.sum(1), 1, atol=1e-4)
+
+
+def test_other_motion_camera_and_light_give_the_same_avatar(shot, made):
+    arrays = {**shot.arrays, "bone_pose": shot["bone_pose"][::-1].copy(), "viewmats": shot["viewmats"][::-1].copy()}
+    other = fitted_avatar(replace(shot, arrays=arrays), 2500, STEPS, 0, Progress("avatar", 1))
+    np.testing.assert_array_equal(other.avatar.scales, made.avatar.scales)
+    np.testing.assert_array_equal(other.avatar.albedo, made.avatar.albedo)
+
+
+def test_a_fit_can_be_cancelled(shot):
+    with pytest.raises(Ani3DError) as caught:
+        fitted_avatar(shot, 500, 50, 0, Progress("avatar", 1, should_cancel=lambda: True))
+    assert caught.value.code == "cancelled"
+
+
+def test_poses_turn_bones_and_keep_their_lengths(shot):
+    poses = tried_poses(shot, 4, np.random.default_rng(0))
+    np.testing.assert_array_equal(poses[0], shot["vertices"])
+    stiff = np.flatnonzero((shot["weight_values"].max(1) > 0.999) & (shot["vertices"][:, 2] > 1.6))
+    apart = np.linalg.norm(shot["vertices"][stiff[0]] - shot["vertices"][stiff[-1]])
+    for pose in poses[1:]:
+        assert np.abs(pose - poses[0]).max() > 0.02
+        assert np.linalg.norm(pose[stiff[0]] - pose[stiff[-1]]) == pytest.approx(apart, abs=1e-4)
+
+
+def test_cameras_see_all_sides_of_what_they_look_at(shot):
+    cameras, pose_of = cameras_around(shot["vertices"][None], shot["faces"], PICTURES, np.random.default_rng(0))
+    assert len(cameras) == PICTURES and (pose_of == 0).all()
+    centre = shot["vertices"].mean(0)
+    away = cameras.positions() - centre
+    angles = np.degrees(np.arctan2(away[:, 1], away[:, 0])) % 360
+    assert np.histogram(angles, 6, (0, 360))[0].min() >= 5
+    _, seen = surface_targets(shot, shot["vertices"][None], cameras, pose_of, Progress("pictures", 1))
+    outside = shot["region_ids"][shot["faces"]].max(1) == 3
+    assert (seen[outside] > 0).mean() > 0.97
+
+
+def test_a_pattern_gets_more_gaussians_than_a_plain_colour_and_hidden_faces_get_few(shot):
+    seen = np.ones(len(shot["faces"]), int)
+    cloth, skin = (shot["region_ids"][shot["faces"]].min(1) == region for region in (3, 0))
+    seen[skin] = 0
+    density = sampling_density(shot, seen, np.random.default_rng(0))
+    plain = sampling_density(shot, np.ones_like(seen), np.random.default_rng(0))[skin]
+    assert np.median(density[cloth]) > 1.5 * np.median(plain)
+    assert np.median(density[skin]) < 0.3 * np.median(plain)
+    avatar = avatar_from_shot(shot, 4000, None, 0, density)
+    sizes = avatar.scales[:, 0] ** 2 * density[avatar.binding.triangle_ids.numpy()]
+    for region in (0, 3):
+        own = sizes[avatar.region_ids == region]
+        np.testing.assert_allclose(own, own.mean(), rtol=1e-3)
+
+
+def test_half_covered_pixels_keep_the_colour_of_their_surface():
+    colors, alpha = encoded(np.array([[0.1, 0.2, 0.3, 0.5]], np.float32))
+    assert alpha == pytest.approx(0.5)
+    np.testing.assert_allclose(colors[0], 0.5 * linear_to_srgb(np.array([0.2, 0.4, 0.6])), atol=1e-6)
+
+
+def test_pictures_of_the_mesh_show_its_colours():
+    shot = make_shot(1)
+    points = np.array([[0.0, 0, 0.8]])
+    cameras = CameraPath.around(points, np.zeros(1), 0.0, np.full(1, 3.0), 0.8, 96, 160)
+    (picture,), _ = surface_targets(shot, shot["vertices"][None], cameras, np.zeros(1, int), Progress("pictures", 1))
+    row, column = cameras.project(np.array([[0, -0.1, 1.3]]), 0)[0][0][::-1].astype(int)
+    np.testing.assert_allclose(picture.colors[row, column], linear_to_srgb(np.array([0.6, 0.4, 0.3])), atol=0.01)
+    assert picture.alpha[row, column] == 1 and picture.alpha[0, 0] == 0
+
+
+def test_an_avatar_file_holds_the_avatar(tmp_path, made):
+    AvatarFile(made.avatar, "Ann", "key", made.notes).save(tmp_path / "Ann.avatar")
+    again = AvatarFile.load(tmp_path / "Ann.avatar")
+    assert (again.name, again.character, again.notes) == ("Ann", "key", made.notes)
+    for name in ("faces", "triangle_ids", "barycentrics", "local_quats"):
+        assert torch.equal(getattr(again.avatar.binding, name), getattr(made.avatar.binding, name))
+    for name in ("scales", "opacities", "albedo", "region_ids"):
+        np.testing.assert_array_equal(getattr(again.avatar, name), getattr(made.avatar, name))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 not all of it"])
+def test_a_broken_avatar_file_is_named(tmp_path, content):
+    path = tmp_path / "cut.avatar"
+    path.write_bytes(content)
+    with pytest.raises(Ani3DError, match=r"cut\.avatar") as caught:
+        AvatarFile.load(path)
+    assert caught.value.code == "avatar.file_broken"
+
+
+def test_kept_avatars_make_room_for_new_ones(tmp_path, monkeypatch, made):
+    monkeypatch.setenv("ANI3DHUMAN_CACHE", str(tmp_path))
+    keep(AvatarFile(made.avatar, "Ann", "first", {}))
+    size = kept_path("first").stat().st_size
+    monkeypatch.setattr("ani3dhuman.avatar.file.MOST_BYTES", int(1.5 * size))
+    keep(AvatarFile(made.avatar, "Bob", "second", {}))
+    assert find_kept("first") is None and find_kept("second").name == "Bob"
+
+
+def test_a_job_writes_its_avatar_and_another_shot_of_the_character_takes_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ANI3DHUMAN_CACHE", str(tmp_path / "cache"))
+    settings = Settings.from_dict(
+        {"preset": "draft", "gaussians": 600, "fit_steps": 20, "prior": "none", "refine_steps": 0, "coarse": "rigid"}
+    )
+    outs = [animate(make_shot(frames), tmp_path / str(frames), settings) for frames in (3, 2)]
+    notes = [json.loads((out / "report.json").read_text())["notes"]["avatar"] for out in outs]
+    assert "fitted for" not in notes[0] and notes[1]["fitted for"] == "synthetic" and notes[1]["seconds"] == 0
+    first, second = (AvatarFile.load(out / "synthetic.avatar") for out in outs)
+    np.testing.assert_array_equal(first.avatar.scales, second.avatar.scales)
+    assert main(["avatar", "info", str(outs[0] / "synthetic.avatar")]) == 0
+    text = capsys.readouterr().out
+    assert f"{first.avatar.count:,} Gaussians" in text and "held out db" in text
