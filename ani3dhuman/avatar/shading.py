@@ -5,6 +5,10 @@ A mesh gives no view-dependent radiance, so colours are recomputed per frame fro
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
+from dataclasses import astuple
+
 import numpy as np
 
 from ani3d_formats.color import linear_to_srgb
@@ -15,24 +19,51 @@ from ..rendering.illumination import Surface, illuminate
 from ..rendering.lighting import Lighting
 from .avatar import Avatar
 
+_KEPT_BYTES = 192 << 20
+_kept: OrderedDict[bytes, np.ndarray] = OrderedDict()  # a job asks for the colours of most layers two or three times
+
 
 def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> np.ndarray:
     """Display colours (T,N,3), sRGB 0..1, of an avatar on mesh vertices (T,V,3), which casts shadows on itself.
 
     `eyes` (T,3) are the camera centres: thin sheets (garment, hair) are lit on the side that is seen.
     """
+    vertices = np.ascontiguousarray(vertices, np.float32)
+    key = _key(avatar, vertices, lighting, eyes)
+    if key in _kept:
+        _kept.move_to_end(key)
+        return _kept[key].copy()
     colors = np.empty((len(vertices), avatar.count, 3), np.float32)
-    faces, own = avatar.binding.faces.numpy(), vertex_albedo(avatar, vertices.shape[1])
-    thin = is_loose(avatar.region_ids)
-    for t, frame in enumerate(np.ascontiguousarray(vertices, np.float32)):
-        normals = avatar.per_vertex(point_normals(frame, faces))
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-        points = avatar.per_vertex(frame)
-        behind = thin & ((normals * (eyes[t] - points)).sum(1) < 0)
-        normals = np.where(behind[:, None], -normals, normals)
-        light = illuminate(lighting.at(t), Surface(frame, faces, own), points, normals)
-        colors[t] = linear_to_srgb(avatar.albedo * light.total)
+    own, thin = vertex_albedo(avatar, vertices.shape[1]), is_loose(avatar.region_ids)
+    for t, frame in enumerate(vertices):
+        colors[t] = _shade_frame(
+            avatar, Surface(frame, avatar.binding.faces.numpy(), own), lighting.at(t), eyes[t], thin
+        )
+    _kept[key] = colors.copy()
+    while sum(array.nbytes for array in _kept.values()) > _KEPT_BYTES:
+        _kept.popitem(last=False)
     return colors
+
+
+def _shade_frame(avatar: Avatar, surface: Surface, lighting: Lighting, eye: np.ndarray, thin: np.ndarray) -> np.ndarray:
+    """Display colours (N,3) of one frame; `thin` (N,) are lit on the side that the `eye` (3,) sees."""
+    normals = avatar.per_vertex(point_normals(surface.vertices, surface.faces))
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    points = avatar.per_vertex(surface.vertices)
+    behind = thin & ((normals * (eye - points)).sum(1) < 0)
+    light = illuminate(lighting, surface, points, np.where(behind[:, None], -normals, normals))
+    return linear_to_srgb(avatar.albedo * light.total)
+
+
+def _key(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> bytes:
+    """A hash of all that colours depend on."""
+    digest = hashlib.blake2b()
+    binding = (avatar.binding.faces.numpy(), avatar.binding.triangle_ids.numpy(), avatar.binding.barycentrics.numpy())
+    for array in (vertices, eyes, avatar.albedo, avatar.region_ids, *binding, *astuple(lighting)):
+        values = np.zeros(0) if array is None else np.ascontiguousarray(array)
+        digest.update(repr((values.dtype, values.shape)).encode())
+        digest.update(values.data.cast("B") if values.size else b"")
+    return digest.digest()
 
 
 def vertex_albedo(avatar: Avatar, count: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """An avatar made from a mesh: it covers the surface, wears the texture, takes the light."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -141,3 +143,28 @@ def test_thin_cloth_is_lit_on_the_side_that_is_seen(shot, avatar):
     body = avatar.region_ids == 0
     assert front[lit_half].sum() > 2 * back[lit_half].sum(), "from behind one sees the unlit inside"
     np.testing.assert_array_equal(front[body], back[body])
+
+
+def test_colours_that_were_asked_for_before_are_the_same_and_ones_own(shot, avatar):
+    lighting, vertices = Lighting.of(shot), shot["vertices"][None]
+    eyes = np.array([[0, -5.0, 1]])
+    first = shade(avatar, vertices, lighting, eyes)
+    kept = first.copy()
+    first[:] = 0  # refinement writes into them
+    np.testing.assert_array_equal(shade(avatar, vertices, lighting, eyes), kept)
+    turned = vertices @ np.array([[-1, 0, 0], [0, -1, 0], [0, 0, 1]], np.float32)
+    brighter = replace(lighting, sun_colors=2 * lighting.sun_colors)
+    for other in (shade(avatar, turned, lighting, eyes), shade(avatar, vertices, brighter, eyes)):
+        assert np.abs(other - kept).max() > 0.05
+
+
+def test_a_skirt_shades_the_legs(shot, avatar):
+    """Under a sun overhead the body is darker than with the skirt moved aside, and nowhere brighter."""
+    lighting = Lighting(np.array([[0, 0.6, -0.8]]), np.full((1, 3), np.pi), np.zeros(3))
+    vertices, eyes = shot["vertices"][None], np.array([[0, -5.0, 1]])
+    aside = vertices.copy()
+    aside[:, shot["region_ids"] == 3, 0] += 3.0
+    body = avatar.region_ids == 0
+    under, free = (shade(avatar, layer, lighting, eyes)[0, body] for layer in (vertices, aside))
+    assert under.mean() < 0.97 * free.mean()
+    assert np.quantile(under - free, 0.95) < 0.02
