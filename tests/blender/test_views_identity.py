@@ -102,7 +102,7 @@ def test_a_job_gets_the_views_of_its_own_character_only(character, part, tmp_pat
     known = _identity(part)
     path = _write_views(tmp_path, known, 216)
     assert job.views_for(shot, warnings.append) == path
-    sent = job._read_views(path)
+    sent = job.read_views(path)
     assert {"views_meta", "views_radiance", "views_albedo", "views_vertices_at"} <= set(sent)
     assert warnings == []
     _write_views(tmp_path, "another", 216)
