@@ -50,7 +50,7 @@ def _draw_frames(context: bpy.types.Context, column: bpy.types.UILayout) -> None
     scene = context.scene
     frames = scene.frame_end - scene.frame_start + 1
     seconds = frames * scene.render.fps_base / scene.render.fps
-    told = f"Frames {scene.frame_start} to {scene.frame_end} of the scene, {seconds:.1f} s"
+    told = f"Scene frames {scene.frame_start} to {scene.frame_end}, {seconds:.1f} s"
     sentences(context, column, told, "PREVIEW_RANGE" if frames > 1 else "ERROR")
     if scene.camera is None:
         sentences(context, column, "The scene has no camera", "ERROR")

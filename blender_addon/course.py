@@ -24,7 +24,7 @@ STAGES = {
     "pictures": ("Making videos", 45),
     "fetch": ("Fetching the result", 6),
 }
-KNOWN_FROM = 0.03  # share of the whole that must have passed before its pace is told
+KNOWN_FROM = 0.1  # share of the whole that must have passed before its pace is told
 
 
 class Course:

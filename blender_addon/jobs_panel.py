@@ -75,9 +75,10 @@ def _draw_job(context: bpy.types.Context, column: bpy.types.UILayout, row: Ani3D
     folder = folder_of(row)
     if row.state == "done" or folder:
         again = row.result in result_names()
-        buttons.operator("ani3d.show_job", text="Show Again" if again else "Show", icon="HIDE_OFF").job = row.job
+        buttons.operator("ani3d.show_job", text="Reload" if again else "Show", icon="HIDE_OFF").job = row.job
     if row.state in ENDED or row.state == UNKNOWN:
-        buttons.operator("ani3d.animate", text="Retry", icon="FILE_REFRESH").settings = row.settings
+        text = "Again" if row.state == "done" else "Retry"
+        buttons.operator("ani3d.animate", text=text, icon="FILE_REFRESH").settings = row.settings
     else:
         buttons.operator("ani3d.cancel_job", text="Cancel", icon="CANCEL").job = row.job
     if folder:
@@ -97,7 +98,7 @@ def _draw_result(context: bpy.types.Context, column: bpy.types.UILayout, name: s
     for what, label, _ in ITEMS:
         button = line.operator("ani3d.show_result", text=label, depress=seen == what)
         button.name, button.what = name, what
-    line.operator("ani3d.remove_result", text="", icon="TRASH").name = name
+    column.operator("ani3d.remove_result", text="Take out of the Scene", icon="TRASH").name = name
     for item in parts:
         if problem := playback.error_of(item):
             draw_error(context, column, problem)

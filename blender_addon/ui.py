@@ -23,7 +23,7 @@ class AnimatePanel(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         settings, column = scene_group(context.scene), self.layout.column()
         column.use_property_split, column.use_property_decorate = True, False
-        column.prop(settings, "armature", placeholder="The selected one")
+        column.prop(settings, "armature", placeholder="Selected")
         column.prop(settings, "preset")
         if not _draw_progress(column):
             row = column.row()

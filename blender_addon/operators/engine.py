@@ -12,7 +12,7 @@ from .. import connection, preferences
 from ..connection import Link
 from ..paths import absolute
 from ..session import session
-from .base import ReportsErrors, WaitsForWork
+from .base import Outcome, ReportsErrors, WaitsForWork
 
 
 class StartEngine(WaitsForWork, bpy.types.Operator):
@@ -54,6 +54,16 @@ class StopEngine(ReportsErrors, bpy.types.Operator):
 
     bl_idname = "ani3d.stop_engine"
     bl_label = "Stop Engine"
+
+    @classmethod
+    def why_not(cls, _context: bpy.types.Context) -> str:
+        return "" if session.is_open() else "The engine is not running."
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Outcome:
+        if bpy.app.background or not session.is_working():
+            return self.execute(context)
+        message = "A job is running. It goes on when an engine is started again."
+        return context.window_manager.invoke_confirm(self, event, title="Stop the engine?", message=message)
 
     def run(self, _context: bpy.types.Context) -> None:
         session.close()

@@ -25,7 +25,7 @@ from ..connection import finished
 from ..job_list import active_row, add_job, remove_row, row_of
 from ..jobs import ENDED
 from ..paths import absolute
-from ..properties import TEXTLESS, Ani3DJob, Ani3DScene, scene_group, shot_file
+from ..properties import TEXTLESS, Ani3DJob, Ani3DScene, has_shot, scene_group, shot_file
 from ..session import JOB_WARNINGS, session
 from .base import ReportsErrors, WaitsForWork
 
@@ -43,8 +43,8 @@ class Submit(WaitsForWork, bpy.types.Operator):
     settings: bpy.props.StringProperty(name="Settings", description="Settings as JSON; empty for the panel's choices")
 
     @classmethod
-    def why_not(cls, _context: bpy.types.Context) -> str:
-        return engine_missing()
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return engine_missing() or ("" if has_shot(context) else "No shot has been exported.")
 
     def begin(self, context: bpy.types.Context) -> Future[str]:
         scene_settings = scene_group(context.scene)
@@ -73,8 +73,8 @@ class Follow(ReportsErrors, bpy.types.Operator):
     job: bpy.props.StringProperty(name="Job", description="Job id; empty for the one submitted last")
 
     @classmethod
-    def why_not(cls, _context: bpy.types.Context) -> str:
-        return engine_missing()
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return engine_missing() or ("" if scene_group(context.scene).job_id else "No job has been submitted.")
 
     def run(self, context: bpy.types.Context) -> None:
         job = self.job or last_job(context)

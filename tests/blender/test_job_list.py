@@ -138,3 +138,29 @@ def test_one_result_of_a_character_is_seen_at_a_time(two_results, what, seen):
 def test_a_result_that_is_not_there_is_refused(two_results):
     assert "There is no result 'Nobody'" in _error(bpy.ops.ani3d.show_result, name="Nobody", what="MESH")
     assert "has no job '5'" in _error(bpy.ops.ani3d.show_job, job="5")
+
+
+def test_the_time_left_is_that_of_the_whole_work(part):
+    course = part("course").Course(100.0)
+    seen = []
+    for now, (stage, share) in enumerate(
+        [("export", 0.5), ("send", 1.0), ("starting", 0.0), ("cloth", 1.0)], start=101
+    ):
+        course.see(stage, share, float(now))
+        seen.append(course.factor)
+    assert seen == sorted(seen) and 0.1 < course.factor < 0.3
+    assert course.left == pytest.approx(4 / course.factor * (1 - course.factor))
+    reached = course.factor
+    course.see("rigid", 0.0, 105.0)  # a stage that is done again
+    course.see("something new", 0.9, 106.0)
+    assert course.factor == reached and course.words == "Something new"
+    course.see("fetch", 1.0, 200.0)
+    assert course.factor == 1 and course.left == 0
+
+
+def test_of_a_job_that_was_found_again_the_time_is_told_once_it_moves(part):
+    course = part("course").Course(0.0, "7")
+    course.see("refine", 0.5, 1000.0)
+    assert course.left == float("inf") and course.factor > 0.3
+    course.see("refine", 0.9, 1010.0)
+    assert 0 < course.left < 60

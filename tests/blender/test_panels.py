@@ -93,7 +93,7 @@ def test_checks_say_what_moves_how_and_what_holds_it(addon, part):
     cloud.parent = rig
     bpy.ops.ani3d.bind_character()
     text = _text(_draw(part, "ChecksPanel"))
-    assert "Frames 3 to 10 of the scene, 0.3 s" in text
+    assert "Scene frames 3 to 10, 0.3 s" in text
     assert "Follow the skeleton: Body" in text and "Swing as cloth: Skirt" in text
     assert "Skirt: held at the waist" in text
     assert "'Cloud' is left out: it is a point cloud" in text
