@@ -167,7 +167,11 @@ def prepared(context: bpy.types.Context, request: Request, stack: ExitStack) -> 
     if request.only is not None:
         found = replace(found, shapes=[m for m in found.shapes if m.item in request.only], left_out=[], with_hair=False)
     involved = [item for member in (*found.rigs, *found.shapes) for item in (member.item, *member.instancers)]
-    stack.enter_context(character.shown(list(dict.fromkeys(involved)), context.view_layer))
+    layer = context.view_layer
+    hidden = any(item.name not in layer.objects or not item.visible_get(view_layer=layer) for item in involved)
+    stack.enter_context(character.shown(list(dict.fromkeys(involved)), layer))
+    if hidden:  # it had no part in the change to this frame
+        context.scene.frame_set(context.scene.frame_current)
     modifiers = [modifier for item in found.objects for modifier in item.modifiers]
     if not request.evaluate:
         stack.enter_context(switched_off([m for m in modifiers if m.type in SIMULATED and m.show_viewport]))
