@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import bpy
+import mathutils
 import numpy as np
 
 from .. import compat
 from .lamps import SUN, Lamp, is_bright
 
-WIDTH, HEIGHT, SAMPLES = 512, 256, 8
+WIDTH, HEIGHT, SAMPLES = 512, 256, 16
 _PEAK = 25.0  # times the mean radiance: from here on a part of the sky may be its sun
 _SHARE = 0.1  # of all the light that a level surface gets, the least that makes a bright part a sun
+_CLOSE, _CLOSE_PIXELS = math.radians(6), 192  # a small sun is rendered again, this wide
 _AROUND = math.radians(8)  # how far from the brightest direction a sun reaches
 Note = Callable[[str], None]
 
@@ -63,6 +65,8 @@ def read_sky(scene: bpy.types.Scene, note: Note) -> Sky:
         note(f"The world '{scene.world.name}' is exported as it is at the first frame.")
     weights = _solid_angles(*light.shape[:2])
     sun, rest = split_sun(light)
+    if sun is not None and sun.shape[0] < _CLOSE / 2:
+        sun = _closer(scene, sun) or sun
     harmonics = project(rest)
     background = (shown * weights[..., None]).sum((0, 1)) / weights.sum()
     return Sky(harmonics[0] * _HARMONIC_0, background, harmonics, sun)
@@ -122,19 +126,39 @@ def project(picture: np.ndarray) -> np.ndarray:
 def split_sun(picture: np.ndarray) -> tuple[Lamp | None, np.ndarray]:
     """The sun of an equirectangular picture (H,W,3) of radiance, if it has one, and the picture without it."""
     weights, ways = _solid_angles(*picture.shape[:2]), directions(*picture.shape[:2])
+    return _split(picture, weights, ways, _SHARE)
+
+
+def _closer(scene: bpy.types.Scene, sun: Lamp) -> Lamp | None:
+    """A sun that covers a few pixels of the world's picture, as a picture of its surroundings alone shows it."""
+    frame = sun.matrix[:3, :3]
+    half = math.tan(_CLOSE / 2)
+    ticks = ((np.arange(_CLOSE_PIXELS) + 0.5) / _CLOSE_PIXELS * 2 - 1) * half
+    x, y = np.meshgrid(ticks, ticks)
+    ways = x[..., None] * -frame[:, 0] + y[..., None] * frame[:, 1] + frame[:, 2]
+    lengths = np.linalg.norm(ways, axis=-1)
+    weights = (2 * half / _CLOSE_PIXELS) ** 2 / lengths**3
+    return _split(_rendered(scene, True, frame), weights, ways / lengths[..., None], 0.0)[0]
+
+
+def _split(picture: np.ndarray, weights: np.ndarray, ways: np.ndarray, share: float) -> tuple[Lamp | None, np.ndarray]:
+    """`split_sun` of pixels that cover `weights` (H,W) steradians in the directions `ways` (H,W,3).
+
+    A sun gives at least `share` of what a level surface gets of light as bright as the mean.
+    """
     brightness = picture.mean(-1)
     mean = float((brightness * weights).sum() / weights.sum())
     peak = np.unravel_index(np.argmax(brightness), brightness.shape)
     near = ways @ ways[peak] > math.cos(_AROUND)
     level = float(np.quantile(brightness[near], 0.5))
-    bright = near & (brightness > max(_PEAK * mean, 2 * level))
+    bright = near & (brightness > max(_PEAK * mean if share else mean, 2 * level))
     if not bright.any() or not np.isfinite(mean):
         return None, picture
     around = near & ~bright
     sky = picture[around].mean(0) if around.any() else np.zeros(3)
     given = np.maximum(picture - sky, 0) * weights[..., None]
     color = given[bright].sum(0)
-    if color.mean() < _SHARE * math.pi * mean:
+    if color.mean() < share * math.pi * mean:
         return None, picture
     way = np.einsum("p,pk->k", given[bright].mean(-1), ways[bright])
     way /= np.linalg.norm(way)
@@ -155,25 +179,45 @@ def _solid_angles(height: int, width: int) -> np.ndarray:
     return np.repeat(np.diff(edges)[:, None], width, axis=1) * (2 * np.pi / width)
 
 
-def _rendered(scene: bpy.types.Scene, lighting: bool) -> np.ndarray:
+def _rendered(scene: bpy.types.Scene, lighting: bool, towards: np.ndarray | None = None) -> np.ndarray:
     """(H,W,3) radiance of the world, row 0 at the bottom; with `lighting` as surfaces see it, and not the camera.
+
+    All around, or `_CLOSE` wide around the third column of `towards` (3,3), the second upwards.
 
     Raises:
         RuntimeError: Blender's words, where Cycles does not render.
     """
-    with tempfile.TemporaryDirectory(prefix="ani3d-sky-") as folder, _observatory(scene, lighting) as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="ani3d-sky-") as folder,
+        without_results(),
+        _observatory(scene, lighting) as temporary,
+    ):
+        if towards is not None:
+            _look_at(temporary, towards)
+        width, height = temporary.render.resolution_x, temporary.render.resolution_y
         path = str(Path(folder) / "sky.exr")
         temporary.render.filepath = path
         bpy.ops.render.render(write_still=True, scene=temporary.name)
         picture: Any = bpy.data.images.load(path)
         try:
             picture.colorspace_settings.name = "Non-Color"
-            values = np.empty(WIDTH * HEIGHT * 4, np.float32)
+            values = np.empty(width * height * 4, np.float32)
             picture.pixels.foreach_get(values)
         finally:
             bpy.data.images.remove(picture)
-    pixels = values.reshape(HEIGHT, WIDTH, 4)[..., :3].astype(np.float64)
+    pixels = values.reshape(height, width, 4)[..., :3].astype(np.float64)
     return np.maximum(np.nan_to_num(pixels, posinf=0.0, neginf=0.0), 0)
+
+
+@contextmanager
+def without_results() -> Iterator[None]:
+    """Afterwards the picture "Render Result" is gone that Blender makes when something is rendered first."""
+    known = set(bpy.data.images)
+    try:
+        yield
+    finally:
+        for image in [i for i in bpy.data.images if i.type == "RENDER_RESULT" and i not in known]:
+            bpy.data.images.remove(image)
 
 
 @contextmanager
@@ -207,6 +251,15 @@ def _observatory(scene: bpy.types.Scene, lighting: bool) -> Iterator[Any]:
         bpy.data.objects.remove(camera)
         bpy.data.cameras.remove(lens)
         bpy.data.worlds.remove(world)
+
+
+def _look_at(temporary: Any, towards: np.ndarray) -> None:
+    camera, size = temporary.camera, _CLOSE_PIXELS
+    camera.data.type, camera.data.angle = "PERSP", _CLOSE
+    matrix = np.eye(4)
+    matrix[:3, 0], matrix[:3, 1], matrix[:3, 2] = -towards[:, 0], towards[:, 1], -towards[:, 2]
+    camera.matrix_world = mathutils.Matrix(matrix.tolist())
+    temporary.render.resolution_x = temporary.render.resolution_y = size
 
 
 def _light_paths(tree: bpy.types.NodeTree) -> list[bpy.types.Node]:

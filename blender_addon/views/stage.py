@@ -22,6 +22,7 @@ from .. import compat
 from ..export.lights import rendered_objects
 from ..export.members import Members
 from ..export.surfaces.graph import trees_of
+from ..export.world import without_results
 from ..properties import object_group
 from .exr import read_channels
 
@@ -106,10 +107,10 @@ def stage(context: bpy.types.Context, found: Members, shape: Shape) -> Iterator[
     Raises:
         Ani3DError: ``views.no_cycles``.
     """
-    own, images = context.scene, set(bpy.data.images)
+    own = context.scene
     scene: Any = bpy.data.scenes.new(NAME)
     with ExitStack() as stack:
-        stack.callback(_remove_results, images)
+        stack.enter_context(without_results())
         stack.callback(bpy.data.scenes.remove, scene)
         scene.world = _clear_world(own.world, stack)
         _settle(own, scene, shape)
@@ -144,12 +145,6 @@ def _clear_world(world: bpy.types.World | None, stack: ExitStack) -> bpy.types.W
     ]:
         tree.links.remove(link)
     return copy
-
-
-def _remove_results(known: set[bpy.types.Image]) -> None:
-    """Remove the picture "Render Result", which Blender makes when something is rendered first."""
-    for image in [i for i in bpy.data.images if i.type == "RENDER_RESULT" and i not in known]:
-        bpy.data.images.remove(image)
 
 
 def _collect(stack: ExitStack, scene: Any, name: str, items: Sequence[bpy.types.Object]) -> None:

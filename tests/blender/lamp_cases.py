@@ -157,6 +157,38 @@ def _camera_sees_another() -> None:
     links.new(mix.outputs[0], output.inputs["Surface"])
 
 
+def _sky_texture() -> None:
+    nodes, links = _tree().nodes, _tree().links
+    texture = nodes.new("ShaderNodeTexSky")
+    texture.sun_elevation = 0.7
+    links.new(texture.outputs["Color"], background().inputs["Color"])
+    background().inputs["Strength"].default_value = 0.1
+
+
+def _two_worlds() -> None:
+    """A mixed shader, whose parts are in a group."""
+    group: Any = bpy.data.node_groups.new("Both", "ShaderNodeTree")
+    group.interface.new_socket("Shader", in_out="OUTPUT", socket_type="NodeSocketShader")
+    mix, end = group.nodes.new("ShaderNodeMixShader"), group.nodes.new("NodeGroupOutput")
+    for number, color in ((1, (0.6, 0.2, 0.2, 1)), (2, (0.2, 0.2, 0.8, 1))):
+        part = group.nodes.new("ShaderNodeBackground")
+        part.inputs["Color"].default_value = color
+        group.links.new(part.outputs[0], mix.inputs[number])
+    group.links.new(mix.outputs[0], end.inputs[0])
+    node = _tree().nodes.new("ShaderNodeGroup")
+    node.node_tree = group
+    output = next(node for node in _tree().nodes if node.type == "OUTPUT_WORLD")
+    _tree().links.new(node.outputs[0], output.inputs["Surface"])
+
+
+def _missing_picture() -> None:
+    texture = _tree().nodes.new("ShaderNodeTexEnvironment")
+    image: Any = bpy.data.images.new("Gone", 4, 4)
+    image.source, image.filepath = "FILE", "//nowhere/gone.exr"
+    texture.image = image
+    _tree().links.new(texture.outputs["Color"], background().inputs["Color"])
+
+
 LAMPS: dict[str, Callable[[], Any]] = {
     "sun": lambda: lamp("SUN", 3, angle=0.02),
     "wide sun": lambda: lamp("SUN", 3, angle=0.6),
@@ -180,6 +212,9 @@ WORLDS: dict[str, Callable[[], Any]] = {
     "picture": _picture_without_sun,
     "picture with a sun": _picture,
     "camera sees another": _camera_sees_another,
+    "sky texture": _sky_texture,
+    "two worlds": _two_worlds,
+    "missing picture": _missing_picture,
 }
 if "normalize" in bpy.types.Light.bl_rna.properties:
     LAMPS |= {
