@@ -34,8 +34,10 @@ class JobsList(bpy.types.UIList):
         course = session.course
         if course and course.job == row.job and row.state not in ENDED:
             split.label(text=f"{course.factor:.0%}")
-        else:
+        elif row.state in ENDED or session.is_open():
             split.label(text=row.submitted[5:] if row.state == "done" else row.state)
+        else:
+            split.label(text="engine is off")
 
     def filter_items(self, _context, data, name):  # type: ignore[no-untyped-def]
         wanted = self.filter_name.lower()
@@ -61,6 +63,8 @@ class JobsPanel(Sidebar, bpy.types.Panel):
                 box.label(text=name, icon="OUTLINER_OB_POINTCLOUD")
                 _draw_result(context, box, name)
         column.operator("ani3d.import_result", text="Import Result...", icon="FILE_FOLDER")
+        if not session.is_open() and any(each.state not in (*ENDED, UNKNOWN) for each in settings.jobs):
+            column.operator("ani3d.start_engine", text="Start Engine to Go On", icon="PLAY")
         if session.foreign:
             count = len(session.foreign)
             told = "The engine works on a job" if count == 1 else f"The engine works on {count} jobs"

@@ -115,7 +115,7 @@ def _draw_progress(column: bpy.types.UILayout) -> bool:
     if course.stage == "export":
         row.label(text="Escape stops it")
     else:
-        row.operator("ani3d.cancel_job", text="Cancel", icon="CANCEL")
+        row.operator("ani3d.cancel_job", text="Cancel", icon="CANCEL").job = course.job
     return True
 
 

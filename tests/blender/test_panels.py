@@ -171,6 +171,20 @@ def test_one_bar_shows_the_whole_job(session, part, link, monkeypatch):
     assert {"No room left.", "ani3d.animate", "ani3d.copy_text", "ani3d.remove_job"} <= set(drawn)
 
 
+def test_cancel_is_for_the_job_that_the_bar_shows(session, part, link):
+    session.watch("9")  # of another file
+    session.tell(part("jobs").Moment("9", "running", "cloth", 1, 2, 1.0))
+    (cancel,) = [b for b in _draw(part, "AnimatePanel").buttons if b.operator == "ani3d.cancel_job"]
+    assert cancel.job == "9"
+
+
+def test_a_job_of_yesterday_offers_to_start_the_engine(session, part):
+    part("job_list").add_job(bpy.context, "7", "Rig", {"preset": "draft"})
+    assert "ani3d.start_engine" in _draw(part, "JobsPanel").drawn
+    bpy.context.scene.ani3d.jobs[0].state = "done"
+    assert "ani3d.start_engine" not in _draw(part, "JobsPanel").drawn
+
+
 def test_engine_words_are_in_the_folds(session, part, link):
     settings = bpy.context.scene.ani3d
     assert "prompt" not in _draw(part, "LookPanel").drawn
