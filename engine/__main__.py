@@ -19,7 +19,7 @@ from ani3dhuman import __version__
 from ani3dhuman.commands.failure import write_log
 from ani3dhuman.models.store import default_root
 
-from .executors import LocalProcesses
+from .executors import SILENCE, LocalProcesses
 from .gate import Gate, Keys, add_client
 from .job_table import JobTable
 from .parent import is_alive
@@ -72,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         help="settings of jobs may name files and models in it; besides it only the folder of models",
     )
     parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
+    parser.add_argument(
+        "--silence", type=float, default=SILENCE, help="seconds after which a silent worker is ended (%(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=1, help="jobs at once (default %(default)s)")
     parser.add_argument("--version", action="version", version=f"{__version__}, protocol {PROTOCOL_VERSION}")
     return parser
@@ -85,6 +88,8 @@ def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
         with kept_private():
             if arguments[:1] == ["keys"]:
                 return _keys(arguments[1:])
+            if arguments[:1] == ["repair"]:
+                return _repair(arguments[1:])
             args = _parser().parse_args(arguments[1:] if arguments[:1] == ["serve"] else arguments)
             store = args.store.resolve()
             _serve(args, store, job)
@@ -100,11 +105,13 @@ def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
     stop = _Stop(args.parent_pid)
     signal.signal(signal.SIGINT, stop.ask)
     signal.signal(signal.SIGTERM, stop.ask)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, stop.ask)
     gate = Gate(Keys.load(args.keys) if args.keys else None, os.environ.get(TOKEN_VARIABLE))
     with closing(JobTable(store, __version__)) as table:
         tighten(store)
         allowed = [folder.absolute() for folder in (*args.allow_path, default_root())]
-        executor = LocalProcesses(store / "blobs", job, max(1, args.workers))
+        executor = LocalProcesses(store / "blobs", job, max(1, args.workers), args.silence)
         server = Server(table, executor, job, args.host, args.port, gate=gate, allowed=allowed)
         places = [store / READY_NAME, running_file(server.access.endpoint)]
         try:
@@ -121,6 +128,20 @@ def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
             for place in places:
                 place.unlink(missing_ok=True)
     logging.info("stopped")
+
+
+def _repair(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="ani3dhuman-engine repair", description="Make a store's table again.")
+    parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
+    store = parser.parse_args(arguments).store.resolve()
+    with closing(JobTable(store, __version__, rebuild=True)) as table:
+        tighten(store)
+        jobs = table.jobs()
+        for status in jobs:
+            whole = status.state != "done" or table.is_whole(status.id)
+            print(f"{status.id} {status.state if whole else 'damaged: submit it again'} {status.name}")
+    print(f"{len(jobs)} jobs in {store}")
+    return 0
 
 
 def _keys(arguments: list[str]) -> int:

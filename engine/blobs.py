@@ -64,11 +64,17 @@ class Blobs:
         return hashlib.sha256(document.encode()).hexdigest()[:20], table, blobs
 
     def put(self, blobs: dict[str, memoryview]) -> None:
-        """Store what is not there yet. Raises Ani3DError `disk.full`."""
+        """Store what is not there yet, or is there but damaged. Raises Ani3DError `disk.full`."""
         for digest, data in blobs.items():
             path = self._path(digest)
-            if not path.is_file() or path.stat().st_size != data.nbytes:
+            if not path.is_file() or path.stat().st_size != data.nbytes or file_sha256(path) != digest:
                 write_bytes(path, data)
+
+    def keep(self, digests: set[str]) -> None:
+        """Forget all others, and what killed writers left."""
+        for path in self.root.glob("??/*"):
+            if path.name not in digests:
+                path.unlink(missing_ok=True)
 
     def get(self, table: list[list[Any]]) -> dict[str, np.ndarray]:
         """The arrays of a table, writable like those of a shot file.
@@ -84,7 +90,7 @@ class Blobs:
                 raise Ani3DError(
                     "store.corrupt",
                     f"The stored array '{name}' ({path}) is missing or changed.",
-                    "Delete the job and submit the shot again; check the disk.",
+                    "Submit the shot again, and check the disk.",
                 )
             arrays[name] = data.view(dtype).reshape(shape) if data.size else np.empty(shape, dtype)
         return arrays

@@ -6,24 +6,27 @@ import contextlib
 import logging
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
+from ani3d_formats.atomic import disk_full
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.explain import NEARLY_FULL
 
 from . import pipe
-from .pipe import Outcome
+from .pipe import Alive, Outcome
 from .wire.messages import Message
 
 log = logging.getLogger("engine")
 
 CANCEL_PATIENCE = 1.5  # seconds a worker has to stop by itself once asked
+SILENCE = 60.0  # seconds without a sign of life after which a worker is ended; it gives one every `pipe.BEAT`
 
 
 @dataclass
@@ -31,6 +34,8 @@ class _Worker:
     process: subprocess.Popen[bytes]
     outcome: Outcome | None = None
     cancelled_at: float | None = None
+    heard_at: float = field(default_factory=time.monotonic)
+    silent: bool = False  # it is ended for that
 
 
 class LocalProcesses:
@@ -40,9 +45,11 @@ class LocalProcesses:
         blobs: the store's folder of arrays.
         module: the job module, see `engine.job`.
         slots: how many jobs run at once.
+        silence: seconds without a sign of life after which a worker is ended.
     """
 
-    def __init__(self, blobs: Path, module: str = "engine.job", slots: int = 1) -> None:
+    def __init__(self, blobs: Path, module: str = "engine.job", slots: int = 1, silence: float = SILENCE) -> None:
+        self._silence = silence
         self._blobs = blobs
         self._module = module
         self._slots = slots
@@ -67,8 +74,8 @@ class LocalProcesses:
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
             )
-        self._workers[job] = _Worker(process)
-        threading.Thread(target=self._listen, args=(job, process.stdout), daemon=True).start()
+        worker = self._workers[job] = _Worker(process)
+        threading.Thread(target=self._listen, args=(job, worker), daemon=True).start()
 
     def cancel(self, job: str) -> None:
         """Ask the job to stop; `poll` ends it after `CANCEL_PATIENCE` if it does not."""
@@ -87,12 +94,15 @@ class LocalProcesses:
         for worker in self._workers.values():
             if worker.cancelled_at and time.monotonic() - worker.cancelled_at > CANCEL_PATIENCE:
                 _kill(worker.process)
+            if time.monotonic() - worker.heard_at > self._silence and not worker.silent:
+                worker.silent = True  # stopped, or hanging in a driver: what it holds is given back
+                _kill(worker.process)
         while not self._messages.empty():
             job, message = self._messages.get()
             worker = self._workers[job]
             if message is None:
                 del self._workers[job]
-                news.append((job, _end(worker)))
+                news.append((job, self._end(worker)))
             elif isinstance(message, Outcome):
                 worker.outcome = message
             else:
@@ -107,14 +117,45 @@ class LocalProcesses:
             worker.process.wait()
         self._workers.clear()
 
-    def _listen(self, job: str, reports: BinaryIO) -> None:
+    def _listen(self, job: str, worker: _Worker) -> None:
         """Move messages from a worker's pipe into the queue until the pipe ends. Runs in a thread per worker."""
+        assert worker.process.stdout is not None
         try:
-            for message in pipe.read(reports):
-                self._messages.put((job, message))
+            for message in pipe.read(worker.process.stdout):  # type: ignore[arg-type]
+                worker.heard_at = time.monotonic()
+                if not isinstance(message, Alive):
+                    self._messages.put((job, message))
         except Ani3DError:  # the worker is ended as one that crashed
             log.exception("job %s: what its process sent cannot be read", job)
         self._messages.put((job, None))
+
+    def _end(self, worker: _Worker) -> Outcome:
+        """Reap a worker whose pipe has ended; what became of its job."""
+        code = None
+        if worker.outcome is None:  # else nothing it still does matters, and torch takes its time to leave
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = worker.process.wait(timeout=1)
+        _kill(worker.process)
+        worker.process.wait()
+        for stream in (worker.process.stdin, worker.process.stdout):
+            if stream:
+                with contextlib.suppress(OSError):  # a "cancel" that it did not live to read
+                    stream.close()
+        if worker.outcome:
+            return worker.outcome
+        if worker.cancelled_at:
+            return Outcome("cancelled")
+        if _is_full(self._blobs):
+            full = disk_full(self._blobs)
+            return Outcome("failed", {"code": full.code, "message": full.message, "hint": full.hint})
+        how = "stopped reporting" if code is None else f"ended with exit status {code}"
+        if worker.silent:
+            how = f"gave no sign of life for {self._silence:g} s"
+        elif code and code < 0:
+            how = f"ended with signal {-code} ({signal.Signals(-code).name})"
+        hint = "The system may have run out of memory: close other programs or choose smaller settings."
+        error = {"code": "job.crashed", "message": f"The job's process {how} and gave no reason.", "hint": hint}
+        return Outcome("failed", error)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -126,24 +167,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _end(worker: _Worker) -> Outcome:
-    """Reap a worker whose pipe has ended; what became of its job."""
-    code = None
-    if worker.outcome is None:  # else nothing it still does matters, and torch takes its time to leave
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = worker.process.wait(timeout=1)
-    _kill(worker.process)
-    worker.process.wait()
-    for stream in (worker.process.stdin, worker.process.stdout):
-        if stream:
-            stream.close()
-    if worker.outcome:
-        return worker.outcome
-    if worker.cancelled_at:
-        return Outcome("cancelled")
-    how = "stopped reporting" if code is None else f"ended with exit status {code}"
-    if code and code < 0:
-        how = f"ended with signal {-code} ({signal.Signals(-code).name})"
-    hint = "The system may have run out of memory: close other programs or choose smaller settings."
-    error = {"code": "job.crashed", "message": f"The job's process {how} and gave no reason.", "hint": hint}
-    return Outcome("failed", error)
+def _is_full(folder: Path) -> bool:
+    """Whether the disk has so little room that a process may die of it without a word."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder if folder.is_dir() else folder.parent).free < NEARLY_FULL
+    return False

@@ -2,16 +2,18 @@
 
     STORE/jobs.sqlite            one row per job, and one per result file
     STORE/blobs/ab/abcdef...     the bytes of an array, named by the sha256 of those bytes
-    STORE/jobs/ID/input.json     what the worker reads: array table and settings
+    STORE/jobs/ID/input.json     what the worker reads: array table and settings; see `engine.folders`
     STORE/jobs/ID/out/           where the job writes; STORE/jobs/ID/worker.log what it prints
 
 Every file is written beside its place, synced and renamed, and the row comes last, so that a kill at any moment
-leaves either the whole job or none of it. A job's id is a hash of its input: the same input is the same job.
+leaves either the whole job or none of it. A job's id is a hash of its input: the same input is the same job. A table
+that is lost or garbled is made again from the folders.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import shutil
 import sqlite3
@@ -23,14 +25,21 @@ from typing import Any
 
 import numpy as np
 
-from ani3d_formats.atomic import disk_full, is_disk_full, write_bytes
+from ani3d_formats.atomic import disk_full, is_disk_full
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.frames import file_sha256
 
+from . import folders
 from .blobs import Blobs
 from .wire import FileInfo, JobStatus
 from .wire.access import READY_NAME, read_access
 
+log = logging.getLogger("engine")
+
 SCHEMA_VERSION = 1  # SQLite's `user_version`; one more for every change of the tables
+MAX_SHOT_NAME = 200  # characters
+MAX_LISTED = 900_000  # bytes of one list, which has to fit into a message
+MAX_ERROR = 1000  # characters of a job's error that are told
 MAX_ATTEMPTS = 3  # a job that has taken the engine down this often is not started again
 
 _SCHEMA = """
@@ -55,20 +64,58 @@ class JobTable:
     Args:
         root: the folder, made when missing.
         version: of the library; a job of another version is another job, as its result may differ.
+        rebuild: set the table aside and make it again from the folders, as happens by itself to a garbled one.
 
     Raises:
         Ani3DError: `store.locked`, `store.unusable`, `disk.full`.
     """
 
-    def __init__(self, root: Path, version: str) -> None:
+    def __init__(self, root: Path, version: str, rebuild: bool = False) -> None:
         self.root = root
         self._version = version
         self._blobs = Blobs(root / "blobs")
         try:
             (root / "jobs").mkdir(parents=True, exist_ok=True)
-            self._rows = self._open(root / "jobs.sqlite")
+            self._rows = self._open_whole(root / "jobs.sqlite", rebuild)
+            self._reconcile()
         except (OSError, sqlite3.Error) as error:
             raise _store_error(root, error) from error
+
+    def _open_whole(self, path: Path, rebuild: bool) -> sqlite3.Connection:
+        """The table; one that is garbled, or that shall be made again, is set aside first."""
+        try:
+            rows = self._open(path)
+            (said,) = rows.execute("PRAGMA quick_check(1)").fetchone()
+            if said == "ok" and not rebuild:
+                return rows
+            rows.close()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise
+        aside = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}.broken")
+        log.warning("%s is made again from the folders of jobs; what it held is kept as %s", path, aside.name)
+        path.rename(aside)
+        for end in ("-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+        return self._open(path)
+
+    def _reconcile(self) -> None:
+        """Take in what only the folders know, and end deletions and submissions that were cut short."""
+        for job, folder in folders.deleted(self.root / "jobs"):
+            with self._transaction():
+                self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
+            shutil.rmtree(folder, ignore_errors=True)
+        known = {row["id"] for row in self._rows.execute("SELECT id FROM jobs")}
+        for found in folders.find(self.root / "jobs", known):
+            log.warning("job %s (%s) was not in the table and is taken in as %s", found.id, found.name, found.state)
+            self._insert(found.id, found.name, found.submitted, found.arrays)
+            if found.state != "queued":
+                status = JobStatus(
+                    found.id, found.state, found.stage, found.step, found.total, 0.0, found.error, found.name
+                )
+                self._note(status, found.result, found.files)
+        kept = {row["sha256"] for row in self._rows.execute("SELECT DISTINCT sha256 FROM arrays")}
+        self._blobs.keep(kept)
 
     @staticmethod
     def _open(path: Path) -> sqlite3.Connection:
@@ -119,18 +166,31 @@ class JobTable:
         row = self._rows.execute("SELECT state, result FROM jobs WHERE id = ?", (job,)).fetchone()
         if row and row["state"] in ("queued", "running"):
             return job, True
-        if row and row["state"] == "done" and self._is_whole(job):
+        if row and row["state"] == "done" and self.is_whole(job):
             return job, True
-        self._blobs.put(blobs)
-        self.folder(job).mkdir(exist_ok=True)
-        document = {"name": name, "settings": settings, "arrays": table}
-        write_bytes(self.folder(job) / "input.json", json.dumps(document).encode())
+        if len(name) > MAX_SHOT_NAME:
+            raise Ani3DError("job.limit", f"The shot's name has {len(name):,} characters.", "Give it a shorter one.")
+        (newest,) = self._rows.execute("SELECT max(queued) FROM jobs").fetchone()
+        submitted = max(time.time(), (newest or 0.0) + 1e-6)  # first in first out, also when the clock is set back
+        try:
+            self._blobs.put(blobs)
+            folders.write_input(
+                self.folder(job), {"name": name, "settings": settings, "arrays": table, "submitted": submitted}
+            )
+            self._insert(job, name, submitted, list(blobs))
+        except Ani3DError:
+            if not row:
+                shutil.rmtree(self.folder(job), ignore_errors=True)
+                self._forget_arrays(set(blobs))
+            raise
+        return job, False
+
+    def _insert(self, job: str, name: str, submitted: float, arrays: list[str]) -> None:
         with self._transaction():
             self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
-            values = (job, name, "queued", time.time())
+            values = (job, name, "queued", submitted)
             self._rows.execute("INSERT INTO jobs (id, name, state, queued) VALUES (?, ?, ?, ?)", values)
-            self._rows.executemany("INSERT INTO arrays VALUES (?, ?)", [(job, sha256) for sha256 in blobs])
-        return job, False
+            self._rows.executemany("INSERT INTO arrays VALUES (?, ?)", [(job, sha256) for sha256 in arrays])
 
     def next_queued(self) -> str | None:
         """The id of the job that has waited longest, if one waits."""
@@ -149,15 +209,25 @@ class JobTable:
         files: list[FileInfo] | None = None,
     ) -> None:
         """Note how the job ended; `result` is the folder of its `files`, relative to the job's folder."""
-        error = json.dumps(status.error) if status.error else None
+        outcome = {name: getattr(status, name) for name in ("state", "stage", "step", "total", "error")}
+        folders.write_outcome(self.folder(status.id), {**outcome, "result": result}, files or [])
+        self._note(status, result, files or [])
+
+    def _note(self, status: JobStatus, result: str | None, files: list[FileInfo]) -> None:
+        error = json.dumps(_shortened(status.error)) if status.error else None
         values = (status.state, status.stage, status.step, status.total, error, result, status.id)
         with self._transaction():
             self._rows.execute(
                 "UPDATE jobs SET state = ?, stage = ?, step = ?, total = ?, error = ?, result = ? WHERE id = ?", values
             )
             self._rows.execute("DELETE FROM files WHERE job = ?", (status.id,))
-            rows = [(status.id, f.name, f.size, f.sha256) for f in files or []]
+            rows = [(status.id, f.name, f.size, f.sha256) for f in files]
             self._rows.executemany("INSERT INTO files VALUES (?, ?, ?, ?)", rows)
+
+    def put_back(self) -> None:
+        """Queue again what is running, since the engine is stopped in good order: that counts as no attempt."""
+        with self._transaction():
+            self._rows.execute("UPDATE jobs SET state = 'queued', attempts = attempts - 1 WHERE state = 'running'")
 
     def recover(self) -> list[str]:
         """Queue again what was running when the engine last stopped; the ids of jobs queued again.
@@ -181,11 +251,16 @@ class JobTable:
     def delete(self, job: str) -> None:
         """Remove a job, its folder, and the arrays that no other job has."""
         blobs = {row["sha256"] for row in self._rows.execute("SELECT sha256 FROM arrays WHERE job = ?", (job,))}
+        aside = folders.set_aside(self.folder(job))
         with self._transaction():
             self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
-        shutil.rmtree(self.folder(job), ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+        self._forget_arrays(blobs)
+
+    def _forget_arrays(self, digests: set[str]) -> None:
+        """Remove those of the arrays that no job has."""
         kept = {row["sha256"] for row in self._rows.execute("SELECT DISTINCT sha256 FROM arrays")}
-        self._blobs.remove(blobs - kept)
+        self._blobs.remove(digests - kept)
 
     # ---- asking ----
 
@@ -194,8 +269,15 @@ class JobTable:
         return _status(self._row(job))
 
     def jobs(self) -> list[JobStatus]:
-        """All jobs, newest first."""
-        return [_status(row) for row in self._rows.execute("SELECT * FROM jobs ORDER BY queued DESC")]
+        """The newest jobs, newest first: as many as one message can hold, which are thousands."""
+        listed, size = [], 0
+        for row in self._rows.execute("SELECT * FROM jobs ORDER BY queued DESC"):
+            status = _status(row)
+            size += 200 + len(repr(status).encode())
+            if size > MAX_LISTED:
+                break
+            listed.append(status)
+        return listed
 
     def files(self, job: str) -> list[FileInfo]:
         """The result files of a job that is done. Raises Ani3DError `job.unknown`, `job.unfinished`."""
@@ -236,10 +318,13 @@ class JobTable:
             raise Ani3DError("job.unknown", f"There is no job '{job[:40]}'.", "Ask for the list of jobs.")
         return row
 
-    def _is_whole(self, job: str) -> bool:
-        """Whether the result files of a job that is done are there in full length."""
-        paths = [(self._result(job) / info.name, info.size) for info in self.files(job)]
-        return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+    def is_whole(self, job: str) -> bool:
+        """Whether the result files of a job that is done are there and hold what the job wrote."""
+        paths = [(self._result(job) / info.name, info) for info in self.files(job)]
+        return all(
+            path.is_file() and path.stat().st_size == info.size and file_sha256(path) == info.sha256
+            for path, info in paths
+        )
 
     def _result(self, job: str) -> Path:
         row = self._row(job)
@@ -274,7 +359,13 @@ def _store_error(root: Path, error: OSError | sqlite3.Error) -> Ani3DError:
     return Ani3DError("store.unusable", f"{root} cannot hold the engine's jobs ({error}).", hint)
 
 
+def _shortened(error: dict[str, Any]) -> dict[str, Any]:
+    return {key: str(text)[:MAX_ERROR] for key, text in error.items()}
+
+
 def _status(row: sqlite3.Row) -> JobStatus:
-    error = json.loads(row["error"]) if row["error"] else None
+    said = json.loads(row["error"]) if row["error"] else None
+    error = _shortened(said) if said else None
     eta = math.inf if row["state"] in ("queued", "running") else 0.0
-    return JobStatus(row["id"], row["state"], row["stage"], row["step"], row["total"], eta, error, row["name"])
+    name = row["name"][:MAX_SHOT_NAME]
+    return JobStatus(row["id"], row["state"], row["stage"], row["step"], row["total"], eta, error, name)

@@ -1,11 +1,14 @@
-"""What a worker tells the engine through its pipe: any number of `ProgressReport`s, then one `Outcome`.
+"""What a worker tells the engine through its pipe: any number of `ProgressReport`s and `Alive`s, then one `Outcome`.
 
 Both are messages in the encoding of `engine.wire.codec`; the frames of one message travel as one msgpack list.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -30,6 +33,13 @@ class ProgressReport(Message):
 
 
 @dataclass(frozen=True)
+class Alive(Message):
+    """The worker's process runs; sent every `BEAT` seconds."""
+
+    kind = "alive"
+
+
+@dataclass(frozen=True)
 class Outcome(Message):
     """How a job ended. `result` is the folder of `files`, relative to the job's folder; `error` as in JobStatus."""
 
@@ -40,14 +50,27 @@ class Outcome(Message):
     files: list[FileInfo] = field(default_factory=list)
 
 
-_KINDS: dict[str, type[Message]] = {cls.kind: cls for cls in (ProgressReport, Outcome)}
+_KINDS: dict[str, type[Message]] = {cls.kind: cls for cls in (ProgressReport, Alive, Outcome)}
 
 
-def write(pipe: BinaryIO, message: ProgressReport | Outcome) -> None:
+BEAT = 2.0
+_one_at_a_time = threading.Lock()
+
+
+def write(pipe: BinaryIO, message: ProgressReport | Alive | Outcome) -> None:
     """Write one message; the pipe is unbuffered, so a large one may take several writes."""
     data = memoryview(msgpack.packb(codec.encode(message, 0)))
-    while data:
-        data = data[pipe.write(data) :]
+    with _one_at_a_time:
+        while data:
+            data = data[pipe.write(data) :]
+
+
+def beat(pipe: BinaryIO) -> None:
+    """Say every `BEAT` seconds that this process runs, until the pipe is closed. For a thread of its own."""
+    with suppress(OSError, ValueError):
+        while True:
+            write(pipe, Alive())
+            time.sleep(BEAT)
 
 
 def read(pipe: BinaryIO) -> Iterator[Message]:

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from .executors import LocalProcesses
 from .front import Front, Reply
 from .gate import Gate
 from .inputs import check_paths, what_files_hold
-from .job_table import JobTable
+from .job_table import MAX_ERROR, JobTable
 from .pipe import Outcome, ProgressReport
 from .wire import PROTOCOL_VERSION, JobStatus, Welcome, codec
 from .wire import messages as m
@@ -57,7 +58,7 @@ class Server:
         executor: where jobs run.
         job: name of the job module, see `engine.job`.
         host, port: address to listen at; port 0 takes any free one, `access` says which and what opens it.
-        retry: seconds until a write that found the disk full is tried again.
+        retry: seconds until a write that found the disk full is tried again; a job whose process died waits twice that.
         gate: who may talk to the engine; by default whoever has its new token.
         allowed: folders on this machine that settings may name.
 
@@ -84,6 +85,8 @@ class Server:
         self._ended: dict[str, tuple[JobStatus, Outcome]] = {}  # what is still to be stored
         self._logs: dict[str, EventLog] = {}
         self._watchers: list[_Watcher] = []
+        self._again: dict[str, float] = {}  # jobs whose process died, and when they are started again
+        self._tried: set[str] = set()  # jobs that have been
         self._retry = retry
         self._retry_at = 0.0
         self._stopping = False
@@ -103,6 +106,11 @@ class Server:
                 self._tick()
         finally:
             self._executor.stop()
+            try:
+                self._store_ended()
+                self._table.put_back()
+            except Exception as error:  # a full disk; the next start queues again what is running
+                log.error("%s", _error_reply(error).message)
             self._front.close()
 
     # ---- requests ----
@@ -166,10 +174,14 @@ class Server:
         raise codec.malformed_error(f"nothing answers a '{message.kind}'")
 
     def _submit(self, message: m.Submit) -> m.Accepted:
+        with suppress(Exception):  # what ended while the disk was full may be submitted again as soon as it is not
+            self._store_ended()
         check_paths(message.shot, message.settings, self._allowed)
         try:
             name = self._check(message.shot, message.settings)
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (Ani3DError, OSError, MemoryError):
+            raise
+        except Exception as error:
             raise codec.malformed_error(
                 f"the shot or its settings cannot be read ({type(error).__name__}: {error})"
             ) from error
@@ -186,6 +198,9 @@ class Server:
             status = replace(status, state="cancelled", eta=0.0)
             self._table.finish(status)
             self._logs[job].add(status)
+        elif job in self._again:
+            del self._again[job]
+            self._end(job, Outcome("cancelled"))
         elif status.state == "running":
             self._executor.cancel(job)
         return status
@@ -218,6 +233,9 @@ class Server:
                     self._live[job], stage=news.stage, step=news.step, total=news.total, eta=news.eta
                 )
                 self._log(job).add(self._live[job], news)
+            elif isinstance(news, Outcome) and self._may_try_again(job, news):
+                log.warning("job %s is tried again: %s", job, (news.error or {}).get("message"))
+                self._again[job] = time.monotonic() + 2 * self._retry
             elif isinstance(news, Outcome):
                 self._end(job, news)
         if time.monotonic() >= self._retry_at:
@@ -229,8 +247,16 @@ class Server:
                 self._retry_at = time.monotonic() + self._retry
         self._answer_watchers()
 
+    def _may_try_again(self, job: str, outcome: Outcome) -> bool:
+        """Whether the job's process died, for the first time: memory may have been short, or a driver at fault."""
+        if not outcome.error or outcome.error["code"] != "job.crashed" or job in self._tried:
+            return False
+        self._tried.add(job)
+        return True
+
     def _end(self, job: str, outcome: Outcome) -> None:
         """Keep how a job ended. A failure shows at once; success only when its files are in the table."""
+        self._tried.discard(job)
         status = replace(self._live[job], state=outcome.state, eta=0.0, error=outcome.error)
         self._ended[job] = (status, outcome)
         if outcome.state != "done":
@@ -247,17 +273,24 @@ class Server:
             log.info("job %s: %s", job, outcome.state)
 
     def _start_waiting(self) -> None:
+        for again, when in list(self._again.items()):
+            if time.monotonic() >= when and self._executor.has_room:
+                del self._again[again]
+                self._start(again)
         while self._executor.has_room and (job := self._table.next_queued()):
             self._table.start(job)
             self._live[job] = self._table.status(job)
             self._log(job).add(self._live[job])
-            try:
-                self._executor.start(job, self._table.folder(job))
-            except OSError as error:
-                why = _error_reply(error)
-                detail = {"code": why.code, "message": why.message, "hint": why.hint}
-                self._end(job, Outcome("failed", detail))
-                self._store_ended()
+            self._start(job)
+            self._store_ended()
+
+    def _start(self, job: str) -> None:
+        try:
+            self._executor.start(job, self._table.folder(job))
+        except OSError as error:
+            why = _error_reply(error)
+            detail = {"code": why.code, "message": why.message, "hint": why.hint}
+            self._end(job, Outcome("failed", detail))
 
     def _answer_watchers(self) -> None:
         held, self._watchers = self._watchers, []
@@ -284,7 +317,7 @@ def _error_reply(error: Exception) -> m.Error:
         name = getattr(error, "filename", None)
         error = disk_full(Path(name) if name else Path.cwd())
     if isinstance(error, Ani3DError):
-        return m.Error(error.code, error.message, error.hint)
+        return m.Error(error.code, error.message[:MAX_ERROR], error.hint[:MAX_ERROR])
     log.error("an error of the engine itself", exc_info=error)
-    text = f"The engine met an error of its own: {type(error).__name__}: {error}."
+    text = f"The engine met an error of its own: {type(error).__name__}: {error}."[:MAX_ERROR]
     return m.Error("engine.internal", text, "Its log says where.")

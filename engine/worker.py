@@ -9,6 +9,7 @@ involved, so even a full disk can be reported.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -18,7 +19,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -82,7 +83,8 @@ def run(folder: Path, blobs: Path, module: str, reporter: Reporter, cancel: thre
     except Cancelled:
         return Outcome("cancelled")
     except Exception as error:
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log lies on the disk that may be full
+            traceback.print_exc()
         known = explain(error, folder, "job.failed", f"{folder / 'worker.log'} says where.")
         return Outcome("failed", {"code": known.code, "message": known.message, "hint": known.hint})
 
@@ -95,6 +97,28 @@ def _follow(control: BinaryIO, cancel: threading.Event) -> None:
     if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
+
+
+def _hold(folder: Path) -> IO[str]:
+    """Hold the job's folder for this process alone; a worker that an engine before this one left there is ended.
+
+    Such a worker was stopped (SIGSTOP) or frozen when its engine died, else it would have ended with it.
+    """
+    file = open(folder / "worker.lock", "a+")  # noqa: SIM115 - held until the process ends
+    if sys.platform != "win32":
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            with contextlib.suppress(ValueError, ProcessLookupError, PermissionError):
+                os.killpg(int(file.read()), signal.SIGKILL)
+            fcntl.flock(file, fcntl.LOCK_EX)
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -110,9 +134,13 @@ def main(argv: list[str] | None = None) -> None:
     os.dup2(2, 1)
     cancel = threading.Event()
     threading.Thread(target=_follow, args=(control, cancel), daemon=True).start()
+    threading.Thread(target=pipe.beat, args=(reports,), daemon=True).start()
+    held = _hold(args.folder)
     outcome = run(args.folder, args.blobs, args.job, Reporter(reports), cancel)
-    sys.stdout.flush()  # the engine ends this process as soon as it has the outcome
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()  # the engine ends this process as soon as it has the outcome
     pipe.write(reports, outcome)
+    held.close()
 
 
 if __name__ == "__main__":

@@ -56,8 +56,9 @@ def fingerprint(problem: Any, config: Any, check_cancelled: Callable[[], None] =
 
 def save_checkpoint(path: Path, mark: str, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
     """Write a checkpoint atomically: named tensors and JSON `notes`, valid for the fingerprint `mark`."""
-    header = {"schema": SCHEMA, "fingerprint": mark, "notes": json.dumps(notes)}
     whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    header = {"schema": SCHEMA, "fingerprint": mark, "notes": json.dumps(notes)}
+    header["sha256"] = _content(whole, header["notes"])
     write_bytes(path, safetensors.torch.save(whole, header))
 
 
@@ -68,9 +69,21 @@ def load_checkpoint(path: Path, mark: str) -> tuple[dict[str, Tensor], dict[str,
             header = file.metadata() or {}
             if header.get("schema") != SCHEMA or header.get("fingerprint") != mark:
                 return None
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header["notes"])  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if header["sha256"] != _content(tensors, header["notes"]):
+                return None
+            return tensors, json.loads(header["notes"])
     except (OSError, ValueError, KeyError, safetensors.SafetensorError):
         return None
+
+
+def _content(tensors: dict[str, Tensor], notes: str) -> str:
+    """SHA-256 of what a checkpoint holds."""
+    digest = hashlib.sha256(notes.encode())
+    for name in sorted(tensors):
+        digest.update(f"{name}{tensors[name].dtype}{tuple(tensors[name].shape)}".encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def pack_adam(optimizer: torch.optim.Adam) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ani3d_formats.atomic import full_disk_reported, publish
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.frames import file_sha256
 
 from .results import Result, from_arrays, to_arrays
 
@@ -49,8 +50,8 @@ def _feed(digest: Any, part: Any) -> None:
 class StageStore:
     """Keeps the results of finished stages in `folder`/STAGE-KEY/, newest key per stage only.
 
-    A result is a dataclass (`results.to_arrays`): its arrays lie there as NAME.npy, the rest and the files' sizes in
-    `LISTING`. One that is cut or cannot be read counts as none.
+    A result is a dataclass (`results.to_arrays`): its arrays lie there as NAME.npy, the rest and the files' SHA-256 in
+    `LISTING`. One that is cut, changed or cannot be read counts as none, so that it is computed again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,18 +73,21 @@ class StageStore:
         for old in self.folder.glob(f"{stage}-*"):
             if old != target:
                 shutil.rmtree(old, ignore_errors=True)
-        kept = read_stage(target, kind)
+        kept = read_stage(target, kind, verify=False)
         if kept is None:
             raise Ani3DError("disk.broken", f"{target} cannot be read again.", "Check the disk, then run again.")
         return kept
 
 
-def read_stage(folder: Path, kind: type[Result]) -> Result | None:
-    """The result in a folder, or None where none is whole."""
+def read_stage(folder: Path, kind: type[Result], verify: bool = True) -> Result | None:
+    """The result in a folder, or None where none is whole; `verify` reads all of it and compares the hashes."""
     try:
-        listing = json.loads((folder / LISTING).read_text(encoding="utf-8"))
-        paths = {name: folder / f"{name}.npy" for name in listing["bytes"]}
-        if any(path.stat().st_size != listing["bytes"][name] for name, path in paths.items()):
+        text, _, mark = (folder / LISTING).read_text(encoding="utf-8").partition("\n")
+        if mark.strip() != hashlib.sha256(text.encode()).hexdigest():
+            return None
+        listing = json.loads(text)
+        paths = {name: folder / f"{name}.npy" for name in listing["sha256"]}
+        if verify and any(file_sha256(path) != listing["sha256"][name] for name, path in paths.items()):
             return None
         arrays = {name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in paths.items()}
         return from_arrays(kind, {name: np.asarray(array) for name, array in arrays.items()}, listing["notes"])
@@ -101,8 +105,10 @@ def _publish(target: Path, result: Any) -> None:
             partial.mkdir(parents=True)
             for name, array in arrays.items():
                 np.save(partial / f"{name}.npy", array, allow_pickle=False)
-            sizes = {name: (partial / f"{name}.npy").stat().st_size for name in arrays}
-            (partial / LISTING).write_text(json.dumps({"bytes": sizes, "notes": notes}), encoding="utf-8")
+            hashes = {name: file_sha256(partial / f"{name}.npy") for name in arrays}
+            listing = json.dumps({"sha256": hashes, "notes": notes})
+            mark = hashlib.sha256(listing.encode()).hexdigest()
+            (partial / LISTING).write_text(f"{listing}\n{mark}\n", encoding="utf-8")
             publish(partial, target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

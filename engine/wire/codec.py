@@ -125,7 +125,7 @@ def read_header(frames: Sequence[Part]) -> Header:
     """The checked first frame. Raises Ani3DError `protocol.version`, `protocol.malformed` or `protocol.limit`."""
     raw, request = peek(frames)
     version = raw.get("protocol")
-    if version != m.PROTOCOL_VERSION:
+    if type(version) is not int or version != m.PROTOCOL_VERSION:
         raise Ani3DError(
             "protocol.version",
             f"The other side speaks protocol {version!r}, this side {m.PROTOCOL_VERSION}.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -41,6 +42,10 @@ def run(
         raise RuntimeError("who would have thought")
     if todo == "crash":
         os.abort()
+    if todo in ("crash once", "stop once") and not (out / "again").exists():
+        (out / "again").touch()
+        os.kill(os.getpid(), signal.SIGSTOP if todo == "stop once" else signal.SIGKILL)
+        time.sleep(600)
     if todo == "garble reports":
         for handle in range(3, 20):  # one of them is the pipe to the engine
             with contextlib.suppress(OSError):

@@ -55,16 +55,28 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-8])
 
 
+def overwrite(path, place, data):
+    """Put other bytes of the same length at a place, negative ones from the end."""
+    whole = bytearray(path.read_bytes())
+    place %= len(whole)
+    assert whole[place : place + len(data)] != data
+    whole[place : place + len(data)] = data
+    path.write_bytes(whole)
+
+
 @pytest.mark.parametrize(
     "harm",
     [
         lambda folder: cut(folder / "values.npy"),
         lambda folder: (folder / "values.npy").write_bytes(bytes((folder / "values.npy").stat().st_size)),
+        lambda folder: overwrite(folder / "values.npy", 128, bytes(32)),
+        lambda folder: overwrite(folder / "values.npy", 130, b"\x01"),
+        lambda folder: overwrite(folder / "stage.json", -90, b"9"),
         lambda folder: (folder / "values.npy").unlink(),
         lambda folder: cut(folder / "stage.json"),
         lambda folder: (folder / "stage.json").unlink(),
     ],
-    ids=["cut", "zeros", "lost", "cut listing", "no listing"],
+    ids=["cut", "zeros", "zeros after the header", "a bit", "a digit of notes", "lost", "cut listing", "no listing"],
 )
 def test_a_damaged_stage_is_computed_again_and_found_the_next_time(tmp_path, harm):
     def run(value):
