@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from ani3dhuman import __version__
 from ani3dhuman.commands.failure import write_log
 from ani3dhuman.models.store import default_root
 
+from .collect import Quota, choose, collect
 from .executors import SILENCE, LocalProcesses
 from .gate import Gate, Keys, add_client
 from .job_table import JobTable
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "--silence", type=float, default=SILENCE, help="seconds after which a silent worker is ended (%(default)s)"
     )
     parser.add_argument("--workers", type=int, default=1, help="jobs at once (default %(default)s)")
+    _add_quota(parser)
     parser.add_argument("--version", action="version", version=f"{__version__}, protocol {PROTOCOL_VERSION}")
     return parser
 
@@ -90,6 +93,8 @@ def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
                 return _keys(arguments[1:])
             if arguments[:1] == ["repair"]:
                 return _repair(arguments[1:])
+            if arguments[:1] == ["gc"]:
+                return _collect(arguments[1:])
             args = _parser().parse_args(arguments[1:] if arguments[:1] == ["serve"] else arguments)
             store = args.store.resolve()
             _serve(args, store, job)
@@ -112,6 +117,8 @@ def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
         tighten(store)
         allowed = [folder.absolute() for folder in (*args.allow_path, default_root())]
         executor = LocalProcesses(store / "blobs", job, max(1, args.workers), args.silence)
+        for old in collect(table, _quota(args)):
+            logging.info("job %s (%s) is forgotten: %.0f days, %.0f MB", old.id, old.name, old.days, old.size / 1e6)
         server = Server(table, executor, job, args.host, args.port, gate=gate, allowed=allowed)
         places = [store / READY_NAME, running_file(server.access.endpoint)]
         try:
@@ -141,6 +148,30 @@ def _repair(arguments: list[str]) -> int:
             whole = status.state != "done" or table.is_whole(status.id)
             print(f"{status.id} {status.state if whole else 'damaged: submit it again'} {status.name}")
     print(f"{len(jobs)} jobs in {store}")
+    return 0
+
+
+def _add_quota(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keep-days", type=float, default=math.inf, help="forget jobs that are older (default: none)")
+    parser.add_argument("--keep-gb", type=float, default=math.inf, help="... and the oldest of more than so much")
+
+
+def _quota(args: argparse.Namespace) -> Quota:
+    return Quota(args.keep_days, args.keep_gb * 1e9)
+
+
+def _collect(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="ani3dhuman-engine gc", description="Forget old jobs of a store.")
+    parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="only say which")
+    _add_quota(parser)
+    args = parser.parse_args(arguments)
+    with closing(JobTable(args.store.resolve(), __version__)) as table:
+        leaving = (choose if args.dry_run else collect)(table, _quota(args))
+    for job in leaving:
+        print(f"{job.id} {job.days:8.1f} days {job.size / 1e6:10.1f} MB {job.name}")
+    said = "would be forgotten" if args.dry_run else "forgotten"
+    print(f"{len(leaving)} jobs with {sum(job.size for job in leaving) / 1e6:,.1f} MB {said}")
     return 0
 
 

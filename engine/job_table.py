@@ -279,6 +279,11 @@ class JobTable:
             listed.append(status)
         return listed
 
+    def ended(self) -> list[tuple[JobStatus, float]]:
+        """The jobs that neither wait nor run, with the time they were submitted, newest first."""
+        rows = self._rows.execute("SELECT * FROM jobs WHERE state NOT IN ('queued', 'running') ORDER BY queued DESC")
+        return [(_status(row), row["queued"]) for row in rows]
+
     def files(self, job: str) -> list[FileInfo]:
         """The result files of a job that is done. Raises Ani3DError `job.unknown`, `job.unfinished`."""
         self._result(job)
