@@ -20,6 +20,7 @@ from . import compat
 COLOR_ATTRIBUTE = "ani3d_color"  # linear RGB and opacity, what the material reads
 NAME = "Ani3D Gaussians"
 TRANSPARENT_BOUNCES = 64
+FACETED = 2, 1  # subdivisions of the sphere in renders and in the viewport, which draws a quarter of the faces
 SIGMAS = 2.8  # radius of the drawn sphere: the density there is 2 % of its peak
 
 
@@ -52,7 +53,11 @@ def ellipsoids() -> bpy.types.NodeTree:
 
     sphere = nodes.new("GeometryNodeMeshIcoSphere")
     sphere.inputs["Radius"].default_value = SIGMAS
-    sphere.inputs["Subdivisions"].default_value = 2
+    finer = nodes.new("GeometryNodeSwitch")
+    finer.input_type = "INT"
+    finer.inputs["False"].default_value, finer.inputs["True"].default_value = FACETED
+    link(nodes.new("GeometryNodeIsViewport").outputs[0], finer.inputs["Switch"])
+    link(finer.outputs[0], sphere.inputs["Subdivisions"])
     painted = nodes.new("GeometryNodeSetMaterial")
     painted.inputs["Material"].default_value = bpy.data.materials.get(NAME) or _material()
     colored = nodes.new("GeometryNodeStoreNamedAttribute")

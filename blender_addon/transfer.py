@@ -22,7 +22,7 @@ class Transfer:
 
     def __init__(self, job: str, folder: Path) -> None:
         self.job, self.folder, self.stopped = job, folder, Event()
-        session.tell_transfer(Moment(job, "fetching", "fetch", 0, 1, math.inf))
+        session.transfer = Moment(job, "fetching", "fetch", 0, 1, math.inf)
 
     def fetch(self, link: Link, importing: bool, client: Client) -> int:
         """Fetch the files and, for `importing`, write what plays them; how many files."""

@@ -170,19 +170,23 @@ def test_started_twice_and_stopped_twice(engine, session, command, tmp_path):
     assert session.is_open()
 
 
-@pytest.mark.parametrize("where", ["a file", "below a file", "read only", "too long", "locked"])
-def test_stores_that_cannot_be(session, part, command, tmp_path, where):
+@pytest.mark.parametrize("where", ["a file", "below a file", "read only", "too long"])
+def test_stores_that_cannot_be(session, command, tmp_path, where):
     (tmp_path / "file").write_text("in the way")
-    store = {"a file": "file", "below a file": "file/x", "read only": "/proc/sys/x", "too long": "x" * 300}.get(
-        where, "s"
-    )
-    if where == "locked":
-        other = part("connection").start(command, tmp_path / "s")
-    text = refused(bpy.ops.ani3d.start_engine, command=command, store=str(tmp_path / store))
-    if where == "locked":
-        other.close().result()
-        assert "store" in text
+    store = {"a file": "file", "below a file": "file/x", "read only": "/proc/sys/x", "too long": "x" * 300}[where]
+    assert refused(bpy.ops.ani3d.start_engine, command=command, store=str(tmp_path / store))
     assert not session.is_open()
+
+
+def test_the_engine_of_a_store_in_use_is_used(session, part, command, tmp_path):
+    other = part("connection").start(command, tmp_path / "s")
+    try:
+        bpy.ops.ani3d.start_engine(command=command, store=str(tmp_path / "s"))
+        assert session.current().process is None  # it ends with whoever started it
+        assert session.current().welcome.pid == other.welcome.pid
+    finally:
+        session.close().result()
+        other.close().result()
 
 
 @pytest.mark.parametrize(
