@@ -15,7 +15,7 @@ from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.regions import is_loose
 
 from ..mesh.kernels import point_normals
-from ..rendering.illumination import Surface, illuminate
+from ..rendering.illumination import Illumination, Surface, illuminate, steadied
 from ..rendering.lighting import Lighting
 from .avatar import Avatar
 
@@ -35,24 +35,28 @@ def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nda
         return _kept[key].copy()
     colors = np.empty((len(vertices), avatar.count, 3), np.float32)
     own, thin = vertex_albedo(avatar, vertices.shape[1]), is_loose(avatar.region_ids)
-    for t, frame in enumerate(vertices):
-        colors[t] = _shade_frame(
-            avatar, Surface(frame, avatar.binding.faces.numpy(), own), lighting.at(t), eyes[t], thin
-        )
+    faces = avatar.binding.faces.numpy()
+    lights = (
+        _light(avatar, Surface(frame, faces, own), lighting.at(t), eyes[t], thin) for t, frame in enumerate(vertices)
+    )
+    before = now = next(lights)
+    for t in range(len(vertices)):
+        after = next(lights, now)
+        colors[t] = linear_to_srgb(avatar.albedo * steadied(before, now, after).total)
+        before, now = now, after
     _kept[key] = colors.copy()
     while sum(array.nbytes for array in _kept.values()) > _KEPT_BYTES:
         _kept.popitem(last=False)
     return colors
 
 
-def _shade_frame(avatar: Avatar, surface: Surface, lighting: Lighting, eye: np.ndarray, thin: np.ndarray) -> np.ndarray:
-    """Display colours (N,3) of one frame; `thin` (N,) are lit on the side that the `eye` (3,) sees."""
+def _light(avatar: Avatar, surface: Surface, lighting: Lighting, eye: np.ndarray, thin: np.ndarray) -> Illumination:
+    """Light on the Gaussians in one frame; `thin` (N,) are lit on the side that the `eye` (3,) sees."""
     normals = avatar.per_vertex(point_normals(surface.vertices, surface.faces))
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     points = avatar.per_vertex(surface.vertices)
     behind = thin & ((normals * (eye - points)).sum(1) < 0)
-    light = illuminate(lighting, surface, points, np.where(behind[:, None], -normals, normals))
-    return linear_to_srgb(avatar.albedo * light.total)
+    return illuminate(lighting, surface, points, np.where(behind[:, None], -normals, normals))
 
 
 def _key(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> bytes:

@@ -16,7 +16,7 @@ METHODS = {
     "fit": 1,
     "rigid": 2,
     "cloth": 5,
-    "render": 3,
+    "render": 4,
     "restore": 2,
     "limits": 2,
     "conditions": 1,

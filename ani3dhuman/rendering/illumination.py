@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..mesh.kernels import point_normals
 from .light_kernels import draw_depths, draw_layers, gather, gather_around
 from .lighting import DISTANT, Emitters, Lighting, emitters
 
-FINE, COARSE = 640, 256  # cells along the side of a shadow map: of a light that is one emitter, and one of several
+FINE, COARSE = 1024, 384  # cells along the side of a shadow map: of a light that is one emitter, and one of several
 WAYS, CELLS, LAYERS = 24, 128, 8  # directions, each with its opposite, from which light comes from all around; maps
 HALF_OPEN = 0.7  # the share of the sky that a face sees whose light another gets
 _WIDEST = math.tan(math.radians(75))  # how far from its axis a lamp's map reaches
@@ -23,13 +23,20 @@ class Illumination:
 
     Attributes:
         direct: (N,3) of suns and lamps.
-        sky: (N,3) of as much of the sky as the mesh leaves open.
+        above: (N,3) of the whole sky.
+        openness: (N,) the share of the sky's light that the mesh lets through.
         reflected: (N,3) that the mesh sends on itself, once.
     """
 
     direct: np.ndarray
-    sky: np.ndarray
+    above: np.ndarray
+    openness: np.ndarray
     reflected: np.ndarray
+
+    @property
+    def sky(self) -> np.ndarray:
+        """(N,3) of as much of the sky as the mesh leaves open."""
+        return self.above * self.openness[:, None]
 
     @property
     def total(self) -> np.ndarray:
@@ -52,6 +59,16 @@ class Surface:
     albedo: np.ndarray
 
 
+def steadied(before: Illumination, now: Illumination, after: Illumination) -> Illumination:
+    """The light of a frame with what comes from all around taken a little from its neighbours too.
+
+    Few directions and coarse maps make that shimmer where something moves.
+    """
+    openness = 0.25 * before.openness + 0.5 * now.openness + 0.25 * after.openness
+    reflected = 0.25 * before.reflected + 0.5 * now.reflected + 0.25 * after.reflected
+    return replace(now, openness=openness, reflected=reflected)
+
+
 def illuminate(lighting: Lighting, surface: Surface, points: np.ndarray, normals: np.ndarray) -> Illumination:
     """Light on `points` (N,3) of a surface, on the side of their unit `normals` (N,3), by the lights of one frame."""
     mesh, faces = np.ascontiguousarray(surface.vertices, np.float32), surface.faces
@@ -70,7 +87,7 @@ def illuminate(lighting: Lighting, surface: Surface, points: np.ndarray, normals
     sent = (lit.reshape(2, vertices, 3) * surface.albedo)[:, faces].mean(2).transpose(1, 0, 2)
     faces_send = np.ascontiguousarray(sent.reshape(-1, 3), np.float32)
     open_, reflected = _around(lighting, surface, mesh, where, sides, faces_send)
-    return Illumination(direct[:count], above[:count] * open_[:, None], reflected)
+    return Illumination(direct[:count], above[:count], open_, reflected)
 
 
 def _around(

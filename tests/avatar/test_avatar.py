@@ -168,3 +168,12 @@ def test_a_skirt_shades_the_legs(shot, avatar):
     under, free = (shade(avatar, layer, lighting, eyes)[0, body] for layer in (vertices, aside))
     assert under.mean() < 0.97 * free.mean()
     assert np.quantile(under - free, 0.95) < 0.02
+
+
+def test_light_on_a_character_that_glides_does_not_shimmer(shot, avatar):
+    """Shadows and hidden sky go with the character: it looks the same at each place."""
+    lighting = Lighting(np.array([[0, 0.6, -0.8]]), np.full((1, 3), 1.5), np.full(3, 0.4))
+    gliding = shot["vertices"] + np.arange(6)[:, None, None] * np.array([0.0037, 0.0012, 0.0021])
+    colors = shade(avatar, gliding, lighting, np.tile([0, -50.0, 1], (6, 1)))
+    assert np.abs(np.diff(colors, axis=0)).mean() < 0.005
+    assert np.abs(np.diff(colors, 2, axis=0)).mean() < 0.005
