@@ -45,16 +45,16 @@ test: .venv/.ready .venv-blender/.ready lint
 	@if tools/blender_environment.sh --python 5.3.0 >/dev/null; then $(MAKE) test-blender BPY=5.3.0; \
 	else echo "The tests in Blender 5.3.0 were not run, for want of that Python; all others passed."; fi
 
-# the tests that run inside Blender, in the version of your choice: make test-blender BPY=5.3.0
+# the tests that run inside Blender, in the version of your choice: make test-blender BPY=5.3.0; two files at a time
 test-blender: .venv/.ready .venv-blender-$(BPY)/.ready
-	.venv-blender-$(BPY)/bin/python -m pytest -m blender -p no:cacheprovider $(BLENDER_TESTS)
+	.venv-blender-$(BPY)/bin/python -m pytest -m blender -p no:cacheprovider -n 2 --dist loadfile $(BLENDER_TESTS)
 
 # writes the lock anew, with the newest releases that pyproject.toml allows
 lock:
 	test -x .venv/bin/uv || { $(PYTHON) -m venv .venv && .venv/bin/python $(PIP) uv; }
 	echo "$(TORCH)" | $(LOCK) pyproject.toml --extra dev --constraints - --excludes requirements/cuda.txt \
 		--no-emit-package torch --output-file requirements/engine.txt
-	echo pytest | $(LOCK) - --output-file requirements/blender.txt
+	printf 'pytest\npytest-xdist\n' | $(LOCK) - --output-file requirements/blender.txt
 
 out/demo/shot.npz:
 	$(MAKE) demo ARGS="--preset draft"
