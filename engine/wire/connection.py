@@ -21,6 +21,8 @@ from .messages import MAX_ARRAY_BYTES
 _REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 _WELCOME = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _LOST = zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | _REFUSED
+# A context that is collected as garbage waits for its sockets, for ever where they are garbage too: these are not.
+_OPEN: set[zmq.Context] = set()
 _LAST_WORDS = 50  # milliseconds for an answer that was under way when the peer left
 
 
@@ -37,6 +39,7 @@ class Connection:
         self._token = token
         self._welcome = self._refused = False
         self._context = zmq.Context()
+        _OPEN.add(self._context)
         self._socket: zmq.Socket | None = None
         self._monitor: zmq.Socket | None = None
 
@@ -44,6 +47,7 @@ class Connection:
         """Drop the connection for good."""
         self._drop()
         self._context.term()
+        _OPEN.discard(self._context)
 
     def send(self, frames: Sequence[bytes | memoryview]) -> None:
         """Hand the frames to the socket, without a copy. Raises Ani3DError `engine.unreachable`."""
@@ -110,9 +114,10 @@ class Connection:
         return lost
 
     def _drop(self) -> None:
-        if self._socket is not None and self._monitor is not None:
+        if self._monitor is not None and self._socket is not None:
             self._socket.disable_monitor()
             self._monitor.close(linger=0)
+        if self._socket is not None:
             self._socket.close()
         self._socket = self._monitor = None
 
