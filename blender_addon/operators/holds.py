@@ -8,12 +8,13 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
-from ..export.regions import PIN_GROUP
+from ..export.regions import PIN_GROUP, PREFIX
 from ..properties import scene_group
 from .base import ReportsErrors
 from .bind import bind
 from .regions import paintable
 
+SWINGING = ("garment", "hair")
 PINNED, FREE = 0.05, 0.2  # shares of the height below the top: pinned up to the first, free from the second on
 
 
@@ -39,7 +40,7 @@ class PinTopEdge(ReportsErrors, bpy.types.Operator):
 
 
 class Stiffen(ReportsErrors, bpy.types.Operator):
-    """Have the object follow the skeleton instead of swinging; the list of parts takes it back"""
+    """Have the object follow the skeleton instead of swinging; garment and hair painted on it are taken off"""
 
     bl_idname = "ani3d.stiffen"
     bl_label = "Follow the Skeleton"
@@ -52,6 +53,10 @@ class Stiffen(ReportsErrors, bpy.types.Operator):
         if not rows:
             raise Ani3DError("parts.unknown", f"The list of parts has no '{self.object}'.", "Bind the character first.")
         for part in rows:
-            if part.region in ("garment", "hair"):
+            if part.region in SWINGING:
                 part.region = "body"
+        item = rows[0].object
+        for group in [each for each in item.vertex_groups if each.name in {PREFIX + region for region in SWINGING}]:
+            if not item.library and not item.data.library:
+                item.vertex_groups.remove(group)
         bind(context, scene_group(context.scene).armature, self.warn)

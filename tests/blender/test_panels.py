@@ -127,11 +127,15 @@ def test_a_garment_that_nothing_holds_is_said_and_can_be_pinned(addon, part):
 
 def test_a_garment_can_follow_the_skeleton(addon, part):
     rigs.character()
-    _far_cape()
+    _far_cape().vertex_groups.new(name="ani3d_garment").add(range(108), 1.0, "REPLACE")
     bpy.ops.ani3d.bind_character()
+    assert "Cape: held by nothing" in _text(_draw(part, "ChecksPanel"))
     bpy.ops.ani3d.stiffen(object="Cape")
     text = _text(_draw(part, "ChecksPanel"))
     assert "Follow the skeleton: Body, Cape" in text and "held by nothing" not in text
+    shot = part("export").export_shot(bpy.context, bpy.data.objects["Rig"])
+    cape = next(each for each in rigs.meta(shot)["objects"] if each["name"] == "Cape")
+    assert (shot["region_ids"][cape["vertex_start"] :][: cape["vertex_count"]] <= 1).all()  # body, and face at the head
 
 
 def test_the_pin_group_of_a_cloth_modifier_is_told(addon, part):
