@@ -17,12 +17,14 @@ import zmq
 from ani3d_formats.errors import Ani3DError
 
 from .gate import Gate
+from .guard import Guard
 from .wire import codec
 from .wire import messages as m
 
 log = logging.getLogger("engine")
 
 PIPE = 8  # answers under way to one client
+_FRAME = 2  # bytes at least that a frame has on the wire beside its content
 _BLOCKED_POLL = 1  # milliseconds between tries while a client's pipe is full
 
 Reply = Callable[[], m.Message | None]  # makes an answer; None when it comes later
@@ -54,6 +56,7 @@ class Front:
         self._socket.setsockopt(zmq.MAXMSGSIZE, m.MAX_ARRAY_BYTES)
         self._socket.setsockopt(zmq.SNDHWM, PIPE)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self._socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)  # milliseconds until a peer has to have shown its token
         self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)  # a peer that vanished is forgotten
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
         self._slow: dict[bytes, _Slow] = {}
@@ -77,6 +80,7 @@ class Front:
                 "may use it lie.",
             )
         gate.guard(self._context, self._socket)
+        self._guard = Guard(self._socket)
         try:
             self._socket.bind(f"tcp://{address}:{port or '*'}")
         except zmq.ZMQError as error:
@@ -101,6 +105,9 @@ class Front:
             client, *frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return None
+        if frames:
+            size = sum(len(frame.buffer) + _FRAME for frame in frames)
+            self._guard.handed_over(int(frames[0].get(zmq.SRCFD)), size)
         return client.bytes, [frame.buffer for frame in frames]
 
     def answer(self, client: bytes, request: int, reply: Reply, size: int = 0) -> None:

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -250,3 +251,59 @@ def test_answers_read_late_all_come(engine: Engine, client: Client, shot: Shot) 
         while len(came) < 200 and dealer.poll(5000):
             came.append(codec.read_header(dealer.recv_multipart()).request)
         assert came == list(range(1, 201))
+
+
+# ---- messages without an end ----
+
+ENDLESS = """
+import os, sys, socket, time
+_, endpoint, token, kind, size = sys.argv
+host, port = endpoint.removeprefix("tcp://").split(":")
+if kind == "stranger":
+    os.setgid(65534); os.setuid(65534)
+s = socket.socket(); s.connect((host, int(port)))
+s.sendall(b"\\xff" + bytes(8) + b"\\x7f\\x03\\x00" + b"PLAIN".ljust(20, b"\\0") + bytes(32))
+def command(data): s.sendall(bytes([4, len(data)]) + data)
+def take(count):
+    while count: count -= len(s.recv(count))
+take(64)
+if kind == "tiny":
+    command(b"\\x05HELLO" + bytes([10]) + b"ani3dhuman" + bytes([len(token)]) + token.encode())
+    take(10)
+    command(b"\\x08INITIATE\\x0bSocket-Type\\0\\0\\0\\x06DEALER\\x08Identity\\0\\0\\0\\0")
+    piece = b"\\x01\\x00" * 50_000
+else:
+    s.sendall(b"\\x06" + (2 << 30).to_bytes(8, "big"))
+    piece = bytes(100_000)
+sent = 0
+try:
+    while sent < int(size):
+        s.sendall(piece); sent += len(piece)
+    time.sleep(2); s.sendall(piece); time.sleep(.5); s.sendall(piece)
+    print("took all")
+except OSError:
+    print("hung up after", sent)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the guard asks Linux")
+@pytest.mark.parametrize(("kind", "size"), [("tiny", 40_000_000), ("stranger", 900_000_000)])
+def test_a_message_without_an_end_costs_its_sender_the_connection(
+    tmp_path: Path, shot: Shot, kind: str, size: int
+) -> None:
+    if kind == "stranger" and os.geteuid() != 0:
+        pytest.skip("needs root, to be another user")
+    with running_engine(tmp_path / "store") as engine, engine.client() as client:
+        client.hello()
+        before = memory(engine.process.pid)
+        command = [sys.executable, "-c", ENDLESS, engine.endpoint, engine.ready["token"], kind, str(size)]
+        sender = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd="/")
+        most = 0
+        while sender.poll() is None:
+            assert client.ping() < 5
+            most = max(most, memory(engine.process.pid))
+            time.sleep(0.02)
+        assert sender.stdout is not None and sender.stdout.read().startswith("hung up")
+        assert most - before < 700e6
+        large = {**shot, "large": np.zeros(100_000_000, np.uint8)}
+        wait_state(client, client.submit(large, {}), "done")
