@@ -74,6 +74,7 @@ def add_job(
     row.name, row.preset, row.settings = name, str(settings.get("preset", "")), json.dumps(settings)
     row.submitted, row.state, row.message = f"{datetime.now():%Y-%m-%d %H:%M}", "queued", ""
     group.active_job, group.job_id = 0, job
+    session.foreign = [status for status in session.foreign if status.id != job]
     if wanted:
         lasting.wanted.add(job)
     lasting.note(context.scene)

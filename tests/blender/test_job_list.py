@@ -46,6 +46,10 @@ def test_the_file_keeps_the_list_and_the_engine_is_asked_for_it(jobs, part, sess
     assert _listed() == [("3", "done"), ("2", "failed"), ("1", "unknown")]
     assert bpy.context.scene.ani3d.jobs[1].message == "No room left. Make some."
     assert [status.id for status in session.foreign] == ["9"]
+    jobs.add_job(bpy.context, "9", "Rig", {})  # the same work, submitted here
+    assert not session.foreign
+    jobs.remove_row(bpy.context.scene, "9")
+    session.foreign = [_status(part, "9", "running")]
     bpy.ops.ani3d.list_jobs()
     assert _listed()[0] == ("9", "queued") and not session.foreign
 
