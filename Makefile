@@ -72,6 +72,10 @@ bench-characters: .venv/.ready .venv-blender/.ready
 bench-lights: .venv/.ready .venv-blender/.ready
 	.venv/bin/python -m benchmarks.lights.run $(ARGS)
 
+# the demo's avatar beside Cycles' own pictures of the same meshes
+bench-avatar: .venv/.ready .venv-blender/.ready out/demo/shot.npz
+	.venv/bin/python -m benchmarks.avatar.run $(ARGS)
+
 bench-physics: .venv/.ready
 	.venv/bin/python -m benchmarks.physics $(ARGS)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,11 +111,25 @@ class Views:
     def count(self) -> int:
         return len(self.pose_of)
 
-    def check_fits(self, vertices: int) -> None:
-        """Raise `Ani3DError` ``views.other_character`` unless they show a mesh of so many vertices."""
+    def scaled(self, factor: float) -> Views:
+        """The same views of a world `factor` times as large."""
+        viewmats = self.viewmats.copy()
+        viewmats[:, :3, 3] *= np.float32(factor)
+        x, y, z = self.meta.origin
+        meta = replace(self.meta, origin=(factor * x, factor * y, factor * z))
+        return replace(self, meta=meta, vertices_at=self.vertices_at * np.float32(factor), viewmats=viewmats)
+
+    def check_fits(self, vertices: int, character: str) -> None:
+        """Raise `Ani3DError` ``views.other_character`` unless they show the `character` of a shot of so many vertices.
+
+        "" is an unknown character.
+        """
         own = self.vertices_at.shape[1]
         if own != vertices:
             raise _bad("other_character", f"The views show a mesh of {own} vertices, the shot has {vertices}.")
+        if character and character != self.meta.character:
+            what = "The views show the character before its mesh, weights or materials changed."
+            raise _bad("other_character", what, "Capture the views again, and export the shot.")
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Views:

@@ -15,16 +15,19 @@ import numpy as np
 
 from ani3d_formats.progress import Report
 from ani3d_formats.shot import Shot
+from ani3d_formats.views import Views
 from ani3dhuman.pipeline.settings import Settings
 
 from .limits import check_size
 
 
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
-    """The shot's name, if the engine can take it. Raises Ani3DError `shot.*`, `settings.*` or `job.limit`."""
+    """The shot's name, if the engine can take it. Raises Ani3DError `shot.*`, `views.*`, `settings.*`, `job.limit`."""
     chosen = Settings.from_dict(settings)
     chosen.restore.check_prior()
     checked = Shot.from_arrays(shot)
+    if (views := Views.from_shot_arrays(shot)) is not None:
+        views.check_fits(len(checked["vertices"]), checked.meta.character)
     check_size(checked.meta, chosen)
     return checked.name
 
@@ -39,4 +42,5 @@ def run(
     """Animate the shot in the folder `out`, going on from stages that lie there; the folder of result files."""
     from ani3dhuman.pipeline.animate import animate  # heavy, and only the worker needs it
 
-    return animate(Shot.from_arrays(shot), out, Settings.from_dict(settings), listener, should_cancel)
+    chosen = Settings.from_dict(settings)
+    return animate(Shot.from_arrays(shot), out, chosen, listener, should_cancel, Views.from_shot_arrays(shot))

@@ -55,7 +55,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 }
 # the only files that may import Blender outside the add-on, the scene scripts and the tests: they run inside it
 IN_BLENDER = (
-    "ani3dhuman.training.in_blender", "benchmarks.playback", "cloth_truth.simulate",
+    "ani3dhuman.training.in_blender", "benchmarks.avatar.in_blender", "benchmarks.playback", "cloth_truth.simulate",
     *(f"benchmarks.characters.{each}" for each in ("bodies", "in_blender", "others", "rigs", "speed")),
     "benchmarks.lights.in_blender",
 )  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 from ani3d_formats.frames import FrameCache, write_cache
 from ani3d_formats.names import child
 from ani3d_formats.shot import Shot
+from ani3d_formats.views import Views
 
 from .. import __version__
 from ..clip import CoarseClip
@@ -31,6 +32,7 @@ def animate(
     settings: Settings,
     listener: Listener | None = None,
     should_cancel: Callable[[], bool] = lambda: False,
+    views: Views | None = None,
 ) -> Path:
     """Run a shot through all stages; stages finished earlier in `out` with the same inputs are reused.
 
@@ -40,12 +42,13 @@ def animate(
         settings: choices of the job.
         listener: called with every progress report.
         should_cancel: asked at every step; True stops the job with `Cancelled`, finished stages stay.
+        views: of the character, that came with the shot.
 
     Returns:
         `out`, which then holds NAME.ani3d/, NAME.avatar, videos/, contact_sheet.png, loss.png and report.json.
     """
     out = Path(out)
-    job = Job(shot, settings, out, listener, should_cancel)
+    job = Job(shot, settings, out, listener, should_cancel, views)
     restoring.check(settings)
     coarse = coarse_layers(job)
     restored, restore_key = restoring.run(job, coarse)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ani3d_formats.names import child
 from ani3d_formats.progress import Progress
+from ani3d_formats.views import Views
 
 from ..avatar import Avatar, avatar_from_shot
 from ..avatar.file import AvatarFile, find_kept, keep
@@ -16,16 +17,20 @@ from ..avatar.from_mesh import DETAIL
 from .job import Job
 from .keys import stage_key
 
+READ_OF_VIEWS = ("vertices_at", "pose_of", "viewmats", "Ks", "albedo")
+
 
 def job_avatar(job: Job) -> tuple[Fitted, str]:
     """The Gaussians in bind pose, and their key. One that was fitted for an earlier shot of the character is taken."""
-    shot, settings, seed = job.shot, job.settings.avatar, job.settings.seed
+    shot, settings, seed, views = job.shot, job.settings.avatar, job.settings.seed, _views(job)
     strands = [(item.vertex_start, item.strands) for item in shot.meta.objects if item.strands]
     surfaces = (shot.textures, shot.meta.materials, DETAIL, settings.gaussians, seed, strands)
     if settings.fit_steps == 0:
         key = stage_key("avatar", shot, *surfaces)
     else:
-        key = stage_key("fit", shot, *surfaces, settings.fit_steps, shot.preserve_volume, shot.meta.skeleton)
+        seen = None if views is None else {name: getattr(views, name) for name in READ_OF_VIEWS}
+        rig = (shot.preserve_volume, shot.meta.skeleton)
+        key = stage_key("fit", shot, *surfaces, settings.fit_steps, *rig, seen)
 
     def compute(progress: Progress) -> Fitted:
         if settings.fit_steps == 0:
@@ -36,12 +41,22 @@ def job_avatar(job: Job) -> tuple[Fitted, str]:
             progress.advance(progress.total, "fitted for an earlier shot")
             return Fitted(found.avatar, {**found.notes, "fitted for": found.name, "seconds": 0.0})
         started = time.monotonic()
-        made = fitted_avatar(shot, settings.gaussians, settings.fit_steps, seed, progress)
+        made = fitted_avatar(shot, settings.gaussians, settings.fit_steps, seed, progress, views)
         made = replace(made, notes={**made.notes, "seconds": round(time.monotonic() - started, 1)})
         keep(AvatarFile(made.avatar, shot.name, key, made.notes))
         return made
 
     return job.run("avatar", key, 1, Fitted, compute), key
+
+
+def _views(job: Job) -> Views | None:
+    """Blender's views that came with the shot or that the settings name, at the size of the job's character."""
+    file = job.settings.avatar.views
+    views = Views.load(file) if job.views is None and file else job.views
+    if views is None or job.settings.avatar.fit_steps == 0:
+        return None
+    views.check_fits(len(job.shot["vertices"]), job.shot.meta.character)
+    return views if job.scale == 1 else views.scaled(job.scale)
 
 
 def write_avatar(job: Job, avatar: Avatar, key: str, notes: dict[str, Any]) -> None:

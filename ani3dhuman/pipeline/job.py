@@ -13,6 +13,7 @@ from pathlib import Path
 from ani3d_formats.human_size import human_scale
 from ani3d_formats.progress import Progress, Report
 from ani3d_formats.shot import Shot
+from ani3d_formats.views import Views
 
 from ..storage.results import Result
 from ..storage.stages import StageStore
@@ -25,6 +26,8 @@ Listener = Callable[[Report], None]
 class Job:
     """One run of the pipeline; `seconds`, `peak_gb` and `warnings` fill up stage by stage.
 
+    `views` that Blender rendered of the character came with the shot, or None.
+
     `shot` becomes the scene `scale` times as large, where the character has not about human size: the constants of all
     stages are meant for that. What the job writes is in the scene's own metres again.
     """
@@ -34,6 +37,7 @@ class Job:
     out: Path
     listener: Listener | None
     should_cancel: Callable[[], bool]
+    views: Views | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gb: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

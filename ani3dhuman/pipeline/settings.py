@@ -21,7 +21,12 @@ CONTROLS = ("pose", "depth", "normal")
 POSE_STYLES = ("dwpose", "vace")
 RESIDUAL_FIELDS = ("dct", "hexplane")
 STRENGTHS = (0.5, 0.4, 0.3)  # of restoration in the rounds after the first, at most
-_OUTSIDE = {"layer": "coarse", "steps": "refine_steps", "height": "refine_height"}  # flat names that differ
+_OUTSIDE = {
+    "layer": "coarse",
+    "steps": "refine_steps",
+    "height": "refine_height",
+    "views": "avatar_views",
+}  # flat names that differ
 
 
 def _names(kind: str) -> list[str]:
@@ -51,11 +56,13 @@ class AvatarSettings:
         gaussians: Gaussians of the avatar.
         render_scale: picture size relative to the shot's.
         fit_steps: in which they are fitted to pictures of the mesh (docs/avatar.md); 0 leaves them as sampled.
+        views: file of Blender's views to fit them to as well, or "". Outside it is called ``avatar_views``.
     """
 
     gaussians: int = 80_000
     render_scale: float = 1.0
     fit_steps: int = 1200
+    views: str = ""
 
     def __post_init__(self) -> None:
         _check(

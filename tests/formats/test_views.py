@@ -84,6 +84,22 @@ def test_a_fault_is_named(code):
     assert words in caught.value.message
 
 
+@pytest.mark.parametrize(("vertices", "character"), [(V + 1, ""), (V, "another")])
+def test_views_of_another_character_are_refused(vertices, character):
+    make_views().check_fits(V, "c0ffee")
+    make_views().check_fits(V, "")
+    with pytest.raises(Ani3DError) as caught:
+        make_views().check_fits(vertices, character)
+    assert caught.value.code == "views.other_character"
+
+
+def test_views_of_a_larger_world_show_the_same():
+    views, larger = make_views(), make_views().scaled(100)
+    first, second = (v.vertices_at[0] @ v.viewmats[0, :3, :3].T + v.viewmats[0, :3, 3] for v in (views, larger))
+    np.testing.assert_allclose(100 * first, second, rtol=1e-5)
+    assert larger.meta.origin == (100, 0, -200)
+
+
 def test_pictures_must_have_the_size_that_meta_says():
     with pytest.raises(Ani3DError, match="H=7"):
         Views.from_arrays(with_meta(height=7))

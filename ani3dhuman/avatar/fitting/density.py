@@ -10,10 +10,11 @@ from ani3d_formats.shot import Shot
 from ..sampling import random_points
 from ..surface_colors import surface_colors
 
-HIDDEN = 0.2  # density where nothing was ever seen: a motion may show it
+HIDDEN = 0.4  # density where nothing was ever seen: a motion may show it
 PLAIN = 0.3  # density where the colour does not change
 PATTERN = 0.03  # standard deviation of display colours in a face that doubles its density over that of a plain one
 MOST = 3.0
+SMOOTH = 2
 POINTS = 6  # a face, that tell how its colours vary
 
 
@@ -22,7 +23,10 @@ def sampling_density(shot: Shot, seen: np.ndarray, rng: np.random.Generator) -> 
     faces = shot["faces"]
     variation = _smoothed(_variation(shot, rng), faces, len(shot["vertices"]))
     shown = _smoothed((seen > 0).astype(float), faces, len(shot["vertices"]))
-    return np.minimum(PLAIN * (1 + variation / PATTERN), MOST) * np.maximum(shown, HIDDEN)
+    density = np.minimum(PLAIN * (1 + variation / PATTERN), MOST) * np.maximum(shown, HIDDEN)
+    for _ in range(SMOOTH):  # or gaps open where small Gaussians meet large ones
+        density = _smoothed(density, faces, len(shot["vertices"]))
+    return density
 
 
 def _variation(shot: Shot, rng: np.random.Generator) -> np.ndarray:

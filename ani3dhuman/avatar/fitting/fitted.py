@@ -13,6 +13,7 @@ from scipy.ndimage import binary_dilation
 from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
+from ani3d_formats.views import Views
 
 from ...rendering import rasterize
 from ..avatar import Avatar
@@ -20,13 +21,14 @@ from ..from_mesh import DETAIL, avatar_from_shot
 from ..strands import strand_objects
 from .cameras import cameras_around
 from .density import sampling_density
-from .fit import FitConfig, fit
+from .fit import FitConfig, colored_by, fit
 from .poses import tried_poses
-from .targets import Target, surface_targets
+from .targets import Target, surface_targets, view_targets
 
 POSES = 5
 PICTURES = 80  # drawn of the mesh
 HELD_OUT = 10  # every such picture is not fitted to, and tells how good the fit is
+APART = 6 / 255  # mean difference from Blender's colours above which the shot's own pictures are not fitted to
 AROUND = 4  # pixels around a silhouette that are judged with it
 GREY = 0.5  # behind judged pictures, sRGB-encoded
 
@@ -39,23 +41,39 @@ class Fitted:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-def fitted_avatar(shot: Shot, count: int, steps: int, seed: int, progress: Progress) -> Fitted:
+def fitted_avatar(
+    shot: Shot, count: int, steps: int, seed: int, progress: Progress, views: Views | None = None
+) -> Fitted:
     """About `count` Gaussians fitted in `steps` steps to pictures of the shot's mesh with its own textures.
 
+    To Blender's `views`, in the shot's metres, as well; and to them alone where the shot's colours are not Blender's.
     Nothing of it depends on the shot's motion, cameras or lights: all shots of a character get the same avatar. Where
     the fit does not make held-out pictures more alike, the samples stay as they were.
+
+    Raises:
+        Ani3DError: ``views.other_character``; ``avatar.*`` as of `avatar_from_shot`.
     """
-    rng = np.random.default_rng(seed)
+    if views is not None:
+        views.check_fits(len(shot["vertices"]), shot.meta.character)
+    rng, alike = np.random.default_rng(seed), True
     poses = tried_poses(shot, POSES, rng)
     cameras, pose_of = cameras_around(poses, shot["faces"], PICTURES, rng)
     progress.total = PICTURES + steps
     targets, seen = surface_targets(shot, poses, cameras, pose_of, progress)
     start = avatar_from_shot(shot, count, DETAIL, seed, sampling_density(shot, seen, rng))
+    notes: dict[str, Any] = {"pictures": f"{len(targets)} of its own surfaces", "steps": steps}
+    if views is not None:
+        rendered, apart = view_targets(shot, views, len(poses))
+        poses = np.concatenate([poses, views.vertices_at])
+        notes |= {"views": f"{views.count} of {views.meta.application}", "colours_apart": round(255 * apart, 2)}
+        alike = apart < APART
+        targets = targets + rendered if alike else rendered
     held, shown = targets[::HELD_OUT], [t for k, t in enumerate(targets) if k % HELD_OUT]
+    if not alike:
+        start = colored_by(start, poses, shown)
     fixed = np.isin(start.binding.triangle_ids.numpy(), np.concatenate([np.zeros(0, int), *_strands(shot)]))
     found = fit(start, poses, shown, FitConfig(steps, seed=seed), progress, fixed)
     before, after = likeness(start, poses, held), likeness(found, poses, held)
-    notes = {"pictures": f"{len(shown)} of its own surfaces", "steps": steps}
     notes |= {"held_out_db": [round(before, 2), round(after, 2)]}
     return Fitted(found if after > before else start, notes)
 

@@ -16,14 +16,15 @@ from ...mesh.topology import rows, triangle_frames
 from ..avatar import Avatar
 
 MOST_SHIFT = 0.8  # of a Gaussian in the surface, over its standard deviation
+MOST_OUTSIDE = 0.4  # of a barycentric coordinate a shift of 1: far outside a small triangle it would leave the surface
 THINNER, WIDER = 1 / 6, 2.2  # factors on a standard deviation along the surface
-MOST_COLOR = 0.2  # either way, of the surface's own colour, sRGB-encoded 0..1
+MOST_COLOR = 0.3  # either way, of the surface's own colour, sRGB-encoded 0..1
 LEAST_OPACITY, MOST_OPACITY = 0.005, 0.995
 SHIFTS, TURN, SIZES, LOGIT, COLORS = slice(0, 2), 2, slice(3, 5), 5, slice(6, 9)
 RATES = (0.05, 0.05, 0.05, 0.03, 0.03, 0.05, 0.015, 0.015, 0.015)  # of a step of gradient descent
 # Pull back to the start, as gradients; weaker than what pictures say of a Gaussian that shows in a few pixels, so that
 # one that hardly ever shows does not take on whatever made those pixels more alike.
-PULL = (1e-6, 1e-6, 1e-6, 1e-6, 1e-6, 3e-6, 1e-4, 1e-4, 1e-4)
+PULL = (1e-6, 1e-6, 1e-6, 1e-6, 1e-6, 3e-6, 2e-5, 2e-5, 2e-5)
 DECAY, DECAY_OF_SQUARES, TINY = 0.9, 0.99, 1e-15  # of Adam
 
 
@@ -31,8 +32,8 @@ class Surfels:
     """The parameters of N Gaussians on the triangles of a mesh: one table, whose rows are stepped on as they are seen.
 
     Attributes:
-        values: (N,9) shift along the triangle's tangent and bitangent at rest (2), in units of the standard deviation
-            there; turn about the normal, radians; logarithms of factors on the standard deviations along the surface
+        values: (N,9) shift along the triangle's tangent and bitangent at rest (2), in units of `unit`,
+            the standard deviation there or less; turn about the normal, radians; logarithms of factors on the standard deviations along the surface
             (2); logit of the opacity; sRGB-encoded albedo (3).
     """
 
@@ -44,7 +45,9 @@ class Surfels:
         self.scales = torch.from_numpy(np.array(avatar.scales))
         rest = torch.from_numpy(np.array(vertices, np.float32))
         slopes = _barycentric_slopes(rest, self.faces)[self.triangles]
-        self.slopes = slopes * self.scales[:, :2].mean(1)[:, None, None]
+        steepest = slopes.abs().amax((1, 2)).clamp(min=1e-9)
+        self.unit = torch.minimum(self.scales[:, :2].mean(1), MOST_OUTSIDE / steepest)
+        self.slopes = slopes * self.unit[:, None, None]
         self.values = torch.zeros(avatar.count, len(RATES))
         opacities = torch.from_numpy(np.array(avatar.opacities)).clamp(LEAST_OPACITY, MOST_OPACITY)
         self.values[:, LOGIT] = torch.logit(opacities)

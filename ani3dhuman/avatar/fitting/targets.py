@@ -10,6 +10,7 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
+from ani3d_formats.views import Views
 
 from ...jit import kernel
 from ...mesh.raster import OPAQUE, Cutouts, draw_triangles
@@ -27,6 +28,7 @@ class Target:
         viewmat, K: (4,4) and (3,3) float32, a perspective OpenCV camera.
         colors: (H,W,3) float32 sRGB-encoded 0..1, premultiplied by alpha.
         alpha: (H,W) float32.
+        depth: (H,W) float32, metres, of the farthest surface that a pixel shows; 0 where it shows none.
     """
 
     pose: int
@@ -34,15 +36,16 @@ class Target:
     K: np.ndarray
     colors: np.ndarray
     alpha: np.ndarray
+    depth: np.ndarray
 
 
 def surface_picture(
     shot: Shot, vertices: np.ndarray, viewmat: np.ndarray, K: np.ndarray, size: tuple[int, int], cutouts: Cutouts
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The mesh on `vertices` (V,3) as a camera sees its colours without light.
 
     Returns:
-        Colours and alpha as of `Target`, and (n,) the face of each sample.
+        Colours, alpha and depth as of `Target`, and (n,) the face of each sample.
     """
     height, width = size
     finer = K.astype(np.float64) * np.array([[FINENESS], [FINENESS], [1.0]])
@@ -51,14 +54,14 @@ def surface_picture(
     )
     seen = shown.faces >= 0
     colors, _ = surface_colors(shot, shown.faces[seen], shown.barycentrics[seen])
-    linear = np.zeros((height, width, 4), np.float32)
-    _average(shown.faces, colors, linear)
-    return *encoded(linear), shown.faces[seen]
+    linear, depth = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
+    _average(shown.faces, shown.depth, colors, linear, depth)
+    return *encoded(linear), depth, shown.faces[seen]
 
 
 @kernel
-def _average(faces, colors, linear):  # type: ignore[no-untyped-def]
-    """Pixels from samples: premultiplied colours with alpha, from the `colors` of seen samples in order."""
+def _average(faces, depths, colors, linear, depth):  # type: ignore[no-untyped-def]
+    """Pixels from samples: premultiplied colours with alpha, from the `colors` of seen samples in order; most depth."""
     n = 0
     for row in range(faces.shape[0]):
         for column in range(faces.shape[1]):
@@ -66,6 +69,7 @@ def _average(faces, colors, linear):  # type: ignore[no-untyped-def]
             if faces[row, column] >= 0:
                 for k in range(3):
                     linear[y, x, k] += colors[n, k] / FINENESS**2
+                depth[y, x] = max(depth[y, x], depths[row, column])
                 linear[y, x, 3] += 1.0 / FINENESS**2
                 n += 1
 
@@ -105,3 +109,24 @@ def surface_targets(
         counts += np.bincount(faces, minlength=len(counts))
         progress.advance()
     return targets, counts
+
+
+def view_targets(shot: Shot, views: Views, first_pose: int) -> tuple[list[Target], float]:
+    """The colours without light of Blender's `views`, whose places are relative to their own origin.
+
+    Their poses are counted from `first_pose`.
+
+    Returns:
+        The pictures, and how far the shot's own colours are from Blender's there: the mean difference, sRGB-encoded.
+    """
+    cutouts, size = cutouts_of(shot), (views.meta.height, views.meta.width)
+    targets, apart = [], []
+    for k, pose in enumerate(views.pose_of):
+        view, K = views.viewmats[k], views.Ks[k]
+        own, alpha, depth, _ = surface_picture(shot, views.vertices_at[pose], view, K, size, cutouts)
+        target = Target(first_pose + int(pose), view, K, *encoded(views.albedo[k]), depth)
+        inside = (alpha > 0.99) & (target.alpha > 0.99)
+        apart.append(np.abs(own - target.colors)[inside].ravel())
+        targets.append(target)
+    differences = np.concatenate(apart)
+    return targets, float(differences.mean()) if len(differences) else 1.0

@@ -1,0 +1,1 @@
+"""How much the avatar looks like Blender's own picture of the character."""
