@@ -72,6 +72,8 @@ def test_gaussians_stay_in_the_surface_and_of_its_size(shot, made):
     assert (avatar.scales > 0).all() and avatar.scales.max() < 0.2
     assert avatar.opacities.min() > 0.99 * LEAST_OPACITY and avatar.opacities.max() < MOST_OPACITY * 1.01
     np.testing.assert_allclose(avatar.binding.barycentrics.sum(1), 1, atol=1e-4)
+    outside = avatar.binding.barycentrics.numpy()
+    assert outside.min() > -0.7 and outside.max() < 1.7, "or a moving triangle would swing them off the surface"
 
 
 def test_other_motion_camera_and_light_give_the_same_avatar(shot, made):

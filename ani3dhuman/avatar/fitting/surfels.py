@@ -32,9 +32,9 @@ class Surfels:
     """The parameters of N Gaussians on the triangles of a mesh: one table, whose rows are stepped on as they are seen.
 
     Attributes:
-        values: (N,9) shift along the triangle's tangent and bitangent at rest (2), in units of `unit`,
-            the standard deviation there or less; turn about the normal, radians; logarithms of factors on the standard deviations along the surface
-            (2); logit of the opacity; sRGB-encoded albedo (3).
+        values: (N,9) shift along the triangle's tangent and bitangent at rest (2), in units of the standard deviation
+            there, less in small triangles; turn about the normal, radians; logarithms of factors on the standard
+            deviations along the surface (2); logit of the opacity; sRGB-encoded albedo (3).
     """
 
     def __init__(self, avatar: Avatar, vertices: np.ndarray) -> None:
@@ -46,8 +46,8 @@ class Surfels:
         rest = torch.from_numpy(np.array(vertices, np.float32))
         slopes = _barycentric_slopes(rest, self.faces)[self.triangles]
         steepest = slopes.abs().amax((1, 2)).clamp(min=1e-9)
-        self.unit = torch.minimum(self.scales[:, :2].mean(1), MOST_OUTSIDE / steepest)
-        self.slopes = slopes * self.unit[:, None, None]
+        unit = torch.minimum(self.scales[:, :2].mean(1), MOST_OUTSIDE / steepest)
+        self.slopes = slopes * unit[:, None, None]
         self.values = torch.zeros(avatar.count, len(RATES))
         opacities = torch.from_numpy(np.array(avatar.opacities)).clamp(LEAST_OPACITY, MOST_OPACITY)
         self.values[:, LOGIT] = torch.logit(opacities)
