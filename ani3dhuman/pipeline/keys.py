@@ -13,7 +13,7 @@ from ..storage.stages import content_key
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
     "avatar": 2,
-    "fit": 2,
+    "fit": 3,
     "rigid": 2,
     "cloth": 5,
     "render": 4,

@@ -22,6 +22,7 @@ from .targets import Target
 MARGIN = 8  # pixels around a picture in which Gaussians count too
 DEEP = 0.003  # of the character's height; deeper under what a picture shows, colours learn nothing from it
 SURE = 0.5  # coverage, over all pictures, from which on they tell a Gaussian's colour
+HIDDEN = 3  # times as deep, and a Gaussian is hidden for sure
 EDGE_ON = 0.15  # cosine to the normal below which the same holds
 
 
@@ -64,14 +65,14 @@ def fit(
     shown = _all_shown(avatar, vertices, targets)
     backdrops = torch.from_numpy(np.random.default_rng(config.seed).random((config.steps, 3), np.float32))
     for k, number in enumerate(_in_order(len(targets), config)):
-        target, ids, visible = targets[number], shown[number].ids, shown[number].visible
-        values = surfels.values[ids].requires_grad_()
-        loss = _loss(surfels, values, ids, target, vertices[target.pose], turns[target.pose], backdrops[k], config)
+        target, seen = targets[number], shown[number]
+        values = surfels.values[seen.ids].requires_grad_()
+        loss = _loss(surfels, values, seen, target, vertices[target.pose], turns[target.pose], backdrops[k], config)
         (gradient,) = torch.autograd.grad(loss, values)
         if free is not None:
-            gradient[:, : COLORS.start] *= free[ids, None]
-        gradient[:, COLORS] *= visible[:, None]
-        surfels.step(ids, gradient, config.final_rate ** (k / config.steps))
+            gradient[:, : COLORS.start] *= free[seen.ids, None]
+        gradient[:, COLORS] *= seen.visible[:, None]
+        surfels.step(seen.ids, gradient, config.final_rate ** (k / config.steps))
         progress.advance()
     return surfels.avatar()
 
@@ -105,10 +106,11 @@ def _all_shown(avatar: Avatar, poses: Sequence[Tensor], targets: Sequence[Target
 
 @dataclass(frozen=True)
 class _Shown:
-    """Numbers (n,) of the Gaussians that a picture is drawn of, hidden ones too, and (n,) which of them it shows."""
+    """Numbers (n,) of the Gaussians that a picture is drawn of, and (n,) which of them it shows and which it hides."""
 
     ids: Tensor
     visible: Tensor
+    hidden: Tensor
 
 
 def _shown(target: Target, points: np.ndarray, normals: np.ndarray, deep: float) -> _Shown:
@@ -119,9 +121,10 @@ def _shown(target: Target, points: np.ndarray, normals: np.ndarray, deep: float)
     inside = (x > -MARGIN) & (x < width + MARGIN) & (y > -MARGIN) & (y < height + MARGIN)
     ids = np.flatnonzero(inside & (local[:, 2] > 1e-3))
     column, row = x[ids].clip(0, width - 1).astype(int), y[ids].clip(0, height - 1).astype(int)
-    near = local[ids, 2] < target.depth[row, column] + deep
+    under = local[ids, 2] - target.depth[row, column]
     facing = ((normals[ids] @ target.viewmat[:3, :3].T) * local[ids]).sum(1) / np.linalg.norm(local[ids], axis=1)
-    return _Shown(torch.from_numpy(ids), torch.from_numpy(near & (np.abs(facing) > EDGE_ON)))
+    visible = (under < deep) & (np.abs(facing) > EDGE_ON)
+    return _Shown(*map(torch.from_numpy, (ids, visible, under > HIDDEN * deep)))
 
 
 def _in_order(count: int, config: FitConfig) -> np.ndarray:
@@ -134,7 +137,7 @@ def _in_order(count: int, config: FitConfig) -> np.ndarray:
 def _loss(
     surfels: Surfels,
     values: Tensor,
-    ids: Tensor,
+    seen: _Shown,
     target: Target,
     vertices: Tensor,
     turns: Tensor,
@@ -143,13 +146,15 @@ def _loss(
 ) -> Tensor:
     alpha = torch.from_numpy(target.alpha)
     wanted = torch.from_numpy(target.colors) + (1 - alpha[..., None]) * backdrop  # or all that peeps out turns black
-    means, quats = surfels.placed(values, ids, vertices, turns)
+    means, quats = surfels.placed(values, seen.ids, vertices, turns)
+    # without light the far side of a limb looks like the near one: hidden Gaussians must not show in any colour
+    colors = torch.where(seen.hidden[:, None], backdrop, values[:, COLORS])
     image, alphas, _ = rasterize(
         means,
         quats,
-        surfels.spread(values, ids),
+        surfels.spread(values, seen.ids),
         torch.sigmoid(values[:, LOGIT]),
-        values[:, COLORS],
+        colors,
         torch.from_numpy(target.viewmat)[None],
         torch.from_numpy(target.K)[None],
         width=alpha.shape[1],
