@@ -12,6 +12,7 @@ from ani3d_formats.frames import FrameCache
 from ani3d_formats.progress import Progress
 from ani3dhuman.avatar import Avatar, avatar_from_shot, pose_avatar
 from ani3dhuman.avatar.appearance import CHANNELS
+from ani3dhuman.avatar.fitting.fitted import Fitted
 from ani3dhuman.avatar.from_mesh import DETAIL
 from ani3dhuman.pipeline import restoring, round_views
 from ani3dhuman.pipeline.animate import animate
@@ -61,13 +62,18 @@ def stage_of(out, name) -> dict:
     return {path.stem: np.load(path) for path in folder.glob("*.npy")}
 
 
+def avatar_of(out) -> Avatar:
+    (folder,) = (out / ".work").glob("avatar-*")
+    return read_stage(folder, Fitted).avatar
+
+
 def test_the_cache_holds_scales_and_opacities_for_each_frame(outs):
     plain, appearance = (arrays_of(out) for out in outs)
     assert plain["scale"].ndim == 2 and np.ptp(plain["radiance:base"][..., 3], axis=0).max() == 0
     assert appearance["scale"].shape == (FRAMES, *plain["scale"].shape)
     assert np.ptp(appearance["scale"], axis=0).max() > 0
     assert np.ptp(appearance["radiance:base"][..., 3], axis=0).max() > 0
-    moving = stage_of(outs[1], "avatar")["region_ids"] >= 2
+    moving = avatar_of(outs[1]).region_ids >= 2
     assert appearance["radiance:base"][:, moving, :3].mean() < plain["radiance:base"][:, moving, :3].mean() - 0.03
     read = FrameCache.open(outs[1] / "synthetic.ani3d").gaussians(1, FRAMES)
     assert read.opacities.shape == appearance["scale"].shape[:2] and read.opacities.max() <= 1
@@ -75,7 +81,7 @@ def test_the_cache_holds_scales_and_opacities_for_each_frame(outs):
 
 def test_face_and_body_are_the_same_to_the_bit(outs):
     plain, appearance = (arrays_of(out) for out in outs)
-    fixed = stage_of(outs[1], "avatar")["region_ids"] < 2
+    fixed = avatar_of(outs[1]).region_ids < 2
     assert 0.2 < fixed.mean() < 0.9
     for t in range(FRAMES):
         assert appearance["scale"][t, fixed].tobytes() == plain["scale"][fixed].tobytes()
@@ -84,7 +90,7 @@ def test_face_and_body_are_the_same_to_the_bit(outs):
 
 
 def test_face_and_body_have_the_colours_of_their_light(outs, shot):
-    refined, avatar = stage_of(outs[1], "refine"), read_stage(next((outs[1] / ".work").glob("avatar-*")), Avatar)
+    refined, avatar = stage_of(outs[1], "refine"), avatar_of(outs[1])
     fixed = avatar.region_ids < 2
     pair = [
         pose_avatar(avatar, refined["vertices"], Lighting.of(shot), shot.cameras, appearance)
@@ -96,8 +102,7 @@ def test_face_and_body_have_the_colours_of_their_light(outs, shot):
 def test_the_refined_pictures_are_what_the_cache_shows(outs, shot):
     refined = stage_of(outs[1], "refine")
     assert refined["appearance"].shape == (*refined["vertices"].shape[:2], CHANNELS)
-    (folder,) = (outs[1] / ".work").glob("avatar-*")
-    avatar = read_stage(folder, Avatar)
+    avatar = avatar_of(outs[1])
     posed = pose_avatar(avatar, refined["vertices"], Lighting.of(shot), shot.cameras, refined["appearance"])
     stored = arrays_of(outs[1])
     np.testing.assert_array_equal(posed.scales, stored["scale"])

@@ -137,7 +137,8 @@ def test_face_and_skin_cannot_change(restless: CompactPrior, clip: CoarseClip) -
     for t in (0, 7, 19):
         touched = sum(draw(g, cloth, clip.cameras, t)[0][..., 0] for g in (before, after)) > 0
         assert 0.02 < touched.mean() < 0.6
-        assert np.array_equal(restored.frames[t][~touched], coarse[t][~touched])
+        lit_anew = np.abs(restored.frames[t][~touched] - coarse[t][~touched])
+        assert lit_anew.mean() < 1 / 255, "nothing but the light that cloth takes from the skin, or throws on it"
         assert not np.array_equal(restored.frames[t][touched], coarse[t][touched])
 
 
