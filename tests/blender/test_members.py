@@ -262,7 +262,7 @@ def test_a_vertex_without_a_finite_place_is_named(addon, part, place):
     rig = rigs.character()
     bpy.data.objects["Skirt"].data.vertices[5].co.x = place
     error = part("export.character").Ani3DError
-    with pytest.raises(error, match=r"1 vertices of 'Skirt' have no finite place .* vertex 5"):
+    with pytest.raises(error, match=r"'Skirt' \(1 of 108\) have no finite place .* vertex 5"):
         export(part, rig)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -22,7 +23,8 @@ from ani3d_formats.progress import Progress, Report
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
     if "vertices" not in shot:
         raise Ani3DError("shot.missing_array", "The shot has no array 'vertices'.", "Export the shot again.")
-    return str(shot["meta"][()])
+    text = str(shot["meta"][()])
+    return json.loads(text)["name"] if text.startswith("{") else text
 
 
 def run(
