@@ -26,7 +26,7 @@ from .wire.messages import Message
 log = logging.getLogger("engine")
 
 CANCEL_PATIENCE = 1.5  # seconds a worker has to stop by itself once asked
-SILENCE = 60.0  # seconds without a sign of life after which a worker is ended; it gives one every `pipe.BEAT`
+SILENCE = 300.0  # seconds without a sign of life (`pipe.BEAT`): compiled kernels hold the interpreter for long
 
 
 @dataclass

@@ -202,7 +202,7 @@ def test_any_number_of_clean_stops_is_harmless(tmp_path: Path, shot: Shot, how: 
 
 @pytest.mark.parametrize("do", ["crash once", "stop once"])
 def test_a_job_whose_process_dies_or_hangs_is_tried_once_more(tmp_path: Path, shot: Shot, do: str) -> None:
-    with running_engine(tmp_path / "store", "--silence", "3") as engine, engine.client() as client:
+    with running_engine(tmp_path / "store", "--silence", "6") as engine, engine.client() as client:
         job = client.submit(shot, {"do": do})
         wait_for(lambda: (engine.store / "jobs" / job / "out" / "again").exists())
         first = int((engine.store / "jobs" / job / "out" / "worker.pid").read_text())
