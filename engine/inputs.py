@@ -20,8 +20,8 @@ from ani3dhuman.models.store import local_path
 from .private import write_private
 from .wire.inputs import FILES, MAX_INPUT_BYTES, PREFIX, SENT
 
-PRIOR = "prior"
-WORDS = {"reference": ("", "bind"), "keypoint_map": ("",)}  # values that name no file
+PRIOR, VIEWS = "prior", "avatar_views"  # views are sent as arrays of the shot
+WORDS = {"reference": ("", "bind"), "keypoint_map": ("",), VIEWS: ("",)}  # values that name no file
 _ENDING = re.compile(r"(\.[a-z0-9]{1,8})?")
 
 
@@ -31,13 +31,13 @@ def check_paths(shot: Mapping[str, np.ndarray], settings: Mapping[str, Any], all
     Raises:
         Ani3DError: `settings.path`, which says nothing of what lies there; `settings.file` for content that is none.
     """
-    for name in (*FILES, PRIOR):
+    for name in (*FILES, PRIOR, VIEWS):
         value = settings.get(name)
         if not isinstance(value, str) or value in WORDS.get(name, ()):
             continue
         if name == PRIOR and (value in known_models() or not re.search(r"[/\\~]", value)):
             continue  # a name, which is known or refused as unknown
-        if name != PRIOR and value.startswith(SENT):
+        if name in FILES and value.startswith(SENT):
             data = shot.get(PREFIX + name)
             good = data is not None and data.dtype == np.uint8 and data.ndim == 1 and data.nbytes <= MAX_INPUT_BYTES
             if not good or not _ENDING.fullmatch(value.removeprefix(SENT)):
