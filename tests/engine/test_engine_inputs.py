@@ -21,7 +21,7 @@ from engine.wire import messages as m
 from engine.wire.inputs import attach_inputs
 
 Shot = dict[str, np.ndarray]
-CODES = {"keypoint_map": "settings.path", "reference": "settings.path", "prior": "settings.path"}
+CODES = {name: "settings.path" for name in ("keypoint_map", "reference", "prior", "avatar_views")}
 
 
 def refusal(shot: Shot, settings: dict[str, object], *allowed: Path) -> str:
