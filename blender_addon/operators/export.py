@@ -30,10 +30,6 @@ class ExportShot(WorksInSteps, bpy.types.Operator):
         options=compat.relative_path_options(),
     )
 
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        return "" if scene_group(context.scene).armature else "No character is bound."
-
     def begin(self, context: bpy.types.Context) -> Steps:
         armature = bound_armature(context.scene)
         self._path = no_folder(absolute(self.filepath) if self.filepath else shot_file(context), "shot.npz")

@@ -12,6 +12,7 @@ import bpy
 from ani3d_formats.errors import Ani3DError
 
 from ..jobs import Moment, time_left
+from ..properties import scene_group
 from ..session import session
 from .base import Outcome, ReportsErrors
 
@@ -21,13 +22,18 @@ Steps = Generator[tuple[int, int, float], None, Any]
 
 
 class WorksInSteps(ReportsErrors):
-    """Mixin: subclasses write `begin`, which gives the steps, and `finish`, which gets what they return.
+    """Mixin for work on the bound character: subclasses write `begin`, which gives the steps, and `finish`, which gets
+    what they return.
 
     Escape and Ctrl-C close the steps. Nothing else gets through meanwhile, since the scene may play.
     """
 
     STAGE: ClassVar[str]  # the work's name for scripts that listen
     DOING: ClassVar[str]  # begins the line in the status bar: "Exporting frame"
+
+    @classmethod
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if scene_group(context.scene).armature else "No character is bound."
 
     def begin(self, context: bpy.types.Context) -> Steps:
         raise NotImplementedError

@@ -29,10 +29,6 @@ class CaptureViews(WorksInSteps, bpy.types.Operator):
         options=compat.relative_path_options(),
     )
 
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        return "" if scene_group(context.scene).armature else "No character is bound."
-
     def begin(self, context: bpy.types.Context) -> Steps:
         settings = scene_group(context.scene)
         armature = bound_armature(context.scene)

@@ -77,6 +77,14 @@ def session(part):
 
 
 @pytest.fixture
+def bound(addon):
+    """A character of three frames, bound; its armature."""
+    rig = rigs.character(frames=3)
+    bpy.ops.ani3d.bind_character()
+    return rig
+
+
+@pytest.fixture
 def unharmed(addon: ModuleType, tmp_path_factory: pytest.TempPathFactory, capfd) -> Iterator[None]:
     """Nothing that the test does prints a traceback, and its file can be saved and opened again."""
     from unharmed import saved_and_reopened

@@ -8,28 +8,15 @@ import bpy
 import numpy as np
 import pytest
 import rigs
-from unharmed import fingerprint, refused
+from unharmed import exported, refused
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 ODD = (float("nan"), float("inf"), -5.0, 1e30)
 
 
-@pytest.fixture
-def bound(addon):
-    """A character of three frames, bound; its armature."""
-    rig = rigs.character(frames=3)
-    bpy.ops.ani3d.bind_character()
-    return rig
-
-
 def _exported(folder: Path) -> dict[str, np.ndarray]:
-    """The shot that Export Shot writes, all of whose numbers are finite, and which changes the scene in nothing."""
-    before = fingerprint()
-    bpy.ops.ani3d.export_shot(filepath=str(folder / "shot.npz"))
-    after = fingerprint()
-    assert {k: v for k, v in after.items() if k != "bound"} == {k: v for k, v in before.items() if k != "bound"}
-    with np.load(folder / "shot.npz") as file:
-        shot = {name: file[name] for name in file.files}
+    """The shot that Export Shot writes, all of whose numbers are finite."""
+    shot = exported(folder)
     assert [name for name, array in shot.items() if array.dtype.kind == "f" and not np.isfinite(array).all()] == []
     return shot
 

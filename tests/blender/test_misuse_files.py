@@ -18,14 +18,6 @@ AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 @pytest.fixture
-def bound(addon):
-    """A character of three frames, bound; its armature."""
-    rig = rigs.character(frames=3)
-    bpy.ops.ani3d.bind_character()
-    return rig
-
-
-@pytest.fixture
 def unwritable(tmp_path, monkeypatch) -> Path:
     """A folder in which nothing can be made; root may write everywhere but where the system itself refuses."""
     if AS_ROOT:

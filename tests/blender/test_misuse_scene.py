@@ -8,26 +8,9 @@ import bpy
 import numpy as np
 import pytest
 import rigs
-from unharmed import fingerprint, refused, unchanged
+from unharmed import exported, refused, unchanged
 
 pytestmark = pytest.mark.usefixtures("unharmed")
-
-
-@pytest.fixture
-def bound(addon):
-    """A character of three frames, bound; its armature."""
-    rig = rigs.character(frames=3)
-    bpy.ops.ani3d.bind_character()
-    return rig
-
-
-def _exported(folder: Path) -> dict[str, np.ndarray]:
-    before = fingerprint()
-    bpy.ops.ani3d.export_shot(filepath=str(folder / "shot.npz"))
-    after = fingerprint()
-    assert {k: v for k, v in after.items() if k != "bound"} == {k: v for k, v in before.items() if k != "bound"}
-    with np.load(folder / "shot.npz") as shot:
-        return {name: shot[name] for name in shot.files}
 
 
 def _export_refused(folder: Path) -> str:
@@ -56,7 +39,7 @@ def test_frames_before_zero_and_at_half(bound, tmp_path):
     bpy.context.preferences.edit.use_negative_frames = True
     scene.frame_start, scene.frame_end = 0, 2
     scene.frame_set(1, subframe=0.5)
-    shot = _exported(tmp_path)
+    shot = exported(tmp_path)
     assert len(shot["bone_pose"]) == 3
     assert (scene.frame_current, scene.frame_subframe) == (1, 0.5)
 
@@ -69,7 +52,7 @@ def test_rates_that_no_film_has(bound, tmp_path, fps, base, rate):
     if rate > 100_000:
         assert "frames a second" in _export_refused(tmp_path)
     else:
-        assert rigs.meta(_exported(tmp_path))["fps"] == pytest.approx(rate)
+        assert rigs.meta(exported(tmp_path))["fps"] == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +66,7 @@ def test_sizes_of_pictures(bound, tmp_path, x, y, percentage, size):
     if size is None:
         assert "pixels" in _export_refused(tmp_path)
     else:
-        meta = rigs.meta(_exported(tmp_path))
+        meta = rigs.meta(exported(tmp_path))
         assert (meta["width"], meta["height"]) == size
 
 
@@ -93,7 +76,7 @@ def test_units_are_for_showing_only(bound, tmp_path, units, scale):
     """Blender shows lengths in other units and keeps them as they are: a Blender unit is a metre of the shot."""
     bpy.context.scene.unit_settings.system = units
     bpy.context.scene.unit_settings.scale_length = scale
-    assert np.ptp(_exported(tmp_path)["vertices"][:, 2]) == pytest.approx(1.5)
+    assert np.ptp(exported(tmp_path)["vertices"][:, 2]) == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("how", ["none", "deleted", "an empty", "a light", "panoramic", "size 0", "mirrored"])
@@ -126,7 +109,7 @@ def test_a_camera_of_another_scene(bound, tmp_path):
     for collection in camera.users_collection:
         collection.objects.unlink(camera)
     scene.camera = camera
-    assert len(_exported(tmp_path)["viewmats"]) == 3
+    assert len(exported(tmp_path)["viewmats"]) == 3
 
 
 def test_another_scene_is_active(bound, tmp_path):
@@ -138,7 +121,7 @@ def test_another_scene_is_active(bound, tmp_path):
     assert "is not in the view layer" in _export_refused(tmp_path) or True
     bpy.context.window.scene = bpy.data.scenes["Scene"]
     bpy.data.scenes.remove(other)
-    assert len(_exported(tmp_path)["bone_pose"]) == 3
+    assert len(exported(tmp_path)["bone_pose"]) == 3
 
 
 def test_the_scene_with_the_character_was_deleted(bound, tmp_path):
@@ -168,7 +151,7 @@ def test_what_is_not_shown(bound, tmp_path, how):
     else:
         bound.hide_set(True)
         bpy.data.objects["Body"].hide_viewport = True
-    assert len(_exported(tmp_path)["bone_pose"]) == 3
+    assert len(exported(tmp_path)["bone_pose"]) == 3
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2, 4, 5])
@@ -290,7 +273,7 @@ def test_markers_of_cameras(bound, tmp_path, marked):
         bpy.data.objects.remove(second.camera)
     scene.frame_set(3)
     if marked in ("camera", "deleted"):
-        views = _exported(tmp_path)["viewmats"]
+        views = exported(tmp_path)["viewmats"]
         assert np.allclose(views[0], views[1]) == (marked == "deleted")
     else:
         assert "camera" in _export_refused(tmp_path)

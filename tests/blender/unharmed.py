@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 import pytest
 
 DATA = ("objects", "meshes", "armatures", "collections", "materials", "images", "actions", "node_groups", "cameras",
@@ -82,3 +83,13 @@ def saved_and_reopened(folder: Path) -> None:
     bpy.ops.wm.open_mainfile(filepath=str(file))
     assert sorted(item.name for item in bpy.data.objects if not item.library) == kept
     os.remove(file)
+
+
+def exported(folder: Path) -> dict[str, np.ndarray]:
+    """The shot that Export Shot writes, which leaves the scene as it is but for the path."""
+    before = fingerprint()
+    bpy.ops.ani3d.export_shot(filepath=str(folder / "shot.npz"))
+    after = fingerprint()
+    assert {k: v for k, v in after.items() if k != "bound"} == {k: v for k, v in before.items() if k != "bound"}
+    with np.load(folder / "shot.npz") as file:
+        return {name: file[name] for name in file.files}
