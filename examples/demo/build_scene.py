@@ -15,11 +15,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
-from mathutils.bvhtree import BVHTree
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from character import Human, Part, Skeleton, load_human, vertex_normals
+from character import Human, Part, Skeleton, load_human
 from dress import cut_dress
 from hair import grow_hair
 from paint import GROUND, paint_dress, paint_eyes, paint_hair, paint_head, paint_skin
@@ -33,28 +32,6 @@ DISTANCE = 3.65
 EYE_LEVEL = 1.5
 LASHES = (0.012, 0.007, 0.005)
 LEATHER = (0.62, 0.10, 0.065)
-TINT_FLOOR = 0.55
-
-
-def ambient_occlusion(parts: list[Part], rays: int = 28, reach: float = 0.35) -> list[np.ndarray]:
-    """(V,) per part: TINT_FLOOR..1, the share of the sky above each vertex that no part within `reach` metres hides."""
-    offset = np.cumsum([0] + [len(part.vertices) for part in parts])
-    vertices = np.concatenate([part.vertices for part in parts])
-    quads = np.concatenate([part.quads + start for part, start in zip(parts, offset, strict=False)])
-    tree = BVHTree.FromPolygons(vertices.tolist(), quads.tolist())
-    golden = np.arange(rays) + 0.5
-    polar, turn = np.sqrt(golden / rays), golden * math.pi * (3 - math.sqrt(5))
-    local = np.stack([polar * np.cos(turn), polar * np.sin(turn), np.sqrt(1 - polar**2)], axis=1)
-    tints = []
-    for part in parts:
-        open_sky = np.ones(len(part.vertices))
-        for index, normal in enumerate(vertex_normals(part.vertices, part.quads)):
-            frame = np.array(Vector(normal).to_track_quat("Z", "Y").to_matrix())
-            start = part.vertices[index] + normal * 0.004
-            hits = sum(tree.ray_cast(start, ray, reach)[0] is not None for ray in local @ frame.T)
-            open_sky[index] = 1 - hits / rays
-        tints.append(TINT_FLOOR + (1 - TINT_FLOOR) * np.clip(open_sky * 1.15, 0, 1) ** 0.8)
-    return tints
 
 
 def add_material(
@@ -96,8 +73,8 @@ def add_armature(skeleton: Skeleton) -> bpy.types.Object:
     return rig
 
 
-def add_mesh(part: Part, rig: bpy.types.Object, skeleton: Skeleton, tint: np.ndarray) -> bpy.types.Object:
-    """A mesh object with UVs, materials, the tint, vertex groups and an Armature modifier."""
+def add_mesh(part: Part, rig: bpy.types.Object, skeleton: Skeleton) -> bpy.types.Object:
+    """A mesh object with UVs, materials, vertex groups and an Armature modifier."""
     mesh = bpy.data.meshes.new(part.name)
     mesh.from_pydata(part.vertices.tolist(), [], part.quads.tolist())
     for name in part.materials:
@@ -105,10 +82,6 @@ def add_mesh(part: Part, rig: bpy.types.Object, skeleton: Skeleton, tint: np.nda
     mesh.polygons.foreach_set("material_index", part.face_materials.astype(np.int32))
     mesh.shade_smooth()
     mesh.uv_layers.new(name="UVMap").uv.foreach_set("vector", part.corner_uvs.astype(np.float32).ravel())
-    colour = np.ones((len(part.vertices), 4), np.float32)
-    colour[:, :3] = tint[:, None]
-    mesh.color_attributes.new("ani3d_tint", "FLOAT_COLOR", "POINT").data.foreach_set("color", colour.ravel())
-
     thing = bpy.data.objects.new(part.name, mesh)
     bpy.context.scene.collection.objects.link(thing)
     groups = {name: part.weights[:, bone] for bone, name in enumerate(skeleton.names)} | part.groups
@@ -211,8 +184,8 @@ def build_scene() -> Human:
 
     rig = add_armature(human.skeleton)
     parts = [put_on_shoes(human), dress.part, hair]
-    for part, tint in zip(parts, ambient_occlusion(parts), strict=True):
-        add_mesh(part, rig, human.skeleton, tint)
+    for part in parts:
+        add_mesh(part, rig, human.skeleton)
     key_motion(rig, human.skeleton, walk(human.skeleton, camera_azimuths(), SOLE))
     add_camera(tall)
     add_lights()

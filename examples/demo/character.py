@@ -67,16 +67,6 @@ class Human:
     eyes: dict[str, tuple[np.ndarray, float]]
 
 
-def vertex_normals(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
-    """(V,3) unit normals, area weighted, from the quads' diagonals."""
-    corners = vertices[quads]
-    face = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-    normals = np.zeros_like(vertices)
-    for corner in range(4):
-        np.add.at(normals, quads[:, corner], face)
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-
-
 def bone_weight(weights: np.ndarray, skeleton: Skeleton, *stems: str) -> np.ndarray:
     """(V,) summed weight of the bones whose name without its side is one of `stems`."""
     chosen = [i for i, name in enumerate(skeleton.names) if name.partition(".")[0] in stems]
