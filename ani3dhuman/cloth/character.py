@@ -18,6 +18,7 @@ from .fabrics import FABRICS, ClothSettings
 from .garment import Garment, simulate_garment
 from .simulate import check
 from .strands import simulate_strands
+from .surroundings import NOTHING, Surroundings
 
 Warn = Callable[[str], None]
 
@@ -66,7 +67,8 @@ def simulate_character(
     """
     check(skinned, faces, bind_vertices, pin_weights, fps)
     layers = _layers(faces, regions, [(np.flatnonzero(regions == GARMENT), garment)])
-    return _simulate(skinned, faces, bind_vertices, pin_weights, fps, layers, progress, lambda reason, own: None)
+    whole = Garment(faces, bind_vertices, pin_weights)
+    return _simulate(skinned, whole, fps, layers, Surroundings(), progress, lambda reason, own: None)
 
 
 def simulate_shot(
@@ -76,6 +78,7 @@ def simulate_shot(
     garment: ClothSettings,
     progress: Progress | None = None,
     warn: Warn = lambda text: None,
+    surroundings: Surroundings = NOTHING,
 ) -> np.ndarray:
     """Let the garments and the hair of a shot swing: `simulate_character`, with what the shot says of its objects.
 
@@ -84,6 +87,7 @@ def simulate_shot(
         pin_weights: (V,) 1 on the skin .. 0 free.
         garment: the fabric of objects that name none.
         warn: called with a sentence on each object of which pieces follow the skeleton.
+        surroundings: the scene's colliders, without the character's own body, gravity and forces.
 
     Raises:
         Ani3DError, Cancelled: as `simulate_character`.
@@ -102,7 +106,8 @@ def simulate_shot(
         for text in sentences(shot, [own], reason):
             warn(text)
 
-    return _simulate(skinned, shot["faces"], shot["vertices"], pin_weights, shot.meta.fps, layers, progress, tell)
+    whole = Garment(shot["faces"], shot["vertices"], pin_weights)
+    return _simulate(skinned, whole, shot.meta.fps, layers, surroundings, progress, tell)
 
 
 UNHELD = "nothing holds {it}"
@@ -143,15 +148,15 @@ def _layers(
 
 def _simulate(
     skinned: np.ndarray,
-    faces: np.ndarray,
-    bind_vertices: np.ndarray,
-    pin_weights: np.ndarray,
+    whole: Garment,
     fps: float,
     layers: list[Layer],
+    surroundings: Surroundings,
     progress: Progress | None,
     tell: Callable[[str, np.ndarray], None],
 ) -> np.ndarray:
-    """All layers, one over the other."""
+    """All layers, one over the other; `whole` is the mesh of all."""
+    faces, bind_vertices, pin_weights = whole.faces, whole.rest, whole.pins
     moved = skinned.astype(np.float32).copy()
     steps = _spread(progress, len(layers) * len(skinned))
     for layer in layers:
@@ -160,14 +165,14 @@ def _simulate(
             if steps:
                 steps.advance(len(skinned))
             continue
-        obstacle = Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices)
+        around = surroundings.over(Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices))
 
         def follow(reason: str, chosen: np.ndarray, own: np.ndarray = own) -> None:
             tell(reason, own[chosen])
 
         if layer.strands:
             moved[:, own] = simulate_strands(
-                skinned[:, own], bind_vertices[own], layer.strands, pin_weights[own], obstacle, fps, steps, follow
+                skinned[:, own], bind_vertices[own], layer.strands, pin_weights[own], around, fps, steps, follow
             )
             continue
         index = np.full(len(bind_vertices), -1)
@@ -175,7 +180,7 @@ def _simulate(
         own_faces = index[faces]
         own_faces = own_faces[(own_faces >= 0).all(1)]
         garment = Garment(own_faces, bind_vertices[own], pin_weights[own])
-        moved[:, own] = simulate_garment(skinned[:, own], garment, obstacle, fps, layer.fabric, steps, follow)
+        moved[:, own] = simulate_garment(skinned[:, own], garment, around, fps, layer.fabric, steps, follow)
     return moved
 
 

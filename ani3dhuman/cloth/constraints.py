@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -13,6 +13,7 @@ from ..mesh.topology import edges_of
 PINNED = 0.99  # pin weight above which a vertex sits on the skin
 SMALL_PART = 0.05  # share of the vertices below which a loose island is taken for a button, not a garment
 NO_PAIRS = np.zeros((0, 2), np.int64)
+NO_FACES = np.zeros((0, 3), np.int64)
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Constraints:
         struts: (S,2) pairs whose distance, at rest `strut_rest` (S,) metres, is a bend too, as of a strand.
         anchor: (P,) the pinned particle a particle hangs from, -1 for none, no further than `reach` (P,) metres.
         pinned: (P,) bool, particles that follow the skin.
+        faces: (F,3) triangles; none where the particles are strands.
     """
 
     edges: np.ndarray
@@ -36,6 +38,7 @@ class Constraints:
     anchor: np.ndarray
     reach: np.ndarray
     pinned: np.ndarray
+    faces: np.ndarray
 
     @classmethod
     def of_mesh(cls, faces: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray) -> Constraints:
@@ -44,7 +47,7 @@ class Constraints:
         Faces that name a vertex twice are left out.
         """
         faces = sound_faces(faces)
-        return cls.of_graph(edges_of(faces), *hinges_of(faces, rest), rest, pin_weights)
+        return replace(cls.of_graph(edges_of(faces), *hinges_of(faces, rest), rest, pin_weights), faces=faces)
 
     @classmethod
     def of_graph(
@@ -63,7 +66,7 @@ class Constraints:
         pinned = (pin_weights > PINNED) | small_loose_parts(edges, pin_weights > PINNED)
         lengths, spans = (np.linalg.norm(rest[p[:, 0]] - rest[p[:, 1]], axis=1) for p in (edges, struts))
         bending = hinges, hinge_weights, struts, spans.astype(np.float32)
-        return cls(edges, lengths.astype(np.float32), *bending, *tethers(rest, edges, pinned), pinned)
+        return cls(edges, lengths.astype(np.float32), *bending, *tethers(rest, edges, pinned), pinned, NO_FACES)
 
     def islands(self) -> np.ndarray:
         """(P,) the number of each particle's connected piece."""

@@ -15,12 +15,12 @@ from ani3d_formats.pieces import SAME_PLACE, close_pairs, components
 from ani3d_formats.pins import ON_CLOTH, SMALL
 from ani3d_formats.progress import Progress
 
-from ..mesh.surface import Obstacle
 from ..mesh.topology import edges_of
 from .constraints import PINNED, SMALL_PART, Constraints, islands, sound_faces
 from .fabrics import ClothSettings
 from .preroll import rigid_fit
 from .solver import run
+from .surroundings import Surroundings
 
 RESIZED = 2.0  # times its usual size, up or down, from which on a piece's size is animated
 OTHER_SIZE = 1.25  # times its bind pose, from which on a whole clip is of another size
@@ -64,7 +64,7 @@ class Garment:
 def simulate_garment(
     skinned: np.ndarray,
     garment: Garment,
-    obstacle: Obstacle | None,
+    surroundings: Surroundings,
     fps: float,
     settings: ClothSettings,
     progress: Progress | None,
@@ -93,7 +93,7 @@ def simulate_garment(
         return Constraints.of_mesh(faces, rest, held)
 
     settings = replace(settings, thickness=settings.thickness + _stand_off(pieces))
-    moved = simulate_pieces(skinned, pieces, build, obstacle, fps, settings, progress, report)
+    moved = simulate_pieces(skinned, pieces, build, surroundings, fps, settings, progress, report)
     pieces.carry_buttons(moved)
     return moved[:, welded.index] + (shown - skinned[:, welded.index])
 
@@ -111,7 +111,7 @@ def simulate_pieces(
     skinned: np.ndarray,
     pieces: Pieces,
     build: Callable[[np.ndarray, np.ndarray], Constraints],
-    obstacle: Obstacle | None,
+    surroundings: Surroundings,
     fps: float,
     settings: ClothSettings,
     progress: Progress | None,
@@ -131,9 +131,10 @@ def simulate_pieces(
     report("the size of {it} is animated", resized & pieces.free)
     pins = np.where((resized | pieces.buttons)[pieces.part], 1, pieces.pins).astype(np.float32)
     resting = pieces.rest * np.float32(usual)
+    obstacle = surroundings.obstacle
     if obstacle is not None and obstacle.rest is not None:
-        obstacle = replace(obstacle, rest=obstacle.rest * np.float32(usual))
-    moved = run(skinned, resting, build(resting, pins), pins, obstacle, fps, settings, progress)
+        surroundings = replace(surroundings, obstacle=replace(obstacle, rest=obstacle.rest * np.float32(usual)))
+    moved = run(skinned, resting, build(resting, pins), pins, surroundings, fps, settings, progress)
     moved[:, resized[pieces.part]] = skinned[:, resized[pieces.part]]
     for reason, chosen in pieces.gone(moved, skinned, usual).items():
         report(reason, chosen)

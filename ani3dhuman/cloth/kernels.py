@@ -194,12 +194,12 @@ def _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, f
 
 
 @kernel
-def step_frame(x, v, hold, cloth, fabric, body, start, end, dt_frame, substeps):  # type: ignore[no-untyped-def]
+def step_frame(x, v, hold, push, cloth, fabric, body, start, end, dt_frame, substeps):  # type: ignore[no-untyped-def]
     """Advance positions `x` and velocities `v` (P,3) in place over one scene frame of `dt_frame` seconds.
 
     `hold` (P,) in 0..1, a share of one substep, draws a particle to its skinned position; 1 pins it (its inv_mass is
-    0). `cloth`, `fabric` and `body` are a `Cloth`, `Fabric` and `Body`; body and skin move linearly from the `Pose`
-    `start` to the `Pose` `end`.
+    0). `push` (P,3), or without rows, is added to gravity, m/s^2. `cloth`, `fabric` and `body` are a `Cloth`, `Fabric`
+    and `Body`; body and skin move linearly from the `Pose` `start` to the `Pose` `end`.
     """
     inv_mass, edges, edge_rest, hinges, hinge_weights, struts, strut_rest, anchor, reach = cloth
     stretch, bend, damping, viscosity, gravity, _, _ = fabric
@@ -226,6 +226,8 @@ def step_frame(x, v, hold, cloth, fabric, body, start, end, dt_frame, substeps):
                     v[i, k] *= keep
                     if k == 2:
                         v[i, k] -= gravity * h
+                    if push.shape[0]:
+                        v[i, k] += push[i, k] * h
                     x[i, k] += h * v[i, k]
         _solve_hinges(x, inv_mass, hinges, hinge_weights, bend / (h * h))
         _solve_distances(x, inv_mass, struts, strut_rest, bend / (h * h))

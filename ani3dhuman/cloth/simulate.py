@@ -15,6 +15,7 @@ from ..mesh.surface import Obstacle
 from .constraints import Constraints
 from .fabrics import FABRICS, ClothSettings
 from .solver import run
+from .surroundings import Surroundings
 
 
 def simulate(
@@ -22,7 +23,7 @@ def simulate(
     faces: np.ndarray,
     bind_vertices: np.ndarray,
     pin_weights: np.ndarray,
-    obstacle: Obstacle | None,
+    surroundings: Surroundings | None,
     fps: float,
     settings: ClothSettings = FABRICS["cotton"],
     progress: Progress | None = None,
@@ -34,7 +35,7 @@ def simulate(
         faces: (F,3) triangles of the garment; several islands and faces without area are fine.
         bind_vertices: (P,3) bind pose, which gives the rest lengths.
         pin_weights: (P,) 1 on the skin .. 0 free.
-        obstacle: the body, with as many frames; None for none.
+        surroundings: body and colliders, with as many frames, gravity and forces; None for nothing but gravity.
         fps: scene frames a second.
         settings: fabric and solver.
         progress: advanced once a frame.
@@ -46,9 +47,9 @@ def simulate(
         Ani3DError: ``cloth.shape``, ``cloth.faces``, ``cloth.not_finite``, ``cloth.fps``, ``cloth.unstable``.
         Cancelled: within one frame of the request.
     """
-    check(skinned, faces, bind_vertices, pin_weights, fps, obstacle)
+    check(skinned, faces, bind_vertices, pin_weights, fps, surroundings.obstacle if surroundings else None)
     constraints = Constraints.of_mesh(faces, bind_vertices, pin_weights)
-    moved = run(skinned, bind_vertices, constraints, pin_weights, obstacle, fps, settings, progress)
+    moved = run(skinned, bind_vertices, constraints, pin_weights, surroundings, fps, settings, progress)
     broken = ~np.isfinite(moved).all((1, 2))
     if broken.any():
         frame = int(broken.argmax())

@@ -10,16 +10,18 @@ from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 
 from ..mesh.kernels import limit_edges, point_normals
-from ..mesh.surface import Contacts, Obstacle
+from ..mesh.surface import Contacts
 from .constraints import Constraints
 from .fabrics import SUBSTEP, ClothSettings
 from .kernels import Body, Cloth, Fabric, Pose, step_frame
 from .preroll import JUMP, Preroll, rigid_fit
+from .surroundings import Sheet, Surroundings
 
 REFERENCE_SPEED = 2.4  # m/s, the speed of the fastest moving part at which `ClothSettings.substeps` holds
 MIN_FACTOR, MAX_FACTOR = 0.6, 4.0  # bounds of that number's factor
 MAX_STRETCH = 1.2  # times its rest length, of an edge after each frame: the body may push one end of a short one far
 LIMIT_ROUNDS = 12
+DENSITY = 0.18  # kilograms a square metre, by which wind and fields move cloth
 FURTHEST_JUMP = 1e4  # metres; more is no cut but a broken animation
 
 
@@ -28,7 +30,7 @@ def run(
     rest: np.ndarray,
     constraints: Constraints,
     pin_weights: np.ndarray,
-    obstacle: Obstacle | None,
+    surroundings: Surroundings | None,
     fps: float,
     settings: ClothSettings,
     progress: Progress | None = None,
@@ -40,6 +42,8 @@ def run(
     Raises:
         Cancelled: between two frames, those before the first one included.
     """
+    around = surroundings or Surroundings()
+    obstacle = around.obstacle
     inv_mass = np.where(constraints.pinned, 0, 1).astype(np.float32)
     hold = np.maximum(settings.hold * np.clip(pin_weights, 0, 1) ** 2, settings.shape)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll)
@@ -49,21 +53,27 @@ def run(
     bending = c.hinges, c.hinge_weights, c.struts, c.strut_rest
     cloth = Cloth(inv_mass, c.edges, c.edge_rest, *bending, c.anchor, c.reach)
     deepest = obstacle.deepest if obstacle else 0.0
-    starts, around = contacts.around
-    body = Body(contacts.near, contacts.clear, contacts.faces, starts, around, deepest)
-    end = _pose(preroll, skinned, rest, obstacle, 0)
+    starts, at_point = contacts.around
+    body = Body(contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest)
+    gravity = np.array([0, 0, -settings.gravity]) if around.gravity is None else around.gravity
+    sheet = Sheet.of(c.faces, rest, DENSITY)
+    end = _pose(preroll, skinned, rest, around, 0)
     steady = constraints.pinned if constraints.pinned.sum() >= 3 else np.ones(len(rest), bool)
     moves = preroll.velocity
     x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
     frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
     for step in range(settings.preroll + len(skinned)):
         if step > 0:
-            start, end = end, _pose(preroll, skinned, rest, obstacle, step)
+            start, end = end, _pose(preroll, skinned, rest, around, step)
             moves, before = end.skin[steady].mean(0) - start.skin[steady].mean(0), moves
             if JUMP < np.linalg.norm(moves - before) < FURTHEST_JUMP:
                 R, offset = (a.astype(np.float32) for a in rigid_fit(start.skin[steady], end.skin[steady]))
                 x, v, moves = x @ R.T + offset, v @ R.T, before
-                start = Pose(start.skin @ R.T + offset, start.body @ R.T + offset, start.normals @ R.T)
+                body_then, normals_then = start.body @ R.T + offset, start.normals @ R.T
+                if around.colliders:  # the character is cut, the scene is not
+                    still = slice(-around.colliders, None)
+                    body_then[still], normals_then[still] = end.body[still], end.normals[still]
+                start = Pose(start.skin @ R.T + offset, body_then, normals_then)
             ahead = np.where(constraints.pinned[:, None], end.skin, x + v / np.float32(fps))
             contacts.update(x, ahead, start.body, end.body)
             count = substeps_of(settings, fps, _speed(start, end, v, contacts.near, fps))
@@ -73,13 +83,13 @@ def run(
                 bend=settings.bend,
                 damping=settings.damping,
                 viscosity=float(_rescaled(settings.viscosity, share)),
-                gravity=settings.gravity,
+                gravity=float(-gravity[2]),
                 thickness=settings.thickness,
                 friction=float(_rescaled(settings.friction, share)),
             )
-            step_frame(
-                x, v, _rescaled(hold, share).astype(np.float32), cloth, fabric, body, start, end, 1.0 / fps, count
-            )
+            held = _rescaled(hold, share).astype(np.float32)
+            push = _pushed(around.accelerations(step - settings.preroll - 1, x, v, sheet), gravity, len(x))
+            step_frame(x, v, held, push, cloth, fabric, body, start, end, 1.0 / fps, count)
             broken = ~np.isfinite(x).all(1)
             if broken.any():
                 part = constraints.islands()
@@ -104,18 +114,29 @@ def substeps_of(settings: ClothSettings, fps: float, speed: float) -> int:
     return max(1, math.ceil(settings.substeps * factor * 24 / fps))
 
 
+def _pushed(accelerations: np.ndarray | None, gravity: np.ndarray, count: int) -> np.ndarray:
+    """What the kernel adds to gravity straight down: (count,3) float32 m/s^2, or no rows where that is nothing."""
+    if not gravity[:2].any():
+        return np.zeros((0, 3), np.float32) if accelerations is None else accelerations
+    aside = np.broadcast_to(np.array([gravity[0], gravity[1], 0], np.float32), (count, 3))
+    return np.ascontiguousarray(aside if accelerations is None else aside + accelerations)
+
+
 def _rescaled(share: np.ndarray | float, substeps: float) -> np.ndarray:
     """A share lost in `SUBSTEP` seconds, rescaled to so many times `SUBSTEP`."""
     return 1 - (1 - np.asarray(share)) ** substeps
 
 
-def _pose(preroll: Preroll, skinned: np.ndarray, rest: np.ndarray, obstacle: Obstacle | None, step: int) -> Pose:
+def _pose(preroll: Preroll, skinned: np.ndarray, rest: np.ndarray, around: Surroundings, step: int) -> Pose:
     """Skin and body at a step."""
+    obstacle = around.obstacle
     skin = preroll.at(skinned, rest, step)
     if obstacle is None:
         nothing = np.zeros((0, 3), np.float32)
         return Pose(skin, nothing, nothing)
     body = preroll.at(obstacle.vertices, obstacle.rest, step)
+    if around.colliders and step < preroll.count:
+        body[-around.colliders :] = preroll.at(obstacle.vertices[:1, -around.colliders :], None, step)
     return Pose(skin, body, point_normals(body, obstacle.faces))
 
 

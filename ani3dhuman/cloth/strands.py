@@ -11,10 +11,10 @@ from scipy.spatial import cKDTree
 from ani3d_formats.progress import Progress
 from ani3d_formats.strands import tangents
 
-from ..mesh.surface import Obstacle
 from .constraints import PINNED, Constraints
 from .fabrics import FABRICS
 from .garment import Pieces, Tell, simulate_pieces
+from .surroundings import Surroundings
 
 HAIR = replace(FABRICS["hair"], bend=3e-5)
 SHORT, LONG = 0.06, 0.3  # metres: short hair keeps its style, long hair hangs
@@ -29,7 +29,7 @@ def simulate_strands(
     rest: np.ndarray,
     points: int,
     pin_weights: np.ndarray,
-    obstacle: Obstacle | None,
+    surroundings: Surroundings,
     fps: float,
     progress: Progress | None,
     tell: Tell,
@@ -40,7 +40,7 @@ def simulate_strands(
         skinned: (T,2*S*P,3) as the skeleton has them, world metres; rest: (2*S*P,3) bind pose.
         points: P, of each strand.
         pin_weights: (2*S*P,) 1 on the skin .. 0 free.
-        obstacle: body and garments, with as many frames; None for none.
+        surroundings: body, garments and colliders, with as many frames, gravity and forces.
         fps: scene frames a second.
         progress: advanced once a frame.
         tell: called for each reason for which strands follow the skeleton.
@@ -61,7 +61,7 @@ def simulate_strands(
         if gone.any():
             tell(reason, np.flatnonzero(np.repeat(gone[guides.near[:, 0]], 2 * points)))
 
-    led = _simulate_lines(line[:, chosen], still[chosen], pins[chosen], obstacle, fps, progress, report)
+    led = _simulate_lines(line[:, chosen], still[chosen], pins[chosen], surroundings, fps, progress, report)
     moved = guides.follow(line, led, pins <= PINNED)
     ribbons = np.empty(skinned.shape, np.float32)
     for t, now in enumerate(moved):
@@ -76,7 +76,7 @@ def _simulate_lines(
     line: np.ndarray,
     still: np.ndarray,
     pins: np.ndarray,
-    obstacle: Obstacle | None,
+    surroundings: Surroundings,
     fps: float,
     progress: Progress | None,
     report: Callable[[str, np.ndarray], None],
@@ -94,7 +94,7 @@ def _simulate_lines(
         return Constraints.of_graph(edges, nothing, nothing.astype(np.float32), resting, held, struts)
 
     flat = line.reshape(len(line), -1, 3)
-    return simulate_pieces(flat, pieces, build, obstacle, fps, HAIR, progress, report).reshape(line.shape)
+    return simulate_pieces(flat, pieces, build, surroundings, fps, HAIR, progress, report).reshape(line.shape)
 
 
 @dataclass(frozen=True)

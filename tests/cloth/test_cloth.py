@@ -12,6 +12,7 @@ from ani3dhuman.cloth.constraints import hinges_of, tethers
 from ani3dhuman.cloth.fabrics import ClothSettings
 from ani3dhuman.cloth.pins import pin_weights
 from ani3dhuman.cloth.simulate import simulate
+from ani3dhuman.cloth.surroundings import Surroundings
 from ani3dhuman.mesh.surface import Obstacle
 from ani3dhuman.mesh.topology import edges_of
 
@@ -65,7 +66,9 @@ def test_cloth_stays_outside_a_leg_that_kicks(skirt):
     swing = np.linspace(0, 0.25, 12)
     depth = np.clip((1.1 - leg[:, 2]) / 0.8, 0, 1)[:, None]
     legs = np.stack([leg + depth * [s, 0, 0] for s in swing]).astype(np.float32)
-    moved = simulate(moving(vertices, np.zeros((12, 3))), faces, vertices, pins, Obstacle(legs, leg_faces), 24.0)
+    moved = simulate(
+        moving(vertices, np.zeros((12, 3))), faces, vertices, pins, Surroundings(Obstacle(legs, leg_faces)), 24.0
+    )
     axis_x = depth_at(moved[-1], swing[-1])
     free = (pins < 0.5) & (vertices[:, 2] > 0.55)
     distance = np.hypot(moved[-1][:, 0] - axis_x, moved[-1][:, 1])

@@ -14,6 +14,7 @@ from ani3dhuman.cloth.fabrics import FABRICS, ClothSettings
 from ani3dhuman.cloth.preroll import rigid_fit
 from ani3dhuman.cloth.simulate import simulate
 from ani3dhuman.cloth.solver import substeps_of
+from ani3dhuman.cloth.surroundings import Surroundings
 from ani3dhuman.mesh import kernels as mesh_kernels
 from ani3dhuman.mesh.kernels import closest_on_triangle
 from ani3dhuman.mesh.surface import Obstacle
@@ -53,7 +54,7 @@ def kicking(frames=20):
     for t in range(frames):
         turn = Rotation.from_euler("x", -angle[t])
         moved[t, right:] = turn.apply(legs[right:] - hip) + hip
-    return Obstacle(moved.astype(np.float32), faces, legs)
+    return Surroundings(Obstacle(moved.astype(np.float32), faces, legs))
 
 
 def test_a_kick_stays_finite_short_and_outside(skirt):
@@ -64,7 +65,7 @@ def test_a_kick_stays_finite_short_and_outside(skirt):
     ratios = edge_ratios(moved, vertices, faces)
     assert np.percentile(ratios, 99) < 1.1
     assert ratios.max() < 1.25, "not even where the leg pushes one end of an edge"
-    depth = np.stack([-body.at(t).heights(moved[t])[0] for t in range(20)])
+    depth = np.stack([-body.obstacle.at(t).heights(moved[t])[0] for t in range(20)])
     assert np.percentile(np.maximum(depth, 0), 99) < 0.003
     front = vertices[:, 1] < -0.2
     assert moved[10, front, 2].max() > vertices[front, 2].max() + 0.05, "the leg lifts the cloth before it"
@@ -78,7 +79,7 @@ def test_a_jump_stays_finite_and_short(skirt):
     path[:, 0] = 0.8 * np.clip((time - 0.15) / 0.7, 0, 1)
     legs, leg_faces = two_legs()
     skinned = (vertices[None] + path[:, None]).astype(np.float32)
-    body = Obstacle((legs[None] + path[:, None]).astype(np.float32), leg_faces, legs)
+    body = Surroundings(Obstacle((legs[None] + path[:, None]).astype(np.float32), leg_faces, legs))
     moved = simulate(skinned, faces, vertices, pins, body, FPS)
     assert np.isfinite(moved).all()
     assert np.percentile(edge_ratios(moved, vertices, faces), 99) < 1.3
@@ -160,7 +161,7 @@ def test_degenerate_faces_islands_and_loose_points_are_handled(skirt):
     path = np.array([[0.03 * t, 0, 0] for t in range(8)], np.float32)
     legs, leg_faces = two_legs()
     flat = np.concatenate([leg_faces, [[0, 0, 1], [3, 3, 3], [0, 1, 0]]])
-    body = Obstacle((legs[None] + path[:, None]).astype(np.float32), flat, legs)
+    body = Surroundings(Obstacle((legs[None] + path[:, None]).astype(np.float32), flat, legs))
     skinned = (points[None] + path[:, None]).astype(np.float32)
     moved = simulate(skinned, all_faces, points, weights, body, FPS)
     assert np.isfinite(moved).all()
@@ -188,10 +189,13 @@ def broken(array, index, value=np.nan):
         ("cloth.not_finite", lambda a: a | {"skinned": broken(a["skinned"], (2, 5, 1))}),
         ("cloth.not_finite", lambda a: a | {"bind_vertices": broken(a["bind_vertices"], (5, 1), np.inf)}),
         ("cloth.not_finite", lambda a: a | {"pin_weights": broken(a["pin_weights"], 7)}),
-        ("cloth.not_finite", lambda a: a | {"obstacle": Obstacle(broken(a["skinned"], (0, 3, 0)), a["faces"])}),
+        (
+            "cloth.not_finite",
+            lambda a: a | {"surroundings": Surroundings(Obstacle(broken(a["skinned"], (0, 3, 0)), a["faces"]))},
+        ),
         ("cloth.shape", lambda a: a | {"skinned": a["skinned"][:, :-1]}),
         ("cloth.shape", lambda a: a | {"skinned": a["skinned"][:0]}),
-        ("cloth.shape", lambda a: a | {"obstacle": Obstacle(a["skinned"][:2], a["faces"])}),
+        ("cloth.shape", lambda a: a | {"surroundings": Surroundings(Obstacle(a["skinned"][:2], a["faces"]))}),
         ("cloth.faces", lambda a: a | {"faces": a["faces"] + 1}),
         ("cloth.fps", lambda a: a | {"fps": 0.0}),
     ],
@@ -203,7 +207,7 @@ def test_bad_input_gets_one_clear_error(skirt, code, change):
         "faces": faces,
         "bind_vertices": vertices,
         "pin_weights": pins,
-        "obstacle": None,
+        "surroundings": None,
         "fps": FPS,
     }
     with pytest.raises(Ani3DError) as error:
@@ -261,12 +265,11 @@ def test_cloth_beside_the_rim_of_an_open_surface_is_left_alone():
     hair = np.array([[0.18, 0, 1.03], [0.18, 0.01, 1.035], [0.17, 0.005, 1.04]], np.float32)
     quiet = ClothSettings(gravity=0, preroll=0)
     still = [np.repeat(v[None], 4, 0) for v in (hair, collar)]
-    moved = simulate(still[0], np.array([[0, 1, 2]]), hair, np.zeros(3), Obstacle(still[1], faces), FPS, quiet)
+    around = Surroundings(Obstacle(still[1], faces))
+    moved = simulate(still[0], np.array([[0, 1, 2]]), hair, np.zeros(3), around, FPS, quiet)
     np.testing.assert_allclose(moved[-1], hair, atol=1e-4)
     under = hair - np.float32([0, 0, 0.1])
-    moved = simulate(
-        np.repeat(under[None], 4, 0), np.array([[0, 1, 2]]), under, np.zeros(3), Obstacle(still[1], faces), FPS, quiet
-    )
+    moved = simulate(np.repeat(under[None], 4, 0), np.array([[0, 1, 2]]), under, np.zeros(3), around, FPS, quiet)
     assert (np.hypot(moved[-1, :, 0], moved[-1, :, 1]) > 0.2).all(), "what is under it comes out"
 
 

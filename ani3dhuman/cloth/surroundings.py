@@ -1,0 +1,87 @@
+"""What cloth meets beside its own fabric: the body and the scene's colliders, gravity, wind and force fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from ..mesh.surface import Obstacle
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """P particles as forces meet them.
+
+    Attributes:
+        faces: (F,3) triangles, that have areas and sides for the wind; none for strands.
+        masses: (P,) kilograms.
+    """
+
+    faces: np.ndarray
+    masses: np.ndarray
+
+    @classmethod
+    def of(cls, faces: np.ndarray, rest: np.ndarray, density: float) -> Sheet:
+        """Of faces (F,3) over a rest shape (P,3), by kilograms a square metre; what has no face has the mean mass."""
+        areas = np.linalg.norm(np.cross(*(rest[faces[:, k]] - rest[faces[:, 0]] for k in (1, 2))), axis=1) / 2
+        masses = density / 3 * np.bincount(faces.ravel(), np.repeat(areas, 3), len(rest))
+        massive = masses > 0
+        masses[~massive] = masses[massive].mean() if massive.any() else 1.0
+        return cls(faces, masses)
+
+
+class Forces(Protocol):
+    """Whatever pushes cloth at a distance."""
+
+    def accelerations(self, frame: float, x: np.ndarray, v: np.ndarray, sheet: Sheet) -> np.ndarray:
+        """See `Surroundings.accelerations`."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the solver is told of the scene.
+
+    Attributes:
+        obstacle: triangles that cloth must not enter, the body's first, then the colliders'; None for none.
+        colliders: how many of the obstacle's points, the last ones, are no part of the body: in the way in they stay
+            where the first frame has them, but for the motion that the character comes in with.
+        gravity: (3,) m/s^2, world space; None for what the fabric says, straight down.
+        forces: wind and force fields; None for none.
+    """
+
+    obstacle: Obstacle | None = None
+    colliders: int = 0
+    gravity: np.ndarray | None = None
+    forces: Forces | None = None
+
+    def over(self, body: Obstacle | None) -> Surroundings:
+        """These surroundings, whose obstacle holds colliders alone, with a body in front of them."""
+        if body is None or self.obstacle is None:
+            return replace(self, obstacle=body or self.obstacle)
+        return replace(self, obstacle=_joined(body, self.obstacle))
+
+    def accelerations(self, frame: float, x: np.ndarray, v: np.ndarray, sheet: Sheet) -> np.ndarray | None:
+        """What forces and fields add to gravity.
+
+        Args:
+            frame: counted from the shot's first, which is 0; below 0 in the way in.
+            x, v: (P,3) metres, metres a second.
+            sheet: what the particles are.
+
+        Returns:
+            (P,3) float32 m/s^2, or None where nothing pushes.
+        """
+        if self.forces is None:
+            return None
+        return self.forces.accelerations(max(frame, 0.0), x, v, sheet).astype(np.float32)
+
+
+NOTHING = Surroundings()
+
+
+def _joined(body: Obstacle, colliders: Obstacle) -> Obstacle:
+    faces = np.concatenate([body.faces, colliders.faces + body.vertices.shape[1]])
+    rest = None if body.rest is None else np.concatenate([body.rest, colliders.vertices[0]])
+    return replace(body, vertices=np.concatenate([body.vertices, colliders.vertices], 1), faces=faces, rest=rest)
