@@ -40,7 +40,7 @@ def test_gravity_given_straight_down_changes_no_bit():
     np.testing.assert_array_equal(plain, given)
 
 
-@pytest.mark.parametrize("direction", [(0, 1, 0), (0, 0.6, -0.8), (0.1, 0.6, 0.79)])
+@pytest.mark.parametrize("direction", [(0, 1, 0), (0, 0.6, -0.8), (0, -0.8, -0.6)])
 def test_cloth_hangs_along_gravity(direction):
     hangs, _ = hanging(Surroundings(gravity=9.81 * np.array(direction)))
     np.testing.assert_allclose(hangs, direction, atol=0.08)
