@@ -7,7 +7,7 @@ A shot is a flat dict of numpy arrays plus a JSON `meta` array, so that one defi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from .camera import CameraPath
 from .color import linear_to_srgb
 from .npz import read_npz
 from .shot_checks import check_content
-from .shot_lights import FRAMES, OPTIONAL_LIGHTS, REQUIRED_LIGHTS, scaled_lights
+from .shot_lights import OPTIONAL_LIGHTS, REQUIRED_LIGHTS, scaled_lights
 from .shot_meta import RECORDED, ShotMeta, bad
+from .shot_scene import FRAMES, SCENE_ARRAYS, scaled_scene
 
 # name -> (shape with symbolic sizes, kind); symbols must agree across arrays
 _ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {
@@ -43,6 +44,7 @@ _OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {
     "evaluated_vertices": (("T", "V", 3), "f"),
     "recorded_vertices": (("T", "R", 3), "f"),
     **OPTIONAL_LIGHTS,
+    **SCENE_ARRAYS,
     "view_table": (("G", "G", "G", 3), "f"),
 }
 
@@ -115,9 +117,8 @@ class Shot:
         for name in ("bone_rest", "bone_pose"):
             arrays[name] = arrays[name].copy()
             arrays[name][..., :3, 3] *= np.float32(factor)
-        arrays.update(scaled_lights(arrays, factor))
-        x, y, z = self.meta.origin
-        return Shot(replace(self.meta, origin=(factor * x, factor * y, factor * z)), arrays, self.textures)
+        arrays.update(scaled_lights(arrays, factor) | scaled_scene(arrays, factor))
+        return Shot(self.meta.scaled(factor), arrays, self.textures)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Shot:

@@ -6,6 +6,7 @@ import numpy as np
 
 from .shot_lights import check_lights
 from .shot_meta import RECORDED, ObjectRange, ShotMeta, bad
+from .shot_scene import check_scene
 
 _FLAT = 1e-7  # smallest over largest axis of a matrix that float32 cannot invert
 _MOST = np.iinfo(np.int32).max
@@ -58,6 +59,7 @@ def check_content(meta: ShotMeta, arrays: dict[str, np.ndarray], textures: int) 
     _check_bones(meta, arrays)
     _check_recorded(meta, arrays)
     check_lights(arrays)
+    check_scene(meta.colliders, meta.forces, len(meta.objects), arrays)
     for number, item in enumerate(meta.objects):
         if item.strands:
             _check_strands(number, item, arrays["faces"])

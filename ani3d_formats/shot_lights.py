@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from .shot_meta import bad
+from .shot_scene import FRAMES
 
 LAMP_KINDS = ("point", "spot", "rectangle", "ellipse")
-FRAMES = "T?"  # an axis that is there only where something changes from frame to frame
 
 REQUIRED_LIGHTS: dict[str, tuple[tuple[str | int, ...], str]] = {
     "sun_directions": ((FRAMES, "L", 3), "f"),

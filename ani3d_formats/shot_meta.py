@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from .errors import Ani3DError
 from .names import is_file_name
 from .regions import REGIONS
+from .shot_scene import Collider, ForceField
 from .typed import FILLED, POSITIVE, Refused, Rule, between, from_json, one_of
 
 SCHEMA = "ani3dhuman.shot"
@@ -34,6 +35,9 @@ class ObjectRange:
             2*(s*strands + p) + side is the left (0) or right (1) edge of point p of strand s, root first, the ribbon's
             width is the strand's thickness, and each segment has two triangles. 0 for a mesh.
         fabric: of its cloth, a name of `ani3dhuman.cloth.fabrics`; "" leaves it to the job.
+        fabric_changes: numbers of that fabric that are others here, by their names.
+        layer: its place among garments, 1 next to the skin; 0 leaves it to the distance from the body.
+        thickness: metres that its cloth keeps from what it meets; 0 for the fabric's.
     """
 
     name: Annotated[str, FILLED]
@@ -43,6 +47,9 @@ class ObjectRange:
     motion: Annotated[str, one_of(SKINNED, RECORDED)] = SKINNED
     strands: Annotated[int, STRAND] = 0
     fabric: str = ""
+    fabric_changes: dict[str, Any] = field(default_factory=dict)
+    layer: Annotated[int, between(0, 1000)] = 0
+    thickness: Annotated[float, between(0, 1e6)] = 0.0
 
     @property
     def rows(self) -> slice:
@@ -74,7 +81,8 @@ class ShotMeta:
 
     Scene frames `frame_start` .. `frame_end`, both included. `name` can be the name of a file. `origin` is the place
     in the world, metres, that all places in the shot are relative to: world = place + origin. `character` is a hash of
-    meshes, weights and materials, the same in all shots of a character; "" where nobody said it.
+    meshes, weights and materials, the same in all shots of a character; "" where nobody said it. `colliders` and
+    `forces` are the scene's, whose arrays are in `shot_scene`.
     """
 
     name: Annotated[str, Rule(is_file_name, "a name that a file can have everywhere")]
@@ -91,6 +99,16 @@ class ShotMeta:
     source: Source = Source()
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     character: str = ""
+    colliders: tuple[Collider, ...] = ()
+    forces: tuple[ForceField, ...] = ()
+
+    def scaled(self, factor: float) -> ShotMeta:
+        """The same of a scene that is `factor` times as large."""
+        objects = tuple(replace(item, thickness=item.thickness * factor) for item in self.objects)
+        colliders = tuple(replace(item, thickness=item.thickness * factor) for item in self.colliders)
+        x, y, z = self.origin
+        origin = (factor * x, factor * y, factor * z)
+        return replace(self, origin=origin, objects=objects, colliders=colliders)
 
     @property
     def frames(self) -> int:
@@ -137,6 +155,12 @@ class ShotMeta:
             if item.strands and item.vertex_count % (2 * item.strands):
                 what = f"{item.vertex_count}; expected a multiple of {2 * item.strands}, for strands of {item.strands}"
                 raise bad("bad_meta", f"In the shot, meta.objects[{number}].vertex_count is {what}.")
+            for name, value in item.fabric_changes.items():
+                if type(value) not in (int, float) or not abs(value) < 1e30:
+                    what = (
+                        f"meta.objects[{number}].fabric_changes.{name:.40} is {value!r:.40}; expected a finite number"
+                    )
+                    raise bad("bad_meta", f"In the shot, {what}.")
             start += item.vertex_count
             names.add(item.name)
         return meta
