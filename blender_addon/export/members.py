@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import bpy
 import numpy as np
@@ -43,6 +43,8 @@ class Member:
         instancers: the objects that instance the collections it lies in, outermost first.
         origin: world metres; places are relative to it, since numbers far from zero are coarse.
         hair: number of the head of hair of the object that this is, see `strands.read_strands`; -1: its mesh.
+        roots: where its strands grow on a surface that should move them, and `carried`: that surface does, since
+            Blender leaves them behind.
     """
 
     item: bpy.types.Object
@@ -50,6 +52,8 @@ class Member:
     instancers: tuple[bpy.types.Object, ...] = ()
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
     hair: int = -1
+    roots: Roots | None = field(default=None, compare=False, repr=False)
+    carried: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -72,6 +76,24 @@ class Member:
         if not (np.abs(matrix) < FARTHEST_PLACE).all():
             raise no_place(f"'{self.name}' has", depsgraph.scene)
         return matrix
+
+
+class Roots(Protocol):
+    """Where strands grow: `roots.Roots`."""
+
+    @property
+    def surface(self) -> Member: ...
+
+    @property
+    def begins(self) -> np.ndarray: ...
+
+    def carried(self, points: np.ndarray, depsgraph: bpy.types.Depsgraph) -> np.ndarray | None:
+        """Strands (S,P,3) of their object's space where the surface has them now, world metres."""
+        ...
+
+    def where(self, depsgraph: bpy.types.Depsgraph) -> np.ndarray | None:
+        """(S,3) where the surface has the roots now, world metres."""
+        ...
 
 
 @dataclass

@@ -8,17 +8,19 @@ in a few frames, some of them in many.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.skinning import skin
+from ani3d_formats.strands import ribbons
 
 from .figure import Figure
-from .members import Member
+from .members import Member, Roots
 from .modifiers import last_generative
-from .strands import read_strands
+from .strands import Strands, read_strands
 
 EXACT = 2e-5  # of the character's height: further from Blender than this, an object is recorded
 HAIR_EXACT = 2e-3  # the same for strands, which the engine moves anyway
@@ -129,13 +131,40 @@ def world_vertices(
 
 
 def _hair_vertices(member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int) -> np.ndarray:
-    hairs = read_strands(member.item, depsgraph)
-    if member.hair >= len(hairs) or 2 * hairs[member.hair].thickness.size != count:
-        there = 2 * hairs[member.hair].thickness.size if member.hair < len(hairs) else 0
-        raise OtherVertices(member, there, count, frame)
-    local = hairs[member.hair].ribbons(np.array(member.item.evaluated_get(depsgraph).matrix_world, np.float64))[0]
+    hair = _hair(member, depsgraph, count, frame)
+    if member.carried:
+        return ribbons(_carried(member, hair, depsgraph, frame), hair.thickness)[0]
+    local = hair.ribbons(np.array(member.item.evaluated_get(depsgraph).matrix_world, np.float64))[0]
     world = member.world(depsgraph)
     return local @ world[:3, :3].T + world[:3, 3]
+
+
+def _hair(member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int) -> Strands:
+    hairs = read_strands(member.item, depsgraph)
+    there = 2 * hairs[member.hair].thickness.size if member.hair < len(hairs) else 0
+    if there != count:
+        raise OtherVertices(member, there, count, frame)
+    return hairs[member.hair]
+
+
+def _carried(member: Member, hair: Strands, depsgraph: bpy.types.Depsgraph, frame: int) -> np.ndarray:
+    """The strands (S,P,3) of a member where the surface that they grow on has them now."""
+    roots = cast(Roots, member.roots)
+    inverse = np.linalg.inv(np.array(member.item.evaluated_get(depsgraph).matrix_world, np.float64))
+    return _on_surface(roots, roots.carried(hair.points @ inverse[:3, :3].T + inverse[:3, 3], depsgraph), frame)
+
+
+def _on_surface(roots: Roots, points: np.ndarray | None, frame: int) -> np.ndarray:
+    if points is None:
+        raise OtherVertices(roots.surface, 0, 0, frame)
+    return points
+
+
+def root_distances(member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int) -> np.ndarray:
+    """(S,) metres between the roots of a member's strands as Blender shows them and where their surface has them."""
+    roots = cast(Roots, member.roots)
+    shown = _hair_vertices(member, depsgraph, count, frame).reshape(len(roots.begins), -1, 2, 3)[:, 0].mean(1)
+    return np.linalg.norm(_on_surface(roots, roots.where(depsgraph), frame) - shown, axis=1)
 
 
 def check_finite(member: Member, vertices: np.ndarray, frame: int) -> None:

@@ -17,6 +17,7 @@ from ani3d_formats.errors import Ani3DError
 
 from .members import Member, Members
 from .modifiers import switched_off
+from .roots import find_roots
 from .strands import Strands, read_strands, ribbon_mesh
 
 FARTHEST = 1e6  # times the median distance of a mesh's vertices from its origin
@@ -53,6 +54,8 @@ class RestMesh:
     @property
     def carrier(self) -> bpy.types.Object:
         """The object whose weights move it: what its strands grow on, where that deforms them, else itself."""
+        if self.member.roots is not None:
+            return self.member.roots.surface.item
         return self.strands.surface if self.strands and self.strands.surface and self.strands.follows else self.item
 
 
@@ -143,7 +146,8 @@ def _read_hair(member: Member, depsgraph: bpy.types.Depsgraph) -> Iterator[RestM
         corners = np.arange(faces.size, dtype=np.int32).reshape(-1, 3)
         slots = np.full(len(faces), hair.slot, np.int32)
         vertices = local @ world[:3, :3].T + world[:3, 3]
-        yield RestMesh(replace(member, hair=number), mesh, world, vertices, faces, corners, slots, hair)
+        grown = replace(member, hair=number, roots=find_roots(hair, member, depsgraph))
+        yield RestMesh(grown, mesh, world, vertices, faces, corners, slots, hair)
 
 
 def has_size(world: np.ndarray) -> bool:

@@ -28,6 +28,7 @@ from .identity import character_hash
 from .limits import check_limits, check_recorded
 from .members import Members, is_used
 from .modifiers import switched, switched_off
+from .probe import moved_by, probe, warn_of_left_behind
 from .rest import SIMULATED, at_rest, has_size, rest_meshes
 from .steadied import steadied
 from .surfaces import MeshFaces, Surfaces, read_surfaces
@@ -130,8 +131,9 @@ def _export(
             faces = [MeshFaces(r.item, r.mesh, r.triangles, r.corners, r.slots) for r in meshes]
             shown = yield from _surfaces(faces, len(request.frames), warn)
         warn_of_left_out(found, request, warn)
-        compared = [n for n, m in enumerate(figure.members) if m.item not in by_weights and not request.evaluate]
-        recorded = probe(context, figure, request.frames, compared)
+        compared = [n for n, m in enumerate(figure.members) if not (request.evaluate or moved_by(m) & by_weights)]
+        figure, recorded = probe(context, figure, request.frames, compared)
+        warn_of_left_behind(figure, warn)
         lit = lights.Lights(scene, context.evaluated_depsgraph_get(), warn)
         moving, missed = yield from _play(context, figure, request, recorded, compared, lit)
         if missed:
@@ -235,16 +237,6 @@ def with_size(context: bpy.types.Context, found: Members, frames: range) -> Memb
         found, shapes=[m for m in found.shapes if m not in waiting], left_out=[*found.left_out, *gone],
         rigs=[m for m in found.rigs if m not in waiting],
     )  # fmt: skip
-
-
-def probe(context: bpy.types.Context, figure: Figure, frames: range, numbers: Sequence[int]) -> frozenset[int]:
-    """Of the objects `numbers` those that skinning does not move as Blender does, by some frames of the shot."""
-    comparison = motion.Comparison(figure, numbers, most=len(figure.vertices))
-    for frame in motion.probed(frames) if numbers else ():
-        context.scene.frame_set(frame)
-        depsgraph = context.evaluated_depsgraph_get()
-        comparison.look(depsgraph, figure.rig.pose(depsgraph), frame)
-    return comparison.recorded()
 
 
 def _play(

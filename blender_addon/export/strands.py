@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import bpy
@@ -19,6 +19,7 @@ LIMIT = 3000  # strands of one head of hair
 DEFAULT_THICKNESS = 0.01  # metres, of hair curves without radii, as Cycles draws them
 THREAD = 0.001  # metres, of other curves
 WIDEST = 0.004  # metres, up to which the strands that are left are widened
+ATTACHED = "surface_uv_coordinate"  # the attribute of hair curves that says where on their surface they grow
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Strands:
         points: (S,P,3) world metres, root first; thickness: (S,P) metres.
         slot: the object's material slot.
         surface: what the hair grows on, or None; `follows`: its deformation moves the hair.
+        coordinates: (S,2) where hair curves are attached on the UV map of their surface, where they say so.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Strands:
     slot: int
     surface: bpy.types.Object | None
     follows: bool = False
+    coordinates: np.ndarray | None = None
 
     def ribbons(self, world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V,3) in the space of an object that stands at `world` (4,4), and faces (F,3)."""
@@ -54,15 +57,11 @@ def read_strands(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: 
     if item.type == "MESH":
         return [hair for system in hair_systems(item) if (hair := _of_particles(item, system, depsgraph, limit))]
     if item.type == "CURVES":
-        lines, slot = _of_hair_curves(item, depsgraph, limit)
-        surface = cast(Any, item.data).surface or item.parent
-    elif is_thread(item):
-        lines, slot = _of_threads(item, depsgraph, limit)
-        surface = item.parent
-    else:
-        return []
-    follows = item.type == "CURVES" and any(m.type == "NODES" and m.show_viewport for m in item.modifiers)
-    return [_joined(item.name, lines[0], slot, surface, lines[1], follows)] if lines[0] else []
+        return _of_hair_curves(item, depsgraph, limit)
+    if is_thread(item):
+        lines, count, slot = _of_threads(item, depsgraph, limit)
+        return [_joined(item.name, lines, slot, item.parent, count)] if lines else []
+    return []
 
 
 def ribbon_mesh(hair: Strands, vertices: np.ndarray, faces: np.ndarray) -> bpy.types.Mesh:
@@ -138,10 +137,7 @@ def _of_particles(item: bpy.types.Object, name: str, depsgraph: bpy.types.Depsgr
     return _joined(name, lines, slot, item, len(drawn), follows=True)
 
 
-def _of_hair_curves(
-    item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: int
-) -> tuple[tuple[list[np.ndarray], int], int]:
-    """Lines (N,4) of the chosen curves with their thickness, and how many curves there are; the material slot."""
+def _of_hair_curves(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: int) -> list[Strands]:
     evaluated = item.evaluated_get(depsgraph)
     curves = cast(Any, evaluated.data)
     values = np.empty(len(curves.points) * 3, np.float32)
@@ -152,12 +148,24 @@ def _of_hair_curves(
     radii = np.full(len(places), DEFAULT_THICKNESS / 2, np.float32)
     if "radius" in curves.attributes:
         curves.attributes["radius"].data.foreach_get("value", radii)
-    lines = np.c_[places, 2 * size * radii]
-    found = []
-    for number in _chosen(len(curves.curves), limit):
+    values = np.c_[places, 2 * size * radii]
+    lines, kept = [], []
+    for number in _chosen(len(curves.curves), limit).tolist():
         start, length = curves.curves[number].first_point_index, curves.curves[number].points_length
-        found.append(lines[start : start + length])
-    return ([line for line in found if len(line) > 1], len(curves.curves)), _slot_of(curves)
+        if length > 1:
+            lines.append(values[start : start + length])
+            kept.append(number)
+    if not lines:
+        return []
+    surface = cast(Any, item.data).surface or item.parent
+    follows = any(m.type == "NODES" and m.show_viewport for m in item.modifiers)
+    hair = _joined(item.name, lines, _slot_of(curves), surface, len(curves.curves), follows)
+    attached = curves.attributes.get(ATTACHED)
+    if attached is None or (attached.data_type, attached.domain) != ("FLOAT2", "CURVE"):
+        return [hair]
+    coordinates = np.empty(len(attached.data) * 2, np.float32)
+    attached.data.foreach_get("vector", coordinates)
+    return [replace(hair, coordinates=coordinates.reshape(-1, 2)[kept])]
 
 
 def _slot_of(curves: Any) -> int:
@@ -172,8 +180,8 @@ def _slot_of(curves: Any) -> int:
 
 def _of_threads(
     item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: int
-) -> tuple[tuple[list[np.ndarray], int], int]:
-    """As `_of_hair_curves`, of a curve object without thickness: its evaluated points, spline by spline."""
+) -> tuple[list[np.ndarray], int, int]:
+    """Lines (N,4) of the chosen splines of a curve without thickness, how many there are, and their material slot."""
     evaluated = item.evaluated_get(depsgraph)
     mesh = bpy.data.meshes.new_from_object(evaluated, depsgraph=depsgraph)
     try:
@@ -187,7 +195,7 @@ def _of_threads(
     places = values.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
     lines = list(_chains(edges.reshape(-1, 2), np.c_[places, np.full(len(places), THREAD)]))
     slot = cast(Any, item.data).splines[0].material_index if len(cast(Any, item.data).splines) else 0
-    return ([lines[number] for number in _chosen(len(lines), limit)], len(lines)), slot
+    return [lines[number] for number in _chosen(len(lines), limit)], len(lines), slot
 
 
 def _chains(edges: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:

@@ -14,6 +14,7 @@ from . import character, shot
 from .figure import Figure, read_figure
 from .holds import holds_of
 from .motion import OtherVertices
+from .probe import probe
 from .rest import at_rest, rest_meshes
 
 
@@ -52,7 +53,7 @@ def look_at(context: bpy.types.Context, armature: bpy.types.Object | None) -> Su
         with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
             figure = read_figure(scene, found, meshes, context.evaluated_depsgraph_get())
         try:
-            recorded = shot.probe(context, figure, frames, range(len(figure.members)))
+            figure, recorded = probe(context, figure, frames, range(len(figure.members)))
         except OtherVertices:  # exporting finds out which modifier it is
             recorded = frozenset(range(len(figure.members)))
     parts = [

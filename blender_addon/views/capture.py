@@ -25,8 +25,9 @@ from ..export.identity import character_hash
 from ..export.limits import MOST_BYTES, check_limits
 from ..export.members import Members
 from ..export.motion import check_finite, world_vertices
+from ..export.probe import probe
 from ..export.rest import at_rest, rest_meshes
-from ..export.shot import Request, prepared, probe
+from ..export.shot import Request, prepared
 from ..export.steadied import steadied
 from ..timeline import frame_restored
 from .cameras import FIELD, Shooting, clear_sight, plan, viewmat_of

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A look at some frames of a shot before it is played: what skinning does not move as Blender does, and hair that
+Blender leaves behind its surface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import bpy
+import numpy as np
+
+from . import motion
+from .figure import Figure
+from .members import Member
+
+
+def probe(
+    context: bpy.types.Context, figure: Figure, frames: range, numbers: Sequence[int]
+) -> tuple[Figure, frozenset[int]]:
+    """Look at the objects `numbers` of a figure.
+
+    Returns:
+        The figure, in which hair that Blender leaves behind is carried by its surface; which of the objects skinning
+        does not move as Blender does.
+    """
+    figure = _carried(context, figure, frames, [n for n in numbers if figure.members[n].roots is not None])
+    comparison = motion.Comparison(figure, numbers, most=len(figure.vertices))
+    for frame in motion.probed(frames) if numbers else ():
+        context.scene.frame_set(frame)
+        depsgraph = context.evaluated_depsgraph_get()
+        comparison.look(depsgraph, figure.rig.pose(depsgraph), frame)
+    return figure, comparison.recorded()
+
+
+def _carried(context: bpy.types.Context, figure: Figure, frames: range, numbers: Sequence[int]) -> Figure:
+    """The figure, where those of its heads of hair `numbers` are carried whose roots leave the surface in Blender."""
+    members, counts = list(figure.members), np.diff(figure.starts).tolist()
+    for frame in motion.probed(frames) if numbers else ():
+        context.scene.frame_set(frame)
+        depsgraph = context.evaluated_depsgraph_get()
+        for number in numbers:
+            away = motion.root_distances(figure.members[number], depsgraph, counts[number], frame)
+            if np.median(away) > motion.HAIR_EXACT * figure.height:
+                members[number] = replace(members[number], carried=True)
+    return replace(figure, members=tuple(members))
+
+
+def warn_of_left_behind(figure: Figure, warn: Callable[[str], None]) -> None:
+    """One sentence for each head of hair that follows its surface in the shot alone."""
+    for member in figure.members:
+        if member.carried and member.roots:
+            warn(
+                f"Blender leaves the hair of '{member.item.name}' behind; in the shot it follows "
+                f"'{member.roots.surface.name}', on which it grows."
+            )
+
+
+def moved_by(member: Member) -> set[bpy.types.Object]:
+    """The objects whose modifiers move a member."""
+    return {member.item, member.roots.surface.item} if member.roots else {member.item}
