@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ani3d_formats.errors import Ani3DError, Cancelled
 
-from .commands import avatar, doctor, models, prior
+from .commands import avatar, doctor, models, prior, splats
 from .commands.common import numbers, size, watched
 from .commands.failure import cancelled_line, failure_line
 
@@ -35,11 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
             "--coarse", metavar="LAYER", help="short for --set coarse=LAYER: physics (default), rigid or evaluated"
         )
 
-    inspect = commands.add_parser("inspect", help="print and plot what a cache holds")
-    inspect.add_argument("cache", type=Path, help="NAME.ani3d folder")
+    inspect = commands.add_parser(
+        "inspect", help="print and plot what a cache holds, or print what Gaussians a file holds"
+    )
+    inspect.add_argument("cache", type=Path, help="NAME.ani3d folder, or a file of Gaussians such as NAME.ply")
     inspect.add_argument("--plot", type=Path, help="picture to write (default: NAME.png beside the cache)")
     inspect.set_defaults(run=_inspect)
 
+    splats.add_export(commands.add_parser("export", help="a result as USD, or as a PLY, SPZ ... of every frame"))
+    splats.add_convert(commands.add_parser("convert", help="Gaussians of other programs from format to format"))
     _add_render(commands.add_parser("render", help="render a cache as film: motion blur, depth of field, EXR"))
     avatar.add_to(commands.add_parser("avatar", help="look into an avatar or a file of views"))
     models.add_to(commands.add_parser("models", help="list, fetch and verify the priors that restoration can use"))
@@ -129,6 +133,11 @@ def _run_job(options: argparse.Namespace, work: Callable[..., Path]) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
+    if options.cache.is_file():
+        from .splats.description import described
+
+        print(described(options.cache))
+        return
     from .presentation.cache_sheet import describe, plot
 
     print(describe(options.cache))

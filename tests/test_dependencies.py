@@ -58,7 +58,9 @@ def owners() -> dict[str, set[str]]:
     return owners
 
 
-@pytest.mark.parametrize(("folders", "extras"), [(PRODUCT, ("wan", "ltx", "metrics")), (CHECKS, tuple(EXTRAS))])
+@pytest.mark.parametrize(
+    ("folders", "extras"), [(PRODUCT, ("wan", "ltx", "metrics", "formats")), (CHECKS, tuple(EXTRAS))]
+)
 def test_every_import_is_declared(owners, folders, extras):
     declared = names(DEPENDENCIES + [entry for extra in extras for entry in EXTRAS[extra]])
     missing = {module: path for module, path in imported(folders).items() if not owners.get(module, set()) & declared}
@@ -73,7 +75,11 @@ def test_every_dependency_is_imported(owners):
 def test_the_lock_holds_what_is_declared_and_nothing_of_cuda():
     text = (ROOT / "requirements" / "engine.txt").read_text()
     locked = {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.M)}
-    wanted = {entry for entry in DEPENDENCIES + EXTRAS["wan"] + EXTRAS["metrics"] + EXTRAS["dev"] if not entry.extras}
+    wanted = {
+        entry
+        for entry in DEPENDENCIES + EXTRAS["wan"] + EXTRAS["metrics"] + EXTRAS["formats"] + EXTRAS["dev"]
+        if not entry.extras
+    }
     unfit = {str(entry) for entry in wanted if not entry.specifier.contains(locked.get(entry.name.lower(), "0"))}
     assert unfit == {str(entry) for entry in wanted if entry.name == "torch"}  # TORCH of the Makefile names its release
     assert not [name for name in locked if re.match("nvidia|cuda|triton", name)]

@@ -1,0 +1,80 @@
+"""`ani3dhuman export` and `convert`: results and other Gaussians in the formats of other programs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
+
+from .common import numbers, watched
+
+AXES_HELP = "z-up, y-up or y-down (default: as usual for the format)"
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Define the options of `export`."""
+    parser.add_argument("cache", type=Path, help="NAME.ani3d folder")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="NAME.usdc, or the folder of a file a frame")
+    parser.add_argument(
+        "--format", default="ply", help="of a file a frame: ply (default), compressed.ply, spz, splat or glb"
+    )
+    parser.add_argument("--shot", type=Path, help="shot.npz: USD gets its faces, cameras and skeleton")
+    parser.add_argument("--frames", metavar="A:B", help="first and last scene frame, or one frame (default: all)")
+    parser.add_argument("--axes", help=AXES_HELP)
+    parser.set_defaults(run=_export)
+
+
+def add_convert(parser: argparse.ArgumentParser) -> None:
+    """Define the options of `convert`."""
+    parser.add_argument("source", type=Path, help="PLY, compressed PLY, SPZ, .splat, .ksplat, SOG or GLB")
+    parser.add_argument("target", type=Path, help="PLY, .compressed.ply, SPZ, .splat or GLB")
+    parser.add_argument("--axes", help=f"of the source: {AXES_HELP}")
+    parser.add_argument("--to-axes", help=f"of the target: {AXES_HELP}")
+    parser.set_defaults(run=_convert)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from ani3d_formats.frames import FrameCache
+    from ani3d_formats.shot import Shot
+
+    from ..splats.sequences import write_sequence
+    from ..splats.usd import ENDINGS, write_usd
+
+    wanted = numbers("--frames", options.frames, r"(-?\d+)(?::(-?\d+))?", "Write it as --frames 1:48 or --frames 12.")
+    cache = FrameCache.open(options.cache)
+    first, last = (
+        wanted[0] if wanted else cache.manifest.frame_start,
+        wanted[-1] if wanted else cache.manifest.frame_end,
+    )
+    frames = range(first, last + 1)
+    if not frames or first < cache.manifest.frame_start or last > cache.manifest.frame_end:
+        held = f"{cache.manifest.frame_start}:{cache.manifest.frame_end}"
+        raise Ani3DError("cache.frame", f"{options.cache} has no frames {first}:{last}.", f"It holds --frames {held}.")
+    usd = options.out.suffix.lower() in ENDINGS
+    if not usd and options.out.suffix:
+        raise Ani3DError(
+            "cli.syntax",
+            f"{options.out} is neither NAME.usdc nor a folder.",
+            "Give a folder, and --format for its files.",
+        )
+    with watched() as (bars, stopped):
+        progress = Progress("export", len(frames), bars.listen, stopped)
+        if usd:
+            shot = Shot.load(options.shot) if options.shot else None
+            files = [write_usd(options.out, cache, frames, shot, progress)]
+        else:
+            files = write_sequence(cache, options.out, options.format, frames, options.axes, progress)
+    size = sum(file.stat().st_size for file in files)
+    print(f"{len(files)} files, {size / 1e6:.1f} MB, the last is {files[-1]}")
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from ..splats.formats import format_of, read_splats, write_splats
+
+    splats = read_splats(options.source, options.axes)
+    write_splats(options.target, splats, options.to_axes)
+    lost = splats.degree - format_of(options.target).degree
+    note = ", without the colours that depend on the view" if lost > 0 else ""
+    print(f"{splats.count:,} Gaussians in {options.target}, {options.target.stat().st_size / 1e6:.1f} MB{note}")

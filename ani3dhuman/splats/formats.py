@@ -1,0 +1,118 @@
+"""One table of the formats that Gaussians are read from and written to, and reading and writing by a file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ani3d_formats.atomic import cannot_write
+from ani3d_formats.errors import Ani3DError
+
+from .axes import turn
+from .compressed_ply import read_compressed_ply, write_compressed_ply
+from .gltf import read_gltf, write_gltf
+from .ksplat import read_ksplat
+from .ply import read_ply, write_ply
+from .sog import read_sog
+from .splat_file import read_splat, write_splat
+from .splats import Splats
+from .spz import read_spz, write_spz
+
+Reader = Callable[[Path], tuple[Splats, str | None]]
+Writer = Callable[[Path, Splats, str], None]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Attributes:
+        ending: what its files' names end in; the longest that fits is taken.
+        what: a few words for lists.
+        axes: those that its files have unless they name others.
+        fixed_axes: whether a file cannot have others.
+        degree: the highest degree of colour that it holds.
+    """
+
+    ending: str
+    what: str
+    axes: str
+    fixed_axes: bool
+    degree: int
+    read: Reader
+    write: Writer | None
+
+
+FORMATS = (
+    Format(
+        ".compressed.ply", "compressed PLY of PlayCanvas", "y-down", False, 3, read_compressed_ply, write_compressed_ply
+    ),
+    Format(".ply", "PLY as 3DGS trainers write it", "y-down", False, 3, read_ply, write_ply),
+    Format(".spz", "SPZ of Niantic", "y-up", True, 3, read_spz, write_spz),
+    Format(".splat", ".splat of antimatter15", "y-down", False, 0, read_splat, write_splat),
+    Format(".ksplat", ".ksplat of GaussianSplats3D", "y-down", False, 3, read_ksplat, None),
+    Format(".sog", "SOG of PlayCanvas in one file", "y-down", False, 3, read_sog, None),
+    Format("meta.json", "SOG of PlayCanvas in a folder", "y-down", False, 3, read_sog, None),
+    Format(".glb", "glTF with KHR_gaussian_splatting", "y-up", True, 3, read_gltf, write_gltf),
+)
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file's name says. Raises `Ani3DError` ``splats.format``."""
+    fitting = [each for each in FORMATS if path.name.lower().endswith(each.ending)]
+    if not fitting:
+        known = ", ".join(each.ending for each in FORMATS)
+        raise Ani3DError("splats.format", f"{path.name} has no ending of a file of Gaussians.", f"Known are {known}.")
+    return max(fitting, key=lambda each: len(each.ending))
+
+
+def read_splats(path: Path, axes: str | None = None) -> Splats:
+    """Gaussians of a file of any known format, in Blender's axes (Z up).
+
+    Args:
+        axes: those of the file, see `axes.AXES`; None for those that it names, else those usual for its format.
+
+    Raises:
+        Ani3DError: ``splats.format``, ``splats.missing``, ``splats.unreadable``, ``splats.malformed``,
+            ``splats.values``, ``splats.axes``, ``splats.package``.
+    """
+    kind = format_of(path)
+    if not path.is_file():
+        raise Ani3DError("splats.missing", f"There is no file '{path}'.", "Check the path.")
+    reader = read_compressed_ply if kind.ending == ".ply" and _is_compressed(path) else kind.read
+    try:
+        splats, named = reader(path)
+    except OSError as error:
+        raise Ani3DError("splats.unreadable", f"'{path}' cannot be read ({error.strerror}).", "Check it.") from error
+    return splats.checked(path).turned(turn(axes or named or kind.axes, "z-up"))
+
+
+def write_splats(path: Path, splats: Splats, axes: str | None = None) -> None:
+    """Write Gaussians, in Blender's axes, to a file whose name says the format.
+
+    Args:
+        axes: those of the file; None for those usual for its format.
+
+    Raises:
+        Ani3DError: ``splats.format`` for formats that are only read; ``splats.axes`` where a format has its own;
+            ``disk.full``, ``file.unwritable``.
+    """
+    kind = format_of(path)
+    if kind.write is None:
+        written = ", ".join(each.ending for each in FORMATS if each.write)
+        raise Ani3DError("splats.format", f"{kind.ending} is read, not written.", f"Written are {written}.")
+    if kind.fixed_axes and axes not in (None, kind.axes):
+        raise Ani3DError("splats.axes", f"{kind.ending} is always {kind.axes}, not {axes}.", "Leave the axes out.")
+    chosen = axes or kind.axes
+    turned = splats.checked(path).with_degree(kind.degree).turned(turn("z-up", chosen))
+    try:
+        kind.write(path, turned, chosen)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _is_compressed(path: Path) -> bool:
+    """Whether a PLY is a compressed one under a plain name."""
+    with open(path, "rb") as file:
+        return b"packed_position" in file.read(1 << 16).partition(b"end_header")[0]
