@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 BLENDER_TESTS = tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 export PYTHON PYTHON313
 
-.PHONY: demo test test-blender lint lock bench-characters bench-lights bench-render bench-physics bench-playback bench-refine cloth-truth clean
+.PHONY: demo test test-blender lint lock bench-characters bench-cloth bench-lights bench-render bench-physics bench-playback bench-refine cloth-truth clean
 
 # exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
 .venv/.ready: pyproject.toml requirements/engine.txt
@@ -78,6 +78,10 @@ bench-avatar: .venv/.ready .venv-blender/.ready out/demo/shot.npz
 
 bench-physics: .venv/.ready
 	.venv/bin/python -m benchmarks.physics $(ARGS)
+
+# cloth where it is hard: a set of sequences, and a judge that is not ours
+bench-cloth: .venv/.ready
+	.venv/bin/python -m benchmarks.cloth $(ARGS)
 
 bench-playback: .venv-blender/.ready
 	.venv-blender/bin/python -m benchmarks.playback $(ARGS)

@@ -1,0 +1,190 @@
+"""Whether a simulated shot holds, told by code that moves no cloth.
+
+Intersections are those of `ipctk`, an edge against a triangle (https://github.com/ipc-sim/ipc-toolkit); depths are the
+exact distances of `ani3dhuman.mesh.signed_distance`. Lengths are judged at human size, whatever the character's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ipctk
+import numpy as np
+
+from ani3d_formats.human_size import human_scale
+from ani3d_formats.regions import is_loose
+from ani3d_formats.shot import Shot
+from ani3dhuman.cloth.constraints import PINNED
+from ani3dhuman.mesh.signed_distance import signed_distances
+from ani3dhuman.mesh.topology import edges_of
+
+STRETCH = 1.25  # times its length at rest
+DEPTH = 0.002  # metres
+SLACK = 1e-4  # metres that an edge may be longer than that: for edges of almost no length
+SAME_PLACE = 1e-6  # metres: vertices of split meshes that are one
+AROUND = 0.02  # metres about the places where the body passes through itself, where depth is not judged
+FLAT = 1e-12  # square metres: triangles that have no sides
+
+CRITERIA = ("finite", "stretch", "intersections", "depth")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found in the frames of one sequence.
+
+    Attributes:
+        finite: (T,) bool; stretch: (T,) the longest free edge over its rest; depth_mm: (T,) of the deepest free vertex.
+        pairs: (T,) edges that pierce a triangle though they do not at rest; at_rest: (T,) those that do at rest too.
+        held: (T,) those between vertices that are all pinned, which no solver moves.
+        excused_mm: (T,) the deepest vertex where the body passes through itself.
+        marked: (T,F) bool, triangles that are pierced.
+    """
+
+    finite: np.ndarray
+    stretch: np.ndarray
+    depth_mm: np.ndarray
+    pairs: np.ndarray
+    at_rest: np.ndarray
+    held: np.ndarray
+    excused_mm: np.ndarray
+    marked: np.ndarray
+
+    @property
+    def failures(self) -> dict[str, tuple[int, float]]:
+        """By criterion that is not met: the worst frame, and how bad it is there."""
+        bad = {
+            "finite": ~self.finite * 1.0,
+            "stretch": np.where(self.stretch > STRETCH, self.stretch, 0),
+            "intersections": self.pairs * 1.0,
+            "depth": np.where(self.depth_mm > 1000 * DEPTH, self.depth_mm, 0),
+        }
+        return {name: (int(v.argmax()), float(v.max())) for name, v in bad.items() if v.max() > 0}
+
+
+class Judge:
+    """Of one shot, with pin weights (V,)."""
+
+    def __init__(self, shot: Shot, pins: np.ndarray) -> None:
+        self.scale = human_scale(shot["vertices"])
+        faces, loose = shot["faces"].astype(np.int64), is_loose(shot["region_ids"])
+        rest = shot["vertices"].astype(np.float64) * self.scale
+        self.faces, self.free, self.rest = faces, loose & (pins <= PINNED), rest
+        self.body_faces = faces[~loose[faces].any(1)]
+        keys = np.round(rest / SAME_PLACE).astype(np.int64)
+        keys = np.column_stack([keys, np.where(loose, 0, 1)])
+        first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)[1:]
+        self.one = np.where(loose, first[group.reshape(-1)], np.arange(len(rest)))
+        cloth = np.flatnonzero(loose[faces].all(1))
+        corners = rest[faces[cloth]]
+        area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+        self.cloth = cloth[area > FLAT]
+        self.edges = edges_of(faces[self.cloth])
+        self.edges = self.edges[self.free[self.edges].any(1)]
+        self.lengths = np.linalg.norm(rest[self.edges[:, 0]] - rest[self.edges[:, 1]], axis=1)
+        self.mesh = Mesh.of(self.one[faces[self.cloth]])
+        self.before = _keys(self.mesh.pairs(rest), len(self.mesh.faces))
+        body = self.body_faces
+        self.body_mesh = Mesh.of(body)
+        self.body_before = _keys(self.body_mesh.pairs(rest), len(body))
+
+    def verdict(self, vertices: np.ndarray) -> Verdict:
+        """Judge vertices (T,V,3) of the shot, scene metres."""
+        moved = vertices.astype(np.float64) * self.scale
+        frames = len(moved)
+        finite = np.isfinite(moved).all((1, 2))
+        moved = np.where(np.isfinite(moved), moved, 0)
+        allowed = np.maximum(self.lengths, 1e-9)
+        stretch = np.zeros(frames)
+        pairs, at_rest, held = (np.zeros(frames, int) for _ in range(3))
+        marked = np.zeros((frames, len(self.faces)), bool)
+        for t, points in enumerate(moved):
+            now = np.linalg.norm(points[self.edges[:, 0]] - points[self.edges[:, 1]], axis=1)
+            stretch[t] = (np.maximum(now - SLACK, 0) / allowed).max(initial=0)
+            found = self.mesh.pairs(points)
+            old = np.isin(_keys(found, len(self.mesh.faces)), self.before)
+            corners = np.concatenate([self.mesh.edges[found[:, 0]], self.mesh.faces[found[:, 1]]], axis=1)
+            free = self.free[corners].any(1) if len(found) else np.zeros(0, bool)
+            new = free & ~old
+            pairs[t], at_rest[t], held[t] = new.sum(), (old & free).sum(), (~free).sum()
+            marked[t, self.cloth[self.mesh.owner[found[new, 1]]]] = True
+        depth, excused = self._depths(moved)
+        return Verdict(finite, stretch, depth, pairs, at_rest, held, excused, marked)
+
+    def _depths(self, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        depth, excused = np.zeros(len(moved)), np.zeros(len(moved))
+        chosen = np.flatnonzero(self.free)
+        if len(chosen) == 0 or len(self.body_faces) == 0:
+            return depth, excused
+        inside = np.maximum(-signed_distances(moved[:, chosen], moved, self.body_faces), 0)
+        for t, points in enumerate(moved):
+            deep = np.flatnonzero(inside[t] > DEPTH)
+            depth[t] = 1000 * inside[t][inside[t] <= DEPTH].max(initial=0)
+            if len(deep):
+                pardoned = self._where_body_overlaps(points, points[chosen[deep]])
+                depth[t] = max(depth[t], 1000 * inside[t, deep[~pardoned]].max(initial=0))
+                excused[t] = 1000 * inside[t, deep[pardoned]].max(initial=0)
+        return depth, excused
+
+    def _where_body_overlaps(self, points: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """(Q,) bool: which of `places` (Q,3) are inside the body twice, or near to where it pierces itself."""
+        found = self.body_mesh.pairs(points)
+        found = found[~np.isin(_keys(found, len(self.body_mesh.faces)), self.body_before)]
+        if len(found) == 0:
+            return np.zeros(len(places), bool)
+        middles = points[self.body_mesh.faces[found[:, 1]]].mean(1)
+        near = np.array([np.linalg.norm(middles - place, axis=1).min() < AROUND for place in places])
+        return near | (winding(places, points[self.body_faces]) > 1.5)
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles that may pierce each other: faces (F,3), edges (E,2), and the caller's number of each face (F,)."""
+
+    faces: np.ndarray
+    edges: np.ndarray
+    owner: np.ndarray
+
+    @classmethod
+    def of(cls, faces: np.ndarray) -> Mesh:
+        """Of triangles (F,3); those that name a vertex twice, and a triangle's copies, are left out."""
+        whole = (faces != np.roll(faces, 1, axis=1)).all(1)
+        first = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)[1]
+        owner = np.intersect1d(np.flatnonzero(whole), first)
+        return cls(faces[owner], edges_of(faces[owner]), owner)
+
+    def pairs(self, points: np.ndarray) -> np.ndarray:
+        """(N,2) edge and face of every edge that pierces a triangle at `points` (V,3)."""
+        if len(self.faces) == 0:
+            return np.zeros((0, 2), int)
+        phase = ipctk.LBVH()
+        placed = np.asfortranarray(points)
+        phase.build(placed, self.edges.astype(np.int32), self.faces.astype(np.int32), 0)
+        found = [(c.edge_id, c.face_id) for c in phase.detect_edge_face_candidates()]
+        near = np.array(found, int).reshape(-1, 2)
+        # most pairs of boxes that touch are told apart by a plane through the triangle
+        a, b, c = (points[self.faces[near[:, 1], k]] for k in range(3))
+        normal = np.cross(b - a, c - a)
+        ends = points[self.edges[near[:, 0]]]
+        sides = np.einsum("nkj,nj->nk", ends - a[:, None], normal)
+        near = near[(sides.min(1) <= 0) & (sides.max(1) >= 0)]
+        crossing = [
+            ipctk.is_edge_intersecting_triangle(*points[self.edges[e]], *points[self.faces[f]])
+            for e, f in near.tolist()
+        ]
+        return near[np.array(crossing, bool)]
+
+
+def winding(places: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """How many times triangles (F,3,3) wind around each of `places` (Q,3): solid angle over that of a sphere."""
+    found = np.empty(len(places))
+    for number, place in enumerate(places):
+        a, b, c = ((corners[:, k] - place) for k in range(3))
+        la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
+        over = np.einsum("fj,fj->f", a, np.cross(b, c))
+        under = la * lb * lc + (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
+        found[number] = np.arctan2(over, under).sum() / (2 * np.pi)
+    return found
+
+
+def _keys(pairs: np.ndarray, faces: int) -> np.ndarray:
+    return pairs[:, 0].astype(np.int64) * faces + pairs[:, 1]
