@@ -39,8 +39,9 @@ lint: .venv/.ready
 	.venv/bin/mypy
 	.venv/bin/python -m tools.shape
 
+# two files at a time, each with one thread
 test: .venv/.ready .venv-blender/.ready lint
-	.venv/bin/python -m pytest -m "not blender" tests
+	.venv/bin/python -m pytest -m "not blender" -n 2 --dist loadfile tests
 	$(MAKE) test-blender BPY=5.0.1
 	@if tools/blender_environment.sh --python 5.3.0 >/dev/null; then $(MAKE) test-blender BPY=5.3.0; \
 	else echo "The tests in Blender 5.3.0 were not run, for want of that Python; all others passed."; fi

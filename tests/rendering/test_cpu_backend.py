@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -22,10 +21,12 @@ from ani3dhuman.rendering.cpu import composite
 from ani3dhuman.rendering.cpu.composite import composite_forward
 from ani3dhuman.rendering.cpu.tiles import SORT_CHUNK, order_by_depth
 
+SCENE = {"count": 3000, "width": 120, "height": 90, "size": 0.03, "sh_degree": 3}
+
 
 @pytest.fixture
 def scene() -> Scene:
-    return random_scene(3000, width=120, height=90, size=0.03, sh_degree=3)
+    return random_scene(**SCENE)
 
 
 def everything(scene: Scene) -> list[Tensor]:
@@ -35,18 +36,20 @@ def everything(scene: Scene) -> list[Tensor]:
     return [image.detach(), alphas.detach(), *torch.autograd.grad(image.square().sum() + alphas.sum(), tensors)]
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one core only: thread counts could not be compared")
-def test_same_bits_with_one_and_two_threads(scene: Scene) -> None:
-    before = numba.get_num_threads()
-    try:
-        results = []
-        for threads in (1, 2, 2):
-            numba.set_num_threads(threads)
-            results.append(everything(scene))
-    finally:
-        numba.set_num_threads(before)
-    for other in results[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+def test_same_bits_with_one_and_two_threads() -> None:
+    program = """
+import numba, torch
+from gaussian_scenes import random_scene
+from test_cpu_backend import SCENE, everything
+results = []
+for threads in (1, 2, 2):
+    numba.set_num_threads(threads)
+    results.append(everything(random_scene(**SCENE)))
+print(all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True)))
+"""
+    place = {**os.environ, "NUMBA_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parent)}
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=place)
+    assert ran.stdout.strip() == "True", ran.stderr
 
 
 def test_forward_only_gives_the_same_picture_and_keeps_nothing(scene: Scene) -> None:
