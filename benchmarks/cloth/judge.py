@@ -74,13 +74,16 @@ class Judge:
         keys = np.column_stack([keys, np.where(loose, 0, 1)])
         first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)[1:]
         self.one = np.where(loose, first[group.reshape(-1)], np.arange(len(rest)))
+        strands = np.zeros(len(rest), bool)  # ribbons as narrow as a hair pass each other as hair does
+        for item in shot.meta.objects:
+            strands[item.rows] = item.strands > 0
         cloth = np.flatnonzero(loose[faces].all(1))
         corners = rest[faces[cloth]]
         area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
-        self.cloth = cloth[area > FLAT]
-        self.edges = edges_of(faces[self.cloth])
+        self.edges = edges_of(faces[cloth[area > FLAT]])
         self.edges = self.edges[self.free[self.edges].any(1)]
         self.lengths = np.linalg.norm(rest[self.edges[:, 0]] - rest[self.edges[:, 1]], axis=1)
+        self.cloth = cloth[(area > FLAT) & ~strands[faces[cloth, 0]]]
         self.mesh = Mesh.of(self.one[faces[self.cloth]])
         self.before = _keys(self.mesh.pairs(rest), len(self.mesh.faces))
         body = self.body_faces

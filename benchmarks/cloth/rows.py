@@ -22,9 +22,14 @@ from .solve import Solved, solve
 
 ROOT = Path(__file__).resolve().parents[2]
 HARD = ROOT / "out" / "cloth_hard"
-MAKERS = ("benchmarks/cloth/acting.py", "benchmarks/cloth/hard_set.py", "benchmarks/cloth/more.py",
-          "benchmarks/cloth/shots.py", "benchmarks/cloth/wardrobe.py", "cloth_truth/bodies.py",
-          "cloth_truth/garments.py", "cloth_truth/motions.py", "examples/demo/human.npz")  # fmt: skip
+MAKERS = (
+    *(
+        f"benchmarks/cloth/{name}.py"
+        for name in ("acting", "animals", "hard_mesh", "hard_motion", "registry", "shots", "wardrobe")
+    ),
+    *(f"cloth_truth/{name}.py" for name in ("bodies", "garments", "motions")),
+    "examples/demo/human.npz",
+)
 SOLVER = ("ani3dhuman/cloth", "ani3dhuman/mesh", "ani3d_formats/pins.py", "benchmarks/cloth/solve.py")
 JUDGE = ("benchmarks/cloth/judge.py",)
 PICTURES = 6  # frames in a strip

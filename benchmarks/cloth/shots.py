@@ -30,11 +30,16 @@ class Prop:
 
 @dataclass(frozen=True)
 class Worn:
-    """A piece of clothing or hair in a scene: `fabric` by name, and whether the shot says where it is pinned."""
+    """A piece of clothing or hair in a scene.
+
+    Attributes:
+        fabric: by name; painted: the shot says where it is pinned; strands: points of each strand, 0 for a mesh.
+    """
 
     part: Part
     fabric: str = ""
     painted: bool = True
+    strands: int = 0
 
 
 def box(low: Sequence[float], high: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +100,7 @@ def make_shot(
         weights[:, bones + number] = 1
         objects[prop.name] = (prop.vertices, prop.faces, weights, BODY, COLOURS["prop"])
     starts = np.cumsum([0] + [len(entry[0]) for entry in objects.values()])
-    fabrics = {title: item.fabric for title, item in zip(list(objects)[1:], worn, strict=False)}
+    clothes = dict(zip(list(objects)[1:], worn, strict=False))
     vertices = np.concatenate([entry[0] for entry in objects.values()])
     indices, values = sparse_weights(np.concatenate([entry[2] for entry in objects.values()]))
     rest = np.concatenate([skeleton.rest(), np.broadcast_to(np.eye(4), (len(props), 4, 4))])
@@ -111,7 +116,13 @@ def make_shot(
         width=240,
         height=320,
         objects=tuple(
-            ObjectRange(title, int(start), len(entry[0]), fabric=fabrics.get(title, ""))
+            ObjectRange(
+                title,
+                int(start),
+                len(entry[0]),
+                strands=clothes[title].strands if title in clothes else 0,
+                fabric=clothes[title].fabric if title in clothes else "",
+            )
             for (title, entry), start in zip(objects.items(), starts, strict=False)
         ),
         bones=(*skeleton.names, *(OBJECT_ROW + prop.name for prop in props)),
