@@ -43,9 +43,10 @@ def check_content(meta: ShotMeta, arrays: dict[str, np.ndarray], textures: int) 
             what = "bones" if name == "bones" else "vertices"
             raise bad("bad_meta", f"In the shot, meta.{name} has {said} {what}, the arrays have {there}.")
     for number, material in enumerate(meta.materials):
-        if material.texture >= textures:
-            what = f"{material.texture}; the shot has {textures} textures"
-            raise bad("bad_index", f"In the shot, meta.materials[{number}].texture is {what}.")
+        for entry, value in (("texture", material.texture), ("gloss", material.gloss)):
+            if value >= textures:
+                what = f"{value}; the shot has {textures} textures"
+                raise bad("bad_index", f"In the shot, meta.materials[{number}].{entry} is {what}.")
     unweighted = np.flatnonzero(np.abs(arrays["weight_values"].sum(1) - 1) > 1e-3)
     if len(unweighted):
         where = next(o.name for o in meta.objects if unweighted[0] < o.rows.stop)

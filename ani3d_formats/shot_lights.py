@@ -28,6 +28,7 @@ OPTIONAL_LIGHTS: dict[str, tuple[tuple[str | int, ...], str]] = {
     "lamp_colors": ((FRAMES, "P", 3), "f"),
     "lamp_shapes": ((FRAMES, "P", 5), "f"),
     "ambient_sh": ((FRAMES, 9, 3), "f"),
+    "sky_picture": (("SH", "SW", 3), "f"),
 }
 LIGHT_ARRAYS = (*REQUIRED_LIGHTS, *OPTIONAL_LIGHTS)
 _LAMPS = ("lamp_kinds", "lamp_matrices", "lamp_colors", "lamp_shapes")

@@ -59,11 +59,20 @@ class ObjectRange:
 
 @dataclass(frozen=True)
 class Material:
-    """A surface colour: `base_color` linear RGB, and the number of its texture, -1 for none."""
+    """A surface: `base_color` linear RGB, and the number of its texture, -1 for none; and what it mirrors.
+
+    `roughness`, `metallic` and `specular` are Blender's: a surface of specular level .5 mirrors 4 % where it is faced.
+    `gloss` is the number of a texture whose red, green and blue are the three, without sRGB encoding; -1 for none. A
+    matte surface has the defaults.
+    """
 
     name: str
     base_color: tuple[float, float, float]
     texture: Annotated[int, between(-1, _MOST)] = -1
+    roughness: Annotated[float, between(0, 1)] = 1.0
+    metallic: Annotated[float, between(0, 1)] = 0.0
+    specular: Annotated[float, between(0, 12.5)] = 0.0
+    gloss: Annotated[int, between(-1, _MOST)] = -1
 
 
 @dataclass(frozen=True)

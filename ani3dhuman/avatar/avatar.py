@@ -20,6 +20,7 @@ class Avatar:
         opacities: (N,) 0..1.
         albedo: (N,3) linear 0..1, without lighting.
         region_ids: (N,) indices into `ani3d_formats.regions.REGIONS`.
+        gloss: (N,3) roughness, metallic and specular level as in `ani3d_formats.shot_meta.Material`; None for matte.
     """
 
     binding: SurfaceBinding
@@ -27,6 +28,7 @@ class Avatar:
     opacities: np.ndarray
     albedo: np.ndarray
     region_ids: np.ndarray
+    gloss: np.ndarray | None = None
 
     @property
     def count(self) -> int:

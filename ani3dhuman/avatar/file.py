@@ -56,6 +56,8 @@ class AvatarFile:
             "albedo": self.avatar.albedo,
             "region_ids": self.avatar.region_ids.astype(np.uint8),
         }
+        if self.avatar.gloss is not None:
+            arrays["gloss"] = self.avatar.gloss
         save_arrays(path, arrays)
 
     @classmethod
@@ -82,7 +84,9 @@ def _avatar(arrays: dict[str, np.ndarray]) -> Avatar:
     faces, triangles = arrays["faces"].astype(np.int64), arrays["triangle_ids"].astype(np.int64)
     count = len(triangles)
     shapes = {"barycentrics": 3, "local_quats": 4, "scales": 3, "albedo": 3}
+    gloss = arrays.get("gloss")
     wrong = [name for name, k in shapes.items() if arrays[name].shape != (count, k)]
+    wrong += ["gloss"] if gloss is not None and gloss.shape != (count, 3) else []
     wrong += [name for name in ("opacities", "region_ids") if arrays[name].shape != (count,)]
     if wrong or faces.ndim != 2 or not 0 <= triangles.min(initial=0) <= triangles.max(initial=0) < len(faces):
         raise ValueError(f"its arrays do not belong together: {', '.join(wrong) or 'triangle_ids'}")
@@ -93,7 +97,7 @@ def _avatar(arrays: dict[str, np.ndarray]) -> Avatar:
         torch.from_numpy(arrays["local_quats"]),
     )
     regions = arrays["region_ids"].astype(np.int64)
-    return Avatar(binding, arrays["scales"], arrays["opacities"], arrays["albedo"], regions)
+    return Avatar(binding, arrays["scales"], arrays["opacities"], arrays["albedo"], regions, gloss)
 
 
 def kept_path(character: str) -> Path:

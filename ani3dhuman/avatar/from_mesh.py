@@ -15,7 +15,7 @@ from .avatar import Avatar
 from .binding import SurfaceBinding
 from .sampling import random_points, spread_samples
 from .strands import shares_of, strand_objects, strand_samples
-from .surface_colors import CLEAR, has_holes, surface_colors
+from .surface_colors import CLEAR, has_holes, surface_colors, surface_gloss
 
 OPACITY = 0.95
 FLATNESS = 0.12  # thickness over width of a surface Gaussian
@@ -88,7 +88,8 @@ def avatar_from_shot(
         torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(len(scales), 1),
     )
     albedo, alpha = surface_colors(shot, triangle_ids, barycentrics)
-    return Avatar(binding, scales, _opacities(alpha), albedo, face_regions[triangle_ids])
+    gloss = surface_gloss(shot, triangle_ids, barycentrics)
+    return Avatar(binding, scales, _opacities(alpha), albedo, face_regions[triangle_ids], gloss)
 
 
 def _visible(shot: Shot, own: np.ndarray, triangles: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:

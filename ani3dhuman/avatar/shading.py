@@ -1,7 +1,4 @@
-"""Colours of the avatar: albedo times the scene's light.
-
-A mesh gives no view-dependent radiance, so colours are recomputed per frame from smooth normals.
-"""
+"""Colours of the avatar: what its surface scatters and mirrors of the scene's light, by smooth normals, per frame."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.regions import is_loose
 
 from ..mesh.kernels import point_normals
+from ..rendering.gloss import Shine, matte_share
 from ..rendering.illumination import Illumination, Surface, illuminate, steadied
 from ..rendering.lighting import Lighting
 from .avatar import Avatar
@@ -42,7 +40,8 @@ def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nda
     before = now = next(lights)
     for t in range(len(vertices)):
         after = next(lights, now)
-        colors[t] = linear_to_srgb(avatar.albedo * steadied(before, now, after).total)
+        light = steadied(before[0], now[0], after[0])
+        colors[t] = linear_to_srgb(avatar.albedo * now[1] * light.total + light.gloss)
         before, now = now, after
     _kept[key] = colors.copy()
     while sum(array.nbytes for array in _kept.values()) > _KEPT_BYTES:
@@ -50,20 +49,30 @@ def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nda
     return colors
 
 
-def _light(avatar: Avatar, surface: Surface, lighting: Lighting, eye: np.ndarray, thin: np.ndarray) -> Illumination:
-    """Light on the Gaussians in one frame; `thin` (N,) are lit on the side that the `eye` (3,) sees."""
+def _light(
+    avatar: Avatar, surface: Surface, lighting: Lighting, eye: np.ndarray, thin: np.ndarray
+) -> tuple[Illumination, np.ndarray | float]:
+    """Light on the Gaussians in one frame, and the share of it that they scatter under their gloss.
+
+    `thin` (N,) are lit on the side that the `eye` (3,) sees.
+    """
     normals = avatar.per_vertex(point_normals(surface.vertices, surface.faces))
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     points = avatar.per_vertex(surface.vertices)
-    behind = thin & ((normals * (eye - points)).sum(1) < 0)
-    return illuminate(lighting, surface, points, np.where(behind[:, None], -normals, normals))
+    towards = (eye - points) / np.maximum(np.linalg.norm(eye - points, axis=1, keepdims=True), 1e-12)
+    behind = thin & ((normals * towards).sum(1) < 0)
+    sides = np.where(behind[:, None], -normals, normals)
+    if avatar.gloss is None:
+        return illuminate(lighting, surface, points, sides), 1.0
+    shine = Shine.of(avatar.gloss, avatar.albedo, towards)
+    return illuminate(lighting, surface, points, sides, shine), matte_share(avatar.gloss, shine, sides)
 
 
 def _key(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> bytes:
     """A hash of all that colours depend on."""
     digest = hashlib.blake2b()
     binding = (avatar.binding.faces.numpy(), avatar.binding.triangle_ids.numpy(), avatar.binding.barycentrics.numpy())
-    for array in (vertices, eyes, avatar.albedo, avatar.region_ids, *binding, *astuple(lighting)):
+    for array in (vertices, eyes, avatar.albedo, avatar.gloss, avatar.region_ids, *binding, *astuple(lighting)):
         values = np.zeros(0) if array is None else np.ascontiguousarray(array)
         digest.update(repr((values.dtype, values.shape)).encode())
         digest.update(values.data.cast("B") if values.size else b"")

@@ -38,6 +38,19 @@ def surface_colors(shot: Shot, triangle_ids: np.ndarray, barycentrics: np.ndarra
     return rgba[:, :3].copy(), rgba[:, 3].copy()
 
 
+def surface_gloss(shot: Shot, triangle_ids: np.ndarray, barycentrics: np.ndarray) -> np.ndarray | None:
+    """Roughness, metallic and specular level (N,3) at surface points; None where the whole character is matte."""
+    if not any(m.specular or m.metallic or m.gloss >= 0 for m in shot.meta.materials):
+        return None
+    points = (np.ascontiguousarray(triangle_ids, np.int64), np.ascontiguousarray(barycentrics, np.float64))
+    found = np.zeros((len(triangle_ids), 4), np.float32)
+    for index, material in enumerate(shot.meta.materials):
+        flat = np.array([material.roughness, material.metallic, material.specular, 1.0])
+        texture = shot.textures[material.gloss] if material.gloss >= 0 else _NO_TEXTURE
+        _paint(index, texture, flat, np.arange(256) / 255.0, *points, shot["face_materials"], shot["face_uvs"], found)
+    return found[:, :3].copy()
+
+
 _NO_TEXTURE = np.zeros((0, 0, 4), np.uint8)
 
 

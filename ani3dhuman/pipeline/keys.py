@@ -16,7 +16,7 @@ METHODS = {
     "fit": 3,
     "rigid": 2,
     "cloth": 5,
-    "render": 4,
+    "render": 5,
     "restore": 2,
     "limits": 2,
     "conditions": 1,

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..mesh.kernels import point_normals
+from .gloss import Shine, harmonics_spread, mirrored_sky
 from .light_kernels import draw_depths, draw_layers, gather, gather_around
 from .lighting import DISTANT, Emitters, Lighting, emitters
 
 FINE, COARSE = 1024, 384  # cells along the side of a shadow map: of a light that is one emitter, and one of several
 WAYS, CELLS, LAYERS = 24, 128, 8  # directions, each with its opposite, from which light comes from all around; maps
+SHARPEST = 12.0  # exponent of what a point mirrors of them: a sharper one would fall between them
 HALF_OPEN = 0.7  # the share of the sky that a face sees whose light another gets
 _WIDEST = math.tan(math.radians(75))  # how far from its axis a lamp's map reaches
 
@@ -26,12 +28,20 @@ class Illumination:
         above: (N,3) of the whole sky.
         openness: (N,) the share of the sky's light that the mesh lets through.
         reflected: (N,3) that the mesh sends on itself, once.
+        shone: (N,3) of suns and lamps, what a glossy surface mirrors to the eye; zeros for a matte one, as all below.
+        mirrored_above: (N,3) of the whole sky.
+        mirror_open: (N,) the share of that which the mesh lets through.
+        mirrored: (N,3) of the mesh itself.
     """
 
     direct: np.ndarray
     above: np.ndarray
     openness: np.ndarray
     reflected: np.ndarray
+    shone: np.ndarray
+    mirrored_above: np.ndarray
+    mirror_open: np.ndarray
+    mirrored: np.ndarray
 
     @property
     def sky(self) -> np.ndarray:
@@ -40,8 +50,13 @@ class Illumination:
 
     @property
     def total(self) -> np.ndarray:
-        """(N,3) all of it."""
+        """(N,3) all that a matte surface scatters."""
         return self.direct + self.sky + self.reflected
+
+    @property
+    def gloss(self) -> np.ndarray:
+        """(N,3) all that the surface mirrors to the eye."""
+        return self.shone + self.mirrored_above * self.mirror_open[:, None] + self.mirrored
 
 
 @dataclass(frozen=True)
@@ -64,13 +79,20 @@ def steadied(before: Illumination, now: Illumination, after: Illumination) -> Il
 
     Few directions and coarse maps make that shimmer where something moves.
     """
-    openness = 0.25 * before.openness + 0.5 * now.openness + 0.25 * after.openness
-    reflected = 0.25 * before.reflected + 0.5 * now.reflected + 0.25 * after.reflected
-    return replace(now, openness=openness, reflected=reflected)
+    around = {
+        name: 0.25 * getattr(before, name) + 0.5 * getattr(now, name) + 0.25 * getattr(after, name)
+        for name in ("openness", "reflected", "mirror_open", "mirrored")
+    }
+    return replace(now, **around)
 
 
-def illuminate(lighting: Lighting, surface: Surface, points: np.ndarray, normals: np.ndarray) -> Illumination:
-    """Light on `points` (N,3) of a surface, on the side of their unit `normals` (N,3), by the lights of one frame."""
+def illuminate(
+    lighting: Lighting, surface: Surface, points: np.ndarray, normals: np.ndarray, shine: Shine | None = None
+) -> Illumination:
+    """Light on `points` (N,3) of a surface, on the side of their unit `normals` (N,3), by the lights of one frame.
+
+    `shine` says how they mirror, None that they do not.
+    """
     mesh, faces = np.ascontiguousarray(surface.vertices, np.float32), surface.faces
     where, sides = np.ascontiguousarray(points, np.float32), np.ascontiguousarray(normals, np.float32)
     # both sides of the vertices are lit too, for what they send on
@@ -78,33 +100,65 @@ def illuminate(lighting: Lighting, surface: Surface, points: np.ndarray, normals
     all_points = np.concatenate([where, mesh, mesh])
     all_sides = np.concatenate([sides, own, -own])
     direct = np.zeros((len(all_points), 3), np.float32)
+    shone = np.zeros((len(points), 3), np.float32)
     low, high = _bounds(np.ascontiguousarray(mesh.T))
     for light in emitters(lighting, (low + high) / 2):
-        _add_light(light, mesh, faces, all_points, all_sides, direct)
+        _add_light(light, (mesh, faces), (all_points, all_sides), shine, direct, shone)
     above = sky(lighting, all_sides)
     count, vertices = len(points), len(mesh)
     lit = direct[count:] + HALF_OPEN * above[count:]
     sent = (lit.reshape(2, vertices, 3) * surface.albedo)[:, faces].mean(2).transpose(1, 0, 2)
     faces_send = np.ascontiguousarray(sent.reshape(-1, 3), np.float32)
-    open_, reflected = _around(lighting, surface, mesh, where, sides, faces_send)
-    return Illumination(direct[:count], above[:count], open_, reflected)
+    open_, reflected, mirror_open, mirrored = _around(lighting, (mesh, faces), (where, sides), shine, faces_send)
+    mirrored_above = np.zeros_like(mirrored)
+    if shine is not None:
+        share = shine.mirrored(sides)
+        mirrored_above, mirrored = share * _mirrored_sky(lighting, shine, sides), share * mirrored
+    return Illumination(direct[:count], above[:count], open_, reflected, shone, mirrored_above, mirror_open, mirrored)
 
 
 def _around(
-    lighting: Lighting, surface: Surface, mesh: np.ndarray, points: np.ndarray, normals: np.ndarray, sent: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The share (N,) of the sky's light that is not hidden, and the light (N,3) of faces that hide it."""
+    lighting: Lighting,
+    mesh: tuple[np.ndarray, np.ndarray],
+    lit: tuple[np.ndarray, np.ndarray],
+    shine: Shine | None,
+    sent: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The share (N,) of the sky's light that is not hidden, and the light (N,3) of faces that hide it.
+
+    Then the same of what is mirrored. `mesh` is vertices and faces, `lit` points and normals.
+    """
+    (vertices, faces), (points, normals) = mesh, lit
     ways = _hemisphere(WAYS)
     both = np.stack([_radiance(lighting, ways).mean(-1), _radiance(lighting, -ways).mean(-1)], axis=1)
-    views, cells = _distant_views(ways, mesh, CELLS)
+    views, cells = _distant_views(ways, vertices, CELLS)
     depths = np.empty((WAYS, CELLS, CELLS, LAYERS), np.float32)
     hits, counts = np.empty(depths.shape, np.int32), np.empty(depths.shape[:3], np.uint8)
-    draw_layers(mesh, surface.faces, views, depths, hits, counts)
+    draw_layers(vertices, faces, views, depths, hits, counts)
     open_, reflected = np.empty(len(points), np.float32), np.empty((len(points), 3), np.float32)
     weights = (both + 1e-9).astype(np.float32)
     maps = (views, depths, hits, counts, cells)
-    gather_around(points, normals, ways.astype(np.float32), weights, *maps, sent, open_, reflected)
-    return open_, reflected
+    mirrors, sharpness = np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
+    if shine is not None:
+        mirrors = shine.ways(normals).astype(np.float32)
+        sharpness = np.clip(0.5 / shine.roughness**4, 1, SHARPEST).astype(np.float32)
+    mirror_open, mirrored = np.zeros(len(points), np.float32), np.zeros((len(points), 3), np.float32)
+    glossy = mirror_open, mirrored
+    gather_around(
+        points, normals, mirrors, sharpness, ways.astype(np.float32), weights, *maps, sent, open_, reflected, *glossy
+    )
+    return open_, reflected, mirror_open, mirrored
+
+
+def _mirrored_sky(lighting: Lighting, shine: Shine, normals: np.ndarray) -> np.ndarray:
+    """(N,3) the open sky in surfaces of unit `normals` (N,3), for all that they mirror of it 1."""
+    ways = shine.ways(normals)
+    if lighting.sky_picture is not None:
+        return mirrored_sky(lighting.sky_picture, ways, shine.roughness)
+    if lighting.ambient_sh is None:
+        return np.broadcast_to(lighting.ambient.astype(np.float32), ways.shape)
+    seen = (_harmonics(ways) * harmonics_spread(shine.roughness)) @ lighting.ambient_sh
+    return np.maximum(seen, 0).astype(np.float32)
 
 
 def sky(lighting: Lighting, normals: np.ndarray) -> np.ndarray:
@@ -135,9 +189,15 @@ def _harmonics(ways: np.ndarray) -> np.ndarray:
 
 
 def _add_light(
-    light: Emitters, mesh: np.ndarray, faces: np.ndarray, points: np.ndarray, normals: np.ndarray, result: np.ndarray
+    light: Emitters,
+    surface: tuple[np.ndarray, np.ndarray],
+    lit: tuple[np.ndarray, np.ndarray],
+    shine: Shine | None,
+    result: np.ndarray,
+    shone: np.ndarray,
 ) -> None:
-    """Add the light of one lamp or sun."""
+    """Add the light of one lamp or sun: `surface` is vertices and faces, `lit` points and normals."""
+    mesh, faces = surface
     count, distant = len(light.kinds), light.kinds == DISTANT
     size = FINE if count == 1 else COARSE
     if light.casts:
@@ -149,8 +209,12 @@ def _add_light(
     else:
         views, cells = np.zeros((1, 3, 4), np.float32), np.ones(1, np.float32)
         maps, slots = np.zeros((1, 2, 2), np.float32), np.full(count, -1)
-    numbers = [np.ascontiguousarray(a, np.float32) for a in (light.places, light.colors, light.frames, light.cones)]
-    gather(points, normals, light.kinds, *numbers, slots, views, maps, cells, result)
+    own = light.places, light.colors, light.frames, light.cones, light.spreads
+    numbers = [np.ascontiguousarray(a, np.float32) for a in own]
+    eyes = np.zeros((0, 3), np.float32), np.zeros(0, np.float32), np.zeros((0, 3), np.float32)
+    if shine is not None:
+        eyes = shine.towards, shine.roughness**2, shine.facing
+    gather(*lit, *eyes, light.kinds, *numbers, slots, views, maps, cells, result, shone)
 
 
 def _distant_views(ways: np.ndarray, mesh: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -110,11 +110,16 @@ def _strength(kind, frame, cone, dx, dy, dz, square):  # type: ignore[no-untyped
 
 
 @parallel_kernel
-def gather(points, normals, kinds, places, colors, frames, cones, slots, views, maps, cells, result):  # type: ignore[no-untyped-def]
+def gather(  # type: ignore[no-untyped-def]
+    points, normals, eyes, slopes, facing_colors, kinds, places, colors, frames, cones, spreads,
+    slots, views, maps, cells, result, shone,
+):  # fmt: skip
     """Add to `result` (N,3) the light that white surfaces send on: of emitters, through the maps of their `slots`.
 
     `slots` (S,) are numbers of maps, -1 for light without shadows; `cells` (M,) the metres of a cell of each, a metre
-    from a lamp where the light has a place.
+    from a lamp where the light has a place. The first G points mirror: to `eyes` (G,3), unit vectors, by microfacets
+    whose `slopes` are (G,) wide, `facing_colors` (G,3) of what they face, of emitters that are `spreads` (S,) wide, as
+    slopes a metre away, or of distant ones; that is added to `shone` (G,3).
     """
     for n in numba.prange(points.shape[0]):
         p, normal = points[n], normals[n]
@@ -139,6 +144,33 @@ def gather(points, normals, kinds, places, colors, frames, cones, slots, views, 
                 strength *= _unshadowed(views[slot], kinds[s] == 0, maps[slot], p, normal, facing, cell)
             for k in range(3):
                 result[n, k] += strength * colors[s, k]
+            if n < eyes.shape[0] and strength > 0.0:
+                wide = spreads[s] if kinds[s] == 0 else spreads[s] / length
+                strength *= math.pi
+                slope, fresnel = _mirrored(normal, eyes[n], (dx, dy, dz), length, slopes[n] + wide)
+                grazing = min(1.0, 50.0 * max(facing_colors[n, 0], facing_colors[n, 1], facing_colors[n, 2]))
+                for k in range(3):
+                    own = facing_colors[n, k]
+                    shone[n, k] += strength * colors[s, k] * slope * (own + (grazing - own) * fresnel)
+
+
+@kernel
+def _mirrored(m, eye, light, length, width):  # type: ignore[no-untyped-def]
+    """Density of slopes that mirror light to the eye, with what they hide of each other; Schlick's share of grazing."""
+    lx, ly, lz = light[0] / length, light[1] / length, light[2] / length
+    hx, hy, hz = lx + eye[0], ly + eye[1], lz + eye[2]
+    norm = math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9
+    half = (m[0] * hx + m[1] * hy + m[2] * hz) / norm
+    faced = max((eye[0] * hx + eye[1] * hy + eye[2] * hz) / norm, 0.0)
+    seen = min(max(m[0] * eye[0] + m[1] * eye[1] + m[2] * eye[2], 0.05), 1.0)
+    lit = min(max(m[0] * lx + m[1] * ly + m[2] * lz, 1e-4), 1.0)
+    square = min(width * width, 1.0)
+    dense = half * half * (square - 1.0) + 1.0
+    density = square / (math.pi * dense * dense)
+    hidden = seen * math.sqrt(lit * lit * (1.0 - square) + square) + lit * math.sqrt(
+        seen * seen * (1.0 - square) + square
+    )
+    return density * 0.5 / hidden, (1.0 - faced) ** 5
 
 
 @kernel
@@ -191,11 +223,16 @@ def draw_layers(vertices, faces, views, depths, hits, counts):  # type: ignore[n
 
 
 @parallel_kernel
-def gather_around(points, normals, ways, weights, views, depths, hits, counts, cells, sent, open_, result):  # type: ignore[no-untyped-def]
+def gather_around(  # type: ignore[no-untyped-def]
+    points, normals, mirrors, sharpness, ways, weights, views, depths, hits, counts, cells, sent, open_, result,
+    mirror_open, mirrored,
+):  # fmt: skip
     """What comes to points from all around: of the sky, and of the mesh where that hides it.
 
     Args:
         points, normals: (N,3).
+        mirrors: (G,3) the middle of what each of the first G points mirrors, unit vectors; all of them or none.
+        sharpness: (G,) exponents of the cosine to it.
         ways: (S,3) unit vectors, against which the views look; each stands for its opposite too.
         weights: (S,2) how bright the sky is there.
         views, depths, hits, counts: as of `draw_layers`.
@@ -203,6 +240,8 @@ def gather_around(points, normals, ways, weights, views, depths, hits, counts, c
         sent: (2F,3) light that each side of each face sends on.
         open_: (N,) filled with the share of the sky's light that is not hidden.
         result: (N,3) filled with what a white surface sends on of the light of the mesh.
+        mirror_open: (G,) filled with the share of the mirrored sky that is not hidden.
+        mirrored: (G,3) filled with the light of the mesh that a perfect mirror of that roughness sends on.
     """
     size = depths.shape[1]
     for n in numba.prange(points.shape[0]):
@@ -217,6 +256,8 @@ def gather_around(points, normals, ways, weights, views, depths, hits, counts, c
         bx, by, bz = m[1] * tz - m[2] * ty, m[2] * tx - m[0] * tz, m[0] * ty - m[1] * tx
         seed = np.uint32(n) * np.uint32(2654435761)
         whole, light, cosines, red, green, blue = 1e-12, 0.0, 1e-12, 0.0, 0.0, 0.0
+        glossy = n < mirrors.shape[0]
+        lobe, lobe_light, lobe_red, lobe_green, lobe_blue, share = 1e-12, 0.0, 0.0, 0.0, 0.0, 0.0
         for s in range(ways.shape[0]):
             facing = m[0] * ways[s, 0] + m[1] * ways[s, 1] + m[2] * ways[s, 2]
             end, sign = (0, -1.0) if facing > 0.0 else (1, 1.0)
@@ -232,6 +273,11 @@ def gather_around(points, normals, ways, weights, views, depths, hits, counts, c
             )
             x, y, near = _seen(views[s], True, q)
             i, j = int(x), int(y)
+            if glossy:
+                r = mirrors[n]
+                near_lobe = -sign * (r[0] * ways[s, 0] + r[1] * ways[s, 1] + r[2] * ways[s, 2])
+                share = facing * max(near_lobe, 0.0) ** sharpness[n]
+                lobe += share
             cosines += facing
             whole += facing * weights[s, end]
             face, nearest = -1, np.float32(1e30)
@@ -242,10 +288,17 @@ def gather_around(points, normals, ways, weights, views, depths, hits, counts, c
                         nearest, face = ahead, hits[s, j, i, k]
             if face < 0:
                 light += facing * weights[s, end]
+                lobe_light += share
             else:
                 face ^= 1 - end  # from a point that looks towards `ways` one sees the other side than the view does
                 red += facing * sent[face, 0]
                 green += facing * sent[face, 1]
                 blue += facing * sent[face, 2]
+                lobe_red += share * sent[face, 0]
+                lobe_green += share * sent[face, 1]
+                lobe_blue += share * sent[face, 2]
+        if glossy:
+            mirror_open[n] = lobe_light / lobe
+            mirrored[n, 0], mirrored[n, 1], mirrored[n, 2] = lobe_red / lobe, lobe_green / lobe, lobe_blue / lobe
         open_[n] = light / whole
         result[n, 0], result[n, 1], result[n, 2] = red / cosines, green / cosines, blue / cosines

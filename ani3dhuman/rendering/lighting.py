@@ -35,6 +35,8 @@ class Lighting:
         lamp_colors: (P,3) power, W.
         lamp_shapes: (P,5) sizes along X and Y, metres; angle of the cone; blend; 1 where it casts shadows.
         ambient_sh: (9,3) spherical harmonics of the world's radiance; None where it is even.
+        sky_picture: (H,W,3) radiance all around, the lowest row first, +X in the middle and +Y a quarter to the left of
+            it; None where nobody looked.
     """
 
     sun_directions: np.ndarray
@@ -46,6 +48,7 @@ class Lighting:
     lamp_colors: np.ndarray | None = None
     lamp_shapes: np.ndarray | None = None
     ambient_sh: np.ndarray | None = None
+    sky_picture: np.ndarray | None = None
 
     @classmethod
     def of(cls, shot: Shot) -> Lighting:
@@ -75,6 +78,7 @@ class Emitters:
         cones: (S,3) of a spot the cosine of half its angle, and one over the width of its soft edge in cosines; of an
             area the tangent of half its spread, and what narrowing it makes it brighter by; the squared radius of a
             point or spot, whose light Blender takes for that of a disc that faces the surface.
+        spreads: (S,) by how much it widens the slopes of a surface that mirrors it: a metre away where it has a place.
         casts: whether it casts shadows.
     """
 
@@ -84,6 +88,7 @@ class Emitters:
     colors: np.ndarray
     frames: np.ndarray
     cones: np.ndarray
+    spreads: np.ndarray
     casts: bool
 
 
@@ -105,7 +110,7 @@ def _sun(lighting: Lighting, n: int) -> Emitters:
     spots = spots / np.linalg.norm(spots, axis=1, keepdims=True)
     shares = np.tile(lighting.sun_colors[n] / np.pi / count, (count, 1))
     places = np.tile(towards, (count, 1))
-    return _part(DISTANT, places, spots, shares, frame, (0.0, 0.0, 0.0), casts > 0)
+    return _part(DISTANT, places, spots, shares, frame, (0.0, 0.0, 0.0, math.tan(angle / 2) / 2), casts > 0)
 
 
 def _lamp(lighting: Lighting, n: int, center: np.ndarray) -> Emitters:
@@ -122,15 +127,15 @@ def _lamp(lighting: Lighting, n: int, center: np.ndarray) -> Emitters:
         places = np.tile(place, (count, 1))
         shares = np.tile(colors[n] / (4 * np.pi**2) / count, (count, 1))
         if kind == "point":
-            return _part(POINT, places, spots, shares, axes, (0.0, 0.0, radius**2), casts > 0)
+            return _part(POINT, places, spots, shares, axes, (0.0, 0.0, radius**2, radius / 2), casts > 0)
         cosine = math.cos(cone / 2)
         edge = 1 / max((1 - cosine) * blend, 1e-7)
-        return _part(SPOT, places, spots, shares, axes, (cosine, edge, radius**2), casts > 0)
+        return _part(SPOT, places, spots, shares, axes, (cosine, edge, radius**2, radius / 2), casts > 0)
     offsets = 0.5 * _disc(_MOST) if kind == "ellipse" else _square(_MOST)
     spots = place + (offsets * (width, height)) @ axes[:2]
     half = max(min(cone, math.pi) / 2, 0.01)
     tangent = math.tan(half) if half < 1.5707 else 1e5
-    cones = tangent, 1 / (tangent - half), 0.0
+    cones = tangent, 1 / (tangent - half), 0.0, max(width, height) / 2 / math.isqrt(_MOST)
     return _part(AREA, spots, spots, np.tile(colors[n] / np.pi**2 / _MOST, (_MOST, 1)), axes, cones, casts > 0)
 
 
@@ -140,12 +145,14 @@ def _part(
     origins: np.ndarray,
     shares: np.ndarray,
     frame: np.ndarray,
-    cone: tuple[float, float, float],
+    cone: tuple[float, float, float, float],
     casts: bool,
 ) -> Emitters:
+    """Emitters that differ in place and share; `cone` is a row of `cones`, and of `spreads`."""
     count = len(places)
-    frames, cones = np.tile(frame, (count, 1, 1)), np.tile(np.array(cone), (count, 1))
-    return Emitters(np.full(count, kind, np.int64), places, origins, shares, frames, cones, casts)
+    frames, cones = np.tile(frame, (count, 1, 1)), np.tile(np.array(cone[:3]), (count, 1))
+    kinds, spreads = np.full(count, kind, np.int64), np.full(count, cone[3])
+    return Emitters(kinds, places, origins, shares, frames, cones, spreads, casts)
 
 
 def _count(angle: float) -> int:

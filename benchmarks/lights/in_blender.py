@@ -19,9 +19,13 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-SIZE, SAMPLES, PICTURES = (240, 360), 96, 3
+SIZE, SAMPLES, PICTURES, ROW = (240, 360), 96, 3, 5  # pictures spread over the shot; and of frames in a row
 PASSES = {"diffuse_direct": "DiffDir", "diffuse_indirect": "DiffInd", "diffuse_color": "DiffCol"}
-LONG = {"DiffDir": "Diffuse Direct", "DiffInd": "Diffuse Indirect", "DiffCol": "Diffuse Color"}
+PASSES |= {"glossy_direct": "GlossDir", "glossy_indirect": "GlossInd", "glossy_color": "GlossCol"}
+PASSES |= {"transmission_direct": "TransDir", "transmission_indirect": "TransInd", "transmission_color": "TransCol"}
+_WORDS = {"Diff": "Diffuse", "Gloss": "Glossy", "Trans": "Transmission"}
+_PARTS = {"Dir": "Direct", "Ind": "Indirect", "Col": "Color"}
+LONG = {short: f"{_WORDS[short[:-3]]} {_PARTS[short[-3:]]}" for short in PASSES.values()}
 
 
 def sleeve() -> None:
@@ -146,13 +150,13 @@ def _studio() -> Any:
 
 
 def render(scene: Any, path: Path, read_channels: Any, write_layers: Any) -> dict[str, np.ndarray]:
-    """Passes of the current frame by name, (H,W,3) float32 and "alpha" (H,W), linear."""
+    """Passes of the current frame by name, (H,W,3) float32 and "alpha" (H,W), linear; "Combined" alone is denoised."""
     layer: Any = scene.view_layers[0]
     layer.use_pass_position = layer.use_pass_normal = True
     for name in PASSES:
         setattr(layer, f"use_pass_{name}", True)
     scene.render.engine, cycles = "CYCLES", scene.cycles
-    cycles.device, cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = "CPU", SAMPLES, False, False
+    cycles.device, cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = "CPU", SAMPLES, False, True
     scene.render.film_transparent, scene.render.use_file_extension = True, False
     scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = *SIZE, 100
     write_layers(scene.render.image_settings)
@@ -199,11 +203,13 @@ def main() -> None:
     shot = export.export_shot(bpy.context, rig, on_warning=print)
     np.savez(options.folder / "shot.npz", **shot)
     frames = np.linspace(scene.frame_start, scene.frame_end, PICTURES + 2)[1:-1].astype(int)
-    for frame in frames:
+    for frame in sorted({*frames, *range(frames[PICTURES // 2], frames[PICTURES // 2] + ROW)}):
+        if (options.folder / f"{frame:04d}.npz").exists():
+            continue
         scene.frame_set(int(frame))
         passes = render(scene, options.folder / "passes.exr", exr.read_channels, compat.write_layers)
         np.savez(options.folder / f"{frame:04d}.npz", **passes)
-    (options.folder / "passes.exr").unlink()
+    (options.folder / "passes.exr").unlink(missing_ok=True)
     sys.stdout.flush()
     os._exit(0)  # Blender as a module may hang when it ends
 

@@ -54,7 +54,7 @@ class Lights:
             lamps["", 0] = sky.sun
         if not lamps and sky.ambient.max() < DARK:
             self._note("The scene has no light: the character is lit evenly.")
-            return Lighting({}, replace(sky, ambient=np.ones(3), harmonics=None), even=True)
+            return Lighting({}, replace(sky, ambient=np.ones(3), harmonics=None, picture=None), even=True)
         return Lighting(lamps, sky)
 
     def _note(self, text: str) -> None:
@@ -86,6 +86,8 @@ def light_arrays(lightings: Sequence[Lighting], origin: np.ndarray) -> dict[str,
     if lamps:
         arrays["lamp_kinds"] = np.array([kinds[key] for key in lamps], np.int32)
     arrays["background"] = lightings[0].sky.background
+    if lightings[0].sky.picture is not None:
+        arrays["sky_picture"] = lightings[0].sky.picture
     return arrays
 
 

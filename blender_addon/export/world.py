@@ -23,6 +23,7 @@ from .. import compat
 from .lamps import SUN, Lamp, is_bright
 
 WIDTH, HEIGHT, SAMPLES = 512, 256, 16
+MIRRORED_HEIGHT = 32  # pixels of the picture that glossy surfaces mirror, which is twice as wide
 _PEAK = 25.0  # times the mean radiance: from here on a part of the sky may be its sun
 _SHARE = 0.1  # of all the light that a level surface gets, the least that makes a bright part a sun
 _CLOSE, _CLOSE_PIXELS = math.radians(6), 192  # a small sun is rendered again, this wide
@@ -39,12 +40,14 @@ class Sky:
         background: (3,) what is seen behind the character.
         harmonics: (9,3) real spherical harmonics of the radiance up to degree 2, None where it is even.
         sun: the sun in it, if there is one.
+        picture: (H,W,3) the radiance without the sun, `directions` of each pixel; None where it is even.
     """
 
     ambient: np.ndarray
     background: np.ndarray
     harmonics: np.ndarray | None = None
     sun: Lamp | None = None
+    picture: np.ndarray | None = None
 
 
 def read_sky(scene: bpy.types.Scene, note: Note) -> Sky:
@@ -69,7 +72,7 @@ def read_sky(scene: bpy.types.Scene, note: Note) -> Sky:
         sun = _closer(scene, sun) or sun
     harmonics = project(rest)
     background = (shown * weights[..., None]).sum((0, 1)) / weights.sum()
-    return Sky(harmonics[0] * _HARMONIC_0, background, harmonics, sun)
+    return Sky(harmonics[0] * _HARMONIC_0, background, harmonics, sun, reduced(rest))
 
 
 def even_color(world: bpy.types.World | None) -> np.ndarray | None:
@@ -121,6 +124,13 @@ def project(picture: np.ndarray) -> np.ndarray:
     """(9,3) harmonics of an equirectangular picture (H,W,3) of radiance."""
     weights = _solid_angles(*picture.shape[:2])
     return np.einsum("hw,hwk,hwc->kc", weights, harmonics_of(directions(*picture.shape[:2])), picture)
+
+
+def reduced(picture: np.ndarray) -> np.ndarray:
+    """(`MIRRORED_HEIGHT`,2 `MIRRORED_HEIGHT`,3) of an equirectangular picture (H,W,3), each pixel the mean of many."""
+    high, wide = picture.shape[0] // MIRRORED_HEIGHT, picture.shape[1] // (2 * MIRRORED_HEIGHT)
+    rows = picture[: high * MIRRORED_HEIGHT, : wide * 2 * MIRRORED_HEIGHT]
+    return rows.reshape(MIRRORED_HEIGHT, high, 2 * MIRRORED_HEIGHT, wide, 3).mean((1, 3))
 
 
 def split_sun(picture: np.ndarray) -> tuple[Lamp | None, np.ndarray]:

@@ -30,7 +30,7 @@ def test_an_unforeseen_fault_is_one_warning(addon, part, monkeypatch):
 
 @pytest.mark.parametrize("by", ["Fresnel", "LayerWeight", "number", "sum"])
 def test_shine_over_a_colour_is_not_its_colour(addon, part, by):
-    """Diffuse and glossy, mixed as plastic and varnish are: reflections show the surroundings, which a shot has not."""
+    """Diffuse and glossy, mixed as plastic and varnish are: the colour is that under the shine, which is its gloss."""
     rig = rigs.character()
     material = bpy.data.materials.new("Plastic")
     if bpy.app.version < (5, 0):
@@ -50,6 +50,8 @@ def test_shine_over_a_colour_is_not_its_colour(addon, part, by):
     warnings = []
     shot = part("export").export_shot(bpy.context, rig, on_warning=warnings.append)
     np.testing.assert_allclose(rigs.meta(shot)["materials"][0]["base_color"], [0.05, 0.4, 0.1], atol=1e-6)
-    assert [text for text in warnings if "Plastic" in text] == [
-        "The material 'Plastic' has reflections mixed in, which are left out."
-    ]
+    assert not [text for text in warnings if "Plastic" in text]
+    found = rigs.meta(shot)["materials"][0]
+    level = {"number": 2.5, "sum": 12.5}.get(by, 0.5)
+    assert (found["metallic"], found["specular"]) == (0, pytest.approx(level))
+    assert found["roughness"] == pytest.approx(shine.inputs["Roughness"].default_value)

@@ -16,6 +16,7 @@ from .bake import bake
 from .dependence import Dependence, dependence_of, is_missing
 from .faces import MeshFaces
 from .fingerprint import UnknownContent, fingerprint
+from .gloss import MATTE, gloss_of, with_gloss
 from .pictures import LARGEST, Textures, texture
 from .shaders import Shown, WorkingMaterial, working_copy
 
@@ -35,6 +36,7 @@ class Patch:
     """Triangles, as (number of a mesh, its triangles), that look alike: `color` linear, or `texture` by `uvs`.
 
     `uvs`: for each entry of `faces` (n,3,2), or None for the active UV map's. `key` names a texture that others share.
+    `gloss`: roughness, metallic and specular level, and by the same UVs in the red, green and blue of `gloss_texture`.
     """
 
     color: tuple[float, ...]
@@ -42,6 +44,8 @@ class Patch:
     texture: np.ndarray | None = None
     uvs: list[np.ndarray] | None = None
     key: str = ""
+    gloss: tuple[float, float, float] = MATTE
+    gloss_texture: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,11 @@ def patches_of(
         if any(_is_animated(tree) for tree, _ in graph.trees_of(work.material.node_tree)):
             remarks.append("changes over time and is exported as at the first frame")
         try:
-            return (
+            gloss = gloss_of(work.surface)
+            patches = (
                 _plain(work.shown, users) or _picture(work.shown, users, reading) or _baked(work, users, found, reading)
             )
+            return with_gloss(work, patches, users, gloss)
         except RuntimeError as error:
             reason = str(error).strip().removeprefix("Error: ").rstrip(".")
             remarks.append(f"cannot be baked ({reason}) and is exported in its viewport colour")

@@ -95,20 +95,25 @@ class _Found:
     pictures: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, patch: Patch) -> None:
-        texture = -1
-        if patch.texture is not None:
-            key = patch.key or f"texture {len(self.textures)}"
-            if key not in self.pictures:
-                self.pictures[key] = len(self.textures)
-                self.textures.append(patch.texture)
-            texture = self.pictures[key]
-        row = self.row(
-            {"name": name, "base_color": [float(c) if np.isfinite(c) else 0.0 for c in patch.color], "texture": texture}
-        )
+        color = [float(c) if np.isfinite(c) else 0.0 for c in patch.color]
+        entry = {"name": name, "base_color": color, "texture": self._number(patch.texture, patch.key)}
+        entry |= dict(zip(("roughness", "metallic", "specular"), patch.gloss, strict=True))
+        entry["gloss"] = self._number(patch.gloss_texture)
+        row = self.row(entry)
         for (number, rows), uvs in zip(patch.faces, patch.uvs or [None] * len(patch.faces), strict=True):
             self.rows[number][rows] = row
             if uvs is not None:
                 self.uvs[number][rows] = uvs
+
+    def _number(self, texture: np.ndarray | None, key: str = "") -> int:
+        """The number of a texture, which is added where it is not there yet; -1 for none."""
+        if texture is None:
+            return -1
+        key = key or f"texture {len(self.textures)}"
+        if key not in self.pictures:
+            self.pictures[key] = len(self.textures)
+            self.textures.append(texture)
+        return self.pictures[key]
 
     def row(self, entry: dict[str, Any]) -> int:
         self.entries.append(entry)

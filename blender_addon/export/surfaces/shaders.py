@@ -20,7 +20,6 @@ _CAMERA_RAY = {"Is Camera Ray": 1.0}  # what a Light Path node says to the eye; 
 _MELANIN = ((0.506, 0.841, 1.653), (0.343, 0.733, 1.924))  # absorption of eumelanin and pheomelanin
 _MIRRORS = ("BSDF_GLOSSY", "BSDF_ANISOTROPIC")
 _VIEW = ("FRESNEL", "LAYER_WEIGHT")
-_NO_REFLECTIONS = "has reflections mixed in, which are left out"
 BLACK = (0.0, 0.0, 0.0)
 
 
@@ -35,7 +34,7 @@ class Shown:
 
 @dataclass
 class WorkingMaterial:
-    """A copy of a material to build nodes in. `shown` is None where it has no output node.
+    """A copy of a material to build nodes in. `shown` is None where it has no output node; `surface` is its input.
 
     `remarks`: what of the surface is not a matter of colour and opacity, each as the end of a sentence.
     """
@@ -43,6 +42,7 @@ class WorkingMaterial:
     material: bpy.types.Material
     groups: list[Any]
     shown: Shown | None = None
+    surface: Any = None
     remarks: list[str] = field(default_factory=list)
 
 
@@ -59,7 +59,7 @@ def working_copy(material: bpy.types.Material, engine: str) -> Iterator[WorkingM
             reader.settle_toon(inner, path)
         output = tree.get_output_node("CYCLES" if engine == "CYCLES" else "EEVEE")
         if output is not None:
-            work.shown = reader.output(output)
+            work.shown, work.surface = reader.output(output), output.inputs["Surface"]
         yield work
     finally:
         bpy.data.materials.remove(work.material)
@@ -239,7 +239,6 @@ class _Reader:
             return self.shader(node.inputs[1 if factor <= 0 else 2], path)
         a, b = self.shader(node.inputs[1], path), self.shader(node.inputs[2], path)
         if a.mirror != b.mirror and self._is_gloss(factor, b.mirror, path):
-            self._remark(_NO_REFLECTIONS)
             return a if b.mirror else b
         nodes = Nodes(node.id_data)
         factor = nodes.clamped(factor)
@@ -267,7 +266,6 @@ class _Reader:
                 self._remark("adds light to what lies behind it and is exported as an opaque surface")
             return other
         if a.mirror != b.mirror:
-            self._remark(_NO_REFLECTIONS)
             return a if b.mirror else b
         if a.alpha != 1.0 or b.alpha != 1.0:
             self._remark("adds half-clear shaders, whose opacities are exported multiplied")
