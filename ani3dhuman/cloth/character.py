@@ -107,7 +107,8 @@ def simulate_shot(
             warn(text)
 
     whole = Garment(shot["faces"], shot["vertices"], pin_weights)
-    return _simulate(skinned, whole, shot.meta.fps, layers, surroundings, progress, tell)
+    moved = _simulate(skinned, whole, shot.meta.fps, layers, surroundings, progress, tell)
+    return surroundings.direction.blended(moved, skinned) if surroundings.direction else moved
 
 
 UNHELD = "nothing holds {it}"
@@ -165,7 +166,7 @@ def _simulate(
             if steps:
                 steps.advance(len(skinned))
             continue
-        around = surroundings.over(Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices))
+        around = surroundings.part(own).over(Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices))
 
         def follow(reason: str, chosen: np.ndarray, own: np.ndarray = own) -> None:
             tell(reason, own[chosen])

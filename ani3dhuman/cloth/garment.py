@@ -93,7 +93,8 @@ def simulate_garment(
         return Constraints.of_mesh(faces, rest, held)
 
     settings = replace(settings, thickness=settings.thickness + _stand_off(pieces))
-    moved = simulate_pieces(skinned, pieces, build, surroundings, fps, settings, progress, report)
+    around = surroundings.part(welded.first)
+    moved = simulate_pieces(skinned, pieces, build, around, fps, settings, progress, report)
     pieces.carry_buttons(moved)
     return moved[:, welded.index] + (shown - skinned[:, welded.index])
 

@@ -87,7 +87,8 @@ def run(
                 thickness=settings.thickness,
                 friction=float(_rescaled(settings.friction, share)),
             )
-            held = _rescaled(hold, share).astype(np.float32)
+            wished = around.direction.holds(step - settings.preroll, hold) if around.direction else hold
+            held = _rescaled(wished, share).astype(np.float32)
             push = _pushed(around.accelerations(step - settings.preroll - 1, x, v, sheet), gravity, len(x))
             step_frame(x, v, held, push, cloth, fabric, body, start, end, 1.0 / fps, count)
             broken = ~np.isfinite(x).all(1)

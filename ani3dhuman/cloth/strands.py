@@ -61,7 +61,8 @@ def simulate_strands(
         if gone.any():
             tell(reason, np.flatnonzero(np.repeat(gone[guides.near[:, 0]], 2 * points)))
 
-    led = _simulate_lines(line[:, chosen], still[chosen], pins[chosen], surroundings, fps, progress, report)
+    rows = (2 * (chosen[:, None] * points + np.arange(points))).ravel()  # of the left edges
+    led = _simulate_lines(line[:, chosen], still[chosen], pins[chosen], surroundings.part(rows), fps, progress, report)
     moved = guides.follow(line, led, pins <= PINNED)
     ribbons = np.empty(skinned.shape, np.float32)
     for t, now in enumerate(moved):

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from ..mesh.surface import Obstacle
+from .art_direction import ArtDirection
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class Forces(Protocol):
     def accelerations(self, frame: float, x: np.ndarray, v: np.ndarray, sheet: Sheet) -> np.ndarray:
         """See `Surroundings.accelerations`."""
 
+    def part(self, rows: np.ndarray) -> Forces:
+        """The same on particles `rows` alone."""
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -49,12 +53,19 @@ class Surroundings:
             where the first frame has them, but for the motion that the character comes in with.
         gravity: (3,) m/s^2, world space; None for what the fabric says, straight down.
         forces: wind and force fields; None for none.
+        direction: an artist's wishes for the particles; None for none.
     """
 
     obstacle: Obstacle | None = None
     colliders: int = 0
     gravity: np.ndarray | None = None
     forces: Forces | None = None
+    direction: ArtDirection | None = None
+
+    def part(self, rows: np.ndarray) -> Surroundings:
+        """The surroundings of particles `rows` alone."""
+        forces = self.forces.part(rows) if self.forces else None
+        return replace(self, forces=forces, direction=self.direction.part(rows) if self.direction else None)
 
     def over(self, body: Obstacle | None) -> Surroundings:
         """These surroundings, whose obstacle holds colliders alone, with a body in front of them."""
@@ -73,9 +84,13 @@ class Surroundings:
         Returns:
             (P,3) float32 m/s^2, or None where nothing pushes.
         """
-        if self.forces is None:
-            return None
-        return self.forces.accelerations(max(frame, 0.0), x, v, sheet).astype(np.float32)
+        total = None
+        if self.forces is not None:
+            total = self.forces.accelerations(max(frame, 0.0), x, v, sheet)
+        if self.direction is not None and self.gravity is not None and (self.direction.weight != 1).any():
+            lighter = (self.direction.weight[:, None] - 1) * self.gravity
+            total = lighter if total is None else total + lighter
+        return None if total is None else total.astype(np.float32)
 
 
 NOTHING = Surroundings()

@@ -94,8 +94,12 @@ def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: st
     if chosen.layer == "evaluated":
         return stage_key("cloth", job.shot, stages.evaluated_layer(job.shot))
     fabrics = [asdict(FABRICS[name]) for name in (chosen.fabric, "hair")]
-    objects = [(item.vertex_start, item.strands, item.fabric) for item in job.shot.meta.objects]
-    return stage_key("cloth", job.shot, rigid_key, pins, job.shot.meta.fps, fabrics, objects)
+    meta = job.shot.meta
+    wishes = ("vertex_start", "strands", "fabric", "fabric_changes", "layer", "thickness")
+    objects = [[getattr(item, name) for name in wishes] for item in meta.objects]
+    return stage_key(
+        "cloth", job.shot, rigid_key, pins, meta.fps, fabrics, objects, meta.colliders, meta.forces, chosen.floor
+    )
 
 
 def render_key(job: Job, clip: CoarseClip, *inputs: Any) -> str:

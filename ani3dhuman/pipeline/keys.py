@@ -6,6 +6,7 @@ from typing import Any
 
 from ani3d_formats.shot import Shot
 from ani3d_formats.shot_lights import LIGHT_ARRAYS
+from ani3d_formats.shot_scene import SCENE_ARRAYS
 
 from .. import __version__
 from ..storage.stages import content_key
@@ -15,7 +16,7 @@ METHODS = {
     "avatar": 2,
     "fit": 3,
     "rigid": 2,
-    "cloth": 5,
+    "cloth": 6,
     "render": 5,
     "restore": 2,
     "limits": 2,
@@ -28,7 +29,7 @@ READS = {
     "avatar": ("vertices", "faces", "region_ids", "face_uvs", "face_materials", "vertex_tints"),
     "fit": (*SKIN, "bone_parents", "faces", "region_ids", "face_uvs", "face_materials", "vertex_tints"),
     "rigid": (*SKIN, "bone_pose", "recorded_vertices"),
-    "cloth": ("vertices", "faces", "region_ids"),
+    "cloth": ("vertices", "faces", "region_ids", *SCENE_ARRAYS),
     "render": LIGHT_ARRAYS,
     "restore": ("vertices", "region_ids"),
     "conditions": (*SKIN, "region_ids", "bone_pose", "bone_lengths", "bone_parents"),

@@ -81,10 +81,12 @@ class CoarseSettings:
         layer: what is rendered and restored: "physics" lets garment and hair swing, "rigid" is the skeleton alone,
             "evaluated" the meshes as Blender showed them, which the shot must hold. Outside it is called ``coarse``.
         fabric: name of the garment's fabric, see `ani3dhuman.cloth.fabrics.FABRICS`.
+        floor: cloth meets a floor at the lowest point of the body, unless the scene has one there.
     """
 
     layer: str = "physics"
     fabric: str = "cotton"
+    floor: bool = True
 
     def __post_init__(self) -> None:
         _check(

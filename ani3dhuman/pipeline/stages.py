@@ -15,6 +15,7 @@ from ani3d_formats.shot import Shot
 
 from ..cloth.character import simulate_shot
 from ..cloth.fabrics import FABRICS
+from ..cloth.scene import surroundings_of
 from .settings import CoarseSettings
 
 
@@ -45,7 +46,8 @@ def coarse_layer(
     """
     if settings.layer == "physics":
         warnings: list[str] = []
-        vertices = simulate_shot(shot, rigid, pins, FABRICS[settings.fabric], progress, warnings.append)
+        around = surroundings_of(shot, rigid, settings.floor, warnings.append)
+        vertices = simulate_shot(shot, rigid, pins, FABRICS[settings.fabric], progress, warnings.append, around)
         return Layer(vertices, warnings)
     progress.advance(progress.total)
     return Layer(rigid if settings.layer == "rigid" else evaluated_layer(shot))
