@@ -28,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     for job in (animate, restore):
         job.add_argument("shot", type=Path, help="shot.npz, exported by the Blender add-on")
         job.add_argument("-o", "--out", type=Path, required=True, help="result folder; finished stages are reused")
+        job.add_argument(
+            "--stages", type=Path, help="folder of finished stages that many jobs share (default: OUT/.work)"
+        )
         job.add_argument("--preset", default="preview", help="draft, preview (default) or final")
         job.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="override one setting")
         job.add_argument("--prior", metavar="NAME", help="short for --set prior=NAME: see ani3dhuman models list")
@@ -122,12 +125,14 @@ def _run_job(options: argparse.Namespace, work: Callable[..., Path]) -> None:
 
     from .pipeline.settings import Settings
     from .presentation.terminal import table
+    from .storage.shared import ROOM, SharedStages
 
     short = {name: value for name in ("prior", "coarse") if (value := getattr(options, name)) is not None}
     settings = Settings.from_dict({"preset": options.preset, **short, **_parse_overrides(options.set)})
     shot = Shot.load(options.shot)
+    stages = SharedStages(options.stages, ROOM) if options.stages else None
     with watched() as (bars, stopped):
-        out = work(shot, options.out, settings, bars.listen, stopped)
+        out = work(shot, options.out, settings, bars.listen, stopped, stages=stages)
     print(table(json.loads((out / "report.json").read_text(encoding="utf-8"))))
     print(f"results in {out}")
 

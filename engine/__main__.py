@@ -19,6 +19,7 @@ from ani3d_formats.explain import explain
 from ani3dhuman import __version__
 from ani3dhuman.commands.failure import write_log
 from ani3dhuman.models.store import default_root
+from ani3dhuman.storage.shared import ROOM, SharedStages, evict, sweep
 
 from .collect import Quota, choose, collect
 from .executors import SILENCE, LocalProcesses
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--silence", type=float, default=SILENCE, help="seconds after which a silent worker is ended (%(default)s)"
     )
+    _add_stages(parser)
     parser.add_argument("--workers", type=int, default=1, help="jobs at once (default %(default)s)")
     _add_quota(parser)
     parser.add_argument("--version", action="version", version=f"{__version__}, protocol {PROTOCOL_VERSION}")
@@ -116,7 +118,9 @@ def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
     with closing(JobTable(store, __version__)) as table:
         tighten(store)
         allowed = [folder.absolute() for folder in (*args.allow_path, default_root())]
-        executor = LocalProcesses(store / "blobs", job, max(1, args.workers), args.silence)
+        stages = SharedStages(store / "stages", int(args.stages_gb * 1e9))
+        sweep(stages.folder)
+        executor = LocalProcesses(store / "blobs", job, max(1, args.workers), args.silence, stages)
         for old in collect(table, _quota(args)):
             logging.info("job %s (%s) is forgotten: %.0f days, %.0f MB", old.id, old.name, old.days, old.size / 1e6)
         server = Server(table, executor, job, args.host, args.port, gate=gate, allowed=allowed)
@@ -156,6 +160,11 @@ def _add_quota(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-gb", type=float, default=math.inf, help="... and the oldest of more than so much")
 
 
+def _add_stages(parser: argparse.ArgumentParser) -> None:
+    help_text = "room for finished stages that jobs share; those used longest ago go first (default %(default)s)"
+    parser.add_argument("--stages-gb", type=float, default=ROOM / 1e9, help=help_text)
+
+
 def _quota(args: argparse.Namespace) -> Quota:
     return Quota(args.keep_days, args.keep_gb * 1e9)
 
@@ -165,11 +174,15 @@ def _collect(arguments: list[str]) -> int:
     parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="only say which")
     _add_quota(parser)
+    _add_stages(parser)
     args = parser.parse_args(arguments)
     with closing(JobTable(args.store.resolve(), __version__)) as table:
         leaving = (choose if args.dry_run else collect)(table, _quota(args))
     for job in leaving:
         print(f"{job.id} {job.days:8.1f} days {job.size / 1e6:10.1f} MB {job.name}")
+    if not args.dry_run:
+        gone = evict(args.store.resolve() / "stages", int(args.stages_gb * 1e9))
+        print(f"{len(gone)} finished stages removed")
     said = "would be forgotten" if args.dry_run else "forgotten"
     print(f"{len(leaving)} jobs with {sum(job.size for job in leaving) / 1e6:,.1f} MB {said}")
     return 0

@@ -18,6 +18,7 @@ from pathlib import Path
 from ani3d_formats.atomic import disk_full
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.explain import NEARLY_FULL
+from ani3dhuman.storage.shared import SharedStages
 
 from . import pipe
 from .pipe import Alive, Outcome
@@ -46,11 +47,20 @@ class LocalProcesses:
         module: the job module, see `engine.job`.
         slots: how many jobs run at once.
         silence: seconds without a sign of life after which a worker is ended.
+        stages: where all jobs keep their finished stages; None keeps them in each job's own folder.
     """
 
-    def __init__(self, blobs: Path, module: str = "engine.job", slots: int = 1, silence: float = SILENCE) -> None:
+    def __init__(
+        self,
+        blobs: Path,
+        module: str = "engine.job",
+        slots: int = 1,
+        silence: float = SILENCE,
+        stages: SharedStages | None = None,
+    ) -> None:
         self._silence = silence
         self._blobs = blobs
+        self._stages = stages
         self._module = module
         self._slots = slots
         self._workers: dict[str, _Worker] = {}
@@ -64,6 +74,8 @@ class LocalProcesses:
     def start(self, job: str, folder: Path) -> None:
         """Run the job whose input lies in `folder`. Raises OSError when no process or log can be made."""
         command = [sys.executable, "-m", "engine.worker", str(folder), "--blobs", str(self._blobs)]
+        if self._stages:
+            command += ["--stages", str(self._stages.folder), "--stage-bytes", str(self._stages.room)]
         with open(folder / "worker.log", "ab") as log:
             # In a session of its own a Ctrl-C in the engine's terminal does not reach it: the engine decides.
             process = subprocess.Popen(

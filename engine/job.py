@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ani3d_formats.views import Views
 from ani3dhuman.pipeline.settings import Settings
 
 from .limits import check_size
+
+if TYPE_CHECKING:
+    from ani3dhuman.storage.shared import SharedStages
 
 
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
@@ -38,9 +41,11 @@ def run(
     out: Path,
     listener: Callable[[Report], None],
     should_cancel: Callable[[], bool],
+    stages: SharedStages | None,
 ) -> Path:
-    """Animate the shot in the folder `out`, going on from stages that lie there; the folder of result files."""
+    """Animate the shot in the folder `out`, going on from finished `stages`; the folder of result files."""
     from ani3dhuman.pipeline.animate import animate  # heavy, and only the worker needs it
 
     chosen = Settings.from_dict(settings)
-    return animate(Shot.from_arrays(shot), out, chosen, listener, should_cancel, Views.from_shot_arrays(shot))
+    views = Views.from_shot_arrays(shot)
+    return animate(Shot.from_arrays(shot), out, chosen, listener, should_cancel, views, stages)

@@ -26,6 +26,7 @@ import numpy as np
 from ani3d_formats.errors import Cancelled
 from ani3d_formats.explain import MAX_TEXT, explain
 from ani3d_formats.progress import Report
+from ani3dhuman.storage.shared import ROOM, SharedStages
 
 from . import pipe
 from .blobs import Blobs, list_files
@@ -69,7 +70,14 @@ def shrink(picture: np.ndarray) -> np.ndarray:
     return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
 
 
-def run(folder: Path, blobs: Path, module: str, reporter: Reporter, cancel: threading.Event) -> Outcome:
+def run(
+    folder: Path,
+    blobs: Path,
+    module: str,
+    reporter: Reporter,
+    cancel: threading.Event,
+    stages: SharedStages | None = None,
+) -> Outcome:
     """Run the job in `folder` until it is done, cancelled or failed."""
     try:
         document = json.loads((folder / "input.json").read_text())
@@ -77,7 +85,7 @@ def run(folder: Path, blobs: Path, module: str, reporter: Reporter, cancel: thre
         out = folder / "out"
         out.mkdir(exist_ok=True)
         settings = write_inputs(shot, document["settings"], folder / "inputs")
-        result = importlib.import_module(module).run(shot, settings, out, reporter, cancel.is_set)
+        result = importlib.import_module(module).run(shot, settings, out, reporter, cancel.is_set, stages)
         relative = Path(result).resolve().relative_to(folder.resolve()).as_posix()
         return Outcome("done", None, relative, list_files(result))
     except Cancelled:
@@ -126,6 +134,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m engine.worker")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--blobs", type=Path, required=True)
+    parser.add_argument("--stages", type=Path, help="folder of finished stages that all jobs share")
+    parser.add_argument("--stage-bytes", type=int, default=ROOM, help="that they may have")
     parser.add_argument("--job", default="engine.job", help="module with the functions check and run")
     args = parser.parse_args(argv)
     # Copies of the pipes are not inherited by programs the job starts; those get the log and an empty input.
@@ -136,7 +146,8 @@ def main(argv: list[str] | None = None) -> None:
     threading.Thread(target=_follow, args=(control, cancel), daemon=True).start()
     threading.Thread(target=pipe.beat, args=(reports,), daemon=True).start()
     held = _hold(args.folder)
-    outcome = run(args.folder, args.blobs, args.job, Reporter(reports), cancel)
+    stages = SharedStages(args.stages, args.stage_bytes) if args.stages else None
+    outcome = run(args.folder, args.blobs, args.job, Reporter(reports), cancel, stages)
     with contextlib.suppress(OSError):
         sys.stdout.flush()  # the engine ends this process as soon as it has the outcome
     pipe.write(reports, outcome)

@@ -17,6 +17,7 @@ from ani3d_formats.views import Views
 from .. import __version__
 from ..clip import CoarseClip
 from ..refinement.plots import plot_losses
+from ..storage.shared import SharedStages
 from . import refining, restoring
 from .avatars import write_avatar
 from .coarse import coarse_layers, render_layer
@@ -33,8 +34,9 @@ def animate(
     listener: Listener | None = None,
     should_cancel: Callable[[], bool] = lambda: False,
     views: Views | None = None,
+    stages: SharedStages | None = None,
 ) -> Path:
-    """Run a shot through all stages; stages finished earlier in `out` with the same inputs are reused.
+    """Run a shot through all stages; those finished earlier in `out`, or in `stages`, with the same inputs are reused.
 
     Args:
         shot: the exported scene.
@@ -43,12 +45,13 @@ def animate(
         listener: called with every progress report.
         should_cancel: asked at every step; True stops the job with `Cancelled`, finished stages stay.
         views: of the character, that came with the shot.
+        stages: a folder that many jobs share.
 
     Returns:
         `out`, which then holds NAME.ani3d/, NAME.avatar, videos/, contact_sheet.png, loss.png and report.json.
     """
     out = Path(out)
-    job = Job(shot, settings, out, listener, should_cancel, views)
+    job = Job(shot, settings, out, listener, should_cancel, views, stages)
     restoring.check(settings)
     coarse = coarse_layers(job)
     restored, restore_key = restoring.run(job, coarse)

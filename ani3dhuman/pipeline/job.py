@@ -16,6 +16,7 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
 from ..storage.results import Result
+from ..storage.shared import SharedStages
 from ..storage.stages import StageStore
 from .settings import Settings
 
@@ -26,7 +27,8 @@ Listener = Callable[[Report], None]
 class Job:
     """One run of the pipeline; `seconds`, `peak_gb` and `warnings` fill up stage by stage.
 
-    `views` that Blender rendered of the character came with the shot, or None.
+    `views` that Blender rendered of the character came with the shot, or None. Finished stages are in `stages`, or in
+    the folder `.work` of `out`.
 
     `shot` becomes the scene `scale` times as large, where the character has not about human size: the constants of all
     stages are meant for that. What the job writes is in the scene's own metres again.
@@ -38,13 +40,14 @@ class Job:
     listener: Listener | None
     should_cancel: Callable[[], bool]
     views: Views | None = None
+    stages: SharedStages | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gb: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     scale: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store = StageStore(self.out / ".work")
+        self.store = StageStore(self.out / ".work", self.stages)
         self.scale = human_scale(self.shot["vertices"])
         if self.scale != 1:
             self.shot = self.shot.scaled(self.scale)

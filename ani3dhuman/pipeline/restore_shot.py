@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ani3d_formats.shot import Shot
 
+from ..storage.shared import SharedStages
 from . import restoring
 from .coarse import coarse_layers
 from .job import Job, Listener
@@ -21,6 +22,7 @@ def restore_shot(
     settings: Settings,
     listener: Listener | None = None,
     should_cancel: Callable[[], bool] = lambda: False,
+    stages: SharedStages | None = None,
 ) -> Path:
     """Restore a shot's coarse video by the prior that the settings name.
 
@@ -32,12 +34,13 @@ def restore_shot(
         settings: choices of the job; those of the refinement are not used.
         listener: called with every progress report.
         should_cancel: asked at every step; True stops with `Cancelled`, finished stages stay.
+        stages: a folder that many jobs share; None keeps them in `out`.
 
     Returns:
         `out`, which then holds videos/, contact_sheet.png, conditions.png and report.json.
     """
     out = Path(out)
-    job = Job(shot, settings, out, listener, should_cancel)
+    job = Job(shot, settings, out, listener, should_cancel, stages=stages)
     restoring.check(settings)
     coarse = coarse_layers(job)
     restored, _ = restoring.run(job, coarse)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import file_sha256
 
 from .results import Result, from_arrays, to_arrays
-
-LISTING = "stage.json"
+from .shared import LISTING, SharedStages, evict
 
 
 def content_key(*parts: Any) -> str:
@@ -48,15 +49,20 @@ def _feed(digest: Any, part: Any) -> None:
 
 
 class StageStore:
-    """Keeps the results of finished stages in `folder`/STAGE-KEY/, newest key per stage only.
+    """Keeps the results of finished stages in `folder`/STAGE-KEY/.
+
+    A folder of a job's own has the newest key of each stage only. One that is shared has all of them, as long as they
+    have room; those used longest ago go first, but none that this store has used itself.
 
     A result is a dataclass (`results.to_arrays`): its arrays lie there as NAME.npy, the rest and the files' SHA-256 in
     `LISTING`. One that is cut, changed or cannot be read counts as none, so that it is computed again.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, shared: SharedStages | None = None) -> None:
+        self.folder = shared.folder if shared else folder
+        self.shared = shared
         self.reused: list[str] = []
+        self.used: set[str] = set()
 
     def run(self, stage: str, key: str, kind: type[Result], compute: Callable[[], Result]) -> Result:
         """The stage's result of class `kind`, its arrays mapped from disk: found finished, or computed and kept.
@@ -65,14 +71,20 @@ class StageStore:
             Ani3DError: ``disk.full``; and what `compute` raises.
         """
         target = self.folder / f"{stage}-{key}"
+        self.used.add(target.name)
         found = read_stage(target, kind)
         if found is not None:
             self.reused.append(stage)
+            with suppress(OSError):  # a folder that is only read
+                os.utime(target / LISTING)
             return found
-        _publish(target, compute())
-        for old in self.folder.glob(f"{stage}-*"):
-            if old != target:
-                shutil.rmtree(old, ignore_errors=True)
+        _publish(target, compute(), kind)
+        if self.shared:
+            evict(self.folder, self.shared.room, self.used)
+        else:
+            for old in self.folder.glob(f"{stage}-*"):
+                if old != target:
+                    shutil.rmtree(old, ignore_errors=True)
         kept = read_stage(target, kind, verify=False)
         if kept is None:
             raise Ani3DError("disk.broken", f"{target} cannot be read again.", "Check the disk, then run again.")
@@ -95,10 +107,10 @@ def read_stage(folder: Path, kind: type[Result], verify: bool = True) -> Result 
         return None
 
 
-def _publish(target: Path, result: Any) -> None:
+def _publish(target: Path, result: Any, kind: type[Any]) -> None:
     """Write a result to the folder `target`, which appears whole or not at all and replaces what was there."""
     arrays, notes = to_arrays(result)
-    partial = target.with_name(f".{target.name}.partial")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with full_disk_reported(target):
@@ -109,7 +121,11 @@ def _publish(target: Path, result: Any) -> None:
             listing = json.dumps({"sha256": hashes, "notes": notes})
             mark = hashlib.sha256(listing.encode()).hexdigest()
             (partial / LISTING).write_text(f"{listing}\n{mark}\n", encoding="utf-8")
-            publish(partial, target)
-    except BaseException:
+            try:
+                publish(partial, target)
+            except OSError:
+                # another process was first, and holds what it wrote
+                if read_stage(target, kind) is None:
+                    raise
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise

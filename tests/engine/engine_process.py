@@ -1,4 +1,4 @@
-"""An engine process with the stand-in job, and ways to wait for it."""
+"""An engine process, with the stand-in job or the real one, and ways to wait for it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ HERE = Path(__file__).parent
 class Engine:
     """A running engine process."""
 
-    def __init__(self, store: Path, *arguments: str, before: tuple[str, ...] = (), **environment: str) -> None:
+    def __init__(
+        self, store: Path, *arguments: str, before: tuple[str, ...] = (), real: bool = False, **environment: str
+    ) -> None:
         self.ready_file = store.with_suffix(".ready")
         self.ready_file.unlink(missing_ok=True)
-        command = [sys.executable, str(HERE / "fake_engine.py"), *before]
+        program = ["-m", "engine"] if real else [str(HERE / "fake_engine.py")]
+        command = [sys.executable, *program, *before]
         command += ["--port", "0", "--store", str(store), "--ready-file", str(self.ready_file), *arguments]
         path = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
         self.process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path, **environment})
@@ -63,8 +66,8 @@ def is_running(pid: int) -> bool:
 
 
 @contextmanager
-def running_engine(store: Path, *arguments: str, before: tuple[str, ...] = ()) -> Iterator[Engine]:
-    engine = Engine(store, *arguments, before=before)
+def running_engine(store: Path, *arguments: str, before: tuple[str, ...] = (), real: bool = False) -> Iterator[Engine]:
+    engine = Engine(store, *arguments, before=before, real=real)
     try:
         yield engine
     finally:

@@ -33,6 +33,7 @@ def run(
     out: Path,
     listener: Callable[[Report], None],
     should_cancel: Callable[[], bool],
+    stages: object = None,
 ) -> Path:
     (out / "worker.pid").write_text(str(os.getpid()))
     todo = settings.get("do", "finish")

@@ -1,10 +1,14 @@
 """Finished stages are found again and only then; damaged ones are computed anew."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
+from ani3dhuman.storage.shared import LISTING, SharedStages, evict, sweep
 from ani3dhuman.storage.stages import StageStore, content_key
 
 
@@ -89,3 +93,55 @@ def test_a_damaged_stage_is_computed_again_and_found_the_next_time(tmp_path, har
     assert run(3) == (3, {"a": [0.5]}, None), "computed again"
     assert run(4) == (3, {"a": [0.5]}, None), "found"
     assert [path.name for path in tmp_path.iterdir()] == ["stage-key"]
+
+
+def a_stage(size: int) -> Numbers:
+    return Numbers(np.zeros(size, np.uint8))
+
+
+def names(folder):
+    return {place.name for place in folder.iterdir()}
+
+
+def test_a_shared_folder_keeps_all_keys_while_they_have_room(tmp_path):
+    shared = SharedStages(tmp_path, 10_000)
+    for key in ("one", "two", "three"):
+        StageStore(tmp_path / "own", shared).run("stage", key, Numbers, lambda: a_stage(1000))
+    assert names(tmp_path) == {"stage-one", "stage-two", "stage-three"}
+
+
+def test_those_used_longest_ago_go_first(tmp_path):
+    shared = SharedStages(tmp_path, 4500)
+    for age, key in enumerate(("one", "two", "three")):
+        StageStore(tmp_path, shared).run("stage", key, Numbers, lambda: a_stage(1000))
+        os.utime(tmp_path / f"stage-{key}" / LISTING, (1000 + age, 1000 + age))
+    assert StageStore(tmp_path, shared).run("stage", "one", Numbers, lambda: pytest.fail("it is there")).values.size
+    StageStore(tmp_path, shared).run("stage", "four", Numbers, lambda: a_stage(1000))
+    assert names(tmp_path) == {"stage-one", "stage-three", "stage-four"}
+
+
+def test_what_a_job_uses_itself_stays(tmp_path):
+    store = StageStore(tmp_path, SharedStages(tmp_path, 10))
+    for key in ("one", "two", "three"):
+        store.run("stage", key, Numbers, lambda: a_stage(1000))
+    assert names(tmp_path) == {"stage-one", "stage-two", "stage-three"}
+    assert sorted(evict(tmp_path, 0)) == ["stage-one", "stage-three", "stage-two"]
+
+
+def test_many_jobs_may_finish_the_same_stage_at_once(tmp_path):
+    script = (
+        "import sys, numpy as np; from pathlib import Path; from ani3dhuman.storage.stages import StageStore;"
+        "from ani3dhuman.storage.shared import SharedStages; from ani3dhuman.cloth.preroll import Preroll as K;"
+        "folder = Path(sys.argv[1]); make = lambda: K(3, np.zeros(3), np.eye(3), np.arange(300_000.0));"
+        "[StageStore(folder, SharedStages(folder, 10**9)).run('stage', str(k % 2), K, make) for k in range(12)]"
+    )
+    jobs = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(3)]
+    assert [job.wait(300) for job in jobs] == [0, 0, 0]
+    assert names(tmp_path) == {"stage-0", "stage-1"}
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path):
+    (tmp_path / ".stage-one.4711.partial").mkdir()
+    (tmp_path / "stage-two").mkdir()
+    sweep(tmp_path)
+    assert names(tmp_path) == {"stage-two"}
