@@ -143,10 +143,8 @@ def _around(
         mirrors = shine.ways(normals).astype(np.float32)
         sharpness = np.clip(0.5 / shine.roughness**4, 1, SHARPEST).astype(np.float32)
     mirror_open, mirrored = np.zeros(len(points), np.float32), np.zeros((len(points), 3), np.float32)
-    glossy = mirror_open, mirrored
-    gather_around(
-        points, normals, mirrors, sharpness, ways.astype(np.float32), weights, *maps, sent, open_, reflected, *glossy
-    )
+    matte, glossy = (open_, reflected), (mirror_open, mirrored)
+    gather_around(lit, mirrors, sharpness, ways.astype(np.float32), weights, maps, sent, matte, glossy)
     return open_, reflected, mirror_open, mirrored
 
 
@@ -210,11 +208,11 @@ def _add_light(
         views, cells = np.zeros((1, 3, 4), np.float32), np.ones(1, np.float32)
         maps, slots = np.zeros((1, 2, 2), np.float32), np.full(count, -1)
     own = light.places, light.colors, light.frames, light.cones, light.spreads
-    numbers = [np.ascontiguousarray(a, np.float32) for a in own]
+    numbers = tuple(np.ascontiguousarray(a, np.float32) for a in own)
     eyes = np.zeros((0, 3), np.float32), np.zeros(0, np.float32), np.zeros((0, 3), np.float32)
     if shine is not None:
         eyes = shine.towards, shine.roughness**2, shine.facing
-    gather(*lit, *eyes, light.kinds, *numbers, slots, views, maps, cells, result, shone)
+    gather(lit, eyes, light.kinds, numbers, slots, views, maps, cells, result, shone)
 
 
 def _distant_views(ways: np.ndarray, mesh: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -110,17 +110,24 @@ def _strength(kind, frame, cone, dx, dy, dz, square):  # type: ignore[no-untyped
 
 
 @parallel_kernel
-def gather(  # type: ignore[no-untyped-def]
-    points, normals, eyes, slopes, facing_colors, kinds, places, colors, frames, cones, spreads,
-    slots, views, maps, cells, result, shone,
-):  # fmt: skip
-    """Add to `result` (N,3) the light that white surfaces send on: of emitters, through the maps of their `slots`.
+def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone):  # type: ignore[no-untyped-def]
+    """Add the light that surfaces send on: of emitters, through the maps of their `slots`.
 
-    `slots` (S,) are numbers of maps, -1 for light without shadows; `cells` (M,) the metres of a cell of each, a metre
-    from a lamp where the light has a place. The first G points mirror: to `eyes` (G,3), unit vectors, by microfacets
-    whose `slopes` are (G,) wide, `facing_colors` (G,3) of what they face, of emitters that are `spreads` (S,) wide, as
-    slopes a metre away, or of distant ones; that is added to `shone` (G,3).
+    Args:
+        lit: points (N,3) and normals (N,3).
+        shine: how the first G points mirror, all of them or none: unit vectors to the eye (G,3), how wide the slopes of
+            their microfacets are (G,), and what they mirror of what they face (G,3).
+        kinds: (S,) of the emitters.
+        emitters: their places, colours, frames, cones and spreads.
+        slots: (S,) numbers of maps, -1 for light without shadows.
+        views, maps: as of `draw_depths`.
+        cells: (M,) metres of a cell of each map, a metre from a lamp where the light has a place.
+        result: (N,3) gets what white surfaces scatter.
+        shone: (G,3) gets what is mirrored to the eye.
     """
+    points, normals = lit
+    eyes, slopes, facing_colors = shine
+    places, colors, frames, cones, spreads = emitters
     for n in numba.prange(points.shape[0]):
         p, normal = points[n], normals[n]
         for s in range(kinds.shape[0]):
@@ -223,26 +230,25 @@ def draw_layers(vertices, faces, views, depths, hits, counts):  # type: ignore[n
 
 
 @parallel_kernel
-def gather_around(  # type: ignore[no-untyped-def]
-    points, normals, mirrors, sharpness, ways, weights, views, depths, hits, counts, cells, sent, open_, result,
-    mirror_open, mirrored,
-):  # fmt: skip
+def gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, glossy):  # type: ignore[no-untyped-def]
     """What comes to points from all around: of the sky, and of the mesh where that hides it.
 
     Args:
-        points, normals: (N,3).
+        lit: points (N,3) and normals (N,3).
         mirrors: (G,3) the middle of what each of the first G points mirrors, unit vectors; all of them or none.
         sharpness: (G,) exponents of the cosine to it.
         ways: (S,3) unit vectors, against which the views look; each stands for its opposite too.
         weights: (S,2) how bright the sky is there.
-        views, depths, hits, counts: as of `draw_layers`.
-        cells: (S,) metres of a cell.
+        layers: views, depths, hits and counts as of `draw_layers`, and (S,) metres of a cell.
         sent: (2F,3) light that each side of each face sends on.
-        open_: (N,) filled with the share of the sky's light that is not hidden.
-        result: (N,3) filled with what a white surface sends on of the light of the mesh.
-        mirror_open: (G,) filled with the share of the mirrored sky that is not hidden.
-        mirrored: (G,3) filled with the light of the mesh that a perfect mirror of that roughness sends on.
+        matte: filled with the share of the sky's light that is not hidden (N,), and what a white surface sends on of
+            the light of the mesh (N,3).
+        glossy: filled with the same of what is mirrored: (G,) and (G,3), of a mirror that takes nothing away.
     """
+    points, normals = lit
+    views, depths, hits, counts, cells = layers
+    open_, result = matte
+    mirror_open, mirrored = glossy
     size = depths.shape[1]
     for n in numba.prange(points.shape[0]):
         p, m = points[n], normals[n]
@@ -256,7 +262,7 @@ def gather_around(  # type: ignore[no-untyped-def]
         bx, by, bz = m[1] * tz - m[2] * ty, m[2] * tx - m[0] * tz, m[0] * ty - m[1] * tx
         seed = np.uint32(n) * np.uint32(2654435761)
         whole, light, cosines, red, green, blue = 1e-12, 0.0, 1e-12, 0.0, 0.0, 0.0
-        glossy = n < mirrors.shape[0]
+        mirrors_too = n < mirrors.shape[0]
         lobe, lobe_light, lobe_red, lobe_green, lobe_blue, share = 1e-12, 0.0, 0.0, 0.0, 0.0, 0.0
         for s in range(ways.shape[0]):
             facing = m[0] * ways[s, 0] + m[1] * ways[s, 1] + m[2] * ways[s, 2]
@@ -273,7 +279,7 @@ def gather_around(  # type: ignore[no-untyped-def]
             )
             x, y, near = _seen(views[s], True, q)
             i, j = int(x), int(y)
-            if glossy:
+            if mirrors_too:
                 r = mirrors[n]
                 near_lobe = -sign * (r[0] * ways[s, 0] + r[1] * ways[s, 1] + r[2] * ways[s, 2])
                 share = facing * max(near_lobe, 0.0) ** sharpness[n]
@@ -297,7 +303,7 @@ def gather_around(  # type: ignore[no-untyped-def]
                 lobe_red += share * sent[face, 0]
                 lobe_green += share * sent[face, 1]
                 lobe_blue += share * sent[face, 2]
-        if glossy:
+        if mirrors_too:
             mirror_open[n] = lobe_light / lobe
             mirrored[n, 0], mirrored[n, 1], mirrored[n, 2] = lobe_red / lobe, lobe_green / lobe, lobe_blue / lobe
         open_[n] = light / whole
