@@ -84,11 +84,11 @@ class Sequence:
 
     @cached_property
     def physics(self) -> np.ndarray:
-        """(T,V,3) float32: the coarse layer that ships, generic cotton since an artist's fabric is not known."""
+        """(T,V,3) float32: the coarse layer that ships, of the generic fabric since an artist's fabric is not known."""
         shot = self.shot
         return simulate_character(
             self.rigid, shot["faces"], shot["vertices"], shot["region_ids"], shot["pin_weights"],
-            shot.meta.fps, FABRICS["cotton"],
+            shot.meta.fps, FABRICS["generic"],
         )  # fmt: skip
 
     @property

@@ -43,7 +43,7 @@ def simulate_character(
     regions: np.ndarray,
     pin_weights: np.ndarray,
     fps: float,
-    garment: ClothSettings = FABRICS["cotton"],
+    garment: ClothSettings = FABRICS["generic"],
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Let a whole character's garment, then its hair, swing over what lies beneath.

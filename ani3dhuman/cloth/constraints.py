@@ -9,8 +9,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from ..mesh.topology import edges_of
+from .material import Material, sheet, thread
 
 PINNED = 0.99  # pin weight above which a vertex sits on the skin
+STEEPEST = 4.0  # the largest cotangent in a hinge's weights
 SMALL_PART = 0.05  # share of the vertices below which a loose island is taken for a button, not a garment
 NO_PAIRS = np.zeros((0, 2), np.int64)
 NO_FACES = np.zeros((0, 3), np.int64)
@@ -27,6 +29,7 @@ class Constraints:
         anchor: (P,) the pinned particle a particle hangs from, -1 for none, no further than `reach` (P,) metres.
         pinned: (P,) bool, particles that follow the skin.
         faces: (F,3) triangles; none where the particles are strands.
+        material: what a fabric's numbers mean here.
     """
 
     edges: np.ndarray
@@ -39,6 +42,7 @@ class Constraints:
     reach: np.ndarray
     pinned: np.ndarray
     faces: np.ndarray
+    material: Material
 
     @classmethod
     def of_mesh(cls, faces: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray) -> Constraints:
@@ -47,26 +51,37 @@ class Constraints:
         Faces that name a vertex twice are left out.
         """
         faces = sound_faces(faces)
-        return replace(cls.of_graph(edges_of(faces), *hinges_of(faces, rest), rest, pin_weights), faces=faces)
+        edges, (hinges, weights) = edges_of(faces), hinges_of(faces, rest)
+        material = sheet(faces, rest, edges, hinges, weights)
+        graph = cls._of_graph(edges, hinges, weights, NO_PAIRS, rest, pin_weights, material)
+        return replace(graph, faces=faces)
 
     @classmethod
-    def of_graph(
+    def of_strands(
+        cls, edges: np.ndarray, struts: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray
+    ) -> Constraints:
+        """Constraints of strands: edges (E,2) and struts (S,2) over two of them, rest shape (P,3), pins (P,)."""
+        hinges, weights = np.zeros((0, 4), np.int64), np.zeros((0, 4), np.float32)
+        return cls._of_graph(edges, hinges, weights, struts, rest, pin_weights, thread(edges, struts, rest))
+
+    @classmethod
+    def _of_graph(
         cls,
         edges: np.ndarray,
         hinges: np.ndarray,
         hinge_weights: np.ndarray,
+        struts: np.ndarray,
         rest: np.ndarray,
         pin_weights: np.ndarray,
-        struts: np.ndarray = NO_PAIRS,
+        material: Material,
     ) -> Constraints:
-        """Constraints of any graph: edges (E,2), hinges (H,4) with weights (H,4), rest shape (P,3), pins (P,).
-
-        Small islands without a pinned vertex (buttons, loose points) would fall to the ground: they follow the skin.
-        """
+        """Small islands without a pinned vertex (buttons, loose points) follow the skin, or they would fall down."""
         pinned = (pin_weights > PINNED) | small_loose_parts(edges, pin_weights > PINNED)
         lengths, spans = (np.linalg.norm(rest[p[:, 0]] - rest[p[:, 1]], axis=1) for p in (edges, struts))
         bending = hinges, hinge_weights, struts, spans.astype(np.float32)
-        return cls(edges, lengths.astype(np.float32), *bending, *tethers(rest, edges, pinned), pinned, NO_FACES)
+        return cls(
+            edges, lengths.astype(np.float32), *bending, *tethers(rest, edges, pinned), pinned, NO_FACES, material
+        )
 
     def islands(self) -> np.ndarray:
         """(P,) the number of each particle's connected piece."""
@@ -103,7 +118,8 @@ def hinges_of(faces: np.ndarray, vertices: np.ndarray) -> tuple[np.ndarray, np.n
         vertices: (V,3) bind pose, which gives the angles.
 
     Returns:
-        (H,4) vertices: both ends of the edge, then the two opposite corners; and (H,4) float32 weights.
+        (H,4) vertices: both ends of the edge, then the two opposite corners; and (H,4) float32 weights, smaller where
+        a sliver would dominate.
     """
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
     opposite = np.concatenate([faces[:, 2], faces[:, 0], faces[:, 1]])
@@ -115,12 +131,13 @@ def hinges_of(faces: np.ndarray, vertices: np.ndarray) -> tuple[np.ndarray, np.n
     at0 = _cotangent(x1 - x0, x2 - x0), _cotangent(x1 - x0, x3 - x0)
     at1 = _cotangent(x0 - x1, x2 - x1), _cotangent(x0 - x1, x3 - x1)
     weights = np.stack([at1[0] + at1[1], at0[0] + at0[1], -at0[0] - at1[0], -at0[1] - at1[1]], axis=1)
+    weights /= np.maximum(1, np.abs([*at0, *at1]).max(0) / STEEPEST)[:, None]
     return hinges, weights.astype(np.float32)
 
 
 def _cotangent(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cotangents of the angles between vectors (H,3); slivers are limited so that no hinge dominates."""
-    return np.clip((a * b).sum(1) / np.maximum(np.linalg.norm(np.cross(a, b), axis=1), 1e-12), -4, 4)
+    """Cotangents of the angles between vectors (H,3)."""
+    return np.asarray((a * b).sum(1) / np.maximum(np.linalg.norm(np.cross(a, b), axis=1), 1e-12))
 
 
 def tethers(vertices: np.ndarray, edges: np.ndarray, pinned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,11 @@ class ClothSettings:
     """Fabric and solver.
 
     Attributes:
-        stretch, bend: compliances, square metres per newton with unit masses; 0 is rigid.
-        damping: loss of velocity to the air, 1/s.
-        viscosity: share of the velocity difference along each edge lost in 1/720 s, 0..0.2.
+        density: kg/m^2.
+        stretch: N/m, force a metre of width for each unit of strain.
+        bend: N m, moment a metre of width for each 1/m of curvature (KES's B; 1 gf cm^2/cm is 9.8e-5 N m).
+        damping: N s/m, of differences of velocity within the cloth.
+        air: N s/m^3, drag a square metre for each m/s.
         gravity: m/s^2.
         thickness: distance kept from the body, metres.
         friction: share of the sliding over the body that is lost in 1/720 s, 0..1.
@@ -26,10 +28,11 @@ class ClothSettings:
             frame, so that the cloth hangs and moves when the shot begins.
     """
 
-    stretch: float = 1e-6
-    bend: float = 2e-2
-    damping: float = 0.3
-    viscosity: float = 0.02
+    density: float = 0.15
+    stretch: float = 120.0
+    bend: float = 3.2e-6
+    damping: float = 1.8e-3
+    air: float = 0.045
     gravity: float = 9.81
     thickness: float = 0.006
     friction: float = 0.1
@@ -39,11 +42,16 @@ class ClothSettings:
     preroll: int = 24
 
 
-# cotton and hair are fitted to the statistics of Blender's cloth on training and validation clips (docs/physics.md)
+# generic and hair are fitted to the statistics of Blender's cloth on training and validation clips (docs/physics.md)
 FABRICS = {
-    "cotton": ClothSettings(),
-    "silk": ClothSettings(bend=6e-2, viscosity=0.015, friction=0.05, thickness=0.005),
-    "wool": ClothSettings(bend=1e-2, damping=0.6, viscosity=0.035, friction=0.2, thickness=0.008),
-    "denim": ClothSettings(bend=4e-3, damping=0.8, viscosity=0.05, friction=0.2, thickness=0.007),
-    "hair": ClothSettings(bend=1e-2, damping=1.0, viscosity=0.1, thickness=0.005, friction=0.1, hold=0.05, shape=5e-4),
+    "generic": ClothSettings(),
+    "cotton": ClothSettings(density=0.13, stretch=400, bend=7e-6, damping=1e-3, air=0.04),
+    "silk": ClothSettings(
+        density=0.07, stretch=400, bend=1.2e-6, damping=4e-4, air=0.03, friction=0.05, thickness=0.005
+    ),
+    "wool": ClothSettings(density=0.22, stretch=400, bend=1e-5, damping=3e-3, air=0.1, friction=0.2, thickness=0.008),
+    "denim": ClothSettings(density=0.4, stretch=800, bend=8e-5, damping=6e-3, air=0.15, friction=0.2, thickness=0.007),
+    "hair": ClothSettings(
+        density=0.1, stretch=30, bend=2.6e-7, damping=2.4e-3, air=0.1, thickness=0.005, hold=0.05, shape=5e-4
+    ),
 }

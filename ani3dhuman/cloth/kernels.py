@@ -24,27 +24,35 @@ class Cloth(NamedTuple):
     """P particles and what holds them together; see `Constraints`.
 
     Attributes:
-        inv_mass: (P,) 0 for pinned particles, else 1.
+        inv_mass: (P,) 1/kg, 0 for pinned particles.
+        edge_give, hinge_give, strut_give: (E,), (H,), (S,) compliances, m/N.
     """
 
     inv_mass: np.ndarray
     edges: np.ndarray
     edge_rest: np.ndarray
+    edge_give: np.ndarray
     hinges: np.ndarray
     hinge_weights: np.ndarray
+    hinge_give: np.ndarray
     struts: np.ndarray
     strut_rest: np.ndarray
+    strut_give: np.ndarray
     anchor: np.ndarray
     reach: np.ndarray
 
 
 class Fabric(NamedTuple):
-    """Numbers of `ClothSettings`; viscosity and friction are shares of one substep."""
+    """What of `ClothSettings` holds for one frame.
 
-    stretch: float
-    bend: float
-    damping: float
-    viscosity: float
+    Attributes:
+        air: share of the velocity lost a second; gravity: m/s^2; thickness: metres.
+        rub: (E,) share of the difference of velocity along each edge that is lost in a substep.
+        friction: share of the sliding over the body that is lost in a substep.
+    """
+
+    air: float
+    rub: np.ndarray
     gravity: float
     thickness: float
     friction: float
@@ -75,8 +83,9 @@ class Body(NamedTuple):
 
 
 @kernel
-def _solve_distances(x, inv_mass, pairs, rest, alpha):  # type: ignore[no-untyped-def]
-    """Pull each pair towards its rest length; `alpha` is compliance / dt^2."""
+def _solve_distances(x, inv_mass, pairs, rest, give, h):  # type: ignore[no-untyped-def]
+    """Pull each pair towards its rest length in a substep of `h` seconds."""
+    per = f4(1.0 / (h * h))
     for e in range(pairs.shape[0]):
         i, j = pairs[e, 0], pairs[e, 1]
         w = inv_mass[i] + inv_mass[j]
@@ -86,7 +95,7 @@ def _solve_distances(x, inv_mass, pairs, rest, alpha):  # type: ignore[no-untype
         length = math.sqrt(dx * dx + dy * dy + dz * dz)
         if length < 1e-9:
             continue
-        s = (rest[e] - length) / ((w + alpha) * length)
+        s = (rest[e] - length) / ((w + give[e] * per) * length)
         a, b = s * inv_mass[i], s * inv_mass[j]
         x[i, 0] += a * dx
         x[i, 1] += a * dy
@@ -97,8 +106,9 @@ def _solve_distances(x, inv_mass, pairs, rest, alpha):  # type: ignore[no-untype
 
 
 @kernel
-def _solve_hinges(x, inv_mass, hinges, weights, alpha):  # type: ignore[no-untyped-def]
+def _solve_hinges(x, inv_mass, hinges, weights, give, h):  # type: ignore[no-untyped-def]
     """Bend: pull sum_k K_k x_k of each hinge to zero, which is flat, whatever its stretch (isometric bending)."""
+    per = f4(1.0 / (h * h))
     for e in range(hinges.shape[0]):
         rx, ry, rz, w = 0.0, 0.0, 0.0, 0.0
         for k in range(4):
@@ -107,25 +117,29 @@ def _solve_hinges(x, inv_mass, hinges, weights, alpha):  # type: ignore[no-untyp
             ry += K * x[p, 1]
             rz += K * x[p, 2]
             w += inv_mass[p] * K * K
+        if w == 0.0:
+            continue
         for k in range(4):
             p = hinges[e, k]
-            m = -inv_mass[p] * weights[e, k] / (w + alpha)
+            m = -inv_mass[p] * weights[e, k] / (w + give[e] * per)
             x[p, 0] += m * rx
             x[p, 1] += m * ry
             x[p, 2] += m * rz
 
 
 @kernel
-def _rub_threads(v, inv_mass, edges, viscosity):  # type: ignore[no-untyped-def]
-    """Internal friction: neighbours share some of their velocity, which quiets jitter and spares the swing."""
+def _rub_threads(v, inv_mass, edges, rub):  # type: ignore[no-untyped-def]
+    """Internal friction: neighbours lose a share of their difference, which quiets jitter and spares the swing."""
     for e in range(edges.shape[0]):
         i, j = edges[e, 0], edges[e, 1]
+        w = inv_mass[i] + inv_mass[j]
+        if w == 0.0:
+            continue
+        a, b = rub[e] * inv_mass[i] / w, rub[e] * inv_mass[j] / w
         for k in range(3):
-            d = viscosity * (v[j, k] - v[i, k])
-            if inv_mass[i] > 0.0:
-                v[i, k] += d
-            if inv_mass[j] > 0.0:
-                v[j, k] -= d
+            d = v[j, k] - v[i, k]
+            v[i, k] += a * d
+            v[j, k] -= b * d
 
 
 @kernel
@@ -201,13 +215,14 @@ def step_frame(x, v, hold, push, cloth, fabric, body, start, end, dt_frame, subs
     0). `push` (P,3), or without rows, is added to gravity, m/s^2. `cloth`, `fabric` and `body` are a `Cloth`, `Fabric`
     and `Body`; body and skin move linearly from the `Pose` `start` to the `Pose` `end`.
     """
-    inv_mass, edges, edge_rest, hinges, hinge_weights, struts, strut_rest, anchor, reach = cloth
-    stretch, bend, damping, viscosity, gravity, _, _ = fabric
+    inv_mass, edges, edge_rest, edge_give, hinges, hinge_weights, hinge_give = cloth[:7]
+    struts, strut_rest, strut_give, anchor, reach = cloth[7:]
+    air, rub, gravity, _, _ = fabric
     skin_from, body_from, normals_from = start
     skin_to, body_to, normals_to = end
     n = x.shape[0]
     h = dt_frame / substeps
-    keep = math.exp(-damping * h)
+    keep = math.exp(-air * h)
     previous = np.empty_like(x)
     points, normals = np.empty_like(body_from), np.empty_like(body_from)
     body_step = (body_to - body_from) / f4(substeps)
@@ -229,9 +244,9 @@ def step_frame(x, v, hold, push, cloth, fabric, body, start, end, dt_frame, subs
                     if push.shape[0]:
                         v[i, k] += push[i, k] * h
                     x[i, k] += h * v[i, k]
-        _solve_hinges(x, inv_mass, hinges, hinge_weights, bend / (h * h))
-        _solve_distances(x, inv_mass, struts, strut_rest, bend / (h * h))
-        _solve_distances(x, inv_mass, edges, edge_rest, stretch / (h * h))
+        _solve_hinges(x, inv_mass, hinges, hinge_weights, hinge_give, h)
+        _solve_distances(x, inv_mass, struts, strut_rest, strut_give, h)
+        _solve_distances(x, inv_mass, edges, edge_rest, edge_give, h)
         for i in range(n):
             if inv_mass[i] > 0.0 and hold[i] > 0.0:
                 for k in range(3):
@@ -247,4 +262,4 @@ def step_frame(x, v, hold, push, cloth, fabric, body, start, end, dt_frame, subs
         for i in range(n):
             for k in range(3):
                 v[i, k] = (x[i, k] - previous[i, k]) / h
-        _rub_threads(v, inv_mass, edges, viscosity)
+        _rub_threads(v, inv_mass, edges, rub)

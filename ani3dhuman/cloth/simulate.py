@@ -25,7 +25,7 @@ def simulate(
     pin_weights: np.ndarray,
     surroundings: Surroundings | None,
     fps: float,
-    settings: ClothSettings = FABRICS["cotton"],
+    settings: ClothSettings = FABRICS["generic"],
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Simulate one garment over a clip.

@@ -21,7 +21,6 @@ REFERENCE_SPEED = 2.4  # m/s, the speed of the fastest moving part at which `Clo
 MIN_FACTOR, MAX_FACTOR = 0.6, 4.0  # bounds of that number's factor
 MAX_STRETCH = 1.2  # times its rest length, of an edge after each frame: the body may push one end of a short one far
 LIMIT_ROUNDS = 12
-DENSITY = 0.18  # kilograms a square metre, by which wind and fields move cloth
 FURTHEST_JUMP = 1e4  # metres; more is no cut but a broken animation
 
 
@@ -44,19 +43,24 @@ def run(
     """
     around = surroundings or Surroundings()
     obstacle = around.obstacle
-    inv_mass = np.where(constraints.pinned, 0, 1).astype(np.float32)
+    m = constraints.material
+    masses = settings.density * m.sizes
+    inv_mass = np.where(constraints.pinned, 0, 1 / masses).astype(np.float32)
     hold = np.maximum(settings.hold * np.clip(pin_weights, 0, 1) ** 2, settings.shape)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll)
     shortest, longest = np.zeros_like(constraints.edge_rest), np.float32(MAX_STRETCH) * constraints.edge_rest
     contacts = Contacts(obstacle, len(rest))
     c = constraints
-    bending = c.hinges, c.hinge_weights, c.struts, c.strut_rest
-    cloth = Cloth(inv_mass, c.edges, c.edge_rest, *bending, c.anchor, c.reach)
+    hinges = c.hinges, c.hinge_weights, _give(settings.bend, m.bend)
+    struts = c.struts, c.strut_rest, _give(settings.bend, m.struts)
+    edges = c.edges, c.edge_rest, _give(settings.stretch, m.stretch)
+    cloth = Cloth(inv_mass, *edges, *hinges, *struts, c.anchor, c.reach)
+    rubbing = settings.damping * m.stretch * inv_mass[c.edges].sum(1, dtype=np.float64)  # 1/s
     deepest = obstacle.deepest if obstacle else 0.0
     starts, at_point = contacts.around
     body = Body(contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest)
     gravity = np.array([0, 0, -settings.gravity]) if around.gravity is None else around.gravity
-    sheet = Sheet.of(c.faces, rest, DENSITY)
+    sheet = Sheet(c.faces, masses)
     end = _pose(preroll, skinned, rest, around, 0)
     steady = constraints.pinned if constraints.pinned.sum() >= 3 else np.ones(len(rest), bool)
     moves = preroll.velocity
@@ -79,10 +83,8 @@ def run(
             count = substeps_of(settings, fps, _speed(start, end, v, contacts.near, fps))
             share = 1 / fps / count / SUBSTEP
             fabric = Fabric(
-                stretch=settings.stretch,
-                bend=settings.bend,
-                damping=settings.damping,
-                viscosity=float(_rescaled(settings.viscosity, share)),
+                air=settings.air / settings.density,
+                rub=(1 - np.exp(-rubbing / (fps * count))).astype(np.float32),
                 gravity=float(-gravity[2]),
                 thickness=settings.thickness,
                 friction=float(_rescaled(settings.friction, share)),
@@ -113,6 +115,11 @@ def substeps_of(settings: ClothSettings, fps: float, speed: float) -> int:
     """Solver steps for a frame in which the fastest part moves at `speed` m/s."""
     factor = min(max(speed / REFERENCE_SPEED, MIN_FACTOR), MAX_FACTOR)
     return max(1, math.ceil(settings.substeps * factor * 24 / fps))
+
+
+def _give(stiffness: float, shares: np.ndarray) -> np.ndarray:
+    """Compliances m/N of constraints that have these shares of a fabric's stiffness."""
+    return (1 / (stiffness * shares)).astype(np.float32)
 
 
 def _pushed(accelerations: np.ndarray | None, gravity: np.ndarray, count: int) -> np.ndarray:

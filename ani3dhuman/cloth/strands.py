@@ -16,7 +16,8 @@ from .fabrics import FABRICS
 from .garment import Pieces, Tell, simulate_pieces
 from .surroundings import Surroundings
 
-HAIR = replace(FABRICS["hair"], bend=3e-5)
+# of a thread: kg/m, N, N m^2, N s, N s/m^2
+HAIR = replace(FABRICS["hair"], density=5e-6, stretch=5.5e-3, bend=2e-7, damping=4e-7, air=5e-6)
 SHORT, LONG = 0.06, 0.3  # metres: short hair keeps its style, long hair hangs
 STYLE = 0.35  # least pin weight of short hair
 MOST = 800  # strands that are simulated; others follow the nearest of them
@@ -91,8 +92,7 @@ def _simulate_lines(
     pieces = Pieces.of_parts(edges, part, still.reshape(-1, 3), pins.ravel().astype(np.float32))
 
     def build(resting: np.ndarray, held: np.ndarray) -> Constraints:
-        nothing = np.zeros((0, 4), np.int64)
-        return Constraints.of_graph(edges, nothing, nothing.astype(np.float32), resting, held, struts)
+        return Constraints.of_strands(edges, struts, resting, held)
 
     flat = line.reshape(len(line), -1, 3)
     return simulate_pieces(flat, pieces, build, surroundings, fps, HAIR, progress, report).reshape(line.shape)

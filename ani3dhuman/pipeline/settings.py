@@ -85,7 +85,7 @@ class CoarseSettings:
     """
 
     layer: str = "physics"
-    fabric: str = "cotton"
+    fabric: str = "generic"
     floor: bool = True
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """Simulate a dress of 5,000 vertices over a walk, a kick, a jump and a wild start; write out/bench/physics.json.
 
-python -m benchmarks.physics [--fabric cotton] [--rounds 3]
+python -m benchmarks.physics [--fabric generic] [--rounds 3]
 
 `physics_seconds_81f_5k` is the fastest of some rounds of the 81-frame walk, way in included, compiled code warm, as
 `simulate_character` is called by the pipeline; one process, one thread. `cpu_seconds` is the processor time of the same
@@ -27,7 +27,7 @@ OUT = Path(__file__).resolve().parents[2] / "out" / "bench"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--fabric", default="cotton", choices=sorted(FABRICS))
+    parser.add_argument("--fabric", default="generic", choices=sorted(FABRICS))
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     person = dressed_human()

@@ -1,5 +1,7 @@
 """Fast motion, fabrics, and input that is not as it should be: the solver holds or says clearly what is wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -117,36 +119,25 @@ def test_the_frame_rate_hardly_changes_how_cloth_swings(skirt):
         time = np.arange(int(1.5 * fps)) / fps
         x = np.minimum(1.2 * time, 0.6)
         skinned = vertices[None] + np.stack([x, 0 * x, 0 * x], 1)[:, None]
-        moved = simulate(skinned.astype(np.float32), faces, vertices, pins, None, fps)
+        fabric = replace(FABRICS["generic"], preroll=round(fps))  # a second, either way
+        moved = simulate(skinned.astype(np.float32), faces, vertices, pins, None, fps, fabric)
         return (moved[:, -20:, 0].mean(1) - x)[:: round(fps / 24)]
 
     slow, fast = hem(24.0), hem(48.0)
     assert np.abs(slow - fast).max() < 0.25 * np.ptp(slow)
 
 
-def test_fabrics_bend_in_the_order_of_their_stiffness(skirt):
+def test_the_stiffer_a_fabric_the_less_it_folds(skirt):
     vertices, faces, pins = skirt
     skinned = np.stack([vertices + np.float32([0.12 * np.sin(t), 0, 0]) for t in range(24)])
     hinges, weights = hinges_of(faces, vertices)
 
-    def bend(name):
-        moved = simulate(skinned, faces, vertices, pins, None, FPS, FABRICS[name])
+    def bend(stiffness):
+        moved = simulate(skinned, faces, vertices, pins, None, FPS, replace(FABRICS["cotton"], bend=stiffness))
         return np.linalg.norm(np.einsum("hk,thkd->thd", weights, moved[:, hinges]), axis=-1).mean()
 
-    bends = {name: bend(name) for name in ("silk", "cotton", "wool", "denim")}
-    assert bends["silk"] > 1.05 * bends["cotton"] > bends["wool"] > bends["denim"], bends
-    assert bends["silk"] > 1.3 * bends["denim"], bends
-
-
-def test_denim_swings_less_than_silk(skirt):
-    vertices, faces, pins = skirt
-    skinned = np.stack([vertices + np.float32([0.06 * min(t, 10), 0, 0]) for t in range(24)])
-
-    def swing(name):
-        offset = simulate(skinned, faces, vertices, pins, None, FPS, FABRICS[name]) - skinned
-        return np.sqrt(((offset - offset.mean(0)) ** 2).sum(-1).mean())
-
-    assert min(swing("silk"), swing("cotton")) > 1.15 * swing("denim")
+    bends = [bend(stiffness) for stiffness in (1e-6, 3e-5, 1e-3)]
+    assert bends[0] > 1.05 * bends[1] > 1.05**2 * bends[2], bends
 
 
 def test_degenerate_faces_islands_and_loose_points_are_handled(skirt):

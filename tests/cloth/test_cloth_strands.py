@@ -44,7 +44,7 @@ def turning(pieces, frames: int = FRAMES):
 def simulated(shot):
     rigid = pose_rigid(shot, Progress("rigid", shot.frames))
     warnings: list[str] = []
-    moved = simulate_shot(shot, rigid, find_pins(shot).weights, FABRICS["cotton"], None, warnings.append)
+    moved = simulate_shot(shot, rigid, find_pins(shot).weights, FABRICS["generic"], None, warnings.append)
     return moved, rigid, warnings
 
 
@@ -129,7 +129,7 @@ def test_hair_meshes_strands_and_garments_go_together():
     progress = Progress("cloth", 2 * FRAMES)
     shot = wear(pieces, FRAMES)
     rigid = pose_rigid(shot, Progress("rigid", FRAMES))
-    moved = simulate_shot(shot, rigid, find_pins(shot).weights, FABRICS["cotton"], progress)
+    moved = simulate_shot(shot, rigid, find_pins(shot).weights, FABRICS["generic"], progress)
     assert progress.step == progress.total
     for name in ("Hair", "Cards", "Skirt"):
         assert np.abs(moved - rigid)[:, rows(shot, name)].max() > 0.01, name

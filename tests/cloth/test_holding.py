@@ -13,6 +13,7 @@ from ani3d_formats.regions import BODY
 from ani3dhuman.cloth.character import sentences, simulate_shot
 from ani3dhuman.cloth.fabrics import FABRICS
 from ani3dhuman.cloth.pins import find_pins
+from ani3dhuman.mesh.topology import edges_of
 from ani3dhuman.pipeline.coarse import coarse_layers
 from ani3dhuman.pipeline.job import Job
 from ani3dhuman.pipeline.settings import Settings
@@ -28,7 +29,7 @@ def simulated(shot, pins=None):
     rigid = pose_rigid(shot, Progress("rigid", shot.frames))
     found, warnings = find_pins(shot), []
     weights = found.weights if pins is None else pins
-    moved = simulate_shot(shot, rigid, weights, FABRICS["cotton"], None, warnings.append)
+    moved = simulate_shot(shot, rigid, weights, FABRICS["generic"], None, warnings.append)
     return np.linalg.norm(moved - rigid, axis=2), moved, rigid, sentences(shot, found.unheld) + warnings
 
 
@@ -110,9 +111,9 @@ def test_a_button_goes_with_the_cloth_it_lies_on():
     off, moved, _, warnings = simulated(shot)
     assert not warnings
     own, cloth = rows(shot, "Button"), rows(shot, "Skirt")
-    near = cloth.start + np.argsort(np.linalg.norm(shot["vertices"][cloth] - place, axis=1))[:3]
-    gap = np.linalg.norm(moved[:, own].mean(1)[:, None] - moved[:, near], axis=2)
-    assert np.ptp(gap, axis=0).max() < 0.01 < off[:, near].max()
+    near = cloth.start + np.argsort(np.linalg.norm(shot["vertices"][cloth] - place, axis=1))[:8]
+    gap = np.linalg.norm(moved[:, own].mean(1) - moved[:, near].mean(1), axis=1)
+    assert np.ptp(gap) < 0.01 < off[:, near].max()
 
 
 @pytest.mark.parametrize(
@@ -180,12 +181,14 @@ def test_a_character_scaled_throughout_keeps_its_cloth_in_proportion():
     shot = wear(PERSON | {"Skirt": skirt(0.03)}, FRAMES, np.full(FRAMES, 2.0))
     off, moved, rigid, warnings = simulated(shot)
     own = rows(shot, "Skirt")
-    assert not warnings and 0.01 < off[:, own].max() < 0.3
+    assert not warnings and 0.01 < off[:, own].max() < 0.8
 
-    def width(vertices):
-        return np.ptp(vertices[:, own][:, -20:, 0], axis=1).mean()
+    edges = edges_of(skirt(0.03).faces) + own.start
 
-    assert width(moved) == pytest.approx(width(rigid), rel=0.15)
+    def lengths(vertices):
+        return np.linalg.norm(vertices[:, edges[:, 0]] - vertices[:, edges[:, 1]], axis=2).mean()
+
+    assert lengths(moved) == pytest.approx(lengths(rigid), rel=0.03)
 
 
 def test_a_piece_that_falls_off_is_put_back():
@@ -219,7 +222,7 @@ def test_a_piece_that_jumps_out_of_the_world_is_put_back_and_the_others_go_on():
     rigid = pose_rigid(shot, Progress("rigid", FRAMES))
     rigid[9, rows(shot, "Cape").start] += np.float32(1e30)  # a collar vertex, pinned
     warnings = []
-    moved = simulate_shot(shot, rigid, find_pins(shot).weights, FABRICS["cotton"], None, warnings.append)
+    moved = simulate_shot(shot, rigid, find_pins(shot).weights, FABRICS["generic"], None, warnings.append)
     own = rows(shot, "Cape")
     np.testing.assert_array_equal(moved[:, own], rigid[:, own])
     assert np.isfinite(moved).all() and np.abs(moved - rigid)[:, rows(shot, "Skirt")].max() > 0.01
@@ -232,10 +235,10 @@ def test_an_object_has_the_fabric_that_the_shot_names():
         moved = simulated(shot)[1]
         return moved[:, rows(shot, "Cape")], moved[:, rows(shot, "Skirt")]
 
-    plain, denim, unknown = bottom(""), bottom("denim"), bottom("tweed")
-    assert np.abs(plain[0] - denim[0]).max() > 0.01
+    plain, denim, wool, unknown = (bottom(fabric) for fabric in ("", "denim", "wool", "tweed"))
+    assert np.abs(plain[0] - denim[0]).max() > 0.01 and np.abs(wool[0] - denim[0]).max() > 0.01
     np.testing.assert_array_equal(plain[0], unknown[0])
-    assert np.abs(plain[1] - denim[1]).mean() < 0.3 * np.abs(plain[0] - denim[0]).mean()  # another number of substeps
+    np.testing.assert_array_equal(wool[1], denim[1])
 
 
 def test_the_body_does_not_come_through_coarse_cloth_between_its_vertices():
@@ -248,7 +251,7 @@ def test_the_body_does_not_come_through_coarse_cloth_between_its_vertices():
         middles = np.concatenate([frame[faces[:, [0, 1]]].mean(1), frame[faces].mean(1)])
         own = (np.c_[middles, np.ones(len(middles))] @ back[t].T) @ rest.T  # where the body stands at rest
         beside = np.hypot(own[:, 0], own[:, 1])
-        assert beside[own[:, 2] < 1.3].min() > 0.117, "the trunk is 12 cm thick, with 20 sides"
+        assert beside[own[:, 2] < 1.3].min() > 0.116, "the trunk is 12 cm thick, with 20 sides"
 
 
 def test_pins_of_a_character_of_any_size_are_the_same():

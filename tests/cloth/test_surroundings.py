@@ -36,7 +36,7 @@ def hanging(surroundings, frames=96):
 
 def test_gravity_given_straight_down_changes_no_bit():
     _, plain = hanging(None, 12)
-    _, given = hanging(Surroundings(gravity=np.array([0, 0, -FABRICS["cotton"].gravity])), 12)
+    _, given = hanging(Surroundings(gravity=np.array([0, 0, -FABRICS["generic"].gravity])), 12)
     np.testing.assert_array_equal(plain, given)
 
 
@@ -92,6 +92,6 @@ def test_cloth_comes_to_rest_on_a_table_that_is_no_body():
     moved = simulate(
         np.repeat(sheet[None], 36, 0), faces, sheet, pins, Surroundings(obstacle, colliders=len(table)), FPS
     )
-    thickness = FABRICS["cotton"].thickness
+    thickness = FABRICS["generic"].thickness
     assert moved[-1, :, 2].min() > 0.8 * thickness
     assert np.median(moved[-1, :, 2]) < thickness + 0.005
