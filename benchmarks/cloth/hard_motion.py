@@ -120,8 +120,8 @@ def _crouch(name: str) -> Shot:
 @sequence("crossed_arms", "a loose dress with bell sleeves; arms are crossed before the chest")
 def _crossed(name: str) -> Shot:
     folded = {
-        "upperarm.L": (0.32, -0.5, -0.9), "lowerarm.L": (-1, -0.42, 0.12),
-        "upperarm.R": (-0.32, -0.5, -0.9), "lowerarm.R": (1, -0.2, 0.22),
+        "upperarm.L": (0.34, -0.62, -0.9), "lowerarm.L": (-1, -0.55, 0.1),
+        "upperarm.R": (-0.34, -0.5, -0.9), "lowerarm.R": (1, -0.35, 0.22),
     }  # fmt: skip
     keys = [Key(0.0, HANGING), Key(0.7, folded), Key(1.2, trunk=(4, 0, 16)), Key(1.7, trunk=(4, 0, -12))]
     sleeves = joined("sleeves", [wardrobe.sleeve(person(), side, 0.012, 0.05) for side in "LR"])

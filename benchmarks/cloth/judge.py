@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 import ipctk
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ani3d_formats.human_size import human_scale
+from ani3d_formats.pieces import components
 from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
 from ani3dhuman.cloth.constraints import PINNED
+from ani3dhuman.mesh.kernels import point_normals
 from ani3dhuman.mesh.signed_distance import signed_distances
 from ani3dhuman.mesh.topology import edges_of
 
@@ -22,7 +25,7 @@ STRETCH = 1.25  # times its length at rest
 DEPTH = 0.002  # metres
 SLACK = 1e-4  # metres that an edge may be longer than that: for edges of almost no length
 SAME_PLACE = 1e-6  # metres: vertices of split meshes that are one
-AROUND = 0.02  # metres about the places where the body passes through itself, where depth is not judged
+AROUND = 0.03  # metres about the places where the body passes through itself, where depth is not judged
 FLAT = 1e-12  # square metres: triangles that have no sides
 
 CRITERIA = ("finite", "stretch", "intersections", "depth")
@@ -120,23 +123,43 @@ class Judge:
             return depth, excused
         inside = np.maximum(-signed_distances(moved[:, chosen], moved, self.body_faces), 0)
         for t, points in enumerate(moved):
-            deep = np.flatnonzero(inside[t] > DEPTH)
             depth[t] = 1000 * inside[t][inside[t] <= DEPTH].max(initial=0)
-            if len(deep):
-                pardoned = self._where_body_overlaps(points, points[chosen[deep]])
-                depth[t] = max(depth[t], 1000 * inside[t, deep[~pardoned]].max(initial=0))
-                excused[t] = 1000 * inside[t, deep[pardoned]].max(initial=0)
+            deep = np.flatnonzero(inside[t] > DEPTH)
+            if len(deep) == 0:
+                continue
+            deep = deep[np.argsort(-inside[t, deep], kind="stable")]
+            pardoned = self._where_body_overlaps(points, points[chosen[deep]])
+            excused[t] = 1000 * inside[t, deep[pardoned]].max(initial=0)
+            corners = points[self.body_faces]
+            for one in deep[~pardoned]:  # a fin of the body's own mesh has no sides: what is inside is wound around
+                turns = winding(points[chosen[one]], corners)
+                if turns > 1.5:
+                    excused[t] = max(excused[t], 1000 * inside[t, one])
+                elif turns > 0.5:
+                    depth[t] = 1000 * inside[t, one]
+                    break
         return depth, excused
 
     def _where_body_overlaps(self, points: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """(Q,) bool: which of `places` (Q,3) are inside the body twice, or near to where it pierces itself."""
+        """(Q,) bool: which of `places` (Q,3) are near to skin that pierces other skin, or lies inside the body."""
         found = self.body_mesh.pairs(points)
         found = found[~np.isin(_keys(found, len(self.body_mesh.faces)), self.body_before)]
         if len(found) == 0:
             return np.zeros(len(places), bool)
-        middles = points[self.body_mesh.faces[found[:, 1]]].mean(1)
-        near = np.array([np.linalg.norm(middles - place, axis=1).min() < AROUND for place in places])
-        return near | (winding(places, points[self.body_faces]) > 1.5)
+        corners = points[self.body_faces]
+        piercing = np.isin(np.arange(len(self.body_mesh.edges)), found[:, 0])
+        edges = self.body_mesh.edges[~piercing]
+        used = np.unique(self.body_mesh.faces)
+        labels = components(len(points), edges)
+        normals = point_normals(points.astype(np.float32), self.body_faces)
+        swallowed = np.zeros(len(points), bool)
+        names, counts = np.unique(labels[used], return_counts=True)
+        for name in names[counts < 0.5 * len(used)]:
+            members = used[labels[used] == name]
+            middle = members[len(members) // 2]
+            swallowed[members] = winding(points[middle] + 5e-4 * normals[middle], corners) > 0.5
+        near = np.concatenate([points[self.body_mesh.faces[found[:, 1]]].mean(1), points[swallowed]])
+        return cKDTree(near).query(places)[0] < AROUND
 
 
 @dataclass(frozen=True)
@@ -177,16 +200,13 @@ class Mesh:
         return near[np.array(crossing, bool)]
 
 
-def winding(places: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """How many times triangles (F,3,3) wind around each of `places` (Q,3): solid angle over that of a sphere."""
-    found = np.empty(len(places))
-    for number, place in enumerate(places):
-        a, b, c = ((corners[:, k] - place) for k in range(3))
-        la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
-        over = np.einsum("fj,fj->f", a, np.cross(b, c))
-        under = la * lb * lc + (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
-        found[number] = np.arctan2(over, under).sum() / (2 * np.pi)
-    return found
+def winding(place: np.ndarray, corners: np.ndarray) -> float:
+    """How many times triangles (F,3,3) wind around a `place` (3,): solid angle over that of a sphere."""
+    a, b, c = ((corners[:, k] - place) for k in range(3))
+    la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
+    over = np.einsum("fj,fj->f", a, np.cross(b, c))
+    under = la * lb * lc + (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
+    return float(np.arctan2(over, under).sum() / (2 * np.pi))
 
 
 def _keys(pairs: np.ndarray, faces: int) -> np.ndarray:

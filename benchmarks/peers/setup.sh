@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Installs the renderers of this folder, each into .venv-peers/NAME of the checkout; one that fails leaves the others be.
+# newton_vbd, a solver of cloth that benchmarks/cloth runs, is installed where it is named.
 # Usage: benchmarks/peers/setup.sh [NAME ...]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 all=(open3d_lavapipe spark_swiftshader mitsuba_volprim metal_gauss_torch)
+known=("${all[@]}" newton_vbd)
 home=$here/../../.venv-peers
 
 system_package() { # what to look for, the Debian package that brings it
@@ -36,6 +38,9 @@ install() {
         packages "${TORCH:-torch==2.13.0}"
         packages metal-gauss==0.2.1
         ;;
+    newton_vbd)
+        packages newton==1.8.0 warp-lang numpy
+        ;;
     spark_swiftshader)
         system_package /usr/bin/chromium chromium
         packages numpy
@@ -48,7 +53,7 @@ install() {
 if [ "${1-}" = --one ]; then # a process of its own, so that the first failing command ends this renderer alone
     name=$2 venv=$home/$2
     ready=$venv/.ready
-    [[ " ${all[*]} " == *" $name "* ]] || { echo "no such renderer; there are: ${all[*]}" >&2; exit 1; }
+    [[ " ${known[*]} " == *" $name "* ]] || { echo "nothing of that name; there are: ${known[*]}" >&2; exit 1; }
     [ "$ready" -nt "${BASH_SOURCE[0]}" ] && exit
     [ -x "$venv/bin/python" ] || "${PYTHON:-python3.11}" -m venv "$venv"
     install
