@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
@@ -19,11 +19,12 @@ from ani3d_formats.explain import explain
 from ani3dhuman import __version__
 from ani3dhuman.commands.failure import write_log
 from ani3dhuman.models.store import default_root
-from ani3dhuman.storage.shared import ROOM, SharedStages, evict, sweep
+from ani3dhuman.storage.shared import SharedStages, sweep
 
-from .collect import Quota, choose, collect
+from .collect import collect
+from .commands import COMMANDS, LOG_NAME, add_quota, add_stages, quota
 from .executors import SILENCE, LocalProcesses
-from .gate import Gate, Keys, add_client
+from .gate import Gate, Keys
 from .job_table import JobTable
 from .parent import is_alive
 from .private import kept_private, tighten, write_private
@@ -31,6 +32,8 @@ from .server import Server
 from .wire import DEFAULT_ENDPOINT, PROTOCOL_VERSION
 from .wire.access import READY_NAME, TOKEN_VARIABLE, default_store, running_file
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+LOG_BYTES, LOG_COUNT = 1_000_000, 3  # of the engine's log, and of older ones beside it
 _PARENT_INTERVAL = 0.5  # seconds between checks that the parent process lives
 
 
@@ -55,7 +58,8 @@ class _Stop:
 
 def _parser() -> argparse.ArgumentParser:
     default_port = int(DEFAULT_ENDPOINT.rpartition(":")[2])
-    parser = argparse.ArgumentParser(prog="ani3dhuman-engine", description="Serve ani3dhuman to Blender.")
+    described = f"Serve ani3dhuman to Blender. Other commands, each with --help: {', '.join(COMMANDS)}."
+    parser = argparse.ArgumentParser(prog="ani3dhuman-engine", description=described)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default %(default)s)")
     parser.add_argument("--port", type=int, default=default_port, help="0 takes a free one (default %(default)s)")
     parser.add_argument(
@@ -78,9 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--silence", type=float, default=SILENCE, help="seconds after which a silent worker is ended (%(default)s)"
     )
-    _add_stages(parser)
+    add_stages(parser)
     parser.add_argument("--workers", type=int, default=1, help="jobs at once (default %(default)s)")
-    _add_quota(parser)
+    add_quota(parser)
     parser.add_argument("--version", action="version", version=f"{__version__}, protocol {PROTOCOL_VERSION}")
     return parser
 
@@ -91,12 +95,8 @@ def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
     store = Path.cwd()
     try:
         with kept_private():
-            if arguments[:1] == ["keys"]:
-                return _keys(arguments[1:])
-            if arguments[:1] == ["repair"]:
-                return _repair(arguments[1:])
-            if arguments[:1] == ["gc"]:
-                return _collect(arguments[1:])
+            if arguments[:1] and arguments[0] in COMMANDS:
+                return COMMANDS[arguments[0]](arguments[1:])
             args = _parser().parse_args(arguments[1:] if arguments[:1] == ["serve"] else arguments)
             store = args.store.resolve()
             _serve(args, store, job)
@@ -107,8 +107,16 @@ def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
     return 0
 
 
+def _log_in(store: Path) -> None:
+    """Log to a file in the store too, which begins anew when it is long; a full disk loses lines, not the engine."""
+    logging.raiseExceptions = False
+    file = RotatingFileHandler(store / LOG_NAME, "a", LOG_BYTES, LOG_COUNT, encoding="utf-8", delay=True)
+    file.setFormatter(logging.Formatter(LOG_FORMAT))
+    logging.getLogger().addHandler(file)
+
+
 def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     stop = _Stop(args.parent_pid)
     signal.signal(signal.SIGINT, stop.ask)
     signal.signal(signal.SIGTERM, stop.ask)
@@ -117,11 +125,12 @@ def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
     gate = Gate(Keys.load(args.keys) if args.keys else None, os.environ.get(TOKEN_VARIABLE))
     with closing(JobTable(store, __version__)) as table:
         tighten(store)
+        _log_in(store)
         allowed = [folder.absolute() for folder in (*args.allow_path, default_root())]
         stages = SharedStages(store / "stages", int(args.stages_gb * 1e9))
         sweep(stages.folder)
         executor = LocalProcesses(store / "blobs", job, max(1, args.workers), args.silence, stages)
-        for old in collect(table, _quota(args)):
+        for old in collect(table, quota(args)):
             logging.info("job %s (%s) is forgotten: %.0f days, %.0f MB", old.id, old.name, old.days, old.size / 1e6)
         server = Server(table, executor, job, args.host, args.port, gate=gate, allowed=allowed)
         places = [store / READY_NAME, running_file(server.access.endpoint)]
@@ -139,63 +148,6 @@ def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
             for place in places:
                 place.unlink(missing_ok=True)
     logging.info("stopped")
-
-
-def _repair(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="ani3dhuman-engine repair", description="Make a store's table again.")
-    parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
-    store = parser.parse_args(arguments).store.resolve()
-    with closing(JobTable(store, __version__, rebuild=True)) as table:
-        tighten(store)
-        jobs = table.jobs()
-        for status in jobs:
-            whole = status.state != "done" or table.is_whole(status.id)
-            print(f"{status.id} {status.state if whole else 'damaged: submit it again'} {status.name}")
-    print(f"{len(jobs)} jobs in {store}")
-    return 0
-
-
-def _add_quota(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--keep-days", type=float, default=math.inf, help="forget jobs that are older (default: none)")
-    parser.add_argument("--keep-gb", type=float, default=math.inf, help="... and the oldest of more than so much")
-
-
-def _add_stages(parser: argparse.ArgumentParser) -> None:
-    help_text = "room for finished stages that jobs share; those used longest ago go first (default %(default)s)"
-    parser.add_argument("--stages-gb", type=float, default=ROOM / 1e9, help=help_text)
-
-
-def _quota(args: argparse.Namespace) -> Quota:
-    return Quota(args.keep_days, args.keep_gb * 1e9)
-
-
-def _collect(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="ani3dhuman-engine gc", description="Forget old jobs of a store.")
-    parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
-    parser.add_argument("--dry-run", action="store_true", help="only say which")
-    _add_quota(parser)
-    _add_stages(parser)
-    args = parser.parse_args(arguments)
-    with closing(JobTable(args.store.resolve(), __version__)) as table:
-        leaving = (choose if args.dry_run else collect)(table, _quota(args))
-    for job in leaving:
-        print(f"{job.id} {job.days:8.1f} days {job.size / 1e6:10.1f} MB {job.name}")
-    if not args.dry_run:
-        gone = evict(args.store.resolve() / "stages", int(args.stages_gb * 1e9))
-        print(f"{len(gone)} finished stages removed")
-    said = "would be forgotten" if args.dry_run else "forgotten"
-    print(f"{len(leaving)} jobs with {sum(job.size for job in leaving) / 1e6:,.1f} MB {said}")
-    return 0
-
-
-def _keys(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="ani3dhuman-engine keys", description="Let a client in by a CURVE key.")
-    parser.add_argument("folder", type=Path, help="folder of the engine's keys, made when missing")
-    parser.add_argument("name", help="the client's")
-    parser.add_argument("--endpoint", default=DEFAULT_ENDPOINT, help="how the client reaches the engine (%(default)s)")
-    args = parser.parse_args(arguments)
-    print(add_client(args.folder, args.name, args.endpoint))
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_process import Engine, is_running, wait_for, wait_state
+from engine_process import Engine, is_running, running_engine, wait_for, wait_state
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman import __version__
+from engine.__main__ import main
 from engine.executors import CANCEL_PATIENCE
 from engine.wire import PROTOCOL_VERSION, Client, Event
 from engine.wire.messages import MAX_PREVIEW
@@ -240,3 +241,35 @@ def test_a_running_job_is_not_deleted(client: Client, shot: Shot) -> None:
 
 def test_jobs_print_into_their_log(engine: Engine, finished: tuple[str, np.ndarray]) -> None:
     assert "printed by the job" in (engine.store / "jobs" / finished[0] / "worker.log").read_text()
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(list(words)) == 0
+    return capsys.readouterr().out
+
+
+def test_commands_tell_what_an_engine_does(engine: Engine, client: Client, shot: Shot, capsys) -> None:
+    job = client.submit(shot, {"steps": 2, "say": "for the commands"})
+    wait_state(client, job, "done")
+    status = said(capsys, "status", "--engine", engine.endpoint)
+    assert engine.endpoint in status and f"process {engine.process.pid}" in status and "done" in status
+    jobs = said(capsys, "jobs", "--engine", str(engine.store))
+    assert f"{job} done" in jobs and jobs.splitlines()[-1] == f"{len(client.jobs())} jobs"
+
+
+def test_commands_show_logs(engine: Engine, client: Client, shot: Shot, capsys) -> None:
+    job = client.submit(shot, {"do": "unknown error"})
+    wait_state(client, job, "failed")
+    assert "who would have thought" in said(capsys, "logs", job, "--store", str(engine.store))
+    assert f"listening at {engine.endpoint}" in said(capsys, "logs", "--store", str(engine.store), "--lines", "1000")
+    for wrong in ("../x", "0123456789abcdef"):
+        assert main(["logs", wrong, "--store", str(engine.store)]) == 1
+        assert capsys.readouterr().err.startswith(("job.unknown", "log.missing"))
+
+
+def test_a_command_stops_the_engine(tmp_path: Path, capsys) -> None:
+    with running_engine(tmp_path / "store") as other:
+        assert "stops" in said(capsys, "stop", "--engine", str(other.store))
+        assert other.process.wait(20) == 0
+    assert main(["status", "--engine", str(other.store)]) == 1
+    assert "names no running engine" in capsys.readouterr().err

@@ -1,0 +1,157 @@
+"""Commands of `ani3dhuman-engine` beside serving: what runs, how it goes, and housekeeping of a store."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.names import is_component
+from ani3dhuman import __version__
+from ani3dhuman.storage.shared import ROOM, evict
+
+from .collect import Quota, choose, collect
+from .gate import add_client
+from .job_table import JobTable
+from .private import tighten
+from .wire import DEFAULT_ENDPOINT, Client, JobStatus
+from .wire.access import READY_NAME, default_store
+
+LOG_NAME = "engine.log"
+
+
+def _client(command: str, description: str, arguments: list[str]) -> Client:
+    parser = argparse.ArgumentParser(prog=f"ani3dhuman-engine {command}", description=description)
+    where = "tcp://HOST:PORT, or the path of a store or ready file (default: your own engine)"
+    parser.add_argument("--engine", metavar="WHERE", help=where)
+    chosen = parser.parse_args(arguments).engine
+    own = default_store()
+    return Client(chosen or (str(own) if (own / READY_NAME).exists() else DEFAULT_ENDPOINT))
+
+
+def _status(arguments: list[str]) -> int:
+    with _client("status", "Who the engine is and what it does.", arguments) as client:
+        seconds, jobs, who = client.ping(), client.jobs(), client.hello()
+    states = Counter(job.state for job in jobs)
+    print(f"ani3dhuman {who.engine_version}, protocol {who.protocol}, at {client.endpoint}, process {who.pid}")
+    priors = ", ".join(who.priors)
+    print(f"answers in {1000 * seconds:.1f} ms; large priors compute on {who.device}; priors: {priors}")
+    print(", ".join(f"{number} {state}" for state, number in states.items()) or "no jobs")
+    for job in jobs:
+        if job.state == "running":
+            print(_line(job))
+    return 0
+
+
+def _jobs(arguments: list[str]) -> int:
+    with _client("jobs", "All jobs of an engine, newest first.", arguments) as client:
+        jobs = client.jobs()
+    for job in jobs:
+        print(_line(job))
+    print(f"{len(jobs)} jobs")
+    return 0
+
+
+def _line(job: JobStatus) -> str:
+    how = f" {job.stage} {job.step}/{job.total}" if job.state == "running" else ""
+    left = f", {job.eta:.0f} s left in it" if how and math.isfinite(job.eta) else ""
+    why = f" {job.error['message']}" if job.error else ""
+    return f"{job.id} {job.state:<9} {job.name}{how}{left}{why}"
+
+
+def _stop(arguments: list[str]) -> int:
+    with _client("stop", "Stop an engine; jobs that run go on with the next one.", arguments) as client:
+        client.shutdown()
+        print(f"the engine at {client.endpoint} stops")
+    return 0
+
+
+def _logs(arguments: list[str]) -> int:
+    description = "The end of the engine's log, or of what a job printed."
+    parser = argparse.ArgumentParser(prog="ani3dhuman-engine logs", description=description)
+    parser.add_argument("job", nargs="?", help="a job's id (default: the engine itself)")
+    parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
+    parser.add_argument("--lines", type=int, default=50, help="how many (default %(default)s)")
+    args = parser.parse_args(arguments)
+    if args.job and not is_component(args.job):
+        raise Ani3DError("job.unknown", f"{args.job!r} is no job's id.", "See: ani3dhuman-engine jobs.")
+    path = args.store / "jobs" / args.job / "worker.log" if args.job else args.store / LOG_NAME
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = deque(file, max(1, args.lines))
+    except OSError as error:
+        raise Ani3DError("log.missing", f"There is no log {path} ({error.strerror}).", "Give --store.") from error
+    print("".join(lines), end="")
+    return 0
+
+
+def _repair(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="ani3dhuman-engine repair", description="Make a store's table again.")
+    parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
+    store = parser.parse_args(arguments).store.resolve()
+    with closing(JobTable(store, __version__, rebuild=True)) as table:
+        tighten(store)
+        jobs = table.jobs()
+        for status in jobs:
+            whole = status.state != "done" or table.is_whole(status.id)
+            print(f"{status.id} {status.state if whole else 'damaged: submit it again'} {status.name}")
+    print(f"{len(jobs)} jobs in {store}")
+    return 0
+
+
+def add_quota(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keep-days", type=float, default=math.inf, help="forget jobs that are older (default: none)")
+    parser.add_argument("--keep-gb", type=float, default=math.inf, help="... and the oldest of more than so much")
+
+
+def add_stages(parser: argparse.ArgumentParser) -> None:
+    help_text = "room for finished stages that jobs share; those used longest ago go first (default %(default)s)"
+    parser.add_argument("--stages-gb", type=float, default=ROOM / 1e9, help=help_text)
+
+
+def quota(args: argparse.Namespace) -> Quota:
+    return Quota(args.keep_days, args.keep_gb * 1e9)
+
+
+def _collect(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="ani3dhuman-engine gc", description="Forget old jobs of a store.")
+    parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="only say which")
+    add_quota(parser)
+    add_stages(parser)
+    args = parser.parse_args(arguments)
+    with closing(JobTable(args.store.resolve(), __version__)) as table:
+        leaving = (choose if args.dry_run else collect)(table, quota(args))
+    for job in leaving:
+        print(f"{job.id} {job.days:8.1f} days {job.size / 1e6:10.1f} MB {job.name}")
+    if not args.dry_run:
+        gone = evict(args.store.resolve() / "stages", int(args.stages_gb * 1e9))
+        print(f"{len(gone)} finished stages removed")
+    said = "would be forgotten" if args.dry_run else "forgotten"
+    print(f"{len(leaving)} jobs with {sum(job.size for job in leaving) / 1e6:,.1f} MB {said}")
+    return 0
+
+
+def _keys(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="ani3dhuman-engine keys", description="Let a client in by a CURVE key.")
+    parser.add_argument("folder", type=Path, help="folder of the engine's keys, made when missing")
+    parser.add_argument("name", help="the client's")
+    parser.add_argument("--endpoint", default=DEFAULT_ENDPOINT, help="how the client reaches the engine (%(default)s)")
+    args = parser.parse_args(arguments)
+    print(add_client(args.folder, args.name, args.endpoint))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "status": _status,
+    "jobs": _jobs,
+    "logs": _logs,
+    "stop": _stop,
+    "gc": _collect,
+    "repair": _repair,
+    "keys": _keys,
+}
