@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from .errors import Ani3DError
 from .names import is_component
-from .typed import FILLED, POSITIVE, Refused, Rule, from_json, one_of
+from .typed import FILLED, POSITIVE, Refused, Rule, between, from_json, one_of
 
 SCHEMA = "ani3dhuman.cache"
 VERSION = 1
@@ -51,13 +51,14 @@ class MeshFile:
 class Manifest:
     """Everything known about a cache without opening its arrays. Frames are scene frames, both ends included.
 
-    Places in the cache are relative to `origin`, metres: world = place + origin.
+    `count`: Gaussians, 0 in a cache of meshes alone. Places in the cache are relative to `origin`, metres:
+    world = place + origin.
     """
 
     fps: Annotated[float, POSITIVE]
     frame_start: int
     frame_end: int
-    count: Annotated[int, POSITIVE]
+    count: Annotated[int, between(0, 1 << 31)]
     attributes: tuple[Attribute, ...]
     meshes: tuple[MeshFile, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)

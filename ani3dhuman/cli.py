@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         job.add_argument(
             "--stages", type=Path, help="folder of finished stages that many jobs share (default: OUT/.work)"
         )
-        job.add_argument("--preset", default="preview", help="draft, preview (default) or final")
+        job.add_argument("--preset", default="preview", help="cloth, draft, preview (default) or final")
         job.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="override one setting")
         job.add_argument("--prior", metavar="NAME", help="short for --set prior=NAME: see ani3dhuman models list")
         job.add_argument(
@@ -109,9 +109,9 @@ def _parse_overrides(pairs: list[str]) -> dict[str, object]:
 
 
 def _animate(options: argparse.Namespace) -> None:
-    from .pipeline.animate import animate
+    from .pipeline.work import work
 
-    _run_job(options, animate)
+    _run_job(options, work)
 
 
 def _restore(options: argparse.Namespace) -> None:

@@ -57,8 +57,9 @@ def open_cache(
         should_cancel: asked after every frame.
     """
     cache = FrameCache.open(find_cache(folder.resolve()))
-    cache.check_gaussians()
-    write_playback(cache, Progress("playback", cache.manifest.frames, listener, should_cancel))
+    if cache.manifest.count or not cache.manifest.meshes:
+        cache.check_gaussians()
+        write_playback(cache, Progress("playback", cache.manifest.frames, listener, should_cancel))
     return cache
 
 
@@ -84,14 +85,23 @@ def import_result(
     warn = on_warning or (lambda _message: None)
     sources = find_sources(context.scene, cache, warn)
     meshes = _matching_meshes(context, [source for source in sources if not source.hair], warn)
+    if not cache.manifest.count and not meshes:
+        raise Ani3DError(
+            "cache.no_counterpart",
+            f"None of the meshes in '{cache.path.name}' is an object of this file as it was exported.",
+            "Open the file that it was made from, or undo what changed its meshes.",
+        )
     remove_result(name)
     collection = bpy.data.collections.new(f"Ani3D {name}")
     collection[RESULT] = name
     context.scene.collection.children.link(collection)
     copied = {item for item, *_ in meshes}
     hair = {source.item: None for source in sources if source.hair and source.item not in copied}
+    if not cache.manifest.count:  # nothing would show hair in its stead
+        hair = {}
     try:
-        _add_gaussians(context.scene, cache, name, collection)
+        if cache.manifest.count:
+            _add_gaussians(context.scene, cache, name, collection)
         if hide_character:
             hide_replaced([*hair, *copied], warn)
             for number, item in enumerate([*hair, *copied]):

@@ -107,6 +107,7 @@ class Ani3DScene(bpy.types.PropertyGroup):
         name="Quality",
         description="How much work the engine puts into the shot",
         items=(
+            ("cloth", "Cloth", "Meshes with moving cloth and hair alone, in seconds; no Gaussians and no pictures"),
             ("draft", "Draft", "Few Gaussians and steps, a quick look"),
             ("preview", "Preview", "The settings that fit most shots"),
             ("final", "Final", "More Gaussians and steps, for the finished shot"),

@@ -44,8 +44,8 @@ def run(
     stages: SharedStages | None,
 ) -> Path:
     """Animate the shot in the folder `out`, going on from finished `stages`; the folder of result files."""
-    from ani3dhuman.pipeline.animate import animate  # heavy, and only the worker needs it
+    from ani3dhuman.pipeline.work import work  # only the worker needs it
 
     chosen = Settings.from_dict(settings)
     views = Views.from_shot_arrays(shot)
-    return animate(Shot.from_arrays(shot), out, chosen, listener, should_cancel, views, stages)
+    return work(Shot.from_arrays(shot), out, chosen, listener, should_cancel, views, stages)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
+
+if TYPE_CHECKING:  # cloth alone needs no tensors, and they take seconds to load
+    import torch
 
 
 def rows(values: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """Rows (...,*ids,k) of values (...,V,k), as ``values[..., ids, :]``, which takes three times as long."""
     flat = ids.reshape(-1, 1).expand(*values.shape[:-2], -1, values.shape[-1])
-    return torch.gather(values, -2, flat).unflatten(-2, ids.shape)
+    return values.gather(-2, flat).unflatten(-2, ids.shape)
 
 
 def triangle_frames(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
@@ -22,6 +26,8 @@ def triangle_frames(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor
     Returns:
         (...,F,3,3) rotation matrices, triangle-local to world.
     """
+    import torch
+
     a, b, c = (rows(vertices, faces[:, k]) for k in range(3))
     tangent = torch.nn.functional.normalize(b - a, dim=-1, eps=1e-12)
     normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1, eps=1e-12)

@@ -69,7 +69,7 @@ def animate(
         write_conditions(out, job.shot, coarse.keypoints, clip, settings.conditions.pose_style)
     write_avatar(job, clip.avatar, coarse.avatar_key, coarse.avatar_notes)
     notes = {"avatar": coarse.avatar_notes, **refined.notes, "pose": coarse.keypoints.describe()}
-    write_report(job, clip, vertices, notes, cache)
+    write_report(job, clip.avatar.count, clip.pin_weights, vertices, notes, cache)
     return out
 
 

@@ -11,21 +11,28 @@ import numpy as np
 
 from ani3d_formats.atomic import write_bytes
 
-from ..clip import CoarseClip
 from .amplitude import motion_amplitude
 from .job import Job
 
 
 def write_report(
-    job: Job, clip: CoarseClip, vertices: Mapping[str, np.ndarray], notes: Mapping[str, Any], cache: Path | None = None
+    job: Job,
+    gaussians: int,
+    pins: np.ndarray,
+    vertices: Mapping[str, np.ndarray],
+    notes: Mapping[str, Any],
+    cache: Path | None = None,
 ) -> None:
-    """Write OUT/report.json: sizes, seconds and memory by stage, hem motion by layer (vertices (T,V,3)), notes."""
+    """Write OUT/report.json: sizes, seconds and memory by stage, hem motion by layer (vertices (T,V,3)), notes.
+
+    `pins`: (V,) pin weights.
+    """
     shot = job.shot
-    amplitudes = {name: motion_amplitude(shot, np.asarray(v), clip.pin_weights) for name, v in vertices.items()}
+    amplitudes = {name: motion_amplitude(shot, np.asarray(v), pins) for name, v in vertices.items()}
     report = {
         "name": shot.name,
         "frames": shot.frames,
-        "gaussians": clip.avatar.count,
+        "gaussians": gaussians,
         "vertices": len(shot["vertices"]),
         "seconds": {k: round(v, 2) for k, v in job.seconds.items()},
         "peak_gb": {k: round(v, 2) for k, v in job.peak_gb.items()},

@@ -49,5 +49,5 @@ def restore_shot(
         write_pictures(out, job.shot, cameras, pictures, coarse.vertices, job.progress("pictures", shot.frames))
         write_conditions(out, job.shot, coarse.keypoints, coarse.clip, settings.conditions.pose_style)
     notes = {"restoration": restored.notes, "pose": coarse.keypoints.describe()}
-    write_report(job, coarse.clip, coarse.vertices, notes)
+    write_report(job, coarse.clip.avatar.count, coarse.clip.pin_weights, coarse.vertices, notes)
     return out

@@ -17,6 +17,8 @@ from ..models.registry import COMPACT, known_models
 NO_PRIOR = "none"  # the flat setting `prior` that leaves the coarse video as it is
 BIND = "bind"  # the setting `reference` that asks for the avatar in bind pose
 COARSE = ("physics", "rigid", "evaluated")
+CLOTH = "cloth"
+RESULTS = ("all", CLOTH)
 CONTROLS = ("pose", "depth", "normal")
 POSE_STYLES = ("dwpose", "vace")
 RESIDUAL_FIELDS = ("dct", "hexplane")
@@ -237,6 +239,7 @@ class Settings:
 
     Attributes:
         seed: of every random choice.
+        result: "all", or "cloth" for the moved meshes alone: no avatar, no pictures, no restoration.
     """
 
     avatar: AvatarSettings = AvatarSettings()
@@ -246,6 +249,10 @@ class Settings:
     video_model: VideoModelSettings = VideoModelSettings()
     refine: RefineSettings = RefineSettings()
     seed: int = 0
+    result: str = "all"
+
+    def __post_init__(self) -> None:
+        _check(self, ("result", self.result in RESULTS, ", ".join(RESULTS)))
 
     def to_dict(self) -> dict[str, Any]:
         """All choices as a flat dict of JSON values."""
@@ -316,6 +323,7 @@ def _as_type(name: str, value: Any, wanted: type) -> Any:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
+    "cloth": {"result": CLOTH},
     "draft": {
         "gaussians": 20_000,
         "render_scale": 0.5,

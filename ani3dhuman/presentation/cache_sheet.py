@@ -34,7 +34,7 @@ def describe(path: Path) -> str:
     amplitude = motion_amplitude(cache)
     seconds = head.frames / head.fps
     lines = [
-        f"{cache.path.name}: {head.count:,} Gaussians, {head.frames} frames "
+        f"{cache.path.name}: {_counted(cache)}, {head.frames} frames "
         f"({head.frame_start}..{head.frame_end}) at {head.fps:g} fps = {seconds:.2f} s, {_size(total)}",
         "",
         f"  {'attribute':<16}{'shape':<20}{'stored':<11}{'bytes':>11}   range",
@@ -60,9 +60,21 @@ def describe(path: Path) -> str:
     return "\n".join(lines)
 
 
+def _counted(cache: FrameCache) -> str:
+    count = cache.manifest.count
+    return f"{count:,} Gaussians" if count else f"{points_of(cache).shape[1]:,} vertices"
+
+
+def points_of(cache: FrameCache) -> np.ndarray:
+    """Places (T,N,3), metres: of the Gaussians, or of the meshes' vertices where there are none."""
+    if cache.manifest.count:
+        return cache.arrays["position"]
+    return np.concatenate([mesh.vertices for mesh in cache.meshes().values()], axis=1)
+
+
 def bounding_box(cache: FrameCache) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest corner of all positions in each frame: two (T,3), metres."""
-    positions = cache.arrays["position"]
+    positions = points_of(cache)
     return np.stack([f.min(axis=0) for f in positions]), np.stack([f.max(axis=0) for f in positions])
 
 
@@ -71,7 +83,7 @@ def motion_amplitude(cache: FrameCache) -> np.ndarray:
 
     Taking the centre out keeps a walking character's travel from hiding how its parts move.
     """
-    positions = cache.arrays["position"]
+    positions = points_of(cache)
     mean = np.zeros(positions.shape[1:])
     square = np.zeros(positions.shape[1])
     for frame in positions:
@@ -90,7 +102,7 @@ def plot(path: Path, png: Path) -> None:
         figure = Figure(figsize=(13, 7.2), dpi=110, layout="constrained")
         grid = figure.add_gridspec(3, 3, width_ratios=[1.0, 1.0, 1.15])
         figure.suptitle(
-            f"{cache.path.name}    {head.count:,} Gaussians, {head.frames} frames at {head.fps:g} fps",
+            f"{cache.path.name}    {_counted(cache)}, {head.frames} frames at {head.fps:g} fps",
             x=0.01,
             ha="left",
             fontsize=12,
@@ -111,11 +123,11 @@ def _draw_view(axes: Axes, cache: FrameCache, t: int, order: tuple[int, int, int
     """Positions of frame index `t` over axes order[0], order[1], nearest last along order[2]."""
     across, up, depth = order
     head = cache.manifest
-    positions = cache.arrays["position"]
-    radiance = cache.arrays["radiance:base"]
+    positions = points_of(cache)
+    radiance = cache.arrays.get("radiance:base", np.tile(np.array([0, 0, 0, 0.6], np.float32), (positions.shape[1], 1)))
     if radiance.ndim == 3:
         radiance = radiance[t]
-    step = max(1, head.count // MAX_POINTS)
+    step = max(1, positions.shape[1] // MAX_POINTS)
     points, base = positions[t][::step], radiance[::step]
     # the front view looks along +Y, the top view down along -Z: what is nearest to the eye is drawn last
     rank = np.argsort(-points[:, depth] if depth == 1 else points[:, depth])
@@ -153,7 +165,7 @@ def _draw_box(axes: Axes, cache: FrameCache) -> None:
 
 
 def _draw_speed(axes: Axes, cache: FrameCache) -> None:
-    positions = cache.arrays["position"]
+    positions = points_of(cache)
     steps = [np.linalg.norm(b - a, axis=1) for a, b in pairwise(positions)]
     axes.set_title("Movement per frame (cm)")
     axes.set_xlabel("frame")

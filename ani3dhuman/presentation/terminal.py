@@ -46,7 +46,8 @@ def table(report: dict[str, Any]) -> str:
         lines.append(f"{stage:<16}{seconds:>9.1f}{report['peak_gb'][stage]:>9.2f}{note}")
     lines.append(f"{'all':<16}{sum(report['seconds'].values()):>9.1f}{max(report['peak_gb'].values()):>9.2f}")
     lines.append("")
-    lines.append(f"{report['frames']} frames, {report['gaussians']} Gaussians, {report['vertices']} vertices")
+    gaussians = f"{report['gaussians']} Gaussians, " if report["gaussians"] else ""
+    lines.append(f"{report['frames']} frames, {gaussians}{report['vertices']} vertices")
     amplitudes = "  ->  ".join(f"{layer} {_short(value)}" for layer, value in report["hem_amplitude_cm"].items())
     lines.append(f"motion of the hem, cm RMS seen from the hips: {amplitudes}")
     for name, note in report["notes"].items():

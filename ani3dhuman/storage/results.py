@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
-import torch
 
 Result = TypeVar("Result")
 
@@ -16,9 +16,10 @@ def to_arrays(result: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays by name, and the other fields, None among them, as JSON values; fields of an inner one are INNER.NAME."""
     arrays: dict[str, np.ndarray] = {}
     notes: dict[str, Any] = {}
+    torch = sys.modules.get("torch")  # who has no tensors need not load it
     for entry in fields(result):
         value = getattr(result, entry.name)
-        if isinstance(value, torch.Tensor):
+        if torch is not None and isinstance(value, torch.Tensor):
             value = value.numpy()
         if isinstance(value, np.ndarray):
             arrays[entry.name] = value
@@ -37,7 +38,7 @@ def from_arrays(kind: type[Result], arrays: Mapping[str, np.ndarray], notes: Map
     Raises:
         KeyError, TypeError: something of it is missing.
     """
-    hints = get_type_hints(kind)
+    hints, torch = get_type_hints(kind), sys.modules.get("torch")
     values: dict[str, Any] = {}
     for entry in fields(kind):  # type: ignore[arg-type]  # it is a dataclass
         name, hint = entry.name, hints[entry.name]
@@ -46,7 +47,7 @@ def from_arrays(kind: type[Result], arrays: Mapping[str, np.ndarray], notes: Map
         elif is_dataclass(hint):
             inner = [{k[len(name) + 1 :]: v for k, v in m.items() if k.startswith(f"{name}.")} for m in (arrays, notes)]
             values[name] = from_arrays(hint, *inner)  # type: ignore[arg-type]
-        elif torch.Tensor in (hint, *get_args(hint)):
+        elif torch is not None and torch.Tensor in (hint, *get_args(hint)):
             values[name] = torch.from_numpy(np.array(arrays[name]))
         else:
             values[name] = arrays[name]

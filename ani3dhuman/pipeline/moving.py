@@ -1,0 +1,73 @@
+"""The stages that move the character's vertices, before anything is drawn: rigid, then cloth or the evaluated mesh."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from ..cloth.character import sentences
+from ..cloth.fabrics import FABRICS
+from ..cloth.pins import find_pins
+from ..rigid import pose_rigid
+from . import stages
+from .job import Job
+from .keys import stage_key
+from .settings import CoarseSettings
+from .stages import Layer
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Vertices of a shot in motion.
+
+    Attributes:
+        rigid, coarse: (T,V,3) world metres.
+        pins: (V,) weights.
+        unheld: pieces that nothing holds, vertices (P,) each.
+        rigid_key, key: name those layers.
+    """
+
+    rigid: np.ndarray
+    pins: np.ndarray
+    unheld: tuple[np.ndarray, ...]
+    rigid_key: str
+    coarse: np.ndarray
+    key: str
+
+
+def moving_layers(job: Job) -> Moving:
+    """Run, or find finished, the stages rigid and cloth."""
+    shot = job.shot
+    rigid_key = stage_key("rigid", shot, shot.preserve_volume, shot.recorded)
+    rigid = job.run("rigid", rigid_key, shot.frames, Layer, lambda p: Layer(pose_rigid(shot, p))).vertices
+    found = find_pins(shot)
+    moving = Moving(rigid, found.weights, tuple(found.unheld), rigid_key, rigid, rigid_key)
+    coarse, key = cloth_layer(job, "cloth", job.settings.coarse, moving)
+    return Moving(rigid, found.weights, tuple(found.unheld), rigid_key, coarse, key)
+
+
+def cloth_layer(job: Job, stage: str, chosen: CoarseSettings, moving: Moving) -> tuple[np.ndarray, str]:
+    """Vertices (T,V,3) of the layer that is `chosen`, as a stage, and their key."""
+    shot, key = job.shot, _cloth_key(job, chosen, moving.pins, moving.rigid_key)
+    layer = job.run(
+        stage, key, 2 * shot.frames, Layer, lambda p: stages.coarse_layer(shot, moving.rigid, moving.pins, chosen, p)
+    )
+    for text in (sentences(shot, moving.unheld) if chosen.layer == "physics" else []) + layer.warnings:
+        job.warn(text)
+    return layer.vertices, key
+
+
+def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: str) -> str:
+    """Only simulated cloth depends on fabrics and frame rate, and only a layer of Blender's on what that showed."""
+    if chosen.layer == "rigid":
+        return rigid_key
+    if chosen.layer == "evaluated":
+        return stage_key("cloth", job.shot, stages.evaluated_layer(job.shot))
+    fabrics = [asdict(FABRICS[name]) for name in (chosen.fabric, "hair")]
+    meta = job.shot.meta
+    wishes = ("vertex_start", "strands", "fabric", "fabric_changes", "layer", "thickness")
+    objects = [[getattr(item, name) for name in wishes] for item in meta.objects]
+    return stage_key(
+        "cloth", job.shot, rigid_key, pins, meta.fps, fabrics, objects, meta.colliders, meta.forces, chosen.floor
+    )

@@ -1,0 +1,32 @@
+"""Which work a job is, by its settings; what that work needs is loaded then, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ani3d_formats.shot import Shot
+from ani3d_formats.views import Views
+
+from ..storage.shared import SharedStages
+from .job import Listener
+from .settings import CLOTH, Settings
+
+
+def work(
+    shot: Shot,
+    out: Path,
+    settings: Settings,
+    listener: Listener | None = None,
+    should_cancel: Callable[[], bool] = lambda: False,
+    views: Views | None = None,
+    stages: SharedStages | None = None,
+) -> Path:
+    """Do a job: `animate`, or `cloth_only` where the settings' result is cloth; arguments as of `animate`."""
+    if settings.result == CLOTH:
+        from .cloth_only import cloth_only
+
+        return cloth_only(shot, out, settings, listener, should_cancel, stages)
+    from .animate import animate  # heavy
+
+    return animate(shot, out, settings, listener, should_cancel, views, stages)
