@@ -21,6 +21,8 @@ from ani3dhuman.mesh.kernels import point_normals
 from ani3dhuman.mesh.signed_distance import signed_distances
 from ani3dhuman.mesh.topology import edges_of
 
+from .shots import solids
+
 STRETCH = 1.25  # times its length at rest
 DEPTH = 0.002  # metres
 SLACK = 1e-4  # metres that an edge may be longer than that: for edges of almost no length
@@ -36,7 +38,8 @@ class Verdict:
     """What was found in the frames of one sequence.
 
     Attributes:
-        finite: (T,) bool; stretch: (T,) the longest free edge over its rest; depth_mm: (T,) of the deepest free vertex.
+        finite: (T,) bool; stretch: (T,) the longest free edge over its rest; depth_mm: (T,) of the deepest free vertex
+            in the body, a collider, or under the floor where she stands.
         pairs: (T,) edges that pierce a triangle though they do not at rest; at_rest: (T,) those that do at rest too.
         held: (T,) those between vertices that are all pinned, which no solver moves.
         excused_mm: (T,) the deepest vertex where the body passes through itself.
@@ -70,9 +73,12 @@ class Judge:
     def __init__(self, shot: Shot, pins: np.ndarray) -> None:
         self.scale = human_scale(shot["vertices"])
         faces, loose = shot["faces"].astype(np.int64), is_loose(shot["region_ids"])
-        rest = shot["vertices"].astype(np.float64) * self.scale
-        self.faces, self.free, self.rest = faces, loose & (pins <= PINNED), rest
-        self.body_faces = faces[~loose[faces].any(1)]
+        self.solids = solids(shot) * self.scale
+        rest = np.concatenate([shot["vertices"].astype(np.float64) * self.scale, self.solids[0]])
+        around = shot.arrays.get("collider_faces", np.zeros((0, 3), np.int64)).astype(np.int64) + len(loose)
+        self.skin, loose = np.flatnonzero(~loose), np.pad(loose, (0, self.solids.shape[1]))
+        self.faces, self.free, self.rest = faces, loose & (np.pad(pins, (0, self.solids.shape[1])) <= PINNED), rest
+        self.body_faces = np.concatenate([faces[~loose[faces].any(1)], around])
         keys = np.round(rest / SAME_PLACE).astype(np.int64)
         keys = np.column_stack([keys, np.where(loose, 0, 1)])
         first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)[1:]
@@ -97,6 +103,7 @@ class Judge:
         """Judge vertices (T,V,3) of the shot, scene metres."""
         moved = vertices.astype(np.float64) * self.scale
         frames = len(moved)
+        moved = np.concatenate([moved, self.solids], axis=1)
         finite = np.isfinite(moved).all((1, 2))
         moved = np.where(np.isfinite(moved), moved, 0)
         allowed = np.maximum(self.lengths, 1e-9)
@@ -122,8 +129,9 @@ class Judge:
         if len(chosen) == 0 or len(self.body_faces) == 0:
             return depth, excused
         inside = np.maximum(-signed_distances(moved[:, chosen], moved, self.body_faces), 0)
+        floor = moved[:, self.skin, 2].min()
         for t, points in enumerate(moved):
-            depth[t] = 1000 * inside[t][inside[t] <= DEPTH].max(initial=0)
+            depth[t] = 1000 * max(inside[t][inside[t] <= DEPTH].max(initial=0), floor - points[chosen, 2].min())
             deep = np.flatnonzero(inside[t] > DEPTH)
             if len(deep) == 0:
                 continue

@@ -11,9 +11,12 @@ import numpy as np
 from ani3d_formats.shot import Shot
 from ani3dhuman.media.video import write_png
 
+from .shots import solids
+
 WIDTH, HEIGHT = 230, 300
 LIGHT = np.array([-0.35, 0.5, 0.8]) / np.linalg.norm([-0.35, 0.5, 0.8])  # to the right, up, and towards the eye
 RED = (255, 30, 30)
+GREY = (0.62, 0.6, 0.57)
 HEADING = 0.6  # radians that the view comes from her left
 
 
@@ -24,12 +27,16 @@ def picture(
     marked: np.ndarray | None = None,
     heading: float = HEADING,
 ) -> np.ndarray:
-    """(HEIGHT,WIDTH,3) uint8 of vertices (V,3); `frame` is the place in the middle and the metres that are seen.
+    """(HEIGHT,WIDTH,3) uint8 of vertices (V+C,3): the shot's and its colliders'.
 
+    `frame` is the place in the middle and the metres that are seen.
     `marked` (F,) bool: faces drawn in red, over everything.
     """
-    faces = shot["faces"]
+    around = shot.arrays.get("collider_faces", np.zeros((0, 3), np.int64)) + len(shot["vertices"])
+    faces = np.concatenate([shot["faces"], around])
     colours = np.array([material.base_color for material in shot.meta.materials])[shot["face_materials"]] ** (1 / 2.2)
+    colours = np.concatenate([colours, np.full((len(around), 3), GREY)])
+    loose = np.pad(shot["region_ids"] >= 2, (0, len(vertices) - len(shot["vertices"])))[faces[:, 0]]
     middle, tall = frame
     away = np.array([np.sin(heading), -np.cos(heading), 0.25])
     away /= np.linalg.norm(away)
@@ -44,7 +51,7 @@ def picture(
     facing = normal @ away
     lit = normal @ (LIGHT[0] * side + LIGHT[1] * up + LIGHT[2] * away)
     shade = 0.35 + 0.65 * np.clip(np.sign(facing) * lit, 0, 1)
-    inner = (facing < 0) & (shot["region_ids"][faces[:, 0]] >= 2)
+    inner = (facing < 0) & loose
     shade = np.where(inner, 0.6 * shade, shade)
     tones = np.clip(255 * colours * shade[:, None], 0, 255).astype(int)
     canvas = np.full((HEIGHT, WIDTH, 3), 232, np.uint8)
@@ -54,7 +61,7 @@ def picture(
         canvas[line:] = 208
     points = np.clip(np.round(flat[faces] * 16), -(2**20), 2**20).astype(np.int32)
     order = np.argsort((corners @ away).mean(1), kind="stable")
-    for face in order[(facing[order] > 0) | (shot["region_ids"][faces[order, 0]] >= 2)]:
+    for face in order[(facing[order] > 0) | loose[order]]:
         cv2.fillConvexPoly(canvas, points[face], tones[face].tolist(), cv2.LINE_AA, 4)
     for face in np.flatnonzero(marked) if marked is not None else ():
         cv2.polylines(canvas, [points[face]], True, RED, 2, cv2.LINE_AA, 4)
@@ -70,7 +77,8 @@ def view_of(vertices: np.ndarray) -> tuple[np.ndarray, float]:
 
 def strip(shot: Shot, vertices: np.ndarray, frames: Sequence[int], text: str = "") -> np.ndarray:
     """Pictures of `frames` of vertices (T,V,3) side by side, each with its number."""
-    skin = shot["region_ids"] < 2
+    skin = np.flatnonzero(shot["region_ids"] < 2)
+    vertices = np.concatenate([vertices, solids(shot)], axis=1)
     size = max(view_of(vertices[t])[1] for t in frames)
     size = min(size, 1.6 * max(view_of(vertices[t][skin])[1] for t in frames))
     cells = []

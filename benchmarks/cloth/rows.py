@@ -18,6 +18,7 @@ from ani3d_formats.shot import Shot
 from . import look
 from .hard_set import ABOUT, SEQUENCES
 from .judge import Judge, Verdict
+from .shots import solids
 from .solve import Solved, solve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,13 @@ MAKERS = (
     *(f"cloth_truth/{name}.py" for name in ("bodies", "garments", "motions")),
     "examples/demo/human.npz",
 )
-SOLVER = ("ani3dhuman/cloth", "ani3dhuman/mesh", "ani3d_formats/pins.py", "benchmarks/cloth/solve.py")
+SOLVER = (
+    "ani3dhuman/cloth",
+    "ani3dhuman/mesh",
+    "ani3d_formats/pins.py",
+    "ani3dhuman/pipeline/stages.py",
+    "benchmarks/cloth/solve.py",
+)
 JUDGE = ("benchmarks/cloth/judge.py",)
 PICTURES = 6  # frames in a strip
 
@@ -86,7 +93,7 @@ def row(name: str, again: bool = False) -> dict[str, Any]:
 def figures(shot: Shot, solved: Solved, verdict: Verdict, judge: Judge) -> dict[str, Any]:
     """Flat figures of a solved and judged shot."""
     failed = verdict.failures
-    off = (solved.vertices - solved.rigid)[:, judge.free]
+    off = (solved.vertices - solved.rigid)[:, judge.free[: len(solved.pins)]]
     return {
         "success": not failed and not solved.warnings,
         "failed": {name: {"frame": frame, "worst": round(worst, 3)} for name, (frame, worst) in failed.items()},
@@ -112,8 +119,8 @@ def pictures(name: str, shot: Shot, vertices: np.ndarray, verdict: Verdict) -> N
     even = np.linspace(0, shot.frames - 1, PICTURES).round().astype(int)
     rows = [look.strip(shot, vertices, even, name)]
     if worst := verdict.failures:
-        skin = shot["region_ids"] < 2
-        cells = []
+        skin = np.flatnonzero(shot["region_ids"] < 2)
+        vertices, cells = np.concatenate([vertices, solids(shot)], axis=1), []
         for what, (frame, value) in worst.items():
             place, size = look.view_of(vertices[frame][skin])
             for heading in (look.HEADING, look.HEADING + np.pi):

@@ -10,7 +10,8 @@ import numpy as np
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.regions import BODY, HAIR, REGIONS
 from ani3d_formats.shot import Shot
-from ani3d_formats.shot_meta import OBJECT_ROW, Material, ObjectRange, ShotMeta
+from ani3d_formats.shot_meta import Material, ObjectRange, ShotMeta
+from ani3d_formats.shot_scene import Collider
 from cloth_truth.bodies import Body, sparse_weights, triangles
 from cloth_truth.garments import Part
 
@@ -73,39 +74,28 @@ def make_shot(
         fps: frames a second; props: what else cloth may meet.
         factor: on all lengths, 1 for human size.
     """
-    frames, bones = transforms.shape[:2]
+    frames = len(transforms)
     skeleton, outside = body.skeleton, body.quads[body.faces_out]
     used, quads = np.unique(outside, return_inverse=True)
     skin_weights = body.weights[used]
-    total = bones + len(props)
-
-    def wide(weights: np.ndarray) -> np.ndarray:
-        return np.pad(weights, ((0, 0), (0, total - bones)))
-
-    objects = {
-        "Body": (body.vertices[used], triangles(quads.reshape(-1, 4)), wide(skin_weights), BODY, COLOURS["skin"])
-    }
+    objects = {"Body": (body.vertices[used], triangles(quads.reshape(-1, 4)), skin_weights, BODY, COLOURS["skin"])}
     for number, item in enumerate(worn):
         title = unique(item.part.name.capitalize(), objects)
         tone = COLOURS["hair"] if item.part.region == HAIR else CLOTHS[number % len(CLOTHS)]
         objects[title] = (
             item.part.vertices,
             triangles(item.part.quads),
-            wide(item.part.weights),
+            item.part.weights,
             item.part.region,
             tone,
         )
-    for number, prop in enumerate(props):
-        weights = np.zeros((len(prop.vertices), total))
-        weights[:, bones + number] = 1
-        objects[prop.name] = (prop.vertices, prop.faces, weights, BODY, COLOURS["prop"])
     starts = np.cumsum([0] + [len(entry[0]) for entry in objects.values()])
     clothes = dict(zip(list(objects)[1:], worn, strict=False))
     vertices = np.concatenate([entry[0] for entry in objects.values()])
     indices, values = sparse_weights(np.concatenate([entry[2] for entry in objects.values()]))
-    rest = np.concatenate([skeleton.rest(), np.broadcast_to(np.eye(4), (len(props), 4, 4))])
-    moves = [transforms.astype(np.float64), *(prop.pose[:, None] for prop in props)]
+    rest = skeleton.rest()
     pins = [np.ones(len(used)), *(w.part.pins if w.painted else np.full(len(w.part.pins), -1.0) for w in worn)]
+    prop_starts = np.cumsum([0] + [len(prop.vertices) for prop in props])
     middle = transforms[:, 0, :3, 3] + transforms[:, 0, :3, :3] @ skeleton.heads[0]
     camera = CameraPath.around(middle, np.full(frames, 0.45), 0.15, np.full(frames, 3.4), np.radians(40), 240, 320)
     meta = ShotMeta(
@@ -125,13 +115,16 @@ def make_shot(
             )
             for (title, entry), start in zip(objects.items(), starts, strict=False)
         ),
-        bones=(*skeleton.names, *(OBJECT_ROW + prop.name for prop in props)),
+        bones=skeleton.names,
         materials=tuple(Material(title, entry[4]) for title, entry in objects.items()),
         regions=REGIONS,
+        colliders=tuple(
+            Collider(prop.name, int(start), len(prop.vertices)) for prop, start in zip(props, prop_starts, strict=False)
+        ),
     )
     faces = [entry[1] + start for entry, start in zip(objects.values(), starts, strict=False)]
     corners = sum(map(len, faces))
-    arrays: Mapping[str, np.ndarray] = {
+    arrays: dict[str, np.ndarray] = {
         "meta": meta.to_array(),
         "vertices": vertices.astype(np.float32),
         "faces": np.concatenate(faces).astype(np.int32),
@@ -141,13 +134,11 @@ def make_shot(
         "weight_indices": indices,
         "weight_values": values,
         "region_ids": np.concatenate([np.full(len(e[0]), e[3]) for e in objects.values()]).astype(np.int32),
-        "pin_weights": np.concatenate([*pins, *(np.ones(len(p.vertices)) for p in props)]).astype(np.float32),
-        "bone_parents": np.concatenate([skeleton.parents, np.full(len(props), -1)]).astype(np.int32),
+        "pin_weights": np.concatenate(pins).astype(np.float32),
+        "bone_parents": skeleton.parents.astype(np.int32),
         "bone_rest": rest.astype(np.float32),
-        "bone_lengths": np.concatenate(
-            [np.linalg.norm(skeleton.tails - skeleton.heads, axis=1), np.ones(len(props))]
-        ).astype(np.float32),
-        "bone_pose": (np.concatenate(moves, axis=1) @ rest).astype(np.float32),
+        "bone_lengths": np.linalg.norm(skeleton.tails - skeleton.heads, axis=1).astype(np.float32),
+        "bone_pose": (transforms.astype(np.float64) @ rest).astype(np.float32),
         "viewmats": camera.viewmats,
         "Ks": camera.Ks,
         "sun_directions": np.array([[0.45, 0.75, -0.75]], np.float32) / np.float32(1.152),
@@ -155,7 +146,15 @@ def make_shot(
         "ambient": np.array([0.42, 0.43, 0.46], np.float32),
         "background": np.array([0.6, 0.6, 0.62], np.float32),
     }
-    shot = Shot.from_arrays(dict(arrays))
+    if props:
+        arrays |= {
+            "collider_vertices": np.concatenate([prop.vertices for prop in props]).astype(np.float32),
+            "collider_faces": np.concatenate(
+                [prop.faces + start for prop, start in zip(props, prop_starts, strict=False)]
+            ).astype(np.int32),
+            "collider_poses": np.stack([prop.pose for prop in props], 1).astype(np.float32),
+        }
+    shot = Shot.from_arrays(arrays)
     return shot if factor == 1 else shot.scaled(factor)
 
 
@@ -165,3 +164,14 @@ def unique(title: str, taken: Mapping[str, object]) -> str:
     while chosen in taken:
         number, chosen = number + 1, f"{title} {number + 1}"
     return chosen
+
+
+def solids(shot: Shot) -> np.ndarray:
+    """The vertices (T,C,3) of a shot's colliders, world metres."""
+    found = np.zeros((shot.frames, 0, 3))
+    for number, item in enumerate(shot.meta.colliders):
+        poses = shot["collider_poses"].astype(np.float64)
+        poses = np.broadcast_to(poses, (shot.frames, *poses.shape[-3:]))[:, number]
+        points = shot["collider_vertices"][item.rows].astype(np.float64)
+        found = np.concatenate([found, points @ poses[:, :3, :3].transpose(0, 2, 1) + poses[:, None, :3, 3]], axis=1)
+    return found
