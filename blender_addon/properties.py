@@ -19,6 +19,7 @@ from .paths import absolute, output_folder
 from .session import session
 
 BY_HAND = "chosen by hand"
+FABRICS = ("generic", "cotton", "silk", "wool", "denim")  # suggestions; the engine may know others
 TEXTLESS = ("compact", "none")  # priors that read no prompt
 _MEANINGS = ("Follows the skeleton", "Follows the skeleton", "Swings as strands do", "Swings as cloth does")
 SWATCHES = dict(zip(REGIONS, (8, 3, 6, 5), strict=True))  # number of the theme's collection colour that shows a region
@@ -128,6 +129,11 @@ class Ani3DScene(bpy.types.PropertyGroup):
         ),
         default="physics",
     )
+    floor: bpy.props.BoolProperty(
+        name="Floor",
+        description="Cloth lies on a floor at the body's lowest point, unless the scene has a collider there",
+        default=True,
+    )
     prior: bpy.props.StringProperty(
         name="Restore With",
         description="What makes the video of the motion look real: a prior of the engine's, a folder with one, or none",
@@ -170,8 +176,54 @@ class Ani3DScene(bpy.types.PropertyGroup):
     active_part: bpy.props.IntProperty(name="Part", description="The part chosen in the list")
 
 
+def _find_fabrics(_group: bpy.types.PropertyGroup, _context: bpy.types.Context, _text: str) -> list[str]:
+    return list(FABRICS)
+
+
 class Ani3DObject(bpy.types.PropertyGroup):
-    """`object.ani3d`: what part of a result an object is, and where its data lies."""
+    """`object.ani3d`: what part of a result an object is, and what is wished of its cloth."""
+
+    collides: bpy.props.BoolProperty(
+        name="Collides", description="Cloth and hair do not pass through this object, as with a Collision modifier"
+    )
+    fabric: bpy.props.StringProperty(
+        name="Fabric",
+        description="What its cloth is made of; empty for what its Cloth modifier or the job says",
+        search=_find_fabrics,
+        search_options={"SUGGESTION"},
+    )
+    density: bpy.props.FloatProperty(
+        name="Weight", description="Kilograms a square metre; 0 for the fabric's", min=0, max=20, precision=3
+    )
+    stretch: bpy.props.FloatProperty(
+        name="Stretch", description="Resistance to stretching, newtons a metre; 0 for the fabric's", min=0, max=1e5
+    )
+    bend: bpy.props.FloatProperty(
+        name="Bend", description="Resistance to bending, newton metres; 0 for the fabric's", min=0, max=1, precision=7
+    )
+    layer: bpy.props.IntProperty(
+        name="Layer",
+        description="Place among garments, 1 next to the skin; 0 for the order of their distances from the body",
+        min=0,
+        max=1000,
+    )
+    thickness: bpy.props.FloatProperty(
+        name="Thickness",
+        description="Distance that its cloth keeps from what it meets; 0 for the fabric's",
+        min=0,
+        soft_max=0.05,
+        precision=4,
+        subtype="DISTANCE",
+    )
+    strength: bpy.props.FloatProperty(
+        name="Strength",
+        description="How far its cloth may leave the skeleton's motion: 0 not at all, 1 freely. It can be animated",
+        default=1,
+        min=0,
+        max=1,
+        subtype="FACTOR",
+        options={"ANIMATABLE"},
+    )
 
     kind: bpy.props.EnumProperty(
         name="Kind",

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ani3d_formats.shot import Shot
+from ani3d_formats.shot_meta import ObjectRange
 from ani3d_formats.shot_scene import PULLS
+
+from .fabrics import FABRICS, ClothSettings
 
 STIFF = 0.06  # share of the way to the skin in 1/720 s at stay weight 1, which keeps cloth within millimetres
 STAY_POWER = 4  # so that half a weight lets cloth swing by some centimetres
 STRENGTH_POWER = 8  # so that half the strength lets it swing about half as far
 BLENDED = 0.25  # strength below which what is left of the swing is blended away, down to the skeleton's motion at 0
+
+
+CHANGED = {  # number of a fabric that an artist may set: least, most
+    "density": (0.005, 20.0),
+    "stretch": (1.0, 1e5),
+    "bend": (1e-8, 1.0),
+    "damping": (0.0, 1.0),
+    "air": (0.0, 10.0),
+    "friction": (0.0, 1.0),
+}
+
+
+def fabric_of(item: ObjectRange, usual: ClothSettings, warn: Callable[[str], None]) -> ClothSettings:
+    """The fabric of an object's cloth: its own, else the `usual`, with its own numbers and thickness.
+
+    `warn` is called with a sentence on each number that is not taken as it is.
+    """
+    fabric = FABRICS.get(item.fabric, usual)
+    if item.fabric and item.fabric not in FABRICS:
+        warn(f"Object '{item.name}': there is no fabric '{item.fabric}', so it takes the usual one.")
+    changes: dict[str, Any] = {}
+    for name, value in item.fabric_changes.items():
+        if name not in CHANGED:
+            warn(f"Object '{item.name}': fabrics have no number '{name}', so it changes nothing.")
+            continue
+        least, most = CHANGED[name]
+        if not least <= value <= most:
+            warn(f"Object '{item.name}': its {name} of {value:g} is taken as {min(max(value, least), most):g}.")
+        changes[name] = float(min(max(value, least), most))
+    return replace(fabric, **changes, thickness=item.thickness or fabric.thickness)
 
 
 @dataclass(frozen=True)

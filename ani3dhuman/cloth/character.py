@@ -13,6 +13,7 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.shot_meta import ObjectRange
 
 from ..mesh.surface import Obstacle
+from .art_direction import fabric_of
 from .constraints import PINNED
 from .fabrics import FABRICS, ClothSettings
 from .garment import Garment, simulate_garment
@@ -94,11 +95,11 @@ def simulate_shot(
     """
     check(skinned, shot["faces"], shot["vertices"], pin_weights, shot.meta.fps)
     regions = shot["region_ids"]
-    by_fabric: dict[str, list[np.ndarray]] = {}
+    by_fabric: dict[ClothSettings, list[np.ndarray]] = {}
     for item in shot.meta.objects:
         own = item.vertex_start + np.flatnonzero((regions[item.rows] == GARMENT) & (item.strands == 0))
-        by_fabric.setdefault(item.fabric if item.fabric in FABRICS else "", []).append(own)
-    garments = [(np.concatenate(parts), FABRICS.get(name, garment)) for name, parts in by_fabric.items()]
+        by_fabric.setdefault(fabric_of(item, garment, warn), []).append(own)
+    garments = [(np.concatenate(parts), fabric) for fabric, parts in by_fabric.items()]
     strands = [item for item in shot.meta.objects if item.strands and is_loose(regions[item.rows]).all()]
     layers = _layers(shot["faces"], regions, garments, strands)
 

@@ -17,7 +17,7 @@ from ..regions.guess import Piece
 from ..regions.parts import slot_names
 from . import weights
 from .members import Member, Members
-from .pins import cloth_pins, fabric_of
+from .pins import cloth_pins, wishes_of
 from .regions import PIN_GROUP, Labelling
 from .rest import RestMesh
 from .skeleton import Rig, read_rig, unused
@@ -85,9 +85,7 @@ class Figure:
                 entry["preserve_volume"] = True
             if self.members[number].hair >= 0:
                 entry["strands"] = POINTS
-            elif fabric := fabric_of(self.members[number].item):
-                entry["fabric"] = fabric
-            entries.append(entry)
+            entries.append(entry | wishes_of(self.members[number].item))
         return entries
 
 

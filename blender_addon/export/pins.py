@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an artist's Cloth modifier says of a mesh, switched off or not: its pin group and its fabric."""
+"""What an artist says of a mesh's cloth, in the panel or by a Cloth modifier, switched off or not: pins and fabric."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import bpy
 import numpy as np
 
+from ..properties import object_group
 from .rest import RestMesh
 from .weights import group_weights
 
@@ -43,3 +46,29 @@ def fabric_of(item: bpy.types.Object) -> str:
         return ""
     logs = {name: np.log(np.maximum(own, 1e-3) / values) for name, values in FABRICS.items()}
     return min(logs, key=lambda name: float(np.linalg.norm(logs[name])))
+
+
+UNTOUCHED_DISTANCE, UNTOUCHED_FRICTION = 0.015, 5.0  # of a new Cloth modifier's collisions
+FRICTION = 0.1 / UNTOUCHED_FRICTION  # our share of sliding that is lost, for Blender's friction of 1
+
+
+def wishes_of(item: bpy.types.Object) -> dict[str, Any]:
+    """What a shot's metadata says of an object's cloth: the panel's choices, else those of its Cloth modifier."""
+    own, modifier, found = object_group(item), own_cloth(item), {}
+    changes = {name: getattr(own, name) for name in ("density", "bend", "stretch") if getattr(own, name) > 0}
+    if fabric := own.fabric.strip() or fabric_of(item):
+        found["fabric"] = fabric
+    thickness = own.thickness
+    if modifier is not None:
+        settings = modifier.collision_settings
+        if not thickness and abs(settings.distance_min - UNTOUCHED_DISTANCE) > 1e-6:
+            thickness = settings.distance_min
+        if abs(settings.friction - UNTOUCHED_FRICTION) > 1e-6:
+            changes["friction"] = min(settings.friction * FRICTION, 1.0)
+    if changes:
+        found["fabric_changes"] = changes
+    if thickness:
+        found["thickness"] = thickness
+    if own.layer:
+        found["layer"] = own.layer
+    return found

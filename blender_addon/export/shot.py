@@ -23,6 +23,7 @@ from ani3d_formats.skinning import skin
 
 from ..timeline import frame_restored, warn_of_preview_range
 from . import camera, character, lights, motion
+from .cloth_scene import ClothScene
 from .figure import Figure, read_figure
 from .identity import character_hash
 from .limits import check_limits, check_recorded
@@ -135,14 +136,17 @@ def _export(
         figure, recorded = probe(context, figure, request.frames, compared)
         warn_of_left_behind(figure, warn)
         lit = lights.Lights(scene, context.evaluated_depsgraph_get(), warn)
-        moving, missed = yield from _play(context, figure, request, recorded, compared, lit)
+        around = ClothScene(context, figure, found.objects, len(request.frames), warn)
+        seen = lit, around
+        moving, missed = yield from _play(context, figure, request, recorded, compared, seen)
         if missed:
-            moving, _ = yield from _play(context, figure, request, recorded | missed, compared, lit)
+            moving, _ = yield from _play(context, figure, request, recorded | missed, compared, seen)
         camera.warn_if_unseen(moving.cameras, _some_places(figure, moving), camera.picture_size(scene), warn)
-    meta = {**_meta(scene, figure, moving, request, shown.entries, found), "character": identity}
+    meta = {**_meta(scene, figure, moving, request, shown.entries, found), "character": identity, **around.entries()}
     ShotMeta.read(meta)
     shot = {"meta": np.array(json.dumps(meta))}
-    shot.update({name: stored(name, array) for name, array in _arrays(scene, figure, moving, shown).items()})
+    arrays = _arrays(scene, figure, moving, shown) | around.arrays(np.array(figure.members[0].origin))
+    shot.update({name: stored(name, array) for name, array in arrays.items()})
     shot.update({f"texture_{i}": picture for i, picture in enumerate(shown.textures)})
     return shot
 
@@ -245,14 +249,14 @@ def _play(
     request: Request,
     recorded: frozenset[int],
     numbers: Sequence[int],
-    lit: lights.Lights,
+    seen: tuple[lights.Lights, ClothScene],
 ) -> Generator[tuple[int, int, float], None, tuple[_Motion, frozenset[int]]]:
     """Play the shot, from where simulations begin, and read what moves at each frame; compare the objects `numbers`.
 
     Returns:
         The motion, and the objects beyond `recorded` that skinning did not move as Blender did.
     """
-    scene, frames = context.scene, request.frames
+    (lit, around), scene, frames = seen, context.scene, request.frames
     members = figure.members
     poses = np.empty((len(frames), len(figure.rig.names), 4, 4))
     counts = np.diff(figure.starts)
@@ -273,6 +277,7 @@ def _play(
             poses[row] = figure.rig.pose(depsgraph)
             cameras.append(camera.read_camera(scene, depsgraph))
             lightings.append(lit.read(scene, depsgraph))
+            around.read(row, depsgraph)
             for number in range(len(members)) if evaluated is not None else sorted(recorded):
                 rows = figure.rows(number)
                 points = motion.world_vertices(members[number], depsgraph, counts[number], frame)

@@ -234,7 +234,7 @@ def _read_shot(path: Path) -> dict[str, np.ndarray]:
 
 def chosen_settings(scene_settings: Ani3DScene) -> dict[str, object]:
     """What the panel says, as settings of a job."""
-    chosen: dict[str, object] = {name: getattr(scene_settings, name) for name in ("preset", "coarse", "prior")}
+    chosen: dict[str, object] = {name: getattr(scene_settings, name) for name in ("preset", "coarse", "floor", "prior")}
     if scene_settings.prior not in TEXTLESS:
         chosen["prompt"] = scene_settings.prompt
     return chosen

@@ -9,7 +9,7 @@ from test_surroundings import hanging
 
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot_scene import PULLS
-from ani3dhuman.cloth.art_direction import ArtDirection
+from ani3dhuman.cloth.art_direction import ArtDirection, fabric_of
 from ani3dhuman.cloth.character import simulate_shot
 from ani3dhuman.cloth.fabrics import FABRICS
 from ani3dhuman.cloth.pins import pin_weights
@@ -90,3 +90,17 @@ def test_layers_and_thicknesses_stand_at_every_vertex():
     assert np.allclose(wishes.thickness[rows], 0.004)
     part = wishes.part(np.arange(rows.start, rows.start + 5))
     assert (part.layer == 2).all() and len(part.stay) == 5
+
+
+def test_a_fabric_takes_an_artists_numbers_and_says_what_it_cannot_take():
+    item, said = make_shot(2).meta.objects[SKIRT], []
+    own = replace(item, fabric="silk", fabric_changes={"bend": 1e-4, "density": 900, "shine": 1}, thickness=0.002)
+    fabric = fabric_of(own, FABRICS["wool"], said.append)
+    assert fabric == replace(FABRICS["silk"], bend=1e-4, density=20, thickness=0.002)
+    assert said == [
+        "Object 'Skirt': its density of 900 is taken as 20.",
+        "Object 'Skirt': fabrics have no number 'shine', so it changes nothing.",
+    ]
+    assert fabric_of(item, FABRICS["wool"], said.append) == FABRICS["wool"] and len(said) == 2
+    fabric_of(replace(item, fabric="chain mail"), FABRICS["wool"], said.append)
+    assert said[2] == "Object 'Skirt': there is no fabric 'chain mail', so it takes the usual one."

@@ -98,7 +98,7 @@ def test_wind_presses_on_what_stands_across_it_and_passes_what_lies_along_it():
 def test_drag_takes_no_more_than_the_whole_speed_in_a_frame():
     flat, faces = grid(4, 4)
     v = np.tile([1.0, -2, 3], (len(flat), 1))
-    slowed = fields("drag", linear_drag=2, quadratic_drag=2).accelerations(0, flat, v, Sheet.of(faces, flat, 1e-4))
+    slowed = fields("drag", linear_drag=2, quadratic_drag=0).accelerations(0, flat, v, Sheet.of(faces, flat, 1e-3))
     np.testing.assert_allclose(slowed / FPS, -v, rtol=1e-3)
 
 
@@ -116,7 +116,7 @@ def test_a_wind_beyond_all_reason_is_limited():
     assert np.isfinite(push).all() and np.linalg.norm(push, axis=1).max() < 2001
 
 
-@pytest.mark.parametrize("strength", [100.0, -100.0])
+@pytest.mark.parametrize("strength", [2.0, -2.0])
 def test_a_banner_in_the_wind_stands_out_on_its_side(strength):
     """A wind across a hanging strip that presses about as hard as gravity pulls."""
     turned = np.eye(4)
