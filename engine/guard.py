@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ OVERHEAD = 256 << 20  # bytes of memory beyond twice what was received: tiny fra
 _WORTH = 1 << 20  # bytes below which a connection is not looked at further
 _INTERVAL = 200  # milliseconds
 _TCP_INFO, _BYTES_RECEIVED = 11, slice(128, 136)  # of Linux's struct tcp_info
+_RESET = struct.pack("ii", 1, 0)  # when ZeroMQ closes it, or a sender that waits for room hears nothing for 102 s
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 
 
@@ -100,6 +102,7 @@ class Guard:
 
         def end(connection: socket.socket) -> None:
             if peer is not None and connection.getpeername() == peer.address:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 connection.shutdown(socket.SHUT_RDWR)
                 log.warning("hung up on %s: %s", peer.address, why)
 
