@@ -43,12 +43,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
-def build(case: dict[str, Any], device: str = "cpu") -> torch.nn.Module:
+def build(case: dict[str, Any], device: str = "cpu") -> Any:
     """The random network of a case."""
     with torch.device(device):
         if "base" in case:
-            return AutoencoderKLWan(base_dim=case["base"]).eval()
-        return WanVACETransformer3DModel(
+            network: Any = AutoencoderKLWan(base_dim=case["base"])
+            return network.eval()
+        network = WanVACETransformer3DModel(
             num_attention_heads=case["heads"],
             attention_head_dim=case.get("head_dim", 32),
             ffn_dim=case["ffn"],
@@ -56,11 +57,12 @@ def build(case: dict[str, Any], device: str = "cpu") -> torch.nn.Module:
             vace_layers=list(range(case["vace"])),
             text_dim=case.get("text", 64),
             freq_dim=64,
-        ).eval()
+        )
+        return network.eval()
 
 
 def forward(
-    network: torch.nn.Module, case: dict[str, Any], clip: ClipShape, dtype: torch.dtype, device: str = "cpu"
+    network: Any, case: dict[str, Any], clip: ClipShape, dtype: torch.dtype, device: str = "cpu"
 ) -> Callable[[], Any]:
     """A function that runs the network once on random input, which exists already."""
     size = (clip.latent_frames, clip.height // 8, clip.width // 8)
@@ -131,14 +133,14 @@ def small_networks() -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 def real_networks() -> list[dict[str, Any]]:
     """Predicted against traced gigabytes of the priors in bfloat16 and of Wan's VAE in float32, 480 x 832."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for frames in (17, 49, 81):
         clip = ClipShape(480, 832, frames)
         for model in priors()[:2]:  # the third has the second's shape
             shape = model.transformer
             assert shape is not None
-            case = {"heads": shape.heads, "head_dim": shape.head_dim, "ffn": shape.ffn, "layers": shape.layers}
-            case |= {"vace": shape.vace, "text": shape.text_dim}
+            case: dict[str, Any] = {"heads": shape.heads, "head_dim": shape.head_dim, "ffn": shape.ffn}
+            case |= {"layers": shape.layers, "vace": shape.vace, "text": shape.text_dim}
             network = build(case, "meta").to(torch.bfloat16)
             traced = peak_bytes(forward(network, case, clip, torch.bfloat16, "meta"))
             rows.append({"network": model.name, "frames": frames, "traced_gb": traced / 1e9})

@@ -77,7 +77,8 @@ def _copies(figure: GaussianFrames, moves: list[np.ndarray]) -> GaussianFrames:
     count = len(moves)
     return GaussianFrames(
         np.concatenate([figure.means + move.astype(np.float32) for move in moves], axis=1),
-        *(np.tile(values, (1, count, 1)) for values in (figure.quats, figure.scales)),
+        np.tile(figure.quats, (1, count, 1)),
+        np.tile(figure.scales, (1, count, 1)),
         np.tile(figure.opacities, count),
         np.tile(figure.colors, (1, count, 1)),
     )

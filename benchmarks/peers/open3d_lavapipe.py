@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def keep_stdout() -> TextIO:
     return ours
 
 
-def build(scene: dict[str, np.ndarray]) -> tuple[object, Callable[[], None]]:
+def build(scene: dict[str, np.ndarray]) -> tuple[Any, Callable[[], None]]:
     """An off-screen renderer holding the Gaussians over black, and what points its camera."""
     import open3d as o3d
 

@@ -154,8 +154,8 @@ def draw_in_browser(scene: dict[str, np.ndarray], repeats: int, root: Path) -> t
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [browser, *FLAGS, f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/"]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen(command, env={**os.environ, "HOME": profile}, **quiet)
+        home, nowhere = {**os.environ, "HOME": profile}, subprocess.DEVNULL
+        process = subprocess.Popen(command, env=home, stdout=nowhere, stderr=nowhere)
         try:
             if not Pages.done.wait(LIMIT_S):
                 raise SystemExit(f"Chromium gave no answer in {LIMIT_S} s")

@@ -123,7 +123,7 @@ def strips(out: Path, split: str, start: str, path: Path) -> None:
     """Beside each other what `run` and `restored` drew of their first sequences, three paths and three rounds."""
     kinds = f"{start}_3_views_{RefinementConfig().field_kind}_{STEPS}", "restored"
     found = [next(iter(sorted((out / f"{split}_{kind}").glob("*.png"))), None) for kind in kinds]
-    sheets = [cv2.imread(str(strip)) for strip in found if strip]
+    sheets = [sheet for strip in found if strip and (sheet := cv2.imread(str(strip))) is not None]
     apart = [np.pad(sheet, ((0, 0), (0, STRIP_GAP), (0, 0)), constant_values=255) for sheet in sheets]
     if apart:
         whole = np.concatenate(apart, 1)[:, :-STRIP_GAP]

@@ -107,7 +107,7 @@ def main() -> None:
         config = RefinementConfig(steps=options.steps, field_kind=options.field, patience=options.patience)
         print(json.dumps(measured(options.root, config, options.frames)))
         return
-    runs = {}
+    runs: dict[str, float] = {}
     plans = {
         "": (FRAMES, options.steps, options.patience),
         "longer_": (FRAMES, LONGER * options.steps, NEVER),

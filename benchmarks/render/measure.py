@@ -61,7 +61,7 @@ def use_threads(count: int) -> None:
 def forward(scene: Scene, **options: Any) -> Callable[[], Any]:
     def work() -> Any:
         with torch.no_grad():
-            return rasterize(*scene.arguments(), **scene.size, **options)
+            return rasterize(*scene.arguments(), width=scene.width, height=scene.height, **options)
 
     return work
 
@@ -74,7 +74,7 @@ def forward_backward(scene: Scene, **options: Any) -> Callable[[], Any]:
     tensors = [t.requires_grad_() for t in scene.tensors()]
 
     def work() -> Any:
-        image, alpha, _ = rasterize(*scene.arguments(), **scene.size, **options)
+        image, alpha, _ = rasterize(*scene.arguments(), width=scene.width, height=scene.height, **options)
         return torch.autograd.grad([image, alpha], tensors, [colors, alphas])
 
     return work

@@ -32,8 +32,9 @@ def time_peers(scene: Scene, out: Path, repeats: int = 3) -> list[Peer]:
     """Every peer that is installed, on one core as ours is; one that fails is named and left out."""
     path = out / "peers_scene.npz"
     arrays = {n: getattr(scene, n).detach().numpy() for n in ("means", "quats", "scales", "opacities", "colors")}
-    camera = {"viewmat": scene.viewmats[0].detach().numpy(), "K": scene.Ks[0].numpy()}
-    np.savez(path, **arrays, **camera, width=scene.width, height=scene.height)
+    arrays |= {"viewmat": scene.viewmats[0].detach().numpy(), "K": scene.Ks[0].numpy()}
+    arrays |= {"width": np.array(scene.width), "height": np.array(scene.height)}
+    np.savez(path, allow_pickle=False, **arrays)
     use_threads(1)
     image = forward(scene)()[0][0].numpy()
     found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import matplotlib
 import numpy as np
@@ -37,7 +38,7 @@ def growth(rows: list[dict[str, float]], path: Path) -> None:
 
 def grid(rows: list[dict[str, object]], threads: int, path: Path) -> None:
     """Time against the count of Gaussians, a panel a picture size."""
-    sizes = sorted({row["size"] for row in rows})  # type: ignore[type-var]
+    sizes = sorted({cast(tuple[int, int], row["size"]) for row in rows})
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, len(sizes), figsize=(9, 3.4), dpi=160, layout="constrained", sharey=True)
         for axis, size in zip(axes, sizes, strict=True):
@@ -50,8 +51,7 @@ def grid(rows: list[dict[str, object]], threads: int, path: Path) -> None:
                     name = "forward and backward" if what == "both" else "forward"
                     axis.plot(counts, medians, marker=marker, color=color, label=f"{scene}, {name}",
                               linestyle="-" if scene == "cloud" else ":")  # fmt: skip
-            width, height = size  # type: ignore[misc]
-            axis.set(xscale="log", yscale="log", xlabel="Gaussians", title=f"{width}x{height}")
+            axis.set(xscale="log", yscale="log", xlabel="Gaussians", title="{}x{}".format(*size))
             axis.grid(color=GRID)
             axis.axhline(25, color="#9aa0a8", linewidth=0.8, linestyle="--")
         axes[0].set_ylabel(f"milliseconds, {threads} threads")

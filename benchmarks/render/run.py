@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from . import peers, plots
 from .measure import (
@@ -201,7 +202,7 @@ def main() -> None:
     if others:
         figures |= {"peers_ours_forward_ms": others[0].ours_forward_ms, "peers_ours_both_ms": others[0].ours_both_ms}
     for row in rows:
-        name = "{}_{}k_{}x{}".format(row["scene"], row["count"] // 1000, *row["size"])  # type: ignore[operator,misc]
+        name = "{}_{}k_{}x{}".format(row["scene"], cast(int, row["count"]) // 1000, *cast(tuple[int, int], row["size"]))
         figures |= {f"{name}_{k}threads_ms": v.median for k, v in row.items() if isinstance(v, Times)}
     text = json.dumps({k: float(f"{v:.6g}") for k, v in figures.items()}, indent=2)
     (OUT / "render.json").write_text(text, encoding="utf-8")
@@ -220,7 +221,7 @@ def tables(rows: list[dict[str, object]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        width, height = row["size"]  # type: ignore[misc]
+        width, height = cast(tuple[int, int], row["size"])
         cells = [row[f"{what}_{n}"] for what in ("forward", "both") for n in (1, threads)]
         lines.append(f"| {row['scene']} | {row['count']:,} | {width}x{height} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"

@@ -33,12 +33,8 @@ class Scene:
     width: int
     height: int
 
-    def arguments(self) -> tuple:
+    def arguments(self) -> tuple[torch.Tensor, ...]:
         return (*self.tensors(), self.Ks)
-
-    @property
-    def size(self) -> dict[str, int]:
-        return {"width": self.width, "height": self.height}
 
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """Those that take gradients."""
@@ -66,8 +62,7 @@ def cloud(count: int, width: int, height: int, size: float = CLOUD_SIZE, seed: i
         rng.uniform(0, 1, (count, 3)),
         np.eye(4),
         K,
-        width,
-        height,
+        size=(width, height),
     )
 
 
@@ -88,12 +83,10 @@ def character(path: Path, count: int, width: int, height: int) -> Scene:
         posed.colors[0],
         cameras.viewmats[0],
         cameras.Ks[0],
-        width,
-        height,
+        size=(width, height),
     )
 
 
-def _scene(name: str, *parts: np.ndarray | int) -> Scene:
-    *arrays, width, height = parts
-    tensors = [torch.from_numpy(np.array(a, np.float32)) for a in arrays]
-    return Scene(name, *tensors[:5], tensors[5][None], tensors[6][None], int(width), int(height))
+def _scene(name: str, *arrays: np.ndarray, size: tuple[int, int]) -> Scene:
+    means, quats, scales, opacities, colors, viewmat, K = (torch.from_numpy(np.array(a, np.float32)) for a in arrays)
+    return Scene(name, means, quats, scales, opacities, colors, viewmat[None], K[None], *size)

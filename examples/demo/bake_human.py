@@ -218,6 +218,7 @@ def main() -> None:
             *(read_mask(data / "textures" / f"mpfb_{n}nails.jpg", LIMBS_WINDOW) for n in ("finger", "toe"))
         ),
         head_window=np.array(HEAD_WINDOW, np.float32),
+        allow_pickle=False,
         **skeleton,
     )
     print(f"{out}: {len(used)} vertices, {len(quads)} quads, {out.stat().st_size / 1e6:.2f} MB")

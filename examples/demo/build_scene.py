@@ -11,6 +11,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -40,14 +41,14 @@ def add_material(
     """A Principled material with `picture` (H,W,4) u1 sRGB, packed, or the linear `colour` as its base colour."""
     material = bpy.data.materials.new(name)
     material.use_nodes = True
-    nodes = material.node_tree.nodes
+    nodes: Any = material.node_tree.nodes
     shader = nodes["Principled BSDF"]
     shader.inputs["Base Color"].default_value = (*colour, 1)
     shader.inputs["Roughness"].default_value = roughness
     shader.inputs["Specular IOR Level"].default_value = 0.25
     if picture is not None:
         image = bpy.data.images.new(name, picture.shape[1], picture.shape[0])
-        image.pixels.foreach_set((picture[::-1].astype(np.float32) / 255).ravel())
+        cast(Any, image.pixels).foreach_set((picture[::-1].astype(np.float32) / 255).ravel())
         image.pack()
         texture = nodes.new("ShaderNodeTexImage")
         texture.image = image
@@ -65,7 +66,7 @@ def add_armature(skeleton: Skeleton) -> bpy.types.Object:
     for index, name in enumerate(skeleton.names):
         bone = bones.new(name)
         bone.head, bone.tail = skeleton.heads[index], skeleton.tails[index]
-        bone.align_roll(Vector(np.cross(skeleton.x_axes[index], bone.tail - bone.head)))
+        bone.align_roll(Vector(np.cross(skeleton.x_axes[index], bone.tail - bone.head).tolist()))
         if skeleton.parents[index] >= 0:
             bone.parent = bones[skeleton.names[skeleton.parents[index]]]
     bpy.ops.object.mode_set(mode="OBJECT")
@@ -90,7 +91,7 @@ def add_mesh(part: Part, rig: bpy.types.Object, skeleton: Skeleton) -> bpy.types
         for index in np.flatnonzero(values > 1e-4):
             group.add([int(index)], float(values[index]), "REPLACE")
     thing.parent = rig
-    thing.modifiers.new("Armature", "ARMATURE").object = rig
+    cast(bpy.types.ArmatureModifier, thing.modifiers.new("Armature", "ARMATURE")).object = rig
     return thing
 
 
@@ -147,7 +148,7 @@ def add_lights() -> None:
         ("Key", (1.0, 0.93, 0.84), 2.6, -38.0, 48.0),
         ("Fill", (0.82, 0.9, 1.0), 0.7, 120.0, 30.0),
     ):
-        lamp = bpy.data.lights.new(name, "SUN")
+        lamp = cast(bpy.types.SunLight, bpy.data.lights.new(name, "SUN"))
         lamp.color, lamp.energy, lamp.angle = colour, strength, math.radians(4)
         sun = bpy.data.objects.new(name, lamp)
         bpy.context.scene.collection.objects.link(sun)
@@ -157,7 +158,8 @@ def add_lights() -> None:
         sun.location = towards * 4
     world = bpy.data.worlds.new("World")
     world.use_nodes = True
-    world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.62, 0.63, 0.65, 1)
+    background: Any = world.node_tree.nodes["Background"]
+    background.inputs["Color"].default_value = (0.62, 0.63, 0.65, 1)
     bpy.context.scene.world = world
 
 
@@ -167,7 +169,8 @@ def build_scene() -> Human:
     scene = bpy.context.scene
     scene.frame_start, scene.frame_end, scene.render.fps = 1, FRAMES, FPS
     scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
-    scene.view_settings.view_transform = "Standard"
+    settings: Any = scene.view_settings
+    settings.view_transform = "Standard"
 
     human = load_human()
     tall = float(human.body.vertices[:, 2].max())

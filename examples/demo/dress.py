@@ -9,6 +9,7 @@ skirt which the pipeline then brings to life.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from character import ARM_BONES, Human, Part, bone_weight
@@ -157,7 +158,7 @@ def grid_quads(rows: int, columns: int, closed: bool) -> np.ndarray:
 
 def skin_weights(points: np.ndarray, part: Part, quads: np.ndarray) -> np.ndarray:
     """(P,B) weights of the nearest skin among `quads` of `part`, blended over the quad's corners."""
-    tree = BVHTree.FromPolygons(part.vertices.tolist(), quads.tolist())
+    tree: Any = BVHTree.FromPolygons(part.vertices.tolist(), quads.tolist())
     result = np.zeros((len(points), part.weights.shape[1]))
     for row, point in enumerate(points):
         location, _, quad, _ = tree.find_nearest(point)
@@ -171,10 +172,10 @@ def push_outside(points: np.ndarray, tree: BVHTree, margin: float) -> np.ndarray
     """Points (P,3) nearer than `margin` to the surface, or inside it, moved out along the nearest surface normal."""
     moved = points.copy()
     for row, point in enumerate(points):
-        location, normal, _, _ = tree.find_nearest(point)
-        depth = margin - float(np.dot(point - np.array(location), normal))
+        location, normal = (np.array(vector) for vector in tree.find_nearest(point)[:2])
+        depth = margin - float((point - location) @ normal)
         if 0 < depth < 0.05:
-            moved[row] += depth * np.array(normal)
+            moved[row] += depth * normal
     return moved
 
 

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any, cast
 
 arguments = argparse.ArgumentParser(description=__doc__)
 arguments.add_argument("--blend", type=Path, required=True, help="scene to open")
@@ -34,7 +35,7 @@ def tell(**moment: object) -> None:
     print(PREFIX + json.dumps(moment), flush=True)
 
 
-def timed(stage: str, operator, **values: object) -> None:  # type: ignore[no-untyped-def]
+def timed(stage: str, operator: Any, **values: object) -> None:
     """Call an operator and tell how long it took."""
     tell(stage=stage, step=0, total=1, eta=0.0, elapsed=0.0, message="")
     started = time.monotonic()
@@ -52,7 +53,7 @@ def play(kind: str, frame: int) -> np.ndarray:
     """Positions (N,3) of the result's object of `kind` at a frame, as Blender evaluates them."""
     scene = bpy.context.scene
     scene.frame_set(frame)
-    objects = [o for o in scene.objects if o.ani3d.kind == kind]
+    objects = [o for o in cast(Any, scene.objects) if o.ani3d.kind == kind]
     if not objects:
         raise SystemExit(f"The reopened scene has no result of kind {kind}.")
     item = max(objects, key=lambda o: len(o.data.points if kind == "GAUSSIANS" else o.data.vertices))
@@ -96,15 +97,16 @@ def main() -> None:
     bpy.ops.wm.open_mainfile(filepath=str(options.blend.resolve()))
     scene = bpy.context.scene
     rig = next(o for o in scene.objects if o.type == "ARMATURE")
-    bpy.ops.ani3d.bind_character(armature=rig.name)
-    bpy.ops.ani3d.export_shot(filepath=str(out / "shot.npz"))
-    timed("engine", bpy.ops.ani3d.start_engine, command=options.engine, store=str(out / "engine_store"))
+    ani3d: Any = cast(Any, bpy.ops).ani3d  # the extension's operators
+    ani3d.bind_character(armature=rig.name)
+    ani3d.export_shot(filepath=str(out / "shot.npz"))
+    timed("engine", ani3d.start_engine, command=options.engine, store=str(out / "engine_store"))
     try:
-        bpy.ops.ani3d.submit(shot=str(out / "shot.npz"), settings=options.settings)
-        bpy.ops.ani3d.follow()
-        bpy.ops.ani3d.fetch_result(directory=str(out / "result"))
+        ani3d.submit(shot=str(out / "shot.npz"), settings=options.settings)
+        ani3d.follow()
+        ani3d.fetch_result(directory=str(out / "result"))
     finally:
-        bpy.ops.ani3d.stop_engine()
+        ani3d.stop_engine()
     result = out / "demo_result.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(result))
     first, last = scene.frame_start, (scene.frame_start + scene.frame_end) // 2
