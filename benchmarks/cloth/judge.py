@@ -6,7 +6,7 @@ exact distances of `ani3dhuman.mesh.signed_distance`. Lengths are judged at huma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import ipctk
 import numpy as np
@@ -65,6 +65,10 @@ class Verdict:
             "depth": np.where(self.depth_mm > 1000 * DEPTH, self.depth_mm, 0),
         }
         return {name: (int(v.argmax()), float(v.max())) for name, v in bad.items() if v.max() > 0}
+
+    def up_to(self, frames: int) -> Verdict:
+        """Of the first so many frames alone."""
+        return Verdict(*(getattr(self, each.name)[:frames] for each in fields(self)))
 
 
 class Judge:
