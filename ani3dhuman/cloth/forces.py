@@ -58,6 +58,11 @@ class Fields:
         """The same on particles `rows` alone."""
         return self if self.pulls is None else replace(self, pulls=self.pulls[rows])
 
+    def played(self, frames: np.ndarray) -> Fields:
+        """The same over frames (T',) of the shot."""
+        poses, values = (a if len(a) == 1 else a[frames] for a in (self.poses, self.values))
+        return replace(self, poses=poses, values=values)
+
     def accelerations(self, frame: float, x: np.ndarray, v: np.ndarray, sheet: Sheet) -> np.ndarray:
         """See `Surroundings.accelerations`."""
         free, along = np.zeros(x.shape), np.zeros(x.shape)  # pushes at each particle, and winds that surfaces feel

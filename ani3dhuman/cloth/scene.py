@@ -52,3 +52,7 @@ class Turning:
     def part(self, rows: np.ndarray) -> Turning:
         """The same on particles `rows` alone."""
         return Turning(self.extra, self.others.part(rows) if self.others else None)
+
+    def played(self, frames: np.ndarray) -> Turning:
+        """The same over frames (T',) of the shot."""
+        return Turning(self.extra[frames], self.others.played(frames) if self.others else None)

@@ -47,7 +47,7 @@ def run(
     masses = settings.density * m.sizes
     inv_mass = np.where(constraints.pinned, 0, 1 / masses).astype(np.float32)
     hold = np.maximum(settings.hold * np.clip(pin_weights, 0, 1) ** 2, settings.shape)
-    preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll)
+    preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll, around.way_in)
     shortest, longest = np.zeros_like(constraints.edge_rest), np.float32(MAX_STRETCH) * constraints.edge_rest
     contacts = Contacts(obstacle, len(rest))
     c = constraints
@@ -66,7 +66,7 @@ def run(
     moves = preroll.velocity
     x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
     frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
-    for step in range(settings.preroll + len(skinned)):
+    for step in range(preroll.count + len(skinned)):
         if step > 0:
             start, end = end, _pose(preroll, skinned, rest, around, step)
             moves, before = end.skin[steady].mean(0) - start.skin[steady].mean(0), moves
@@ -89,9 +89,9 @@ def run(
                 thickness=settings.thickness,
                 friction=float(_rescaled(settings.friction, share)),
             )
-            wished = around.direction.holds(step - settings.preroll, hold) if around.direction else hold
+            wished = around.direction.holds(step - preroll.count, hold) if around.direction else hold
             held = _rescaled(wished, share).astype(np.float32)
-            push = _pushed(around.accelerations(step - settings.preroll - 1, x, v, sheet), gravity, len(x))
+            push = _pushed(around.accelerations(step - preroll.count - 1, x, v, sheet), gravity, len(x))
             step_frame(x, v, held, push, cloth, fabric, body, start, end, 1.0 / fps, count)
             broken = ~np.isfinite(x).all(1)
             if broken.any():
@@ -99,8 +99,8 @@ def run(
                 broken = np.isin(part, part[broken])
                 lost |= broken
                 x[broken], v[broken], inv_mass[broken] = end.skin[broken], 0, 0
-        if step >= settings.preroll:
-            done = frames[step - settings.preroll]
+        if step >= preroll.count:
+            done = frames[step - preroll.count]
             done[:] = x  # what is mended here is seen, and swings on as it was
             limit_edges(done, inv_mass, constraints.edges, shortest, longest, LIMIT_ROUNDS)
             done[lost] = np.nan

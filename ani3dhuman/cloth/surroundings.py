@@ -9,6 +9,7 @@ import numpy as np
 
 from ..mesh.surface import Obstacle
 from .art_direction import ArtDirection
+from .preroll import FROM_REST
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Forces(Protocol):
     def part(self, rows: np.ndarray) -> Forces:
         """The same on particles `rows` alone."""
 
+    def played(self, frames: np.ndarray) -> Forces:
+        """The same over frames (T',) of the shot."""
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -54,6 +58,7 @@ class Surroundings:
         gravity: (3,) m/s^2, world space; None for what the fabric says, straight down.
         forces: wind and force fields; None for none.
         direction: an artist's wishes for the particles; None for none.
+        way_in: how the shot begins, of `preroll.WAYS_IN`.
     """
 
     obstacle: Obstacle | None = None
@@ -61,11 +66,22 @@ class Surroundings:
     gravity: np.ndarray | None = None
     forces: Forces | None = None
     direction: ArtDirection | None = None
+    way_in: str = FROM_REST
 
     def part(self, rows: np.ndarray) -> Surroundings:
         """The surroundings of particles `rows` alone."""
         forces = self.forces.part(rows) if self.forces else None
         return replace(self, forces=forces, direction=self.direction.part(rows) if self.direction else None)
+
+    def played(self, frames: np.ndarray) -> Surroundings:
+        """The surroundings over frames (T',) of the shot, each of which may come more than once."""
+        obstacle, direction = self.obstacle, self.direction
+        if obstacle is not None:
+            obstacle = replace(obstacle, vertices=obstacle.vertices[frames])
+        if direction is not None and len(direction.strength) > 1:
+            direction = replace(direction, strength=direction.strength[frames])
+        forces = self.forces.played(frames) if self.forces else None
+        return replace(self, obstacle=obstacle, forces=forces, direction=direction)
 
     def over(self, body: Obstacle | None) -> Surroundings:
         """These surroundings, whose obstacle holds colliders alone, with a body in front of them."""

@@ -68,6 +68,5 @@ def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: st
     meta = job.shot.meta
     wishes = ("vertex_start", "strands", "fabric", "fabric_changes", "layer", "thickness")
     objects = [[getattr(item, name) for name in wishes] for item in meta.objects]
-    return stage_key(
-        "cloth", job.shot, rigid_key, pins, meta.fps, fabrics, objects, meta.colliders, meta.forces, chosen.floor
-    )
+    scene = meta.colliders, meta.forces, chosen.floor, chosen.way_in, chosen.loop
+    return stage_key("cloth", job.shot, rigid_key, pins, meta.fps, fabrics, objects, *scene)

@@ -11,6 +11,7 @@ from typing import Any
 from ani3d_formats.errors import Ani3DError
 
 from ..cloth.fabrics import FABRICS
+from ..cloth.preroll import FROM_REST, WAYS_IN
 from ..models.paths import is_folder
 from ..models.registry import COMPACT, known_models
 
@@ -84,15 +85,21 @@ class CoarseSettings:
             "evaluated" the meshes as Blender showed them, which the shot must hold. Outside it is called ``coarse``.
         fabric: name of the garment's fabric, see `ani3dhuman.cloth.fabrics.FABRICS`.
         floor: cloth meets a floor at the lowest point of the body, unless the scene has one there.
+        way_in: how cloth gets into the first frame: from the "rest" pose, "settled" in the first pose, or "none": it
+            begins as the skeleton has it.
+        loop: the motion runs in a circle, and cloth ends where it begins.
     """
 
     layer: str = "physics"
     fabric: str = "generic"
     floor: bool = True
+    way_in: str = FROM_REST
+    loop: bool = False
 
     def __post_init__(self) -> None:
         _check(
             self,
+            ("way_in", self.way_in in WAYS_IN, ", ".join(WAYS_IN)),
             ("layer", self.layer in COARSE, ", ".join(COARSE)),
             ("fabric", self.fabric in FABRICS, ", ".join(FABRICS)),
         )

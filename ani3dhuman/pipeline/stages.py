@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
+from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
 
 from ..cloth.character import simulate_shot
 from ..cloth.fabrics import FABRICS
+from ..cloth.loops import simulated_loop
 from ..cloth.scene import surroundings_of
 from .settings import CoarseSettings
 
@@ -47,7 +49,16 @@ def coarse_layer(
     if settings.layer == "physics":
         warnings: list[str] = []
         around = surroundings_of(shot, rigid, settings.floor, warnings.append)
-        vertices = simulate_shot(shot, rigid, pins, FABRICS[settings.fabric], progress, warnings.append, around)
+        around = replace(around, way_in=settings.way_in)
+
+        def simulate(clip: np.ndarray, frames: np.ndarray) -> np.ndarray:
+            scene = around.played(frames) if settings.loop else around
+            return simulate_shot(shot, clip, pins, FABRICS[settings.fabric], progress, warnings.append, scene)
+
+        if settings.loop:
+            vertices = simulated_loop(rigid, simulate, is_loose(shot["region_ids"]), warnings.append)
+        else:
+            vertices = simulate(rigid, np.arange(shot.frames))
         return Layer(vertices, warnings)
     progress.advance(progress.total)
     return Layer(rigid if settings.layer == "rigid" else evaluated_layer(shot))
