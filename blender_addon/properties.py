@@ -134,6 +134,18 @@ class Ani3DScene(bpy.types.PropertyGroup):
         description="Cloth lies on a floor at the body's lowest point, unless the scene has a collider there",
         default=True,
     )
+    way_in: bpy.props.EnumProperty(
+        name="Begins",
+        description="How cloth gets into the first frame",
+        items=(
+            ("rest", "From Rest", "It comes from the rest pose, with the speed that the shot begins with"),
+            ("settled", "Settled", "It has come to rest in the first frame's pose"),
+            ("none", "As Skinned", "It begins exactly as the skeleton has it"),
+        ),
+    )
+    loop: bpy.props.BoolProperty(
+        name="Loop", description="The motion runs in a circle: cloth ends where it begins; how well it closes is told"
+    )
     prior: bpy.props.StringProperty(
         name="Restore With",
         description="What makes the video of the motion look real: a prior of the engine's, a folder with one, or none",

@@ -7,6 +7,7 @@ import bpy
 
 from . import preferences
 from .checks_panel import ChecksPanel
+from .cloth_panel import ClothPanel
 from .course import words_of
 from .jobs import time_left
 from .jobs_panel import JobsList, JobsPanel
@@ -128,6 +129,7 @@ CLASSES = (
     JobsList,
     AnimatePanel,
     ChecksPanel,
+    ClothPanel,
     PartsPanel,
     LookPanel,
     WarningsPanel,

@@ -58,7 +58,7 @@ def coarse_layer(
         if settings.loop:
             vertices = simulated_loop(rigid, simulate, is_loose(shot["region_ids"]), warnings.append)
         else:
-            vertices = simulate(rigid, np.arange(shot.frames))
+            vertices = simulate(rigid, np.arange(len(rigid)))
         return Layer(vertices, warnings)
     progress.advance(progress.total)
     return Layer(rigid if settings.layer == "rigid" else evaluated_layer(shot))

@@ -232,9 +232,12 @@ def _read_shot(path: Path) -> dict[str, np.ndarray]:
         raise Ani3DError("shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again.") from error
 
 
+NAMES = ("preset", "coarse", "floor", "way_in", "loop", "prior")  # of the scene that are settings of a job too
+
+
 def chosen_settings(scene_settings: Ani3DScene) -> dict[str, object]:
     """What the panel says, as settings of a job."""
-    chosen: dict[str, object] = {name: getattr(scene_settings, name) for name in ("preset", "coarse", "floor", "prior")}
+    chosen: dict[str, object] = {name: getattr(scene_settings, name) for name in NAMES}
     if scene_settings.prior not in TEXTLESS:
         chosen["prompt"] = scene_settings.prompt
     return chosen

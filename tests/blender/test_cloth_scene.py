@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rigs
 
+from ani3d_formats.frames import CacheWriter
 from ani3d_formats.shot import Shot
 from ani3d_formats.shot_scene import FORCE_VALUES, PULLS
 
@@ -253,3 +254,47 @@ def test_blenders_cloth_feels_a_field_as_the_engine_says(addon):
     assert by_gravity < 0 < by_wind
     pressure = by_wind / -by_gravity * 9.81 * mass / 50
     assert pressure == pytest.approx(20 / 24, rel=0.05)
+
+
+def test_the_panel_lists_what_acts_on_cloth_and_its_choices_reach_the_job(part, rig):
+    bpy.ops.ani3d.bind_character()
+    colliding("Chair")
+    wind()
+    bpy.context.scene.use_gravity = False
+    told = [text for text, _ in part("cloth_panel").met_by(bpy.context)]
+    assert told == ["Collides with Chair", "Moved by Wind", "The scene has no gravity, so cloth floats"]
+    settings = bpy.context.scene.ani3d
+    settings.preset, settings.floor, settings.way_in, settings.loop = "cloth", False, "settled", True
+    chosen = part("operators.job").chosen_settings(settings)
+    assert {name: chosen[name] for name in ("preset", "floor", "way_in", "loop")} == {
+        "preset": "cloth", "floor": False, "way_in": "settled", "loop": True,
+    }  # fmt: skip
+
+
+def test_a_result_of_meshes_alone_plays_without_gaussians(part, rig, tmp_path):
+    rigs.select(rig)
+    bpy.ops.ani3d.bind_character()
+    skirt = bpy.data.objects["Skirt"]
+    count = len(skirt.data.vertices)
+    frames = np.random.default_rng(1).normal(size=(8, count, 3)).astype(np.float32)
+    folder = tmp_path / "Rig.ani3d"
+    with CacheWriter(folder, count=0, frame_start=3, frame_end=10, fps=24.0) as writer:
+        for frame in frames:
+            writer.frame({}, {"Skirt": frame})
+    part("import_result").import_result(bpy.context, folder)
+    kinds = [item.ani3d.kind for item in bpy.data.objects if item.ani3d.kind != "NONE"]
+    assert kinds == ["MESH"] and skirt.hide_viewport
+    copy = next(item for item in bpy.data.objects if item.ani3d.kind == "MESH")
+    for frame in (3, 7, 10):
+        bpy.context.scene.frame_set(frame)
+        np.testing.assert_allclose(rigs.evaluated_vertices(copy), frames[frame - 3], atol=1e-5)
+
+
+def test_a_result_of_meshes_that_this_file_does_not_have_is_refused(part, rig, tmp_path):
+    folder = tmp_path / "Other.ani3d"
+    with CacheWriter(folder, count=0, frame_start=1, frame_end=2, fps=24.0) as writer:
+        for _ in range(2):
+            writer.frame({}, {"Cape": np.zeros((4, 3), np.float32)})
+    with pytest.raises(Exception, match=r"None of the meshes in 'Other\.ani3d'"):
+        part("import_result").import_result(bpy.context, folder)
+    assert not [item for item in bpy.data.objects if item.ani3d.kind != "NONE"]
