@@ -21,7 +21,7 @@ from .private import write_private
 from .wire.inputs import FILES, MAX_INPUT_BYTES, PREFIX, SENT
 
 PRIOR, VIEWS = "prior", "avatar_views"  # views are sent as arrays of the shot
-WORDS = {"reference": ("", "bind"), "keypoint_map": ("",), VIEWS: ("",)}  # values that name no file
+WORDS = {**{name: ("",) for name in (*FILES, VIEWS)}, "reference": ("", "bind")}  # values that name no file
 _ENDING = re.compile(r"(\.[a-z0-9]{1,8})?")
 
 

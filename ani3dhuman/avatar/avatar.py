@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ class Avatar:
         opacities: (N,) 0..1.
         albedo: (N,3) linear 0..1, without lighting.
         region_ids: (N,) indices into `ani3d_formats.regions.REGIONS`.
+        is_lit: the light that the Gaussians were seen in is part of `albedo`, and no other falls on them.
         gloss: (N,3) roughness, metallic and specular level as in `ani3d_formats.shot_meta.Material`; None for matte.
     """
 
@@ -29,10 +30,17 @@ class Avatar:
     albedo: np.ndarray
     region_ids: np.ndarray
     gloss: np.ndarray | None = None
+    is_lit: bool = False
 
     @property
     def count(self) -> int:
         return len(self.scales)
+
+    def scaled(self, factor: float) -> Avatar:
+        """The same Gaussians on a mesh `factor` times as large."""
+        offsets = self.binding.offsets
+        binding = self.binding if offsets is None else replace(self.binding, offsets=offsets * factor)
+        return replace(self, binding=binding, scales=self.scales * np.float32(factor))
 
     def per_vertex(self, values: np.ndarray) -> np.ndarray:
         """Carry vertex values (V,k) or (V,) to the Gaussians by barycentric interpolation."""

@@ -24,12 +24,15 @@ class SurfaceBinding:
         triangle_ids: (N,) int64, the triangle of each Gaussian.
         barycentrics: (N,3) float32, rows sum to 1.
         local_quats: (N,4) float32 wxyz, rotation of the Gaussian in its triangle's frame.
+        offsets: (N,3) float32 metres from that place along the triangle's tangent, bitangent and normal; None for
+            Gaussians that lie in the surface.
     """
 
     faces: torch.Tensor
     triangle_ids: torch.Tensor
     barycentrics: torch.Tensor
     local_quats: torch.Tensor
+    offsets: torch.Tensor | None = None
 
     def interpolate(self, values: torch.Tensor) -> torch.Tensor:
         """Values (...,N,k) on the triangles for values (...,V,k) at the mesh's vertices, by barycentric coordinates."""
@@ -39,6 +42,20 @@ class SurfaceBinding:
     def pose(self, vertices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Means (...,N,3) and quats (...,N,4) wxyz for mesh vertices (...,V,3); differentiable."""
         if vertices.ndim == 2 and vertices.dtype == torch.float32 and vertices.device.type == "cpu":
-            return carry(vertices, self.faces, self.triangle_ids, self.barycentrics, self.local_quats)
-        turns = matrix_to_quat(triangle_frames(vertices, self.faces))
-        return self.interpolate(vertices), quat_multiply(rows(turns, self.triangle_ids), self.local_quats)
+            means, quats = carry(vertices, self.faces, self.triangle_ids, self.barycentrics, self.local_quats)
+        else:
+            turns = matrix_to_quat(triangle_frames(vertices, self.faces))
+            means = self.interpolate(vertices)
+            quats = quat_multiply(rows(turns, self.triangle_ids), self.local_quats)
+        return means if self.offsets is None else means + self._away(vertices, self.offsets), quats
+
+    def _away(self, vertices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        """`offsets` (N,3) of the triangles' frames in the world (...,N,3)."""
+        frames = triangle_frames(vertices, self.faces).flatten(-2)
+        return (rows(frames, self.triangle_ids).unflatten(-1, (3, 3)) @ offsets[:, :, None]).squeeze(-1)
+
+    def chosen(self, keep: torch.Tensor) -> SurfaceBinding:
+        """The binding of some of its Gaussians, (N,) bool or indices."""
+        offsets = None if self.offsets is None else self.offsets[keep]
+        kept = self.triangle_ids[keep], self.barycentrics[keep], self.local_quats[keep]
+        return SurfaceBinding(self.faces, *kept, offsets)

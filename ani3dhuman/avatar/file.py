@@ -20,7 +20,8 @@ from ani3d_formats.shot import save_arrays
 from .avatar import Avatar
 from .binding import SurfaceBinding
 
-SCHEMA, VERSION = "ani3dhuman.avatar", 1
+SCHEMA, VERSION = "ani3dhuman.avatar", 2
+READ_VERSIONS = (1, VERSION)  # version 2 adds optional entries only
 CACHE_VARIABLE = "ANI3DHUMAN_CACHE"
 MOST_BYTES = 1 << 30  # of all avatars that are kept
 
@@ -43,7 +44,7 @@ class AvatarFile:
 
     def save(self, path: Path) -> None:
         """Write it atomically. Raises `Ani3DError` ``disk.full``, ``file.unwritable``."""
-        meta = {"name": self.name, "character": self.character, "notes": self.notes}
+        meta = {"name": self.name, "character": self.character, "notes": self.notes, "is_lit": self.avatar.is_lit}
         binding = self.avatar.binding
         arrays = {
             "meta": np.array(json.dumps({"schema": SCHEMA, "version": VERSION, **meta})),
@@ -58,6 +59,8 @@ class AvatarFile:
         }
         if self.avatar.gloss is not None:
             arrays["gloss"] = self.avatar.gloss
+        if binding.offsets is not None:
+            arrays["offsets"] = binding.offsets.numpy()
         save_arrays(path, arrays)
 
     @classmethod
@@ -71,22 +74,23 @@ class AvatarFile:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             meta = json.loads(str(arrays["meta"][()]))
-            if (meta["schema"], meta["version"]) != (SCHEMA, VERSION):
+            if meta["schema"] != SCHEMA or meta["version"] not in READ_VERSIONS:
                 raise ValueError(f"its schema is {meta['schema']!r}, version {meta['version']!r}")
-            return cls(_avatar(arrays), str(meta["name"]), str(meta["character"]), dict(meta["notes"]))
+            avatar = _avatar(arrays, bool(meta.get("is_lit", False)))
+            return cls(avatar, str(meta["name"]), str(meta["character"]), dict(meta["notes"]))
         except Exception as error:  # zip, zlib and NumPy have many ways to fail on bytes that changed
             raise Ani3DError(
                 "avatar.file_broken", f"{path} is not a readable avatar ({error}).", "Run the job again."
             ) from error
 
 
-def _avatar(arrays: dict[str, np.ndarray]) -> Avatar:
+def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
     faces, triangles = arrays["faces"].astype(np.int64), arrays["triangle_ids"].astype(np.int64)
     count = len(triangles)
     shapes = {"barycentrics": 3, "local_quats": 4, "scales": 3, "albedo": 3}
-    gloss = arrays.get("gloss")
+    gloss, offsets = arrays.get("gloss"), arrays.get("offsets")
+    shapes |= {name: 3 for name in ("gloss", "offsets") if name in arrays}
     wrong = [name for name, k in shapes.items() if arrays[name].shape != (count, k)]
-    wrong += ["gloss"] if gloss is not None and gloss.shape != (count, 3) else []
     wrong += [name for name in ("opacities", "region_ids") if arrays[name].shape != (count,)]
     if wrong or faces.ndim != 2 or not 0 <= triangles.min(initial=0) <= triangles.max(initial=0) < len(faces):
         raise ValueError(f"its arrays do not belong together: {', '.join(wrong) or 'triangle_ids'}")
@@ -95,9 +99,10 @@ def _avatar(arrays: dict[str, np.ndarray]) -> Avatar:
         torch.from_numpy(triangles),
         torch.from_numpy(arrays["barycentrics"]),
         torch.from_numpy(arrays["local_quats"]),
+        None if offsets is None else torch.from_numpy(offsets),
     )
     regions = arrays["region_ids"].astype(np.int64)
-    return Avatar(binding, arrays["scales"], arrays["opacities"], arrays["albedo"], regions, gloss)
+    return Avatar(binding, arrays["scales"], arrays["opacities"], arrays["albedo"], regions, gloss, is_lit)
 
 
 def kept_path(character: str) -> Path:

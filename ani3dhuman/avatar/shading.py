@@ -26,6 +26,9 @@ def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nda
 
     `eyes` (T,3) are the camera centres: thin sheets (garment, hair) are lit on the side that is seen.
     """
+    if avatar.is_lit:
+        colors = np.asarray(linear_to_srgb(avatar.albedo), np.float32)
+        return np.repeat(colors[None], len(vertices), axis=0)
     vertices = np.ascontiguousarray(vertices, np.float32)
     key = _key(avatar, vertices, lighting, eyes)
     if key in _kept:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ani3d_formats.errors import Ani3DError
 from ani3d_formats.names import child
 from ani3d_formats.progress import Progress
 from ani3d_formats.views import Views
@@ -14,6 +18,7 @@ from ..avatar import Avatar, avatar_from_shot
 from ..avatar.file import AvatarFile, find_kept, keep
 from ..avatar.fitting.fitted import Fitted, fitted_avatar
 from ..avatar.from_mesh import DETAIL
+from ..storage.results import to_arrays
 from .job import Job
 from .keys import stage_key
 
@@ -22,6 +27,8 @@ READ_OF_VIEWS = ("vertices_at", "pose_of", "viewmats", "Ks", "albedo")
 
 def job_avatar(job: Job) -> tuple[Fitted, str]:
     """The Gaussians in bind pose, and their key. One that was fitted for an earlier shot of the character is taken."""
+    if job.settings.avatar.file:
+        return _given(job, Path(job.settings.avatar.file))
     shot, settings, seed, views = job.shot, job.settings.avatar, job.settings.seed, _views(job)
     strands = [(item.vertex_start, item.strands) for item in shot.meta.objects if item.strands]
     surfaces = (shot.textures, shot.meta.materials, DETAIL, settings.gaussians, seed, strands)
@@ -49,6 +56,19 @@ def job_avatar(job: Job) -> tuple[Fitted, str]:
     return job.run("avatar", key, 1, Fitted, compute), key
 
 
+def _given(job: Job, path: Path) -> tuple[Fitted, str]:
+    """The avatar of a file, and its key. Raises `Ani3DError` ``avatar.other_mesh`` for that of another character."""
+    file = AvatarFile.load(path)
+    if not np.array_equal(file.avatar.binding.faces.numpy(), job.shot["faces"]):
+        raise Ani3DError(
+            "avatar.other_mesh",
+            f"{path.name} is bound to another mesh than the character of {job.shot.name} has.",
+            "Import or fit it again with this character's shot.",
+        )
+    made = Fitted(file.avatar.scaled(job.scale), {**file.notes, "file": path.name})
+    return made, stage_key("avatar", job.shot, "file", *to_arrays(made))
+
+
 def _views(job: Job) -> Views | None:
     """Blender's views that came with the shot or that the settings name, at the size of the job's character."""
     file = job.settings.avatar.views
@@ -61,5 +81,4 @@ def _views(job: Job) -> Views | None:
 
 def write_avatar(job: Job, avatar: Avatar, key: str, notes: dict[str, Any]) -> None:
     """Write NAME.avatar into the result's folder, in the scene's own metres."""
-    scaled = avatar if job.scale == 1 else replace(avatar, scales=avatar.scales / job.scale)
-    AvatarFile(scaled, job.shot.name, key, notes).save(child(job.out, f"{job.shot.name}.avatar"))
+    AvatarFile(avatar.scaled(1 / job.scale), job.shot.name, key, notes).save(child(job.out, f"{job.shot.name}.avatar"))

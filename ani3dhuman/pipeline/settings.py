@@ -29,6 +29,7 @@ _OUTSIDE = {
     "steps": "refine_steps",
     "height": "refine_height",
     "views": "avatar_views",
+    "file": "avatar_file",
 }  # flat names that differ
 
 
@@ -60,12 +61,14 @@ class AvatarSettings:
         render_scale: picture size relative to the shot's.
         fit_steps: in which they are fitted to pictures of the mesh (docs/avatar.md); 0 leaves them as sampled.
         views: file of Blender's views to fit them to as well, or "". Outside it is called ``avatar_views``.
+        file: NAME.avatar to take as it is instead, or "". Outside it is called ``avatar_file``.
     """
 
     gaussians: int = 80_000
     render_scale: float = 1.0
     fit_steps: int = 1200
     views: str = ""
+    file: str = ""
 
     def __post_init__(self) -> None:
         _check(

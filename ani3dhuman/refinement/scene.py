@@ -162,12 +162,12 @@ def build_scene(
     order = np.concatenate([np.flatnonzero(~moving), np.flatnonzero(moving)])
     face_place = np.full(len(faces), -1)
     face_place[active_faces] = np.arange(len(active_faces))
-    static = _part(problem.binding, ~moving)
+    static = problem.binding.chosen(torch.from_numpy(~moving))
     poses = []
     for vertices in coarse:
         check_cancelled()
         poses.append(static.pose(vertices))
-    moves = _part(problem.binding, moving)
+    moves = problem.binding.chosen(torch.from_numpy(moving))
 
     return FitScene(
         points=_tensor(problem.bind_vertices)[open_ids],
@@ -185,6 +185,7 @@ def build_scene(
             torch.from_numpy(face_place[moves.triangle_ids.numpy()]),
             moves.barycentrics,
             moves.local_quats,
+            moves.offsets,
         ),
         static_means=torch.stack([means for means, _ in poses]),
         static_quats=torch.stack([quats for _, quats in poses]),
@@ -204,11 +205,3 @@ def _tensor(array: np.ndarray) -> Tensor:
 
 def _optional(array: np.ndarray | None, pick: tuple) -> Tensor | None:
     return None if array is None else _tensor(array[pick])
-
-
-def _part(binding: SurfaceBinding, chosen: np.ndarray) -> SurfaceBinding:
-    """The binding of some of its Gaussians."""
-    keep = torch.from_numpy(chosen)
-    return SurfaceBinding(
-        binding.faces, binding.triangle_ids[keep], binding.barycentrics[keep], binding.local_quats[keep]
-    )

@@ -1,7 +1,7 @@
 """Files that settings name: what they hold travels with the shot, since the engine opens no path that a client names.
 
-The setting `reference` or `keypoint_map` then has the value "input:" and the file's ending, and the bytes are the array
-`input_reference` or `input_keypoint_map`.
+The setting `reference`, `keypoint_map` or `avatar_file` then has the value "input:" and the file's ending, and the
+bytes are the array `input_reference`, `input_keypoint_map` or `input_avatar_file`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
-FILES = ("reference", "keypoint_map")  # settings whose value may be a file of the client's
+FILES = ("reference", "keypoint_map", "avatar_file")  # settings whose value may be a file of the client's
 PREFIX = "input_"  # of the arrays
 SENT = "input:"  # begins the setting's value
 MAX_INPUT_BYTES = 64 << 20

@@ -14,14 +14,14 @@ from synthetic import make_arrays
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.pipeline.settings import Settings
-from engine.inputs import FILES, PRIOR, VIEWS, check_paths, what_files_hold, write_inputs
+from engine.inputs import FILES, PRIOR, check_paths, what_files_hold, write_inputs
 from engine.job import check
 from engine.wire import Client
 from engine.wire import messages as m
 from engine.wire.inputs import attach_inputs
 
 Shot = dict[str, np.ndarray]
-CODES = {name: "settings.path" for name in ("keypoint_map", "reference", "prior", "avatar_views")}
+CODES = {name: "settings.path" for name in ("keypoint_map", "reference", "prior", "avatar_views", "avatar_file")}
 
 
 def refusal(shot: Shot, settings: dict[str, object], *allowed: Path) -> str:
@@ -52,9 +52,9 @@ def test_no_other_setting_is_text_that_could_be_a_path() -> None:
         for setting in fields(group.default) if hasattr(group.default, "__dataclass_fields__") else ():
             if setting.type not in ("str", "str | Path | None") or setting.name in {*words, *FILES, PRIOR}:
                 continue
-            if setting.name == "views":  # outside it has another name, and is refused with the paths
+            if setting.name in ("views", "file"):  # outside they have other names, and are refused with the paths
                 with pytest.raises(Ani3DError) as caught:
-                    check_paths({}, {VIEWS: "/etc/passwd"}, [])
+                    check_paths({}, {f"avatar_{setting.name}": "/etc/passwd"}, [])
                 assert caught.value.code == "settings.path"
                 continue
             with pytest.raises(Ani3DError) as caught:

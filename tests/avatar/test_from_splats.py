@@ -1,0 +1,189 @@
+"""Gaussians of others on a character's mesh: places, labels, motion; what belongs to nothing is left out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_clip import small_clip
+from synthetic import make_shot
+
+from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.gaussians import SH_C0
+from ani3dhuman.avatar import Avatar, avatar_from_shot
+from ani3dhuman.avatar.file import AvatarFile
+from ani3dhuman.avatar.from_splats import bind_splats, nearest_on_triangles
+from ani3dhuman.cli import main
+from ani3dhuman.clip import CoarseClip
+from ani3dhuman.pipeline.animate import animate
+from ani3dhuman.pipeline.import_avatar import import_avatar
+from ani3dhuman.pipeline.settings import Settings
+from ani3dhuman.splats.formats import read_splats, write_splats
+from ani3dhuman.splats.splats import Splats
+
+
+@pytest.fixture(scope="module")
+def clip() -> CoarseClip:
+    return small_clip(8)
+
+
+def as_splats(avatar: Avatar, vertices: np.ndarray) -> Splats:
+    """An avatar's Gaussians on a mesh (V,3), as a trainer would have them: no binding, no labels."""
+    means, quats = avatar.pose(vertices[None])
+    dc = (linear_to_srgb(avatar.albedo) - 0.5) / SH_C0
+    return Splats(means[0], quats[0], avatar.scales, avatar.opacities, dc[:, None].astype(np.float32))
+
+
+def joined(splats: Splats, means: np.ndarray) -> Splats:
+    """`splats` and small balls at further places (M,3)."""
+    more = len(means)
+    ball = Splats(
+        means.astype(np.float32),
+        np.tile(np.float32([1, 0, 0, 0]), (more, 1)),
+        np.full((more, 3), 0.01, np.float32),
+        np.full(more, 0.9, np.float32),
+        np.zeros((more, 1, 3), np.float32),
+    )
+    return Splats.joined([splats, ball])
+
+
+def parts_of(clip: CoarseClip) -> np.ndarray:
+    """Parts of the pillar by height, 20 cm each."""
+    return (clip.bind_vertices[:, 2] / 0.2).astype(int)
+
+
+def bound(clip: CoarseClip, splats: Splats, vertices: np.ndarray | None = None):
+    mesh = clip.bind_vertices if vertices is None else vertices
+    faces = clip.avatar.binding.faces.numpy()
+    return bind_splats(splats, mesh, faces, clip.vertex_regions, parts_of(clip))
+
+
+@pytest.mark.parametrize("frame", [None, 5])
+def test_they_move_with_the_mesh_as_their_own_avatar_does(clip, frame):
+    stands_in = clip.bind_vertices if frame is None else clip.vertices[frame]
+    found = bound(clip, as_splats(clip.avatar, stands_in), stands_in)
+    assert found.kept.all()
+    posed, owned = found.avatar.pose(clip.vertices), clip.avatar.pose(clip.vertices)
+    for means, quats, own, turns in zip(*posed, *owned, strict=True):
+        assert np.median(np.linalg.norm(means - own, axis=1)) < 1e-5
+        assert np.percentile(np.linalg.norm(means - own, axis=1), 99) < 0.002
+        assert np.percentile(np.abs((quats * turns).sum(1)), 1) > 0.999
+    assert (found.avatar.region_ids == clip.avatar.region_ids).mean() > 0.97
+
+
+def test_gaussians_off_the_surface_keep_their_distance(clip):
+    splats = as_splats(clip.avatar, clip.bind_vertices)
+    outward = splats.means * [1, 1, 0] / np.linalg.norm(splats.means[:, :2], axis=1, keepdims=True)
+    away = replace(splats, means=(splats.means + 0.02 * outward).astype(np.float32))
+    found = bound(clip, away)
+    means, _ = found.avatar.pose(np.stack([clip.bind_vertices, clip.vertices[4]]))
+    np.testing.assert_allclose(means[0], away.means[found.kept], atol=1e-5)
+    own, _ = clip.avatar.pose(clip.vertices[4:5])
+    apart = np.linalg.norm(means[1] - own[0][found.kept], axis=1)
+    assert 0.018 < np.median(apart) < 0.022
+
+
+def test_what_floats_is_faint_or_too_far_is_left_out(clip):
+    splats = as_splats(clip.avatar, clip.bind_vertices)
+    faint = replace(splats, opacities=np.where(np.arange(splats.count) < 7, 0.001, splats.opacities).astype(np.float32))
+    found = bound(clip, joined(faint, np.array([[0.25, 0, 1.5], [2, 2, 1], [2.01, 2, 1]])))
+    assert not found.kept[-3:].any() and not found.kept[:7].any() and found.kept[7:-3].all()
+    assert (found.notes["floating"], found.notes["too far"], found.notes["faint"]) == (1, 2, 7)
+
+
+def test_the_flat_side_decides_between_two_surfaces(clip):
+    """Two plates, 4 mm apart and at a right angle, share an edge: a disk goes to the one that it lies along."""
+    vertices = np.float32([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1]])
+    faces = np.array([[0, 1, 2], [0, 2, 3], [0, 1, 5], [0, 5, 4]])
+    places = np.float32([[0.5, 0.004, 0.004], [0.52, 0.004, 0.004]])
+    quats = np.float32([[1, 0, 0, 0], [np.sqrt(0.5), np.sqrt(0.5), 0, 0]])  # normal along z, then along -y
+    scales = np.tile(np.float32([0.01, 0.01, 0.001]), (2, 1))
+    splats = Splats(places, quats, scales, np.ones(2, np.float32), np.zeros((2, 1, 3), np.float32))
+    triangles = bind_splats(splats, vertices, faces, np.zeros(6, int), np.zeros(6, int)).avatar.binding.triangle_ids
+    assert triangles[0] < 2 <= triangles[1]
+
+
+def test_nearest_points_against_many_samples():
+    rng = np.random.default_rng(0)
+    corners, points = rng.normal(size=(40, 3, 3)), rng.normal(size=(40, 3))
+    shares = rng.dirichlet([0.4, 0.4, 0.4], 20_000)
+    sampled = np.linalg.norm(np.einsum("sk,nkd->nsd", shares, corners) - points[:, None], axis=2).min(1)
+    found = np.linalg.norm(nearest_on_triangles(points, corners) - points, axis=1)
+    assert (found <= sampled + 1e-9).all() and (sampled - found).max() < 0.05
+
+
+def test_a_mesh_elsewhere_is_refused(clip):
+    splats = as_splats(clip.avatar, clip.bind_vertices)
+    with pytest.raises(Ani3DError, match=r"--axes.*--frame") as refused:
+        bound(clip, splats.turned(np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])))
+    assert refused.value.code == "avatar.far"
+
+
+def test_an_imported_person_goes_through_a_whole_job(tmp_path: Path, capsys):
+    shot = make_shot(4, width=72, height=120)
+    shot.save(tmp_path / "shot.npz")
+    own = avatar_from_shot(shot, 1500)
+    write_splats(tmp_path / "person.ply", as_splats(own, shot["vertices"]))
+    words = ["import", tmp_path / "person.ply", "--shot", tmp_path / "shot.npz", "-o", tmp_path / "person.avatar"]
+    assert main([str(word) for word in words]) == 0
+    assert (tmp_path / "person.binding.png").stat().st_size > 10_000
+    file = AvatarFile.load(tmp_path / "person.avatar")
+    assert file.avatar.is_lit and file.avatar.binding.offsets is not None and file.avatar.count == own.count
+    small = {"preset": "draft", "refine_steps": 5, "refine_height": 96, "sampling_steps": 2}
+    out = animate(shot, tmp_path / "out", Settings.from_dict({**small, "avatar_file": str(tmp_path / "person.avatar")}))
+    report = json.loads((out / "report.json").read_text())
+    assert report["notes"]["avatar"]["source"] == "person.ply"
+    cached = read_first(out / f"{shot.name}.ani3d")
+    assert cached.count == own.count
+    np.testing.assert_allclose(cached.colors, linear_to_srgb(own.albedo), atol=0.01)  # no light was added
+    capsys.readouterr()
+
+
+def read_first(cache: Path) -> Splats:
+    from ani3d_formats.frames import FrameCache
+
+    opened = FrameCache.open(cache)
+    return Splats.of_frame(opened.frame(opened.manifest.frame_start))
+
+
+def test_relit_ones_take_the_scenes_light(tmp_path: Path):
+    shot = make_shot(2, width=72, height=120)
+    found, _ = import_avatar(
+        as_splats(avatar_from_shot(shot, 800), shot["vertices"]), shot, tmp_path / "a.avatar", "a", relight=True
+    )
+    assert not found.avatar.is_lit and not AvatarFile.load(tmp_path / "a.avatar").avatar.is_lit
+
+
+def test_the_avatar_of_another_character_is_refused(tmp_path: Path):
+    shot = make_shot(2, width=72, height=120)
+    import_avatar(as_splats(avatar_from_shot(shot, 800), shot["vertices"]), shot, tmp_path / "a.avatar", "a")
+    settings = Settings.from_dict({"preset": "draft", "avatar_file": str(tmp_path / "a.avatar")})
+    other = replace(shot, arrays={**shot.arrays, "faces": shot["faces"][:, [1, 2, 0]]})
+    with pytest.raises(Ani3DError, match="Import or fit it again with this character's shot"):
+        animate(other, tmp_path / "out", settings)
+
+
+def test_a_frame_that_the_shot_has_not(tmp_path: Path):
+    shot = make_shot(2)
+    splats = as_splats(avatar_from_shot(shot, 800), shot["vertices"])
+    with pytest.raises(Ani3DError, match="The shot has no frame 99"):
+        import_avatar(splats, shot, tmp_path / "a.avatar", "a", frame=99)
+
+
+def test_the_pose_of_a_frame_is_where_they_stand(tmp_path: Path):
+    from ani3d_formats.progress import Progress
+    from ani3dhuman.rigid import pose_rigid
+
+    shot = make_shot(6)
+    own = avatar_from_shot(shot, 800)
+    posed = pose_rigid(shot, Progress("pose", 6))
+    write_splats(tmp_path / "a.ply", as_splats(own, posed[4]))
+    found, _ = import_avatar(
+        read_splats(tmp_path / "a.ply"), shot, tmp_path / "a.avatar", "a", shot.meta.frame_start + 4
+    )
+    means, _ = found.avatar.pose(posed)
+    assert np.median(np.linalg.norm(means - own.pose(posed)[0][:, found.kept], axis=2)) < 1e-4
