@@ -90,16 +90,18 @@ def test_files_of_the_client_travel_as_content(shot: Shot, tmp_path: Path) -> No
     picture = tmp_path / "anna.PNG"
     picture.write_bytes(bytes(range(256)))
     (tmp_path / "map.json").write_text(json.dumps({"nose": "Head"}))
-    arrays, sent = attach_inputs(
-        shot, {"reference": str(picture), "keypoint_map": str(tmp_path / "map.json"), "seed": 1}
-    )
-    assert sent == {"reference": "input:.png", "keypoint_map": "input:.json", "seed": 1}
+    (tmp_path / "anna.avatar").write_bytes(b"Gaussians")
+    files = {"reference": picture, "keypoint_map": tmp_path / "map.json", "avatar_file": tmp_path / "anna.avatar"}
+    arrays, sent = attach_inputs(shot, {**{name: str(file) for name, file in files.items()}, "seed": 1})
+    endings = {"reference": "input:.png", "keypoint_map": "input:.json", "avatar_file": "input:.avatar"}
+    assert sent == {**endings, "seed": 1}
     check_paths(arrays, sent, ())
     picture.unlink()
     written = write_inputs(arrays, sent, tmp_path / "job")
     assert set(arrays) == set(shot)
     assert Path(written["reference"]).read_bytes() == bytes(range(256))
     assert json.loads(Path(written["keypoint_map"]).read_text()) == {"nose": "Head"}
+    assert Path(written["avatar_file"]).read_bytes() == b"Gaussians"
     assert {Path(written[name]).parent for name in FILES} == {tmp_path / "job"}
 
 
