@@ -26,7 +26,7 @@ class AnimatePanel(Sidebar, bpy.types.Panel):
         column.use_property_split, column.use_property_decorate = True, False
         column.prop(settings, "armature", placeholder="Selected")
         column.prop(settings, "preset")
-        if not _draw_progress(column):
+        if not _draw_progress(column, settings.preset):
             row = column.row()
             row.scale_y = 1.6
             row.operator("ani3d.animate", icon="PLAY")
@@ -100,7 +100,7 @@ class TrainingPanel(Sidebar, bpy.types.Panel):
         self.layout.operator("ani3d.record_takes", text="Record Takes...", icon="REC")
 
 
-def _draw_progress(column: bpy.types.UILayout) -> bool:
+def _draw_progress(column: bpy.types.UILayout, preset: str) -> bool:
     """The whole work's bar with its cross, or that of a result being fetched; False where nothing goes on."""
     course, transfer = session.course, session.transfer
     if session.stop_preparing is None and not session.is_working():
@@ -116,6 +116,8 @@ def _draw_progress(column: bpy.types.UILayout) -> bool:
     if course.stage == "export":
         row.label(text="Escape stops it")
     else:
+        if course.stage == "cloth" and preset == "cloth":
+            row.operator("ani3d.show_first_frames", text="First Frames", icon="PLAY")
         row.operator("ani3d.cancel_job", text="Cancel", icon="CANCEL").job = course.job
     return True
 

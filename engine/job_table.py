@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats import early_frames
 from ani3d_formats.atomic import disk_full, is_disk_full
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import file_sha256
@@ -316,6 +317,19 @@ class JobTable:
                 "Delete the job and submit the shot again.",
             )
         return data
+
+    def read_early(self, job: str, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on of the frames that a running job can show already; none where it cannot.
+
+        Raises Ani3DError `job.unknown`.
+        """
+        self._row(job)
+        try:
+            with open(self.folder(job) / "out" / early_frames.NAME, "rb") as file:
+                file.seek(offset)
+                return file.read(size)
+        except OSError:
+            return b""
 
     def _row(self, job: str) -> sqlite3.Row:
         row = self._rows.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats import early_frames
 from ani3d_formats.atomic import disk_full, is_disk_full
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman import __version__
@@ -164,7 +165,10 @@ class Server:
             case m.Files():
                 return m.Listing(self._table.files(message.job))
             case m.Fetch():
-                data = self._table.read(message.job, message.name, message.offset, message.size)
+                if message.name == early_frames.NAME:
+                    data = self._table.read_early(message.job, message.offset, message.size)
+                else:
+                    data = self._table.read(message.job, message.name, message.offset, message.size)
                 return m.Frame(message.offset, np.frombuffer(data, np.uint8))
             case m.Delete():
                 return self._delete(message.job)

@@ -93,7 +93,7 @@ def simulate_garment(
         return Constraints.of_mesh(faces, rest, held)
 
     settings = replace(settings, thickness=settings.thickness + _stand_off(pieces))
-    around = surroundings.part(welded.first)
+    around = surroundings.part(welded.first, welded.index)
     moved = simulate_pieces(skinned, pieces, build, around, fps, settings, progress, report)
     pieces.carry_buttons(moved)
     return moved[:, welded.index] + (shown - skinned[:, welded.index])

@@ -104,6 +104,8 @@ def run(
             done[:] = x  # what is mended here is seen, and swings on as it was
             limit_edges(done, inv_mass, constraints.edges, shortest, longest, LIMIT_ROUNDS)
             done[lost] = np.nan
+            if around.shown:
+                around.shown(step - preroll.count, done)
             if progress:
                 progress.advance()
         elif progress and progress.should_cancel():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -34,6 +35,29 @@ class Sheet:
         return cls(faces, masses)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Who watches the simulation while it runs: `sink` is called with a frame, vertices (Q,) and their places (Q,3).
+
+    `particles`: (Q,) which particle each of the vertices `rows` (Q,) goes with.
+    """
+
+    sink: Callable[[int, np.ndarray, np.ndarray], None]
+    rows: np.ndarray
+    particles: np.ndarray
+
+    def part(self, rows: np.ndarray, index: np.ndarray | None) -> Shown:
+        """The same of particles `rows` alone; `index` says which of those each particle goes with, where all do."""
+        if index is None:
+            index = np.full(int(max(rows.max(initial=-1), self.particles.max(initial=-1))) + 1, -1)
+            index[rows] = np.arange(len(rows))
+        particles = index[self.particles]
+        return Shown(self.sink, self.rows[particles >= 0], particles[particles >= 0])
+
+    def __call__(self, frame: int, x: np.ndarray) -> None:
+        self.sink(frame, self.rows, x[self.particles])
+
+
 class Forces(Protocol):
     """Whatever pushes cloth at a distance."""
 
@@ -59,6 +83,7 @@ class Surroundings:
         forces: wind and force fields; None for none.
         direction: an artist's wishes for the particles; None for none.
         way_in: how the shot begins, of `preroll.WAYS_IN`.
+        shown: is called with each frame as it is simulated; None for nobody.
     """
 
     obstacle: Obstacle | None = None
@@ -67,11 +92,16 @@ class Surroundings:
     forces: Forces | None = None
     direction: ArtDirection | None = None
     way_in: str = FROM_REST
+    shown: Shown | None = None
 
-    def part(self, rows: np.ndarray) -> Surroundings:
-        """The surroundings of particles `rows` alone."""
-        forces = self.forces.part(rows) if self.forces else None
-        return replace(self, forces=forces, direction=self.direction.part(rows) if self.direction else None)
+    def part(self, rows: np.ndarray, index: np.ndarray | None = None) -> Surroundings:
+        """The surroundings of particles `rows` alone; `index` as of `Shown.part`."""
+        return replace(
+            self,
+            forces=self.forces.part(rows) if self.forces else None,
+            direction=self.direction.part(rows) if self.direction else None,
+            shown=self.shown.part(rows, index) if self.shown else None,
+        )
 
     def played(self, frames: np.ndarray) -> Surroundings:
         """The surroundings over frames (T',) of the shot, each of which may come more than once."""
@@ -81,7 +111,7 @@ class Surroundings:
         if direction is not None and len(direction.strength) > 1:
             direction = replace(direction, strength=direction.strength[frames])
         forces = self.forces.played(frames) if self.forces else None
-        return replace(self, obstacle=obstacle, forces=forces, direction=direction)
+        return replace(self, obstacle=obstacle, forces=forces, direction=direction, shown=None)
 
     def over(self, body: Obstacle | None) -> Surroundings:
         """These surroundings, whose obstacle holds colliders alone, with a body in front of them."""

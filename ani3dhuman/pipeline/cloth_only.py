@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats import early_frames
 from ani3d_formats.frames import CacheWriter
 from ani3d_formats.names import child
 from ani3d_formats.shot import Shot
@@ -32,13 +33,23 @@ def cloth_only(
     """Move a shot's meshes and write them as caches; arguments as of `animate`, `finished` as its `stages`.
 
     Returns:
-        `out`, which then holds NAME.ani3d/, whose manifest counts no Gaussians, and report.json.
+        `out`, which then holds NAME.ani3d/, whose manifest counts no Gaussians, and report.json. While cloth is
+        simulated, its frames are in `early_frames.NAME` there.
     """
     job = Job(shot, settings, Path(out), listener, should_cancel, stages=finished)
     if settings.coarse.layer == "evaluated":
         stages.evaluated_layer(shot)  # a shot without is refused before anything takes its time
-    moving = moving_layers(job)
-    cache = _write_cache(job, moving.coarse, shot.meta.origin)
+    early = job.out / early_frames.NAME
+
+    def watch(rigid: np.ndarray) -> stages.Show:
+        shown = early_frames.EarlyFrames(early, rigid / np.float32(job.scale))
+        return lambda frame, rows, places: shown.show(frame, rows, places / np.float32(job.scale))
+
+    try:
+        moving = moving_layers(job, watch)
+        cache = _write_cache(job, moving.coarse, shot.meta.origin)
+    finally:
+        early.unlink(missing_ok=True)
     write_report(job, 0, moving.pins, {"rigid": moving.rigid, "coarse": moving.coarse}, {}, cache)
     return job.out
 

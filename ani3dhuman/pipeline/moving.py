@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -36,22 +37,28 @@ class Moving:
     key: str
 
 
-def moving_layers(job: Job) -> Moving:
-    """Run, or find finished, the stages rigid and cloth."""
+def moving_layers(job: Job, watch: Callable[[np.ndarray], stages.Show] | None = None) -> Moving:
+    """Run, or find finished, the stages rigid and cloth.
+
+    `watch` is called with the rigid layer and gives who is shown the frames of cloth as they are simulated.
+    """
     shot = job.shot
     rigid_key = stage_key("rigid", shot, shot.preserve_volume, shot.recorded)
     rigid = job.run("rigid", rigid_key, shot.frames, Layer, lambda p: Layer(pose_rigid(shot, p))).vertices
     found = find_pins(shot)
     moving = Moving(rigid, found.weights, tuple(found.unheld), rigid_key, rigid, rigid_key)
-    coarse, key = cloth_layer(job, "cloth", job.settings.coarse, moving)
+    coarse, key = cloth_layer(job, "cloth", job.settings.coarse, moving, watch(rigid) if watch else None)
     return Moving(rigid, found.weights, tuple(found.unheld), rigid_key, coarse, key)
 
 
-def cloth_layer(job: Job, stage: str, chosen: CoarseSettings, moving: Moving) -> tuple[np.ndarray, str]:
+def cloth_layer(
+    job: Job, stage: str, chosen: CoarseSettings, moving: Moving, show: stages.Show | None = None
+) -> tuple[np.ndarray, str]:
     """Vertices (T,V,3) of the layer that is `chosen`, as a stage, and their key."""
     shot, key = job.shot, _cloth_key(job, chosen, moving.pins, moving.rigid_key)
+    compute = stages.coarse_layer
     layer = job.run(
-        stage, key, 2 * shot.frames, Layer, lambda p: stages.coarse_layer(shot, moving.rigid, moving.pins, chosen, p)
+        stage, key, 2 * shot.frames, Layer, lambda p: compute(shot, moving.rigid, moving.pins, chosen, p, show)
     )
     for text in (sentences(shot, moving.unheld) if chosen.layer == "physics" else []) + layer.warnings:
         job.warn(text)

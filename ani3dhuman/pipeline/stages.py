@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from ..cloth.character import simulate_shot
 from ..cloth.fabrics import FABRICS
 from ..cloth.loops import simulated_loop
 from ..cloth.scene import surroundings_of
+from ..cloth.surroundings import Shown
 from .settings import CoarseSettings
+
+Show = Callable[[int, np.ndarray, np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,18 @@ def picture_size(shot: Shot, scale: float) -> tuple[int, int]:
 
 
 def coarse_layer(
-    shot: Shot, rigid: np.ndarray, pins: np.ndarray, settings: CoarseSettings, progress: Progress
+    shot: Shot,
+    rigid: np.ndarray,
+    pins: np.ndarray,
+    settings: CoarseSettings,
+    progress: Progress,
+    show: Show | None = None,
 ) -> Layer:
     """The coarse layer.
 
     By `settings.layer`: "physics": garment and hair swing by their pin weights `pins` (V,), the rest stays as `rigid`
-    (T,V,3) has it; "rigid": all does; "evaluated": what Blender showed, body and face included.
+    (T,V,3) has it; "rigid": all does; "evaluated": what Blender showed, body and face included. `show` is called with
+    each frame that is simulated, vertices (P,) and their places (P,3).
 
     Raises:
         Ani3DError: ``shot.not_evaluated``, see `evaluated_layer`.
@@ -49,7 +59,8 @@ def coarse_layer(
     if settings.layer == "physics":
         warnings: list[str] = []
         around = surroundings_of(shot, rigid, settings.floor, warnings.append)
-        around = replace(around, way_in=settings.way_in)
+        everyone = np.arange(len(pins))
+        around = replace(around, way_in=settings.way_in, shown=Shown(show, everyone, everyone) if show else None)
 
         def simulate(clip: np.ndarray, frames: np.ndarray) -> np.ndarray:
             scene = around.played(frames) if settings.loop else around

@@ -3,6 +3,7 @@
 
 from .animate import Animate
 from .bind import BindCharacter
+from .early import ShowFirstFrames
 from .engine import StartEngine, StopEngine
 from .export import ExportShot
 from .holds import PinTopEdge, Stiffen
@@ -32,6 +33,7 @@ CLASSES = (
     CancelJob,
     RemoveJob,
     ListJobs,
+    ShowFirstFrames,
     FetchResult,
     ShowJob,
     ShowResult,

@@ -19,6 +19,7 @@ from ..properties import scene_group
 from ..session import session
 from ..transfer import Transfer
 from .base import Outcome, ReportsErrors, WaitsForWork
+from .early import forget_first_frames
 from .job import chosen_row, engine_missing, last_job
 
 
@@ -184,6 +185,7 @@ def put_in_scene(operator: ReportsErrors, context: bpy.types.Context, folder: Pa
     windows.progress_begin(0, 1)
     try:
         import_result.open_cache(folder, lambda report: windows.progress_update(report.step / report.total))
+        forget_first_frames()
         collection = import_result.import_result(context, folder, hide_character, operator.warn)
     finally:
         windows.progress_end()

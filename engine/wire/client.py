@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ani3d_formats import early_frames
 from ani3d_formats.errors import Ani3DError
 
 from . import codec
@@ -111,6 +112,22 @@ class Client:
     def files(self, job: str) -> list[m.FileInfo]:
         """The result files of a job that is done."""
         return self._ask(m.Files(job), m.Listing).files
+
+    def early_frames(self, job: str, vertices: int) -> np.ndarray:
+        """The frames (K,V,3) that a job of cloth alone has ready while it works, of so many vertices, places as in the
+        shot; none where it has none to show."""
+        ready = early_frames.ready_of(self._early(job, 0, early_frames.HEADER.size))
+        data, wanted = b"", ready * vertices * 12
+        while len(data) < wanted:
+            size = min(m.MAX_CHUNK_BYTES, wanted - len(data))
+            more = self._early(job, early_frames.HEADER.size + len(data), size)
+            if len(more) < size:  # the job has ended meanwhile
+                return np.zeros((0, vertices, 3), np.float32)
+            data += more
+        return np.frombuffer(data, "<f4").reshape(ready, vertices, 3)
+
+    def _early(self, job: str, offset: int, size: int) -> bytes:
+        return self._ask(m.Fetch(job, early_frames.NAME, offset, size), m.Frame).data.tobytes()
 
     def delete(self, job: str) -> None:
         """Forget a job that is not queued or running, and remove its files from the engine's store."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats.early_frames import NAME, EarlyFrames
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress, Report
 
@@ -57,6 +58,10 @@ def run(
     if todo == "be deaf":  # ignores cancel, with a child process of its own
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         (out / "child.pid").write_text(str(child.pid))
+    if todo == "show early":
+        early = EarlyFrames(out / NAME, np.zeros((3, 40_000, 3), np.float32))
+        early.show(0, np.arange(40_000), np.ones((40_000, 3)))
+        early.show(1, np.arange(40_000), 2 * np.ones((40_000, 3)))
     steps = int(settings.get("steps", 5))
     for _stage in ("rigid", "refine"):
         progress = Progress(_stage, steps, listener, (lambda: False) if todo == "be deaf" else should_cancel)
