@@ -21,7 +21,7 @@ METHODS = {
     "restore": 2,
     "limits": 2,
     "conditions": 1,
-    "refine": 9,
+    "refine": 10,
 }
 
 SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")

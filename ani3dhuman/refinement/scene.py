@@ -19,6 +19,7 @@ from ..avatar.binding import SurfaceBinding
 from ..fields.hexplane import displace
 from ..mesh.topology import edges_of
 from ..rendering import rasterize
+from ..rendering.draw import BLUR
 from .body import Body, build_body
 from .losses import edge_lengths
 from .problem import RefinementProblem
@@ -124,6 +125,7 @@ class FitScene:
             width=seen.windows[frame].width,
             height=seen.windows[frame].height,
             backgrounds=self.background[None],
+            eps2d=BLUR,
             camera_model="ortho" if seen.ortho else "pinhole",
         )
         return channels.permute(0, 3, 1, 2), alphas.permute(0, 3, 1, 2)

@@ -10,6 +10,8 @@ from ani3d_formats.gaussians import GaussianFrames
 
 from .rasterize import rasterize
 
+BLUR = 0.1  # variance, pixels squared, that widens Gaussians in a picture: 0.3, as is usual, lets dots and edges grow
+
 
 def draw(
     gaussians: GaussianFrames,
@@ -18,6 +20,7 @@ def draw(
     frame: int,
     with_depth: bool = False,
     background: np.ndarray | None = None,
+    blur: float = BLUR,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Composite `features` of the Gaussians of one frame, without gradients, on the CPU.
 
@@ -28,6 +31,7 @@ def draw(
         frame: index of the frame.
         with_depth: add expected depth in metres as the last channel.
         background: (D,) behind the features; the alpha stays that of the Gaussians.
+        blur: by what Gaussians are widened, `eps2d` of `rasterize`.
 
     Returns:
         Channels (H,W,D), premultiplied but for the depth, and alpha (H,W); float32.
@@ -44,6 +48,7 @@ def draw(
             width=cameras.width,
             height=cameras.height,
             backgrounds=None if background is None else _tensor(background)[None],
+            eps2d=blur,
             render_mode="RGB+ED" if with_depth else "RGB",
             camera_model="ortho" if cameras.camera_type == "orthographic" else "pinhole",
         )

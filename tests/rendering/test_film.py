@@ -11,6 +11,7 @@ from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress
 from ani3dhuman.media.picture import Picture
 from ani3dhuman.rendering import rasterize
+from ani3dhuman.rendering.draw import BLUR
 from ani3dhuman.rendering.exposure import Exposure
 from ani3dhuman.rendering.film import render_frame
 
@@ -24,7 +25,8 @@ def plain(gaussians, cameras, background=None):
     views = cameras.viewmats[:1], cameras.Ks[:1]
     tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in (*arrays, *views)]
     behind = None if background is None else torch.from_numpy(background)[None]
-    rgb, alpha, _ = rasterize(*tensors, width=cameras.width, height=cameras.height, backgrounds=behind)
+    size = {"width": cameras.width, "height": cameras.height}
+    rgb, alpha, _ = rasterize(*tensors, **size, backgrounds=behind, eps2d=BLUR)
     return torch.cat([rgb, alpha], -1)[0].numpy()
 
 

@@ -31,6 +31,7 @@ RELIEF = 0.4  # metres of depth about the middle of the cloth that count as 1
 REFERENCE_FPS = 24.0
 NEAR = 0.1  # metres before the lens from which on cloth is followed
 SMALLEST_CELL = 1e-3  # metres
+_BLUR = 0.3  # of Gaussians in the maps that the network was trained on
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
         ]
         relief = (depth - depth[followed].mean())[:, None] / RELIEF
         features = np.concatenate([labels, freedom, relief, *(v @ axes[t].T for v in vectors)], axis=1)
-        conditions[t] = draw(posed, features, window, t)[0].transpose(2, 0, 1)
+        conditions[t] = draw(posed, features, window, t, blur=_BLUR)[0].transpose(2, 0, 1)
     return SurfaceMaps(window, conditions, axes)
 
 
@@ -133,7 +134,7 @@ def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np
     result = np.empty((clip.frames, 3, maps.cameras.height, maps.cameras.width), np.float32)
     for t in range(clip.frames):
         features = np.concatenate([moving, moving * (moved[t] @ maps.axes[t].T)], axis=1)
-        drawn = draw(posed, features, maps.cameras, t)[0].transpose(2, 0, 1)
+        drawn = draw(posed, features, maps.cameras, t, blur=_BLUR)[0].transpose(2, 0, 1)
         result[t] = np.where(drawn[:1] > 0.02, drawn[1:] / np.maximum(drawn[:1], 0.02), 0)
     return result
 
@@ -152,7 +153,7 @@ def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
     depths = np.zeros((clip.frames, maps.cameras.height, maps.cameras.width), np.float32)
     for t in range(clip.frames):
         view = maps.cameras.viewmats[t]
-        drawn, alpha = draw(cloth, (cloth.means[t] @ view[2, :3] + view[2, 3])[:, None], maps.cameras, t)
+        drawn, alpha = draw(cloth, (cloth.means[t] @ view[2, :3] + view[2, 3])[:, None], maps.cameras, t, blur=_BLUR)
         depths[t] = np.where(alpha > 0.05, drawn[..., 0] / np.maximum(alpha, 0.05), 0)
     return depths
 
