@@ -15,7 +15,7 @@ from .lighting import DISTANT, Emitters, Lighting, emitters
 FINE, COARSE = 1024, 384  # cells along the side of a shadow map: of a light that is one emitter, and one of several
 WAYS, CELLS, LAYERS = 24, 128, 8  # directions, each with its opposite, from which light comes from all around; maps
 SHARPEST = 12.0  # exponent of what a point mirrors of them: a sharper one would fall between them
-HALF_OPEN = 0.7  # the share of the sky that a face sees whose light another gets
+HALF_OPEN = 0.7  # the share of the sky that a face sees whose light, sent on twice, another gets
 _WIDEST = math.tan(math.radians(75))  # how far from its axis a lamp's map reaches
 
 
@@ -27,7 +27,7 @@ class Illumination:
         direct: (N,3) of suns and lamps.
         above: (N,3) of the whole sky.
         openness: (N,) the share of the sky's light that the mesh lets through.
-        reflected: (N,3) that the mesh sends on itself, once.
+        reflected: (N,3) that the mesh sends on itself, once and twice.
         shone: (N,3) of suns and lamps, what a glossy surface mirrors to the eye; zeros for a matte one, as all below.
         mirrored_above: (N,3) of the whole sky.
         mirror_open: (N,) the share of that which the mesh lets through.
@@ -105,11 +105,13 @@ def illuminate(
     for light in emitters(lighting, (low + high) / 2):
         _add_light(light, (mesh, faces), (all_points, all_sides), shine, direct, shone)
     above = sky(lighting, all_sides)
-    count, vertices = len(points), len(mesh)
-    lit = direct[count:] + HALF_OPEN * above[count:]
-    sent = (lit.reshape(2, vertices, 3) * surface.albedo)[:, faces].mean(2).transpose(1, 0, 2)
-    faces_send = np.ascontiguousarray(sent.reshape(-1, 3), np.float32)
-    open_, reflected, mirror_open, mirrored = _around(lighting, (mesh, faces), (where, sides), shine, faces_send)
+    count = len(points)
+    layers, weights = _layers(lighting, mesh, faces)
+    first = _sent(surface, direct[count:] + HALF_OPEN * above[count:])
+    both_sides = np.concatenate([mesh, mesh]), np.concatenate([own, -own])
+    vertex_open, vertex_reflected, *_ = _around(layers, weights, both_sides, None, first)
+    sent = _sent(surface, direct[count:] + vertex_open[:, None] * above[count:] + vertex_reflected)
+    open_, reflected, mirror_open, mirrored = _around(layers, weights, (where, sides), shine, sent)
     mirrored_above = np.zeros_like(mirrored)
     if shine is not None:
         share = shine.mirrored(sides)
@@ -117,34 +119,46 @@ def illuminate(
     return Illumination(direct[:count], above[:count], open_, reflected, shone, mirrored_above, mirror_open, mirrored)
 
 
+def _sent(surface: Surface, light: np.ndarray) -> np.ndarray:
+    """(2F,3) what each side of each face sends on of `light` (2V,3) on the front and the back of the vertices."""
+    vertices = len(surface.vertices)
+    sent = (light.reshape(2, vertices, 3) * surface.albedo)[:, surface.faces].mean(2).transpose(1, 0, 2)
+    return np.ascontiguousarray(sent.reshape(-1, 3), np.float32)
+
+
+def _layers(lighting: Lighting, mesh: np.ndarray, faces: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Maps of all surfaces behind each other for `gather_around`, and how bright the sky is where they look from."""
+    ways = _hemisphere(WAYS)
+    both = np.stack([_radiance(lighting, ways).mean(-1), _radiance(lighting, -ways).mean(-1)], axis=1)
+    views, cells = _distant_views(ways, mesh, CELLS)
+    depths = np.empty((WAYS, CELLS, CELLS, LAYERS), np.float32)
+    hits, counts = np.empty(depths.shape, np.int32), np.empty(depths.shape[:3], np.uint8)
+    draw_layers(mesh, faces, views, depths, hits, counts)
+    return (views, depths, hits, counts, cells), (both + 1e-9).astype(np.float32)
+
+
 def _around(
-    lighting: Lighting,
-    mesh: tuple[np.ndarray, np.ndarray],
+    layers: tuple[np.ndarray, ...],
+    weights: np.ndarray,
     lit: tuple[np.ndarray, np.ndarray],
     shine: Shine | None,
     sent: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The share (N,) of the sky's light that is not hidden, and the light (N,3) of faces that hide it.
 
-    Then the same of what is mirrored. `mesh` is vertices and faces, `lit` points and normals.
+    Then the same of what is mirrored. `layers` and `weights` are those of `_layers`, `lit` points and normals, `sent`
+    what faces send on.
     """
-    (vertices, faces), (points, normals) = mesh, lit
-    ways = _hemisphere(WAYS)
-    both = np.stack([_radiance(lighting, ways).mean(-1), _radiance(lighting, -ways).mean(-1)], axis=1)
-    views, cells = _distant_views(ways, vertices, CELLS)
-    depths = np.empty((WAYS, CELLS, CELLS, LAYERS), np.float32)
-    hits, counts = np.empty(depths.shape, np.int32), np.empty(depths.shape[:3], np.uint8)
-    draw_layers(vertices, faces, views, depths, hits, counts)
+    points, normals = lit
     open_, reflected = np.empty(len(points), np.float32), np.empty((len(points), 3), np.float32)
-    weights = (both + 1e-9).astype(np.float32)
-    maps = (views, depths, hits, counts, cells)
     mirrors, sharpness = np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
     if shine is not None:
         mirrors = shine.ways(normals).astype(np.float32)
         sharpness = np.clip(0.5 / shine.roughness**4, 1, SHARPEST).astype(np.float32)
     mirror_open, mirrored = np.zeros(len(points), np.float32), np.zeros((len(points), 3), np.float32)
     matte, glossy = (open_, reflected), (mirror_open, mirrored)
-    gather_around(lit, mirrors, sharpness, ways.astype(np.float32), weights, maps, sent, matte, glossy)
+    ways = _hemisphere(WAYS).astype(np.float32)
+    gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, glossy)
     return open_, reflected, mirror_open, mirrored
 
 

@@ -134,7 +134,7 @@ def test_what_is_lit_lights_what_faces_it(turned: bool) -> None:
 
 def test_between_two_surfaces_only_the_nearer_one_gives_light() -> None:
     """A roof that the sun lights from above keeps dark below, and hides another one over it."""
-    low, high = disc(1.5, 0.5), disc(1.5, 1.0)
+    low, high = disc(1.3, 0.5), disc(1.5, 1.0)
     mesh = np.concatenate([low[0], high[0]]), np.concatenate([low[1], high[1] + len(low[0])])
     light = lit(sun((0, 0, -1)), mesh, np.array([[0, 0, 0.75], [0, 0, 0.25]]), np.tile(UP, (2, 1)), albedo=0.8)
     np.testing.assert_allclose(light.reflected, 0, atol=0.02)
