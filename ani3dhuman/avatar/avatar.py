@@ -42,6 +42,13 @@ class Avatar:
         binding = self.binding if offsets is None else replace(self.binding, offsets=offsets * factor)
         return replace(self, binding=binding, scales=self.scales * np.float32(factor))
 
+    @property
+    def fibres(self) -> np.ndarray:
+        """(n,) numbers of the Gaussians that are parts of hair strands: round, where those of surfaces are flat."""
+        if self.binding.offsets is not None:  # a captured person's lie anyhow
+            return np.zeros(0, np.int64)
+        return np.flatnonzero(np.isclose(self.scales[:, 1], self.scales[:, 2], rtol=1e-4))
+
     def per_vertex(self, values: np.ndarray) -> np.ndarray:
         """Carry vertex values (V,k) or (V,) to the Gaussians by barycentric interpolation."""
         corners = values[self.binding.faces.numpy()[self.binding.triangle_ids.numpy()]]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import astuple
+from collections.abc import Callable
+from dataclasses import astuple, fields
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ..rendering.gloss import Shine, matte_share
 from ..rendering.illumination import Illumination, Surface, illuminate, steadied
 from ..rendering.lighting import Lighting
 from .avatar import Avatar
+from .strands import ACROSS, fibre_normals
 
 _KEPT_BYTES = 192 << 20
 _kept: OrderedDict[bytes, np.ndarray] = OrderedDict()  # a job asks for the colours of most layers two or three times
@@ -65,10 +67,36 @@ def _light(
     towards = (eye - points) / np.maximum(np.linalg.norm(eye - points, axis=1, keepdims=True), 1e-12)
     behind = thin & ((normals * towards).sum(1) < 0)
     sides = np.where(behind[:, None], -normals, normals)
+    # a strand is round: it is lit at several places across
+    fibres = avatar.fibres
+    rows = np.concatenate([np.arange(len(points)), np.tile(fibres, len(ACROSS) - 1)])
+    around = fibre_normals(_along(avatar, surface.vertices, fibres), towards[fibres])
+    sides[fibres] = around[0]
+    sides = np.concatenate([sides, *around[1:]])
+
+    def joined(values: np.ndarray) -> np.ndarray:
+        whole = values[: len(points)].copy()
+        whole[fibres] = (
+            whole[fibres] + values[len(points) :].reshape(len(ACROSS) - 1, *whole[fibres].shape).sum(0)
+        ) / len(ACROSS)
+        return whole
+
     if avatar.gloss is None:
-        return illuminate(lighting, surface, points, sides), 1.0
-    shine = Shine.of(avatar.gloss, avatar.albedo, towards)
-    return illuminate(lighting, surface, points, sides, shine), matte_share(avatar.gloss, shine, sides)
+        return _mapped(illuminate(lighting, surface, points[rows], sides), joined), 1.0
+    shine = Shine.of(avatar.gloss[rows], avatar.albedo[rows], towards[rows])
+    light = _mapped(illuminate(lighting, surface, points[rows], sides, shine), joined)
+    return light, joined(matte_share(avatar.gloss[rows], shine, sides))
+
+
+def _along(avatar: Avatar, vertices: np.ndarray, fibres: np.ndarray) -> np.ndarray:
+    """(n,3) unit vectors along the strands of `fibres` (n,), whose triangles have their first edge there."""
+    corners = vertices[avatar.binding.faces.numpy()[avatar.binding.triangle_ids.numpy()[fibres]]]
+    edges = corners[:, 1] - corners[:, 0]
+    return edges / np.maximum(np.linalg.norm(edges, axis=1, keepdims=True), 1e-12)
+
+
+def _mapped(light: Illumination, change: Callable[[np.ndarray], np.ndarray]) -> Illumination:
+    return Illumination(**{part.name: change(getattr(light, part.name)) for part in fields(light)})
 
 
 def _key(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> bytes:

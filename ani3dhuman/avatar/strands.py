@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ani3d_formats.shot import Shot
 from ani3d_formats.shot_meta import ObjectRange
 from ani3d_formats.strands import ribbon_faces
 
-LENGTH = 0.5  # standard deviation along the strand over the spacing of its Gaussians
+LENGTH = 0.4  # standard deviation along the strand over the spacing of its Gaussians
 THICKNESS = 0.4  # standard deviation across over the strand's thickness
 FEWEST = 3  # Gaussians of a strand; where there are not enough of them, fewer and wider strands stand for all
 MOST = 4  # Gaussians of a segment
-SHARE = 0.1, 0.35  # of all Gaussians, at least and at most
+ACROSS = (-0.75, -0.25, 0.25, 0.75)  # of half a strand's thickness, where its light is looked up
+SHARE = 0.1, 0.5  # of all Gaussians, at least and at most
+
+
+def fibre_normals(along: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    """(S,n,3) unit normals of the side of round fibres that is seen, at places across them that show as much of it.
+
+    `along` and `towards` (n,3) are unit vectors along the fibres and to the eye.
+    """
+    facing = towards - (towards * along).sum(1, keepdims=True) * along
+    facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-6)
+    across = np.cross(along, facing)
+    return np.stack([math.sqrt(1 - place**2) * facing + place * across for place in ACROSS])
 
 
 def strand_objects(shot: Shot) -> list[tuple[ObjectRange, np.ndarray]]:

@@ -1,6 +1,6 @@
 """One character under one light in Blender: its shot, and what Cycles makes of some frames, pass by pass.
 
-python -m benchmarks.lights.in_blender BLEND|sleeve LIGHT FOLDER ZIP
+python -m benchmarks.lights.in_blender BLEND|sleeve|tresses LIGHT FOLDER ZIP
 """
 
 from __future__ import annotations
@@ -74,12 +74,7 @@ def _tube(
     mesh: Any = bpy.data.meshes.new(name)
     mesh.from_pydata(np.concatenate(points).tolist(), [], faces)
     mesh.polygons.foreach_set("use_smooth", [len(face) == 4 for face in faces])
-    material: Any = bpy.data.materials.new(name)
-    if material.node_tree is None:
-        material.use_nodes = True
-    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
-    shader.inputs["Base Color"].default_value, shader.inputs["Roughness"].default_value = color, 0.6
-    mesh.materials.append(material)
+    mesh.materials.append(_paint(name, color, 0.6))
     item: Any = bpy.data.objects.new(name, mesh)
     bpy.context.scene.collection.objects.link(item)
     item.parent = rig
@@ -87,14 +82,73 @@ def _tube(
     item.vertex_groups.new(name=bone).add(range(len(mesh.vertices)), 1.0, "REPLACE")
 
 
-def look(scene: Any) -> None:
-    """A camera on the sleeve."""
+def tresses() -> None:
+    """A head that turns, with 6,000 strands of brown hair that hang from it."""
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 1, 12
+    armature = bpy.data.armatures.new("Rig")
+    rig = bpy.data.objects.new("Rig", armature)
+    scene.collection.objects.link(rig)
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    bone: Any = armature.edit_bones.new("head")
+    bone.head, bone.tail = (0, 0, 1.4), (0, 0, 1.7)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    _tube("Neck", "head", ((0, 0, 1.2), (0, 0, 1.62)), (0.05, 0.085), rig, (0.6, 0.4, 0.3, 1))
+    rng = np.random.default_rng(0)
+    strands, points = 6000, 14
+    turn, up = rng.uniform(0, 2 * np.pi, strands), rng.uniform(-0.2, 1, strands)
+    flat = np.sqrt(1 - up**2)
+    out = np.stack([flat * np.cos(turn), flat * np.sin(turn), up], axis=1)
+    along = np.linspace(0, 1, points)[None, :, None]
+    fall = np.array([0, 0, -1.0]) * along**1.5 * rng.uniform(0.25, 0.4, (strands, 1, 1))
+    wave = (
+        0.006
+        * np.sin(7 * along + 9 * turn[:, None, None])
+        * along
+        * np.stack([-out[:, 1], out[:, 0], 0 * up], 1)[:, None]
+    )
+    lines = (0, 0, 1.6) + out[:, None] * (0.09 + 0.07 * np.sqrt(along) * (0.3 + flat[:, None, None])) + fall + wave
+    data: Any = bpy.data.hair_curves.new("Hair")
+    data.add_curves([points] * strands)
+    data.points.foreach_set("position", lines.astype(np.float32).ravel())
+    radius = data.attributes.get("radius") or data.attributes.new("radius", "FLOAT", "POINT")
+    radius.data.foreach_set("value", np.full(strands * points, 0.0007, np.float32))
+    data.materials.append(_paint("Hair", (0.12, 0.05, 0.02, 1), 0.35))
+    item = bpy.data.objects.new("Hair", data)
+    scene.collection.objects.link(item)
+    item.parent, item.parent_type, item.parent_bone = rig, "BONE", "head"
+    bpy.context.view_layer.update()
+    item.matrix_world = np.eye(4).tolist()
+    pose: Any = rig.pose.bones["head"]
+    pose.rotation_mode = "XYZ"
+    for frame, angle in ((1, -0.4), (12, 0.5)):
+        pose.rotation_euler = (0, angle, 0)
+        pose.keyframe_insert("rotation_euler", frame=frame)
+
+
+def _paint(name: str, color: tuple[float, ...], roughness: float) -> Any:
+    material: Any = bpy.data.materials.new(name)
+    if material.node_tree is None:
+        material.use_nodes = True
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader.inputs["Base Color"].default_value, shader.inputs["Roughness"].default_value = color, roughness
+    return material
+
+
+MADE = {"sleeve": sleeve, "tresses": tresses}
+VIEWS = {"sleeve": ((0.9, -3.0, 1.7), (0.25, 0, 1.2), 60.0), "tresses": ((0.3, -1.6, 1.6), (0, 0, 1.45), 70.0)}
+
+
+def look(scene: Any, name: str) -> None:
+    """A camera on a scene that was made here."""
+    place, target, focal = VIEWS[name]
     lens = bpy.data.cameras.new("View")
     camera = bpy.data.objects.new("View", lens)
     scene.collection.objects.link(camera)
-    scene.camera, lens.lens = camera, 60.0
-    camera.location = 0.9, -3.0, 1.7
-    camera.rotation_euler = (Vector((0.25, 0, 1.2)) - camera.location).to_track_quat("-Z", "Y").to_euler()
+    scene.camera, lens.lens = camera, focal
+    camera.location = place
+    camera.rotation_euler = (Vector(target) - camera.location).to_track_quat("-Z", "Y").to_euler()
 
 
 def lamp(kind: str, energy: float, place: tuple[float, ...], target: tuple[float, ...], **settings: Any) -> None:
@@ -186,9 +240,9 @@ def main() -> None:
     options = parser.parse_args()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.extensions.package_install_files(filepath=str(options.zip), repo="user_default", enable_on_install=True)
-    if options.scene == "sleeve":
-        sleeve()
-        look(bpy.context.scene)
+    if options.scene in MADE:
+        MADE[options.scene]()
+        look(bpy.context.scene, options.scene)
     else:
         bpy.ops.wm.open_mainfile(filepath=options.scene)
     light(options.light)

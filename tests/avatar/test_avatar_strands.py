@@ -1,13 +1,19 @@
 """Gaussians of hair strands: a chain along each, as thick as it, beside those of the rest of the character."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from synthetic import make_arrays
 
+from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.shot import Shot
 from ani3d_formats.strands import ribbons
 from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.avatar.from_mesh import DETAIL
+from ani3dhuman.avatar.shading import shade
+from ani3dhuman.avatar.strands import fibre_normals
+from ani3dhuman.rendering.lighting import Lighting
 
 POINTS = 8
 STARTS = np.array([[0.01 * k, 0.3, 1.6] for k in range(30)])
@@ -63,7 +69,7 @@ def test_gaussians_lie_on_the_strands_and_along_them():
     np.testing.assert_allclose(scales[:, 1], 0.4 * 0.002, rtol=1e-3)
     each = len(own) / 30
     assert each == int(each)
-    np.testing.assert_allclose(scales[:, 0], 0.5 * np.linalg.norm(WAY) / each, rtol=1e-3)
+    np.testing.assert_allclose(scales[:, 0], 0.4 * np.linalg.norm(WAY) / each, rtol=1e-3)
     assert (avatar.region_ids[own] == 2).all()
 
 
@@ -91,3 +97,30 @@ def test_a_mesh_that_is_no_ribbon_is_sampled_as_any_other():
     avatar = avatar_from_shot(shot, 3000, DETAIL)
     scales = avatar.scales[of_strands(shot, start, avatar)]
     np.testing.assert_array_equal(scales[:, 0], scales[:, 1])
+
+
+def test_a_strand_is_lit_as_the_cylinder_that_it_is():
+    """From the eye's side as a round thing, from its flank a third of that, from behind not at all."""
+    shot, start = hairy()
+    avatar = replace(avatar_from_shot(shot, 3000, DETAIL), gloss=None)
+    own = of_strands(shot, start, avatar)
+    np.testing.assert_array_equal(avatar.fibres, own)
+    eye = np.array([[0.15, 50.0, 1.5]])
+    found = []
+    for way in ((0, -1, 0), (-1, 0, 0), (1, 0, 0), (0, 1, 0)):
+        sun = Lighting(np.array([way], float), np.full((1, 3), 2.0), np.zeros(3), np.array([[0.0, 0.0]]))
+        light = srgb_to_linear(shade(avatar, shot["vertices"][None], sun, eye)[0, own]) / avatar.albedo[own]
+        found.append(light.mean() / (2 / np.pi))
+    reflected = found[3]  # what the body sends on is there from all sides
+    assert found[0] - reflected == pytest.approx(np.pi / 4, abs=0.08)
+    assert found[1] == pytest.approx(found[2], abs=0.06)
+    assert found[1] - reflected == pytest.approx(0.25, abs=0.06)
+
+
+def test_normals_of_fibres_face_the_eye():
+    rng = np.random.default_rng(0)
+    along, towards = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, 50, 3)))
+    normals = fibre_normals(along, towards)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=2), 1, atol=1e-9)
+    np.testing.assert_allclose((normals * along).sum(2), 0, atol=1e-9)
+    assert ((normals * towards).sum(2) > 0).all()
