@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 BLENDER_TESTS = tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 export PYTHON PYTHON313
 
-.PHONY: demo test test-blender lint lock bench-characters bench-cloth bench-lights bench-render bench-physics bench-playback bench-refine cloth-truth clean
+.PHONY: demo test test-blender lint lock bench-characters bench-cloth bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
 
 # exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
 .venv/.ready: pyproject.toml requirements/engine.txt
@@ -83,6 +83,10 @@ bench-physics: .venv/.ready
 # cloth where it is hard: a set of sequences, and a judge that is not ours
 bench-cloth: .venv/.ready
 	.venv/bin/python -m benchmarks.cloth $(ARGS)
+
+# Gaussians in other programs' formats: speed, readers of others (needs Node.js), damaged files, the dancer taken in
+bench-formats: .venv/.ready out/demo/shot.npz
+	.venv/bin/python -m benchmarks.formats $(ARGS)
 
 bench-playback: .venv-blender/.ready
 	.venv-blender/bin/python -m benchmarks.playback $(ARGS)

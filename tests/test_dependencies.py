@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("ani3d_formats", "ani3dhuman", "engine", "cloth_truth")
-CHECKS = ("tests", "tools", "benchmarks/physics", "benchmarks/refine", "benchmarks/render")
+CHECKS = ("tests", "tools", "benchmarks/formats", "benchmarks/physics", "benchmarks/refine", "benchmarks/render")
 IN_BLENDER = {"bpy", "bpy_extras", "bmesh", "mathutils", "addon_utils"}
 BESIDE = {"agreement", "agreement_scenes", "build_scene"}  # files that a script finds through sys.path
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
