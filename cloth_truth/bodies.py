@@ -1,4 +1,4 @@
-"""Eight builds of the demo's CC0 human, as arrays: skeleton, skin weights, and the shape that cloth collides with.
+"""Ten builds of the demo's CC0 human, as arrays: skeleton, skin weights, and the shape that cloth collides with.
 
 World is Blender's: Z up, metres, feet on z = 0; she faces -Y in bind pose, her left is +X.
 """
@@ -37,6 +37,8 @@ BUILDS: dict[str, Build] = {
     "sturdy": Build(1.1, 1.12, 0.98, 1.05, 1.04, 0.98),
     "athletic": Build(1.03, 1.0, 1.03, 0.97, 1.07, 1.02),
     "soft": Build(1.05, 1.14, 0.95, 1.08, 1.02, 0.97),
+    "lanky": Build(0.94, 0.95, 1.08, 0.95, 1.0, 1.05),
+    "stocky": Build(1.12, 1.08, 0.91, 1.06, 1.06, 0.96),
 }
 
 

@@ -49,6 +49,9 @@ CUTS: dict[str, Cut] = {
     "mini_circle": Cut((0.39, 0.43), (0.40, 0.46), (1.5, 2.1), (10, 15), (0.02, 0.035)),
     "ankle_pleated": Cut((0.10, 0.16), (0.34, 0.42), folds=(20, 28), depth=(0.014, 0.022), sharp=True),
     "ankle_long_cape": Cut((0.10, 0.18), (0.28, 0.36), cape=(0.42, 0.55)),
+    "midi_circle": Cut((0.22, 0.27), (0.42, 0.50), (1.4, 1.9), (8, 12), (0.02, 0.035)),
+    "knee_pleated_tiers": Cut((0.27, 0.33), (0.32, 0.38), (1.0, 1.3), (20, 26), (0.012, 0.018), sharp=True, tiers=2),
+    "ankle_column": Cut((0.11, 0.16), (0.23, 0.27), folds=(4, 7), depth=(0.0, 0.01)),
 }
 TOPS = ("bodice", "loose", "skirt")  # tight to the waist; free from the chest down; a skirt over a plain top
 

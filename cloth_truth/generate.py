@@ -1,4 +1,4 @@
-"""Generate the benchmark: clothed humans in motion with true cloth, in three splits.
+"""Generate the benchmark: clothed humans in motion with true cloth, in splits.
 
     python -m cloth_truth.generate --out out/cloth_truth --jobs 2
 
@@ -28,7 +28,7 @@ from .produce import Simulator, produce, write_json
 from .retarget import list_bvh
 from .sequences import list_sequences
 
-COUNTS = {"train": 96, "validation": 16, "test": 28}
+COUNTS = {"train": 96, "validation": 16, "test": 28, "held_out": 0}
 SCHEMA, VERSION = "ani3dhuman.cloth_truth", 1
 MAX_DROPPED = 0.5  # share of tries above which something is wrong and the program stops
 
@@ -172,7 +172,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="worker processes")
     parser.add_argument("--bvh", type=Path, help="folder of BVH files that training draws motions from too")
     for split, count in COUNTS.items():
-        parser.add_argument(f"--{split}", type=int, default=count, help=f"{split} sequences (default {count})")
+        parser.add_argument(
+            f"--{split.replace('_', '-')}", type=int, default=count, help=f"{split} sequences (default {count})"
+        )
     options = parser.parse_args()
     counts = {split: getattr(options, split) for split in COUNTS}
     try:

@@ -59,6 +59,14 @@ FAMILIES: dict[str, Family] = {
         sway=(0.05, 0.1), twist=(0.3, 0.55), turn=(1.0, 3.0), crouch=(0.15, 0.35), hop=(0.0, 0.06), beat=(0.8, 1.2),
         kick=(0.0, 0.35), arms=(0.4, 0.9), lift=(-0.2, 0.35),
     ),
+    "skip": Family(
+        cadence=(1.0, 1.3), stride=(0.3, 0.42), hop=(0.05, 0.1), beat=(1.0, 1.3), kick=(0.1, 0.3), arms=(0.4, 0.7),
+    ),
+    "lunge": Family(stride=(0.5, 0.62), cadence=(0.55, 0.75), crouch=(0.2, 0.4), twist=(0.2, 0.4), turn=(0.6, 1.6)),
+    "reel": Family(
+        turn=(2.5, 4.5), spin=True, hop=(0.04, 0.1), beat=(1.0, 1.4), side=(0.2, 0.4), stride=(0.1, 0.2),
+        arms=(0.3, 0.8),
+    ),
 }  # fmt: skip
 
 

@@ -317,7 +317,7 @@ def test_files_that_are_no_human_or_do_not_stand_are_told(tmp_path):
 
 def test_without_files_recipes_are_what_they_were():
     digest = hashlib.sha256()
-    for split in SPLITS:
+    for split in ("train", "validation", "test"):
         for index in range(100):
             digest.update(json.dumps(draw_recipe(split, index, 0, 12).as_json()).encode())
     assert digest.hexdigest() == "5779b44ce4bcae1d79e0d8f3f0294a0a9c64605fea91eca75f7a41ee8505e2d4"

@@ -31,6 +31,8 @@ def test_test_sequences_use_nothing_that_training_or_validation_uses():
     for kind in ("body", "cut", "pattern", "motion", "palette"):
         used = {split: {getattr(recipe, kind) for recipe in recipes[split]} for split in SPLITS}
         assert not used["test"] & (used["train"] | used["validation"]), kind
+        if kind not in ("pattern", "palette"):
+            assert not used["held_out"] & (used["train"] | used["validation"] | used["test"]), kind
         if kind != "palette":
             assert used["test"] == set(pool(kind, "test"))
             assert set().union(*used.values()) == set(ALL[kind])  # nothing lies unused
