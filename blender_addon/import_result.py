@@ -116,7 +116,8 @@ def import_result(
         raise
     for item in collection.objects:
         item.location = cache.manifest.origin
-    raise_transparent_bounces(context.scene, warn)
+    if cache.manifest.count:
+        raise_transparent_bounces(context.scene, warn)
     return collection
 
 

