@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import compat
 from .lamps import SUN, Lamp, is_bright, read_lamp
+from .still import lights_stand_still
 from .world import Sky, even_color, read_sky
 
 DARK = 0.1  # radiance of a world that alone does not light a character: Blender's own grey is .05
@@ -37,9 +38,18 @@ class Lights:
         for text in _what_is_ignored(depsgraph):
             self._note(text)
         self._sky = read_sky(scene, self._note)
+        self._still = not self._instanced and lights_stand_still(scene, bpy.context.view_layer)
+        self._kept: Lighting | None = None
 
     def read(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Lighting:
         """The lights as evaluated now. Where there are none, and the world is dark, the character is lit evenly."""
+        if not self._still:
+            return self._read(scene, depsgraph)
+        if self._kept is None:
+            self._kept = self._read(scene, depsgraph)
+        return self._kept
+
+    def _read(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Lighting:
         lamps: dict[Key, Lamp] = {}
         for source, matrix in _lamps(depsgraph, self._instanced):
             light = cast(bpy.types.Light, source.evaluated_get(depsgraph).data)

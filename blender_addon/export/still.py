@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a scene's lights are the same at all its frames, so that they are read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+
+OWN = __package__.split(".export")[0] if __package__ else ""
+
+
+def lights_stand_still(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> bool:
+    """Whether nothing is known that may move or change a light or the world while the scene plays.
+
+    Instanced lights are not looked at.
+    """
+    handlers = (*bpy.app.handlers.frame_change_pre, *bpy.app.handlers.frame_change_post)
+    if any(not (getattr(each, "__module__", None) or "").startswith(OWN) for each in handlers):
+        return False  # somebody's script may do anything
+    return not any(_is_moved(block) for block in _blocks(scene, view_layer))
+
+
+def _blocks(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Iterator[Any]:
+    """All data blocks that light depends on."""
+    yield scene
+    if scene.world is not None:
+        yield from _with_nodes(scene.world)
+    for item in view_layer.objects:
+        if item.type == "LIGHT":
+            yield from _with_nodes(item.data)
+            carrier: bpy.types.Object | None = item
+            while carrier is not None:
+                yield carrier
+                carrier = carrier.parent
+
+
+def _with_nodes(owner: Any) -> Iterator[Any]:
+    yield owner
+    if owner.node_tree is not None:
+        yield from _trees(owner.node_tree)
+
+
+def _trees(tree: bpy.types.NodeTree) -> Iterator[bpy.types.NodeTree]:
+    yield tree
+    for node in tree.nodes:
+        if (group := getattr(node, "node_tree", None)) is not None:
+            yield from _trees(group)
+
+
+def _is_moved(block: Any) -> bool:
+    """Whether animation, constraints, physics or deformation may change a data block."""
+    animation = block.animation_data
+    if animation is not None and (animation.action or animation.drivers or animation.nla_tracks):
+        return True
+    if not isinstance(block, bpy.types.Object):
+        return False
+    parented = block.parent is not None and block.parent_type != "OBJECT"  # to a bone, to vertices, along a lattice
+    carried = block.parent is not None and block.parent.type in ("ARMATURE", "CURVE")  # curves carry along their path
+    return parented or carried or len(block.constraints) > 0 or block.rigid_body is not None
