@@ -7,6 +7,7 @@ import math
 
 # stage: (what it does, in an artist's words; its share of the time, by runs of the demo)
 STAGES = {
+    "bind": ("Looking at the character", 2),
     "export": ("Reading the scene", 6),
     "start": ("Starting the engine", 4),
     "send": ("Sending the shot", 2),
@@ -24,6 +25,7 @@ STAGES = {
     "pictures": ("Making videos", 45),
     "fetch": ("Fetching the result", 6),
 }
+FIRST = next(iter(STAGES))
 KNOWN_FROM = 0.1  # share of the whole that must have passed before its pace is told
 
 
@@ -35,7 +37,7 @@ class Course:
 
     def __init__(self, now: float, job: str = "") -> None:
         self.job = job
-        self.stage = "queued" if job else "export"
+        self.stage = "queued" if job else FIRST
         self.factor = 0.0
         self.left = math.inf
         self._began: tuple[float, float] | None = None  # seconds and factor when it was first looked at
@@ -56,7 +58,7 @@ class Course:
         before = sum(STAGES[name][1] for name in names[: names.index(stage)])
         reached = (before + min(max(share, 0.0), 1.0) * STAGES[stage][1]) / whole
         if self._began is None:  # a job that was found again may be far already
-            self._began = (self._first, 0.0) if stage == "export" else (now, reached)
+            self._began = (self._first, 0.0) if stage == FIRST else (now, reached)
         self.factor = max(self.factor, reached)
         seconds, done = now - self._began[0], self.factor - self._began[1]
         self.left = seconds / done * (1 - self.factor) if done >= KNOWN_FROM else math.inf

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -92,7 +92,19 @@ class Figure:
 def read_figure(
     scene: bpy.types.Scene, found: Members, meshes: Sequence[RestMesh], depsgraph: bpy.types.Depsgraph
 ) -> Figure:
-    """Join the meshes of a character that is held at rest. `scene` has the list of its parts.
+    """`figure_steps` all at once."""
+    steps = figure_steps(scene, found, meshes, depsgraph)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast(Figure, end.value)
+
+
+def figure_steps(
+    scene: bpy.types.Scene, found: Members, meshes: Sequence[RestMesh], depsgraph: bpy.types.Depsgraph
+) -> Generator[None, None, Figure]:
+    """Join the meshes of a character that is held at rest, a mesh a step. `scene` has the list of its parts.
 
     Raises:
         Ani3DError: ``character.no_faces``.
@@ -110,6 +122,7 @@ def read_figure(
     for rest in meshes:
         deforming = weights.deforming_armature(rest.carrier, rigs)
         pairs.append(weights.skin_weights(rest, bones.row_of(deforming) if deforming else {}))
+        yield
     own = [rest for rest, each in zip(meshes, pairs, strict=True) if not all(each)]  # they have vertices without bones
     sizes = [float(np.ptp(rest.vertices, axis=0).max()) for rest in own]
     rig = bones.with_objects([rest.member for rest in own], [rest.world for rest in own], sizes)
@@ -118,6 +131,7 @@ def read_figure(
             row = rig.object_row(rest.member)
             each[:] = [pair or [(row, 1.0)] for pair in each]
     indices, values = weights.joined(pairs)
+    yield
     starts = np.cumsum([0, *(len(rest.vertices) for rest in meshes)])
     groups = [weights.group_weights(rest) for rest in meshes]
     modifiers = [weights.armature_modifier(rest.carrier, rigs) for rest in meshes]
@@ -129,6 +143,8 @@ def read_figure(
         rig.parents,
         groups,
     )
+    regions = labelling.region_ids(scene)
+    yield
     return Figure(
         rig=rig,
         members=tuple(rest.member for rest in meshes),
@@ -139,7 +155,7 @@ def read_figure(
         weight_indices=indices,
         weight_values=values,
         labelling=labelling,
-        region_ids=labelling.region_ids(scene),
+        region_ids=regions,
         pin_weights=_pin_weights(meshes, groups),
     )
 

@@ -4,7 +4,7 @@ Blender leaves behind its surface."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 
 import bpy
@@ -17,23 +17,26 @@ from .members import Member
 
 def probe(
     context: bpy.types.Context, figure: Figure, frames: range, numbers: Sequence[int]
-) -> tuple[Figure, frozenset[int]]:
-    """Look at the objects `numbers` of a figure.
+) -> Generator[None, None, tuple[Figure, frozenset[int]]]:
+    """Look at the objects `numbers` of a figure, a frame a step.
 
     Returns:
         The figure, in which hair that Blender leaves behind is carried by its surface; which of the objects skinning
         does not move as Blender does.
     """
-    figure = _carried(context, figure, frames, [n for n in numbers if figure.members[n].roots is not None])
+    figure = yield from _carried(context, figure, frames, [n for n in numbers if figure.members[n].roots is not None])
     comparison = motion.Comparison(figure, numbers, most=len(figure.vertices))
     for frame in motion.probed(frames) if numbers else ():
         context.scene.frame_set(frame)
         depsgraph = context.evaluated_depsgraph_get()
         comparison.look(depsgraph, figure.rig.pose(depsgraph), frame)
+        yield
     return figure, comparison.recorded()
 
 
-def _carried(context: bpy.types.Context, figure: Figure, frames: range, numbers: Sequence[int]) -> Figure:
+def _carried(
+    context: bpy.types.Context, figure: Figure, frames: range, numbers: Sequence[int]
+) -> Generator[None, None, Figure]:
     """The figure, where those of its heads of hair `numbers` are carried whose roots leave the surface in Blender."""
     members, counts = list(figure.members), np.diff(figure.starts).tolist()
     for frame in motion.probed(frames) if numbers else ():
@@ -43,6 +46,7 @@ def _carried(context: bpy.types.Context, figure: Figure, frames: range, numbers:
             away = motion.root_distances(figure.members[number], depsgraph, counts[number], frame)
             if np.median(away) > motion.HAIR_EXACT * figure.height:
                 members[number] = replace(members[number], carried=True)
+        yield
     return replace(figure, members=tuple(members))
 
 

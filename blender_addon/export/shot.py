@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import bpy
 import numpy as np
@@ -24,7 +25,7 @@ from ani3d_formats.skinning import skin
 from ..timeline import frame_restored, warn_of_preview_range
 from . import camera, character, lights, motion
 from .cloth_scene import ClothScene
-from .figure import Figure, read_figure
+from .figure import Figure, figure_steps
 from .identity import character_hash
 from .limits import check_limits, check_recorded
 from .members import Members, is_used
@@ -35,6 +36,7 @@ from .steadied import steadied
 from .surfaces import MeshFaces, Surfaces, read_surfaces
 from .view_transform import view_table
 
+Result = TypeVar("Result")
 Progress = Callable[[int, int, float], None]
 """Called as (frames done, frames in all, seconds left)."""
 
@@ -127,13 +129,15 @@ def _export(
     with ExitStack() as stack:
         found = prepared(context, request, stack)
         with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
-            figure = read_figure(scene, found, meshes, context.evaluated_depsgraph_get())
+            figure = yield from _before_frames(
+                figure_steps(scene, found, meshes, context.evaluated_depsgraph_get()), request
+            )
             identity = character_hash(figure, meshes)
             faces = [MeshFaces(r.item, r.mesh, r.triangles, r.corners, r.slots) for r in meshes]
-            shown = yield from _surfaces(faces, len(request.frames), warn)
+            shown = yield from _before_frames(read_surfaces(faces, warn), request)
         warn_of_left_out(found, request, warn)
         compared = [n for n, m in enumerate(figure.members) if not (request.evaluate or moved_by(m) & by_weights)]
-        figure, recorded = probe(context, figure, request.frames, compared)
+        figure, recorded = yield from _before_frames(probe(context, figure, request.frames, compared), request)
         warn_of_left_behind(figure, warn)
         lit = lights.Lights(scene, context.evaluated_depsgraph_get(), warn)
         around = ClothScene(context, figure, found.objects, len(request.frames), warn)
@@ -151,17 +155,16 @@ def _export(
     return shot
 
 
-def _surfaces(
-    faces: list[MeshFaces], frames: int, warn: Callable[[str], None]
-) -> Generator[tuple[int, int, float], None, Surfaces]:
-    """`read_surfaces` as steps of the export, none of whose frames is done yet."""
-    steps = read_surfaces(faces, warn)
+def _before_frames(
+    work: Generator[object, None, Result], request: Request
+) -> Generator[tuple[int, int, float], None, Result]:
+    """`work` as steps of the export, none of whose frames is done yet."""
     while True:
         try:
-            next(steps)
+            next(work)
         except StopIteration as end:
-            return cast(Surfaces, end.value)
-        yield 0, frames, 0.0
+            return cast(Result, end.value)
+        yield 0, len(request.frames), math.inf
 
 
 def prepared(context: bpy.types.Context, request: Request, stack: ExitStack) -> Members:

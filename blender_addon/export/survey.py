@@ -3,19 +3,25 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import math
+from collections.abc import Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import count
+from typing import cast
 
 import bpy
 
 from ..regions.parts import PartEntry
 from ..timeline import frame_restored
 from . import character, shot
-from .figure import Figure, read_figure
+from .figure import Figure, figure_steps, read_figure
 from .holds import holds_of
 from .motion import OtherVertices
 from .probe import probe
 from .rest import at_rest, rest_meshes
+
+STEPS = 12  # of a survey of a character of a few objects
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,36 @@ class Survey:
 
 
 def look_at(context: bpy.types.Context, armature: bpy.types.Object | None) -> Survey:
+    """`survey_steps` all at once."""
+    steps = survey_steps(context, armature)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast(Survey, end.value)
+
+
+def survey_steps(
+    context: bpy.types.Context, armature: bpy.types.Object | None
+) -> Generator[tuple[int, int, float], None, Survey]:
     """Look at the character of `armature`, at a few frames of the scene.
+
+    Yields steps done, steps in all as far as they are known, and infinity. Closing the generator puts the scene back.
 
     Raises:
         Ani3DError: ``character.*`` where there is nothing to export; nothing in the scene is changed.
     """
+    with closing(_survey(context, armature)) as steps:
+        for done in count(1):
+            try:
+                next(steps)
+            except StopIteration as end:
+                return cast(Survey, end.value)
+            yield done, max(done + 1, STEPS), math.inf
+    raise AssertionError
+
+
+def _survey(context: bpy.types.Context, armature: bpy.types.Object | None) -> Generator[None, None, Survey]:
     character.check_armature(armature)
     scene, view_layer = context.scene, context.view_layer
     frames = range(scene.frame_start, max(scene.frame_end, scene.frame_start) + 1)
@@ -51,9 +82,10 @@ def look_at(context: bpy.types.Context, armature: bpy.types.Object | None) -> Su
         scene.frame_set(frames.start)
         found = shot.prepared(context, shot.Request(armature, frames), stack)
         with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
-            figure = read_figure(scene, found, meshes, context.evaluated_depsgraph_get())
+            yield
+            figure = yield from figure_steps(scene, found, meshes, context.evaluated_depsgraph_get())
         try:
-            figure, recorded = probe(context, figure, frames, range(len(figure.members)))
+            figure, recorded = yield from probe(context, figure, frames, range(len(figure.members)))
         except OtherVertices:  # exporting finds out which modifier it is
             recorded = frozenset(range(len(figure.members)))
     parts = [
@@ -61,6 +93,7 @@ def look_at(context: bpy.types.Context, armature: bpy.types.Object | None) -> Su
         for number, member in enumerate(figure.members)
     ]
     holds = holds_of(figure.labelled(scene))
+    yield
     entries = figure.labelling.entries([part.motion for part in parts], holds)
     for name, reason in found.left_out:
         item: bpy.types.Object | None = bpy.data.objects.get(name)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from concurrent.futures import Future
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -29,10 +30,11 @@ from ..properties import scene_group, shot_file
 from ..results_shown import best_for, show_as
 from ..session import JOB_WARNINGS, redraw, session
 from .base import Outcome
-from .bind import bind, chosen_armature
+from .bind import bind_steps, chosen_armature
 from .engine import open_engine
 from .job import chosen_settings, read_settings, read_views, views_beside
 from .result import BringsResult, put_in_scene
+from .stepwise import Steps
 
 SLICE = 0.1  # seconds of reading the scene between two looks at the keyboard
 Work = Generator[Future[Any] | None, None, None]
@@ -100,21 +102,11 @@ class Animate(BringsResult, bpy.types.Operator):
         """All until the engine has the job."""
         group = scene_group(context.scene)
         settings = read_settings(self.settings) if self.settings else chosen_settings(group)
-        bind(context, group.armature or chosen_armature(context), self.warn)  # again, for what the character wears now
+        # again, for what the character wears now
+        yield from self._read(bind_steps(context, group.armature or chosen_armature(context), self.warn), "bind")
         name = group.armature.name
         request = Request(group.armature, shot_frames(context.scene), settings.get("coarse") == "evaluated")
-        steps = export_steps(context, request, self.warn)
-        try:
-            while True:
-                try:
-                    step, total, left = next(steps)
-                except StopIteration as end:
-                    shot = end.value
-                    break
-                self._say("export", step, total, left)
-                yield None
-        finally:
-            steps.close()  # puts the scene back
+        shot = yield from self._read(export_steps(context, request, self.warn), "export")
         if not session.is_open():
             self._say("start", 0, 1)
             starting = open_engine(context)
@@ -126,6 +118,17 @@ class Animate(BringsResult, bpy.types.Operator):
         yield sending
         self._job = sending.result()
         add_job(context, self._job, name, settings, wanted=True)
+
+    def _read(self, steps: Steps, stage: str) -> Generator[None, None, Any]:
+        """What `steps` return, which read the scene."""
+        with closing(steps):  # puts the scene back
+            while True:
+                try:
+                    step, total, left = next(steps)
+                except StopIteration as end:
+                    return end.value
+                self._say(stage, step, total, left)
+                yield None
 
     def _advance(self) -> bool:
         """Work for a while; True when the engine has the job."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import bpy
 
@@ -11,18 +12,19 @@ from ani3d_formats.errors import Ani3DError
 
 from ..export import camera
 from ..export.members import owner_of
-from ..export.survey import Survey, look_at
+from ..export.survey import Survey, survey_steps
 from ..properties import scene_group
 from ..regions.parts import fill_parts
-from .base import ReportsErrors
+from .stepwise import Steps, WorksInSteps
 
 
-class BindCharacter(ReportsErrors, bpy.types.Operator):
+class BindCharacter(WorksInSteps, bpy.types.Operator):
     """Check the selected armature and its meshes, and make them this scene's character"""
 
     bl_idname = "ani3d.bind_character"
     bl_label = "Bind Character"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"UNDO"}
+    STAGE, DOING = "bind", "Reading the character, step"
 
     armature: bpy.props.StringProperty(
         name="Armature", description="Name of the armature object; empty for the selected one"
@@ -32,9 +34,12 @@ class BindCharacter(ReportsErrors, bpy.types.Operator):
     def why_not(cls, context: bpy.types.Context) -> str:
         return "" if any(each.type == "ARMATURE" for each in bpy.data.objects) else "There is no armature in this file."
 
-    def run(self, context: bpy.types.Context) -> None:
+    def begin(self, context: bpy.types.Context) -> Steps:
         armature = bpy.data.objects.get(self.armature) if self.armature else chosen_armature(context)
-        survey = bind(context, armature, self.warn)
+        return bind_steps(context, armature, self.warn)
+
+    def finish(self, context: bpy.types.Context, result: Survey) -> None:
+        survey = result
         count = sum(part.vertices for part in survey.parts)
         names = ", ".join(part.item.name for part in survey.parts)
         bound = scene_group(context.scene).armature
@@ -42,8 +47,21 @@ class BindCharacter(ReportsErrors, bpy.types.Operator):
 
 
 def bind(context: bpy.types.Context, armature: bpy.types.Object | None, warn: Callable[[str], None]) -> Survey:
-    """Make the character of `armature` that of the scene and list its parts. Raises `Ani3DError`, as `look_at` does."""
-    survey = look_at(context, armature)
+    """`bind_steps` all at once."""
+    steps = bind_steps(context, armature, warn)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast(Survey, end.value)
+
+
+def bind_steps(context: bpy.types.Context, armature: bpy.types.Object | None, warn: Callable[[str], None]) -> Steps:
+    """Make the character of `armature` that of the scene and list its parts.
+
+    Raises `Ani3DError` as `survey_steps` does, before anything is changed; closing the generator puts the scene back.
+    """
+    survey: Survey = yield from survey_steps(context, armature)
     camera.check_camera(context.scene)
     for name, reason in survey.left_out:
         warn(f"'{name}' is left out: {reason}.")

@@ -101,7 +101,8 @@ class WorksInSteps(ReportsErrors):
             if time.monotonic() >= until or step == total:
                 context.window_manager.progress_update(step / total)
                 session.report(Moment("", "running", self.STAGE, step, total, left))
-                self._show(context, f"{self.DOING} {step} of {total}, {time_left(left)}. Escape stops.")
+                words = ", ".join(filter(None, (f"{self.DOING} {step} of {total}", time_left(left))))
+                self._show(context, f"{words}. Escape stops.")
         return False
 
     def _end(self, context: bpy.types.Context) -> None:

@@ -95,7 +95,8 @@ def _capture(
             identity = character_hash(figure, meshes)
             facing = _facing(found.armature.world(context.evaluated_depsgraph_get()))
         compared = [number for number, member in enumerate(figure.members) if member.item not in by_weights]
-        probe(context, figure, wanted.frames, compared)  # finds modifiers that make other vertices, as the export does
+        for _ in probe(context, figure, wanted.frames, compared):  # finds modifiers that make other vertices,
+            yield 0, wanted.count, 0.0  # as the export does
         frames, shootings = plan(figure, wanted.count, wanted.frames)
         rest = _Pose(held, figure.vertices, np.tile(np.eye(3), (len(figure.rig.names), 1, 1)))
         poses = [rest, *(_read_pose(context, figure, frame, compared) for frame in frames)]
