@@ -13,6 +13,7 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 
 from .members import FARTHEST_PLACE
+from .still import camera_stands_still
 
 LARGEST = 65536  # pixels a side
 SMALLEST_FOCAL, LARGEST_FOCAL = 1e-6, 1e9  # pixels
@@ -70,6 +71,22 @@ def read_camera(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Camer
     if not ((np.abs(K) < LARGEST_FOCAL).all() and min(K[0, 0], K[1, 1]) > SMALLEST_FOCAL):
         raise _pose_error(scene, "has no usable lens, shift or scale", "Give it ones within reason.")
     return Camera(viewmat, K, _kind(data))
+
+
+class Cameras:
+    """Reads the scene's cameras, those that stand still once."""
+
+    def __init__(self) -> None:
+        self._known: dict[bpy.types.Object, Camera] = {}
+
+    def read(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Camera:
+        """As `read_camera`."""
+        known = self._known.get(scene.camera)
+        if known is None:
+            known = read_camera(scene, depsgraph)
+            if camera_stands_still(scene):
+                self._known[scene.camera] = known
+        return known
 
 
 def _unscaled(scene: bpy.types.Scene, pose: np.ndarray) -> np.ndarray:

@@ -268,7 +268,7 @@ def _play(
     evaluated = np.empty((len(frames), len(figure.vertices), 3), np.float32) if request.evaluate else None
     compared = [n for n in numbers if n not in recorded and members[n].item.type == "MESH" and members[n].hair < 0]
     comparison = motion.Comparison(figure, compared, motion.COMPARED)
-    cameras: list[camera.Camera] = []
+    views, cameras = camera.Cameras(), list[camera.Camera]()
     lightings: list[lights.Lighting] = []
     first = motion.first_simulated_frame(context.view_layer, frames.start) if request.evaluate else frames.start
     played = range(first, frames.stop)
@@ -278,7 +278,7 @@ def _play(
         if frame >= frames.start:
             row, depsgraph = frame - frames.start, context.evaluated_depsgraph_get()
             poses[row] = figure.rig.pose(depsgraph)
-            cameras.append(camera.read_camera(scene, depsgraph))
+            cameras.append(views.read(scene, depsgraph))
             lightings.append(lit.read(scene, depsgraph))
             around.read(row, depsgraph)
             for number in range(len(members)) if evaluated is not None else sorted(recorded):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a scene's lights are the same at all its frames, so that they are read once."""
+"""Whether a scene's lights and cameras are the same at all its frames, so that they are read once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import bpy
@@ -16,27 +16,37 @@ def lights_stand_still(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) 
 
     Instanced lights are not looked at.
     """
+    blocks = [scene, *_with_nodes(scene.world)]
+    for item in view_layer.objects:
+        if item.type == "LIGHT":
+            blocks += [*_with_nodes(item.data), *_carriers(item)]
+    return _stand_still(blocks)
+
+
+def camera_stands_still(scene: bpy.types.Scene) -> bool:
+    """Whether nothing is known that may move or change the scene's present camera while the scene plays."""
+    camera = scene.camera
+    return camera is not None and _stand_still([scene, camera.data, *_carriers(camera)])
+
+
+def _stand_still(blocks: Iterable[Any]) -> bool:
     handlers = (*bpy.app.handlers.frame_change_pre, *bpy.app.handlers.frame_change_post)
     if any(not (getattr(each, "__module__", None) or "").startswith(OWN) for each in handlers):
         return False  # somebody's script may do anything
-    return not any(_is_moved(block) for block in _blocks(scene, view_layer))
+    return not any(_is_moved(block) for block in blocks)
 
 
-def _blocks(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Iterator[Any]:
-    """All data blocks that light depends on."""
-    yield scene
-    if scene.world is not None:
-        yield from _with_nodes(scene.world)
-    for item in view_layer.objects:
-        if item.type == "LIGHT":
-            yield from _with_nodes(item.data)
-            carrier: bpy.types.Object | None = item
-            while carrier is not None:
-                yield carrier
-                carrier = carrier.parent
+def _carriers(item: bpy.types.Object) -> Iterator[bpy.types.Object]:
+    """`item` and all that it hangs on."""
+    carrier: bpy.types.Object | None = item
+    while carrier is not None:
+        yield carrier
+        carrier = carrier.parent
 
 
 def _with_nodes(owner: Any) -> Iterator[Any]:
+    if owner is None:
+        return
     yield owner
     if owner.node_tree is not None:
         yield from _trees(owner.node_tree)

@@ -1,4 +1,4 @@
-"""Lights that nothing can move or change while the scene plays are read once; all others frame by frame."""
+"""Lights and cameras that nothing can move or change while the scene plays are read once; others frame by frame."""
 
 from __future__ import annotations
 
@@ -138,3 +138,38 @@ def test_lights_that_nothing_moves_are_read_once(lamp, part):
     assert part("export.still").lights_stand_still(bpy.context.scene, bpy.context.view_layer)
     first, last = lit(part)
     assert first is last and len(first.lamps) == 1
+
+
+def lens_keyed(camera):
+    keyed(camera.data, "lens", (50.0, 80.0))
+
+
+def marked(camera):
+    second = other("Second", bpy.data.cameras.new("Second"))
+    second.location = (1, 0, 0)
+    for frame, item in ((1, camera), (3, second)):
+        bpy.context.scene.timeline_markers.new(f"At {frame}", frame=frame).camera = item
+
+
+@pytest.mark.parametrize("change", [moved, lens_keyed, marked, on_a_moving_parent, constrained, on_a_vertex])
+def test_cameras_that_change_are_read_frame_by_frame(addon, part, change):
+    item = other("View", bpy.data.cameras.new("View"))
+    scene = bpy.context.scene
+    scene.camera = item
+    change(item)
+    reader, found = part("export.camera").Cameras(), []
+    for frame in (1, 3):
+        scene.frame_set(frame)
+        found.append(reader.read(scene, bpy.context.evaluated_depsgraph_get()))
+        direct = part("export.camera").read_camera(scene, bpy.context.evaluated_depsgraph_get())
+        np.testing.assert_array_equal(found[-1].viewmat, direct.viewmat)
+        np.testing.assert_array_equal(found[-1].K, direct.K)
+    assert not (np.array_equal(found[0].viewmat, found[1].viewmat) and np.array_equal(found[0].K, found[1].K))
+
+
+def test_a_camera_that_nothing_moves_is_read_once(addon, part):
+    scene = bpy.context.scene
+    scene.camera = other("View", bpy.data.cameras.new("View"))
+    reader = part("export.camera").Cameras()
+    first, second = (reader.read(scene, bpy.context.evaluated_depsgraph_get()) for _ in range(2))
+    assert first is second
