@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 BLENDER_TESTS = tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 export PYTHON PYTHON313
 
-.PHONY: demo test test-blender lint lock bench-characters bench-cloth bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
+.PHONY: demo test test-blender gui-test lint lock bench-characters bench-cloth bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
 
 # exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
 .venv/.ready: pyproject.toml requirements/engine.txt
@@ -49,6 +49,11 @@ test: .venv/.ready .venv-blender/.ready lint
 # the tests that run inside Blender, in the version of your choice: make test-blender BPY=5.3.0; two files at a time
 test-blender: .venv/.ready .venv-blender-$(BPY)/.ready
 	.venv-blender-$(BPY)/bin/python -m pytest -m blender -p no:cacheprovider -n 2 --dist loadfile $(BLENDER_TESTS)
+
+# what a person does with the extension, in a real window of Blender on a virtual screen; STEP=name does one alone.
+# Without BLENDER=/path/to/blender (and xvfb-run) a small Debian sid is installed below build, which takes root
+gui-test: .venv/.ready .venv-blender/.ready
+	.venv/bin/python -m tests.gui.run $(STEP) $(if $(BLENDER),--blender $(BLENDER)) $(ARGS)
 
 # writes the lock anew, with the newest releases that pyproject.toml allows
 lock:

@@ -21,6 +21,7 @@ from ani3d_formats.playback import write_playback
 from ani3d_formats.progress import Progress, Report
 
 from . import compat, playback
+from .aside import put_aside, take_back
 from .display import add_display, raise_transparent_bounces
 from .properties import object_group
 from .rest_shape import own_shape, rest_shapes
@@ -136,8 +137,7 @@ def remove_result(name: str) -> bool:
             owner.remove(data)
     replaced = {object_group(item).source for item in bpy.data.objects if not item.hide_viewport}
     for source in sources - replaced:
-        for item in shown_by(source):
-            item.hide_render = item.hide_viewport = False
+        show_again(source)
     for collection in collections:
         if not collection.all_objects:
             bpy.data.collections.remove(collection)
@@ -201,13 +201,24 @@ def _matching_meshes(
 def hide_replaced(sources: list[bpy.types.Object], warn: Callable[[str], None]) -> None:
     """Hide the objects that show `sources`, and older results of them."""
     older = {object_group(item).result for item in bpy.data.objects if object_group(item).source in sources}
-    for item in [*itertools.chain(*map(shown_by, sources)), *itertools.chain(*map(parts_of, older))]:
+    replaced = [*itertools.chain(*map(shown_by, sources)), *itertools.chain(*map(parts_of, older))]
+    for item in replaced:
+        if item.library and put_aside(item, set(replaced)):
+            continue
         item.hide_render = item.hide_viewport = True
         if item.library:
             warn(
-                f"'{item.name}' is linked, so it stays hidden only until this file is opened again: make a library "
-                "override of it, or hide its collection."
+                f"'{item.name}' is linked with its scene, so it stays hidden only until this file is opened again: "
+                "make a library override of it, or hide its collection."
             )
+
+
+def show_again(source: bpy.types.Object) -> None:
+    """Undo `hide_replaced` for one of its sources."""
+    for item in shown_by(source):
+        if item.library:
+            take_back(item)
+        item.hide_render = item.hide_viewport = False
 
 
 def shown_by(source: bpy.types.Object) -> list[bpy.types.Object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bpy
 
-from .import_result import hide_replaced, parts_of, shown_by
+from .import_result import hide_replaced, parts_of, show_again
 from .properties import object_group
 
 MESH, GAUSSIANS, BOTH, ORIGINAL = "MESH", "GAUSSIANS", "BOTH", "ORIGINAL"
@@ -30,8 +30,7 @@ def show_as(name: str, what: str) -> None:
         item.hide_viewport = item.hide_render = what not in ((MESH, BOTH) if is_mesh else (GAUSSIANS, BOTH))
     if what == ORIGINAL:
         for source in sources:
-            for item in shown_by(source):
-                item.hide_viewport = item.hide_render = False
+            show_again(source)
 
 
 def shown_as(name: str) -> str:

@@ -1,0 +1,84 @@
+"""Starts Blender in a window with the extension as users install it, and has the steps done.
+
+python -m tests.gui.run [STEP ...] [--blender PROGRAM] [--root FOLDER] [--out FOLDER]
+
+Without a Blender of your own, one of Debian sid is installed below FOLDER (root and 700 MB are needed). The screen is
+virtual. Pictures and report.json lie in the folder of results afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+BESIDE = ("rigs.py", "fingerprint.py")  # of tests/blender
+SCREEN = "1600x1000x24"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("steps", nargs="*", help="which steps; all when empty")
+    parser.add_argument("--blender", default="", help="a program of your own, with a virtual screen of xvfb-run")
+    parser.add_argument("--root", type=Path, default=ROOT / "build" / "blender-window")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "gui")
+    options = parser.parse_args()
+    shutil.rmtree(options.out, ignore_errors=True)
+    options.out.mkdir(parents=True)
+    if not options.blender:
+        subprocess.run([ROOT / "tools" / "blender_window.sh", options.root], check=True)
+    job = options.out.resolve() if options.blender else options.root / "job"
+    seen_from = job if options.blender else Path("/job")
+    for old in job.glob("*"):
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    for file in [*HERE.glob("*.py"), *(HERE.parent / "blender" / name for name in BESIDE)]:
+        shutil.copy(file, job / file.name)
+    package = shutil.copy(_extension(options.out), job)
+    (job / "results").mkdir()
+    command = [
+        "xvfb-run", "-a", "-s", f"-screen 0 {SCREEN}", options.blender or "blender", "--factory-startup",
+        "--enable-event-simulate", "--window-geometry", "0", "0", "1600", "1000", "--python", seen_from / "drive.py",
+        "--", seen_from / Path(package).name, seen_from / "results", *options.steps,
+    ]  # fmt: skip
+    if not options.blender:
+        command = [ROOT / "tools" / "blender_window.sh", options.root, *command]
+    with (options.out / "blender.log").open("wb") as log:
+        ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
+    for file in (job / "results").iterdir():
+        shutil.copy(file, options.out / file.name)
+    return _judged(options.out, ended, options.steps)
+
+
+def _extension(out: Path) -> Path:
+    python = ROOT / ".venv-blender" / "bin" / "python"
+    command = [python, "-m", "tools.build_extension", "--out", out / "dist"]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return Path(built.stdout.strip().splitlines()[-1])
+
+
+def _judged(out: Path, ended: int, wanted: list[str]) -> int:
+    """Print how each step ended; 0 where all did well and nothing broke outside them."""
+    told = out / "report.json"
+    report: dict[str, str] = json.loads(told.read_text()) if told.exists() else {}
+    log = (out / "blender.log").read_text(encoding="utf-8", errors="replace")
+    print("\n".join(line for line in log.splitlines() if "of work at a time" in line))
+    for name, outcome in report.items():
+        print(f"{outcome:8} {name}" if outcome == "passed" else f"{name}: {outcome}")
+    problems = [outcome for outcome in report.values() if outcome != "passed"]
+    if ended:
+        problems.append(f"Blender ended with {ended}")
+    if "Traceback" in log:
+        problems.append("a traceback is in the log")
+    if not report or set(wanted) - set(report):
+        problems.append("not all steps were done")
+    print(f"{len(report) - len([o for o in report.values() if o != 'passed'])} passed, {len(problems)} failed; {out}")
+    print("\n".join(problems))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

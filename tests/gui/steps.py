@@ -1,0 +1,191 @@
+"""What a person does with the extension in a window, and what has to come of it. Runs inside Blender.
+
+Each step is a generator of `Wait`s that begins in an empty file, in the order of this page; `make gui-test STEP=name`
+runs one alone. A new one is a function with `@step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bpy
+import heavy
+import rigs
+from fingerprint import fingerprint
+from window import Wait, Window
+
+BLOCK = 0.75  # seconds of work in which the window may not answer while a character of 100,000 vertices is read
+Step = Callable[[Window], Iterator[Wait]]
+STEPS: dict[str, Step] = {}
+BIND, EXPORT, ANIMATE = "ANI3D_OT_bind_character", "ANI3D_OT_export_shot", "ANI3D_OT_animate"
+
+
+def step(function: Step) -> Step:
+    STEPS[function.__name__] = function
+    return function
+
+
+def open_heavy(window: Window) -> Iterator[Wait]:
+    """The heavy character, as a file on the disk."""
+    window.empty()
+    with window.inside():
+        heavy.build()
+        bpy.ops.wm.save_as_mainfile(filepath=str(window.out / "heavy.blend"))
+    yield from window.show_tab()
+
+
+def open_small(window: Window) -> Iterator[Wait]:
+    window.empty()
+    with window.inside():
+        rigs.character()
+        bpy.ops.wm.save_as_mainfile(filepath=str(window.out / "small.blend"))
+    yield from window.show_tab()
+
+
+def same_as(before: str) -> None:
+    after = repr(fingerprint())
+    assert after == before, f"the scene was {before}, it is {after}"
+
+
+def answered(window: Window, what: str) -> None:
+    work, _ = window.longest
+    print(f"  {what}: at most {work:.2f} s of work at a time")
+    assert work < BLOCK, f"the window did not answer during {work:.2f} s of work"
+
+
+def bound(window: Window) -> Iterator[Wait]:
+    """Press Bind and wait for it."""
+    window.press("ani3d.bind_character")
+    yield lambda: not window.works(BIND)
+    yield 0.2
+    assert bpy.context.scene.ani3d.armature is not None
+
+
+@step
+def bind_shows_its_progress_and_ends_well(window: Window) -> Iterator[Wait]:
+    yield from open_heavy(window)
+    window.watch()
+    assert window.press("ani3d.bind_character") == {"RUNNING_MODAL"}
+    yield 0.3
+    assert window.works(BIND)
+    yield lambda: not window.works(BIND)
+    answered(window, "Bind")
+    assert [part.name for part in bpy.context.scene.ani3d.parts] == ["Body", "Skirt"]
+    assert bpy.context.scene.frame_current == 17
+    yield 1.0
+    window.picture("bound")
+
+
+@step
+def escape_stops_bind(window: Window) -> Iterator[Wait]:
+    yield from open_heavy(window)
+    before = repr(fingerprint())
+    window.watch()
+    window.press("ani3d.bind_character")
+    yield 0.2
+    window.key("ESC")
+    yield lambda: not window.works(BIND)
+    answered(window, "Bind until Escape")
+    yield 0.5
+    same_as(before)
+    assert bpy.context.scene.ani3d.armature is None, "Bind ended before Escape was pressed"
+
+
+@step
+def escape_stops_export(window: Window) -> Iterator[Wait]:
+    yield from open_heavy(window)
+    yield from bound(window)
+    before, path = repr(fingerprint()), window.out / "stopped.npz"
+    window.watch()
+    window.press("ani3d.export_shot", filepath=str(path))
+    yield lambda: bpy.context.scene.frame_current in range(30, 200)
+    window.picture("exporting")
+    window.key("ESC")
+    yield lambda: not window.works(EXPORT)
+    answered(window, "Export until Escape")
+    yield 0.5
+    same_as(before)
+    assert not path.exists()
+
+
+@step
+def export_ends_well(window: Window) -> Iterator[Wait]:
+    yield from open_heavy(window)
+    yield from bound(window)
+    path = window.out / "heavy.npz"
+    path.unlink(missing_ok=True)
+    frame = bpy.context.scene.frame_current
+    window.watch()
+    window.press("ani3d.export_shot", filepath=str(path))
+    yield lambda: not window.works(EXPORT)
+    answered(window, "Export")
+    assert path.exists() and bpy.context.scene.frame_current == frame
+    path.unlink()
+
+
+@step
+def escape_stops_animate_while_it_reads(window: Window) -> Iterator[Wait]:
+    yield from open_heavy(window)
+    yield from bound(window)
+    before = repr(fingerprint())
+    window.watch()
+    window.press("ani3d.animate")
+    yield lambda: bpy.context.scene.frame_current in range(30, 200)
+    window.key("ESC")
+    yield lambda: not window.works(ANIMATE)
+    answered(window, "Animate until Escape")
+    yield 0.5
+    same_as(before)
+    assert not bpy.context.scene.ani3d.jobs
+
+
+@step
+def repeating_and_redoing_bind_does_no_harm(window: Window) -> Iterator[Wait]:
+    """Blender once crashed here: an operator that returns RUNNING_MODAL may not be redone."""
+    yield from open_small(window)
+    yield from bound(window)
+    window.key("R", shift=True)
+    yield 1.0
+    yield lambda: not window.works(BIND)
+    window.key("F9")
+    yield 1.0
+    window.key("ESC")
+    yield 0.5
+    assert bpy.context.scene.ani3d.armature is not None
+
+
+@step
+def undo_takes_binding_back(window: Window) -> Iterator[Wait]:
+    yield from open_small(window)
+    with window.inside():
+        bpy.ops.ed.undo_push(message="Before")
+    yield from bound(window)
+    window.key("Z", ctrl=True)
+    yield 1.0
+    assert bpy.context.scene.ani3d.armature is None
+    window.key("Z", ctrl=True, shift=True)
+    yield 1.0
+    assert bpy.context.scene.ani3d.armature is not None
+
+
+@step
+def a_bound_character_is_rendered_saved_and_reopened(window: Window) -> Iterator[Wait]:
+    yield from open_small(window)
+    yield from bound(window)
+    scene = bpy.context.scene
+    scene.render.engine = "BLENDER_WORKBENCH"
+    bpy.context.preferences.view.render_display_type = "NONE"
+    window.key("F12")
+    yield 3.0
+    window.key("S", ctrl=True)
+    yield 1.0
+    assert not bpy.data.is_dirty
+    before = repr(fingerprint())
+    path = Path(bpy.data.filepath)
+    with window.inside():
+        bpy.ops.wm.open_mainfile(filepath=str(path))
+    yield 2.0
+    same_as(before)
+    yield from window.show_tab()
+    window.picture("reopened")
