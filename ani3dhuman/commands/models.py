@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ani3d_formats.errors import Ani3DError
+
 from .common import ROOT_HELP
 
 
@@ -18,6 +20,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     listing.set_defaults(run=_list)
     fetch = commands.add_parser("fetch", parents=[shared], help="fetch a model from the hub; goes on where it stopped")
     fetch.add_argument("name")
+    fetch.add_argument(
+        "--non-commercial", action="store_true", help="you use it under a licence without commercial use"
+    )
     fetch.add_argument("--offline", action="store_true", help="do not touch the network; check what is there")
     fetch.set_defaults(run=_fetch)
     verify = commands.add_parser("verify", parents=[shared], help="check the hash of every file")
@@ -58,6 +63,12 @@ def _fetch(options: argparse.Namespace) -> None:
     from .common import watched
 
     model = find(options.name)
+    if not (model.commercial or options.non_commercial):
+        raise Ani3DError(
+            "models.non_commercial",
+            f"The licence of {model.name} allows no commercial use ({model.licence}).",
+            "Where yours is none, fetch it with --non-commercial.",
+        )
     if not model.ships:
         print(f"{model.name}: {model.repository}, {model.gigabytes:.3g} GB, licence: {model.licence}")
     with watched() as (bars, stopped):

@@ -38,6 +38,7 @@ class Model:
         name: what commands and settings call it; of a user's folder its path.
         kind: "prior", or "lora" for an adapter of a prior.
         licence: SPDX name or a sentence.
+        commercial: whether the licence allows commercial use.
         gigabytes: size of the download in 1e9 bytes, rounded.
         files: what must be there; a repository may hold more.
         needs: Python packages beyond the project's own.
@@ -73,6 +74,7 @@ class Model:
     transformer: WanShape | None = None
     quantised_gb: float | None = None
     distilled: Distilled | None = None
+    commercial: bool = True
 
     @property
     def ships(self) -> bool:
@@ -101,8 +103,9 @@ def priors() -> list[Model]:
 
 
 def adapters_of(prior: str) -> list[Model]:
-    """The adapters for few steps that are made for a prior."""
-    return [model for model in known_models().values() if model.distilled and prior in model.distilled.priors]
+    """The adapters for few steps that are made for a prior and may be offered to anybody."""
+    adapters = [model for model in known_models().values() if model.distilled and model.commercial]
+    return [model for model in adapters if model.distilled and prior in model.distilled.priors]
 
 
 def _read(entry: dict[str, Any]) -> Model:

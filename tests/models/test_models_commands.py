@@ -19,7 +19,7 @@ import torch
 
 from ani3dhuman.cli import main
 from ani3dhuman.models.machine import Device, Machine
-from ani3dhuman.models.registry import known_models
+from ani3dhuman.models.registry import adapters_of, known_models
 
 
 def test_list_names_every_model_with_licence_state_and_pin(capsys, root):
@@ -46,6 +46,19 @@ def test_fetch_verify_path(capsys, tiny, hub, root):
     (root / "tiny" / "models.lock.json").write_text("{")
     assert main(["models", "list", "--root", str(root)]) == 0
     assert "damaged" in capsys.readouterr().out
+
+
+def test_a_model_without_commercial_use_is_fetched_only_by_whoever_says_so(capsys, change, hub, root):
+    change(commercial=False, licence="CC-BY-NC-SA-4.0")
+    assert main(["models", "fetch", "tiny", "--root", str(root)]) == 1
+    assert "allows no commercial use (CC-BY-NC-SA-4.0)" in capsys.readouterr().err
+    assert not (root / "tiny").exists()
+    assert main(["models", "fetch", "tiny", "--non-commercial", "--root", str(root)]) == 0
+
+
+def test_adapters_without_commercial_use_are_not_offered():
+    offered = {other.name for model in known_models() for other in adapters_of(model)}
+    assert {model.name for model in known_models().values() if model.distilled} - offered == {"causvid-1.3b"}
 
 
 def test_errors_say_what_to_do(capsys, root):
