@@ -7,13 +7,14 @@ With names only these are run, and no page is written.
 from __future__ import annotations
 
 import argparse
+import subprocess
 from pathlib import Path
 
 from .demo import demo_figures, refined_figures
 from .hard_set import SEQUENCES
 from .peers import CHOSEN, COMMANDS, peer_row
 from .report import write
-from .rows import HARD, row, told
+from .rows import HARD, ROOT, row, shot_file, told
 from .speed import measured, skirt, slope, timed
 
 
@@ -26,8 +27,11 @@ def main() -> int:
     )
     parser.add_argument("--limit", type=float, default=100.0, help="processor seconds of another solver on a sequence")
     parser.add_argument("--refined", type=Path, help="vertices.npy of the demo's refined layer")
+    parser.add_argument("--scenes", action="store_true", help="build the sequences as .blend files too, run nothing")
     parser.add_argument("--report", action="store_true", help="write the page from what is kept, run nothing")
     options = parser.parse_args()
+    if options.scenes:
+        return scenes(options.names or list(SEQUENCES))
     rows = []
     for name in [] if options.report else options.names or SEQUENCES:
         rows.append(row(name, options.again))
@@ -49,6 +53,17 @@ def main() -> int:
     for name, value in found.items():
         if not name.endswith(("_success", "_cpu_frame")):
             print(f"{name}: {value:g}")
+    return 0
+
+
+def scenes(names: list[str]) -> int:
+    """Build sequences in Blender, as out/cloth_hard/scenes/NAME.blend."""
+    folder = HARD / "scenes"
+    folder.mkdir(parents=True, exist_ok=True)
+    python = str(ROOT / ".venv-blender" / "bin" / "python")
+    for name in names:
+        command = [python, "-m", "benchmarks.cloth.scene", str(shot_file(name)), str(folder / f"{name}.blend")]
+        subprocess.run(command, cwd=ROOT, check=True)
     return 0
 
 

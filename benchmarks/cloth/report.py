@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 
 from .hard_set import SEQUENCES
-from .rows import HARD, ROOT
+from .rows import HARD, ROOT, SOLVED
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -25,9 +25,10 @@ Row = dict[str, Any]
 
 
 def kept(solver: str) -> dict[str, Row]:
-    """Rows by sequence of a solver: "ours" or one of `PEERS`."""
+    """Rows by sequence of a solver: "ours", of the solver as it is now, or one of `PEERS`."""
     files = {name: HARD / solver / f"{name}.json" for name in SEQUENCES}
-    return {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
+    rows = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
+    return {name: row for name, row in rows.items() if solver != "ours" or row["key"] == SOLVED}
 
 
 def flat(ours: dict[str, Row], speed: dict[int, Row], others: dict[str, float]) -> dict[str, float]:

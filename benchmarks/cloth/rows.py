@@ -53,20 +53,29 @@ def fingerprint(paths: Iterable[str]) -> str:
     return found.hexdigest()[:12]
 
 
-def load(name: str) -> Shot:
-    """The shot of a sequence, made anew when its makers changed."""
-    path = HARD / "shots" / f"{name}-{fingerprint(MAKERS)}.npz"
+MADE = fingerprint(MAKERS)  # at once, as what is imported now is what runs, whatever becomes of the files
+SOLVED = fingerprint((*MAKERS, *SOLVER, *JUDGE))
+
+
+def shot_file(name: str) -> Path:
+    """The file of a sequence's shot, made anew when its makers changed."""
+    path = HARD / "shots" / f"{name}-{MADE}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         for old in path.parent.glob(f"{name}-*.npz"):
             old.unlink()
         SEQUENCES[name]().save(path)
-    return Shot.load(path)
+    return path
+
+
+def load(name: str) -> Shot:
+    """The shot of a sequence."""
+    return Shot.load(shot_file(name))
 
 
 def row(name: str, again: bool = False) -> dict[str, Any]:
     """Figures of a sequence by our solver; kept in out/cloth_hard/ours."""
-    made, key = HARD / "ours" / f"{name}.json", fingerprint(MAKERS + SOLVER + JUDGE)
+    made, key = HARD / "ours" / f"{name}.json", SOLVED
     if made.exists() and not again and (kept := json.loads(made.read_text()))["key"] == key:
         return dict(kept)
     shot = load(name)

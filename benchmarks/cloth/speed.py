@@ -30,6 +30,7 @@ from .shots import Worn, make_shot
 
 SIZES = (2_000, 5_000, 10_000, 28_500, 60_000)  # free vertices
 FRAMES = 10
+KEY = fingerprint((*MAKERS, *SOLVER, "benchmarks/cloth/speed.py"))
 BARS = {5_000: 0.04, 28_500: 0.32}  # seconds a frame
 
 
@@ -79,14 +80,14 @@ def heard(free: int) -> float:
 
 def measured(sizes: tuple[int, ...] = SIZES, run: bool = True) -> dict[int, dict[str, Any]]:
     """Figures by size, those that are kept and those that are missing; without `run` only what is kept."""
-    found, key = {}, fingerprint((*MAKERS, *SOLVER, "benchmarks/cloth/speed.py"))
+    found: dict[int, dict[str, Any]] = {}
     for free in sizes:
         made = HARD / "speed" / f"{free}.json"
-        if not made.exists() or json.loads(made.read_text())["key"] != key:
+        if not made.exists() or json.loads(made.read_text())["key"] != KEY:
             if not run:
                 continue
             made.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(made, json.dumps({"key": key, **timed(skirt(free))}, indent=1).encode())
+            write_bytes(made, json.dumps({"key": KEY, **timed(skirt(free))}, indent=1).encode())
         found[free] = json.loads(made.read_text())
         print(f"{free:6d}: {found[free]}", flush=True)
     return found
