@@ -68,13 +68,6 @@ def write_attribute(attribute: Any, values: np.ndarray) -> None:
     attribute.data.foreach_set(values_field(attribute), np.ascontiguousarray(values, np.float32).ravel())
 
 
-def read_attribute(attribute: Any, width: int) -> np.ndarray:
-    """All values of a point attribute as (N,width) float32."""
-    values = np.empty(len(attribute.data) * width, np.float32)
-    attribute.data.foreach_get(values_field(attribute), values)
-    return values.reshape(-1, width)
-
-
 def node_tree(owner: bpy.types.Material | bpy.types.World) -> bpy.types.NodeTree:
     """The shader nodes of a material or world; before 5.0 they have to be switched on first."""
     if owner.node_tree is None:

@@ -21,8 +21,8 @@ import bpy
 from ani3d_formats.errors import Ani3DError
 from engine.wire import JobStatus
 
+from .animate_progress import Course
 from .connection import Link, finished, on_thread
-from .course import Course
 from .jobs import ENDED, Moment, look, print_moment, raise_if_failed
 
 T = TypeVar("T")
@@ -185,7 +185,7 @@ class Session:
             self.course = None
 
     def prepare(self, stage: str, share: float) -> None:
-        """Say how far the preparation of a job is: `share` (0..1) of the first stages of `course.STAGES`."""
+        """Say how far the preparation of a job is: `share` (0..1) of the first stages of `animate_progress.STAGES`."""
         if self.course is None or self.course.job:
             self.course = Course(time.monotonic())
         self.course.see(stage, share, time.monotonic())

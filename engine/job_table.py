@@ -2,7 +2,7 @@
 
     STORE/jobs.sqlite            one row per job, and one per result file
     STORE/blobs/ab/abcdef...     the bytes of an array, named by the sha256 of those bytes
-    STORE/jobs/ID/input.json     what the worker reads: array table and settings; see `engine.folders`
+    STORE/jobs/ID/input.json     what the worker reads: array table and settings; see `engine.job_folders`
     STORE/jobs/ID/out/           where the job writes; STORE/jobs/ID/worker.log what it prints
 
 Every file is written beside its place, synced and renamed, and the row comes last, so that a kill at any moment
@@ -30,7 +30,7 @@ from ani3d_formats.atomic import disk_full, is_disk_full
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import file_sha256
 
-from . import folders
+from . import job_folders
 from .blobs import Blobs
 from .wire import FileInfo, JobStatus
 from .wire.access import READY_NAME, read_access
@@ -102,12 +102,12 @@ class JobTable:
 
     def _reconcile(self) -> None:
         """Take in what only the folders know, and end deletions and submissions that were cut short."""
-        for job, folder in folders.deleted(self.root / "jobs"):
+        for job, folder in job_folders.deleted(self.root / "jobs"):
             with self._transaction():
                 self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
             shutil.rmtree(folder, ignore_errors=True)
         known = {row["id"] for row in self._rows.execute("SELECT id FROM jobs")}
-        for found in folders.find(self.root / "jobs", known):
+        for found in job_folders.find(self.root / "jobs", known):
             log.warning("job %s (%s) was not in the table and is taken in as %s", found.id, found.name, found.state)
             self._insert(found.id, found.name, found.submitted, found.arrays)
             if found.state != "queued":
@@ -175,7 +175,7 @@ class JobTable:
         submitted = max(time.time(), (newest or 0.0) + 1e-6)  # first in first out, also when the clock is set back
         try:
             self._blobs.put(blobs)
-            folders.write_input(
+            job_folders.write_input(
                 self.folder(job), {"name": name, "settings": settings, "arrays": table, "submitted": submitted}
             )
             self._insert(job, name, submitted, list(blobs))
@@ -211,7 +211,7 @@ class JobTable:
     ) -> None:
         """Note how the job ended; `result` is the folder of its `files`, relative to the job's folder."""
         outcome = {name: getattr(status, name) for name in ("state", "stage", "step", "total", "error")}
-        folders.write_outcome(self.folder(status.id), {**outcome, "result": result}, files or [])
+        job_folders.write_outcome(self.folder(status.id), {**outcome, "result": result}, files or [])
         self._note(status, result, files or [])
 
     def _note(self, status: JobStatus, result: str | None, files: list[FileInfo]) -> None:
@@ -252,7 +252,7 @@ class JobTable:
     def delete(self, job: str) -> None:
         """Remove a job, its folder, and the arrays that no other job has."""
         blobs = {row["sha256"] for row in self._rows.execute("SELECT sha256 FROM arrays WHERE job = ?", (job,))}
-        aside = folders.set_aside(self.folder(job))
+        aside = job_folders.set_aside(self.folder(job))
         with self._transaction():
             self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
         shutil.rmtree(aside, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from pathlib import Path
 
@@ -37,6 +38,11 @@ def is_history(page: Path) -> bool:
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_page_is_short(page: Path) -> None:
     assert len(page.read_text(encoding="utf-8").split()) <= MOST_WORDS
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "benchmarks").glob("*.md")), ids=lambda path: path.stem)
+def test_a_benchmark_has_its_rows_beside_it(page: Path) -> None:
+    assert json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
 
 
 @pages

@@ -18,8 +18,8 @@ import numpy as np
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
 
-from ..rendering.visibility import occluded
 from .keypoints import BODY, FACE_KEYPOINTS, LEFT_HAND, RIGHT_HAND, KeypointMap
+from .occlusion import occluded
 
 # sRGB of body keypoint k, and of limb k: a wheel of 18 hues, 20 degrees apart, rounded as OpenPose rounds them
 COLORS = (

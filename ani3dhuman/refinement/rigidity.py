@@ -17,10 +17,10 @@ from torch import Tensor
 
 from ..jit import kernel
 
-TINY = 1e-12  # square metres
-NEARER = 1e-6  # of the edges' sum of squares: where edges in a line leave a turn open, the least one is taken
-NEWTON, POWER = 60, 60  # iterations at most
-CLOSE = 1e-9  # of the largest eigenvalue, within which a vector is taken for its own
+LEAST_SQUARED_LENGTH = 1e-12  # square metres
+IDENTITY_BIAS = 1e-6  # of the edges' sum of squares: where edges in a line leave a rotation open, the smallest is taken
+NEWTON_STEPS, POWER_STEPS = 60, 60  # iterations at most
+EIGEN_TOLERANCE = 1e-9  # residual of an eigenvector, of the bound of the eigenvalue
 
 
 def rigidity(before: Tensor, after: Tensor, sources: Tensor, count: int) -> Tensor:
@@ -58,7 +58,7 @@ class _Rigidity(torch.autograd.Function):
 
 
 def _weights(before: np.ndarray) -> np.ndarray:
-    return 1 / np.maximum(np.einsum("ek,ek->e", before, before, dtype=np.float64), TINY)
+    return 1 / np.maximum(np.einsum("ek,ek->e", before, before, dtype=np.float64), LEAST_SQUARED_LENGTH)
 
 
 @kernel
@@ -73,13 +73,13 @@ def _rotations(before, after, weights, sources, count):  # type: ignore[no-untyp
     rotations, K, A = np.empty((count, 3, 3)), np.empty((4, 4)), np.empty((4, 4))
     for v in range(count):
         for i in range(3):
-            sums[v, i, i] += NEARER * squares[v]
-        _turn(sums[v], (1 + 3 * NEARER) * squares[v], K, A, rotations[v])
+            sums[v, i, i] += IDENTITY_BIAS * squares[v]
+        _best_rotation(sums[v], (1 + 3 * IDENTITY_BIAS) * squares[v], K, A, rotations[v])
     return rotations
 
 
 @kernel
-def _turn(S, bound, K, A, R):  # type: ignore[no-untyped-def]
+def _best_rotation(S, bound, K, A, R):  # type: ignore[no-untyped-def]
     """R becomes the rotation with the largest sum of R_ij S_ji, at most `bound`; K and A (4,4) are room to work in."""
     K[0, 0] = S[0, 0] + S[1, 1] + S[2, 2]
     square, det = 0.0, 0.0
@@ -92,7 +92,7 @@ def _turn(S, bound, K, A, R):  # type: ignore[no-untyped-def]
         det += S[0, i] * (S[1, j] * S[2, k] - S[1, k] * S[2, j])
     a, b, c = -2 * square, -8 * det, _adjugate(K, A)
     largest = bound
-    for _ in range(NEWTON):  # falls towards the largest root of x^4 + a x^2 + b x + c, never past it
+    for _ in range(NEWTON_STEPS):  # falls towards the largest root of x^4 + a x^2 + b x + c, never past it
         slope = (4 * largest * largest + 2 * a) * largest + b
         if not slope > 0.0:
             break
@@ -110,15 +110,15 @@ def _turn(S, bound, K, A, R):  # type: ignore[no-untyped-def]
     w, x, y, z = A[0, column], A[1, column], A[2, column], A[3, column]
     length = math.sqrt(w * w + x * x + y * y + z * z)
     w, x, y, z = (w / length, x / length, y / length, z / length) if length > 0.0 else (1.0, 0.0, 0.0, 0.0)
-    for _ in range(POWER):  # where two eigenvalues are so near that the column is mostly rounding
-        pw = K[0, 0] * w + K[0, 1] * x + K[0, 2] * y + K[0, 3] * z
-        px = K[1, 0] * w + K[1, 1] * x + K[1, 2] * y + K[1, 3] * z
-        py = K[2, 0] * w + K[2, 1] * x + K[2, 2] * y + K[2, 3] * z
-        pz = K[3, 0] * w + K[3, 1] * x + K[3, 2] * y + K[3, 3] * z
-        if max(abs(pw), abs(px), abs(py), abs(pz)) <= CLOSE * bound:
+    for _ in range(POWER_STEPS):  # where two eigenvalues are so near that the column is mostly rounding
+        rw = K[0, 0] * w + K[0, 1] * x + K[0, 2] * y + K[0, 3] * z
+        rx = K[1, 0] * w + K[1, 1] * x + K[1, 2] * y + K[1, 3] * z
+        ry = K[2, 0] * w + K[2, 1] * x + K[2, 2] * y + K[2, 3] * z
+        rz = K[3, 0] * w + K[3, 1] * x + K[3, 2] * y + K[3, 3] * z
+        if max(abs(rw), abs(rx), abs(ry), abs(rz)) <= EIGEN_TOLERANCE * bound:
             break
         shift = largest + bound
-        w, x, y, z = pw + shift * w, px + shift * x, py + shift * y, pz + shift * z
+        w, x, y, z = rw + shift * w, rx + shift * x, ry + shift * y, rz + shift * z
         length = math.sqrt(w * w + x * x + y * y + z * z)
         w, x, y, z = w / length, x / length, y / length, z / length
     R[0, 0], R[0, 1], R[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
@@ -152,7 +152,7 @@ def _energy(before, after, weights, sources, rotations):  # type: ignore[no-unty
     for e in range(len(sources)):
         R, w = rotations[sources[e]], weights[e] * share
         for i in range(3):
-            left = after[e, i] - (R[i, 0] * before[e, 0] + R[i, 1] * before[e, 1] + R[i, 2] * before[e, 2])
-            total += w * left * left
-            gradient[e, i] = 2 * w * left
+            residual = after[e, i] - (R[i, 0] * before[e, 0] + R[i, 1] * before[e, 1] + R[i, 2] * before[e, 2])
+            total += w * residual * residual
+            gradient[e, i] = 2 * w * residual
     return total, gradient

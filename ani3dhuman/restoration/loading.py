@@ -164,11 +164,6 @@ def plans(request: PriorRequest) -> Plans:
     return ways
 
 
-def load_prior(request: PriorRequest) -> VideoPrior:
-    """The prior, loaded in the fastest way; raises what `plans` does."""
-    return next(plans(request))()
-
-
 def restore_within_memory(
     request: PriorRequest,
     config: RestoreConfig,
@@ -180,7 +175,7 @@ def restore_within_memory(
     The steps that are done are kept where there is a `checkpoint`.
 
     Raises:
-        Ani3DError: ``models.memory`` when nothing is leaner, and what `load_prior` and `restore` raise.
+        Ani3DError: ``models.memory`` when nothing is leaner, and what `plans` and `restore` raise.
     """
     if request.options.step_cache > 1:  # what it holds is not in the checkpoint, so a continued run would differ
         checkpoint = None

@@ -1,1 +1,1 @@
-"""The rasteriser's benchmark: `make bench-render`, about 4 minutes; docs/benchmarks/render.md explains the figures."""
+"""The rasteriser's benchmark: `make bench-render`, about 4 minutes; figures: docs/notes/rasteriser_figures.md."""

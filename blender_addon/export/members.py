@@ -19,7 +19,6 @@ from ani3d_formats.errors import Ani3DError
 from ..properties import object_group
 
 SHAPES = frozenset(("MESH", "CURVE", "SURFACE", "FONT", "META", "CURVES"))  # what has, or can become, a surface
-CARRIERS = frozenset(("ARMATURE", "EMPTY", "LATTICE"))  # no surface of their own, but others follow them
 UNSUPPORTED = {"POINTCLOUD": "a point cloud", "VOLUME": "a volume", "GREASEPENCIL": "Grease Pencil"}
 TYING = frozenset(
     ("CHILD_OF", "COPY_TRANSFORMS", "COPY_LOCATION", "ARMATURE")

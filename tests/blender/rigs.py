@@ -128,13 +128,20 @@ def evaluated_vertices(item: bpy.types.Object) -> np.ndarray:
     return points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
 
 
+def read_attribute(part, attribute, width: int) -> np.ndarray:
+    """All values of a point attribute as (N,width) float32."""
+    values = np.empty(len(attribute.data) * width, np.float32)
+    attribute.data.foreach_get(part("compat").values_field(attribute), values)
+    return values.reshape(-1, width)
+
+
 def shown_gaussians(part, item: bpy.types.Object) -> dict[str, np.ndarray]:
     """The attributes that the point cloud object `item` is drawn with, as evaluated now: name -> (N,k)."""
     for modifier in item.modifiers:
         modifier.show_viewport = "Playback" in modifier.name  # without the ellipsoids on the points
     cloud = item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
     widths = {"position": 3, "scale": 3, "rotation": 4, "radiance:base": 4}
-    return {name: part("compat").read_attribute(cloud.attributes[name], width) for name, width in widths.items()}
+    return {name: read_attribute(part, cloud.attributes[name], width) for name, width in widths.items()}
 
 
 def same_turns(quats: np.ndarray) -> np.ndarray:

@@ -145,7 +145,7 @@ def test_a_result_that_is_not_there_is_refused(two_results):
 
 
 def test_the_time_left_is_that_of_the_whole_work(part):
-    course = part("course").Course(100.0)
+    course = part("animate_progress").Course(100.0)
     seen = []
     for now, (stage, share) in enumerate(
         [("export", 0.5), ("send", 1.0), ("starting", 0.0), ("cloth", 1.0)], start=101
@@ -163,7 +163,7 @@ def test_the_time_left_is_that_of_the_whole_work(part):
 
 
 def test_of_a_job_that_was_found_again_the_time_is_told_once_it_moves(part):
-    course = part("course").Course(0.0, "7")
+    course = part("animate_progress").Course(0.0, "7")
     course.see("refine", 0.5, 1000.0)
     assert course.left == float("inf") and course.factor > 0.3
     course.see("refine", 0.9, 1010.0)

@@ -93,7 +93,7 @@ def test_two_scenes_show_two_frames(result, part):
         graph = scene.view_layers[0].depsgraph
         graph.update()
         cloud = rigs.gaussians().evaluated_get(graph).data
-        shown = part("compat").read_attribute(cloud.attributes["position"], 3)
+        shown = rigs.read_attribute(part, cloud.attributes["position"], 3)
         np.testing.assert_allclose(shown, arrays["position"][row], atol=1e-6)
 
 
@@ -153,7 +153,7 @@ def test_colours_are_shown_in_linear_light(addon, part, tmp_path):
     output = next(node for node in tree.nodes if node.bl_idname == "NodeGroupOutput")
     tree.links.new(colored.outputs[0], output.inputs[0])  # the points, before ellipsoids stand on them
     shown = cloud.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-    found = part("compat").read_attribute(shown.attributes["ani3d_color"], 4)
+    found = rigs.read_attribute(part, shown.attributes["ani3d_color"], 4)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

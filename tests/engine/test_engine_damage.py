@@ -21,7 +21,7 @@ from ani3d_formats.errors import Ani3DError
 from engine import worker
 from engine.__main__ import main
 from engine.executors import LocalProcesses
-from engine.folders import set_aside
+from engine.job_folders import set_aside
 from engine.job_table import JobTable
 from engine.wire import Client, JobStatus, codec
 from engine.wire import messages as m

@@ -12,10 +12,10 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.shot import Shot
 from ani3dhuman.pose.drawing import COLORS, LIMBS, PoseStyle, draw_pose
 from ani3dhuman.pose.keypoints import BODY_KEYPOINTS, FACE_KEYPOINTS, KEYPOINTS, map_keypoints
+from ani3dhuman.pose.occlusion import occluded
 from ani3dhuman.pose.skeleton import draw_skeleton
 from ani3dhuman.pose.video import pose_video
 from ani3dhuman.rendering.layers import LayerRender
-from ani3dhuman.rendering.visibility import occluded
 
 BLUE = (0, 0, 255)
 

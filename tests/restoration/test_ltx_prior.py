@@ -26,7 +26,7 @@ from ani3dhuman.models.registry import Model
 from ani3dhuman.rendering.layers import render_layer
 from ani3dhuman.restoration import EncodedClip, RestoreConfig, SelfGuidedFlowMatchScheduler, restore
 from ani3dhuman.restoration.conditions.scene import SceneConditions
-from ani3dhuman.restoration.loading import FoundPrior, PriorOptions, PriorRequest, load_prior, plans
+from ani3dhuman.restoration.loading import FoundPrior, PriorOptions, PriorRequest, plans
 from ani3dhuman.restoration.ltx.loader import load_ltx_prior
 from ani3dhuman.restoration.ltx.prior import LtxConditions, LtxPrior
 from ani3dhuman.restoration.video.vae import as_batch, as_frames, as_video
@@ -233,7 +233,7 @@ def request(folder: Path, clip: CoarseClip, adapter: Model | None = None, **chan
 def test_the_registry_and_a_folder_find_the_loader(repository: Path, clip: CoarseClip, tmp_path: Path) -> None:
     entry = find("ltx-video-0.9.5")
     assert entry.loader == find(str(repository)).loader and entry.pipeline == "LTXConditionPipeline"
-    prior = load_prior(request(repository, clip, cache=tmp_path))
+    prior = next(plans(request(repository, clip, cache=tmp_path)))()
     assert isinstance(prior, LtxPrior) and prior.models.vae.dtype == torch.float32
     zeros = np.zeros((clip.frames, HEIGHT, WIDTH), np.float32)
     built = tiny_ltx(preserve=zeros)
@@ -268,7 +268,7 @@ def test_it_gets_leaner_once(repository: Path) -> None:
 
 def test_no_adapter_goes_on_it(repository: Path, clip: CoarseClip) -> None:
     with pytest.raises(Ani3DError) as caught:
-        load_prior(request(repository, clip, adapter=find("lightx2v-14b")))
+        next(plans(request(repository, clip, adapter=find("lightx2v-14b"))))()
     assert caught.value.code == "models.wrong_base"
 
 

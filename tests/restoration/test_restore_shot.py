@@ -35,7 +35,6 @@ from ani3dhuman.restoration.loading import (
     Plans,
     PriorRequest,
     find_prior,
-    load_prior,
     plans,
     restore_within_memory,
 )
@@ -199,7 +198,7 @@ def test_a_model_that_nothing_here_runs_says_so() -> None:
     other = replace(find("compact"), name="other", loader=None, pipeline="AnotherPipeline")
     wanted = PriorRequest(FoundPrior(other, Path()), small_clip(4, 200), untold, machine())
     with pytest.raises(Ani3DError, match="AnotherPipeline"):
-        load_prior(wanted)
+        next(plans(wanted))()
 
 
 def untold() -> SceneConditions:
@@ -258,7 +257,7 @@ def test_a_wan_that_no_plan_fits_is_refused_before_it_is_loaded(folder: Path) ->
     )
     wanted = PriorRequest(find_prior(str(folder)), clip, lambda: made, machine(memory_gb=0.0001))
     with pytest.raises(Ani3DError) as caught:
-        load_prior(wanted)
+        next(plans(wanted))()
     assert caught.value.code == "models.memory"
     with pytest.raises(Ani3DError) as caught:
         list(plans(replace(wanted, machine=machine())))

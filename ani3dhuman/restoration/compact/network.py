@@ -41,8 +41,10 @@ class DisplacementNet(ModelMixin, ConfigMixin):
         offset_scale: float = 0.06,
     ) -> None:
         super().__init__()
-        signal = 4 * widths[0]
-        self.sigma_embedding = nn.Sequential(nn.Linear(32, signal), nn.SiLU(), nn.Linear(signal, signal), nn.SiLU())
+        embedding = 4 * widths[0]
+        self.sigma_embedding = nn.Sequential(
+            nn.Linear(32, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
+        )
         self.enter = nn.Conv2d((latent_channels + condition_channels) * patch**2, widths[0], 1)
         self.down = nn.ModuleList()
         self.shrink = nn.ModuleList()
@@ -50,14 +52,14 @@ class DisplacementNet(ModelMixin, ConfigMixin):
         self.grow = nn.ModuleList()
         levels = list(zip(widths, depths, strict=True))
         for level, (width, depth) in enumerate(levels):
-            self.down.append(nn.ModuleList(Block(width, signal, 2 ** (b % 3)) for b in range(depth)))
+            self.down.append(nn.ModuleList(Block(width, embedding, 2 ** (b % 3)) for b in range(depth)))
             if level + 1 < len(levels):
                 wider = levels[level + 1][0]
                 self.shrink.append(nn.Conv2d(width, wider, 2, stride=2))
                 self.grow.append(nn.ConvTranspose2d(wider, width, 2, stride=2))
-                self.up.append(nn.ModuleList(Block(width, signal, 2 ** ((b + 1) % 3)) for b in range(depth)))
+                self.up.append(nn.ModuleList(Block(width, embedding, 2 ** ((b + 1) % 3)) for b in range(depth)))
         last = nn.Conv2d(widths[0], latent_channels * patch**2, 3, padding=1)
-        self.leave = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), silenced(last))
+        self.leave = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), zero_initialized(last))
 
     def forward(self, latents: torch.Tensor, sigmas: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """x0 (B,T,C,h,w) from latents (B,T,C,h,w), sigmas (B,) and conditions (B,T,K,h,w)."""
@@ -65,43 +67,43 @@ class DisplacementNet(ModelMixin, ConfigMixin):
         patch = self.config["patch"]
         x = torch.cat([latents, conditions], 2).flatten(0, 1)
         x = nn.functional.pixel_unshuffle(x, patch).contiguous(memory_format=torch.channels_last)
-        signal = self.sigma_embedding(fourier_features(sigmas, 32)).repeat_interleave(frames, 0)
+        embedding = self.sigma_embedding(fourier_features(sigmas, 32)).repeat_interleave(frames, 0)
         x = self.enter(x)
         kept = []
         for level, blocks in enumerate(self.down):
-            x = _through(blocks, x, signal, frames)
+            x = _run_blocks(blocks, x, embedding, frames)
             if level < len(self.shrink):
                 kept.append(x)
                 x = self.shrink[level](x)
         for level in reversed(range(len(self.up))):
             x = self.grow[level](x) + kept[level]
-            x = _through(self.up[level], x, signal, frames)
+            x = _run_blocks(self.up[level], x, embedding, frames)
         x = nn.functional.pixel_shuffle(self.leave(x), patch)
         return x.reshape(batch, frames, *x.shape[1:])
 
 
 class Block(nn.Module):
-    """Residual block: space, then the noise level's say, then time at one stride."""
+    """Residual block: space, then scale and shift by the noise level, then time at one stride."""
 
-    def __init__(self, width: int, signal: int, stride: int) -> None:
+    def __init__(self, width: int, embedding: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
         self.norm_space = nn.GroupNorm(8, width)
         self.space = nn.Conv2d(width, width, 3, padding=1)
-        self.modulate = nn.Linear(signal, 2 * width)
+        self.modulate = nn.Linear(embedding, 2 * width)
         self.norm_time = nn.GroupNorm(8, width)
-        self.time = silenced(nn.Conv2d(3 * width, width, 1))
+        self.time = zero_initialized(nn.Conv2d(3 * width, width, 1))
 
-    def forward(self, x: torch.Tensor, signal: torch.Tensor, frames: int) -> torch.Tensor:
-        """(B*frames,C,h,w) to the same; `signal` is (B*frames,S)."""
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor, frames: int) -> torch.Tensor:
+        """(B*frames,C,h,w) to the same; `embedding` is (B*frames,S)."""
         h = self.space(nn.functional.silu(self.norm_space(x)))
-        scale, shift = self.modulate(signal)[..., None, None].chunk(2, 1)
+        scale, shift = self.modulate(embedding)[..., None, None].chunk(2, 1)
         h = nn.functional.silu(self.norm_time(h) * (1 + scale) + shift)
         # one convolution for past, present and future, shifted afterwards: nothing is copied beforehand
         width = h.shape[1]
         weight = self.time.weight.reshape(width, 3, width).transpose(0, 1).reshape(3 * width, width, 1, 1)
-        spoken = nn.functional.conv2d(h, weight).unflatten(0, (-1, frames))
-        past, present, future = spoken.split(width, 2)
+        mixed = nn.functional.conv2d(h, weight).unflatten(0, (-1, frames))
+        past, present, future = mixed.split(width, 2)
         out = x.unflatten(0, (-1, frames)) + present + self.time.bias.view(-1, 1, 1)  # type: ignore[union-attr]
         stride = min(self.stride, frames)
         out[:, stride:] += past[:, :-stride]
@@ -111,13 +113,13 @@ class Block(nn.Module):
         return out.flatten(0, 1)
 
 
-def _through(blocks: nn.Module, x: torch.Tensor, signal: torch.Tensor, frames: int) -> torch.Tensor:
+def _run_blocks(blocks: nn.Module, x: torch.Tensor, embedding: torch.Tensor, frames: int) -> torch.Tensor:
     for block in blocks.children():
-        x = block(x, signal, frames)
+        x = block(x, embedding, frames)
     return x
 
 
-def silenced(layer: nn.Conv2d) -> nn.Conv2d:
+def zero_initialized(layer: nn.Conv2d) -> nn.Conv2d:
     """The layer with weights of 0, so that training starts from "nothing changes"."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 DEPENDS_ON = ()  # of what a job may choose for a prior: it looks at meshes alone
 WEIGHTS = Path(__file__).parents[2] / "assets" / "compact_prior"
-PHYSICS_AMOUNT = 0.25  # chosen on validation clips, docs/benchmarks/compact_prior.md
+PHYSICS_AMOUNT = 0.25  # chosen on validation clips, docs/notes/compact_prior_figures.md
 RIGID_DISTANCE = 0.01  # metres (RMS) between moved and rigid layer from which on the moved one counts as simulated
 MIN_COVERAGE = 0.02  # coverage below which a cell counts as free of cloth
 
