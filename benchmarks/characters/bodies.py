@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -71,7 +72,8 @@ def renamed(bones: Bones, names: Mapping[str, str]) -> Bones:
 
 def centaur() -> Bones:
     """The upper half of a human on a dog twice as large."""
-    lower = {n: (np.multiply(h, 2), np.multiply(t, 2), p) for n, (h, t, p) in DOG.items() if n not in ("neck", "head")}
+    legs = {n: bone for n, bone in DOG.items() if n not in ("neck", "head")}
+    lower: dict[str, Any] = {n: (np.multiply(h, 2), np.multiply(t, 2), p) for n, (h, t, p) in legs.items()}
     upper = {n: v for n, v in HUMAN.items() if not n.startswith(("hips", "thigh", "shin", "foot"))}
     up = np.array((0, -0.62, 0.2))
     names = {"chest": "upper_chest"}
@@ -114,10 +116,10 @@ def grown(name: str, bones: Bones, size: float = 1.0) -> bpy.types.Object:
     body.name = body.data.name = name
     body.data.transform(body.matrix_world)
     body.matrix_world = Matrix.Identity(4)
-    remesh = body.modifiers.new("Remesh", "REMESH")
+    remesh = cast(bpy.types.RemeshModifier, body.modifiers.new("Remesh", "REMESH"))
     remesh.mode, remesh.voxel_size, remesh.use_smooth_shade = "VOXEL", 0.022 * size, True
     bpy.ops.object.modifier_apply(modifier=remesh.name)
-    smooth = body.modifiers.new("Smooth", "SMOOTH")
+    smooth = cast(bpy.types.SmoothModifier, body.modifiers.new("Smooth", "SMOOTH"))
     smooth.iterations = 4
     bpy.ops.object.modifier_apply(modifier=smooth.name)
     for polygon in body.data.polygons:
@@ -139,15 +141,15 @@ def follow(item: bpy.types.Object, body: bpy.types.Object, rig: bpy.types.Object
     """Give `item` the weights of the nearest vertices of `body`, and its armature."""
     tree = KDTree(len(body.data.vertices))
     for vertex in body.data.vertices:
-        tree.insert(body.matrix_world @ vertex.co, vertex.index)
+        tree.insert((body.matrix_world @ vertex.co)[:], vertex.index)
     tree.balance()
     groups = [item.vertex_groups.new(name=group.name) for group in body.vertex_groups]
     for vertex in item.data.vertices:
-        source = body.data.vertices[tree.find(item.matrix_world @ vertex.co)[1]]
+        source = body.data.vertices[tree.find((item.matrix_world @ vertex.co)[:])[1]]
         for member in source.groups:
             groups[member.group].add([vertex.index], member.weight, "REPLACE")
     item.parent = rig
-    item.modifiers.new("Armature", "ARMATURE").object = rig
+    cast(bpy.types.ArmatureModifier, item.modifiers.new("Armature", "ARMATURE")).object = rig
 
 
 def mesh(name: str, points: Iterable[Sequence[float]], faces: Sequence[Sequence[int]]) -> bpy.types.Object:
@@ -188,7 +190,7 @@ def paint(item: bpy.types.Object, name: str, color: Sequence[float]) -> None:
     material = bpy.data.materials.new(name)
     if material.node_tree is None:
         material.use_nodes = True
-    shader = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
+    shader: Any = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = (*color, 1)
     shader.inputs["Roughness"].default_value = 0.6
     item.data.materials.clear()
@@ -202,7 +204,7 @@ def wave(rig: bpy.types.Object, amounts: Mapping[str, Sequence[float]], root: st
         bone.rotation_mode = "XYZ"
         for frame in range(1, FRAMES + 1, 3):
             phase = 2 * np.pi * (frame - 1) / 16 + 0.7 * number
-            bone.rotation_euler = np.multiply(amount, np.sin(phase))
+            bone.rotation_euler = np.multiply(amount, np.sin(phase)).tolist()
             bone.keyframe_insert("rotation_euler", frame=frame)
     for frame in (1, FRAMES) if stride else ():
         rig.location.y = -stride * (frame - 1) / (FRAMES - 1)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 _resources = tempfile.mkdtemp(prefix="ani3d-characters-")
 os.environ["BLENDER_USER_RESOURCES"] = _resources  # before bpy is imported: never the user's own
@@ -113,13 +113,13 @@ def add_view(frames: range) -> None:
     scene.world = bpy.data.worlds.new("Grey")
     scene.world.color = (0.25, 0.25, 0.25)
     if scene.world.node_tree:
-        background = next(n for n in scene.world.node_tree.nodes if n.type == "BACKGROUND")
+        background: Any = next(n for n in scene.world.node_tree.nodes if n.type == "BACKGROUND")
         background.inputs["Color"].default_value = (0.25, 0.25, 0.25, 1)
 
 
 def draw(path: Path, frame: int) -> None:
     """Cycles' picture of a frame, 24 samples."""
-    scene = bpy.context.scene
+    scene: Any = bpy.context.scene
     scene.frame_set(frame)
     scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 24, False
     scene.cycles.device, scene.view_settings.view_transform = "CPU", "Standard"
@@ -131,9 +131,10 @@ def bring_in(folder: Path) -> None:
     """Import the result into the saved scene; its meshes must stand where the cache says, at three frames."""
     bpy.ops.wm.open_mainfile(filepath=str(folder / "scene.blend"))
     bpy.ops.preferences.addon_enable(module=MODULE)
-    bpy.ops.ani3d.import_result(directory=str(folder / "result"))
-    copies = [item for item in bpy.data.objects if item.ani3d.kind == "MESH"]
-    if not any(item.ani3d.kind == "GAUSSIANS" for item in bpy.data.objects):
+    cast(Any, bpy.ops).ani3d.import_result(directory=str(folder / "result"))
+    objects: Any = bpy.data.objects
+    copies = [item for item in objects if item.ani3d.kind == "MESH"]
+    if not any(item.ani3d.kind == "GAUSSIANS" for item in objects):
         raise SystemExit("the result has no Gaussians in the scene")
     for frame in (1, FRAMES // 2, FRAMES):
         bpy.context.scene.frame_set(frame)
@@ -179,9 +180,9 @@ def main() -> None:
     bpy.context.view_layer.objects.active = chosen
     figures: dict[str, Any] = {}
     started = time.monotonic()
-    bpy.ops.ani3d.bind_character()
+    cast(Any, bpy.ops).ani3d.bind_character()
     figures["bind_s"] = time.monotonic() - started
-    bpy.ops.ani3d.export_shot(filepath=str(folder / "shot.npz"))
+    cast(Any, bpy.ops).ani3d.export_shot(filepath=str(folder / "shot.npz"))
     figures["export_s"] = time.monotonic() - started - figures["bind_s"]
     shot = Shot.load(folder / "shot.npz")
     figures["errors"] = largest_error(shot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import bpy
 
@@ -27,7 +28,7 @@ def load(name: str, characters: Path) -> bpy.types.Object:
     elif path.suffix == ".fbx":
         bpy.ops.import_scene.fbx(filepath=str(path))
     else:
-        with bpy.data.libraries.load(str(path)) as (inside, wanted):
+        with cast(Any, bpy.data.libraries).load(str(path)) as (inside, wanted):
             wanted.scenes, wanted.actions = inside.scenes[:1], inside.actions
         bpy.context.window.scene = wanted.scenes[0]
     objects = bpy.context.scene.objects

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import bmesh
 import bpy
@@ -90,7 +91,7 @@ def _rigify(metarig: str, size: float) -> bpy.types.Object:
         for b in meta.data.bones
         if not _is_small(b, size) and b.use_deform
     }
-    bpy.ops.pose.rigify_generate()
+    cast(Any, bpy.ops.pose).rigify_generate()
     rig = bpy.context.object
     meta.hide_render = meta.hide_viewport = True
     body = grown("Body", bones, size)
@@ -109,7 +110,7 @@ def rigify_human() -> bpy.types.Object:
     for name, far in (("hand_ik.L", (0.2, -0.3, 0.1)), ("foot_ik.R", (0, -0.3, 0.25)), ("torso", (0, 0, -0.12))):
         bone = rig.pose.bones[name]
         for frame in (1, FRAMES // 2, FRAMES):
-            bone.location = np.multiply(far, np.sin(np.pi * (frame - 1) / (FRAMES - 1)))
+            bone.location = np.multiply(far, np.sin(np.pi * (frame - 1) / (FRAMES - 1))).tolist()
             bone.keyframe_insert("location", frame=frame)
     bone = rig.pose.bones["chest"]
     bone.rotation_mode = "XYZ"
@@ -158,7 +159,7 @@ def _cards(rig: bpy.types.Object, bone: str) -> None:
     paint(item, "Hair", (0.1, 0.04, 0.02))
     item.vertex_groups.new(name=bone).add(range(len(points)), 1.0, "REPLACE")
     item.parent = rig
-    item.modifiers.new("Armature", "ARMATURE").object = rig
+    cast(bpy.types.ArmatureModifier, item.modifiers.new("Armature", "ARMATURE")).object = rig
 
 
 def mpfb() -> bpy.types.Object:
@@ -170,7 +171,8 @@ def daz() -> bpy.types.Object:
     """Daz names, with Preserve Volume."""
     rig = _human("Genesis 9", DAZ)
     for name in ("Body", "Skirt"):
-        next(m for m in bpy.data.objects[name].modifiers if m.type == "ARMATURE").use_deform_preserve_volume = True
+        modifier = next(m for m in bpy.data.objects[name].modifiers if m.type == "ARMATURE")
+        cast(bpy.types.ArmatureModifier, modifier).use_deform_preserve_volume = True
     return rig
 
 
@@ -243,7 +245,7 @@ def _library(folder: Path) -> bpy.types.Collection:
     path = folder / "hero.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=False)
-    with bpy.data.libraries.load(str(path), link=True) as (_, wanted):
+    with cast(Any, bpy.data.libraries).load(str(path), link=True) as (_, wanted):
         wanted.collections = ["Hero"]
     return bpy.data.collections["Hero"]
 
@@ -299,7 +301,7 @@ def stretchy() -> bpy.types.Object:
     for frame, place in ((1, (0.5, -0.2, 1.1)), (FRAMES, (0.7, -0.5, 1.4))):
         target.location = place
         target.keyframe_insert("location", frame=frame)
-    reach = rig.pose.bones["forearm.L"].constraints.new("STRETCH_TO")
+    reach = cast(bpy.types.StretchToConstraint, rig.pose.bones["forearm.L"].constraints.new("STRETCH_TO"))
     reach.target, reach.rest_length = target, rig.data.bones["forearm.L"].length
     for name in ("spine", "thigh.L", "thigh.R"):
         rig.data.bones[name].bbone_segments = 5
@@ -311,17 +313,17 @@ def modelled() -> bpy.types.Object:
     """Half a body under Mirror, Subdivision and Solidify, before and after the armature."""
     rig = _human("Modelled")
     body, skirt = bpy.data.objects["Body"], bpy.data.objects["Skirt"]
-    edit = bmesh.new()
-    edit.from_mesh(body.data)
+    edit, surface = bmesh.new(), cast(bpy.types.Mesh, body.data)
+    edit.from_mesh(surface)
     everything = [*edit.verts, *edit.edges, *edit.faces]
     bmesh.ops.bisect_plane(edit, geom=everything, plane_co=(0, 0, 0), plane_no=(-1, 0, 0), clear_outer=True)
-    edit.to_mesh(body.data)
+    edit.to_mesh(surface)
     edit.free()
-    body.modifiers.new("Mirror", "MIRROR").use_clip = True
+    cast(bpy.types.MirrorModifier, body.modifiers.new("Mirror", "MIRROR")).use_clip = True
     body.modifiers.move(len(body.modifiers) - 1, 0)
-    body.modifiers.new("Fine", "SUBSURF").levels = 1
-    skirt.modifiers.new("Fine", "SUBSURF").levels = 1
-    skirt.modifiers.new("Thick", "SOLIDIFY").thickness = 0.004
+    for item in (body, skirt):
+        cast(bpy.types.SubsurfModifier, item.modifiers.new("Fine", "SUBSURF")).levels = 1
+    cast(bpy.types.SolidifyModifier, skirt.modifiers.new("Thick", "SOLIDIFY")).thickness = 0.004
     return rig
 
 
@@ -331,7 +333,7 @@ def speaking() -> bpy.types.Object:
     body = bpy.data.objects["Body"]
     body.shape_key_add(name="Basis")
     bulge = body.shape_key_add(name="Biceps")
-    for point in bulge.data:
+    for point in cast(Any, bulge.data):
         point.co.x *= 1 + 0.25 * np.exp(-(((point.co.z - 1.3) / 0.08) ** 2))
     driver = bulge.driver_add("value").driver
     variable = driver.variables.new()
@@ -348,7 +350,7 @@ def particle_hair() -> bpy.types.Object:
     body = bpy.data.objects["Body"]
     scalp = [v.index for v in body.data.vertices if v.co.z > 1.64]
     body.vertex_groups.new(name="scalp").add(scalp, 1.0, "REPLACE")
-    modifier = body.modifiers.new("Hair", "PARTICLE_SYSTEM")
+    modifier = cast(bpy.types.ParticleSystemModifier, body.modifiers.new("Hair", "PARTICLE_SYSTEM"))
     system, settings = modifier.particle_system, modifier.particle_system.settings
     system.vertex_group_density = "scalp"
     settings.type, settings.count, settings.hair_length, settings.hair_step = "HAIR", 400, 0.25, 5
