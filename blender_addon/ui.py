@@ -6,9 +6,9 @@ from __future__ import annotations
 import bpy
 
 from . import preferences
+from .animate_progress import words_of
 from .checks_panel import ChecksPanel
 from .cloth_panel import ClothPanel
-from .course import words_of
 from .jobs import time_left
 from .jobs_panel import JobsList, JobsPanel
 from .panel_layout import Sidebar, draw_error
