@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 BLENDER_TESTS = tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 export PYTHON PYTHON313
 
-.PHONY: demo test test-blender gui-test lint lock bench-characters bench-cloth bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
+.PHONY: demo test test-blender gui-test lint lock bench-characters bench-cloth bench-fabrics bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
 
 # exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
 .venv/.ready: pyproject.toml requirements/engine.txt
@@ -81,6 +81,10 @@ bench-lights: .venv/.ready .venv-blender/.ready
 # the demo's avatar beside Cycles' own pictures of the same meshes
 bench-avatar: .venv/.ready .venv-blender/.ready out/demo/shot.npz
 	.venv/bin/python -m benchmarks.avatar.run $(ARGS)
+
+# fabrics in the laboratory: drape and bending length
+bench-fabrics: .venv/.ready
+	.venv/bin/python -m benchmarks.fabrics $(ARGS)
 
 bench-physics: .venv/.ready
 	.venv/bin/python -m benchmarks.physics $(ARGS)

@@ -14,7 +14,7 @@ from .material import Material, sheet, thread
 PINNED = 0.99  # pin weight above which a vertex sits on the skin
 STEEPEST = 4.0  # the largest cotangent in a hinge's weights
 SMALL_PART = 0.05  # share of the vertices below which a loose island is taken for a button, not a garment
-NO_PAIRS = np.zeros((0, 2), np.int64)
+NO_JOINTS = np.zeros((0, 3), np.int64)
 NO_FACES = np.zeros((0, 3), np.int64)
 
 
@@ -25,7 +25,7 @@ class Constraints:
     Attributes:
         edges: (E,2) pairs that keep their distance `edge_rest` (E,), metres.
         hinges: (H,4) particles whose combination with `hinge_weights` (H,4) is the bend, zero when flat.
-        struts: (S,2) pairs whose distance, at rest `strut_rest` (S,) metres, is a bend too, as of a strand.
+        joints: (S,3) neighbours along strands, from each root to its tip, which keep their bend.
         anchor: (P,) the pinned particle a particle hangs from, -1 for none, no further than `reach` (P,) metres.
         pinned: (P,) bool, particles that follow the skin.
         faces: (F,3) triangles; none where the particles are strands.
@@ -36,8 +36,7 @@ class Constraints:
     edge_rest: np.ndarray
     hinges: np.ndarray
     hinge_weights: np.ndarray
-    struts: np.ndarray
-    strut_rest: np.ndarray
+    joints: np.ndarray
     anchor: np.ndarray
     reach: np.ndarray
     pinned: np.ndarray
@@ -51,18 +50,18 @@ class Constraints:
         Faces that name a vertex twice are left out.
         """
         faces = sound_faces(faces)
-        edges, (hinges, weights) = edges_of(faces), hinges_of(faces, rest)
-        material = sheet(faces, rest, edges, hinges, weights)
-        graph = cls._of_graph(edges, hinges, weights, NO_PAIRS, rest, pin_weights, material)
+        edges, hinges = edges_of(faces), hinges_of(faces, rest)
+        material = sheet(faces, rest, edges, hinges, pin_weights > PINNED)
+        graph = cls._of_graph(edges, *hinges, NO_JOINTS, rest, pin_weights, material)
         return replace(graph, faces=faces)
 
     @classmethod
     def of_strands(
-        cls, edges: np.ndarray, struts: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray
+        cls, edges: np.ndarray, joints: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray
     ) -> Constraints:
-        """Constraints of strands: edges (E,2) and struts (S,2) over two of them, rest shape (P,3), pins (P,)."""
+        """Constraints of strands: edges (E,2), joints (S,3) from each root to its tip, rest (P,3), pins (P,)."""
         hinges, weights = np.zeros((0, 4), np.int64), np.zeros((0, 4), np.float32)
-        return cls._of_graph(edges, hinges, weights, struts, rest, pin_weights, thread(edges, struts, rest))
+        return cls._of_graph(edges, hinges, weights, joints, rest, pin_weights, thread(edges, joints, rest))
 
     @classmethod
     def _of_graph(
@@ -70,15 +69,15 @@ class Constraints:
         edges: np.ndarray,
         hinges: np.ndarray,
         hinge_weights: np.ndarray,
-        struts: np.ndarray,
+        joints: np.ndarray,
         rest: np.ndarray,
         pin_weights: np.ndarray,
         material: Material,
     ) -> Constraints:
         """Small islands without a pinned vertex (buttons, loose points) follow the skin, or they would fall down."""
         pinned = (pin_weights > PINNED) | small_loose_parts(edges, pin_weights > PINNED)
-        lengths, spans = (np.linalg.norm(rest[p[:, 0]] - rest[p[:, 1]], axis=1) for p in (edges, struts))
-        bending = hinges, hinge_weights, struts, spans.astype(np.float32)
+        lengths = np.linalg.norm(rest[edges[:, 0]] - rest[edges[:, 1]], axis=1)
+        bending = hinges, hinge_weights, joints
         return cls(
             edges, lengths.astype(np.float32), *bending, *tethers(rest, edges, pinned), pinned, NO_FACES, material
         )

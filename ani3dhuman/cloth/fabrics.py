@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SUBSTEP = 1 / 720  # seconds that the shares below are given for; the solver converts them to the substep it takes
 
@@ -42,15 +42,25 @@ class ClothSettings:
     preroll: int = 24
 
 
+# Measured fabrics: density and bend from the literature (docs/benchmarks/fabrics.md). Their stretch stands for the
+# shear that cloth drapes by. Stiffer than the generic one for their mass, they take more steps.
+MEASURED = ClothSettings(stretch=100, substeps=120)
+
 # generic and hair are fitted to the statistics of Blender's cloth on training and validation clips (docs/physics.md)
 FABRICS = {
     "generic": ClothSettings(),
-    "cotton": ClothSettings(density=0.13, stretch=400, bend=7e-6, damping=1e-3, air=0.04),
-    "silk": ClothSettings(
-        density=0.07, stretch=400, bend=1.2e-6, damping=4e-4, air=0.03, friction=0.05, thickness=0.005
-    ),
-    "wool": ClothSettings(density=0.22, stretch=400, bend=1e-5, damping=3e-3, air=0.1, friction=0.2, thickness=0.008),
-    "denim": ClothSettings(density=0.4, stretch=800, bend=8e-5, damping=6e-3, air=0.15, friction=0.2, thickness=0.007),
+    "chiffon": replace(MEASURED, density=0.045, bend=5e-7, damping=3e-4, air=0.04, friction=0.05, thickness=0.005),
+    "tulle": replace(MEASURED, density=0.025, bend=1.5e-6, damping=2e-4, air=0.03, friction=0.1, thickness=0.005),
+    "silk": replace(MEASURED, density=0.07, bend=1.5e-6, damping=4e-4, air=0.03, friction=0.05, thickness=0.005),
+    "satin": replace(MEASURED, density=0.12, bend=3.5e-6, damping=8e-4, air=0.04, friction=0.05, thickness=0.005),
+    "jersey": replace(MEASURED, density=0.18, stretch=40, bend=1.8e-6, damping=2e-3, air=0.06),
+    "cotton": replace(MEASURED, density=0.13, bend=1.4e-5, damping=1e-3, air=0.04),
+    "linen": replace(MEASURED, density=0.19, bend=2.5e-5, damping=1.5e-3, air=0.05),
+    "wool": replace(MEASURED, density=0.22, bend=1e-5, damping=3e-3, air=0.08, friction=0.2, thickness=0.008),
+    "velvet": replace(MEASURED, density=0.3, bend=2e-5, damping=4e-3, air=0.1, friction=0.2, thickness=0.008),
+    "denim": replace(MEASURED, density=0.4, bend=1e-4, damping=5e-3, air=0.1, friction=0.2, thickness=0.007),
+    "felt": replace(MEASURED, density=0.35, bend=1.2e-4, damping=6e-3, air=0.12, friction=0.3, thickness=0.008),
+    "leather": replace(MEASURED, density=0.6, bend=6e-5, damping=8e-3, air=0.1, friction=0.2, thickness=0.008),
     "hair": ClothSettings(
         density=0.1, stretch=30, bend=2.6e-7, damping=2.4e-3, air=0.1, thickness=0.005, hold=0.05, shape=5e-4
     ),

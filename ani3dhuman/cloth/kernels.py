@@ -15,6 +15,7 @@ import numpy as np
 
 from ..jit import kernel
 from ..mesh.kernels import height_over, nearest_around
+from .rods import bend_strands
 
 f4 = np.float32
 STRONGEST_PUSH = 0.01  # metres a particle is pushed out of the body in one substep
@@ -25,7 +26,8 @@ class Cloth(NamedTuple):
 
     Attributes:
         inv_mass: (P,) 1/kg, 0 for pinned particles.
-        edge_give, hinge_give, strut_give: (E,), (H,), (S,) compliances, m/N.
+        edge_give, hinge_give, joint_give: (E,), (H,), (S,) compliances, m/N.
+        joints: (S,3) neighbours along strands; see `rods.bend_strands`.
     """
 
     inv_mass: np.ndarray
@@ -35,9 +37,8 @@ class Cloth(NamedTuple):
     hinges: np.ndarray
     hinge_weights: np.ndarray
     hinge_give: np.ndarray
-    struts: np.ndarray
-    strut_rest: np.ndarray
-    strut_give: np.ndarray
+    joints: np.ndarray
+    joint_give: np.ndarray
     anchor: np.ndarray
     reach: np.ndarray
 
@@ -216,14 +217,14 @@ def step_frame(x, v, hold, push, cloth, fabric, body, start, end, dt_frame, subs
     and `Body`; body and skin move linearly from the `Pose` `start` to the `Pose` `end`.
     """
     inv_mass, edges, edge_rest, edge_give, hinges, hinge_weights, hinge_give = cloth[:7]
-    struts, strut_rest, strut_give, anchor, reach = cloth[7:]
+    joints, joint_give, anchor, reach = cloth[7:]
     air, rub, gravity, _, _ = fabric
     skin_from, body_from, normals_from = start
     skin_to, body_to, normals_to = end
     n = x.shape[0]
     h = dt_frame / substeps
     keep = math.exp(-air * h)
-    previous = np.empty_like(x)
+    previous, style = np.empty_like(x), np.empty_like(x)
     points, normals = np.empty_like(body_from), np.empty_like(body_from)
     body_step = (body_to - body_from) / f4(substeps)
     fastest = 0.0
@@ -245,7 +246,11 @@ def step_frame(x, v, hold, push, cloth, fabric, body, start, end, dt_frame, subs
                         v[i, k] += push[i, k] * h
                     x[i, k] += h * v[i, k]
         _solve_hinges(x, inv_mass, hinges, hinge_weights, hinge_give, h)
-        _solve_distances(x, inv_mass, struts, strut_rest, strut_give, h)
+        if joints.shape[0]:
+            for i in range(n):
+                for k in range(3):
+                    style[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
+            bend_strands(x, inv_mass, style, joints, joint_give, h)
         _solve_distances(x, inv_mass, edges, edge_rest, edge_give, h)
         for i in range(n):
             if inv_mass[i] > 0.0 and hold[i] > 0.0:

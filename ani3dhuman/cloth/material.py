@@ -12,7 +12,7 @@ SPARSEST = 0.25  # least share of a sheet's bending that a triangle is taken to 
 
 
 class Material(NamedTuple):
-    """What fabric's numbers are multiplied with, for P particles, E edges, H hinges and S struts.
+    """What fabric's numbers are multiplied with, for P particles, E edges, H hinges and S joints.
 
     Of a mesh these are square metres, 1, 1/m^2 and nothing, for numbers of a sheet (kg/m^2, N/m, N m); of strands
     metres, 1/m, nothing and 1/m^3, for numbers of a thread (kg/m, N, N m^2).
@@ -21,11 +21,21 @@ class Material(NamedTuple):
     sizes: np.ndarray
     stretch: np.ndarray
     bend: np.ndarray
-    struts: np.ndarray
+    joints: np.ndarray
 
 
-def sheet(faces: np.ndarray, rest: np.ndarray, edges: np.ndarray, hinges: np.ndarray, weights: np.ndarray) -> Material:
-    """What a sheet's numbers mean for a mesh: faces (F,3), rest shape (P,3), edges (E,2), hinges and weights (H,4).
+def sheet(
+    faces: np.ndarray,
+    rest: np.ndarray,
+    edges: np.ndarray,
+    hinges: tuple[np.ndarray, np.ndarray],
+    pinned: np.ndarray,
+) -> Material:
+    """What a sheet's numbers mean for a mesh.
+
+    Args:
+        faces: (F,3); rest: (P,3) shape, metres; edges: (E,2); pinned: (P,) bool.
+        hinges: (H,4) and their weights (H,4).
 
     A particle weighs a third of its triangles. An edge is a spring as wide as both triangles at it are on average: of
     equilateral ones this makes a sheet of Young's modulus 1.15 times the stretch stiffness (Seung and Nelson 1988).
@@ -38,14 +48,15 @@ def sheet(faces: np.ndarray, rest: np.ndarray, edges: np.ndarray, hinges: np.nda
     each = np.searchsorted(edges[:, 0] * count + edges[:, 1], sides[:, 0] * count + sides[:, 1])
     beside = np.bincount(each, np.repeat(areas, 3), len(edges))
     stretch = np.clip(beside / np.maximum(lengths, 1e-9) ** 2, 1 / WIDEST, WIDEST)
-    return Material(_weighty(sizes), stretch, _bending(hinges, weights, rest), np.zeros(0))
+    return Material(_weighty(sizes), stretch, _bending(*hinges, rest, pinned), np.zeros(0))
 
 
-def thread(edges: np.ndarray, struts: np.ndarray, rest: np.ndarray) -> Material:
-    """What a thread's numbers mean for chains of particles: edges (E,2), struts (S,2), rest shape (P,3)."""
-    lengths, spans = (np.maximum(np.linalg.norm(rest[p[:, 0]] - rest[p[:, 1]], axis=1), 1e-6) for p in (edges, struts))
+def thread(edges: np.ndarray, joints: np.ndarray, rest: np.ndarray) -> Material:
+    """What a thread's numbers mean for chains of particles: edges (E,2), joints (S,3), rest shape (P,3)."""
+    lengths = np.maximum(np.linalg.norm(rest[edges[:, 0]] - rest[edges[:, 1]], axis=1), 1e-6)
     sizes = np.bincount(edges.ravel(), np.repeat(lengths / 2, 2), len(rest))
-    return Material(_weighty(sizes), 1 / lengths, np.zeros(0), 8 / spans**3)
+    before, after = (np.linalg.norm(rest[joints[:, k]] - rest[joints[:, k + 1]], axis=1) for k in (0, 1))
+    return Material(_weighty(sizes), 1 / lengths, np.zeros(0), 1 / np.maximum((before + after) / 2, 1e-6) ** 3)
 
 
 def _weighty(sizes: np.ndarray) -> np.ndarray:
@@ -54,12 +65,12 @@ def _weighty(sizes: np.ndarray) -> np.ndarray:
     return np.maximum(sizes, THINNEST * float(np.median(some)) if len(some) else 1.0)
 
 
-def _bending(hinges: np.ndarray, weights: np.ndarray, rest: np.ndarray) -> np.ndarray:
+def _bending(hinges: np.ndarray, weights: np.ndarray, rest: np.ndarray, pinned: np.ndarray) -> np.ndarray:
     """Factors (H,) 1/m^2 by which hinges (H,4) with weights (H,4) together resist bending as a sheet does, on average.
 
     A hinge of 1 over the area of its two triangles is right for equilateral ones. What a triangulation makes of a
     cylinder, averaged over all directions of its axis, is known exactly, and each triangle's share is brought to that
-    of a sheet.
+    of a sheet. A triangle whose corners are all `pinned` (P,) does not bend: its neighbour takes the whole angle.
     """
     x0, x1, x2, x3 = (rest[hinges[:, k]].astype(np.float64) for k in range(4))
     length = np.maximum(np.linalg.norm(x1 - x0, axis=1), 1e-9)
@@ -78,7 +89,8 @@ def _bending(hinges: np.ndarray, weights: np.ndarray, rest: np.ndarray) -> np.nd
     _, index = np.unique(triangle, axis=0, return_inverse=True)
     index = index.reshape(-1, 2)
     share = np.bincount(index.ravel(), np.stack([mean / both / 2 / area for area in own], 1).ravel())
-    return 1 / both / np.maximum(share[index].mean(1), SPARSEST) if len(hinges) else np.zeros(0)
+    loose = np.where(pinned[hinges[:, [0, 1, 3]]].all(1), own[0], np.where(pinned[hinges[:, :3]].all(1), own[1], both))
+    return 1 / loose / np.maximum(share[index].mean(1), SPARSEST) if len(hinges) else np.zeros(0)
 
 
 def _areas(faces: np.ndarray, rest: np.ndarray) -> np.ndarray:

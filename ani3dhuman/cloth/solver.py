@@ -52,9 +52,9 @@ def run(
     contacts = Contacts(obstacle, len(rest))
     c = constraints
     hinges = c.hinges, c.hinge_weights, _give(settings.bend, m.bend)
-    struts = c.struts, c.strut_rest, _give(settings.bend, m.struts)
+    joints = c.joints, _give(settings.bend, m.joints)
     edges = c.edges, c.edge_rest, _give(settings.stretch, m.stretch)
-    cloth = Cloth(inv_mass, *edges, *hinges, *struts, c.anchor, c.reach)
+    cloth = Cloth(inv_mass, *edges, *hinges, *joints, c.anchor, c.reach)
     rubbing = settings.damping * m.stretch * inv_mass[c.edges].sum(1, dtype=np.float64)  # 1/s
     deepest = obstacle.deepest if obstacle else 0.0
     starts, at_point = contacts.around

@@ -16,13 +16,12 @@ from .fabrics import FABRICS
 from .garment import Pieces, Tell, simulate_pieces
 from .surroundings import Surroundings
 
-# of a thread: kg/m, N, N m^2, N s, N s/m^2
-HAIR = replace(FABRICS["hair"], density=5e-6, stretch=5.5e-3, bend=2e-7, damping=4e-7, air=5e-6)
+# of a thread: kg/m, N, N m^2, N s, N s/m^2; those of human hair 0.07 mm thick, but for what damps it
+HAIR = replace(FABRICS["hair"], density=5e-6, stretch=15.0, bend=5e-9, damping=4e-7, air=5e-6)
 SHORT, LONG = 0.06, 0.3  # metres: short hair keeps its style, long hair hangs
 STYLE = 0.35  # least pin weight of short hair
 MOST = 800  # strands that are simulated; others follow the nearest of them
 FOLLOWED = 3
-SPAN = 2  # points that a strut bridges; it keeps the bend between them
 
 
 def simulate_strands(
@@ -65,6 +64,7 @@ def simulate_strands(
     rows = (2 * (chosen[:, None] * points + np.arange(points))).ravel()  # of the left edges
     led = _simulate_lines(line[:, chosen], still[chosen], pins[chosen], surroundings.part(rows), fps, progress, report)
     moved = guides.follow(line, led, pins <= PINNED)
+    keep_lengths(moved, line, pins <= PINNED)
     ribbons = np.empty(skinned.shape, np.float32)
     for t, now in enumerate(moved):
         half = (skinned[t, 1::2] - skinned[t, 0::2]) / 2
@@ -87,15 +87,29 @@ def _simulate_lines(
     count, points = pins.shape
     first = np.arange(count * points).reshape(count, points)
     edges = np.stack([first[:, :-1].ravel(), first[:, 1:].ravel()], 1)
-    struts = np.stack([first[:, :-SPAN].ravel(), first[:, SPAN:].ravel()], 1)
+    joints = np.stack([first[:, :-2].ravel(), first[:, 1:-1].ravel(), first[:, 2:].ravel()], 1)
     part = np.repeat(np.arange(count), points)
     pieces = Pieces.of_parts(edges, part, still.reshape(-1, 3), pins.ravel().astype(np.float32))
 
     def build(resting: np.ndarray, held: np.ndarray) -> Constraints:
-        return Constraints.of_strands(edges, struts, resting, held)
+        return Constraints.of_strands(edges, joints, resting, held)
 
     flat = line.reshape(len(line), -1, 3)
     return simulate_pieces(flat, pieces, build, surroundings, fps, HAIR, progress, report).reshape(line.shape)
+
+
+def keep_lengths(moved: np.ndarray, line: np.ndarray, free: np.ndarray) -> None:
+    """Give segments of strands (T,S,P,3) the lengths that they have in `line` (T,S,P,3), from each root on, in place.
+
+    Points that are not `free` (S,P) stay where they are.
+    """
+    for t, strands in enumerate(moved):
+        long = np.linalg.norm(np.diff(line[t], axis=1), axis=2)
+        for k in range(strands.shape[1] - 1):
+            along = strands[:, k + 1] - strands[:, k]
+            scale = long[:, k] / np.maximum(np.linalg.norm(along, axis=1), 1e-9)
+            kept = strands[:, k] + along * scale[:, None]
+            strands[:, k + 1] = np.where(free[:, k + 1, None], kept, strands[:, k + 1])
 
 
 @dataclass(frozen=True)

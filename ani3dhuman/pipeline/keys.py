@@ -16,7 +16,7 @@ METHODS = {
     "avatar": 2,
     "fit": 3,
     "rigid": 2,
-    "cloth": 7,
+    "cloth": 8,
     "render": 5,
     "restore": 2,
     "limits": 2,

@@ -136,8 +136,7 @@ def test_the_stiffer_a_fabric_the_less_it_folds(skirt):
         moved = simulate(skinned, faces, vertices, pins, None, FPS, replace(FABRICS["cotton"], bend=stiffness))
         return np.linalg.norm(np.einsum("hk,thkd->thd", weights, moved[:, hinges]), axis=-1).mean()
 
-    bends = [bend(stiffness) for stiffness in (1e-6, 3e-5, 1e-3)]
-    assert bends[0] > 1.05 * bends[1] > 1.05**2 * bends[2], bends
+    assert bend(3e-6) > 1.2 * bend(1e-3)
 
 
 def test_degenerate_faces_islands_and_loose_points_are_handled(skirt):

@@ -68,11 +68,11 @@ def test_slivers_weigh_something_and_bend_no_more_than_others():
     assert np.isfinite(material.bend).all() and (material.bend > 0).all()
 
 
-@pytest.mark.parametrize(("density", "air"), [(0.1, 1.0), (0.3, 1.0), (0.1, 0.5)])
+@pytest.mark.parametrize(("density", "air"), [(0.1, 1.0), (0.3, 3.0), (0.1, 2.0)])
 def test_loose_cloth_falls_at_the_speed_at_which_air_carries_its_weight(density, air):
     points, faces = grid(8, 8, 0.02)
     fabric = replace(FABRICS["silk"], density=density, air=air, preroll=0)
-    still = np.repeat(points[None].astype(np.float32), 60, 0)
+    still = np.repeat(points[None].astype(np.float32), 30, 0)
     fell = simulate(still, faces, points, np.zeros(len(points)), None, FPS, fabric)
     speed = (fell[-2, :, 2] - fell[-1, :, 2]) * FPS
     np.testing.assert_allclose(speed, 9.81 * density / air, rtol=0.02)
