@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from .cloth_panel import met_by
 from .panel_layout import Sidebar, sentences
 from .properties import Ani3DPart, scene_group
 from .regions.guess import UNSURE
@@ -18,6 +19,7 @@ MOVES = (
     ("Swing as cloth", "MOD_CLOTH", ("garment",)),
     ("Swing as hair", "CURVES_DATA", ("hair",)),
 )
+FEW = 1000  # objects, up to which drawing looks at all of them
 MOST_NAMES = 4  # of a line; more are counted
 
 
@@ -44,6 +46,9 @@ class ChecksPanel(Sidebar, bpy.types.Panel):
             _draw_hold(context, column, held)
         for part in parts:
             _draw_doubts(context, column, part)
+        if len(context.view_layer.objects) <= FEW:
+            for text, icon in met_by(context):
+                sentences(context, column, text, icon)
 
 
 def _draw_frames(context: bpy.types.Context, column: bpy.types.UILayout) -> None:
