@@ -52,6 +52,7 @@ class LookPanel(Sidebar, bpy.types.Panel):
         column.operator("ani3d.capture_views", icon="RENDER_STILL")
         if settings.armature is not None and has_views(context, settings.armature):
             column.label(text="Captured", icon="CHECKMARK")
+        column.operator("ani3d.render_pictures", icon="RENDER_ANIMATION")
 
 
 class AdvancedPanel(Sidebar, bpy.types.Panel):

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ani3d_formats.coarse_pictures import CoarsePictures, missing
 from ani3d_formats.progress import Report
 from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
-from ani3dhuman.pipeline.settings import Settings
+from ani3dhuman.pipeline.settings import BLENDER, Settings
 
 from .limits import check_size
 
@@ -25,12 +26,21 @@ if TYPE_CHECKING:
 
 
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
-    """The shot's name, if the engine can take it. Raises Ani3DError `shot.*`, `views.*`, `settings.*`, `job.limit`."""
+    """The shot's name, if the engine can take it.
+
+    Raises:
+        Ani3DError: `shot.*`, `views.*`, `pictures.*`, `settings.*`, `job.limit`.
+    """
     chosen = Settings.from_dict(settings)
     chosen.restore.check_prior()
     checked = Shot.from_arrays(shot)
     if (views := Views.from_shot_arrays(shot)) is not None:
         views.check_fits(len(checked["vertices"]), checked.meta.character)
+    pictures = CoarsePictures.from_shot_arrays(shot)
+    if pictures is not None:
+        pictures.check_fits(checked.meta, len(checked["vertices"]))
+    elif chosen.coarse.pictures == BLENDER:
+        raise missing()
     check_size(checked.meta, chosen)
     return checked.name
 
@@ -48,4 +58,5 @@ def run(
 
     chosen = Settings.from_dict(settings)
     views = Views.from_shot_arrays(shot)
-    return work(Shot.from_arrays(shot), out, chosen, listener, should_cancel, views, stages)
+    pictures = CoarsePictures.from_shot_arrays(shot)
+    return work(Shot.from_arrays(shot), out, chosen, listener, should_cancel, views, stages, pictures)

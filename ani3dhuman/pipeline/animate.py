@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats.coarse_pictures import CoarsePictures
 from ani3d_formats.frames import FrameCache, write_cache
 from ani3d_formats.names import child
 from ani3d_formats.shot import Shot
@@ -35,6 +36,7 @@ def animate(
     should_cancel: Callable[[], bool] = lambda: False,
     views: Views | None = None,
     stages: SharedStages | None = None,
+    pictures: CoarsePictures | None = None,
 ) -> Path:
     """Run a shot through all stages; those finished earlier in `out`, or in `stages`, with the same inputs are reused.
 
@@ -45,13 +47,14 @@ def animate(
         listener: called with every progress report.
         should_cancel: asked at every step; True stops the job with `Cancelled`, finished stages stay.
         views: of the character, that came with the shot.
+        pictures: of the coarse layer, that came with the shot.
         stages: a folder that many jobs share.
 
     Returns:
         `out`, which then holds NAME.ani3d/, NAME.avatar, videos/, contact_sheet.png, loss.png and report.json.
     """
     out = Path(out)
-    job = Job(shot, settings, out, listener, should_cancel, views, stages)
+    job = Job(shot, settings, out, listener, should_cancel, views, stages, pictures)
     restoring.check(settings)
     coarse = coarse_layers(job)
     restored, restore_key = restoring.run(job, coarse)
@@ -60,12 +63,12 @@ def animate(
     clip = replace(coarse.clip, appearance=refined.appearance)
     shown = (coarse.avatar_key, refined.vertices, refined.appearance)
     drawn = render_layer(job, "render_refined", clip, refined.vertices, shown)
-    pictures = {**coarse.pictures, "restored": restored, "refined": drawn}
+    layers = {**coarse.pictures, "restored": restored, "refined": drawn}
     cache = _write_cache(job, clip, refined.vertices, shot.meta.origin)
     with job.timed("pictures"):
         if refined.losses:
             plot_losses(refined.losses, out / "loss.png")
-        write_pictures(out, job.shot, clip.cameras, pictures, vertices, job.progress("pictures", shot.frames))
+        write_pictures(out, job.shot, clip.cameras, layers, vertices, job.progress("pictures", shot.frames))
         write_conditions(out, job.shot, coarse.keypoints, clip, settings.conditions.pose_style)
     write_avatar(job, clip.avatar, coarse.avatar_key, coarse.avatar_notes)
     notes = {"avatar": coarse.avatar_notes, **refined.notes, "pose": coarse.keypoints.describe()}

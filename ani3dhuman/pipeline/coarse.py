@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats.coarse_pictures import missing
+
 from ..clip import CoarseClip
 from ..pose.keypoints import KeypointMap, map_keypoints
 from ..rendering.layers import LayerRender
 from . import stages
 from .avatars import job_avatar
+from .blender_pictures import in_blender
 from .job import Job
 from .keys import stage_key
 from .moving import cloth_layer, moving_layers
+from .settings import BLENDER
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,14 @@ def coarse_layers(job: Job) -> CoarseLayers:
         "rigid": render_layer(job, "render_rigid", clip, rigid, (avatar_key, rigid_key)),
         "coarse": render_layer(job, "render_coarse", clip, coarse, (avatar_key, key)),
     }
-    whole = stage_key("restore", shot, render_key(job, clip, avatar_key), rigid_key, key, base_key, pins, clip.fps)
+    rendered: Any = None
+    if settings.coarse.pictures == BLENDER:
+        if job.pictures is None:
+            raise missing()
+        job.pictures.check_fits(shot.meta, len(shot["vertices"]))
+        seen["coarse"], rendered = in_blender(job.pictures, clip, seen["coarse"], job.scale), job.pictures.colors
+    drawn = render_key(job, clip, avatar_key)
+    whole = stage_key("restore", shot, drawn, rigid_key, key, base_key, pins, clip.fps, rendered)
     clip = replace(clip, pictures=seen["coarse"])
     return CoarseLayers(clip, seen["rigid"], keypoints, avatar_key, made.notes, whole)
 

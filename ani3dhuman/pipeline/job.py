@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ani3d_formats.coarse_pictures import CoarsePictures
 from ani3d_formats.human_size import human_scale
 from ani3d_formats.progress import Progress, Report
 from ani3d_formats.shot import Shot
@@ -27,8 +28,8 @@ Listener = Callable[[Report], None]
 class Job:
     """One run of the pipeline; `seconds`, `peak_gb` and `warnings` fill up stage by stage.
 
-    `views` that Blender rendered of the character came with the shot, or None. Finished stages are in `stages`, or in
-    the folder `.work` of `out`.
+    `views` that Blender rendered of the character came with the shot, or None; `pictures` of its coarse layer likewise.
+    Finished stages are in `stages`, or in the folder `.work` of `out`.
 
     `shot` becomes the scene `scale` times as large, where the character has not about human size: the constants of all
     stages are meant for that. What the job writes is in the scene's own metres again.
@@ -41,6 +42,7 @@ class Job:
     should_cancel: Callable[[], bool]
     views: Views | None = None
     stages: SharedStages | None = None
+    pictures: CoarsePictures | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gb: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

@@ -20,6 +20,7 @@ BIND = "bind"  # the setting `reference` that asks for the avatar in bind pose
 COARSE = ("physics", "rigid", "evaluated")
 CLOTH = "cloth"
 RESULTS = ("all", CLOTH)
+GAUSSIANS, BLENDER = PICTURES = ("gaussians", "blender")
 CONTROLS = ("pose", "depth", "normal")
 POSE_STYLES = ("dwpose", "vace")
 RESIDUAL_FIELDS = ("dct", "hexplane")
@@ -91,6 +92,8 @@ class CoarseSettings:
         way_in: how cloth gets into the first frame: from the "rest" pose, "settled" in the first pose, or "none": it
             begins as the skeleton has it.
         loop: the motion runs in a circle, and cloth ends where it begins.
+        pictures: of the layer, what restoration starts from: "gaussians" drawn here, or "blender": those that Blender
+            rendered and that came with the shot (docs/blender_pictures.md).
     """
 
     layer: str = "physics"
@@ -98,12 +101,14 @@ class CoarseSettings:
     floor: bool = True
     way_in: str = FROM_REST
     loop: bool = False
+    pictures: str = GAUSSIANS
 
     def __post_init__(self) -> None:
         _check(
             self,
             ("way_in", self.way_in in WAYS_IN, ", ".join(WAYS_IN)),
             ("layer", self.layer in COARSE, ", ".join(COARSE)),
+            ("pictures", self.pictures in PICTURES, ", ".join(PICTURES)),
             ("fabric", self.fabric in FABRICS, ", ".join(FABRICS)),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ani3d_formats.coarse_pictures import CoarsePictures
 from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
@@ -21,6 +22,7 @@ def work(
     should_cancel: Callable[[], bool] = lambda: False,
     views: Views | None = None,
     stages: SharedStages | None = None,
+    pictures: CoarsePictures | None = None,
 ) -> Path:
     """Do a job: `animate`, or `cloth_only` where the settings' result is cloth; arguments as of `animate`."""
     if settings.result == CLOTH:
@@ -29,4 +31,4 @@ def work(
         return cloth_only(shot, out, settings, listener, should_cancel, stages)
     from .animate import animate  # heavy
 
-    return animate(shot, out, settings, listener, should_cancel, views, stages)
+    return animate(shot, out, settings, listener, should_cancel, views, stages, pictures)

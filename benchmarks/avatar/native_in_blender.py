@@ -27,7 +27,9 @@ def main(blend: Path, out: Path, frame: int, samples: int) -> None:
     for item in scene.objects:
         for modifier in item.modifiers:
             modifier.show_render = modifier.type not in ("CLOTH", "SOFT_BODY", "COLLISION")
+    scene.cycles.use_denoising = True
     _render(scene, out / "mesh.png")
+    scene.cycles.use_denoising = False  # it would smear what splats make fine
     for item in scene.objects:
         if item.type in ("MESH", "LIGHT"):
             item.hide_render = True

@@ -11,7 +11,7 @@ from .job import CancelJob, Follow, ListJobs, RemoveJob, Submit
 from .regions import CopyText, DismissWarnings, PaintPins, PaintRegion, ShowOverlay, UseGuess
 from .result import FetchResult, ImportResult, RemoveResult, ShowJob, ShowResult
 from .takes import RecordTakes
-from .views import CaptureViews
+from .views import CaptureViews, RenderPictures
 
 CLASSES = (
     Animate,
@@ -26,6 +26,7 @@ CLASSES = (
     CopyText,
     ExportShot,
     CaptureViews,
+    RenderPictures,
     StartEngine,
     StopEngine,
     Submit,

@@ -32,7 +32,7 @@ from ..session import JOB_WARNINGS, redraw, session
 from .base import Outcome
 from .bind import bind_steps, chosen_armature
 from .engine import open_engine
-from .job import chosen_settings, read_settings, read_views, views_beside
+from .job import chosen_settings, read_pictures, read_settings, read_views, views_beside
 from .result import BringsResult, put_in_scene
 from .stepwise import Steps
 
@@ -114,7 +114,8 @@ class Animate(BringsResult, bpy.types.Operator):
             starting.result()
         self._say("send", 0, 1)
         views = views_beside(shot_file(context).parent, shot["meta"], self.warn)
-        sending = session.current().transfer(lambda client: client.submit({**shot, **read_views(views)}, settings))
+        more = read_views(views) | read_pictures(shot_file(context).parent, shot["meta"], settings)
+        sending = session.current().transfer(lambda client: client.submit({**shot, **more}, settings))
         yield sending
         self._job = sending.result()
         add_job(context, self._job, name, settings, wanted=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ani3d_formats.coarse_pictures import SUFFIX as PICTURES
+from ani3d_formats.coarse_pictures import CoarsePictures, missing
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.npz import read_npz
 from ani3d_formats.shot_meta import ShotMeta
@@ -54,7 +56,8 @@ class Submit(WaitsForWork, bpy.types.Operator):
             raise Ani3DError("shot.missing", f"There is no shot file at '{file}'.", "Use Export Shot first.")
         settings = self._settings = read_settings(self.settings) if self.settings else chosen_settings(scene_settings)
         views = views_for(file, self.warn)
-        return link.transfer(lambda client: client.submit({**_read_shot(file), **read_views(views)}, settings))
+        more = read_pictures(file.parent, meta_of(file), settings)
+        return link.transfer(lambda client: client.submit({**_read_shot(file), **read_views(views), **more}, settings))
 
     def finish(self, context: bpy.types.Context, job: str) -> None:
         armature = scene_group(context.scene).armature
@@ -184,7 +187,7 @@ def last_job(context: bpy.types.Context) -> str:
 
 def views_for(shot: Path, warn: Callable[[str], None]) -> Path | None:
     """`views_beside` a shot file."""
-    return views_beside(shot.parent, _meta_of(shot), warn)
+    return views_beside(shot.parent, meta_of(shot), warn)
 
 
 def views_beside(folder: Path, meta: np.ndarray, warn: Callable[[str], None]) -> Path | None:
@@ -198,7 +201,7 @@ def views_beside(folder: Path, meta: np.ndarray, warn: Callable[[str], None]) ->
     if not path.is_file():
         return None
     try:
-        shown = ViewsMeta.parse(_meta_of(path)).character
+        shown = ViewsMeta.parse(meta_of(path)).character
     except Ani3DError:
         warn(f"'{path}' is no readable views file, so the avatar is made without it. Capture the views again.")
         return None
@@ -211,7 +214,7 @@ def views_beside(folder: Path, meta: np.ndarray, warn: Callable[[str], None]) ->
     return None
 
 
-def _meta_of(path: Path) -> np.ndarray:
+def meta_of(path: Path) -> np.ndarray:
     """What a file of arrays has under "meta"; an empty text where it has nothing."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -223,6 +226,20 @@ def _meta_of(path: Path) -> np.ndarray:
 def read_views(path: Path | None) -> dict[str, np.ndarray]:
     """What a views file adds to the arrays of a shot."""
     return Views.load(path).to_shot_arrays() if path else {}
+
+
+def read_pictures(folder: Path, meta: np.ndarray, settings: dict[str, object]) -> dict[str, np.ndarray]:
+    """What the coarse pictures in `folder` add to the arrays of a shot, whose "meta" is given, where they are wanted.
+
+    Raises:
+        Ani3DError: ``pictures.*``.
+    """
+    if settings.get("pictures") != "blender":
+        return {}
+    path = folder / f"{ShotMeta.parse(meta).name}{PICTURES}"
+    if not path.is_file():
+        raise missing()
+    return CoarsePictures.load(path).to_shot_arrays()
 
 
 def _read_shot(path: Path) -> dict[str, np.ndarray]:
