@@ -62,6 +62,14 @@ FABRICS = {
     "felt": replace(MEASURED, density=0.35, bend=1.2e-4, damping=6e-3, air=0.12, friction=0.3, thickness=0.008),
     "leather": replace(MEASURED, density=0.6, bend=6e-5, damping=8e-3, air=0.1, friction=0.2, thickness=0.008),
     "hair": ClothSettings(
-        density=0.1, stretch=30, bend=2.6e-7, damping=2.4e-3, air=0.1, thickness=0.005, hold=0.05, shape=5e-4
+        density=0.1,
+        stretch=400,
+        bend=2.6e-7,
+        damping=2.4e-3,
+        air=0.1,
+        thickness=0.005,
+        hold=0.05,
+        shape=5e-4,
+        substeps=40,
     ),
 }
