@@ -115,7 +115,8 @@ def judged(shot: Shot, own: np.ndarray, found: dict[str, np.ndarray]) -> dict[st
     """Figures of what a solver wrote: judged as far as it came."""
     came = max(0, int(found["frames"]) - WAY_IN)
     scale, whole = human_scale(shot["vertices"]), came == shot.frames
-    row: dict[str, Any] = {"frames": came, "whole": whole, "cpu_frame": float(found["seconds"]) / max(came, 1)}
+    share = (WAY_IN + shot.frames) / shot.frames / max(int(found["frames"]), 1)  # the way in is part of each frame's
+    row: dict[str, Any] = {"frames": came, "whole": whole, "cpu_frame": float(found["seconds"]) * share}
     if came == 0:
         return row
     vertices = pose_rigid(shot, Progress("rigid", shot.frames))

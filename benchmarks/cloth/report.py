@@ -48,7 +48,7 @@ def flat(ours: dict[str, Row], speed: dict[int, Row], others: dict[str, float]) 
         found[f"{solver}_sequences"] = len(rows)
         found[f"{solver}_success_rate"] = sum(row["success"] for row in rows.values()) / len(rows)
         found[f"{solver}_success_rate_ours"] = sum(ours[name]["success"] for name in rows if name in ours) / len(rows)
-        both = [name for name in rows if rows[name].get("frames") and "cpu_frame" in ours.get(name, {})]
+        both = [name for name in rows if "cpu_frame" in rows[name] and "cpu_frame" in ours.get(name, {})]
         if both:
             theirs, own = (np.array([r[name]["cpu_frame"] for name in both]) for r in (rows, ours))
             found[f"{solver}_cpu_frame"], found[f"{solver}_cpu_frame_ours"] = float(theirs.mean()), float(own.mean())
@@ -74,7 +74,7 @@ def table(ours: dict[str, Row]) -> str:
         cells = [name, str(row.get("free_vertices", "")), f"{row.get('cpu_frame', 0):.3f}", verdict(row)]
         for solver in PEERS:
             other = peers[solver].get(name)
-            cells += [f"{other['cpu_frame']:.2f}" if other and other.get("frames") else "", verdict(other)]
+            cells += [f"{other['cpu_frame']:.2f}" if other and "cpu_frame" in other else "", verdict(other)]
         lines.append("|" + "|".join(cells) + "|")
     return "\n".join(lines)
 
