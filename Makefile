@@ -79,7 +79,7 @@ bench-lights: .venv/.ready .venv-blender/.ready
 	.venv/bin/python -m benchmarks.lights.run $(ARGS)
 
 # the demo's avatar beside Cycles' own pictures of the same meshes
-bench-avatar: .venv/.ready .venv-blender/.ready out/demo/shot.npz
+bench-avatar: .venv/.ready .venv-blender/.ready
 	.venv/bin/python -m benchmarks.avatar.run $(ARGS)
 
 # fabrics in the laboratory: drape and bending length

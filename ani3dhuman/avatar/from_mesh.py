@@ -18,7 +18,7 @@ from .strands import shares_of, strand_objects, strand_samples
 from .surface_colors import CLEAR, has_holes, surface_colors, surface_gloss
 
 OPACITY = 0.95
-FLATNESS = 0.12  # thickness over width of a surface Gaussian
+FLATNESS = 0.03  # thickness over width of a surface Gaussian; thicker ones widen the outline
 SHARE_POINTS = 20_000  # that tell how much of a region is clear
 OVERLAP = 0.68  # standard deviation over the mean spacing of samples: closed surface, crisp texture
 

@@ -13,15 +13,15 @@ from ..storage.stages import content_key
 
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
-    "avatar": 2,
-    "fit": 3,
+    "avatar": 3,
+    "fit": 4,
     "rigid": 2,
     "cloth": 8,
-    "render": 5,
+    "render": 6,
     "restore": 2,
     "limits": 2,
     "conditions": 1,
-    "refine": 10,
+    "refine": 11,
 }
 
 SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")

@@ -10,7 +10,9 @@ from ani3d_formats.gaussians import GaussianFrames
 
 from .rasterize import rasterize
 
-BLUR = 0.1  # variance, pixels squared, that widens Gaussians in a picture: 0.3, as is usual, lets dots and edges grow
+# Variance, pixels squared, that widens Gaussians in a picture: the least at which none falls between pixels. The usual
+# 0.3 lets dots and edges grow.
+BLUR = 0.05
 
 
 def draw(

@@ -1,7 +1,7 @@
-"""Blender's own pictures of the demo's dancer, inside Blender: python -m benchmarks.avatar.in_blender BLEND OUT.
+"""The demo's dancer in Blender: python -m benchmarks.avatar.in_blender BLEND OUT ZIP.
 
-Frames of the walk by the scene's camera, and the rest pose by cameras around it, with Cycles, the Standard view
-transform and nothing behind; `rest.json` has the camera-to-world matrices of the latter.
+Her shot, then Blender's own pictures: frames of the walk by the scene's camera, and the rest pose by cameras around it,
+with Cycles, the Standard view transform and nothing behind; `rest.json` has the camera-to-world matrices of the latter.
 """
 
 from __future__ import annotations
@@ -9,20 +9,29 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
+from importlib import import_module
 from pathlib import Path
+
+os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="ani3d-avatar-")  # before bpy is imported
 
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-FRAMES = (4, 12, 20, 28, 36, 44)
+FRAMES = tuple(range(4, 49, 4))
 AROUND = ((10, 5), (100, 10), (190, 0), (280, 20), (330, -10))  # degrees: azimuth, elevation
 DISTANCE = 3.7  # metres
 
 
-def main(blend: Path, out: Path) -> None:
+def main(blend: Path, out: Path, archive: Path) -> None:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.extensions.package_install_files(filepath=str(archive), repo="user_default", enable_on_install=True)
     bpy.ops.wm.open_mainfile(filepath=str(blend.resolve()))
     scene = bpy.context.scene
+    rig = next(item for item in scene.objects if item.type == "ARMATURE")
+    export = import_module("bl_ext.user_default.ani3dhuman.export")
+    np.savez(out / "shot.npz", **export.export_shot(bpy.context, rig, on_warning=print))
     scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 32, True
     scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"
     scene.render.film_transparent = True
@@ -31,7 +40,7 @@ def main(blend: Path, out: Path) -> None:
     for frame in FRAMES:
         scene.frame_set(frame)
         _render(scene, out / f"f_{frame:02d}.png")
-    next(item for item in scene.objects if item.type == "ARMATURE").data.pose_position = "REST"
+    rig.data.pose_position = "REST"
     scene.frame_set(scene.frame_start)
     camera = scene.camera
     camera.parent = None
@@ -59,6 +68,6 @@ def _render(scene: bpy.types.Scene, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:4]))
     sys.stdout.flush()
     os._exit(0)

@@ -13,17 +13,21 @@ from ani3d_formats.color import linear_to_srgb, srgb_to_linear
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 from ani3d_formats.views import Views, ViewsMeta
+from ani3dhuman.avatar import pose_avatar
 from ani3dhuman.avatar.file import AvatarFile, find_kept, keep, kept_path
 from ani3dhuman.avatar.fitting.cameras import cameras_around
-from ani3dhuman.avatar.fitting.density import sampling_density
+from ani3dhuman.avatar.fitting.density import better_density, blame, usual_density
 from ani3dhuman.avatar.fitting.fitted import PICTURES, fitted_avatar, likeness
 from ani3dhuman.avatar.fitting.poses import tried_poses
 from ani3dhuman.avatar.fitting.surfels import LEAST_OPACITY, MOST_OPACITY
 from ani3dhuman.avatar.fitting.targets import encoded, surface_targets
 from ani3dhuman.avatar.from_mesh import DETAIL, avatar_from_shot
 from ani3dhuman.cli import main
+from ani3dhuman.mesh.raster import draw_triangles
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import Settings
+from ani3dhuman.rendering.draw import draw
+from ani3dhuman.rendering.lighting import Lighting
 from ani3dhuman.rigid import pose_rigid
 
 STEPS = 160
@@ -43,7 +47,7 @@ def unseen(shot):
     """Pictures of the shot's own frames by its own camera, of which the fit knows nothing."""
     progress = Progress("pictures", 1)
     poses, cameras = pose_rigid(shot, progress), shot.cameras.resized(192, 320)
-    return poses, surface_targets(shot, poses, cameras, np.arange(shot.frames), progress)[0]
+    return poses, surface_targets(shot, poses, cameras, np.arange(shot.frames), progress)
 
 
 def test_pictures_of_the_shot_itself_become_more_alike(shot, made):
@@ -94,7 +98,7 @@ def rendered(shot, tints):
     poses = shot["vertices"][None]
     cameras, pose_of = cameras_around(poses, shot["faces"], 30, np.random.default_rng(7))
     other = replace(shot, arrays={**shot.arrays, "vertex_tints": tints})
-    pictures, _ = surface_targets(other, poses, cameras, pose_of, Progress("pictures", 1))
+    pictures = surface_targets(other, poses, cameras, pose_of, Progress("pictures", 1))
     albedo = np.stack([np.concatenate([_linear(p), p.alpha[..., None]], 2) for p in pictures]).astype(np.float16)
     meta = ViewsMeta("Ann", cameras.width, cameras.height, "c0ffee", application="Blender")
     return Views(meta, poses, pose_of.astype(np.int32), cameras.viewmats, cameras.Ks, albedo, albedo)
@@ -166,24 +170,35 @@ def test_cameras_see_all_sides_of_what_they_look_at(shot):
     away = cameras.positions() - centre
     angles = np.degrees(np.arctan2(away[:, 1], away[:, 0])) % 360
     assert np.histogram(angles, 6, (0, 360))[0].min() >= 5
-    _, seen = surface_targets(shot, shot["vertices"][None], cameras, pose_of, Progress("pictures", 1))
+    seen = np.zeros(len(shot["faces"]), int)
+    for view, K in zip(cameras.viewmats, cameras.Ks, strict=True):
+        shown = draw_triangles(shot["vertices"], shot["faces"], view, K, (cameras.height, cameras.width)).faces
+        seen += np.bincount(shown[shown >= 0], minlength=len(seen))
     outside = shot["region_ids"][shot["faces"]].max(1) == 3
     assert (seen[outside] > 0).mean() > 0.97
 
 
-def test_a_pattern_gets_more_gaussians_than_a_plain_colour_and_hidden_faces_get_few(shot):
-    seen = np.ones(len(shot["faces"]), int)
-    cloth, skin = (shot["region_ids"][shot["faces"]].min(1) == region for region in (3, 0))
-    seen[skin] = 0
-    density = sampling_density(shot, seen, np.random.default_rng(0))
-    plain = sampling_density(shot, np.ones_like(seen), np.random.default_rng(0))[skin]
-    assert np.median(density[cloth]) > 1.5 * np.median(plain)
-    assert np.median(density[skin]) < 0.6 * np.median(plain)
-    avatar = avatar_from_shot(shot, 4000, None, 0, density)
-    sizes = avatar.scales[:, 0] ** 2 * density[avatar.binding.triangle_ids.numpy()]
-    for region in (0, 3):
-        own = sizes[avatar.region_ids == region]
-        np.testing.assert_allclose(own, own.mean(), rtol=1e-3)
+def test_what_samples_get_wrong_gets_more_of_them_and_what_nothing_shows_gets_few(shot):
+    tints = np.random.default_rng(1).random(shot["vertex_tints"].shape).astype(np.float32)
+    tints[shot["region_ids"] != 3] = 0.7
+    spotted = replace(shot, arrays={**shot.arrays, "vertex_tints": tints})
+    poses, faces, usual = shot["vertices"][None], shot["faces"], usual_density(shot)
+    angles = np.radians([-30.0, 0.0, 30.0])
+    cameras = CameraPath.around(poses[0].mean(0)[None].repeat(3, 0), angles, 0.0, np.full(3, 4.0), 0.6, 256, 384)
+    pictures = surface_targets(spotted, poses, cameras, np.zeros(3, int), Progress("pictures", 1))
+    few = avatar_from_shot(spotted, 1000, None, 0, usual)
+    wrong = blame(few, poses, pictures)
+    assert wrong.min() >= 0 and wrong[few.region_ids == 3].sum() > wrong[few.region_ids == 0].sum()
+    better = better_density(spotted, few, poses, pictures, usual)
+    assert better.min() > 0 and better.sum() == pytest.approx(usual.sum(), rel=0.5)
+    cloth, skin = (shot["region_ids"][faces].min(1) == region for region in (3, 0))
+    front, back = (sign * poses[0][faces].mean(1)[:, 1] < -0.05 for sign in (1, -1))
+    assert np.median((better / usual)[cloth & front]) > 1.3 * np.median((better / usual)[skin])
+    assert np.median(better[cloth & back]) < 0.5 * np.median(better[cloth & front])
+    usually, now = (
+        blame(avatar_from_shot(spotted, 2000, None, 0, density), poses, pictures).sum() for density in (usual, better)
+    )
+    assert now < 0.9 * usually
 
 
 def test_half_covered_pixels_keep_the_colour_of_their_surface():
@@ -196,10 +211,34 @@ def test_pictures_of_the_mesh_show_its_colours():
     shot = make_shot(1)
     points = np.array([[0.0, 0, 0.8]])
     cameras = CameraPath.around(points, np.zeros(1), 0.0, np.full(1, 3.0), 0.8, 96, 160)
-    (picture,), _ = surface_targets(shot, shot["vertices"][None], cameras, np.zeros(1, int), Progress("pictures", 1))
+    (picture,) = surface_targets(shot, shot["vertices"][None], cameras, np.zeros(1, int), Progress("pictures", 1))
     row, column = cameras.project(np.array([[0, -0.1, 1.3]]), 0)[0][0][::-1].astype(int)
     np.testing.assert_allclose(picture.colors[row, column], linear_to_srgb(np.array([0.6, 0.4, 0.3])), atol=0.01)
     assert picture.alpha[row, column] == 1 and picture.alpha[0, 0] == 0
+
+
+def test_edges_of_pictures_are_as_soft_as_blenders():
+    shot = make_shot(1)
+    cameras = CameraPath.around(np.array([[0.0, 0, 0.8]]), np.zeros(1), 0.0, np.full(1, 3.0), 0.8, 96, 160)
+    (picture,) = surface_targets(shot, shot["vertices"][None], cameras, np.zeros(1, int), Progress("pictures", 1))
+    view, K = cameras.viewmats[0], cameras.Ks[0]
+    finer = K * np.array([[3], [3], [1]])
+    hard = draw_triangles(shot["vertices"], shot["faces"], view, finer, (480, 288)).faces >= 0
+    covered = hard.reshape(160, 3, 96, 3).mean((1, 3))
+    assert picture.alpha.sum() == pytest.approx(covered.sum(), rel=1e-4), "soft edges cover as much as hard ones"
+    beside = (covered == 0) & (picture.alpha > 0)
+    assert 0 < picture.alpha[beside].max() < 0.2 and picture.alpha[covered == 0].mean() < 0.01
+
+
+def test_drawn_outlines_are_those_of_the_mesh(shot, made):
+    cameras = shot.cameras.resized(192, 320)
+    mesh = draw_triangles(shot["vertices"], shot["faces"], cameras.viewmats[0], cameras.Ks[0], (320, 192)).faces >= 0
+    light = Lighting.of(shot)
+    one = CameraPath(cameras.viewmats[:1], cameras.Ks[:1], cameras.width, cameras.height)
+    posed = pose_avatar(made.avatar, shot["vertices"][None], light.taken(np.zeros(1, int)), one)
+    _, alpha = draw(posed, posed.colors[0], one, 0)
+    ours = alpha > 0.5
+    assert (ours & mesh).sum() / (ours | mesh).sum() > 0.96
 
 
 def test_an_avatar_file_holds_the_avatar(tmp_path, made):

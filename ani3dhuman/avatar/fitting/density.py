@@ -1,46 +1,91 @@
-"""Where an avatar's Gaussians are worth most: what can be seen, and what has a pattern."""
+"""Where an avatar's Gaussians are worth most: where samples of the surface do not look like it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
 
 from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.regions import FACE
 from ani3d_formats.shot import Shot
 
-from ..sampling import random_points
-from ..surface_colors import surface_colors
+from ...rendering import rasterize
+from ...rendering.draw import BLUR
+from ..avatar import Avatar
+from ..from_mesh import DETAIL
+from .targets import Target
 
-HIDDEN = 0.4  # density where nothing was ever seen: a motion may show it
-PLAIN = 0.3  # density where the colour does not change
-PATTERN = 0.03  # standard deviation of display colours in a face that doubles its density over that of a plain one
-MOST = 3.0
-SMOOTH = 2
-POINTS = 6  # a face, that tell how its colours vary
-
-
-def sampling_density(shot: Shot, seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(F,) relative numbers of Gaussians an area; `seen` (F,) counts the samples of pictures that showed each face."""
-    faces = shot["faces"]
-    variation = _smoothed(_variation(shot, rng), faces, len(shot["vertices"]))
-    shown = _smoothed((seen > 0).astype(float), faces, len(shot["vertices"]))
-    density = np.minimum(PLAIN * (1 + variation / PATTERN), MOST) * np.maximum(shown, HIDDEN)
-    for _ in range(SMOOTH):  # or gaps open where small Gaussians meet large ones
-        density = _smoothed(density, faces, len(shot["vertices"]))
-    return density
+FACES = 16.0  # weight of a face's error: it is looked at from nearer
+LEAST, MOST = 0.15, 8.0  # density over the mean one
+SMOOTH = 3  # times that each face shares with those around, or gaps open where small Gaussians meet large ones
+GREY = 0.5  # behind the pictures
 
 
-def _variation(shot: Shot, rng: np.random.Generator) -> np.ndarray:
-    """(F,) standard deviation of the display colours within each face, mean over red, green and blue."""
-    count = len(shot["faces"])
-    _, barycentrics = random_points(np.ones(1), POINTS * count, rng)
-    colors, _ = surface_colors(shot, np.repeat(np.arange(count), POINTS), barycentrics)
-    return linear_to_srgb(colors).reshape(count, POINTS, 3).std(1).mean(1)
+def usual_density(shot: Shot) -> np.ndarray:
+    """(F,) relative numbers of Gaussians an area, by region alone."""
+    regions = shot["region_ids"][shot["faces"][:, 0]]
+    return np.array([DETAIL.get(int(region), 1.0) for region in range(256)])[regions]
 
 
-def _smoothed(values: np.ndarray, faces: np.ndarray, vertices: int) -> np.ndarray:
-    """Face values (F,) averaged with those of the faces around."""
-    total, number = np.zeros(vertices), np.zeros(vertices)
-    for corner in faces.T:
-        total += np.bincount(corner, values, vertices)
-        number += np.bincount(corner, minlength=vertices)
-    return (total / np.maximum(number, 1))[faces].mean(1)
+def better_density(
+    shot: Shot, avatar: Avatar, poses: np.ndarray, targets: Sequence[Target], density: np.ndarray
+) -> np.ndarray:
+    """(F,) relative numbers of Gaussians an area, better than the `density` (F,) that an avatar was sampled by.
+
+    The squared error of a place falls about as the number of its Gaussians rises. All of it together is then least
+    where each place has as many as the root of its error times the number it had. What no picture shows gets few, but
+    some: a motion may show it.
+    """
+    faces, count = shot["faces"], len(shot["vertices"])
+    area = _area(shot)
+    wrong = np.bincount(avatar.binding.triangle_ids.numpy(), blame(avatar, poses, targets), len(faces))
+    wrong *= np.where(shot["region_ids"][faces[:, 0]] == FACE, FACES, 1.0)
+    error = _shared(wrong, faces, count) / np.maximum(_shared(area, faces, count), 1e-20)
+    wanted = np.sqrt(np.maximum(error, 0) * density)
+    wanted = np.clip(wanted / max((wanted * area).sum() / area.sum(), 1e-20), LEAST, MOST)
+    return wanted * (area * usual_density(shot)).sum() / (area * wanted).sum()
+
+
+def blame(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> np.ndarray:
+    """(N,) squared error of the pictures' pixels, summed, each pixel's shared by the Gaussians that it shows."""
+    own = torch.from_numpy(linear_to_srgb(avatar.albedo).astype(np.float32))
+    looks = torch.from_numpy(np.array(avatar.scales)), torch.from_numpy(np.array(avatar.opacities))
+    placed = [avatar.binding.pose(torch.from_numpy(np.array(pose, np.float32))) for pose in poses]
+    total = np.zeros(avatar.count)
+    for target in targets:
+        colors, (height, width) = own.clone().requires_grad_(), target.alpha.shape
+        image, _, _ = rasterize(
+            *placed[target.pose],
+            *looks,
+            colors,
+            torch.from_numpy(target.viewmat)[None],
+            torch.from_numpy(target.K)[None],
+            width=width,
+            height=height,
+            backgrounds=torch.full((1, 3), GREY),
+            eps2d=BLUR,
+        )
+        off = image.detach()[0].numpy() - target.colors - GREY * (1 - target.alpha[..., None])
+        error = np.square(off).mean(-1, keepdims=True).repeat(3, -1)
+        # the gradient of a sum of pixels for a Gaussian's colour is how much the pixels show it
+        (shares,) = torch.autograd.grad(image, colors, torch.from_numpy(error)[None])
+        total += shares[:, 0].numpy()
+    return total
+
+
+def _area(shot: Shot) -> np.ndarray:
+    corners = shot["vertices"][shot["faces"]].astype(np.float64)
+    return np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+
+
+def _shared(amounts: np.ndarray, faces: np.ndarray, vertices: int) -> np.ndarray:
+    """Amounts (F,) of faces shared with the faces around, `SMOOTH` times; their sum stays."""
+    around = np.maximum(np.bincount(faces.ravel(), minlength=vertices), 1)
+    for _ in range(SMOOTH):
+        at_vertices = np.zeros(vertices)
+        for corner in faces.T:
+            at_vertices += np.bincount(corner, amounts / 3, vertices)
+        amounts = (at_vertices / around)[faces].sum(1)
+    return amounts

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.progress import Progress
 
 from ...mesh.topology import triangle_frames
 from ...rendering import rasterize
-from ...similarity.ssim import ssim_map
+from ...rendering.draw import BLUR
 from ..avatar import Avatar
-from .surfels import COLORS, LOGIT, Surfels, triangle_turns
+from .kernels import mismatch
+from .surfels import COLORS, Placed, Posed, Surfels
 from .targets import Target
 
 MARGIN = 8  # pixels around a picture in which Gaussians count too
@@ -32,14 +32,15 @@ class FitConfig:
 
     Attributes:
         steps: of gradient descent, one picture each.
-        likeness: weight of structural dissimilarity; 0 leaves it out.
+        absolute, squared: weights of the colours' differences from those wanted, over a backdrop of a random colour.
         coverage: weight of the alpha's absolute difference.
         final_rate: of the last step, relative to the first one.
         seed: of the pictures' order.
     """
 
     steps: int = 600
-    likeness: float = 0.0
+    absolute: float = 1.0
+    squared: float = 10.0
     coverage: float = 0.5
     final_rate: float = 0.1
     seed: int = 0
@@ -58,33 +59,30 @@ def fit(
     A picture changes the colours of Gaussians that it shows alone: hidden ones would take on those of what they shine
     through, instead of shrinking. Of those that are `fixed` (N,) nothing but colours changes.
     """
-    surfels = Surfels(avatar, poses[0])
-    free = None if fixed is None else torch.from_numpy(~fixed)
-    vertices = [torch.from_numpy(np.array(pose, np.float32)) for pose in poses]
-    turns = [triangle_turns(pose, surfels.faces) for pose in vertices]
-    shown = _all_shown(avatar, vertices, targets)
-    backdrops = torch.from_numpy(np.random.default_rng(config.seed).random((config.steps, 3), np.float32))
+    surfels = Surfels(avatar, poses[0], fixed)
+    posed = [Posed.of(pose, avatar.binding.faces) for pose in poses]
+    shown = _all_shown(avatar, poses, targets)
+    backdrops = np.random.default_rng(config.seed).random((config.steps, 3), np.float32)
+    weights = np.array([config.absolute, config.squared, config.coverage])
     for k, number in enumerate(_in_order(len(targets), config)):
         target, seen = targets[number], shown[number]
-        values = surfels.values[seen.ids].requires_grad_()
-        loss = _loss(surfels, values, seen, target, vertices[target.pose], turns[target.pose], backdrops[k], config)
-        (gradient,) = torch.autograd.grad(loss, values)
-        if free is not None:
-            gradient[:, : COLORS.start] *= free[seen.ids, None]
-        gradient[:, COLORS] *= seen.visible[:, None]
-        surfels.step(seen.ids, gradient, config.final_rate ** (k / config.steps))
+        placed = surfels.placed(seen.ids, posed[target.pose])
+        # without light the far side of a limb looks like the near one: hidden Gaussians must not show in any colour
+        colors = np.where(seen.hidden[:, None], backdrops[k], surfels.values[seen.ids, COLORS])
+        gradient, on_colors = _gradient(placed, colors, target, backdrops[k], weights)
+        rate = config.final_rate ** (k / config.steps)
+        surfels.step(seen.ids, posed[target.pose], gradient, on_colors, seen.visible, rate)
         progress.advance()
     return surfels.avatar()
 
 
 def colored_by(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> Avatar:
     """The avatar in the colours that `targets` show where its Gaussians are; those that none shows keep theirs."""
-    vertices = [torch.from_numpy(np.array(pose, np.float32)) for pose in poses]
     total, number = np.zeros((avatar.count, 3)), np.zeros(avatar.count)
-    for target, shown in zip(targets, _all_shown(avatar, vertices, targets), strict=True):
-        ids = shown.ids[shown.visible].numpy()
-        means, _ = avatar.binding.pose(vertices[target.pose])
-        local = means.numpy()[ids] @ target.viewmat[:3, :3].T + target.viewmat[:3, 3]
+    for target, shown in zip(targets, _all_shown(avatar, poses, targets), strict=True):
+        ids = shown.ids[shown.visible]
+        means, _ = avatar.pose(poses[target.pose][None])
+        local = means[0][ids] @ target.viewmat[:3, :3].T + target.viewmat[:3, 3]
         column, row = (local[:, :2] / local[:, 2:] @ target.K[:2, :2].T + target.K[:2, 2]).astype(int).T
         height, width = target.alpha.shape
         kept = (column >= 0) & (column < width) & (row >= 0) & (row < height)
@@ -95,12 +93,12 @@ def colored_by(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> 
     return replace(avatar, albedo=np.where(number[:, None] > SURE, found, avatar.albedo))
 
 
-def _all_shown(avatar: Avatar, poses: Sequence[Tensor], targets: Sequence[Target]) -> list[_Shown]:
-    deep = DEEP * float((poses[0].amax(0) - poses[0].amin(0)).max())
+def _all_shown(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> list[_Shown]:
+    deep = DEEP * float(np.ptp(poses[0], axis=0).max())
     triangles, placed = avatar.binding.triangle_ids, []
     for pose in poses:
-        normals = triangle_frames(pose, avatar.binding.faces)[triangles, :, 2]
-        placed.append((avatar.binding.pose(pose)[0].numpy(), normals.numpy()))
+        normals = triangle_frames(torch.from_numpy(np.array(pose, np.float32)), avatar.binding.faces)[triangles, :, 2]
+        placed.append((avatar.pose(pose[None])[0][0], normals.numpy()))
     return [_shown(target, *placed[target.pose], deep) for target in targets]
 
 
@@ -108,9 +106,9 @@ def _all_shown(avatar: Avatar, poses: Sequence[Tensor], targets: Sequence[Target
 class _Shown:
     """Numbers (n,) of the Gaussians that a picture is drawn of, and (n,) which of them it shows and which it hides."""
 
-    ids: Tensor
-    visible: Tensor
-    hidden: Tensor
+    ids: np.ndarray
+    visible: np.ndarray
+    hidden: np.ndarray
 
 
 def _shown(target: Target, points: np.ndarray, normals: np.ndarray, deep: float) -> _Shown:
@@ -124,7 +122,7 @@ def _shown(target: Target, points: np.ndarray, normals: np.ndarray, deep: float)
     under = local[ids, 2] - target.depth[row, column]
     facing = ((normals[ids] @ target.viewmat[:3, :3].T) * local[ids]).sum(1) / np.linalg.norm(local[ids], axis=1)
     visible = (under < deep) & (np.abs(facing) > EDGE_ON)
-    return _Shown(*map(torch.from_numpy, (ids, visible, under > HIDDEN * deep)))
+    return _Shown(ids, visible, under > HIDDEN * deep)
 
 
 def _in_order(count: int, config: FitConfig) -> np.ndarray:
@@ -134,34 +132,30 @@ def _in_order(count: int, config: FitConfig) -> np.ndarray:
     return np.concatenate(rounds)[: config.steps]
 
 
-def _loss(
-    surfels: Surfels,
-    values: Tensor,
-    seen: _Shown,
-    target: Target,
-    vertices: Tensor,
-    turns: Tensor,
-    backdrop: Tensor,
-    config: FitConfig,
-) -> Tensor:
-    alpha = torch.from_numpy(target.alpha)
-    wanted = torch.from_numpy(target.colors) + (1 - alpha[..., None]) * backdrop  # or all that peeps out turns black
-    means, quats = surfels.placed(values, seen.ids, vertices, turns)
-    # without light the far side of a limb looks like the near one: hidden Gaussians must not show in any colour
-    colors = torch.where(seen.hidden[:, None], backdrop, values[:, COLORS])
+def _gradient(
+    placed: Placed, colors: np.ndarray, target: Target, backdrop: np.ndarray, weights: np.ndarray
+) -> tuple[Placed, np.ndarray]:
+    """Of the loss, for what is drawn: the Gaussians and their `colors` (n,3); `weights` as of `mismatch`."""
+    drawn = [torch.from_numpy(array).requires_grad_() for array in (*vars(placed).values(), colors)]
+    height, width = target.alpha.shape
+    means, quats, scales, opacities, shades = drawn
     image, alphas, _ = rasterize(
         means,
         quats,
-        surfels.spread(values, seen.ids),
-        torch.sigmoid(values[:, LOGIT]),
-        colors,
+        scales,
+        opacities,
+        shades,
         torch.from_numpy(target.viewmat)[None],
         torch.from_numpy(target.K)[None],
-        width=alpha.shape[1],
-        height=alpha.shape[0],
-        backgrounds=backdrop[None],
+        width=width,
+        height=height,
+        backgrounds=torch.from_numpy(backdrop)[None],
+        eps2d=BLUR,
     )
-    loss = (image[0] - wanted).abs().mean() + config.coverage * (alphas[0, ..., 0] - alpha).abs().mean()
-    if config.likeness:
-        loss = loss + config.likeness * (1 - ssim_map(image.permute(0, 3, 1, 2), wanted.permute(2, 0, 1)[None]).mean())
-    return loss
+    planes = np.ascontiguousarray(image.detach()[0].permute(2, 0, 1).numpy())
+    coverage = np.ascontiguousarray(alphas.detach()[0, ..., 0].numpy())
+    on_planes, on_coverage = np.empty_like(planes), np.empty_like(coverage)
+    mismatch(planes, coverage, target.colors, target.alpha, backdrop, weights, on_planes, on_coverage)
+    ends = torch.from_numpy(on_planes).permute(1, 2, 0)[None], torch.from_numpy(on_coverage)[None, ..., None]
+    *shape, on_colors = (part.numpy() for part in torch.autograd.grad((image, alphas), drawn, ends))
+    return Placed(*shape), on_colors

@@ -16,11 +16,12 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
 from ...rendering import rasterize
+from ...rendering.draw import BLUR
 from ..avatar import Avatar
-from ..from_mesh import DETAIL, avatar_from_shot
+from ..from_mesh import avatar_from_shot
 from ..strands import strand_objects
 from .cameras import cameras_around
-from .density import sampling_density
+from .density import better_density, usual_density
 from .fit import FitConfig, colored_by, fit
 from .poses import tried_poses
 from .targets import Target, surface_targets, view_targets
@@ -59,8 +60,8 @@ def fitted_avatar(
     poses = tried_poses(shot, POSES, rng)
     cameras, pose_of = cameras_around(poses, shot["faces"], PICTURES, rng)
     progress.total = PICTURES + steps
-    targets, seen = surface_targets(shot, poses, cameras, pose_of, progress)
-    start = avatar_from_shot(shot, count, DETAIL, seed, sampling_density(shot, seen, rng))
+    targets = surface_targets(shot, poses, cameras, pose_of, progress)
+    start = _well_spread(shot, count, seed, poses, [t for k, t in enumerate(targets) if k % HELD_OUT])
     notes: dict[str, Any] = {"pictures": f"{len(targets)} of its own surfaces", "steps": steps}
     if views is not None:
         rendered, apart = view_targets(shot, views, len(poses))
@@ -76,6 +77,13 @@ def fitted_avatar(
     before, after = likeness(start, poses, held), likeness(found, poses, held)
     notes |= {"held_out_db": [round(before, 2), round(after, 2)]}
     return Fitted(found if after > before else start, notes)
+
+
+def _well_spread(shot: Shot, count: int, seed: int, poses: np.ndarray, targets: Sequence[Target]) -> Avatar:
+    """Samples of the surface, more of them where fewer do not look like it."""
+    density = usual_density(shot)
+    few = avatar_from_shot(shot, max(count // 2, 100), None, seed, density)
+    return avatar_from_shot(shot, count, None, seed, better_density(shot, few, poses, targets, density))
 
 
 def _strands(shot: Shot) -> list[np.ndarray]:
@@ -106,6 +114,7 @@ def likeness(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> fl
                 width=around.shape[1],
                 height=around.shape[0],
                 backgrounds=torch.full((1, 3), GREY),
+                eps2d=BLUR,
             )
         wanted = target.colors + GREY * (1 - target.alpha[..., None])
         error = np.square(image[0].numpy() - wanted)[around].mean()

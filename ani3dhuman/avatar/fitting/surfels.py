@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from torch import Tensor
 from ani3d_formats.color import linear_to_srgb, srgb_to_linear
 
 from ...mesh.quaternions import matrix_to_quat, quat_multiply
-from ...mesh.topology import rows, triangle_frames
+from ...mesh.topology import triangle_frames
 from ..avatar import Avatar
+from .kernels import Bound, Descent, descend, place
 
 MOST_SHIFT = 0.8  # of a Gaussian in the surface, over its standard deviation
 MOST_OUTSIDE = 0.4  # of a barycentric coordinate a shift of 1: far outside a small triangle it would leave the surface
@@ -25,92 +26,116 @@ RATES = (0.05, 0.05, 0.05, 0.03, 0.03, 0.05, 0.015, 0.015, 0.015)  # of a step o
 # Pull back to the start, as gradients; weaker than what pictures say of a Gaussian that shows in a few pixels, so that
 # one that hardly ever shows does not take on whatever made those pixels more alike.
 PULL = (1e-6, 1e-6, 1e-6, 1e-6, 1e-6, 3e-6, 2e-5, 2e-5, 2e-5)
-DECAY, DECAY_OF_SQUARES, TINY = 0.9, 0.99, 1e-15  # of Adam
+ANY_TURN = 1e6  # radians
+
+
+@dataclass(frozen=True)
+class Posed:
+    """The mesh in one pose: vertices (V,3) and its triangles' rotations (F,4) wxyz, float32."""
+
+    vertices: np.ndarray
+    turns: np.ndarray
+
+    @classmethod
+    def of(cls, vertices: np.ndarray, faces: Tensor) -> Posed:
+        points = np.array(vertices, np.float32)
+        return cls(points, matrix_to_quat(triangle_frames(torch.from_numpy(points), faces)).numpy())
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Some Gaussians as a picture is drawn of them: (n,3) means, (n,4) quats, (n,3) scales and (n,) opacities."""
+
+    means: np.ndarray
+    quats: np.ndarray
+    scales: np.ndarray
+    opacities: np.ndarray
 
 
 class Surfels:
     """The parameters of N Gaussians on the triangles of a mesh: one table, whose rows are stepped on as they are seen.
 
     Attributes:
-        values: (N,9) shift along the triangle's tangent and bitangent at rest (2), in units of the standard deviation
-            there, less in small triangles; turn about the normal, radians; logarithms of factors on the standard
-            deviations along the surface (2); logit of the opacity; sRGB-encoded albedo (3).
+        values: (N,9) float32, shift along the triangle's tangent and bitangent at rest (2), in units of the standard
+            deviation there, less in small triangles; turn about the normal, radians; logarithms of factors on the
+            standard deviations along the surface (2); logit of the opacity; sRGB-encoded albedo (3).
     """
 
-    def __init__(self, avatar: Avatar, vertices: np.ndarray) -> None:
-        """`vertices` (V,3) of the mesh at rest."""
-        self.start = avatar
-        self.faces = avatar.binding.faces
-        self.triangles = avatar.binding.triangle_ids
-        self.scales = torch.from_numpy(np.array(avatar.scales))
-        rest = torch.from_numpy(np.array(vertices, np.float32))
-        slopes = _barycentric_slopes(rest, self.faces)[self.triangles]
+    def __init__(self, avatar: Avatar, vertices: np.ndarray, fixed: np.ndarray | None = None) -> None:
+        """`vertices` (V,3) of the mesh at rest; of Gaussians that are `fixed` (N,) nothing but colours changes."""
+        self.start, count, bound = avatar, avatar.count, avatar.binding
+        slopes = _barycentric_slopes(torch.from_numpy(np.array(vertices, np.float32)), bound.faces)[bound.triangle_ids]
         steepest = slopes.abs().amax((1, 2)).clamp(min=1e-9)
-        unit = torch.minimum(self.scales[:, :2].mean(1), MOST_OUTSIDE / steepest)
-        self.slopes = slopes * unit[:, None, None]
-        self.values = torch.zeros(avatar.count, len(RATES))
-        opacities = torch.from_numpy(np.array(avatar.opacities)).clamp(LEAST_OPACITY, MOST_OPACITY)
-        self.values[:, LOGIT] = torch.logit(opacities)
-        self.values[:, COLORS] = torch.from_numpy(linear_to_srgb(avatar.albedo).astype(np.float32))
-        self.least = torch.tensor([-MOST_SHIFT] * 2 + [-math.inf] + [math.log(THINNER)] * 2 + [0.0] * 4)
-        self.most = torch.tensor([MOST_SHIFT] * 2 + [math.inf] + [math.log(WIDER)] * 2 + [0.0] + [1.0] * 3)
-        for bounds, opacity in ((self.least, LEAST_OPACITY), (self.most, MOST_OPACITY)):
-            bounds[LOGIT] = math.log(opacity / (1 - opacity))
-        self.rates, self.pull, self.first = torch.tensor(RATES), torch.tensor(PULL), self.values.clone()
-        self.means, self.squares = torch.zeros_like(self.values), torch.zeros_like(self.values)
-        self.times = torch.zeros(avatar.count, 1)
+        unit = torch.minimum(torch.from_numpy(np.array(avatar.scales[:, :2].mean(1))), MOST_OUTSIDE / steepest)
+        self.values = np.zeros((count, len(RATES)), np.float32)
+        opacities = avatar.opacities.clip(LEAST_OPACITY, MOST_OPACITY)
+        self.values[:, LOGIT] = np.log(opacities / (1 - opacities))
+        self.values[:, COLORS] = linear_to_srgb(avatar.albedo)
+        self.bound = Bound(
+            np.ascontiguousarray(bound.faces[bound.triangle_ids].numpy()),
+            np.ascontiguousarray(bound.triangle_ids.numpy()),
+            np.ascontiguousarray(bound.barycentrics.numpy()),
+            np.ascontiguousarray(bound.local_quats.numpy()),
+            np.ascontiguousarray((slopes * unit[:, None, None]).numpy()),
+            np.ascontiguousarray(avatar.scales, np.float32),
+            np.zeros(count, bool) if fixed is None else fixed,
+        )
+        least, most = self._bounds()
+        none = np.zeros_like(self.values)
+        rates, pull = np.array(RATES, np.float64), np.array(PULL, np.float64)
+        times = np.zeros(count, np.int32)
+        self.descent = Descent(self.values.copy(), none, none.copy(), times, rates, pull, least, most)
 
-    def step(self, ids: Tensor, gradient: Tensor, rate: float) -> None:
-        """One step of Adam on the rows `ids` (n,), whose gradient is (n,9); the other rows keep their momentum."""
-        times, gradient = self.times[ids] + 1, gradient + self.pull * (self.values[ids] - self.first[ids])
-        means = DECAY * self.means[ids] + (1 - DECAY) * gradient
-        squares = DECAY_OF_SQUARES * self.squares[ids] + (1 - DECAY_OF_SQUARES) * gradient.square()
-        along = means / (1 - DECAY**times)
-        size = (squares / (1 - DECAY_OF_SQUARES**times)).sqrt_() + TINY
-        values = self.values[ids] - rate * self.rates * along / size
-        values[:, COLORS] = torch.minimum(values[:, COLORS], self.first[ids, COLORS] + MOST_COLOR)
-        values[:, COLORS] = torch.maximum(values[:, COLORS], self.first[ids, COLORS] - MOST_COLOR)
-        self.values[ids] = torch.clamp(values, self.least, self.most)
-        self.times[ids], self.means[ids], self.squares[ids] = times, means, squares
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N,9) least and greatest values."""
+        count, ends = len(self.values), (LEAST_OPACITY, MOST_OPACITY)
+        fewest, greatest = (math.log(opacity / (1 - opacity)) for opacity in ends)
+        least = [-MOST_SHIFT] * 2 + [-ANY_TURN] + [math.log(THINNER)] * 2 + [fewest] + [0.0] * 3
+        most = [MOST_SHIFT] * 2 + [ANY_TURN] + [math.log(WIDER)] * 2 + [greatest] + [1.0] * 3
+        low, high = (np.tile(np.array(bounds, np.float32), (count, 1)) for bounds in (least, most))
+        low[:, COLORS] = np.maximum(low[:, COLORS], self.values[:, COLORS] - MOST_COLOR)
+        high[:, COLORS] = np.minimum(high[:, COLORS], self.values[:, COLORS] + MOST_COLOR)
+        return low, high
 
-    def barycentrics(self, values: Tensor, ids: Tensor) -> Tensor:
-        moved = torch.einsum("na,nab->nb", values[:, SHIFTS], self.slopes[ids])
-        return self.start.binding.barycentrics[ids] + moved
+    def placed(self, ids: np.ndarray, posed: Posed) -> Placed:
+        """The Gaussians `ids` (n,) on a mesh."""
+        shapes = ((len(ids), 3), (len(ids), 4), (len(ids), 3), (len(ids),))
+        found = Placed(*(np.empty(shape, np.float32) for shape in shapes))
+        place(ids, self.values, self.bound, posed.vertices, posed.turns, *vars(found).values())
+        return found
 
-    def local_quats(self, values: Tensor, ids: Tensor) -> Tensor:
-        half, none = values[:, TURN] / 2, torch.zeros(len(values))
-        about = torch.stack([torch.cos(half), none, none, torch.sin(half)], 1)
-        return quat_multiply(self.start.binding.local_quats[ids], about)
+    def step(
+        self, ids: np.ndarray, posed: Posed, gradient: Placed, colors: np.ndarray, shown: np.ndarray, rate: float
+    ) -> None:
+        """One step of Adam on the rows `ids` (n,), the other rows keep their momentum.
 
-    def spread(self, values: Tensor, ids: Tensor) -> Tensor:
-        """(n,3) standard deviations, metres."""
-        own = self.scales[ids]
-        return torch.cat([own[:, :2] * values[:, SIZES].exp(), own[:, 2:]], 1)
-
-    def placed(self, values: Tensor, ids: Tensor, vertices: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and quats of the rows `ids` on vertices (V,3), whose triangles have the rotations `turns` (F,4)."""
-        triangles = self.triangles[ids]
-        corners = rows(vertices, self.faces[triangles])
-        means = (corners * self.barycentrics(values, ids)[:, :, None]).sum(1)
-        return means, quat_multiply(turns[triangles], self.local_quats(values, ids))
+        Args:
+            gradient: of what `placed` returned for them.
+            colors: (n,3) gradient of their colours; only those that are `shown` (n,) learn it.
+            rate: factor on the step.
+        """
+        looks = np.concatenate([gradient.scales, gradient.opacities[:, None], colors], 1)
+        means, quats = (np.ascontiguousarray(array) for array in (gradient.means, gradient.quats))
+        state = (self.values, self.bound, posed.vertices, posed.turns)
+        descend(ids, *state, means, quats, looks, shown, self.descent, rate)
 
     def avatar(self) -> Avatar:
         """The avatar that the values make."""
-        values, ids = self.values, torch.arange(len(self.values))
-        quats = torch.nn.functional.normalize(self.local_quats(values, ids), dim=-1)
-        binding = replace(self.start.binding, barycentrics=self.barycentrics(values, ids), local_quats=quats)
+        values, bound = self.values, self.bound
+        moved = np.einsum("na,nab->nb", values[:, SHIFTS], bound.slopes)
+        half, none = torch.from_numpy(values[:, TURN] / 2), torch.zeros(len(values))
+        about = torch.stack([torch.cos(half), none, none, torch.sin(half)], 1)
+        quats = torch.nn.functional.normalize(quat_multiply(self.start.binding.local_quats, about), dim=-1)
+        barycentrics = torch.from_numpy(bound.shares + moved)
+        scales = bound.scales.copy()
+        scales[:, :2] *= np.exp(values[:, SIZES])
         return replace(
             self.start,
-            binding=binding,
-            scales=self.spread(values, ids).numpy(),
-            opacities=torch.sigmoid(values[:, LOGIT]).numpy(),
-            albedo=srgb_to_linear(values[:, COLORS].numpy()).astype(np.float32),
+            binding=replace(self.start.binding, barycentrics=barycentrics, local_quats=quats),
+            scales=scales,
+            opacities=(1 / (1 + np.exp(-values[:, LOGIT]))).astype(np.float32),
+            albedo=srgb_to_linear(values[:, COLORS]).astype(np.float32),
         )
-
-
-def triangle_turns(vertices: Tensor, faces: Tensor) -> Tensor:
-    """(F,4) wxyz rotations of the triangles on vertices (V,3)."""
-    return matrix_to_quat(triangle_frames(vertices, faces))
 
 
 def _barycentric_slopes(vertices: Tensor, faces: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import correlate1d
 
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.color import linear_to_srgb
@@ -17,6 +18,7 @@ from ...mesh.raster import OPAQUE, Cutouts, draw_triangles
 from ..surface_colors import surface_colors
 
 FINENESS = 3  # samples of a pixel along each side
+SPREAD = 0.06  # of a pixel to each neighbour: with the pixel's own square this is as wide as Blender's pixel filter
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,8 @@ class Target:
 
 def surface_picture(
     shot: Shot, vertices: np.ndarray, viewmat: np.ndarray, K: np.ndarray, size: tuple[int, int], cutouts: Cutouts
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The mesh on `vertices` (V,3) as a camera sees its colours without light.
-
-    Returns:
-        Colours, alpha and depth as of `Target`, and (n,) the face of each sample.
-    """
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mesh on `vertices` (V,3) as a camera sees its colours without light: colours, alpha, depth of a `Target`."""
     height, width = size
     finer = K.astype(np.float64) * np.array([[FINENESS], [FINENESS], [1.0]])
     shown = draw_triangles(
@@ -56,7 +54,13 @@ def surface_picture(
     colors, _ = surface_colors(shot, shown.faces[seen], shown.barycentrics[seen])
     linear, depth = np.zeros((height, width, 4), np.float32), np.zeros((height, width), np.float32)
     _average(shown.faces, shown.depth, colors, linear, depth)
-    return *encoded(linear), depth, shown.faces[seen]
+    return *encoded(_as_blender_filters(linear)), depth
+
+
+def _as_blender_filters(picture: np.ndarray) -> np.ndarray:
+    """A picture (H,W,4) of square pixels, as Blender's wider filter shows it."""
+    taps = np.array([SPREAD, 1 - 2 * SPREAD, SPREAD])
+    return correlate1d(correlate1d(picture, taps, 0, mode="nearest"), taps, 1, mode="nearest")
 
 
 @kernel
@@ -95,20 +99,13 @@ def cutouts_of(shot: Shot) -> Cutouts:
 
 def surface_targets(
     shot: Shot, poses: np.ndarray, cameras: CameraPath, pose_of: np.ndarray, progress: Progress
-) -> tuple[list[Target], np.ndarray]:
-    """Pictures of the mesh on `poses` (M,V,3), through N cameras, each of the pose that `pose_of` (N,) says.
-
-    Returns:
-        The pictures, and (F,) how many samples showed each face.
-    """
-    cutouts, size = cutouts_of(shot), (cameras.height, cameras.width)
-    targets, counts = [], np.zeros(len(shot["faces"]), int)
+) -> list[Target]:
+    """Pictures of the mesh on `poses` (M,V,3), through N cameras, each of the pose that `pose_of` (N,) says."""
+    cutouts, size, targets = cutouts_of(shot), (cameras.height, cameras.width), []
     for pose, view, K in zip(pose_of, cameras.viewmats, cameras.Ks, strict=True):
-        *picture, faces = surface_picture(shot, poses[pose], view, K, size, cutouts)
-        targets.append(Target(int(pose), view, K, *picture))
-        counts += np.bincount(faces, minlength=len(counts))
+        targets.append(Target(int(pose), view, K, *surface_picture(shot, poses[pose], view, K, size, cutouts)))
         progress.advance()
-    return targets, counts
+    return targets
 
 
 def view_targets(shot: Shot, views: Views, first_pose: int) -> tuple[list[Target], float]:
@@ -123,7 +120,7 @@ def view_targets(shot: Shot, views: Views, first_pose: int) -> tuple[list[Target
     targets, apart = [], []
     for k, pose in enumerate(views.pose_of):
         view, K = views.viewmats[k], views.Ks[k]
-        own, alpha, depth, _ = surface_picture(shot, views.vertices_at[pose], view, K, size, cutouts)
+        own, alpha, depth = surface_picture(shot, views.vertices_at[pose], view, K, size, cutouts)
         target = Target(first_pose + int(pose), view, K, *encoded(views.albedo[k]), depth)
         inside = (alpha > 0.99) & (target.alpha > 0.99)
         apart.append(np.abs(own - target.colors)[inside].ravel())
