@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, cast
 
 os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="ani3d-speed-")  # before bpy: never the user's own
 
@@ -29,12 +30,12 @@ def build() -> None:
     rig = rigs.build("unreal", Path())
     body = bpy.data.objects["Body"]
     while len(body.data.vertices) < VERTICES:
-        modifier = body.modifiers.new("Fine", "SUBSURF")
-        modifier.levels = 1
+        finer = cast(bpy.types.SubsurfModifier, body.modifiers.new("Fine", "SUBSURF"))
+        finer.levels = 1
         bpy.context.view_layer.objects.active = body
-        bpy.ops.object.modifier_move_to_index(modifier=modifier.name, index=0)
-        bpy.ops.object.modifier_apply(modifier=modifier.name)
-    modifier = body.modifiers.new("Fewer", "DECIMATE")
+        bpy.ops.object.modifier_move_to_index(modifier=finer.name, index=0)
+        bpy.ops.object.modifier_apply(modifier=finer.name)
+    modifier = cast(bpy.types.DecimateModifier, body.modifiers.new("Fewer", "DECIMATE"))
     modifier.ratio = (VERTICES - len(bpy.data.objects["Skirt"].data.vertices)) / len(body.data.vertices)
     bpy.ops.object.modifier_move_to_index(modifier=modifier.name, index=0)
     bpy.ops.object.modifier_apply(modifier=modifier.name)
@@ -64,7 +65,7 @@ def sampling(turns: int = 10) -> tuple[float, float]:
     of its turns counts, which other work on the machine disturbed least. The error is the jackknife's over the turns.
     """
     shot = importlib.import_module("bl_ext.user_default.ani3dhuman.export.shot")
-    scene, rig = bpy.context.scene, bpy.context.scene.ani3d.armature
+    scene, rig = bpy.context.scene, cast(Any, bpy.context.scene).ani3d.armature
     alone, read = np.full((2, turns, FRAMES - 1), np.inf)
     for turn in range(turns):
         steps = shot.export_steps(bpy.context, shot.Request(rig, range(1, FRAMES + 1)), print)
@@ -97,12 +98,13 @@ def main() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.extensions.package_install_files(filepath=str(options.zip), repo="user_default", enable_on_install=True)
     build()
-    figures = {"vertices": sum(len(o.data.vertices) for o in bpy.data.objects if o.type == "MESH"), "frames": FRAMES}
+    vertices = sum(len(cast(bpy.types.Mesh, o.data).vertices) for o in bpy.data.objects if o.type == "MESH")
+    figures: dict[str, float] = {"vertices": vertices, "frames": FRAMES}
     playing()
     before, started = playing(), time.monotonic()
-    bpy.ops.ani3d.bind_character()
+    cast(Any, bpy.ops).ani3d.bind_character()
     bound = time.monotonic()
-    bpy.ops.ani3d.export_shot(filepath=str(options.out.parent.resolve() / "speed_shot.npz"))
+    cast(Any, bpy.ops).ani3d.export_shot(filepath=str(options.out.parent.resolve() / "speed_shot.npz"))
     ended = time.monotonic()
     alone = (before + playing()) / 2
     figures |= {"bind_s": bound - started, "export_s": ended - bound, "playing_s": alone}

@@ -31,8 +31,8 @@ def dog() -> Body:
     bones = dict(BONES)
     for name, (parent, head, tail, radius) in BONES.items():
         if name.endswith(".L"):
-            across = [(-x, y, z) for x, y, z in (head, tail)]
-            bones[name.replace(".L", ".R")] = (parent.replace(".L", ".R"), *across, radius)
+            ends = [(-x, y, z) for x, y, z in (head, tail)]
+            bones[name.replace(".L", ".R")] = (parent.replace(".L", ".R"), ends[0], ends[1], radius)
     names = tuple(bones)
     skeleton = Skeleton(
         names,

@@ -13,13 +13,13 @@ from .registry import dress, person, sequence, strips, walk
 from .shots import Worn, box, make_shot, still
 
 UP = {"upperarm": (0.45, 0, 1), "lowerarm": (0.25, -0.1, 1)}
-ASIDE = {"upperarm": (1, 0, -0.15), "lowerarm": (1, -0.25, -0.1)}
+ASIDE = {"upperarm": (1.0, 0.0, -0.15), "lowerarm": (1.0, -0.25, -0.1)}
 AKIMBO = {"upperarm": (0.8, 0.25, -0.75), "lowerarm": (0.25, -0.75, -0.7)}
 
 
 @sequence("spin_720", "a circle skirt; she spins up to 720 degrees a second and stops dead")
 def _spin(name: str) -> Shot:
-    step = {"upperleg.L": (0.12, -0.1, -1), "upperleg.R": (-0.02, 0.12, -1)}
+    step = {"upperleg.L": (0.12, -0.1, -1.0), "upperleg.R": (-0.02, 0.12, -1.0)}
     keys = [
         Key(0.0, AKIMBO | step, turn=(0, 0, 0)),
         Key(0.25, ASIDE, turn=(0, 0, 20)),
@@ -68,7 +68,7 @@ def _splits(name: str) -> Shot:
     far = {"upperleg.L": (0.12, -1, -0.1), "upperleg.R": (-0.12, 0.97, -0.25), "lowerleg.L": (0.05, -1, -0.1)}
     keys = [
         Key(0.0, HANGING),
-        Key(1.1, far | {"lowerleg.R": (-0.05, 1, -0.12)} | ASIDE),
+        Key(1.1, far | {"lowerleg.R": (-0.05, 1.0, -0.12)} | ASIDE),
         Key(1.6),
     ]
     return make_shot(name, person(), act(person(), keys, 24, 42), [Worn(p) for p in dress("knee_aline", seed=4)])

@@ -108,7 +108,7 @@ class Judge:
         moved = vertices.astype(np.float64) * self.scale
         frames = len(moved)
         moved = np.concatenate([moved, self.solids], axis=1)
-        finite = np.isfinite(moved).all((1, 2))
+        finite = np.atleast_1d(np.isfinite(moved).all((1, 2)))
         moved = np.where(np.isfinite(moved), moved, 0)
         allowed = np.maximum(self.lengths, 1e-9)
         stretch = np.zeros(frames)

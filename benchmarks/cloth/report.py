@@ -97,8 +97,8 @@ def strips(path: Path, columns: int = 3, wide: int = 600) -> None:
     found = []
     for name in SEQUENCES:
         file = HARD / "pictures" / f"{name}.png"
-        if file.exists():
-            whole = cv2.imread(str(file))[:300]
+        if (picture := cv2.imread(str(file))) is not None:
+            whole = picture[:300]
             found.append(cv2.resize(whole, (wide, round(300 * wide / whole.shape[1])), interpolation=cv2.INTER_AREA))
     found += [np.full_like(found[0], 255)] * (-len(found) % columns)
     rows = [np.concatenate(found[i : i + columns], axis=1) for i in range(0, len(found), columns)]

@@ -127,7 +127,7 @@ def figures(shot: Shot, solved: Solved, verdict: Verdict, judge: Judge) -> dict[
 
 def pictures(name: str, shot: Shot, vertices: np.ndarray, verdict: Verdict) -> None:
     """A strip over the clip; below it the worst frame of each failure, pierced triangles in red."""
-    even = np.linspace(0, shot.frames - 1, PICTURES).round().astype(int)
+    even = np.linspace(0, shot.frames - 1, PICTURES).round().astype(int).tolist()
     rows = [look.strip(shot, vertices, even, name)]
     if worst := verdict.failures:
         skin = np.flatnonzero(shot["region_ids"] < 2)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="ani3d-lights-")  # before bpy is imported
 
@@ -65,7 +65,7 @@ def _tube(
         radius = (first + (last - first) * share) + folds * share * np.sin(9 * angles + 4 * share)
         local = np.stack([radius * np.cos(angles), radius * np.sin(angles), np.full(around, share * along.length)], 1)
         points.append(local @ turn.T + start)
-    faces = [
+    faces: list[tuple[int, ...]] = [
         (r * around + a, r * around + (a + 1) % around, (r + 1) * around + (a + 1) % around, (r + 1) * around + a)
         for r in range(rings - 1) for a in range(around)
     ]  # fmt: skip
@@ -152,7 +152,7 @@ def look(scene: Any, name: str) -> None:
 
 
 def lamp(kind: str, energy: float, place: tuple[float, ...], target: tuple[float, ...], **settings: Any) -> None:
-    data: Any = bpy.data.lights.new(kind.title(), kind)
+    data: Any = cast(Any, bpy.data.lights).new(kind.title(), kind)
     item = bpy.data.objects.new(kind.title(), data)
     bpy.context.scene.collection.objects.link(item)
     item.location = place
@@ -262,7 +262,7 @@ def main() -> None:
             continue
         scene.frame_set(int(frame))
         passes = render(scene, options.folder / "passes.exr", exr.read_channels, compat.write_layers)
-        np.savez(options.folder / f"{frame:04d}.npz", **passes)
+        np.savez(options.folder / f"{frame:04d}.npz", **cast(Any, passes))
     (options.folder / "passes.exr").unlink(missing_ok=True)
     sys.stdout.flush()
     os._exit(0)  # Blender as a module may hang when it ends

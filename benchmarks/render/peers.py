@@ -6,6 +6,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def time_peers(scene: Scene, out: Path, repeats: int = 3) -> list[Peer]:
     arrays = {n: getattr(scene, n).detach().numpy() for n in ("means", "quats", "scales", "opacities", "colors")}
     arrays |= {"viewmat": scene.viewmats[0].detach().numpy(), "K": scene.Ks[0].numpy()}
     arrays |= {"width": np.array(scene.width), "height": np.array(scene.height)}
-    np.savez(path, allow_pickle=False, **arrays)
+    np.savez(path, **cast(Any, arrays))
     use_threads(1)
     image = forward(scene)()[0][0].numpy()
     found = []

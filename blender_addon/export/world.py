@@ -20,6 +20,7 @@ import mathutils
 import numpy as np
 
 from .. import compat
+from ..cycles import use_cycles
 from .lamps import SUN, Lamp, is_bright
 
 WIDTH, HEIGHT, SAMPLES = 512, 256, 16
@@ -239,10 +240,7 @@ def _observatory(scene: bpy.types.Scene, lighting: bool) -> Iterator[Any]:
     camera = bpy.data.objects.new("ani3d sky", lens)
     try:
         temporary.frame_current, temporary.frame_subframe = scene.frame_current, scene.frame_subframe
-        try:
-            temporary.render.engine = "CYCLES"
-        except TypeError as error:
-            raise RuntimeError("Cycles is switched off in the preferences") from error
+        use_cycles(temporary, SAMPLES)
         if lighting:
             _see_as_surfaces(world.node_tree)
         world.cycles.sampling_method = "NONE"  # the importance map of a large picture takes longer than the render
@@ -250,8 +248,7 @@ def _observatory(scene: bpy.types.Scene, lighting: bool) -> Iterator[Any]:
         temporary.collection.objects.link(camera)
         compat.look_all_around(lens)
         camera.rotation_euler = (math.pi / 2, 0, -math.pi / 2)
-        cycles, render = temporary.cycles, temporary.render
-        cycles.device, cycles.samples, cycles.use_denoising, cycles.use_adaptive_sampling = "CPU", SAMPLES, False, False
+        render = temporary.render
         render.resolution_x, render.resolution_y, render.resolution_percentage = WIDTH, HEIGHT, 100
         render.film_transparent = render.use_compositing = render.use_sequencer = False
         render.image_settings.file_format, render.image_settings.color_depth = "OPEN_EXR", "32"

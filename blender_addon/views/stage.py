@@ -19,6 +19,7 @@ from mathutils import Matrix
 from ani3d_formats.errors import Ani3DError
 
 from .. import compat
+from ..cycles import use_cycles
 from ..export.lights import rendered_objects
 from ..export.members import Members
 from ..export.surfaces.graph import trees_of
@@ -159,8 +160,8 @@ def _settle(own: Any, scene: Any, shape: Shape) -> None:
     render, layer = scene.render, scene.view_layers[0]
     layer.name = "views"  # begins the names of channels
     try:
-        render.engine = "CYCLES"
-    except TypeError as error:
+        use_cycles(scene, shape.samples)
+    except RuntimeError as error:
         raise Ani3DError(
             "views.no_cycles",
             "Cycles, which renders the views, is switched off.",
@@ -171,7 +172,6 @@ def _settle(own: Any, scene: Any, shape: Shape) -> None:
         if hasattr(cycles, name):
             setattr(cycles, name, getattr(own.cycles, name))
     cycles.device = "GPU" if has_gpu() else "CPU"
-    cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = shape.samples, False, False
     render.film_transparent, render.use_simplify = True, False
     render.hair_type = own.render.hair_type
     render.use_compositing = render.use_sequencer = render.use_border = render.use_motion_blur = False

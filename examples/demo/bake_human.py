@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -218,8 +219,7 @@ def main() -> None:
             *(read_mask(data / "textures" / f"mpfb_{n}nails.jpg", LIMBS_WINDOW) for n in ("finger", "toe"))
         ),
         head_window=np.array(HEAD_WINDOW, np.float32),
-        allow_pickle=False,
-        **skeleton,
+        **cast(Any, skeleton),
     )
     print(f"{out}: {len(used)} vertices, {len(quads)} quads, {out.stat().st_size / 1e6:.2f} MB")
 

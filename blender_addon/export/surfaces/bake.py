@@ -10,6 +10,7 @@ from typing import Any, cast
 import bpy
 import numpy as np
 
+from ...cycles import use_cycles
 from .arithmetic import Color, Factor, Nodes, put
 from .graph import LUMINANCE
 from .shaders import Shown, WorkingMaterial
@@ -65,13 +66,7 @@ def _scene(item: bpy.types.Object) -> Iterator[bpy.types.Scene]:
     scene: Any = bpy.data.scenes.new("ani3d bake")
     try:
         scene.frame_current, scene.frame_subframe = now.frame_current, now.frame_subframe
-        try:
-            scene.render.engine = "CYCLES"
-        except TypeError as error:
-            raise RuntimeError("Cycles is switched off in the preferences") from error
-        cycles = scene.cycles
-        cycles.device, cycles.samples, cycles.use_denoising = "CPU", 1, False
-        cycles.use_adaptive_sampling = False
+        use_cycles(scene, 1)
         scene.collection.objects.link(item)
         scene.view_layers[0].objects.active = item
         item.select_set(True, view_layer=scene.view_layers[0])

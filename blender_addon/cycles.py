@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a scene of our own is rendered: by Cycles, with every sample and nothing smoothed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+
+def use_cycles(scene: bpy.types.Scene, samples: int) -> None:
+    """Render `scene` by Cycles on the CPU with that many samples a pixel, neither adaptive nor denoised.
+
+    Raises:
+        RuntimeError: Cycles is switched off.
+    """
+    settings: Any = scene
+    try:
+        settings.render.engine = "CYCLES"
+    except TypeError as error:
+        raise RuntimeError("Cycles is switched off in the preferences") from error
+    cycles = settings.cycles
+    cycles.device, cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = "CPU", samples, False, False
