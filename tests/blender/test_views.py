@@ -150,8 +150,8 @@ def test_nothing_changes_whether_it_ends_well_is_stopped_or_fails(character, par
     assert _state() == before
     capture = part("views.capture")
     steps = capture.capture_steps(bpy.context, capture.Wanted(character, range(3, 11), 8, 96, 1), print)
-    next(steps)
-    assert len(bpy.data.scenes) == 2
+    while len(bpy.data.scenes) < 2:  # ends in StopIteration where none is ever made
+        next(steps)
     steps.close()
     assert _state() == before
 
