@@ -19,7 +19,10 @@ from .paths import absolute, output_folder
 from .session import session
 
 BY_HAND = "chosen by hand"
-FABRICS = ("generic", "cotton", "silk", "wool", "denim")  # suggestions; the engine may know others
+FABRICS = (  # suggestions; an engine may know others
+    "generic", "chiffon", "tulle", "silk", "satin", "jersey", "cotton", "linen", "wool", "velvet", "denim", "felt",
+    "leather",
+)  # fmt: skip
 TEXTLESS = ("compact", "none")  # priors that read no prompt
 _MEANINGS = ("Follows the skeleton", "Follows the skeleton", "Swings as strands do", "Swings as cloth does")
 SWATCHES = dict(zip(REGIONS, (8, 3, 6, 5), strict=True))  # number of the theme's collection colour that shows a region

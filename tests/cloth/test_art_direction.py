@@ -1,6 +1,8 @@
 """An artist's wishes: strength that is keyed, staying near the rig, layers and thickness, gravity of one garment."""
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,3 +106,9 @@ def test_a_fabric_takes_an_artists_numbers_and_says_what_it_cannot_take():
     assert fabric_of(item, FABRICS["wool"], said.append) == FABRICS["wool"] and len(said) == 2
     fabric_of(replace(item, fabric="chain mail"), FABRICS["wool"], said.append)
     assert said[2] == "Object 'Skirt': there is no fabric 'chain mail', so it takes the usual one."
+
+
+def test_the_extension_suggests_the_fabrics_that_there_are():
+    text = (Path(__file__).resolve().parents[2] / "blender_addon" / "properties.py").read_text(encoding="utf-8")
+    tree = next(n for n in ast.parse(text).body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "FABRICS")
+    assert ast.literal_eval(tree.value) == tuple(name for name in FABRICS if name != "hair")
