@@ -17,6 +17,8 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 
 from ..properties import object_group
+from .guides import guides
+from .strands import is_thread
 
 SHAPES = frozenset(("MESH", "CURVE", "SURFACE", "FONT", "META", "CURVES"))  # what has, or can become, a surface
 UNSUPPORTED = {"POINTCLOUD": "a point cloud", "VOLUME": "a volume", "GREASEPENCIL": "Grease Pencil"}
@@ -134,8 +136,11 @@ def find_members(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) ->
                 bones[item] = bone
                 growing = True
     replaced = {object_group(o).source for o in bpy.data.objects if object_group(o).kind != "NONE"}
+    leading = guides(universe)
     for item in sorted(bones, key=lambda o: o.name):
-        if item != armature:
+        if item in leading and is_thread(item):
+            found.left_out.append((item.name, "something else goes along it, and it has no thickness"))
+        elif item != armature:
             _sort_in(found, Member(item, bones[item], instancers, origin), replaced)
     return found
 

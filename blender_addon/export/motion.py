@@ -20,7 +20,8 @@ from ani3d_formats.strands import ribbons
 from .figure import Figure
 from .members import Member, Roots
 from .modifiers import last_generative
-from .strands import Strands, read_strands
+from .rest import has_size
+from .strands import Strands, inverse_of, read_strands
 
 EXACT = 2e-5  # of the character's height: further from Blender than this, an object is recorded
 HAIR_EXACT = 2e-3  # the same for strands, which the engine moves anyway
@@ -150,7 +151,7 @@ def _hair(member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int
 def _carried(member: Member, hair: Strands, depsgraph: bpy.types.Depsgraph, frame: int) -> np.ndarray:
     """The strands (S,P,3) of a member where the surface that they grow on has them now."""
     roots = cast(Roots, member.roots)
-    inverse = np.linalg.inv(np.array(member.item.evaluated_get(depsgraph).matrix_world, np.float64))
+    inverse = inverse_of(np.array(member.item.evaluated_get(depsgraph).matrix_world, np.float64))
     return _on_surface(roots, roots.carried(hair.points @ inverse[:3, :3].T + inverse[:3, 3], depsgraph), frame)
 
 
@@ -161,8 +162,11 @@ def _on_surface(roots: Roots, points: np.ndarray | None, frame: int) -> np.ndarr
 
 
 def root_distances(member: Member, depsgraph: bpy.types.Depsgraph, count: int, frame: int) -> np.ndarray:
-    """(S,) metres between the roots of a member's strands as Blender shows them and where their surface has them."""
+    """(S,) metres between the roots of a member's strands as Blender shows them and where their surface has them; 0
+    while either has no size."""
     roots = cast(Roots, member.roots)
+    if not (has_size(member.world(depsgraph)) and has_size(roots.surface.world(depsgraph))):
+        return np.zeros(len(roots.begins))
     shown = _hair_vertices(member, depsgraph, count, frame).reshape(len(roots.begins), -1, 2, 3)[:, 0].mean(1)
     return np.linalg.norm(_on_surface(roots, roots.where(depsgraph), frame) - shown, axis=1)
 

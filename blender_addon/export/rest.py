@@ -106,7 +106,16 @@ def rest_meshes(found: Members, depsgraph: bpy.types.Depsgraph) -> Iterator[list
             for rest in hair:
                 stack.callback(bpy.data.meshes.remove, rest.mesh)
             meshes += hair
+        found.left_out += instanced(found, depsgraph)
         yield meshes
+
+
+def instanced(found: Members, depsgraph: bpy.types.Depsgraph) -> list[tuple[str, str]]:
+    """What nodes put on a character's objects as instances, which are no part of their meshes, and why not."""
+    instances = (each for each in depsgraph.object_instances if each.is_instance and each.object.type == "MESH")
+    owners = {each.parent.original for each in instances if each.parent} & set(found.objects)
+    why = "its Geometry Nodes do not make them part of the mesh; end them with a Realize Instances node"
+    return [(f"{name} (instances)", why) for name in sorted(item.name for item in owners)]
 
 
 def new_mesh(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.types.Mesh | None:

@@ -44,9 +44,16 @@ class Strands:
 
     def ribbons(self, world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V,3) in the space of an object that stands at `world` (4,4), and faces (F,3)."""
-        inverse = np.linalg.inv(world)
+        inverse = inverse_of(world)
         vertices, faces = ribbons(self.points, self.thickness)
         return vertices @ inverse[:3, :3].T + inverse[:3, 3], faces
+
+
+def inverse_of(world: np.ndarray) -> np.ndarray:
+    """The inverse of an object's matrix (4,4); where it has no size all of the world lies at its origin."""
+    if abs(np.linalg.det(world[:3, :3])) < 1e-30:
+        return np.diag([0.0, 0.0, 0.0, 1.0])
+    return np.linalg.inv(world)
 
 
 def read_strands(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limit: int = LIMIT) -> list[Strands]:

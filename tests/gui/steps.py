@@ -179,8 +179,7 @@ def a_bound_character_is_rendered_saved_and_reopened(window: Window) -> Iterator
     window.key("F12")
     yield 3.0
     window.key("S", ctrl=True)
-    yield 1.0
-    assert not bpy.data.is_dirty
+    yield lambda: not bpy.data.is_dirty
     before = repr(fingerprint())
     path = Path(bpy.data.filepath)
     with window.inside():
