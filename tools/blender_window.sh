@@ -10,7 +10,7 @@ if [ ! -e "$root/.ready" ]; then
     echo "Making a Debian sid with Blender in $root (700 MB)"
     debootstrap --variant=minbase sid "$root" http://deb.debian.org/debian >"$root.log" 2>&1
     chroot "$root" apt-get install -y -qq --no-install-recommends blender python3-numpy python3-cattr python3-requests \
-        libgl1-mesa-dri xvfb xauth >>"$root.log" 2>&1
+        libgl1-mesa-dri scrot xvfb xauth >>"$root.log" 2>&1
     mkdir -p "$root/job"
     touch "$root/.ready"
 fi

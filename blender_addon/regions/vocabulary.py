@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The words that names of parts are told by: English, Spanish, Portuguese, French, German, Italian, Russian, Japanese,
-Chinese, Korean, and the abbreviations of avatar makers.
+Chinese, Korean, Polish, and the abbreviations of avatar makers.
 
 Words stand in lines by what they say and how strongly. Shoes (.95) beat a dress (.9): "Dress_Shoes" are shoes; a shirt
 beats an arm (.4). Words are without accents, in small letters, in the singular where English plurals end in s.
@@ -85,7 +85,7 @@ _LATIN: tuple[tuple[str, float, str], ...] = (
     ("body", 0.95, "sapato tenis cinto capacete luva oculos"),
     ("body", 0.6, "pele chapeu rabo"),
     ("body", 0.4, "corpo mao perna braco peito"),
-    ("face", 0.9, "olho sobrancelha cilio orelha gengiva"),
+    ("face", 0.9, "rosto olho sobrancelha cilio orelha gengiva"),
     ("face", 0.7, "cabeca"),
     ("hair", 0.92, "cabelo tranca rabodecavalo bigode peruca"),
     ("garment", 0.9, """
@@ -97,12 +97,12 @@ _LATIN: tuple[tuple[str, float, str], ...] = (
     ("body", 0.95, "chaussure botte ceinture casque armure epee bouclier gant lunettes basket talon"),
     ("body", 0.6, "peau chapeau bonnet casquette corne queue"),
     ("body", 0.4, "corps jambe bras pied poitrine torse"),
-    ("face", 0.9, "visage oeil œil yeux dent langue bouche levre nez sourcil cil cils oreille gencive paupiere"),
+    ("face", 0.9, "visage oeil yeux dent langue bouche levre nez sourcil cil cils oreille gencive paupiere"),
     ("face", 0.7, "tete"),
     ("hair", 0.92, "cheveu cheveux coiffure natte tresse barbe perruque criniere chignon queuedecheval meche"),
     ("garment", 0.9, """
         jupe jupon chemise chemisier manteau gilet echarpe vetement tunique chandail tablier cravate chaussette
-        collant blouson voile chale foulard culotte salopette toge peignoir costume debardeur
+        collant soutiengorge blouson voile chale foulard culotte salopette toge peignoir costume debardeur
     """),
     ("garment", 0.7, "tissu habit"),
     # German
@@ -114,14 +114,16 @@ _LATIN: tuple[tuple[str, float, str], ...] = (
         brauen wimper wimpern ohr ohren augenlid zahnfleisch
     """),
     ("face", 0.7, "kopf"),
-    ("hair", 0.92, "haar haare zopf pferdeschwanz schnurrbart perucke strahne locke locken mahne frisur dutt"),
+    ("hair", 0.92, """
+        haar haare zopf zopfe zoepfe pferdeschwanz schnurrbart perucke strahne locke locken mahne frisur dutt
+    """),
     ("hair", 0.35, "bart"),
     ("hair", 0.7, "fell"),
     ("garment", 0.35, "rock hose"),
     ("garment", 0.9, """
         kleid kleider hemd jacke mantel umhang schal armel aermel bluse pulli weste kleidung gewand tunika strumpf
         strumpfe socken strumpfhose schurze krawatte kapuze schleier anzug unterwasche kutte kittel halstuch hosen
-        oberteil mieder
+        oberteil mieder unterrock unterkleid
     """),
     ("garment", 0.7, "stoff tuch kragen"),
     # Italian
@@ -140,6 +142,17 @@ _LATIN: tuple[tuple[str, float, str], ...] = (
         canottiera pantaloncini indumento reggiseno mutande
     """),
     ("garment", 0.7, "tessuto stoffa"),
+    # Polish
+    ("body", 0.95, "buty sandaly pasek miecz tarcza helm zbroja rekawiczki rekawiczka okulary naszyjnik plecak"),
+    ("body", 0.6, "kapelusz czapka skora ogon rogi guzik guziki"),
+    ("body", 0.4, "cialo reka noga nogi dlon stopa stopy"),
+    ("face", 0.9, "twarz oko oczy brwi rzesa rzesy zab zeby jezyk powieka powieki"),
+    ("face", 0.7, "glowa"),
+    ("hair", 0.92, "wlosy wlos warkocz warkocze grzywka broda wasy kucyk peruka"),
+    ("garment", 0.9, """
+        spodnica koszula koszulka plaszcz spodnie fartuch szalik szal kurtka peleryna sukienka suknia bluzka kamizelka
+        rajstopy skarpeta skarpety krawat szata rekaw rekawy kaptur kombinezon zakiet
+    """),
     # romanised Japanese
     ("hair", 0.85, "kami maegami ushirogami"),
     ("face", 0.8, "kao hitomi matsuge mayuge"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a name says about a part, by whole words in ten languages.
+"""What a name says about a part, by whole words in eleven languages.
 
 "Brown" holds no brow and "Surface" no face: names are split at punctuation, digits, capitals and changes of script.
 Scripts that are written without spaces are searched for the longest known words; Russian words are known by their
@@ -20,6 +20,7 @@ _RUNS = re.compile(
 )
 _HUMPS = re.compile(r"[A-Z\u00c0-\u00de]?[a-z\u00df-\u00ff]+|[A-Z\u00c0-\u00de]+(?![a-z\u00df-\u00ff])")
 _ABSENT_BEFORE, _ABSENT_AFTER = ("no", "without", "sans", "sin", "senza", "ohne", "sem"), ("less",)
+_STROKED = str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "œ": "oe", "Œ": "Oe", "ı": "i"})
 CLOSE = 0.1  # two regions said about equally strongly: the name is not clear
 Said = tuple[str, float]
 
@@ -72,9 +73,15 @@ def _words(name: str) -> list[tuple[str, str]]:
     words = []
     for run in _RUNS.finditer(plain):
         script = str(run.lastgroup)
-        pieces = _HUMPS.findall(run.group()) if script == "latin" else [run.group()]
+        pieces = _HUMPS.findall(_plain(run.group())) if script == "latin" else [run.group()]
         words += [(script, _fold(piece)) for piece in pieces]
     return words
+
+
+def _plain(word: str) -> str:
+    """Latin letters without accents and strokes, capitals as they are."""
+    apart = unicodedata.normalize("NFD", word.translate(_STROKED))
+    return unicodedata.normalize("NFC", re.sub("[\u0300-\u036f]", "", apart))
 
 
 @cache

@@ -23,7 +23,7 @@ SCREEN = "1600x1000x24"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("steps", nargs="*", help="which steps; all when empty")
-    parser.add_argument("--blender", default="", help="a program of your own, with a virtual screen of xvfb-run")
+    parser.add_argument("--blender", default="", help="a program of your own; xvfb-run and scrot are needed")
     parser.add_argument("--root", type=Path, default=ROOT / "build" / "blender-window")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "gui")
     options = parser.parse_args()

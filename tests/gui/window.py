@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ class Window:
         return any(each.bl_idname == name for each in self.itself.modal_operators)
 
     def picture(self, name: str) -> None:
+        """What the screen shows; Blender's own screenshots of a software renderer are black."""
         with bpy.context.temp_override(window=self.itself):
             bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=1)
-            bpy.ops.screen.screenshot(filepath=str(self.out / f"{name}.png"))
+        subprocess.run(["scrot", "--overwrite", str(self.out / f"{name}.png")], check=True)

@@ -17,12 +17,14 @@ ARTISTS = {
         Wolf3D_Outfit_Top Wolf3D_Outfit_Bottom Tops Bottoms Ch03_Shorts N00_002_01_Tops_01_CLOTH
         N00_007_01_Onepiece_00_CLOTH kimono uniform suit sweater hoodie vest poncho apron shawl veil leotard toga
         sari cardigan bolero tie sash Kleid Rock Hose robe jupe vestido falda スカート 服 裙子 юбка Cloth_Hat
+        Unterrock soutien-gorge Spódnica koszula płaszcz Sukienka.001 peleryna szalik
     """,
     "hair": """
         N00_000_00_HairBack_00_HAIR braid bun fringe wig mustache moustache fur Haare cheveux pelo 髪 头发 머리 волосы
-        HairClip
+        HairClip Zöpfe włosy Warkocz_L grzywka broda
     """,
     "face": """
+        rosto twarz oczy brwi rzęsy zęby
         N00_000_00_FaceEyelash_00_FACE N00_000_00_FaceBrow_00_FACE EyePatch Eyelashes Eyebrows MaskFace
     """,
     "body": """
