@@ -20,19 +20,20 @@ from .garment import Garment, simulate_garment
 from .simulate import check
 from .strands import simulate_strands
 from .surroundings import NOTHING, Surroundings
+from .worn import Worn
 
 Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What is simulated at once: vertices (P,), their fabric, and which faces (F,) bool are the body to them.
+    """What is simulated at once: vertices (P,), what they are of, and which faces (F,) bool are the body to them.
 
     `strands`: the points of each strand, where they are ribbons; 0 for a mesh.
     """
 
     own: np.ndarray
-    fabric: ClothSettings
+    worn: Worn
     beneath: np.ndarray
     strands: int = 0
 
@@ -67,7 +68,8 @@ def simulate_character(
         Cancelled: within one frame of the request.
     """
     check(skinned, faces, bind_vertices, pin_weights, fps)
-    layers = _layers(faces, regions, [(np.flatnonzero(regions == GARMENT), garment)])
+    own = np.flatnonzero(regions == GARMENT)
+    layers = _layers(faces, regions, own, Worn.of(garment, len(own)))
     whole = Garment(faces, bind_vertices, pin_weights)
     return _simulate(skinned, whole, fps, layers, Surroundings(), progress, lambda reason, own: None)
 
@@ -95,13 +97,9 @@ def simulate_shot(
     """
     check(skinned, shot["faces"], shot["vertices"], pin_weights, shot.meta.fps)
     regions = shot["region_ids"]
-    by_fabric: dict[ClothSettings, list[np.ndarray]] = {}
-    for item in shot.meta.objects:
-        own = item.vertex_start + np.flatnonzero((regions[item.rows] == GARMENT) & (item.strands == 0))
-        by_fabric.setdefault(fabric_of(item, garment, warn), []).append(own)
-    garments = [(np.concatenate(parts), fabric) for fabric, parts in by_fabric.items()]
+    own, worn = _garments(shot, garment, warn)
     strands = [item for item in shot.meta.objects if item.strands and is_loose(regions[item.rows]).all()]
-    layers = _layers(shot["faces"], regions, garments, strands)
+    layers = _layers(shot["faces"], regions, own, worn, strands)
 
     def tell(reason: str, own: np.ndarray) -> None:
         for text in sentences(shot, [own], reason):
@@ -131,21 +129,32 @@ def sentences(shot: Shot, pieces: Sequence[np.ndarray], reason: str = UNHELD) ->
     return found
 
 
+def _garments(shot: Shot, usual: ClothSettings, warn: Warn) -> tuple[np.ndarray, Worn]:
+    """The vertices of a shot's garments, and what they are of; `usual`: the fabric of objects that name none."""
+    regions, rows, fabrics = shot["region_ids"], [], []
+    for item in shot.meta.objects:
+        rows.append(item.vertex_start + np.flatnonzero((regions[item.rows] == GARMENT) & (item.strands == 0)))
+        fabrics.append(fabric_of(item, usual, warn))
+    garment = np.repeat(np.arange(len(rows)), [len(own) for own in rows])
+    own = np.concatenate([np.zeros(0, int), *rows])
+    return own, Worn(tuple(fabrics), garment, garment, np.zeros(len(garment)))
+
+
 def _layers(
-    faces: np.ndarray,
-    regions: np.ndarray,
-    garments: list[tuple[np.ndarray, ClothSettings]],
-    strands: Sequence[ObjectRange] = (),
+    faces: np.ndarray, regions: np.ndarray, own: np.ndarray, worn: Worn, strands: Sequence[ObjectRange] = ()
 ) -> list[Layer]:
-    """Garments over the skin, then hair over both."""
+    """Garments (P,) vertices over the skin, together; then hair over both."""
     face_region = regions[faces].max(axis=1, initial=0)
-    layers = [Layer(own, fabric, ~is_loose(face_region)) for own, fabric in garments]
+    layers = [Layer(own, worn, ~is_loose(face_region))]
     hair, solid = regions == HAIR, face_region != HAIR
     for item in strands:
         hair[item.rows] = False
         solid &= (faces[:, 0] < item.rows.start) | (faces[:, 0] >= item.rows.stop)
-    layers.append(Layer(np.flatnonzero(hair), FABRICS["hair"], solid))
-    return layers + [Layer(np.arange(s.rows.start, s.rows.stop), FABRICS["hair"], solid, s.strands) for s in strands]
+    fabric = FABRICS["hair"]
+    layers.append(Layer(np.flatnonzero(hair), Worn.of(fabric, int(hair.sum())), solid))
+    for s in strands:
+        layers.append(Layer(np.arange(s.rows.start, s.rows.stop), Worn.of(fabric, s.vertex_count), solid, s.strands))
+    return layers
 
 
 def _simulate(
@@ -182,7 +191,7 @@ def _simulate(
         own_faces = index[faces]
         own_faces = own_faces[(own_faces >= 0).all(1)]
         garment = Garment(own_faces, bind_vertices[own], pin_weights[own])
-        moved[:, own] = simulate_garment(skinned[:, own], garment, around, fps, layer.fabric, steps, follow)
+        moved[:, own] = simulate_garment(skinned[:, own], garment, around, fps, layer.worn, steps, follow)
     return moved
 
 

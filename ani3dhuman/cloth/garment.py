@@ -17,10 +17,10 @@ from ani3d_formats.progress import Progress
 
 from ..mesh.topology import edges_of
 from .constraints import PINNED, SMALL_PART, Constraints, islands, sound_faces
-from .fabrics import ClothSettings
 from .preroll import rigid_fit
 from .solver import run
 from .surroundings import Surroundings
+from .worn import Worn
 
 RESIZED = 2.0  # times its usual size, up or down, from which on a piece's size is animated
 OTHER_SIZE = 1.25  # times its bind pose, from which on a whole clip is of another size
@@ -66,7 +66,7 @@ def simulate_garment(
     garment: Garment,
     surroundings: Surroundings,
     fps: float,
-    settings: ClothSettings,
+    worn: Worn,
     progress: Progress | None,
     tell: Tell,
 ) -> np.ndarray:
@@ -92,20 +92,22 @@ def simulate_garment(
     def build(rest: np.ndarray, held: np.ndarray) -> Constraints:
         return Constraints.of_mesh(faces, rest, held)
 
-    settings = replace(settings, thickness=settings.thickness + _stand_off(pieces))
-    around = surroundings.part(welded.first, welded.index)
-    moved = simulate_pieces(skinned, pieces, build, around, fps, settings, progress, report)
+    worn, around = worn.part(welded.first), surroundings.part(welded.first, welded.index)
+    worn = replace(worn, extra=worn.extra + _stand_off(pieces))
+    moved = simulate_pieces(skinned, pieces, build, around, fps, worn, progress, report)
     pieces.carry_buttons(moved)
     return moved[:, welded.index] + (shown - skinned[:, welded.index])
 
 
-def _stand_off(pieces: Pieces) -> float:
-    """Metres that coarse cloth is kept further from the body: as far as an edge of it cuts into a round limb."""
+def _stand_off(pieces: Pieces) -> np.ndarray:
+    """Metres (P,) that coarse cloth is kept further from the body: as far as an edge of it cuts into a round limb."""
     free = pieces.edges[(pieces.pins[pieces.edges] <= PINNED).any(1)]
-    if len(free) == 0:
-        return 0.0
-    length = float(np.median(np.linalg.norm(pieces.rest[free[:, 0]] - pieces.rest[free[:, 1]], axis=1)))
-    return min(length**2 / (8 * BULGE), FURTHEST) if length > COARSE else 0.0
+    length = np.linalg.norm(pieces.rest[free[:, 0]] - pieces.rest[free[:, 1]], axis=1)
+    owner, extra = pieces.part[free[:, 0]], np.zeros(len(pieces.edged))
+    for number in np.unique(owner):
+        usual = float(np.median(length[owner == number]))
+        extra[number] = min(usual**2 / (8 * BULGE), FURTHEST) if usual > COARSE else 0.0
+    return extra[pieces.part]
 
 
 def simulate_pieces(
@@ -114,7 +116,7 @@ def simulate_pieces(
     build: Callable[[np.ndarray, np.ndarray], Constraints],
     surroundings: Surroundings,
     fps: float,
-    settings: ClothSettings,
+    worn: Worn,
     progress: Progress | None,
     report: Callable[[str, np.ndarray], None],
 ) -> np.ndarray:
@@ -135,7 +137,7 @@ def simulate_pieces(
     obstacle = surroundings.obstacle
     if obstacle is not None and obstacle.rest is not None:
         surroundings = replace(surroundings, obstacle=replace(obstacle, rest=obstacle.rest * np.float32(usual)))
-    moved = run(skinned, resting, build(resting, pins), pins, surroundings, fps, settings, progress)
+    moved = run(skinned, resting, build(resting, pins), pins, surroundings, fps, worn, progress)
     moved[:, resized[pieces.part]] = skinned[:, resized[pieces.part]]
     for reason, chosen in pieces.gone(moved, skinned, usual).items():
         report(reason, chosen)

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..jit import kernel
 from ..mesh.kernels import height_over, nearest_around
+from .contact.touch import DONE, hold_apart
 from .rods import bend_strands
 
 f4 = np.float32
@@ -44,19 +45,30 @@ class Cloth(NamedTuple):
 
 
 class Fabric(NamedTuple):
-    """What of `ClothSettings` holds for one frame.
+    """What of `ClothSettings` holds for one frame, for each of P particles.
 
     Attributes:
-        air: share of the velocity lost a second; gravity: m/s^2; thickness: metres.
+        air: (P,) share of the velocity lost a second; gravity: m/s^2; thickness: (P,) metres kept from the body.
         rub: (E,) share of the difference of velocity along each edge that is lost in a substep.
-        friction: share of the sliding over the body that is lost in a substep.
+        friction: (P,) share of the sliding over the body that is lost in a substep.
+        grip: (P,) Coulomb's coefficient between cloth and cloth.
     """
 
-    air: float
+    air: np.ndarray
     rub: np.ndarray
     gravity: float
-    thickness: float
-    friction: float
+    thickness: np.ndarray
+    friction: np.ndarray
+    grip: np.ndarray
+
+
+class State(NamedTuple):
+    """Places and velocities (P,3) now; places where the substep began, and those that velocities are reckoned from."""
+
+    x: np.ndarray
+    v: np.ndarray
+    began: np.ndarray
+    previous: np.ndarray
 
 
 class Pose(NamedTuple):
@@ -168,10 +180,10 @@ def _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, f
     lies under the surface by more than `deepest` is left alone. `points` (Q,3) is where the body is now.
     """
     near, clear, faces, starts, around, deepest = body
-    thickness, friction = fabric.thickness, fabric.friction
     for i in range(x.shape[0]):
         if inv_mass[i] == 0.0:
             continue
+        thickness, friction = fabric.thickness[i], fabric.friction[i]
         mx, my, mz = x[i, 0] - previous[i, 0], x[i, 1] - previous[i, 1], x[i, 2] - previous[i, 2]
         travel = math.sqrt(mx * mx + my * my + mz * mz) + fastest
         for c in range(near.shape[1]):
@@ -209,62 +221,73 @@ def _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, f
 
 
 @kernel
-def step_frame(x, v, hold, push, cloth, fabric, body, start, end, dt_frame, substeps):  # type: ignore[no-untyped-def]
-    """Advance positions `x` and velocities `v` (P,3) in place over one scene frame of `dt_frame` seconds.
+def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, substeps, contact):  # type: ignore[no-untyped-def]
+    """Advance a `State` in place over one scene frame of `substeps` of `h` seconds, from `at`: a substep and its phase.
 
     `hold` (P,) in 0..1, a share of one substep, draws a particle to its skinned position; 1 pins it (its inv_mass is
     0). `push` (P,3), or without rows, is added to gravity, m/s^2. `cloth`, `fabric` and `body` are a `Cloth`, `Fabric`
-    and `Body`; body and skin move linearly from the `Pose` `start` to the `Pose` `end`.
+    and `Body`; body and skin move linearly from the `Pose` `start` to the `Pose` `end`. `contact` is the
+    `Cover` and the `Lists` of cloth that may touch; phases are those of `hold_apart`.
+
+    Returns:
+        The substep that was reached, and its phase: that lists must be made anew before it goes on, or DONE.
     """
+    x, v, began, previous = state
+    first, phase = at
+    cover, lists = contact
     inv_mass, edges, edge_rest, edge_give, hinges, hinge_weights, hinge_give = cloth[:7]
     joints, joint_give, anchor, reach = cloth[7:]
-    air, rub, gravity, _, _ = fabric
+    air, rub, gravity, _, _, grip = fabric
     skin_from, body_from, normals_from = start
     skin_to, body_to, normals_to = end
     n = x.shape[0]
-    h = dt_frame / substeps
-    keep = math.exp(-air * h)
-    previous, style = np.empty_like(x), np.empty_like(x)
+    keep, style = np.exp(-air * h), np.empty_like(x)
     points, normals = np.empty_like(body_from), np.empty_like(body_from)
     body_step = (body_to - body_from) / f4(substeps)
     fastest = 0.0
     for i in range(points.shape[0]):
         fastest = max(fastest, body_step[i, 0] ** 2 + body_step[i, 1] ** 2 + body_step[i, 2] ** 2)
     fastest = math.sqrt(fastest)
-    for s in range(substeps):
+    for s in range(first, substeps):
         b = f4((s + 1.0) / substeps)
-        for i in range(n):
-            for k in range(3):
-                previous[i, k] = x[i, k]
-                if inv_mass[i] == 0.0:
-                    x[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
-                else:
-                    v[i, k] *= keep
-                    if k == 2:
-                        v[i, k] -= gravity * h
-                    if push.shape[0]:
-                        v[i, k] += push[i, k] * h
-                    x[i, k] += h * v[i, k]
-        _solve_hinges(x, inv_mass, hinges, hinge_weights, hinge_give, h)
-        if joints.shape[0]:
+        if phase == DONE:
             for i in range(n):
                 for k in range(3):
-                    style[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
-            bend_strands(x, inv_mass, style, joints, joint_give, h)
-        _solve_distances(x, inv_mass, edges, edge_rest, edge_give, h)
-        for i in range(n):
-            if inv_mass[i] > 0.0 and hold[i] > 0.0:
-                for k in range(3):
-                    goal = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
-                    x[i, k] += hold[i] * (goal - x[i, k])
-        _limit_tethers(x, inv_mass, anchor, reach)
-        if body.near.shape[1]:
-            for i in range(points.shape[0]):
-                for k in range(3):
-                    points[i, k] = body_from[i, k] + b * (body_to[i, k] - body_from[i, k])
-                    normals[i, k] = normals_from[i, k] + b * (normals_to[i, k] - normals_from[i, k])
-            _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, fabric)
+                    previous[i, k] = began[i, k] = x[i, k]
+                    if inv_mass[i] == 0.0:
+                        x[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
+                    else:
+                        v[i, k] *= keep[i]
+                        if k == 2:
+                            v[i, k] -= gravity * h
+                        if push.shape[0]:
+                            v[i, k] += push[i, k] * h
+                        x[i, k] += h * v[i, k]
+            _solve_hinges(x, inv_mass, hinges, hinge_weights, hinge_give, h)
+            if joints.shape[0]:
+                for i in range(n):
+                    for k in range(3):
+                        style[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
+                bend_strands(x, inv_mass, style, joints, joint_give, h)
+            _solve_distances(x, inv_mass, edges, edge_rest, edge_give, h)
+            for i in range(n):
+                if inv_mass[i] > 0.0 and hold[i] > 0.0:
+                    for k in range(3):
+                        goal = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
+                        x[i, k] += hold[i] * (goal - x[i, k])
+            _limit_tethers(x, inv_mass, anchor, reach)
+            if body.near.shape[1]:
+                for i in range(points.shape[0]):
+                    for k in range(3):
+                        points[i, k] = body_from[i, k] + b * (body_to[i, k] - body_from[i, k])
+                        normals[i, k] = normals_from[i, k] + b * (normals_to[i, k] - normals_from[i, k])
+                _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, fabric)
+        if cover.faces.shape[0]:
+            phase = hold_apart(phase, began, x, previous, h, cover, lists, grip)
+            if phase != DONE:
+                return s, phase
         for i in range(n):
             for k in range(3):
                 v[i, k] = (x[i, k] - previous[i, k]) / h
         _rub_threads(v, inv_mass, edges, rub)
+    return substeps, DONE

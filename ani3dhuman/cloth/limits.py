@@ -1,16 +1,19 @@
-"""What a displacement may do to cloth: not stretch it, not push it into the body."""
+"""What a displacement may do to cloth: not stretch it, not push it into the body, not through other cloth."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from ani3d_formats.regions import is_loose
+from ani3d_formats.regions import GARMENT, is_loose
 
 from ..clip import CoarseClip
 from ..mesh.kernels import limit_edges
 from ..mesh.surface import MIN_CLEARANCE, Obstacle, wanted_heights
 from ..mesh.topology import edges_of
+from .constraints import sound_faces
+from .contact.candidates import Cover
+from .contact.touch import Layers, cover_of, empty_lists, go_between
 
 ROUNDS = 12
 FREE_STRETCH = 1.06  # an edge may be this much longer than at rest
@@ -18,11 +21,14 @@ MAX_RIGID_STRETCH = 1.15  # or as long as the rigid layer has it, but no longer 
 MAX_STRETCH = 1.25  # nor may staying out of the body make it longer than this
 MIN_STRETCH = 0.75  # nor shorter than this share of rest, or of the coarse layer
 SMOOTHING = 0.7  # frames (sigma) over which what the limits did is evened out: each frame is limited by itself
+APART = 0.003  # metres between cloth and cloth from which on it is looked at whether they pass each other
 STEP = 0.03  # metres that cloth is moved before it is held against the body again
 
 
 def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
     """Offsets (T,V,3) metres made admissible: edges keep their length within bounds, nothing enters the body.
+
+    No garment passes through itself or another that it does not cross in the coarse layer already.
 
     Vertices without freedom stay exactly where the coarse layer has them. A coarse layer of its own may have stretched
     its edges as it likes; those of a rigid one are brought back.
@@ -58,6 +64,9 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
                 x[moving] += share * body.pushes(x[moving], wanted)
         limited[t, moving] = x[moving] - coarse[moving]
     limited = gaussian_filter1d(limited, SMOOTHING, axis=0, mode="nearest")
+    garment = (clip.vertex_regions[faces] == GARMENT).all(1) & (freedom[faces] > 0).any(1)
+    cover = _cover(faces[garment], clip.bind_vertices, freedom)
+    lists = empty_lists(cover)
     # smoothing may bring a vertex back into the body, and the body may push one end of an edge and not the other
     for t, coarse in enumerate(clip.vertices):
         if not limited[t].any():
@@ -66,5 +75,14 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
         if obstacle:
             x[moving] += share * obstacle.at(t).pushes(x[moving], MIN_CLEARANCE)
         limit_edges(x, freedom, edges, np.zeros_like(rest), last[t], ROUNDS)
+        if garment.any():
+            lists = go_between(coarse.astype(np.float32), x, cover, lists)
         limited[t, moving] = (x - coarse)[moving]
     return limited
+
+
+def _cover(faces: np.ndarray, rest: np.ndarray, freedom: np.ndarray) -> Cover:
+    """Garments (F,3) of V vertices that are not to cross; each moves in proportion to its `freedom` (V,)."""
+    count = len(rest)
+    layers = Layers(sound_faces(faces), np.full(count, APART / 2), np.zeros(count), np.zeros(count, np.float32))
+    return cover_of(layers, rest, freedom.astype(np.float32))

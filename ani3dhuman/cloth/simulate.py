@@ -16,6 +16,7 @@ from .constraints import Constraints
 from .fabrics import FABRICS, ClothSettings
 from .solver import run
 from .surroundings import Surroundings
+from .worn import Worn
 
 
 def simulate(
@@ -49,7 +50,8 @@ def simulate(
     """
     check(skinned, faces, bind_vertices, pin_weights, fps, surroundings.obstacle if surroundings else None)
     constraints = Constraints.of_mesh(faces, bind_vertices, pin_weights)
-    moved = run(skinned, bind_vertices, constraints, pin_weights, surroundings, fps, settings, progress)
+    worn = Worn.of(settings, len(bind_vertices))
+    moved = run(skinned, bind_vertices, constraints, pin_weights, surroundings, fps, worn, progress)
     broken = ~np.isfinite(moved).all((1, 2))
     if broken.any():
         frame = int(broken.argmax())

@@ -15,6 +15,7 @@ from .constraints import PINNED, Constraints
 from .fabrics import FABRICS
 from .garment import Pieces, Tell, simulate_pieces
 from .surroundings import Surroundings
+from .worn import Worn
 
 # of a thread: kg/m, N, N m^2, N s, N s/m^2; those of human hair 0.07 mm thick, but for what damps it
 HAIR = replace(FABRICS["hair"], density=5e-6, stretch=15.0, bend=5e-9, damping=4e-7, air=5e-6)
@@ -95,7 +96,9 @@ def _simulate_lines(
         return Constraints.of_strands(edges, joints, resting, held)
 
     flat = line.reshape(len(line), -1, 3)
-    return simulate_pieces(flat, pieces, build, surroundings, fps, HAIR, progress, report).reshape(line.shape)
+    return simulate_pieces(
+        flat, pieces, build, surroundings, fps, Worn.of(HAIR, flat.shape[1]), progress, report
+    ).reshape(line.shape)
 
 
 def keep_lengths(moved: np.ndarray, line: np.ndarray, free: np.ndarray) -> None:

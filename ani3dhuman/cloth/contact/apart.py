@@ -1,0 +1,227 @@
+"""Keep what does not cross from crossing, in one step of the solver.
+
+Two convex things that a plane keeps apart at the start of a step, and at its end, do not meet on straight lines
+between. For each pair that comes near, that plane lies across the shortest way between the two at the start. First the
+pair is pushed to the distance that it should keep, with friction; then, as long as a plane is passed, the vertices that
+pass it are put back. Sliding along the plane and moving together are free. What cannot be solved so moves as one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ...jit import kernel
+from .candidates import BLOCKS
+from .geometry import VERTEX, gap_along, nearest_of_pair
+
+WIDEN = 0.25  # share of what lacks to the distance to be kept that is made good in one step
+REMAINS = 0.3  # share of a pair's distance that must be left after a step
+ENOUGH = 0.5  # share of that with which it counts as left
+ROUNDS = 6
+TRIES = 3  # how often it is looked whether what was put back passes other planes
+ZONES = 4  # how often what cannot be solved is joined to larger parts that move as one
+
+
+class Touching(NamedTuple):
+    """What is known of N pairs in this step.
+
+    Attributes:
+        on: (N,) bool, pairs that are near; lists: (N,) int32, block by block, which those are; counts: (BLOCKS,).
+        weights: (N,4) float32 of the nearest points at the start; distance: (N,) float32 metres at the start.
+    """
+
+    on: np.ndarray
+    lists: np.ndarray
+    counts: np.ndarray
+    weights: np.ndarray
+    distance: np.ndarray
+
+
+@kernel
+def look(x0, x, share, fresh, pairs, counts, touching):  # type: ignore[no-untyped-def]
+    """Put on the lists what is nearer than `share` of its distance to be kept, at places `x`, by its old plane.
+
+    Those get a new plane, of places `x0` at the start of the step. `fresh` empties the lists first.
+    """
+    room = pairs.kind.shape[0] // BLOCKS
+    for b in range(BLOCKS):
+        count = 0 if fresh else touching.counts[b]
+        for p in range(b * room, b * room + counts[b]):
+            if fresh:
+                touching.on[p] = False
+            elif touching.on[p]:
+                continue
+            kind, i, j, k, m = pairs.kind[p], pairs.at[p, 0], pairs.at[p, 1], pairs.at[p, 2], pairs.at[p, 3]
+            nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
+            least = share * pairs.keep[p]
+            if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= least:
+                continue
+            distance, nx, ny, nz, wa, wb, wc, wd = nearest_of_pair(kind, i, j, k, m, x0)
+            if distance <= 0.0:
+                continue
+            pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2] = nx, ny, nz
+            if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= least:
+                continue
+            touching.on[p] = True
+            touching.distance[p] = distance
+            touching.weights[p, 0], touching.weights[p, 1] = wa, wb
+            touching.weights[p, 2], touching.weights[p, 3] = wc, wd
+            touching.lists[b * room + count] = p
+            count += 1
+        touching.counts[b] = count
+
+
+@kernel
+def repel(x0, x, base, inv_mass, pairs, touching, friction):  # type: ignore[no-untyped-def]
+    """Push near pairs towards the distance to be kept, and let them rub (Coulomb; `friction` (V,) coefficients).
+
+    What a push adds beyond stopping the approach is a correction, not a speed: `base` (V,3) goes along.
+    """
+    room = pairs.kind.shape[0] // BLOCKS
+    for b in range(BLOCKS):
+        for n in range(b * room, b * room + touching.counts[b]):
+            p = touching.lists[n]
+            total, gap, rx, ry, rz = 0.0, 0.0, 0.0, 0.0, 0.0
+            nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
+            for s in range(4):
+                v, w = pairs.at[p, s], touching.weights[p, s]
+                total += inv_mass[v] * w * w
+                gap += w * (nx * x[v, 0] + ny * x[v, 1] + nz * x[v, 2])
+                rx += w * (x[v, 0] - x0[v, 0])
+                ry += w * (x[v, 1] - x0[v, 1])
+                rz += w * (x[v, 2] - x0[v, 2])
+            keep, before = pairs.keep[p], touching.distance[p]
+            wanted = keep if before >= keep else before + WIDEN * (keep - before)
+            push = wanted - gap
+            if push <= 0.0 or total <= 0.0:
+                continue
+            along = nx * rx + ny * ry + nz * rz
+            rx, ry, rz = rx - along * nx, ry - along * ny, rz - along * nz
+            sliding = math.sqrt(rx * rx + ry * ry + rz * rz)
+            grip = friction[pairs.at[p, 0]] * push
+            rub = 1.0 if sliding <= grip else grip / sliding
+            silent = min(push, max(wanted - before, 0.0))
+            for s in range(4):
+                v = pairs.at[p, s]
+                m = inv_mass[v] * touching.weights[p, s] / total
+                x[v, 0] += m * (push * nx - rub * rx)
+                x[v, 1] += m * (push * ny - rub * ry)
+                x[v, 2] += m * (push * nz - rub * rz)
+                base[v, 0] += m * silent * nx
+                base[v, 1] += m * silent * ny
+                base[v, 2] += m * silent * nz
+
+
+@kernel
+def put_back(x, inv_mass, pairs, touching, rounds):  # type: ignore[no-untyped-def]
+    """Bring vertices that passed the plane of a near pair back to their side of it; the number of pairs that fail."""
+    room = pairs.kind.shape[0] // BLOCKS
+    failing = 0
+    for _ in range(rounds):
+        failing = 0
+        for b in range(BLOCKS):
+            for n in range(b * room, b * room + touching.counts[b]):
+                p = touching.lists[n]
+                kind = pairs.kind[p]
+                i, j, k, m = pairs.at[p, 0], pairs.at[p, 1], pairs.at[p, 2], pairs.at[p, 3]
+                nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
+                least = REMAINS * min(touching.distance[p], pairs.keep[p])
+                if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= ENOUGH * least:
+                    continue
+                failing += 1
+                for first in range(1 if kind == VERTEX else 2):
+                    a = i if first == 0 else j
+                    for second in range(3 if kind == VERTEX else 2):
+                        c = m if second == 0 else (k if second == 1 else j)
+                        total = inv_mass[a] + inv_mass[c]
+                        gap = nx * (x[a, 0] - x[c, 0]) + ny * (x[a, 1] - x[c, 1]) + nz * (x[a, 2] - x[c, 2])
+                        if gap >= least or total <= 0.0:
+                            continue
+                        s, t = (least - gap) * inv_mass[a] / total, (least - gap) * inv_mass[c] / total
+                        x[a, 0] += s * nx
+                        x[a, 1] += s * ny
+                        x[a, 2] += s * nz
+                        x[c, 0] -= t * nx
+                        x[c, 1] -= t * ny
+                        x[c, 2] -= t * nz
+        if failing == 0:
+            break
+    return failing
+
+
+@kernel
+def _root(parent, v):  # type: ignore[no-untyped-def]
+    while parent[v] != v:
+        parent[v] = parent[parent[v]]
+        v = parent[v]
+    return v
+
+
+@kernel
+def _join_failing(x, pairs, touching, parent):  # type: ignore[no-untyped-def]
+    """Join the vertices of each near pair that fails in one zone; the number of those pairs."""
+    room = pairs.kind.shape[0] // BLOCKS
+    failing = 0
+    for b in range(BLOCKS):
+        for n in range(b * room, b * room + touching.counts[b]):
+            p = touching.lists[n]
+            i, j, k, m = pairs.at[p, 0], pairs.at[p, 1], pairs.at[p, 2], pairs.at[p, 3]
+            nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
+            least = REMAINS * min(touching.distance[p], pairs.keep[p])
+            if gap_along(pairs.kind[p], i, j, k, m, nx, ny, nz, x) < ENOUGH * least:
+                failing += 1
+                for s in range(1, 4):
+                    a, c = _root(parent, i), _root(parent, pairs.at[p, s])
+                    parent[max(a, c)] = min(a, c)
+    return failing
+
+
+@kernel
+def move_as_one(x0, x, inv_mass, parent):  # type: ignore[no-untyped-def]
+    """Give the vertices of each zone its mean motion, weighed by mass; where some are moved from outside, theirs."""
+    count = x.shape[0]
+    sums, masses = np.zeros((count, 3)), np.zeros(count)
+    held, size = np.zeros(count, np.bool_), np.zeros(count, np.int32)
+    for v in range(count):
+        r = _root(parent, v)
+        size[r] += 1
+        held[r] = held[r] or inv_mass[v] == 0.0
+    for v in range(count):
+        r = _root(parent, v)
+        if size[r] < 2 or (held[r] and inv_mass[v] > 0.0):
+            continue
+        mass = 1.0 if inv_mass[v] == 0.0 else 1.0 / inv_mass[v]
+        masses[r] += mass
+        for k in range(3):
+            sums[r, k] += mass * (x[v, k] - x0[v, k])
+    for v in range(count):
+        r = _root(parent, v)
+        if size[r] >= 2 and inv_mass[v] > 0.0:
+            for k in range(3):
+                x[v, k] = x0[v, k] + sums[r, k] / masses[r]
+
+
+@kernel
+def keep_sides(x0, x, inv_mass, pairs, counts, touching):  # type: ignore[no-untyped-def]
+    """Change places `x` so that on the way from `x0` nothing crosses; the number of pairs for which that failed.
+
+    It fails where what is moved from outside (inv_mass 0) leaves no way.
+    """
+    parent, failing = np.zeros(0, np.int64), 0
+    for attempt in range(TRIES + ZONES):
+        if attempt < TRIES:
+            failing = put_back(x, inv_mass, pairs, touching, ROUNDS)
+        else:
+            if attempt == TRIES:
+                parent = np.arange(x.shape[0])
+            failing = _join_failing(x, pairs, touching, parent)
+            if failing > 0:
+                move_as_one(x0, x, inv_mass, parent)
+        before = touching.counts.sum()
+        look(x0, x, REMAINS, False, pairs, counts, touching)
+        if failing == 0 and touching.counts.sum() == before:
+            break
+    return failing

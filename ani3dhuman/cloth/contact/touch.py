@@ -1,0 +1,200 @@
+"""One step of the solver, held against all other cloth: when lists are made anew, and in which order things happen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ...jit import kernel
+from .apart import REMAINS, Touching, keep_sides, look, repel
+from .candidates import BLOCKS, Boxes, Cover, Pairs, list_pairs
+from .tangles import list_crossings, mark_tangled, untangle
+from .tree import build_tree, refit
+
+SLACK = 1.0  # of the distance kept: how far a vertex may leave its straight line before lists are made anew
+LONGEST, USUAL, SHORTEST = 20.0, 10.0, 2.0  # steps that lists may serve
+DONE, DUE, LEFT = range(3)  # phases of a step
+AGAIN = 3  # how often lists are made anew in one step, as what was put back leaves its line
+MOST = 12  # lists made early in a frame; in worse ones, where body and cloth fight, nothing is promised
+ELAPSED, SPAN, USED, CROSSED, FAILED = range(5)  # places in `Lists.clock`
+
+
+class Lists(NamedTuple):
+    """What may touch, and until when.
+
+    Attributes:
+        pairs: `Pairs` in BLOCKS blocks, of which `counts` (BLOCKS,) are used; touching: `Touching`.
+        hits: (N,3) int32 crossings in BLOCKS blocks, of which `hit_counts` (BLOCKS,) are used.
+        tangled: (V,) bool, vertices of what crosses.
+        line, way: (V,3) float32, the places and velocities that the lists were made for.
+        clock: (5,) seconds since then, seconds that they serve (0: there are none), lists made early in this frame,
+            crossings found last,
+            pairs that could not be kept apart since.
+        boxes: `Boxes`.
+    """
+
+    pairs: Pairs
+    counts: np.ndarray
+    touching: Touching
+    hits: np.ndarray
+    hit_counts: np.ndarray
+    tangled: np.ndarray
+    line: np.ndarray
+    way: np.ndarray
+    clock: np.ndarray
+    boxes: Boxes
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Cloth that may touch: P particles, their triangles and what they keep from each other.
+
+    Attributes:
+        faces: (F,3) of three different vertices each.
+        half: (P,) metres, half the distance that each keeps from other cloth.
+        garment: (P,) which garment it is part of; within one, no more is kept than there is at rest.
+        friction: (P,) Coulomb's coefficient.
+    """
+
+    faces: np.ndarray
+    half: np.ndarray
+    garment: np.ndarray
+    friction: np.ndarray
+
+
+def cover_of(layers: Layers, rest: np.ndarray, inv_mass: np.ndarray) -> Cover:
+    """What does not change about cloth of P particles with places `rest` (P,3) at rest."""
+    tree = build_tree(layers.faces, rest)
+    half, garment = layers.half.astype(np.float32), layers.garment.astype(np.int32)
+    return Cover(*tree, np.ascontiguousarray(rest, np.float32), half, garment, inv_mass)
+
+
+def empty_lists(cover: Cover) -> Lists:
+    """No lists yet, and room for some."""
+    vertices, faces, leaves = len(cover.rest), len(cover.faces), len(cover.first) - 1
+    pairs, touching = _room(BLOCKS * max(64, faces // 4))
+    corners = [np.zeros((n, 3), np.float32) for n in (*4 * [2 * leaves], *4 * [faces])]
+    return Lists(
+        pairs,
+        np.zeros(BLOCKS, np.int64),
+        touching,
+        np.zeros((BLOCKS * 256, 3), np.int32),
+        np.zeros(BLOCKS, np.int64),
+        np.zeros(vertices, bool),
+        np.zeros((vertices, 3), np.float32),
+        np.zeros((vertices, 3), np.float32),
+        np.zeros(5),
+        Boxes(*corners),
+    )
+
+
+def _room(count: int) -> tuple[Pairs, Touching]:
+    vectors = np.empty((count, 3), np.float32), np.empty((count, 4), np.float32)
+    numbers = np.empty(count, np.float32), np.empty(count, np.float32)
+    pairs = Pairs(np.empty(count, np.int8), np.empty((count, 4), np.int32), vectors[0], numbers[0])
+    near = np.zeros(count, bool), np.empty(count, np.int32), np.zeros(BLOCKS, np.int64)
+    return pairs, Touching(*near, vectors[1], numbers[1])
+
+
+def find_crossings(x: np.ndarray, cover: Cover, lists: Lists) -> int:
+    """Find what crosses at places `x` (V,3), and mark it; how many edges do."""
+    refit(cover, x, np.zeros_like(x), np.zeros(len(x), np.float32), lists.boxes)
+    list_crossings(x, cover, lists.boxes, lists.hits, lists.hit_counts)
+    mark_tangled(cover, lists.hits, lists.hit_counts, lists.tangled)
+    lists.clock[CROSSED] = lists.hit_counts.sum()
+    return int(lists.hit_counts.sum())
+
+
+def make_lists(x0: np.ndarray, x: np.ndarray, h: float, span: float, cover: Cover, lists: Lists) -> Lists:
+    """Lists for `span` seconds, for cloth that goes from `x0` to `x` (V,3) in the first `h`; perhaps new arrays."""
+    clock = lists.clock
+    if clock[SPAN] == 0 or clock[CROSSED] > 0 or clock[FAILED] > 0:  # else nothing can have crossed
+        find_crossings(x0, cover, lists)
+        clock[FAILED] = 0
+    lists.line[:] = x0
+    np.divide(x - x0, np.float32(h), out=lists.way)
+    margin = cover.half * np.float32(1 + 2 * SLACK)
+    refit(cover, x0, lists.way * np.float32(span), margin, lists.boxes)
+    slack = 2 * SLACK * float(cover.half.max(initial=0))
+    while True:
+        list_pairs(x0, lists.way, span, slack, cover, lists.tangled, lists.boxes, lists.pairs, lists.counts)
+        most = int(lists.counts.max())
+        if most * BLOCKS <= len(lists.pairs.kind):
+            break
+        pairs, touching = _room(BLOCKS * (most + most // 2))
+        lists = lists._replace(pairs=pairs, touching=touching)
+    clock[ELAPSED], clock[SPAN] = 0, span
+    return lists
+
+
+def renew_lists(phase: int, x0: np.ndarray, x: np.ndarray, h: float, cover: Cover, lists: Lists) -> Lists:
+    """Lists for what comes, when `hold_apart` asked for them with `phase`; they serve as long as the last ones did."""
+    elapsed, span = lists.clock[ELAPSED], lists.clock[SPAN]
+    lists.clock[USED] += elapsed + h <= span or phase != DUE
+    if phase == DUE:
+        if span == 0:
+            span = USUAL * h
+        elif elapsed + h > span:
+            span = 1.3 * span
+        else:
+            span = 0.8 * elapsed
+    return make_lists(x0, x, h, min(max(span, SHORTEST * h), LONGEST * h), cover, lists)
+
+
+def go_between(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists) -> Lists:
+    """Change places `x` (V,3), to which cloth goes from `x0`, so that it does not cross on the way; the lists."""
+    lists.clock[:] = 0
+    lists = make_lists(x0, x, 1.0, 1.0, cover, lists)
+    look(x0, x, REMAINS, True, lists.pairs, lists.counts, lists.touching)
+    lists.clock[FAILED] = keep_sides(x0, x, cover.inv_mass, lists.pairs, lists.counts, lists.touching)
+    if _off_line(x, 1.0, lists.line, lists.way, cover.half):
+        lists = make_lists(x0, x, 1.0, 1.0, cover, lists)
+        look(x0, x, REMAINS, True, lists.pairs, lists.counts, lists.touching)
+        keep_sides(x0, x, cover.inv_mass, lists.pairs, lists.counts, lists.touching)
+    return lists
+
+
+@kernel
+def _off_line(x, elapsed, line, way, half):  # type: ignore[no-untyped-def]
+    """Whether a vertex has left its straight line by more than its slack."""
+    for i in range(x.shape[0]):
+        dx = x[i, 0] - line[i, 0] - elapsed * way[i, 0]
+        dy = x[i, 1] - line[i, 1] - elapsed * way[i, 1]
+        dz = x[i, 2] - line[i, 2] - elapsed * way[i, 2]
+        if not dx * dx + dy * dy + dz * dz <= (2.0 * SLACK * half[i]) ** 2:
+            return True
+    return False
+
+
+@kernel
+def hold_apart(phase, x0, x, base, h, cover, lists, friction):  # type: ignore[no-untyped-def]
+    """Hold a step of `h` seconds from `x0` to `x` (V,3) against all cloth, in place.
+
+    `base` (V,3), from which velocities are reckoned, goes along with corrections. `friction` (V,) are coefficients.
+
+    Args:
+        phase: DONE for a new step, else what the last call for this step returned.
+
+    Returns:
+        DONE, or that lists must be made (`renew_lists`) before this goes on: DUE, or LEFT when places are off their
+        lines after the step was held.
+    """
+    clock = lists.clock
+    if phase == DONE:
+        late = clock[ELAPSED] + h > clock[SPAN] * 1.0001
+        if late or (clock[USED] < MOST and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, cover.half)):
+            return DUE
+    if phase <= DUE and clock[CROSSED] > 0:
+        untangle(x, base, cover, lists.hits, lists.hit_counts)
+    look(x0, x, 1.0, True, lists.pairs, lists.counts, lists.touching)
+    if lists.touching.counts.sum() > 0:
+        if phase <= DUE:
+            repel(x0, x, base, cover.inv_mass, lists.pairs, lists.touching, friction)
+        clock[FAILED] += keep_sides(x0, x, cover.inv_mass, lists.pairs, lists.counts, lists.touching)
+        again = phase < LEFT + AGAIN and clock[USED] < MOST
+        if again and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, cover.half):
+            return max(phase + 1, LEFT)
+    clock[ELAPSED] += h
+    return DONE

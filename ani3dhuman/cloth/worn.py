@@ -1,0 +1,56 @@
+"""Which fabric each particle is of, and which garment: all garments of a character are one system of particles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .contact.touch import Layers
+from .fabrics import ClothSettings
+
+APART = 0.5  # of the distance kept from the body is kept from other cloth
+LEAST_GRIP, GRIP = (
+    0.2,
+    1.5,
+)  # Coulomb's coefficient, and its growth with `ClothSettings.friction`
+
+
+@dataclass(frozen=True)
+class Worn:
+    """P particles of some fabrics.
+
+    Attributes:
+        fabrics: those; number: (P,) which of them a particle is of.
+        garment: (P,) the number of its garment.
+        extra: (P,) metres that it keeps further from the body than its fabric says.
+    """
+
+    fabrics: tuple[ClothSettings, ...]
+    number: np.ndarray
+    garment: np.ndarray
+    extra: np.ndarray
+
+    @classmethod
+    def of(cls, fabric: ClothSettings, count: int) -> Worn:
+        """`count` particles of one garment of one fabric."""
+        return cls((fabric,), np.zeros(count, int), np.zeros(count, int), np.zeros(count))
+
+    def part(self, rows: np.ndarray) -> Worn:
+        """Of particles `rows` alone."""
+        return replace(self, number=self.number[rows], garment=self.garment[rows], extra=self.extra[rows])
+
+    def each(self, name: str) -> np.ndarray:
+        """(P,) a number of `ClothSettings` for each particle."""
+        return np.array([getattr(fabric, name) for fabric in self.fabrics], np.float64)[self.number]
+
+    @property
+    def settings(self) -> ClothSettings:
+        """What holds for all: the most substeps, the longest way in, the first one's gravity."""
+        most, longest = (max(getattr(f, name) for f in self.fabrics) for name in ("substeps", "preroll"))
+        return replace(self.fabrics[0], substeps=most, preroll=longest)
+
+    def layers(self, faces: np.ndarray) -> Layers:
+        """How its triangles (F,3) meet each other."""
+        grip = LEAST_GRIP + GRIP * self.each("friction")
+        return Layers(faces, APART / 2 * self.each("thickness"), self.garment, grip.astype(np.float32))

@@ -1,0 +1,173 @@
+"""Cloth in contact: what is near is found, what is apart stays apart, what has crossed comes apart."""
+
+import itertools
+
+import numpy as np
+import pytest
+from wardrobe import sheet
+
+from ani3dhuman.cloth.contact.candidates import BLOCKS
+from ani3dhuman.cloth.contact.geometry import EDGE, VERTEX, closest_on_edges, nearest_of_pair, pierces
+from ani3dhuman.cloth.contact.touch import (
+    DONE,
+    USED,
+    Layers,
+    cover_of,
+    empty_lists,
+    find_crossings,
+    hold_apart,
+    make_lists,
+    renew_lists,
+)
+from ani3dhuman.mesh.topology import edges_of
+
+
+def crumpled(seed, rows=9, columns=8):
+    """A sheet of 10 cm and its places thrown about, so that it crosses itself."""
+    flat, faces = sheet([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0], [0.1, 0.1, 0]], rows, columns)
+    rng = np.random.default_rng(seed)
+    return flat, (flat + rng.normal(size=flat.shape) * 0.01).astype(np.float32), faces.astype(np.int64)
+
+
+def covered(rest, faces, half=0.002):
+    count = len(rest)
+    layers = Layers(faces, np.full(count, half), np.zeros(count), np.full(count, 0.3, np.float32))
+    return cover_of(layers, rest, np.ones(count, np.float32))
+
+
+def used(rows, counts):
+    room = len(rows) // BLOCKS
+    return np.concatenate([rows[b * room : b * room + counts[b]] for b in range(BLOCKS)])
+
+
+def test_the_nearest_points_of_two_edges_against_a_search():
+    rng = np.random.default_rng(0)
+    s, t = np.meshgrid(np.linspace(0, 1, 61), np.linspace(0, 1, 61))
+    for k in range(60):
+        a, b, c, d = rng.normal(size=(4, 3))
+        if k % 4 == 0:
+            d = c + (b - a) * rng.uniform(-1, 1)  # parallel
+        if k % 7 == 0:
+            b = a  # no length
+        squared, u, w = closest_on_edges(a, b, c, d)
+        assert 0 <= u <= 1 and 0 <= w <= 1
+        np.testing.assert_allclose(np.linalg.norm(a + u * (b - a) - c - w * (d - c)) ** 2, squared, atol=1e-9)
+        searched = np.linalg.norm(a + s[..., None] * (b - a) - c - t[..., None] * (d - c), axis=-1).min()
+        assert np.sqrt(squared) <= searched + 1e-6 and np.sqrt(squared) > searched - 0.08
+
+
+def crossings_of(x, faces):
+    """All edges (2,) and triangles (3,) that cross, as sets of vertices, by the signs of volumes."""
+    edges, x = edges_of(faces), x.astype(float)
+    p, q = (x[edges[:, k]][:, None] for k in range(2))
+    a, b, c = (x[faces[:, k]][None] for k in range(3))
+    normal = np.cross(b - a, c - a)
+    over = ((p - a) * normal).sum(-1) * ((q - a) * normal).sum(-1) < 0
+    sides = np.stack([(np.cross(q - p, u - p) * (v - p)).sum(-1) for u, v in ((a, b), (b, c), (c, a))])
+    through = over & ((sides >= 0).all(0) | (sides <= 0).all(0))
+    apart = ~(edges[:, None, :, None] == faces[None, :, None, :]).any((2, 3))
+    return {(tuple(edges[e]), tuple(sorted(faces[f]))) for e, f in np.argwhere(through & apart)}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_edge_that_pierces_a_triangle_is_found_once(seed):
+    rest, x, faces = crumpled(seed)
+    cover = covered(rest, faces)
+    lists = empty_lists(cover)
+    count = find_crossings(x, cover, lists)
+    rows = used(lists.hits, lists.hit_counts)
+    found = [
+        (tuple(sorted((cover.faces[p, c], cover.faces[p, (c + 1) % 3]))), tuple(sorted(cover.faces[q])))
+        for p, c, q in rows
+    ]
+    assert len(found) == len(set(found)) == count
+    assert set(found) == crossings_of(x, faces) != set()
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_every_pair_that_comes_within_reach_is_listed_once(seed):
+    rest, _, faces = crumpled(seed)
+    x = rest + np.random.default_rng(seed).normal(size=rest.shape).astype(np.float32) * [0.001, 0.001, 0.004]
+    x = x.astype(np.float32)
+    cover = covered(rest, faces, 0.004)
+    v = np.random.default_rng(seed).normal(size=x.shape).astype(np.float32) * 0.2 + np.float32([3, 0, 1])
+    step, span = 0.001, 0.005
+    lists = make_lists(x, x + step * v, step, span, cover, empty_lists(cover))
+    assert not lists.tangled.any()
+    at, kinds = used(lists.pairs.at, lists.counts), used(lists.pairs.kind, lists.counts)
+    listed = {name(kind, *row) for kind, row in zip(kinds, at, strict=True)}
+    assert len(listed) == len(at)
+    later = [x + t * v for t in np.linspace(0, span, 6)]
+    reach, near = 2 * cover.half[0], set()
+    for i, face in itertools.product(range(len(x)), faces):
+        if i not in face and min(nearest_of_pair(VERTEX, i, *face, y)[0] for y in later) < reach:
+            near.add(name(VERTEX, i, *face))
+    for a, b in itertools.combinations(edges_of(faces), 2):
+        if not set(a) & set(b) and min(nearest_of_pair(EDGE, *a, *b, y)[0] for y in later) < reach:
+            near.add(name(EDGE, *a, *b))
+    assert near <= listed and len(near) > 4
+
+
+def stack(count, gap):
+    """Sheets of 10 cm over each other, `gap` metres apart, each turned a little."""
+    flat, faces = sheet([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0], [0.1, 0.1, 0]], 9, 8)
+    turns = [np.array([[np.cos(a), np.sin(a), 0], [-np.sin(a), np.cos(a), 0], [0, 0, 1]]) for a in range(count)]
+    layers = [(flat - 0.05) @ turn * [1, 1, 0] + [0, 0, gap * n] for n, turn in enumerate(turns)]
+    faces = np.concatenate([faces + n * len(flat) for n in range(count)]).astype(np.int64)
+    return np.concatenate(layers).astype(np.float32), faces
+
+
+def touch(x0, x, base, h, cover, lists, friction):
+    """One step; the lists, perhaps new ones."""
+    lists.clock[USED] = 0
+    phase = hold_apart(DONE, x0, x, base, h, cover, lists, friction)
+    while phase != DONE:
+        lists = renew_lists(phase, x0, x, h, cover, lists)
+        phase = hold_apart(phase, x0, x, base, h, cover, lists, friction)
+    return lists
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_a_step_wants_nothing_crosses(seed):
+    """Sheets 3 mm apart, thrown at each other by centimetres in one step, again and again."""
+    x, faces = stack(3, 0.003)
+    rng = np.random.default_rng(seed)
+    cover, rub = covered(x, faces), np.full(len(x), 0.3, np.float32)
+    lists = empty_lists(cover)
+    for step in range(4):
+        x0 = x.copy()
+        wanted = (x0 + rng.normal(size=x.shape) * 0.02).astype(np.float32)
+        x = wanted.copy()
+        lists = touch(x0, x, x0.copy(), 0.001, cover, lists, rub)
+        assert not crossings_of(x, faces), step
+        assert np.abs(x - wanted).max() > 0.001 and np.isfinite(x).all()
+
+
+def test_crossed_sheets_come_apart_step_by_step():
+    """One sheet stands in another, which lies: the curve on which they cross becomes shorter."""
+    x, faces = stack(2, 0.0)
+    half = len(x) // 2
+    x[half:] = x[half:][:, [0, 2, 1]] + np.float32([0.001, 0.002, -0.04])
+    cover = covered(x, faces)
+    lists = empty_lists(cover)
+    rub = np.zeros(len(x), np.float32)
+    at_first = len(crossings_of(x, faces))
+    for _ in range(300):
+        x0 = x.copy()
+        base = x0.copy()
+        lists = touch(x0, x, base, 0.001, cover, lists, rub)
+        np.testing.assert_allclose(x, base, atol=1e-6)  # no speed comes of it
+    assert len(crossings_of(x, faces)) < 0.7 * at_first
+
+
+def name(kind, i, j, k, m):
+    if kind == VERTEX:
+        return (VERTEX, i, *sorted((j, k, m)))
+    return (EDGE, *sorted([tuple(sorted((i, j))), tuple(sorted((k, m)))]))
+
+
+def test_a_segment_pierces_a_triangle_only_within_it():
+    a, b, c = np.eye(3)
+    assert pierces(np.zeros(3), np.ones(3), a, b, c)[0]
+    assert not pierces(np.zeros(3), 0.3 * np.ones(3), a, b, c)[0]
+    assert not pierces(np.zeros(3), np.array([2.0, -0.5, 0]), a, b, c)[0]
