@@ -1,1 +1,0 @@
-"""The extension in a real window of Blender, driven by simulated keys and mouse: `make gui-test`."""
