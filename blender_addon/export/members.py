@@ -67,14 +67,12 @@ class Member:
         Raises:
             Ani3DError: ``character.not_finite`` where that is no place in the world.
         """
-        matrix = np.eye(4)
-        matrix[:3, 3] = -np.array(self.origin)
-        for instancer in self.instancers:
-            offset = np.eye(4)
-            offset[:3, 3] = -np.array(instancer.instance_collection.instance_offset, np.float64)
-            matrix = matrix @ np.array(instancer.evaluated_get(depsgraph).matrix_world, np.float64) @ offset
-        matrix = matrix @ np.array(self.item.evaluated_get(depsgraph).matrix_world, np.float64)
-        if not (np.abs(matrix) < FARTHEST_PLACE).all():
+        matrix = np.array(self.item.evaluated_get(depsgraph).matrix_world, np.float64)
+        for instancer in reversed(self.instancers):
+            matrix[:3, 3] -= np.array(instancer.instance_collection.instance_offset, np.float64)
+            matrix = np.array(instancer.evaluated_get(depsgraph).matrix_world, np.float64) @ matrix
+        matrix[:3, 3] -= self.origin
+        if not np.abs(matrix).max() < FARTHEST_PLACE:  # or no number
             raise no_place(f"'{self.name}' has", depsgraph.scene)
         return matrix
 

@@ -79,7 +79,8 @@ class Rig:
             matrices[rows] = rig.world(depsgraph) @ local.astype(np.float64)
         for row, member in enumerate(self.objects, start=len(self.bones)):
             matrices[row] = member.world(depsgraph)
-        if (lost := ~(np.abs(matrices) < FARTHEST_PLACE).all(axis=(1, 2))).any():
+        if not np.abs(matrices).max(initial=0.0) < FARTHEST_PLACE:  # or no number
+            lost = ~(np.abs(matrices) < FARTHEST_PLACE).all(axis=(1, 2))
             raise no_place(f"The bone '{self.names[int(np.argmax(lost))]}' has", depsgraph.scene)
         return matrices
 

@@ -18,6 +18,7 @@ from window import Wait, Window
 BLOCK = 0.75  # seconds of work in which the window may not answer while a character of 100,000 vertices is read
 Step = Callable[[Window], Iterator[Wait]]
 STEPS: dict[str, Step] = {}
+READING = range(85, 125)  # frames that are passed when the shot is played, and not looked at before
 BIND, EXPORT, ANIMATE = "ANI3D_OT_bind_character", "ANI3D_OT_export_shot", "ANI3D_OT_animate"
 
 
@@ -99,7 +100,7 @@ def escape_stops_export(window: Window) -> Iterator[Wait]:
     before, path = repr(fingerprint()), window.out / "stopped.npz"
     window.watch()
     window.press("ani3d.export_shot", filepath=str(path))
-    yield lambda: bpy.context.scene.frame_current in range(30, 200)
+    yield lambda: bpy.context.scene.frame_current in READING
     window.picture("exporting")
     window.key("ESC")
     yield lambda: not window.works(EXPORT)
@@ -131,7 +132,7 @@ def escape_stops_animate_while_it_reads(window: Window) -> Iterator[Wait]:
     before = repr(fingerprint())
     window.watch()
     window.press("ani3d.animate")
-    yield lambda: bpy.context.scene.frame_current in range(30, 200)
+    yield lambda: bpy.context.scene.frame_current in READING
     window.key("ESC")
     yield lambda: not window.works(ANIMATE)
     answered(window, "Animate until Escape")
