@@ -11,6 +11,7 @@ import bpy
 from ani3d_formats.errors import Ani3DError
 
 from .members import Members, find_members
+from .rest import is_held
 
 
 def check_armature(armature: bpy.types.Object | None) -> None:
@@ -20,6 +21,12 @@ def check_armature(armature: bpy.types.Object | None) -> None:
         raise Ani3DError("character.no_armature", what, "Select the character's armature and bind it.")
     if armature.mode == "EDIT":
         raise Ani3DError("character.edit_mode", f"'{armature.name}' is in Edit Mode.", "Leave Edit Mode first.")
+    if is_held(armature):
+        raise Ani3DError(
+            "character.busy",
+            f"'{armature.name}' is being bound or exported just now.",
+            "Wait until that has ended, or press Escape.",
+        )
     if armature.data.pose_position == "REST":
         raise Ani3DError(
             "character.rest_position",

@@ -59,10 +59,19 @@ class RestMesh:
         return self.strands.surface if self.strands and self.strands.surface and self.strands.follows else self.item
 
 
+_held: set[int] = set()  # session_uid of the armatures' data that are held at rest by us
+
+
+def is_held(armature: bpy.types.Object) -> bool:
+    """Whether work on its character holds the armature in rest position just now."""
+    return armature.data.session_uid in _held
+
+
 @contextmanager
 def at_rest(found: Members, view_layer: bpy.types.ViewLayer) -> Iterator[None]:
     """Hold the character's armatures in rest position meanwhile, with its simulations off."""
     datas = {rig.item.data for rig in found.rigs}
+    held = {data.session_uid for data in datas}
     before = {data: data.pose_position for data in datas}
     rigs = {rig.item for rig in found.rigs}
     off = [
@@ -73,12 +82,14 @@ def at_rest(found: Members, view_layer: bpy.types.ViewLayer) -> Iterator[None]:
         and (modifier.type in SIMULATED or (modifier.type == "ARMATURE" and getattr(modifier, "object", None) in rigs))
     ]
     with switched_off(off):
+        _held.update(held)
         try:
             for data in datas:
                 data.pose_position = "REST"
             view_layer.update()
             yield
         finally:
+            _held.difference_update(held)
             for data, position in before.items():
                 with suppress(ReferenceError):  # deleted meanwhile
                     data.pose_position = position

@@ -207,17 +207,27 @@ def test_something_is_deleted_while_the_export_plays(bound, part, gone, tmp_path
 
 
 def test_exports_inside_each_other(bound, part):
-    """Two exports at once, as from a handler: each puts back what it found."""
+    """Two exports at once, as from a handler: each puts back what it found, or the second one is told to wait."""
     shot = part("export.shot")
-    with unchanged():
-        frames = shot.shot_frames(bpy.context.scene)
-        outer = shot.export_steps(bpy.context, shot.Request(bound, frames), lambda _text: None)
-        for _ in range(3):
-            next(outer)
-        inner = shot.export_shot(bpy.context, bound)
-        for _ in outer:
-            pass
-    assert len(inner["bone_pose"]) == 3
+    whole = shot.export_shot(bpy.context, bound)
+    refused = played = 0
+    for steps in range(12):
+        with unchanged():
+            frames = shot.shot_frames(bpy.context.scene)
+            outer = shot.export_steps(bpy.context, shot.Request(bound, frames), lambda _text: None)
+            for _ in range(steps):
+                next(outer, None)
+            try:
+                inner = shot.export_shot(bpy.context, bound)
+            except part("export.character").Ani3DError as busy:
+                assert busy.code == "character.busy"
+                refused += 1
+            else:
+                played += 1
+                np.testing.assert_array_equal(inner["bone_pose"], whole["bone_pose"])
+            for _ in outer:
+                pass
+    assert refused and played
 
 
 @pytest.mark.parametrize("what", ["pose", "place", "shape key"])
@@ -281,7 +291,7 @@ def test_markers_of_cameras(bound, tmp_path, marked):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError(5, "Input/output error")])
 @pytest.mark.parametrize(
-    "where", ["export.motion.world_vertices", "export.shot.read_figure", "export.camera.read_camera"]
+    "where", ["export.motion.world_vertices", "export.shot.figure_steps", "export.camera.read_camera"]
 )
 def test_interrupted_anywhere(bound, part, monkeypatch, tmp_path, error, where):
     """Ctrl-C, a full memory and a broken disk; each ends in a sentence, and the scene is put back."""
