@@ -18,6 +18,7 @@ LONGEST, USUAL, SHORTEST = 20.0, 10.0, 2.0  # steps that lists may serve
 DONE, DUE, LEFT = range(3)  # phases of a step
 AGAIN = 3  # how often lists are made anew in one step, as what was put back leaves its line
 MOST = 12  # lists made early in a frame; in worse ones, where body and cloth fight, nothing is promised
+MANY, FEW = 64, 4  # crossings with which no more are made than that, as what shakes there leaves every line at once
 ELAPSED, SPAN, USED, CROSSED, FAILED = range(5)  # places in `Lists.clock`
 
 
@@ -137,7 +138,7 @@ def renew_lists(phase: int, x0: np.ndarray, x: np.ndarray, h: float, cover: Cove
         if span == 0:
             span = USUAL * h
         elif elapsed + h > span:
-            span = 1.3 * span
+            span = max(1.3 * span, USUAL * h) if lists.clock[CROSSED] >= MANY else 1.3 * span
         else:
             span = 0.8 * elapsed
     return make_lists(x0, x, h, min(max(span, SHORTEST * h), LONGEST * h), cover, lists)
@@ -169,6 +170,12 @@ def _off_line(x, elapsed, line, way, half):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _may_renew(clock):  # type: ignore[no-untyped-def]
+    """Whether lists may still be made early in this frame."""
+    return clock[USED] < (MOST if clock[CROSSED] < MANY else FEW)
+
+
+@kernel
 def hold_apart(phase, x0, x, base, h, cover, lists, friction):  # type: ignore[no-untyped-def]
     """Hold a step of `h` seconds from `x0` to `x` (V,3) against all cloth, in place.
 
@@ -184,7 +191,7 @@ def hold_apart(phase, x0, x, base, h, cover, lists, friction):  # type: ignore[n
     clock = lists.clock
     if phase == DONE:
         late = clock[ELAPSED] + h > clock[SPAN] * 1.0001
-        if late or (clock[USED] < MOST and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, cover.half)):
+        if late or (_may_renew(clock) and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, cover.half)):
             return DUE
     if phase <= DUE and clock[CROSSED] > 0:
         untangle(x, base, cover, lists.hits, lists.hit_counts)
@@ -193,7 +200,7 @@ def hold_apart(phase, x0, x, base, h, cover, lists, friction):  # type: ignore[n
         if phase <= DUE:
             repel(x0, x, base, cover.inv_mass, lists.pairs, lists.touching, friction)
         clock[FAILED] += keep_sides(x0, x, cover.inv_mass, lists.pairs, lists.counts, lists.touching)
-        again = phase < LEFT + AGAIN and clock[USED] < MOST
+        again = phase < LEFT + AGAIN and _may_renew(clock)
         if again and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, cover.half):
             return max(phase + 1, LEFT)
     clock[ELAPSED] += h
