@@ -42,6 +42,7 @@ class Course:
         self.left = math.inf
         self._began: tuple[float, float] | None = None  # seconds and factor when it was first looked at
         self._first = now
+        self._is_new = not job
 
     @property
     def words(self) -> str:
@@ -58,7 +59,7 @@ class Course:
         before = sum(STAGES[name][1] for name in names[: names.index(stage)])
         reached = (before + min(max(share, 0.0), 1.0) * STAGES[stage][1]) / whole
         if self._began is None:  # a job that was found again may be far already
-            self._began = (self._first, 0.0) if stage == FIRST else (now, reached)
+            self._began = (self._first, 0.0) if self._is_new else (now, reached)
         self.factor = max(self.factor, reached)
         seconds, done = now - self._began[0], self.factor - self._began[1]
         self.left = seconds / done * (1 - self.factor) if done >= KNOWN_FROM else math.inf

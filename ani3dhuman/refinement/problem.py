@@ -12,6 +12,8 @@ from ani3d_formats.errors import Ani3DError
 from ..avatar.appearance import CHANNELS
 from ..avatar.binding import SurfaceBinding
 
+NOTHING_MOVES = "refinement.nothing_moves"
+
 
 @dataclass(frozen=True)
 class RestoredView:
@@ -144,7 +146,7 @@ class RefinementProblem:
             self._check_body(self.body_faces)
         if not (self.gates > 0).any() or not any((mask > 0).any() for view in self.views for mask in view.garment_mask):
             raise Ani3DError(
-                "refinement.nothing_moves",
+                NOTHING_MOVES,
                 "Nothing can be refined: no vertex may move, or no frame shows one that may.",
                 "Label garment or hair vertices and point the camera at them, or turn refinement off.",
             )

@@ -26,7 +26,7 @@ from .config import RefinementConfig
 from .consensus import NOISE_TO_SIGNAL, UNSEEN_WEIGHT, Consensus
 from .fit import RefinementResult
 from .long_shots import refine_long, steps_of
-from .problem import RefinementProblem, RestoredView
+from .problem import NOTHING_MOVES, RefinementProblem, RestoredView
 from .round_state import Round, RoundsResult, RoundState
 from .side_views import side_cameras
 
@@ -158,11 +158,18 @@ def refine_in_rounds(
         reached = before.steps(problem.frames, len(problem.views))
         progress.advance(reached, message=f"{len(state.done)} rounds were done")
 
+    ended = "out of time"
     while len(state.done) < config.rounds and _in_time(config, state.done, restoring):
         started = clock()
         views, consensus = problem.views, state.consensus
         if state.done:
-            views, consensus = _next_views(problem, state, restore, redraw, config, progress)
+            try:
+                views, consensus = _next_views(problem, state, restore, redraw, config, progress)
+            except Ani3DError as error:
+                if error.code != NOTHING_MOVES:
+                    raise
+                ended = "the garment is out of sight by now"
+                break
         fit = replace(config.fit, seed=config.fit.seed + len(state.done))
         result = _fit_round(_from_layer(problem, state, views), fit, progress, checkpoint)
         done = _round(config, state, problem.gates > 0, result, clock() - started)
@@ -171,7 +178,7 @@ def refine_in_rounds(
             state.save(checkpoint, mark)
 
     if progress.step < progress.total:
-        progress.advance(progress.total - progress.step, message="out of time")
+        progress.advance(progress.total - progress.step, message=ended)
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return RoundsResult(state.vertices, state.done, state.appearance)

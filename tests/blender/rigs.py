@@ -103,7 +103,7 @@ def character(frames: int = 8) -> bpy.types.Object:
 
 def select(item: bpy.types.Object | None) -> None:
     """Make `item` the only selected and the active object."""
-    for other in bpy.context.view_layer.objects:
+    for other in list(bpy.context.view_layer.objects):  # selecting may make the layer anew
         other.select_set(other == item)
     bpy.context.view_layer.objects.active = item
 

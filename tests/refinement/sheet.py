@@ -11,6 +11,7 @@ from ani3d_formats.camera import CameraPath
 from ani3dhuman.avatar.binding import SurfaceBinding
 from ani3dhuman.refinement import LossWeights, RefinementProblem, RestoredView
 from ani3dhuman.rendering import rasterize
+from ani3dhuman.rendering.draw import BLUR
 
 SIDE, T, SIZE = 11, 10, 96
 SOFT = LossWeights(rigidity=0.5, stretch=2.0)  # how it moves here stretches it, which woven cloth would not bear
@@ -48,6 +49,7 @@ def render(
             torch.from_numpy(cameras.Ks[t : t + 1]),
             width=cameras.width,
             height=cameras.height,
+            eps2d=BLUR,
             backgrounds=torch.from_numpy(problem.background)[None],
             camera_model="ortho" if cameras.camera_type == "orthographic" else "pinhole",
         )

@@ -156,7 +156,7 @@ def test_what_lies_in_the_plane_of_focus_stays_sharp():
 @pytest.mark.parametrize("depth", [1.1, 1.35, 5.0])
 def test_elsewhere_a_dot_becomes_the_circle_of_confusion(depth):
     radius, focus = 0.1, 2.0
-    gaussians = dots([[[0, 0, depth]]], 0.002 * depth)
+    gaussians = dots([[[0, 0, depth]]], 0.004 * depth)  # a pixel and more, so that their sum is their mass
     lens = Exposure(samples=512, shutter=0, aperture_radius=radius, focus_distance=focus)
     disk = render_frame(gaussians, camera(1), 0, lens).rgba[..., 3]
     still = render_frame(gaussians, camera(1), 0, STILL).rgba[..., 3]
