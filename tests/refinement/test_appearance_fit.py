@@ -129,7 +129,7 @@ def test_only_gaussians_on_open_triangles_are_drawn_otherwise(sheet):
 
 
 def test_windows_blend_appearance_as_they_blend_motion(banded, tmp_path):
-    config, path = replace(BRIEF, steps=9), tmp_path / "fit"
+    config, path = replace(BRIEF, steps=40), tmp_path / "fit"
 
     def windowed(checkpoint=None, should_cancel=lambda: False) -> RefinementResult:
         progress = Progress("refine", steps_of(banded.frames, config, 6, 2), should_cancel=should_cancel)
