@@ -103,7 +103,8 @@ def character(frames: int = 8) -> bpy.types.Object:
 
 def select(item: bpy.types.Object | None) -> None:
     """Make `item` the only selected and the active object."""
-    for other in list(bpy.context.view_layer.objects):  # selecting may make the layer anew
+    bpy.context.view_layer.update()  # else it may lack new objects, and be made anew while it is gone through
+    for other in [each for each in bpy.context.view_layer.objects if each is not None]:
         other.select_set(other == item)
     bpy.context.view_layer.objects.active = item
 
