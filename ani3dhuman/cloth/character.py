@@ -151,9 +151,16 @@ def _layers(
         hair[item.rows] = False
         solid &= (faces[:, 0] < item.rows.start) | (faces[:, 0] >= item.rows.stop)
     fabric = FABRICS["hair"]
-    layers.append(Layer(np.flatnonzero(hair), Worn.of(fabric, int(hair.sum())), solid))
+    layers.append(Layer(np.flatnonzero(hair), Worn.of(fabric, int(hair.sum()), meets_itself=False), solid))
     for s in strands:
-        layers.append(Layer(np.arange(s.rows.start, s.rows.stop), Worn.of(fabric, s.vertex_count), solid, s.strands))
+        layers.append(
+            Layer(
+                np.arange(s.rows.start, s.rows.stop),
+                Worn.of(fabric, s.vertex_count, meets_itself=False),
+                solid,
+                s.strands,
+            )
+        )
     return layers
 
 

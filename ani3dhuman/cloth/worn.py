@@ -24,17 +24,19 @@ class Worn:
         fabrics: those; number: (P,) which of them a particle is of.
         garment: (P,) the number of its garment.
         extra: (P,) metres that it keeps further from the body than its fabric says.
+        meets_itself: whether it is kept from crossing itself. Cards of hair lie in each other by thousands.
     """
 
     fabrics: tuple[ClothSettings, ...]
     number: np.ndarray
     garment: np.ndarray
     extra: np.ndarray
+    meets_itself: bool = True
 
     @classmethod
-    def of(cls, fabric: ClothSettings, count: int) -> Worn:
+    def of(cls, fabric: ClothSettings, count: int, meets_itself: bool = True) -> Worn:
         """`count` particles of one garment of one fabric."""
-        return cls((fabric,), np.zeros(count, int), np.zeros(count, int), np.zeros(count))
+        return cls((fabric,), np.zeros(count, int), np.zeros(count, int), np.zeros(count), meets_itself)
 
     def part(self, rows: np.ndarray) -> Worn:
         """Of particles `rows` alone."""
@@ -53,4 +55,5 @@ class Worn:
     def layers(self, faces: np.ndarray) -> Layers:
         """How its triangles (F,3) meet each other."""
         grip = LEAST_GRIP + GRIP * self.each("friction")
+        faces = faces if self.meets_itself else faces[:0]
         return Layers(faces, APART / 2 * self.each("thickness"), self.garment, grip.astype(np.float32))

@@ -16,7 +16,7 @@ METHODS = {
     "avatar": 3,
     "fit": 4,
     "rigid": 2,
-    "cloth": 8,
+    "cloth": 9,
     "render": 6,
     "restore": 2,
     "limits": 2,
