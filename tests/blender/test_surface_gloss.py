@@ -93,6 +93,7 @@ def test_the_sky_that_is_mirrored_is_in_the_shot(addon, part):
         world.use_nodes = True
     image = bpy.data.images.new("Around", 64, 32, float_buffer=True)
     pixels = np.full((32, 64, 4), 0.1, np.float32)
+    pixels[..., 3] = 1
     pixels[16:, 16:32, 1] = 2.0  # green, above, towards -Y and -X of the middle
     image.pixels.foreach_set(pixels.ravel())
     image.pack()
