@@ -67,6 +67,15 @@ def format_of(path: Path) -> Format:
     return max(fitting, key=lambda each: len(each.ending))
 
 
+def written_format(path: Path) -> Format:
+    """As `format_of`; raises `Ani3DError` ``splats.format`` for a format that is only read, too."""
+    kind = format_of(path)
+    if kind.write is None:
+        written = ", ".join(each.ending for each in FORMATS if each.write)
+        raise Ani3DError("splats.format", f"{kind.ending} is read, not written.", f"Written are {written}.")
+    return kind
+
+
 def read_splats(path: Path, axes: str | None = None) -> Splats:
     """Gaussians of a file of any known format, in Blender's axes (Z up).
 
@@ -98,10 +107,8 @@ def write_splats(path: Path, splats: Splats, axes: str | None = None) -> None:
         Ani3DError: ``splats.format`` for formats that are only read; ``splats.axes`` where a format has its own;
             ``disk.full``, ``file.unwritable``.
     """
-    kind = format_of(path)
-    if kind.write is None:
-        written = ", ".join(each.ending for each in FORMATS if each.write)
-        raise Ani3DError("splats.format", f"{kind.ending} is read, not written.", f"Written are {written}.")
+    kind = written_format(path)
+    assert kind.write is not None
     if kind.fixed_axes and axes not in (None, kind.axes):
         raise Ani3DError("splats.axes", f"{kind.ending} is always {kind.axes}, not {axes}.", "Leave the axes out.")
     chosen = axes or kind.axes

@@ -12,7 +12,7 @@ import numpy as np
 from ani3d_formats.atomic import write_bytes
 from ani3d_formats.errors import Ani3DError
 
-from .quantized import unit
+from .quantized import to_bytes, unit
 from .splats import COEFFICIENTS, MOST, Splats, damaged_error
 
 EXTENSION = "KHR_gaussian_splatting"
@@ -137,10 +137,10 @@ def _accessor(path: Path, document: dict[str, Any], binary: bytes, index: int) -
 
 def write_gltf(path: Path, splats: Splats, axes: str) -> None:
     """Write Gaussians as GLB; `axes` must be "y-up", as glTF is. Other viewers show coloured points."""
-    byte_color = np.clip(np.rint(np.concatenate([splats.colors, splats.opacities[:, None]], 1) * 255), 0, 255)
+    byte_color = to_bytes(np.concatenate([splats.colors, splats.opacities[:, None]], 1) * 255)
     arrays: list[tuple[str, np.ndarray]] = [
         ("POSITION", splats.means),
-        ("COLOR_0", byte_color.astype(np.uint8)),
+        ("COLOR_0", byte_color),
         (f"{EXTENSION}:ROTATION", unit(splats.quats)[:, [1, 2, 3, 0]]),
         (f"{EXTENSION}:SCALE", splats.scales),
         (f"{EXTENSION}:OPACITY", splats.opacities[:, None]),

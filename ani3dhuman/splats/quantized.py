@@ -17,6 +17,11 @@ def logit(opacities: np.ndarray) -> np.ndarray:
     return (np.log(kept) - np.log1p(-kept)).astype(np.float32)
 
 
+def to_bytes(values: np.ndarray) -> np.ndarray:
+    """Numbers 0..255 as the nearest bytes; what lies beyond is cut."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
 def unit(quats: np.ndarray) -> np.ndarray:
     """Quaternions (N,4) at length 1, float32; those of no length become the identity."""
     lengths = np.linalg.norm(quats.astype(np.float64), axis=1, keepdims=True)

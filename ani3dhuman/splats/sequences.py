@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from ani3d_formats.atomic import cannot_write
-from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.names import safe_name
 from ani3d_formats.progress import Progress
 
-from .formats import Format, format_of, write_splats
+from .formats import write_splats, written_format
 from .splats import Splats
 
 DIGITS = 4  # of a frame's number, as Blender counts them
@@ -46,7 +45,7 @@ def write_sequence(
         Ani3DError: as `formats.write_splats`; ``cache.frame``, ``cache.attributes``.
         Cancelled: within a frame of the request.
     """
-    kind = written_format(ending)
+    kind = written_format(Path(f"a.{ending.lstrip('.')}"))
     cache.check_gaussians()
     names = sequence_names(cache, kind.ending, frames)
     part = folder / f".{safe_name(cache.path.stem)}.partial"
@@ -71,14 +70,6 @@ def write_sequence(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return [folder / name for name in names]
-
-
-def written_format(ending: str) -> Format:
-    """The format with an ending. Raises `Ani3DError` ``splats.format`` for one that is unknown or only read."""
-    kind = format_of(Path(f"a.{ending.lstrip('.')}"))
-    if kind.write is None:
-        raise Ani3DError("splats.format", f"{kind.ending} is read, not written.", "Choose ply or spz.")
-    return kind
 
 
 def _write(cache: FrameCache, folder: Path, axes: str | None, frame: int, name: str) -> None:

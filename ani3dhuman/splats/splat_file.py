@@ -9,7 +9,7 @@ import numpy as np
 from ani3d_formats.atomic import write_bytes
 from ani3d_formats.gaussians import SH_C0
 
-from .quantized import unit
+from .quantized import to_bytes, unit
 from .splats import Splats, damaged_error
 
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("color", "u1", 4), ("quat", "u1", 4)])
@@ -33,11 +33,7 @@ def write_splat(path: Path, splats: Splats, axes: str) -> None:
     kept = splats.chosen(order)
     rows = np.zeros(kept.count, ROW)
     rows["mean"], rows["scale"] = kept.means, kept.scales
-    rows["color"][:, :3] = _bytes(kept.colors * 255)
-    rows["color"][:, 3] = _bytes(kept.opacities * 255)
-    rows["quat"] = _bytes(unit(kept.quats) * 128 + 128)
+    rows["color"][:, :3] = to_bytes(kept.colors * 255)
+    rows["color"][:, 3] = to_bytes(kept.opacities * 255)
+    rows["quat"] = to_bytes(unit(kept.quats) * 128 + 128)
     write_bytes(path, rows.tobytes())
-
-
-def _bytes(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -17,7 +17,7 @@ import numpy as np
 from ani3d_formats.atomic import write_bytes
 from ani3d_formats.errors import Ani3DError
 
-from .quantized import add_largest, drop_largest, unit
+from .quantized import add_largest, drop_largest, to_bytes, unit
 from .splats import COEFFICIENTS, MOST, Splats, damaged_error
 
 MAGIC = 0x5053474E  # "NGSP"
@@ -151,11 +151,11 @@ def write_spz(path: Path, splats: Splats, axes: str, version: int = 3) -> None:
     each = nine | ((three < 0).astype(np.uint32) << 9)
     turns = (largest.astype(np.uint32) << 30) | (each[:, 0] << 20) | (each[:, 1] << 10) | each[:, 2]
     with np.errstate(divide="ignore"):
-        sizes = _bytes((np.log(splats.scales) + 10) * 16)
+        sizes = to_bytes((np.log(splats.scales) + 10) * 16)
     parts = [
         np.ascontiguousarray(places).view(np.uint8).reshape(-1, 3, 4)[:, :, :3].tobytes(),
-        _bytes(splats.opacities * 255).tobytes(),
-        _bytes((splats.sh[:, 0] * COLOR + 0.5) * 255).tobytes(),
+        to_bytes(splats.opacities * 255).tobytes(),
+        to_bytes((splats.sh[:, 0] * COLOR + 0.5) * 255).tobytes(),
         sizes.tobytes(),
         turns.astype("<u4").tobytes(),
     ]
@@ -171,10 +171,6 @@ def write_spz(path: Path, splats: Splats, axes: str, version: int = 3) -> None:
         return
     stream = zlib.compressobj(6, zlib.DEFLATED, 31)
     write_bytes(path, stream.compress(head + b"".join(parts)) + stream.flush())
-
-
-def _bytes(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _coefficients(rest: np.ndarray) -> np.ndarray:
