@@ -126,7 +126,7 @@ def _run_job(options: argparse.Namespace, work: Callable[..., Path]) -> None:
 
     from .pipeline.settings import Settings
     from .presentation.terminal import table
-    from .storage.shared import ROOM, SharedStages
+    from .storage.stage_quota import ROOM, SharedStages
 
     short = {name: value for name in ("prior", "coarse") if (value := getattr(options, name)) is not None}
     settings = Settings.from_dict({"preset": options.preset, **short, **_parse_overrides(options.set)})

@@ -16,7 +16,7 @@ from ani3d_formats.shot import Shot
 from .avatar import Avatar, pose_avatar
 from .rendering.draw import draw
 from .rendering.layers import LayerRender, render_layer
-from .rendering.lighting import Lighting
+from .rendering.light_sources import Lighting
 from .rigid import bone_sizes
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ani3d_formats.frames import FrameCache, write_cache
 from ani3d_formats.gaussians import GaussianFrames
-from ani3d_formats.playback import write_playback
+from ani3d_formats.playback_file import write_playback
 from blender_addon import compat, display, playback
 
 

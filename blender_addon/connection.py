@@ -24,7 +24,7 @@ from typing import TypeVar
 from ani3d_formats.atomic import cannot_write
 from ani3d_formats.errors import Ani3DError
 from engine.wire import Client, Welcome
-from engine.wire.access import READY_NAME
+from engine.wire.credentials import READY_NAME
 
 T = TypeVar("T")
 START_SECONDS = 120.0  # the first start compiles bytecode of large packages

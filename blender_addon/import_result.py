@@ -17,7 +17,7 @@ import bpy
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.pc2 import read_pc2
-from ani3d_formats.playback import write_playback
+from ani3d_formats.playback_file import write_playback
 from ani3d_formats.progress import Progress, Report
 
 from . import compat, playback

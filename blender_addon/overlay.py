@@ -24,7 +24,7 @@ from ani3d_formats.regions import REGIONS, is_loose
 
 from .export.figure import Figure
 from .export.members import Member
-from .export.pin_guess import pins_of
+from .export.pin_weights import pins_of
 from .export.survey import rest_figure
 from .properties import SWATCHES, region_listeners, scene_group
 from .session import redraw

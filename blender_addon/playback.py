@@ -16,7 +16,7 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.pc2 import read_pc2
-from ani3d_formats.playback import packed, packing, write_playback
+from ani3d_formats.playback_file import packed, packing, write_playback
 
 from . import compat
 from .paths import in_blend

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Geometry nodes that read a frame of Gaussians from the points that hold it (`ani3d_formats.playback`)."""
+"""Geometry nodes that read a frame of Gaussians from the points that hold it (`ani3d_formats.playback_file`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import bpy
 
-from ani3d_formats.playback import Block, Packing
+from ani3d_formats.playback_file import Block, Packing
 
 ATTRIBUTE_TYPES = {"scale": "FLOAT_VECTOR", "rotation": "QUATERNION", "radiance:base": "FLOAT_COLOR"}
 

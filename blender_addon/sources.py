@@ -12,7 +12,7 @@ import bpy
 
 from ani3d_formats.frames import FrameCache
 
-from .export.strands import is_thread
+from .export.hair import is_thread
 from .properties import object_group
 from .rest_shape import CONVERTIBLE
 

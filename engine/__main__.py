@@ -19,18 +19,18 @@ from ani3d_formats.explain import explain
 from ani3dhuman import __version__
 from ani3dhuman.commands.failure import write_log
 from ani3dhuman.models.store import default_root
-from ani3dhuman.storage.shared import SharedStages, sweep
+from ani3dhuman.storage.stage_quota import SharedStages, sweep
 
-from .collect import collect
+from .authentication import Gate, Keys
 from .commands import COMMANDS, LOG_NAME, add_quota, add_stages, quota
 from .executors import SILENCE, LocalProcesses
-from .gate import Gate, Keys
+from .job_quota import collect
 from .job_table import JobTable
 from .parent import is_alive
-from .private import kept_private, tighten, write_private
+from .private_files import kept_private, tighten, write_private
 from .server import Server
 from .wire import DEFAULT_ENDPOINT, PROTOCOL_VERSION
-from .wire.access import READY_NAME, TOKEN_VARIABLE, default_store, running_file
+from .wire.credentials import READY_NAME, TOKEN_VARIABLE, default_store, running_file
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 LOG_BYTES, LOG_COUNT = 1_000_000, 3  # of the engine's log, and of older ones beside it

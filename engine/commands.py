@@ -12,14 +12,14 @@ from pathlib import Path
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.names import is_component
 from ani3dhuman import __version__
-from ani3dhuman.storage.shared import ROOM, evict
+from ani3dhuman.storage.stage_quota import ROOM, evict
 
-from .collect import Quota, choose, collect
-from .gate import add_client
+from .authentication import add_client
+from .job_quota import Quota, choose, collect
 from .job_table import JobTable
-from .private import tighten
+from .private_files import tighten
 from .wire import DEFAULT_ENDPOINT, Client, JobStatus
-from .wire.access import READY_NAME, default_store
+from .wire.credentials import READY_NAME, default_store
 
 LOG_NAME = "engine.log"
 

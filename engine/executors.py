@@ -18,7 +18,7 @@ from pathlib import Path
 from ani3d_formats.atomic import disk_full
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.explain import NEARLY_FULL
-from ani3dhuman.storage.shared import SharedStages
+from ani3dhuman.storage.stage_quota import SharedStages
 
 from . import pipe
 from .pipe import Alive, Outcome

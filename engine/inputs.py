@@ -17,7 +17,7 @@ from ani3dhuman.models.hashes import LARGE
 from ani3dhuman.models.registry import COMPACT, known_models
 from ani3dhuman.models.store import local_path
 
-from .private import write_private
+from .private_files import write_private
 from .wire.inputs import FILES, MAX_INPUT_BYTES, PREFIX, SENT
 
 PRIOR, VIEWS = "prior", "avatar_views"  # views are sent as arrays of the shot

@@ -22,7 +22,7 @@ from ani3dhuman.pipeline.settings import BLENDER, Settings
 from .limits import check_size
 
 if TYPE_CHECKING:
-    from ani3dhuman.storage.shared import SharedStages
+    from ani3dhuman.storage.stage_quota import SharedStages
 
 
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:

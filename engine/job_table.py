@@ -33,7 +33,7 @@ from ani3d_formats.frames import file_sha256
 from . import job_folders
 from .blobs import Blobs
 from .wire import FileInfo, JobStatus
-from .wire.access import READY_NAME, read_access
+from .wire.credentials import READY_NAME, read_access
 
 log = logging.getLogger("engine")
 

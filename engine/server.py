@@ -24,14 +24,14 @@ from ani3d_formats.errors import Ani3DError
 from ani3dhuman import __version__
 from ani3dhuman.models.store import installed_priors
 
+from .authentication import Gate
 from .device import describe_device
 from .events import EventLog
 from .executors import LocalProcesses
-from .front import Front, Reply
-from .gate import Gate
 from .inputs import check_paths, what_files_hold
 from .job_table import MAX_ERROR, JobTable
 from .pipe import Outcome, ProgressReport
+from .router import Front, Reply
 from .wire import PROTOCOL_VERSION, JobStatus, Welcome, codec
 from .wire import messages as m
 

@@ -26,7 +26,7 @@ import numpy as np
 from ani3d_formats.errors import Cancelled
 from ani3d_formats.explain import MAX_TEXT, explain
 from ani3d_formats.progress import Report
-from ani3dhuman.storage.shared import ROOM, SharedStages
+from ani3dhuman.storage.stage_quota import ROOM, SharedStages
 
 from . import pipe
 from .blobs import Blobs, list_files

@@ -23,7 +23,7 @@ from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.pipeline.stages import coarse_layer
 from ani3dhuman.presentation.sheets import PAPER, titled
 from ani3dhuman.rendering.layers import LayerRender, render_layer
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.rendering.light_sources import Lighting
 from ani3dhuman.restoration.conditions.scene import SceneConditions, scene_conditions
 from ani3dhuman.rigid import pose_rigid
 

@@ -17,7 +17,7 @@ from ani3d_formats.shot import Shot
 from ani3dhuman.media.video import write_png
 from ani3dhuman.presentation.sheets import titled
 from ani3dhuman.rendering.exposure import Exposure
-from ani3dhuman.rendering.film import render_frame
+from ani3dhuman.rendering.motion_blur import render_frame
 
 PLACES = ((0, 0), (-0.85, -1.1), (0.95, 2.8))  # metres to the right of the figure and behind it, seen by the camera
 ZOOM = 0.64  # of the shot's focal length, so that there is room for three

@@ -9,7 +9,7 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.shot_meta import Material, ObjectRange, ShotMeta
 from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.clip import CoarseClip
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.rendering.light_sources import Lighting
 
 WIDTH, HEIGHT = 96, 160
 

@@ -14,7 +14,7 @@ from ani3d_formats.shot import Shot
 from .avatar import Avatar
 from .binding import SurfaceBinding
 from .sampling import random_points, spread_samples
-from .strands import shares_of, strand_objects, strand_samples
+from .strand_gaussians import shares_of, strand_objects, strand_samples
 from .surface_colors import CLEAR, has_holes, surface_colors, surface_gloss
 
 OPACITY = 0.95

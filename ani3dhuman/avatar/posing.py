@@ -8,7 +8,7 @@ import torch
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.gaussians import GaussianFrames
 
-from ..rendering.lighting import Lighting
+from ..rendering.light_sources import Lighting
 from .appearance import apply_appearance, check_appearance
 from .avatar import Avatar
 from .shading import shade

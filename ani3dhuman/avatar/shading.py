@@ -14,10 +14,10 @@ from ani3d_formats.regions import is_loose
 
 from ..mesh.kernels import point_normals
 from ..rendering.gloss import Shine, matte_share
-from ..rendering.illumination import Illumination, Surface, illuminate, steadied
-from ..rendering.lighting import Lighting
+from ..rendering.light_sources import Lighting
+from ..rendering.surface_lighting import Illumination, Surface, illuminate, steadied
 from .avatar import Avatar
-from .strands import ACROSS, fibre_normals
+from .strand_gaussians import ACROSS, fibre_normals
 
 _KEPT_BYTES = 192 << 20
 _kept: OrderedDict[bytes, np.ndarray] = OrderedDict()  # a job asks for the colours of most layers two or three times

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ani3d_formats import pins
+from ani3d_formats.hair_ribbons import root_pins
 from ani3d_formats.pins import Pins
 from ani3d_formats.shot import Shot
-from ani3d_formats.strands import root_pins
 
 
 def pin_weights(shot: Shot) -> np.ndarray:

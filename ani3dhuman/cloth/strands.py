@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ani3d_formats.hair_ribbons import tangents
 from ani3d_formats.progress import Progress
-from ani3d_formats.strands import tangents
 
 from .constraints import PINNED, Constraints
 from .fabrics import FABRICS

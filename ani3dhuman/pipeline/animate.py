@@ -18,7 +18,7 @@ from ani3d_formats.views import Views
 from .. import __version__
 from ..clip import CoarseClip
 from ..refinement.plots import plot_losses
-from ..storage.shared import SharedStages
+from ..storage.stage_quota import SharedStages
 from . import refining, restoring
 from .avatars import write_avatar
 from .coarse import coarse_layers, render_layer

@@ -14,7 +14,7 @@ from ani3d_formats.names import child
 from ani3d_formats.shot import Shot
 
 from .. import __version__
-from ..storage.shared import SharedStages
+from ..storage.stage_quota import SharedStages
 from . import stages
 from .job import Job, Listener
 from .moving import moving_layers

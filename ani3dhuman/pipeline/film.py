@@ -18,11 +18,11 @@ from ani3d_formats.frames import FrameCache
 from ani3d_formats.progress import Progress
 
 from .. import __version__
-from ..media.film import write_exr, write_png16
+from ..media.film_frames import write_exr, write_png16
 from ..media.picture import Alpha, Picture, Transfer
 from ..media.video import VideoWriter
 from ..rendering.exposure import Exposure
-from ..rendering.film import render_frame
+from ..rendering.motion_blur import render_frame
 from .job import Listener
 
 Format = Literal["exr", "png", "mp4"]

@@ -16,7 +16,7 @@ from ..avatar.from_splats import Bound, bind_splats
 from ..presentation.binding_sheet import plot_binding
 from ..rigid import pose_rigid
 from ..splats.splats import Splats
-from ..storage.stages import content_key
+from ..storage.stage_store import content_key
 
 
 def import_avatar(

@@ -17,8 +17,8 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
 from ..storage.results import Result
-from ..storage.shared import SharedStages
-from ..storage.stages import StageStore
+from ..storage.stage_quota import SharedStages
+from ..storage.stage_store import StageStore
 from .settings import Settings
 
 Listener = Callable[[Report], None]

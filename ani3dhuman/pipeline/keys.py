@@ -9,7 +9,7 @@ from ani3d_formats.shot_lights import LIGHT_ARRAYS
 from ani3d_formats.shot_scene import SCENE_ARRAYS
 
 from .. import __version__
-from ..storage.stages import content_key
+from ..storage.stage_store import content_key
 
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {

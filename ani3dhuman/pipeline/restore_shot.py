@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ani3d_formats.shot import Shot
 
-from ..storage.shared import SharedStages
+from ..storage.stage_quota import SharedStages
 from . import restoring
 from .coarse import coarse_layers
 from .job import Job, Listener

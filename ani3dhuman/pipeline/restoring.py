@@ -30,7 +30,7 @@ from ..restoration.loading import (
     find_prior,
     restore_within_memory,
 )
-from ..storage.stages import content_key
+from ..storage.stage_store import content_key
 from . import stages
 from .coarse import CoarseLayers
 from .job import Job

@@ -15,7 +15,7 @@ from ..clip import CoarseClip
 from ..pose.keypoints import KeypointMap
 from ..refinement import RestoredView
 from ..rendering.layers import LayerRender
-from ..storage.stages import content_key
+from ..storage.stage_store import content_key
 from . import restoring
 from .job import Job
 from .restoring import Restored

@@ -9,7 +9,7 @@ from ani3d_formats.coarse_pictures import CoarsePictures
 from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
-from ..storage.shared import SharedStages
+from ..storage.stage_quota import SharedStages
 from .job import Listener
 from .settings import CLOTH, Settings
 

@@ -34,11 +34,11 @@ from ..storage.checkpoint import (
 )
 from .config import RefinementConfig
 from .fitted_fields import FittedFields
+from .objective import loss_terms
 from .problem import RefinementProblem
 from .scene import FitScene, build_scene
 from .schedule import Pair, RateSchedule, pairs_of_step, split_pairs
 from .side_by_side import Workers, side_by_side
-from .terms import loss_terms
 from .validation import validate
 
 BETAS = (0.98, 0.999)  # of Adam: frames differ much, and 50 steps in a row see the whole clip

@@ -9,10 +9,10 @@ import torch
 
 from .config import RefinementConfig
 from .fitted_fields import FittedFields
+from .objective import picture_terms
 from .scene import FitScene
 from .schedule import Pair
 from .side_by_side import Workers
-from .terms import picture_terms
 
 PREVIEW_SIDE = 128
 

@@ -14,7 +14,7 @@ from ani3d_formats.regions import FACE
 from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import Avatar, pose_avatar
 from ani3dhuman.rendering.draw import draw
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.rendering.light_sources import Lighting
 from ani3dhuman.similarity.lpips import load_perceptual
 
 BACKDROP = 0.8  # sRGB-encoded, behind both pictures

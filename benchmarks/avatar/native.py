@@ -20,7 +20,7 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import pose_avatar
 from ani3dhuman.avatar.file import AvatarFile
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.rendering.light_sources import Lighting
 from ani3dhuman.rigid import pose_rigid
 
 BLENDER = ".venv-blender-5.3.0/bin/python"

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ani3d_formats.hair_ribbons import ribbon_faces, ribbons, root_pins
 from ani3d_formats.regions import HAIR
 from ani3d_formats.shot import Shot
-from ani3d_formats.strands import ribbon_faces, ribbons, root_pins
 from cloth_truth.garments import Part, grid_quads, smoothstep
 
 from . import wardrobe

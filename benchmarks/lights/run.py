@@ -32,8 +32,8 @@ from ani3dhuman.avatar.surface_colors import surface_gloss
 from ani3dhuman.media.video import write_png
 from ani3dhuman.rendering.draw import draw
 from ani3dhuman.rendering.gloss import Shine
-from ani3dhuman.rendering.illumination import Surface, illuminate, sky
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.rendering.light_sources import Lighting
+from ani3dhuman.rendering.surface_lighting import Surface, illuminate, sky
 from ani3dhuman.rigid import pose_rigid
 
 LIGHTS = ("sun", "area", "spot", "hdri")

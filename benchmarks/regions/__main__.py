@@ -13,7 +13,7 @@ import csv
 import json
 from pathlib import Path
 
-from blender_addon.regions.words import region_of
+from blender_addon.regions.name_matching import region_of
 
 OUT = Path(__file__).resolve().parents[2] / "out" / "bench"
 NAMES = Path(__file__).with_name("names.csv")

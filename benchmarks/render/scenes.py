@@ -13,7 +13,7 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import skin
 from ani3dhuman.avatar import avatar_from_shot, pose_avatar
 from ani3dhuman.avatar.from_mesh import DETAIL
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.rendering.light_sources import Lighting
 
 CLOUD_SIZE = 1.1  # median standard deviation of the cloud's Gaussians over their mean spacing in the picture
 

@@ -13,9 +13,9 @@ from ani3d_formats.shot_scene import FORCE_VALUES, PULLS
 
 from ..properties import object_group
 from . import forces
+from .cloth_settings import own_cloth
 from .colliders import Collider, collider_arrays, colliders_of
 from .figure import Figure
-from .pins import own_cloth
 
 STAY_GROUP = "ani3d_stay"
 DOWN = (0.0, 0.0, -9.81)

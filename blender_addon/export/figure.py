@@ -11,17 +11,17 @@ import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.strands import root_pins
+from ani3d_formats.hair_ribbons import root_pins
 
 from ..regions.guess import Piece
 from ..regions.parts import slot_names
 from . import weights
+from .cloth_settings import cloth_pins, wishes_of
+from .hair import POINTS
 from .members import Member, Members
-from .pins import cloth_pins, wishes_of
 from .regions import PIN_GROUP, Labelling
 from .rest import RestMesh
 from .skeleton import Rig, read_rig, unused
-from .strands import POINTS
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import numpy as np
 from ani3d_formats.pins import HOLDS
 from ani3d_formats.regions import is_loose
 
+from ..regions.name_matching import split_words
 from ..regions.parts import Hold
-from ..regions.words import split_words
+from .cloth_settings import own_cloth
 from .figure import Figure
-from .pin_guess import found_pins
-from .pins import own_cloth
+from .pin_weights import found_pins
 from .regions import PIN_GROUP
 from .skeleton import OBJECT
 

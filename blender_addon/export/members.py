@@ -18,7 +18,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ..properties import object_group
 from .guides import guides
-from .strands import is_thread
+from .hair import is_thread
 
 SHAPES = frozenset(("MESH", "CURVE", "SURFACE", "FONT", "META", "CURVES"))  # what has, or can become, a surface
 UNSUPPORTED = {"POINTCLOUD": "a point cloud", "VOLUME": "a volume", "GREASEPENCIL": "Grease Pencil"}

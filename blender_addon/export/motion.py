@@ -14,14 +14,14 @@ import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.hair_ribbons import ribbons
 from ani3d_formats.skinning import skin
-from ani3d_formats.strands import ribbons
 
 from .figure import Figure
+from .hair import Strands, inverse_of, read_strands
 from .members import Member, Roots
 from .modifiers import last_generative
 from .rest import has_size
-from .strands import Strands, inverse_of, read_strands
 
 EXACT = 2e-5  # of the character's height: further from Blender than this, an object is recorded
 HAIR_EXACT = 2e-3  # the same for strands, which the engine moves anyway

@@ -15,10 +15,10 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
+from .hair import Strands, read_strands, ribbon_mesh
 from .members import Member, Members
 from .modifiers import switched_off
 from .roots import find_roots
-from .strands import Strands, read_strands, ribbon_mesh
 
 FARTHEST = 1e6  # times the median distance of a mesh's vertices from its origin
 SIMULATED = frozenset(("CLOTH", "SOFT_BODY", "FLUID", "EXPLODE", "DYNAMIC_PAINT"))  # they have no state at rest

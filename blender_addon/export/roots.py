@@ -15,8 +15,8 @@ import numpy as np
 from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 
+from .hair import Strands
 from .members import FOLLOWING, TYING, Member
-from .strands import Strands
 
 TOUCHING = 0.02  # of the surface's size: curves that name no surface grow on their parent when their roots are so near
 SAME_PLACE = 1e-5  # in texture space

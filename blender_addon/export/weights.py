@@ -14,9 +14,9 @@ import bpy
 import numpy as np
 from mathutils.kdtree import KDTree
 
+from .hair import Strands, nearest_vertices
 from .members import is_used
 from .rest import RestMesh
-from .strands import Strands, nearest_vertices
 
 NO_WEIGHT = 1e-4  # Blender leaves a vertex alone whose weights add up to no more than this
 Pairs = list[list[tuple[int, float]]]

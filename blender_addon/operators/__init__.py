@@ -6,11 +6,11 @@ from .bind import BindCharacter
 from .early import ShowFirstFrames
 from .engine import StartEngine, StopEngine
 from .export import ExportShot
-from .holds import PinTopEdge, Stiffen
 from .job import CancelJob, Follow, ListJobs, RemoveJob, Submit
 from .regions import CopyText, DismissWarnings, PaintPins, PaintRegion, ShowOverlay, UseGuess
 from .result import FetchResult, ImportResult, RemoveResult, ShowJob, ShowResult
 from .takes import RecordTakes
+from .unheld import PinTopEdge, Stiffen
 from .views import CaptureViews, RenderPictures
 
 CLASSES = (

@@ -11,7 +11,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.regions import REGIONS
 
 from .. import compat
-from ..export.pin_guess import pins_for_painting
+from ..export.pin_weights import pins_for_painting
 from ..export.regions import PIN_GROUP, PREFIX
 from ..export.survey import rest_figure
 from ..overlay import PINS_SHOWN, REGIONS_SHOWN, overlay

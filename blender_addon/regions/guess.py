@@ -16,8 +16,8 @@ import numpy as np
 
 from ani3d_formats.regions import BODY, FACE, GARMENT, HAIR, REGIONS, is_loose
 
+from .name_matching import region_of
 from .shapes import Skin, at_open_edge, is_cards, lowest, open_share, skull_cover, spread, welded
-from .words import region_of
 
 HUMAN = 1.75
 TIGHT = 0.008  # nearer to the skin than this

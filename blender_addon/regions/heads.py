@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .words import split_words
+from .name_matching import split_words
 
 _WORDS = frozenset(
     ("head", "kopf", "tete", "cabeza", "cabeca", "testa", "голова", "頭", "头", "頭部", "头部", "머리", "skull")

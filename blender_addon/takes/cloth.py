@@ -18,8 +18,8 @@ import numpy as np
 from ani3d_formats.regions import GARMENT, HAIR, is_loose
 
 from ..export.character import members_of
+from ..export.cloth_settings import own_cloth
 from ..export.modifiers import GENERATIVE, switched_off
-from ..export.pins import own_cloth
 from ..export.weights import armature_modifier
 
 NAME = "Ani3D take"

@@ -22,9 +22,9 @@ from ani3d_formats.shot_meta import ShotMeta
 
 from ..export import export_shot
 from ..export.character import shown
+from ..export.cloth_settings import own_cloth
 from ..export.members import Member
 from ..export.motion import OtherVertices, world_vertices
-from ..export.pins import own_cloth
 from ..timeline import frame_restored
 from . import cloth
 from .checks import why_dropped

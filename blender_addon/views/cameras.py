@@ -15,7 +15,7 @@ from ani3d_formats.regions import REGIONS
 from ..export.figure import Figure
 from ..export.skeleton import OBJECT
 from ..regions.heads import head_bones, upwards
-from ..regions.words import split_words
+from ..regions.name_matching import split_words
 
 HEAD_SHARE, HAND_SHARE = 3 / 16, 1 / 8  # of the views, where the rig names such bones
 REST_SHARE = 3 / 8  # of the views of the whole character are at rest

@@ -36,7 +36,7 @@ class Client:
     Args:
         endpoint: "tcp://HOST:PORT", or the path of an engine's store or ready file.
         timeout: seconds to wait for any one answer.
-        token: the engine's; found by itself for an engine of this user (`engine.wire.access`).
+        token: the engine's; found by itself for an engine of this user (`engine.wire.credentials`).
 
     Raises (every method):
         Ani3DError: `engine.unreachable`, `engine.refused`, `engine.timeout`, `protocol.*`, or what the engine answered.

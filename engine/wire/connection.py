@@ -14,7 +14,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from ani3d_formats.errors import Ani3DError
 
-from .access import PLAIN_USER, TOKEN_VARIABLE, find_access
+from .credentials import PLAIN_USER, TOKEN_VARIABLE, find_access
 from .messages import MAX_ARRAY_BYTES
 
 # A refused connection shows as CLOSED, a peer that is no ZeroMQ as a failed handshake.

@@ -19,7 +19,7 @@ from typing import Any
 from ani3d_formats.progress import Report
 from ani3dhuman.pipeline.settings import PRESETS
 from ani3dhuman.presentation.terminal import Bars, table
-from ani3dhuman.storage.stages import content_key
+from ani3dhuman.storage.stage_store import content_key
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent

@@ -12,7 +12,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import avatar_from_shot, shade
 from ani3dhuman.avatar.from_mesh import OVERLAP
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.rendering.light_sources import Lighting
 
 
 @pytest.fixture(scope="module")

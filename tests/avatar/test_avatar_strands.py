@@ -7,13 +7,13 @@ import pytest
 from synthetic import make_arrays
 
 from ani3d_formats.color import srgb_to_linear
+from ani3d_formats.hair_ribbons import ribbons
 from ani3d_formats.shot import Shot
-from ani3d_formats.strands import ribbons
 from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.avatar.from_mesh import DETAIL
 from ani3dhuman.avatar.shading import shade
-from ani3dhuman.avatar.strands import fibre_normals
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.avatar.strand_gaussians import fibre_normals
+from ani3dhuman.rendering.light_sources import Lighting
 
 POINTS = 8
 STARTS = np.array([[0.01 * k, 0.3, 1.6] for k in range(30)])

@@ -27,7 +27,7 @@ from ani3dhuman.mesh.raster import draw_triangles
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.rendering.draw import BLUR, draw
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.rendering.light_sources import Lighting
 from ani3dhuman.rigid import pose_rigid
 
 STEPS = 160

@@ -80,7 +80,7 @@ def test_painted_pins_win_and_an_empty_group_says_nothing(addon, part):
 def test_the_fabric_is_the_nearest_one(addon, part, settings, fabric):
     skirt = bpy.data.objects[rigs.character().name].children[1]
     cloth(skirt, **settings)
-    assert part("export.pins").fabric_of(skirt) == fabric
+    assert part("export.cloth_settings").fabric_of(skirt) == fabric
 
 
 def test_the_fabric_stands_in_the_shot(addon, part):

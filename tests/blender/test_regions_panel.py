@@ -123,7 +123,7 @@ def test_painting_pins_starts_from_the_guess(listed, part):
         vertex.co.xy *= 0.151 / vertex.co.xy.length
     bpy.ops.ani3d.bind_character(armature=rig.name)
     figure = part("export.survey").rest_figure(bpy.context, rig)
-    expected = part("export.pin_guess").pins_of(figure)[108:]
+    expected = part("export.pin_weights").pins_of(figure)[108:]
     assert expected.min() < 0.1 < 0.9 < expected.max()
     bpy.ops.ani3d.paint_pins(object="Skirt")
     group = skirt.vertex_groups["ani3d_pin"]
@@ -138,7 +138,7 @@ def test_painting_pins_starts_from_the_guess(listed, part):
 def test_painting_pins_of_a_subdivided_mesh(listed, part):
     rig, skirt = bpy.data.objects["Rig"], listed[1]
     bpy.ops.ani3d.bind_character(armature=rig.name)
-    plain = part("export.pin_guess").pins_of(part("export.survey").rest_figure(bpy.context, rig))[108:]
+    plain = part("export.pin_weights").pins_of(part("export.survey").rest_figure(bpy.context, rig))[108:]
     skirt.modifiers.new("Subdivision", "SUBSURF").subdivision_type = "SIMPLE"
     bpy.ops.ani3d.paint_pins(object="Skirt")
     group = skirt.vertex_groups["ani3d_pin"]

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def strands(part):
-    return part("export.strands")
+    return part("export.hair")
 
 
 def ball(location=(0.0, 0.0, 1.6)) -> bpy.types.Object:

@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 from wardrobe import HEADS, Piece, body, head, rows, skirt, wear
 
+from ani3d_formats.hair_ribbons import ribbons
 from ani3d_formats.progress import Progress
 from ani3d_formats.regions import BODY, HAIR
-from ani3d_formats.strands import ribbons
 from ani3dhuman.cloth import strands
 from ani3dhuman.cloth.character import simulate_shot
 from ani3dhuman.cloth.fabrics import FABRICS

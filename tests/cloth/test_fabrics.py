@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ani3dhuman.cloth.fabrics import FABRICS
 
-PINS = Path(__file__).resolve().parents[2] / "blender_addon" / "export" / "pins.py"
+PINS = Path(__file__).resolve().parents[2] / "blender_addon" / "export" / "cloth_settings.py"
 
 
 def test_the_extension_names_fabrics_that_there_are():

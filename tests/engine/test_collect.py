@@ -11,7 +11,7 @@ import pytest
 from engine_process import running_engine, wait_state
 
 from engine.__main__ import main
-from engine.collect import DAY
+from engine.job_quota import DAY
 from engine.job_table import JobTable
 from engine.wire import JobStatus
 

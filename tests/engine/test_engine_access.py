@@ -19,7 +19,7 @@ from engine_process import Engine, running_engine, wait_state
 
 from ani3d_formats.errors import Ani3DError
 from engine.__main__ import main
-from engine.private import tighten, write_private
+from engine.private_files import tighten, write_private
 from engine.wire import Client, codec
 from engine.wire import messages as m
 
@@ -210,7 +210,7 @@ def test_clients_that_stop_reading_cost_little_and_harm_nobody(engine: Engine, c
     wait_state(client, job, "done")
     script = (
         "import sys, time, zmq\nfrom engine.wire import codec, messages as m\n"
-        "from engine.wire.access import find_access\n"
+        "from engine.wire.credentials import find_access\n"
         "access = find_access(sys.argv[1]); context = zmq.Context(); s = context.socket(zmq.DEALER); s.linger = 0\n"
         "s.setsockopt(zmq.SNDHWM, 0); s.setsockopt(zmq.RCVHWM, 1)\n"
         "s.plain_username = b'ani3dhuman'; s.plain_password = access.token.encode(); s.connect(access.endpoint)\n"

@@ -9,7 +9,7 @@ import pytest
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import CacheWriter, FrameCache
-from ani3d_formats.playback import packing, playback_path, write_playback
+from ani3d_formats.playback_file import packing, playback_path, write_playback
 
 
 def cache_of(path, frames, static=None):

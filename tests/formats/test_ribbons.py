@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ani3d_formats.strands import THINNEST, across, resampled, ribbon_faces, ribbons, tangents
+from ani3d_formats.hair_ribbons import THINNEST, across, resampled, ribbon_faces, ribbons, tangents
 
 
 def hair(strands=6, points=5):

@@ -12,7 +12,7 @@ from PIL import Image
 from ani3d_formats import atomic
 from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.errors import Ani3DError
-from ani3dhuman.media.film import REC709, write_exr, write_png16
+from ani3dhuman.media.film_frames import REC709, write_exr, write_png16
 from ani3dhuman.media.picture import Picture
 
 

@@ -17,8 +17,8 @@ from ani3dhuman.avatar.from_mesh import DETAIL
 from ani3dhuman.pipeline import restoring, round_views
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import PRESETS, Settings
-from ani3dhuman.rendering.lighting import Lighting
-from ani3dhuman.storage.stages import read_stage
+from ani3dhuman.rendering.light_sources import Lighting
+from ani3dhuman.storage.stage_store import read_stage
 
 PLAIN = Settings.from_dict({"preset": "draft", "gaussians": 2500, "refine_steps": 40, "refine_height": 96})
 FRAMES = 6

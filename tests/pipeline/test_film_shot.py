@@ -24,7 +24,7 @@ from ani3dhuman import cli
 from ani3dhuman.media.video import read_video
 from ani3dhuman.pipeline.film import Delivery, render_shot
 from ani3dhuman.rendering.exposure import Exposure
-from ani3dhuman.rendering.film import render_frame
+from ani3dhuman.rendering.motion_blur import render_frame
 from ani3dhuman.rendering.subframe import gaussians_at
 
 FRAMES = 5

@@ -24,7 +24,7 @@ from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.pose.keypoints import map_keypoints
 from ani3dhuman.restoration.conditions.reference import canonical_reference
 from ani3dhuman.restoration.conditions.scene import scene_conditions
-from ani3dhuman.storage.stages import StageStore
+from ani3dhuman.storage.stage_store import StageStore
 
 SMALL = Settings.from_dict(
     {"preset": "draft", "gaussians": 1500, "refine_steps": 12, "refine_height": 96, "sampling_steps": 2}

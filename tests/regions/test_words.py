@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.regions.words import region_of, split_words
+from blender_addon.regions.name_matching import region_of, split_words
 
 NAMES = Path(__file__).resolve().parents[2] / "benchmarks" / "regions" / "names.csv"
 

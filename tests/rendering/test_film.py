@@ -13,7 +13,7 @@ from ani3dhuman.media.picture import Picture
 from ani3dhuman.rendering import rasterize
 from ani3dhuman.rendering.draw import BLUR
 from ani3dhuman.rendering.exposure import Exposure
-from ani3dhuman.rendering.film import render_frame
+from ani3dhuman.rendering.motion_blur import render_frame
 
 STILL = Exposure(samples=1, shutter=0)
 GREY = np.array([0.25, 0.5, 0.75], np.float32)

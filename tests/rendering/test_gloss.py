@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ani3dhuman.rendering.gloss import Shine, matte_share, mirrored_sky
-from ani3dhuman.rendering.illumination import Illumination, Surface, illuminate
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.rendering.light_sources import Lighting
+from ani3dhuman.rendering.surface_lighting import Illumination, Surface, illuminate
 
 NONE = np.zeros((0, 3))
 SPECK = np.array([[0, 0, -0.01], [0.01, 0, -0.01], [0, 0.01, -0.01]]), np.array([[0, 1, 2]])

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ani3dhuman.rendering.illumination import Illumination, Surface, illuminate
-from ani3dhuman.rendering.lighting import Lighting
+from ani3dhuman.rendering.light_sources import Lighting
+from ani3dhuman.rendering.surface_lighting import Illumination, Surface, illuminate
 
 CYCLES = json.loads((Path(__file__).parent / "cycles_lights.json").read_text())  # tests/blender/lamp_cases.py writes it
 UP = np.array([0.0, 0.0, 1.0])

@@ -14,7 +14,7 @@ from tiny_wan_repository import write_repository
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.models.find import find
 from ani3dhuman.restoration.loading import FoundPrior, depends_on, find_prior
-from ani3dhuman.storage.stages import content_key
+from ani3dhuman.storage.stage_store import content_key
 
 CHOICES: dict[str, Any] = {
     "prompt": "a walk",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from ani3dhuman.storage.shared import LISTING, SharedStages, evict, sweep
-from ani3dhuman.storage.stages import StageStore, content_key
+from ani3dhuman.storage.stage_quota import LISTING, SharedStages, evict, sweep
+from ani3dhuman.storage.stage_store import StageStore, content_key
 
 
 def test_keys_change_with_every_part_and_only_then():
@@ -130,8 +130,8 @@ def test_what_a_job_uses_itself_stays(tmp_path):
 
 def test_many_jobs_may_finish_the_same_stage_at_once(tmp_path):
     script = (
-        "import sys, numpy as np; from pathlib import Path; from ani3dhuman.storage.stages import StageStore;"
-        "from ani3dhuman.storage.shared import SharedStages; from ani3dhuman.cloth.preroll import Preroll as K;"
+        "import sys, numpy as np; from pathlib import Path; from ani3dhuman.storage.stage_store import StageStore;"
+        "from ani3dhuman.storage.stage_quota import SharedStages; from ani3dhuman.cloth.preroll import Preroll as K;"
         "folder = Path(sys.argv[1]); make = lambda: K(3, np.zeros(3), np.eye(3), np.arange(300_000.0));"
         "[StageStore(folder, SharedStages(folder, 10**9)).run('stage', str(k % 2), K, make) for k in range(12)]"
     )

@@ -19,7 +19,7 @@ from ...rendering import rasterize
 from ...rendering.draw import BLUR
 from ..avatar import Avatar
 from ..from_mesh import avatar_from_shot
-from ..strands import strand_objects
+from ..strand_gaussians import strand_objects
 from .cameras import cameras_around
 from .density import better_density, usual_density
 from .fit import FitConfig, colored_by, fit

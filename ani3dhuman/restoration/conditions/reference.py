@@ -13,7 +13,7 @@ from ani3d_formats.shot import Shot
 
 from ...avatar import Avatar, pose_avatar
 from ...rendering.layers import render_layer
-from ...rendering.lighting import Lighting
+from ...rendering.light_sources import Lighting
 
 MARGIN = 0.06  # of the picture, left free on every side of the avatar
 

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from ani3d_formats.hair_ribbons import ribbon_faces
 from ani3d_formats.shot import Shot
 from ani3d_formats.shot_meta import ObjectRange
-from ani3d_formats.strands import ribbon_faces
 
 LENGTH = 0.4  # standard deviation along the strand over the spacing of its Gaussians
 THICKNESS = 0.4  # standard deviation across over the strand's thickness

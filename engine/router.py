@@ -16,8 +16,8 @@ import zmq
 
 from ani3d_formats.errors import Ani3DError
 
-from .gate import Gate
-from .guard import Guard
+from .authentication import Gate
+from .flood_guard import Guard
 from .wire import codec
 from .wire import messages as m
 

@@ -12,7 +12,7 @@ import numpy as np
 from mathutils import Vector
 from mathutils.kdtree import KDTree
 
-from ani3d_formats.strands import resampled, ribbons
+from ani3d_formats.hair_ribbons import resampled, ribbons
 
 POINTS = 10  # of every strand
 LIMIT = 3000  # strands of one head of hair

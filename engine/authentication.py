@@ -19,8 +19,8 @@ import zmq.utils.z85
 
 from ani3d_formats.errors import Ani3DError
 
-from .private import write_private
-from .wire.access import PLAIN_USER, Access
+from .private_files import write_private
+from .wire.credentials import PLAIN_USER, Access
 
 log = logging.getLogger("engine")
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..mesh.kernels import point_normals
 from .gloss import Shine, harmonics_spread, mirrored_sky
 from .light_kernels import draw_depths, draw_layers, gather, gather_around
-from .lighting import DISTANT, Emitters, Lighting, emitters
+from .light_sources import DISTANT, Emitters, Lighting, emitters
 
 FINE, COARSE = 1024, 384  # cells along the side of a shadow map: of a light that is one emitter, and one of several
 WAYS, CELLS, LAYERS = 24, 128, 8  # directions, each with its opposite, from which light comes from all around; maps

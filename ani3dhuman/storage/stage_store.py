@@ -19,7 +19,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import file_sha256
 
 from .results import Result, from_arrays, to_arrays
-from .shared import LISTING, SharedStages, evict
+from .stage_quota import LISTING, SharedStages, evict
 
 
 def content_key(*parts: Any) -> str:
