@@ -22,10 +22,12 @@ from ani3dhuman.models.store import default_root
 from ani3dhuman.storage.stage_quota import SharedStages, sweep
 
 from .authentication import Gate, Keys
-from .commands import COMMANDS, LOG_NAME, add_quota, add_stages, quota
-from .executors import SILENCE, LocalProcesses
+from .commands import COMMANDS, LOG_NAME
+from .device import describe_device
+from .executors import LocalProcesses, slots_for
 from .job_quota import collect
 from .job_table import JobTable
+from .options import add_quota, add_stages, add_workers, quota, watch
 from .parent import is_alive
 from .private_files import kept_private, tighten, write_private
 from .server import Server
@@ -79,11 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         help="settings of jobs may name files and models in it; besides it only the folder of models",
     )
     parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
-    parser.add_argument(
-        "--silence", type=float, default=SILENCE, help="seconds after which a silent worker is ended (%(default)s)"
-    )
     add_stages(parser)
-    parser.add_argument("--workers", type=int, default=1, help="jobs at once (default %(default)s)")
+    add_workers(parser)
     add_quota(parser)
     parser.add_argument("--version", action="version", version=f"{__version__}, protocol {PROTOCOL_VERSION}")
     return parser
@@ -129,7 +128,8 @@ def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
         allowed = [folder.absolute() for folder in (*args.allow_path, default_root())]
         stages = SharedStages(store / "stages", int(args.stages_gb * 1e9))
         sweep(stages.folder)
-        executor = LocalProcesses(store / "blobs", job, max(1, args.workers), args.silence, stages)
+        slots = slots_for(args.workers, describe_device())
+        executor = LocalProcesses(store / "blobs", job, slots, watch(args), stages)
         for old in collect(table, quota(args)):
             logging.info("job %s (%s) is forgotten: %.0f days, %.0f MB", old.id, old.name, old.days, old.size / 1e6)
         server = Server(table, executor, job, args.host, args.port, gate=gate, allowed=allowed)

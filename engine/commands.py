@@ -12,11 +12,12 @@ from pathlib import Path
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.names import is_component
 from ani3dhuman import __version__
-from ani3dhuman.storage.stage_quota import ROOM, evict
+from ani3dhuman.storage.stage_quota import evict
 
 from .authentication import add_client
-from .job_quota import Quota, choose, collect
+from .job_quota import choose, collect
 from .job_table import JobTable
+from .options import add_quota, add_stages, quota
 from .private_files import tighten
 from .wire import DEFAULT_ENDPOINT, Client, JobStatus
 from .wire.credentials import READY_NAME, default_store
@@ -101,20 +102,6 @@ def _repair(arguments: list[str]) -> int:
             print(f"{status.id} {status.state if whole else 'damaged: submit it again'} {status.name}")
     print(f"{len(jobs)} jobs in {store}")
     return 0
-
-
-def add_quota(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--keep-days", type=float, default=math.inf, help="forget jobs that are older (default: none)")
-    parser.add_argument("--keep-gb", type=float, default=math.inf, help="... and the oldest of more than so much")
-
-
-def add_stages(parser: argparse.ArgumentParser) -> None:
-    help_text = "room for finished stages that jobs share; those used longest ago go first (default %(default)s)"
-    parser.add_argument("--stages-gb", type=float, default=ROOM / 1e9, help=help_text)
-
-
-def quota(args: argparse.Namespace) -> Quota:
-    return Quota(args.keep_days, args.keep_gb * 1e9)
 
 
 def _collect(arguments: list[str]) -> int:

@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ SLACK = 64 << 20  # bytes beyond the largest message
 OVERHEAD = 256 << 20  # bytes of memory beyond twice what was received: tiny frames cost many times their size
 _WORTH = 1 << 20  # bytes below which a connection is not looked at further
 _INTERVAL = 200  # milliseconds
+_PATIENCE = 2.0  # seconds for memory to come back, before the next connection is blamed for it
 _TCP_INFO, _BYTES_RECEIVED = 11, slice(128, 136)  # of Linux's struct tcp_info
 _RESET = struct.pack("ii", 1, 0)  # when ZeroMQ closes it, or a sender that waits for room hears nothing for 102 s
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
@@ -48,6 +50,7 @@ class Guard:
     def __init__(self, watched: zmq.Socket) -> None:
         self._peers: dict[int, _Peer] = {}  # by file descriptor
         self._baseline = 0
+        self._blame_at = 0.0
         if sys.platform == "linux":
             monitor = watched.get_monitor_socket(_EVENTS)
             threading.Thread(target=self._watch, args=(monitor,), daemon=True).start()
@@ -94,7 +97,9 @@ class Guard:
             self._baseline = memory
             return
         largest = max(pending, key=pending.__getitem__)
-        if memory - self._baseline > 2 * total + OVERHEAD and pending[largest] > _WORTH:
+        full = memory - self._baseline > 2 * total + OVERHEAD and pending[largest] > _WORTH
+        if full and time.monotonic() >= self._blame_at:
+            self._blame_at = time.monotonic() + _PATIENCE
             self._hang_up(largest, "its message of tiny frames fills the memory")
 
     def _hang_up(self, descriptor: int, why: str) -> None:

@@ -1,4 +1,4 @@
-"""What a worker tells the engine through its pipe: any number of `ProgressReport`s and `Alive`s, then one `Outcome`.
+"""What a worker tells the engine: for each job any number of `ProgressReport`s and `Alive`s, then one `Outcome`.
 
 Both are messages in the encoding of `engine.wire.codec`; the frames of one message travel as one msgpack list.
 """
@@ -41,13 +41,17 @@ class Alive(Message):
 
 @dataclass(frozen=True)
 class Outcome(Message):
-    """How a job ended. `result` is the folder of `files`, relative to the job's folder; `error` as in JobStatus."""
+    """How a job ended. `result` is the folder of `files`, relative to the job's folder; `error` as in JobStatus.
+
+    `warm` says that the process waits for another job.
+    """
 
     kind = "outcome"
     state: str
     error: dict[str, Any] | None = None
     result: str | None = None
     files: list[FileInfo] = field(default_factory=list)
+    warm: bool = False
 
 
 _KINDS: dict[str, type[Message]] = {cls.kind: cls for cls in (ProgressReport, Alive, Outcome)}

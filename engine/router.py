@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import zmq
@@ -52,6 +54,9 @@ class Front:
 
     def __init__(self, gate: Gate, host: str, port: int) -> None:
         self._context = zmq.Context()
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.MAXMSGSIZE, m.MAX_ARRAY_BYTES)
         self._socket.setsockopt(zmq.SNDHWM, PIPE)
@@ -94,10 +99,24 @@ class Front:
         """Stop listening; answers under way have half a second."""
         self._socket.close(linger=500)
         self._context.term()
+        self._woken.close()
+        self._waker.close()
+
+    def wake(self) -> None:
+        """End a `poll` that waits. The one thing here that any thread may call, at any time."""
+        with suppress(OSError):  # it is full of wakes already, or closed
+            self._waker.send(b"!")
 
     def poll(self, milliseconds: int) -> bool:
-        """Whether a message is there, after at most so long."""
-        return bool(self._socket.poll(min(milliseconds, _BLOCKED_POLL) if self._slow else milliseconds))
+        """Whether a message is there, after at most so long, or as soon as `wake` was called."""
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._woken, zmq.POLLIN)
+        ready = dict(poller.poll(min(milliseconds, _BLOCKED_POLL) if self._slow else milliseconds))
+        if self._woken.fileno() in ready:
+            with suppress(BlockingIOError):
+                self._woken.recv(1 << 16)
+        return self._socket in ready
 
     def receive(self) -> tuple[bytes, list[memoryview]] | None:
         """The next message's sender and frames, or None."""

@@ -37,7 +37,9 @@ from .wire import messages as m
 
 log = logging.getLogger("engine")
 
-_TICK = 50  # milliseconds between polls of the workers
+_TICK = 200  # milliseconds between looks at the workers' limits; their messages wake the loop
+_TRIES = 3  # times that a job is begun whose process dies; memory may be short, or a driver at fault
+_BACK_OFF = 4.0  # times longer that each further try waits
 _BATCH = 64  # requests answered before the workers are polled
 
 
@@ -59,7 +61,8 @@ class Server:
         executor: where jobs run.
         job: name of the job module, see `engine.job`.
         host, port: address to listen at; port 0 takes any free one, `access` says which and what opens it.
-        retry: seconds until a write that found the disk full is tried again; a job whose process died waits twice that.
+        retry: seconds until a write that found the disk full is tried again; a job whose process died waits so long
+            for its second try, and `_BACK_OFF` times that for its third.
         gate: who may talk to the engine; by default whoever has its new token.
         allowed: folders on this machine that settings may name.
 
@@ -87,12 +90,13 @@ class Server:
         self._logs: dict[str, EventLog] = {}
         self._watchers: list[_Watcher] = []
         self._again: dict[str, float] = {}  # jobs whose process died, and when they are started again
-        self._tried: set[str] = set()  # jobs that have been
+        self._tried: dict[str, int] = {}  # how often they have been
         self._retry = retry
         self._retry_at = 0.0
         self._stopping = False
         self._device = describe_device()
         self._front = Front(gate or Gate(), host, port)
+        executor.on_news = self._front.wake
         self.access = self._front.access
         for again in table.recover():
             log.info("job %s was interrupted and is queued again", again)
@@ -239,7 +243,7 @@ class Server:
                 self._log(job).add(self._live[job], news)
             elif isinstance(news, Outcome) and self._may_try_again(job, news):
                 log.warning("job %s is tried again: %s", job, (news.error or {}).get("message"))
-                self._again[job] = time.monotonic() + 2 * self._retry
+                self._again[job] = time.monotonic() + self._retry * _BACK_OFF ** (self._tried[job] - 1)
             elif isinstance(news, Outcome):
                 self._end(job, news)
         if time.monotonic() >= self._retry_at:
@@ -252,15 +256,15 @@ class Server:
         self._answer_watchers()
 
     def _may_try_again(self, job: str, outcome: Outcome) -> bool:
-        """Whether the job's process died, for the first time: memory may have been short, or a driver at fault."""
-        if not outcome.error or outcome.error["code"] != "job.crashed" or job in self._tried:
+        """Whether the job's process died, and not for the last time."""
+        if not outcome.error or outcome.error["code"] != "job.crashed":
             return False
-        self._tried.add(job)
-        return True
+        self._tried[job] = self._tried.get(job, 0) + 1
+        return self._tried[job] < _TRIES
 
     def _end(self, job: str, outcome: Outcome) -> None:
         """Keep how a job ended. A failure shows at once; success only when its files are in the table."""
-        self._tried.discard(job)
+        self._tried.pop(job, None)
         status = replace(self._live[job], state=outcome.state, eta=0.0, error=outcome.error)
         self._ended[job] = (status, outcome)
         if outcome.state != "done":

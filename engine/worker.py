@@ -1,23 +1,29 @@
-"""One job in a process of its own: `python -m engine.worker FOLDER --blobs BLOBS`, started by an executor.
+"""Jobs in a process of their own, one after the other: `python -m engine.worker --blobs BLOBS`.
 
-The worker and the engine talk through two pipes. Down the standard input come lines: "cancel" asks to stop, and
-the end of the pipe means that the engine is gone, however it died, so the worker ends at once with its children.
-Up the standard output go the messages of `engine.pipe`. What the job prints goes to the log instead. No file is
-involved, so even a full disk can be reported.
+The worker and the engine talk through two pipes. Down the standard input come lines: `{"run": FOLDER}` gives a job,
+"cancel" asks it to stop, and the end of the pipe means that the engine is gone, however it died, so the worker ends at
+once with its children. Up the standard output go the messages of `engine.pipe`. What a job prints goes to its log
+instead. No file is involved, so even a full disk can be reported.
+
+The process stays for the next job, since imports and compiled kernels take longer than many jobs; it does not where
+something went wrong that may have left traces.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import json
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -32,10 +38,12 @@ from . import pipe
 from .blobs import Blobs, list_files
 from .inputs import write_inputs
 from .pipe import Outcome, ProgressReport
+from .processes import resident
 from .wire.messages import MAX_PREVIEW
 
 REPORT_INTERVAL = 0.1  # seconds between reports of one stage; its first and last step always go out
 PREVIEW_INTERVAL = 0.5
+WARM_BYTES = 3 << 30  # of memory that a process may have and stay for the next job
 
 
 class Reporter:
@@ -97,14 +105,25 @@ def run(
         return Outcome("failed", {"code": known.code, "message": known.message, "hint": known.hint})
 
 
-def _follow(control: BinaryIO, cancel: threading.Event) -> None:
-    """Read commands until the pipe ends (EOF), then end this process and the programs it started."""
-    for line in control:
-        if line.strip() == b"cancel":
-            cancel.set()
-    if hasattr(os, "killpg"):
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
+class Orders:
+    """What the engine says down the pipe: the folders of jobs, one at a time, and that the present one shall stop."""
+
+    def __init__(self, control: BinaryIO) -> None:
+        self._control = control
+        self.folders: queue.Queue[Path] = queue.Queue()
+        self.cancel = threading.Event()
+
+    def follow(self) -> None:
+        """Read orders until the pipe ends (EOF), then end this process and the programs it started."""
+        for line in self._control:
+            if line.strip() == b"cancel":
+                self.cancel.set()
+            else:
+                self.cancel.clear()  # what was said of an earlier job came too late
+                self.folders.put(Path(json.loads(line)["run"]))
+        if hasattr(os, "killpg"):
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
 
 
 def _hold(folder: Path) -> IO[str]:
@@ -129,29 +148,60 @@ def _hold(folder: Path) -> IO[str]:
     return file
 
 
+def stays_warm(outcome: Outcome) -> bool:
+    """Whether this process may do another job: none of its memory, programs or graphics card is left in use."""
+    known = outcome.error is None or not outcome.error["code"].startswith(("job.", "memory.", "disk."))
+    torch = sys.modules.get("torch")
+    on_card = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
+    if not known or on_card or resident(os.getpid()) > WARM_BYTES:
+        return False
+    if sys.platform == "win32":
+        return True
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+        return False  # a program that it started runs on
+    return True
+
+
+def _print_into(log: Path) -> None:
+    """Let what is printed from now on go to this file; to where it went before when the disk is full."""
+    with contextlib.suppress(OSError), open(log, "ab") as file:
+        sys.stdout.flush()
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Run one job; the exit status is 0 for every outcome that could be reported."""
+    """Do jobs until one leaves traces or the engine is gone."""
     parser = argparse.ArgumentParser(prog="python -m engine.worker")
-    parser.add_argument("folder", type=Path)
     parser.add_argument("--blobs", type=Path, required=True)
     parser.add_argument("--stages", type=Path, help="folder of finished stages that all jobs share")
     parser.add_argument("--stage-bytes", type=int, default=ROOM, help="that they may have")
     parser.add_argument("--job", default="engine.job", help="module with the functions check and run")
+    parser.add_argument("--nice", type=int, default=0, help="how far to step back behind other programs")
     args = parser.parse_args(argv)
     # Copies of the pipes are not inherited by programs the job starts; those get the log and an empty input.
     control, reports = os.fdopen(os.dup(0), "rb", buffering=0), os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    cancel = threading.Event()
-    threading.Thread(target=_follow, args=(control, cancel), daemon=True).start()
+    if hasattr(os, "nice"):
+        os.nice(args.nice)
+    orders = Orders(control)
+    threading.Thread(target=orders.follow, daemon=True).start()
     threading.Thread(target=pipe.beat, args=(reports,), daemon=True).start()
-    held = _hold(args.folder)
     stages = SharedStages(args.stages, args.stage_bytes) if args.stages else None
-    outcome = run(args.folder, args.blobs, args.job, Reporter(reports), cancel, stages)
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()  # the engine ends this process as soon as it has the outcome
-    pipe.write(reports, outcome)
-    held.close()
+    warm = True
+    while warm:
+        folder = orders.folders.get()
+        _print_into(folder / "worker.log")
+        held = _hold(folder)
+        outcome = run(folder, args.blobs, args.job, Reporter(reports), orders.cancel, stages)
+        held.close()
+        gc.collect()
+        warm = stays_warm(outcome)
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()  # the engine may end this process as soon as it has the outcome
+        pipe.write(reports, replace(outcome, warm=warm))
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ class Client:
         return reply.events, reply.next_since
 
     def cancel(self, job: str) -> m.JobStatus:
-        """Ask the job to stop, which takes up to 2 s; a finished job stays as it is."""
+        """Ask the job to stop, which takes up to 1 s; a finished job stays as it is."""
         return self._ask(m.Cancel(job), m.Job).status
 
     def files(self, job: str) -> list[m.FileInfo]:

@@ -17,10 +17,10 @@ from ani3d_formats.errors import Ani3DError
 from .credentials import PLAIN_USER, TOKEN_VARIABLE, find_access
 from .messages import MAX_ARRAY_BYTES
 
-# A refused connection shows as CLOSED, a peer that is no ZeroMQ as a failed handshake.
-_REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+# A refused connection shows as CLOSED, a peer that is no ZeroMQ or hangs up early as a failed handshake.
+_REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _WELCOME = zmq.EVENT_HANDSHAKE_SUCCEEDED
-_LOST = zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | _REFUSED
+_LOST = zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED | _REFUSED
 # A context that is collected as garbage waits for its sockets, for ever where they are garbage too: these are not.
 _OPEN: set[zmq.Context] = set()
 _LAST_WORDS = 50  # milliseconds for an answer that was under way when the peer left

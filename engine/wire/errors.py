@@ -21,6 +21,7 @@ ERROR_CODES = {
     "job.limit": "the job asks for more pixels or Gaussians than the engine takes",
     "job.failed": "the job raised an error that the library did not foresee",
     "job.crashed": "the job's process died without saying why",
+    "job.overdue": "the job ran longer than the engine gives one",
     "job.interrupted": "the engine was stopped in the middle of the job too many times",
     "file.unknown": "the job has no result file of this name",
     "file.corrupt": "a result file no longer holds the bytes that the job wrote",

@@ -201,7 +201,7 @@ def test_any_number_of_clean_stops_is_harmless(tmp_path: Path, shot: Shot, how: 
 
 
 @pytest.mark.parametrize("do", ["crash once", "stop once"])
-def test_a_job_whose_process_dies_or_hangs_is_tried_once_more(tmp_path: Path, shot: Shot, do: str) -> None:
+def test_a_job_whose_process_dies_or_hangs_is_tried_again(tmp_path: Path, shot: Shot, do: str) -> None:
     with running_engine(tmp_path / "store", "--silence", "6") as engine, engine.client() as client:
         job = client.submit(shot, {"do": do})
         wait_for(lambda: (engine.store / "jobs" / job / "out" / "again").exists())
@@ -264,10 +264,10 @@ def test_a_worker_that_cannot_log_still_says_why_it_failed(
 def test_a_worker_that_dies_on_a_full_disk_is_said_to_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "blobs").mkdir()
     (tmp_path / "job").mkdir()
-    executor = LocalProcesses(tmp_path / "blobs", "no_such_module")
     usage = type("Usage", (), {"free": 4096})
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     monkeypatch.setattr("engine.executors.sys.executable", "/bin/false")
+    executor = LocalProcesses(tmp_path / "blobs", "no_such_module")
     executor.start("job", tmp_path / "job")
     news: list = []
     deadline = time.monotonic() + 20

@@ -127,7 +127,7 @@ def test_the_same_submission_finds_the_job(client: Client, shot: Shot) -> None:
 
 @pytest.mark.parametrize("do", ["finish", "be deaf"])
 def test_cancel_ends_a_job_that_has_minutes_to_go(engine: Engine, client: Client, shot: Shot, do: str) -> None:
-    assert CANCEL_PATIENCE < 2  # what docs/protocol.md promises
+    assert CANCEL_PATIENCE < 1  # what docs/protocol.md promises
     job = client.submit(shot, {"do": do, "steps": 1000, "seconds": 0.05})
     wait_for(lambda: client.status(job).step > 0)
     out = engine.store / "jobs" / job / "out"
@@ -136,7 +136,8 @@ def test_cancel_ends_a_job_that_has_minutes_to_go(engine: Engine, client: Client
     assert status.error is None
     pids = [int(file.read_text()) for file in out.glob("*.pid")]
     assert len(pids) == (2 if do == "be deaf" else 1)
-    wait_for(lambda: not any(map(is_running, pids)))
+    if do == "be deaf":  # else the process is ready for the next job
+        wait_for(lambda: not any(map(is_running, pids)))
     assert follow(client, job)[-1].state == "cancelled"
 
 

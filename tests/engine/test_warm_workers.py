@@ -1,0 +1,145 @@
+"""One process does job after job, until something goes wrong or its limits are met."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine_process import HERE, Engine, is_running, wait_for, wait_state
+
+from engine import worker
+from engine.executors import LocalProcesses, Watch, slots_for
+from engine.job_table import JobTable
+from engine.pipe import Outcome
+from engine.wire import Client
+
+Shot = dict[str, np.ndarray]
+
+
+def pid_of(engine: Engine, job: str) -> int:
+    return int((engine.store / "jobs" / job / "out" / "worker.pid").read_text())
+
+
+def finished(engine: Engine, client: Client, shot: Shot, **settings: object) -> int:
+    """The process that did a job."""
+    job = client.submit(shot, settings)
+    wait_state(client, job, "done", "failed")
+    return pid_of(engine, job)
+
+
+def test_the_next_job_has_the_same_process_and_its_own_log(engine: Engine, client: Client, shot: Shot) -> None:
+    first, second = (finished(engine, client, shot, warm=n) for n in range(2))
+    assert first == second
+    for job in (client.submit(shot, {"warm": n}) for n in range(2)):
+        assert (engine.store / "jobs" / job / "worker.log").read_text() == "printed by the job\n"
+    assert os.getpriority(os.PRIO_PROCESS, second) > os.getpriority(os.PRIO_PROCESS, engine.process.pid)
+    # a job that ends for a known reason leaves nothing behind, one that nobody foresaw may
+    assert finished(engine, client, shot, do="known error", warm=1) == first
+    assert finished(engine, client, shot, do="unknown error", warm=1) == first
+    wait_for(lambda: not is_running(first))
+    assert finished(engine, client, shot, warm=2) != first
+
+
+def test_a_cancelled_job_does_not_cancel_the_next(engine: Engine, client: Client, shot: Shot) -> None:
+    job = client.submit(shot, {"steps": 1000, "seconds": 0.02, "warm": "cancel"})
+    wait_for(lambda: client.status(job).step > 0)
+    client.cancel(job)
+    client.cancel(job)
+    wait_state(client, job, "cancelled")
+    after = client.submit(shot, {"warm": "after"})
+    assert wait_state(client, after, "done", "failed", "cancelled").state == "done"
+    assert pid_of(engine, after) == pid_of(engine, job)
+
+
+@contextmanager
+def processes(folder: Path, monkeypatch: pytest.MonkeyPatch, watch: Watch) -> Iterator[LocalProcesses]:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
+    executor = LocalProcesses(folder / "blobs", "fake_job", watch=watch)
+    try:
+        yield executor
+    finally:
+        executor.stop()
+
+
+def outcome_of(executor: LocalProcesses) -> Outcome:
+    found: list[Outcome] = []
+    deadline = time.monotonic() + 20
+    while not found and time.monotonic() < deadline:
+        found = [news for _, news in executor.poll() if isinstance(news, Outcome)]
+        time.sleep(0.01)
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("watch", "code", "words"),
+    [
+        (Watch(seconds=0.2), "job.overdue", "--job-hours"),
+        pytest.param(
+            Watch(memory=1000.0),
+            "memory.full",
+            "--job-gb",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="asks Linux"),
+        ),
+    ],
+)
+def test_a_job_that_takes_too_much_is_ended(
+    tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch, watch: Watch, code: str, words: str
+) -> None:
+    table = JobTable(tmp_path, "0")
+    job, _ = table.submit("Ann", shot, {"steps": 1000, "seconds": 0.05})
+    table.close()
+    with processes(tmp_path, monkeypatch, watch) as executor:
+        executor.start(job, tmp_path / "jobs" / job)
+        error = outcome_of(executor).error or {}
+        assert error["code"] == code and words in error["hint"]
+        assert executor.has_room
+
+
+def test_a_process_waits_for_another_job_no_longer_than_told(
+    tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = JobTable(tmp_path, "0")
+    job, _ = table.submit("Ann", shot, {})
+    table.close()
+    with processes(tmp_path, monkeypatch, Watch(warm=0.3)) as executor:
+        executor.start(job, tmp_path / "jobs" / job)
+        assert outcome_of(executor).warm
+        pid = int((tmp_path / "jobs" / job / "out" / "worker.pid").read_text())
+        assert is_running(pid)
+
+        def gone() -> bool:
+            executor.poll()
+            return not is_running(pid)
+
+        wait_for(gone)
+
+
+def test_a_process_with_traces_of_its_job_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def error(code: str) -> Outcome:
+        return Outcome("failed", {"code": code, "message": "", "hint": ""})
+
+    monkeypatch.setattr(worker.os, "waitpid", lambda *_: (_ for _ in ()).throw(ChildProcessError))
+    assert worker.stays_warm(Outcome("done")) and worker.stays_warm(error("avatar.no_faces"))
+    assert not worker.stays_warm(error("job.failed")) and not worker.stays_warm(error("memory.full"))
+    monkeypatch.setattr(worker.os, "waitpid", lambda *_: (0, 0))
+    assert not worker.stays_warm(Outcome("done")), "a program that it started runs on"
+    monkeypatch.undo()
+    monkeypatch.setattr(worker, "resident", lambda pid: worker.WARM_BYTES + 1)
+    assert not worker.stays_warm(Outcome("done"))
+
+
+def test_slots_are_for_cards_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.executors.os.cpu_count", lambda: 64)
+    monkeypatch.setattr("engine.executors.available_memory", lambda: 40 << 30)
+    assert [slots_for(asked, device) for asked, device in (("3", "cpu"), ("auto", "cuda: X"), ("auto", "cpu"))] == [
+        3,
+        1,
+        6,
+    ]
+    assert slots_for("0", "cpu") == 1
