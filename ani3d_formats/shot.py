@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .array_checks import check_array
 from .atomic import atomic_path, cannot_write
 from .camera import CameraPath
 from .color import linear_to_srgb
+from .errors import Ani3DError
 from .npz import read_npz
 from .shot_checks import check_content
 from .shot_lights import OPTIONAL_LIGHTS, REQUIRED_LIGHTS, scaled_lights
@@ -191,24 +193,14 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], compressed: bool =
 def _check_array(
     name: str, array: np.ndarray, shape: tuple[str | int, ...], kind: str, sizes: dict[str, int]
 ) -> np.ndarray:
-    """Check shape and kind against the table, remember symbolic sizes, return float32 / int32 data."""
+    """Check an array against the table; float32 or int32."""
     if shape[0] == FRAMES:
         shape = ("T", *shape[1:]) if array.ndim == len(shape) else shape[1:]
-    want = "(" + ",".join(map(str, shape)) + ")"
-    fits = array.ndim == len(shape) and (array.dtype.kind == "f" if kind == "f" else array.dtype.kind in "iu")
-    for size, symbol in zip(array.shape, shape, strict=False):
-        expected = symbol if isinstance(symbol, int) else sizes.setdefault(symbol, size)
-        fits = fits and size == expected
-    if not fits:
-        known = ", ".join(f"{k}={v}" for k, v in sizes.items())
-        wanted_kind = "float" if kind == "f" else "integer"
-        raise bad("bad_array", f"'{name}' is {array.dtype} {array.shape}; expected {wanted_kind} {want} with {known}.")
-    if kind == "f":
-        if not np.isfinite(array).all():
-            raise bad(
-                "not_finite",
-                f"'{name}' holds NaN or infinite values.",
-                "Check the rig for broken drivers and simulations.",
-            )
-        return np.ascontiguousarray(array, np.float32)
-    return np.ascontiguousarray(array, np.int32)
+    check_array(name, array, shape, kind, sizes, _array_error)
+    return np.ascontiguousarray(array, np.float32 if kind == "f" else np.int32)
+
+
+def _array_error(code: str, what: str) -> Ani3DError:
+    if code == "not_finite":
+        return bad(code, what, "Check the rig for broken drivers and simulations.")
+    return bad(code, what)

@@ -10,10 +10,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
+from .array_checks import check_array
 from .errors import Ani3DError
 from .names import is_file_name
 from .npz import read_npz
@@ -198,17 +199,9 @@ def _bad(code: str, message: str, hint: str = "Capture the views again.") -> Ani
 def _check_array(
     name: str, array: np.ndarray, shape: tuple[str | int, ...], dtype: type, sizes: dict[str, int]
 ) -> np.ndarray:
-    """Check shape and kind against the table, remember symbolic sizes, return data of the table's type."""
-    kind: Any = "f" if np.issubdtype(dtype, np.floating) else "iu"
-    fits = array.ndim == len(shape) and array.dtype.kind in kind
-    for size, symbol in zip(array.shape, shape, strict=False):
-        fits = fits and size == (symbol if isinstance(symbol, int) else sizes.setdefault(symbol, size))
-    if not fits:
-        want = f"({','.join(map(str, shape))}) with {', '.join(f'{k}={v}' for k, v in sizes.items())}"
-        what = "float" if kind == "f" else "integer"
-        raise _bad("bad_array", f"In the views, '{name}' is {array.dtype} {array.shape}; expected {what} {want}.")
-    if kind == "f" and not np.isfinite(array).all():
-        raise _bad("not_finite", f"In the views, '{name}' holds NaN or infinite values.")
+    """Check an array against the table; data of the table's type."""
+    kind = "f" if np.issubdtype(dtype, np.floating) else "i"
+    check_array(name, array, shape, kind, sizes, lambda code, what: _bad(code, f"In the views, {what}"))
     if dtype is np.float16:
         array = np.clip(array, np.finfo(np.float16).min, np.finfo(np.float16).max)
     return np.ascontiguousarray(array, dtype)

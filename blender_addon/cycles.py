@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import bpy
@@ -21,3 +23,15 @@ def use_cycles(scene: bpy.types.Scene, samples: int) -> None:
         raise RuntimeError("Cycles is switched off in the preferences") from error
     cycles = settings.cycles
     cycles.device, cycles.samples, cycles.use_adaptive_sampling, cycles.use_denoising = "CPU", samples, False, False
+
+
+@contextmanager
+def cycles_scene(name: str, now: bpy.types.Scene, samples: int) -> Iterator[bpy.types.Scene]:
+    """A scene of our own at the frame of `now`, rendered as by `use_cycles`; gone afterwards."""
+    scene = bpy.data.scenes.new(name)
+    try:
+        scene.frame_current, scene.frame_subframe = now.frame_current, now.frame_subframe
+        use_cycles(scene, samples)
+        yield scene
+    finally:
+        bpy.data.scenes.remove(scene)

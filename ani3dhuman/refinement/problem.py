@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,6 @@ from ani3d_formats.errors import Ani3DError
 
 from ..avatar.appearance import CHANNELS
 from ..avatar.binding import SurfaceBinding
-
-NOTHING_MOVES = "refinement.nothing_moves"
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,11 @@ class RestoredView:
             values = getattr(self, name)
             if values is not None and str(values.dtype) not in ("uint8", "float16", "float32"):
                 raise _misfit_error(f"{name} has type {values.dtype}, expected one of uint8, float16, float32")
+
+
+def show_garment(views: Sequence[RestoredView]) -> bool:
+    """Whether a frame of one of the views shows something that may move."""
+    return any((mask > 0).any() for view in views for mask in view.garment_mask)
 
 
 @dataclass(frozen=True)
@@ -144,9 +148,9 @@ class RefinementProblem:
             raise _misfit_error("appearance differs from 0 at vertices whose gate is 0")
         if self.body_faces is not None:
             self._check_body(self.body_faces)
-        if not (self.gates > 0).any() or not any((mask > 0).any() for view in self.views for mask in view.garment_mask):
+        if not (self.gates > 0).any() or not show_garment(self.views):
             raise Ani3DError(
-                NOTHING_MOVES,
+                "refinement.nothing_moves",
                 "Nothing can be refined: no vertex may move, or no frame shows one that may.",
                 "Label garment or hair vertices and point the camera at them, or turn refinement off.",
             )

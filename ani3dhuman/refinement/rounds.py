@@ -26,7 +26,7 @@ from .config import RefinementConfig
 from .consensus import NOISE_TO_SIGNAL, UNSEEN_WEIGHT, Consensus
 from .fit import RefinementResult
 from .long_shots import refine_long, steps_of
-from .problem import NOTHING_MOVES, RefinementProblem, RestoredView
+from .problem import RefinementProblem, RestoredView, show_garment
 from .round_state import Round, RoundsResult, RoundState
 from .side_views import side_cameras
 
@@ -163,11 +163,8 @@ def refine_in_rounds(
         started = clock()
         views, consensus = problem.views, state.consensus
         if state.done:
-            try:
-                views, consensus = _next_views(problem, state, restore, redraw, config, progress)
-            except Ani3DError as error:
-                if error.code != NOTHING_MOVES:
-                    raise
+            views, consensus = _next_views(problem, state, restore, redraw, config, progress)
+            if not views:
                 ended = "the garment is out of sight by now"
                 break
         fit = replace(config.fit, seed=config.fit.seed + len(state.done))
@@ -203,7 +200,10 @@ def _next_views(
     config: RoundsConfig,
     progress: Progress,
 ) -> tuple[tuple[RestoredView, ...], Consensus]:
-    """The views of a round after the first, the user's cameras and then the sides, and the consensus with them."""
+    """The views of a round after the first, the user's cameras and then the sides, and the consensus with them.
+
+    No view at all where none shows the garment any more.
+    """
     number = len(state.done)
     own = [view.cameras for view in problem.views]
     sides = [side_cameras(problem.coarse_vertices, own[0], azimuth) for azimuth in config.sides(number)]
@@ -212,6 +212,8 @@ def _next_views(
         seed = config.fit.seed + SEEDS_PER_ROUND * number + place  # noise that differs averages out
         with _part(progress, RESTORE_STEPS, 1) as part:
             views.append(restore(cameras, state.vertices, state.appearance, config.strengths[number - 1], seed, part))
+    if not show_garment(views):
+        return (), state.consensus
     replace(problem, views=tuple(views))  # which refuses what does not fit
     if redraw is None or any(view.vertices is None for view in views):
         return tuple(views), state.consensus

@@ -20,7 +20,7 @@ import mathutils
 import numpy as np
 
 from .. import compat
-from ..cycles import use_cycles
+from ..cycles import cycles_scene
 from .lamps import SUN, Lamp, is_bright
 
 WIDTH, HEIGHT, SAMPLES = 512, 256, 16
@@ -234,27 +234,24 @@ def without_results() -> Iterator[None]:
 @contextmanager
 def _observatory(scene: bpy.types.Scene, lighting: bool) -> Iterator[Any]:
     """A scene of its own with a copy of the world and a camera that sees all of it."""
-    temporary: Any = bpy.data.scenes.new("ani3d sky")
     world: Any = scene.world.copy()
     lens: Any = bpy.data.cameras.new("ani3d sky")
     camera = bpy.data.objects.new("ani3d sky", lens)
     try:
-        temporary.frame_current, temporary.frame_subframe = scene.frame_current, scene.frame_subframe
-        use_cycles(temporary, SAMPLES)
-        if lighting:
-            _see_as_surfaces(world.node_tree)
-        world.cycles.sampling_method = "NONE"  # the importance map of a large picture takes longer than the render
-        temporary.world, temporary.camera = world, camera
-        temporary.collection.objects.link(camera)
-        compat.look_all_around(lens)
-        camera.rotation_euler = (math.pi / 2, 0, -math.pi / 2)
-        render = temporary.render
-        render.resolution_x, render.resolution_y, render.resolution_percentage = WIDTH, HEIGHT, 100
-        render.film_transparent = render.use_compositing = render.use_sequencer = False
-        render.image_settings.file_format, render.image_settings.color_depth = "OPEN_EXR", "32"
-        yield temporary
+        with cycles_scene("ani3d sky", scene, SAMPLES) as own:
+            if lighting:
+                _see_as_surfaces(world.node_tree)
+            world.cycles.sampling_method = "NONE"  # the importance map of a large picture takes longer than the render
+            own.world, own.camera = world, camera
+            own.collection.objects.link(camera)
+            compat.look_all_around(lens)
+            camera.rotation_euler = (math.pi / 2, 0, -math.pi / 2)
+            render: Any = own.render
+            render.resolution_x, render.resolution_y, render.resolution_percentage = WIDTH, HEIGHT, 100
+            render.film_transparent = render.use_compositing = render.use_sequencer = False
+            render.image_settings.file_format, render.image_settings.color_depth = "OPEN_EXR", "32"
+            yield own
     finally:
-        bpy.data.scenes.remove(temporary)
         bpy.data.objects.remove(camera)
         bpy.data.cameras.remove(lens)
         bpy.data.worlds.remove(world)

@@ -69,14 +69,14 @@ class DisplacementNet(ModelMixin, ConfigMixin):
         x = nn.functional.pixel_unshuffle(x, patch).contiguous(memory_format=torch.channels_last)
         embedding = self.sigma_embedding(fourier_features(sigmas, 32)).repeat_interleave(frames, 0)
         x = self.enter(x)
-        kept = []
+        skipped = []
         for level, blocks in enumerate(self.down):
             x = _run_blocks(blocks, x, embedding, frames)
             if level < len(self.shrink):
-                kept.append(x)
+                skipped.append(x)
                 x = self.shrink[level](x)
         for level in reversed(range(len(self.up))):
-            x = self.grow[level](x) + kept[level]
+            x = self.grow[level](x) + skipped[level]
             x = _run_blocks(self.up[level], x, embedding, frames)
         x = nn.functional.pixel_shuffle(self.leave(x), patch)
         return x.reshape(batch, frames, *x.shape[1:])

@@ -10,7 +10,7 @@ from typing import Any, cast
 import bpy
 import numpy as np
 
-from ...cycles import use_cycles
+from ...cycles import cycles_scene
 from .arithmetic import Color, Factor, Nodes, put
 from .graph import LUMINANCE
 from .shaders import Shown, WorkingMaterial
@@ -62,17 +62,11 @@ def _nearly_one(tree: Any, alpha: Factor) -> Factor:
 @contextmanager
 def _scene(item: bpy.types.Object) -> Iterator[bpy.types.Scene]:
     """A scene with `item` alone, at the frame of the present one."""
-    now = bpy.context.scene
-    scene: Any = bpy.data.scenes.new("ani3d bake")
-    try:
-        scene.frame_current, scene.frame_subframe = now.frame_current, now.frame_subframe
-        use_cycles(scene, 1)
+    with cycles_scene("ani3d bake", bpy.context.scene, 1) as scene:
         scene.collection.objects.link(item)
         scene.view_layers[0].objects.active = item
         item.select_set(True, view_layer=scene.view_layers[0])
         yield scene
-    finally:
-        bpy.data.scenes.remove(scene)
 
 
 @contextmanager
