@@ -7,7 +7,7 @@ A shot is a flat dict of numpy arrays plus a JSON `meta` array, so that one defi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from .errors import Ani3DError
 from .npz import read_npz
 from .shot_checks import check_content
 from .shot_lights import OPTIONAL_LIGHTS, REQUIRED_LIGHTS, scaled_lights
-from .shot_meta import RECORDED, ShotMeta, bad
+from .shot_meta import RECORDED, SKINNED, ShotMeta, bad
 from .shot_scene import FRAMES, SCENE_ARRAYS, scaled_scene
 
 # name -> (shape with symbolic sizes, kind); symbols must agree across arrays
@@ -121,6 +121,26 @@ class Shot:
             arrays[name][..., :3, 3] *= np.float32(factor)
         arrays.update(scaled_lights(arrays, factor) | scaled_scene(arrays, factor))
         return Shot(self.meta.scaled(factor), arrays, self.textures)
+
+    def moved(self, bone_pose: np.ndarray) -> Shot:
+        """The same scene with bones (T,B,4,4) that move otherwise, from the same first frame on.
+
+        What else changes from frame to frame (cameras, lights, colliders) keeps its times and is held after its end.
+        Recorded and evaluated vertices are those of another motion and left out: all objects follow their bones.
+        """
+        count = len(bone_pose)
+        at = np.minimum(np.arange(count), self.frames - 1)
+        arrays = {}
+        for name, array in self.arrays.items():
+            axes = {**_ARRAYS, **_OPTIONAL}[name][0]
+            during = axes[0] == "T" or (axes[0] == FRAMES and array.ndim == len(axes))
+            arrays[name] = array[at] if during else array
+        arrays["bone_pose"] = np.asarray(bone_pose, np.float32)
+        for name in ("evaluated_vertices", "recorded_vertices"):
+            arrays.pop(name, None)
+        objects = tuple(replace(item, motion=SKINNED) for item in self.meta.objects)
+        meta = replace(self.meta, frame_end=self.meta.frame_start + count - 1, objects=objects)
+        return Shot(meta, arrays, self.textures)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Shot:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ani3d_formats.errors import Ani3DError, Cancelled
 
-from .commands import avatar, doctor, models, prior, splats
+from .commands import avatar, doctor, imports, models, prior, splats
 from .commands.common import numbers, size, watched
 from .commands.failure import cancelled_line, failure_line
 
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     inspect.set_defaults(run=_inspect)
 
     splats.add_export(commands.add_parser("export", help="a result as USD, or as a PLY, SPZ ... of every frame"))
-    splats.add_import(commands.add_parser("import", help="Gaussians of a person onto a character's mesh: NAME.avatar"))
+    imports.add_to(commands.add_parser("import", help="people, characters and motions of other programs"))
     splats.add_convert(commands.add_parser("convert", help="Gaussians of other programs from format to format"))
     _add_render(commands.add_parser("render", help="render a cache as film: motion blur, depth of field, EXR"))
     avatar.add_to(commands.add_parser("avatar", help="look into an avatar or a file of views"))

@@ -13,15 +13,15 @@ from ani3d_formats.regions import GARMENT, REGIONS
 from ani3d_formats.shot import Shot
 from ani3d_formats.shot_meta import SCHEMA, VERSION
 from ani3d_formats.skinning import skin
+from ani3dhuman.motions.bvh import read_bvh
 
 from .bodies import Body, make_body, sparse_weights, triangles
-from .bvh import bvh_path, read_bvh
 from .cameras import HEIGHT, WIDTH, make_camera
 from .garments import CUTS, Part, joined, make_dress, make_hair, make_sleeves
 from .motions import FAMILIES, FPS, make_motion
 from .patterns import HAIRS, PALETTES, SKINS, body_colors, hair_tile, pattern_tile
 from .pools import BVH, Recipe
-from .retarget import retarget
+from .retarget import bvh_path, retarget
 
 FRAMES, PREROLL = 48, 24
 LIGHT = np.array([[0.45, 0.75, -0.75], [-0.8, -0.2, -0.4]])

@@ -72,7 +72,7 @@ def generate(root: Path, counts: dict[str, int], seed: int, jobs: int, bvh: Path
         The manifest, which is written to `root/manifest.json` as well.
 
     Raises:
-        Ani3DError: ``cloth_truth.blender``: there is none; ``cloth_truth.bvh``: a file that cannot be used;
+        Ani3DError: ``cloth_truth.blender``: there is none; ``motion.file``: a file that cannot be used;
             ``cloth_truth.motion``: a sequence in `root` was made with another motion.
     """
     files = list_bvh(bvh) if bvh else {}

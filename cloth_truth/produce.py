@@ -25,10 +25,10 @@ from ani3dhuman.models.store import sha256_of
 from ani3dhuman.pose.keypoints import map_keypoints
 from ani3dhuman.pose.video import pose_video
 
-from .bvh import bvh_path
 from .character import FRAMES, PREROLL, Planned, plan, solver_input
 from .checks import judge, measure
 from .pools import BVH, Recipe
+from .retarget import bvh_path
 from .sequences import GAUSSIANS, LayerMaps, draw_layer
 
 ROOT = Path(__file__).resolve().parents[1]

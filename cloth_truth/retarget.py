@@ -8,116 +8,52 @@ found from the rest pose, lengths are scaled by the legs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import grey_opening
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.models.store import sha256_of
-from ani3dhuman.pose.bone_names import SIDES, find_joints
+from ani3dhuman.motions.bvh import read_bvh, rotation_about
+from ani3dhuman.motions.figure import LIMBS, Figure, between, resampled, shortest
+from ani3dhuman.motions.motion import Motion
+from ani3dhuman.pose.bone_names import SIDES
 
 from .bodies import Body, Skeleton
-from .bvh import BvhMotion, read_bvh, rotation_about
 from .garments import smoothstep
 from .motions import FPS, grounded
 from .pools import BVH
 
-LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-ESSENTIAL = tuple(f"{side}_{joint}" for side in SIDES for joint in LIMBS)
 SPINE = 5  # bones of the body's spine
 AIRTIME = 1.5  # seconds: feet that are up for longer stand on something, so the ground is there
 SLACK = 0.02  # metres: feet no higher than this are on the ground
-STANDING = "Export the figure with a rest pose that stands upright, such as a T pose."
+
+
+def bvh_path(motion: str, folder: Path | None) -> Path:
+    """The file that a recipe's motion "bvh:NAME" means. Raises `Ani3DError` ``motion.file`` without a folder."""
+    if folder is None:
+        raise Ani3DError("motion.file", f"The motion {motion} needs its BVH file.", "Give its folder with --bvh.")
+    return Path(folder) / motion.removeprefix(BVH)
 
 
 def list_bvh(folder: Path) -> dict[str, str]:
     """Recipes' names of all BVH files in a folder and below, with their SHA-256; each is read, to see that it fits.
 
     Raises:
-        Ani3DError: ``cloth_truth.bvh``: no folder, no such file in it, or a file that cannot be used.
+        Ani3DError: ``motion.file``: no folder, no such file in it, or a file that cannot be used.
     """
     files = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() == ".bvh" and p.is_file())
     if not files:
-        raise Ani3DError("cloth_truth.bvh", f"There is no BVH file in {folder}.", "Give the folder that has them.")
+        raise Ani3DError("motion.file", f"There is no BVH file in {folder}.", "Give the folder that has them.")
     for path in files:
-        _Figure.of(read_bvh(path))
+        Figure.of(read_bvh(path))
     return {BVH + path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
-@dataclass(frozen=True)
-class _Figure:
-    """Which joints of a file are which, and how its rest pose stands.
-
-    Attributes:
-        motion: the file; joints: joint of the human body -> index (`find_joints`).
-        rest: (J,3) in the body's axes: Z up, facing -Y; axes: (3,3) turns the file's directions into these.
-        spine: from hips to chest, both included.
-        leg: length of thigh and shin, in the file's unit.
-    """
-
-    motion: BvhMotion
-    joints: dict[str, int]
-    rest: np.ndarray
-    axes: np.ndarray
-    spine: tuple[int, ...]
-    leg: float
-
-    @classmethod
-    def of(cls, motion: BvhMotion) -> _Figure:
-        joints = find_joints(motion.names)
-        missing = [name for name in ESSENTIAL if name not in joints]
-        if missing:
-            named = ", ".join(filter(None, motion.names))
-            raise Ani3DError(
-                "cloth_truth.bvh",
-                f"{motion.path} has no joint for {', '.join(missing)}; its joints are {named}.",
-                "Rename its joints as Mixamo, Blender's Rigify, SMPL or Unreal do, e.g. LeftUpLeg, LeftLeg, LeftFoot.",
-            )
-        rest = motion.rest()
-        left, right = ({name: rest[joints[f"{side}_{name}"]] for name in LIMBS} for side in SIDES)
-        middle = {name: (left[name] + right[name]) / 2 for name in LIMBS}
-        leg = float(np.linalg.norm(left["knee"] - left["hip"]) + np.linalg.norm(left["ankle"] - left["knee"]))
-        trunk = middle["shoulder"] - middle["ankle"]
-        up = np.zeros(3)
-        up[np.abs(trunk).argmax()] = np.sign(trunk[np.abs(trunk).argmax()])
-        across = left["hip"] - right["hip"]
-        across = across - up * (across @ up)
-        upright = min((middle["hip"] - middle["ankle"]) @ up / 0.7, (middle["shoulder"] - middle["hip"]) @ up / 0.2)
-        lengths = [np.linalg.norm(own[b] - own[a]) for own in (left, right) for a, b in _BONES]
-        if upright < leg or np.linalg.norm(across) < 0.02 * leg or min(lengths) < 0.02 * leg:
-            raise Ani3DError("cloth_truth.bvh", f"{motion.path}: the rest pose is no standing human.", STANDING)
-        x = across / np.linalg.norm(across)
-        axes = np.stack([x, np.cross(up, x), up])
-        return cls(motion, joints, rest @ axes.T, axes, _spine(motion, joints), leg)
-
-
-_BONES = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
-
-
-def _ancestors(motion: BvhMotion, joint: int) -> list[int]:
-    """The joint and those above it, the root last."""
-    chain = [joint]
-    while motion.parents[chain[-1]] >= 0:
-        chain.append(int(motion.parents[chain[-1]]))
-    return chain
-
-
-def _spine(motion: BvhMotion, joints: dict[str, int]) -> tuple[int, ...]:
-    """Joints from the one that both legs hang on to the one that both arms hang on."""
-    above = [_ancestors(motion, joints[name]) for name in ("left_hip", "right_hip", "left_shoulder", "right_shoulder")]
-    hips = next(j for j in above[0] if j in above[1])
-    chest = next(j for j in above[2] if j in above[3])
-    if chest == joints.get("neck") and motion.parents[chest] >= 0:  # 3ds Max's collar bones hang on the neck
-        chest = int(motion.parents[chest])
-    chain = _ancestors(motion, chest)
-    return tuple(reversed(chain[: chain.index(hips) + 1])) if hips in chain else (hips,)
-
-
 def retarget(
-    rng: np.random.Generator, motion: BvhMotion, body: Body, preroll: int, frames: int, arms_out: float = 0.0
+    rng: np.random.Generator, motion: Motion, body: Body, preroll: int, frames: int, arms_out: float = 0.0
 ) -> np.ndarray:
     """(preroll+frames,B,4,4) transforms from bind pose to each frame, as `make_motion`'s; the first: bind pose.
 
@@ -132,15 +68,15 @@ def retarget(
         arms_out: radians that the arms are held further out, for wide skirts.
 
     Raises:
-        Ani3DError: ``cloth_truth.bvh``: a joint is missing, or the rest pose does not stand.
+        Ani3DError: ``motion.file``: a joint is missing, or the rest pose does not stand.
     """
-    figure, skeleton = _Figure.of(motion), body.skeleton
+    figure, skeleton = Figure.of(motion), body.skeleton
     world, travel, jump = _followed(figure, skeleton)
     last = (len(world) - 1) * motion.frame_time
     total, length = preroll + frames, int(last * FPS + 1e-6) + 1
     lead = min(max(total - length, 0), preroll)
     at = np.clip(np.arange(total) - lead + rng.integers(max(length - total, 0) + 1), 0, length - 1) / FPS
-    turns, (x, y, jump) = _resampled(world, np.column_stack([travel, jump]), motion.frame_time, np.minimum(at, last))
+    turns, (x, y, jump) = resampled(world, np.column_stack([travel, jump]), motion.frame_time, np.minimum(at, last))
 
     gain = smoothstep(np.arange(total) / max(1, 0.85 * preroll)) if preroll else np.ones(total)
     heading = np.unwrap(np.arctan2(turns[:, 0, 0, 1] * -1, turns[:, 0, 1, 1]))
@@ -158,10 +94,10 @@ def retarget(
     return grounded(body, local, np.cumsum(steps @ turn, 0), jump * gain)
 
 
-def _followed(figure: _Figure, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _followed(figure: Figure, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The body's bones turned from bind pose (T,B,3,3), its path (T,2) and its height in jumps (T,), metres, world."""
     motion, joints = figure.motion, figure.joints
-    points, turns = motion.posed()
+    points, turns = motion.points, motion.turns
     heads = skeleton.heads
     thigh, shin, foot = (heads[skeleton.index(f"{name}.L")] for name in ("upperleg", "lowerleg", "foot"))
     scale = (np.linalg.norm(shin - thigh) + np.linalg.norm(foot - shin)) / figure.leg
@@ -174,10 +110,10 @@ def _followed(figure: _Figure, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarr
         place = k / SPINE * len(chain) - 1
         low, high = math.floor(place), math.ceil(place)
         below = turns[:, chain[low]] if low >= 0 else turns[:, figure.spine[0]]
-        world[:, skeleton.index(f"spine{k}")] = _between(below, turns[:, chain[high]], place - low)
+        world[:, skeleton.index(f"spine{k}")] = between(below, turns[:, chain[high]], place - low)
     chest = turns[:, chain[-1]]
     head = turns[:, joints["head"]] if "head" in joints else turns[:, joints.get("neck", chain[-1])]
-    neck = turns[:, joints["neck"]] if "neck" in joints else _between(chest, head, 0.5)
+    neck = turns[:, joints["neck"]] if "neck" in joints else between(chest, head, 0.5)
     world[:, skeleton.index("neck")], world[:, skeleton.index("head")] = neck, head
     for side, letter in zip(SIDES, "LR", strict=True):
         joint = {name: joints[f"{side}_{name}"] for name in LIMBS}
@@ -195,7 +131,7 @@ def _followed(figure: _Figure, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarr
             for bone, start, end in bones:
                 b = skeleton.index(f"{bone}.{letter}")
                 bind = posture @ (skeleton.tails[b] - heads[b])
-                posture = _shortest(bind, figure.rest[joint[end]] - figure.rest[joint[start]]) @ posture
+                posture = shortest(bind, figure.rest[joint[end]] - figure.rest[joint[start]]) @ posture
                 world[:, b] = turns[:, joint[start]] @ posture
         world[:, skeleton.index(f"hand.{letter}")] = turns[:, joint["wrist"]] @ posture  # the arm's, which is last
         world[:, skeleton.index(f"foot.{letter}")] = turns[:, joint["ankle"]]  # soles are flat in both
@@ -203,21 +139,10 @@ def _followed(figure: _Figure, skeleton: Skeleton) -> tuple[np.ndarray, np.ndarr
         world[:, skeleton.index(f"toes.{letter}")] = turns[:, toes[0] if toes else joint["ankle"]]
 
     ankles = {joints["left_ankle"], joints["right_ankle"]}
-    feet = [j for j in range(len(motion.names)) if ankles & set(_ancestors(motion, j))]
+    feet = [j for j in range(len(motion.names)) if ankles & set(motion.ancestors(j))]
     lowest = points[:, feet, 2].min(1)
     ground = grey_opening(lowest, size=2 * round(AIRTIME / motion.frame_time / 2) + 1, mode="nearest")
     return world, points[:, figure.spine[0], :2], np.maximum(lowest - ground - SLACK, 0)
-
-
-def _shortest(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(3,3) rotation without twist that turns the direction `start` (3,) into `end` (3,)."""
-    return Rotation.align_vectors(end[None], start[None])[0].as_matrix()
-
-
-def _between(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    """(T,3,3) this share 0..1 of the way from `first` to `second`."""
-    way = Rotation.from_matrix(first.transpose(0, 2, 1) @ second).as_rotvec()
-    return first @ Rotation.from_rotvec(share * way).as_matrix()
 
 
 def _eased(turns: np.ndarray, gain: np.ndarray) -> np.ndarray:
@@ -228,14 +153,3 @@ def _eased(turns: np.ndarray, gain: np.ndarray) -> np.ndarray:
     size = np.linalg.norm(quats[:, :3], axis=1, keepdims=True)
     angles = 2 * np.arctan2(size, quats[:, 3:]) * gain[:, None]
     return Rotation.from_rotvec(angles * quats[:, :3] / np.maximum(size, 1e-12)).as_matrix()
-
-
-def _resampled(
-    world: np.ndarray, values: np.ndarray, frame_time: float, at: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations (N,B,3,3) and values (K,N) at these seconds (N,), of world (T,B,3,3) and values (T,K)."""
-    if len(world) == 1:
-        return np.repeat(world, len(at), 0), np.repeat(values.T, len(at), 1)
-    times = np.arange(len(world)) * frame_time
-    turned = [Slerp(times, Rotation.from_matrix(world[:, b]))(at).as_matrix() for b in range(world.shape[1])]
-    return np.stack(turned, axis=1), np.stack([np.interp(at, times, column) for column in values.T])

@@ -55,7 +55,8 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 }
 # the only files that may import Blender outside the add-on, the scene scripts and the tests: they run inside it
 IN_BLENDER = (
-    "ani3dhuman.training.in_blender", "benchmarks.avatar.in_blender", "benchmarks.playback", "cloth_truth.simulate",
+    "ani3dhuman.training.in_blender", "ani3dhuman.blender.script", "cloth_truth.simulate",
+    "benchmarks.avatar.in_blender", "benchmarks.playback",
     *(f"benchmarks.characters.{each}" for each in ("bodies", "in_blender", "others", "rigs", "speed")),
     "benchmarks.cloth.in_blender", "benchmarks.cloth.scene", "benchmarks.lights.in_blender",
     "benchmarks.avatar.native_in_blender", "benchmarks.avatar.others_in_blender", "benchmarks.avatar.rigs",

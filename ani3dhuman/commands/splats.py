@@ -1,4 +1,4 @@
-"""`ani3dhuman export`, `convert` and `import`: Gaussians out to other programs, and in from them."""
+"""`ani3dhuman export` and `convert`: Gaussians out to other programs, and from format to format."""
 
 from __future__ import annotations
 
@@ -33,31 +33,6 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--axes", help=f"of the source: {AXES_HELP}")
     parser.add_argument("--to-axes", help=f"of the target: {AXES_HELP}")
     parser.set_defaults(run=_convert)
-
-
-def add_import(parser: argparse.ArgumentParser) -> None:
-    """Define the options of `import`."""
-    parser.add_argument("source", type=Path, help="a person: PLY, compressed PLY, SPZ, .splat, .ksplat, SOG or GLB")
-    parser.add_argument("--shot", type=Path, required=True, help="shot.npz, whose mesh carries the Gaussians")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="NAME.avatar, for the setting avatar_file")
-    parser.add_argument("--frame", type=int, help="scene frame in whose pose they stand (default: the rest pose)")
-    parser.add_argument("--axes", help=f"of the source: {AXES_HELP}")
-    parser.add_argument("--relight", action="store_true", help="light them by the scene (default: as they were seen)")
-    parser.set_defaults(run=_import)
-
-
-def _import(options: argparse.Namespace) -> None:
-    from ani3d_formats.shot import Shot
-
-    from ..pipeline.import_avatar import import_avatar
-    from ..splats.formats import read_splats
-
-    splats = read_splats(options.source, options.axes)
-    shot = Shot.load(options.shot)
-    bound, picture = import_avatar(splats, shot, options.out, options.source.name, options.frame, options.relight)
-    for name, value in bound.notes.items():
-        print(f"{name:<22}{value:>12,}")
-    print(f"{options.out}; look at {picture}")
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -12,10 +12,10 @@ from scipy.spatial.transform import Rotation
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.models.store import sha256_of
+from ani3dhuman.motions.bvh import read_bvh
 from ani3dhuman.pose.keypoints import map_keypoints
 from cloth_truth import generate as generating
 from cloth_truth.bodies import make_body
-from cloth_truth.bvh import read_bvh
 from cloth_truth.character import plan
 from cloth_truth.patterns import PALETTES
 from cloth_truth.pools import SPLITS, draw_recipe, pool
@@ -287,7 +287,7 @@ def test_damaged_files_are_told_with_their_line(tmp_path, damage, message, line)
     path.write_text("\n".join(lines))
     with pytest.raises(Ani3DError) as caught:
         read_bvh(path)
-    assert caught.value.code == "cloth_truth.bvh" and caught.value.hint
+    assert caught.value.code == "motion.file" and caught.value.hint
     assert message in caught.value.message
     at = {0: len(lines), -1: r"\d+"}.get(line, line)
     assert f"{path}, line " in caught.value.message if line < 0 else f"{path}, line {at}:" in caught.value.message
@@ -308,7 +308,7 @@ def test_files_that_are_no_human_or_do_not_stand_are_told(tmp_path):
     ):
         with pytest.raises(Ani3DError) as caught:
             list_bvh(tmp_path / folder)
-        assert caught.value.code == "cloth_truth.bvh"
+        assert caught.value.code == "motion.file"
         assert all(part in caught.value.message for part in parts), caught.value.message
     with pytest.raises(Ani3DError, match="cannot be read"):
         read_bvh(tmp_path / "nowhere.bvh")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,65 +11,21 @@ from scipy.spatial.transform import Rotation
 
 from ani3d_formats.errors import Ani3DError
 
-from .pools import BVH
+from .motion import Motion
 
 EXPORT = "Export the motion again as BVH, one line of numbers for each frame."
 
 
-@dataclass(frozen=True)
-class BvhMotion:
-    """What a BVH file says, in its own axes and unit.
-
-    Attributes:
-        path: the file.
-        names: J joints, "" for End Sites; parents: (J,), -1 for the root, before their children.
-        offsets: (J,3) from the parent, at rest.
-        positions: (T,J,3) from the parent, in its turned axes; rotations: (T,J,3,3) against the parent.
-        frame_time: seconds.
-    """
-
-    path: Path
-    names: tuple[str, ...]
-    parents: np.ndarray
-    offsets: np.ndarray
-    positions: np.ndarray
-    rotations: np.ndarray
-    frame_time: float
-
-    def rest(self) -> np.ndarray:
-        """(J,3) joints when nothing is turned, about the root."""
-        points = np.zeros_like(self.offsets)
-        for j, parent in enumerate(self.parents):
-            points[j] = points[parent] + self.offsets[j] if parent >= 0 else 0
-        return points
-
-    def posed(self) -> tuple[np.ndarray, np.ndarray]:
-        """Joints (T,J,3) and their turns from rest (T,J,3,3), in the file's world."""
-        points, turns = self.positions.copy(), self.rotations.copy()
-        for j, parent in enumerate(self.parents):
-            if parent >= 0:
-                points[:, j] = points[:, parent] + np.einsum("tij,tj->ti", turns[:, parent], self.positions[:, j])
-                turns[:, j] = turns[:, parent] @ self.rotations[:, j]
-        return points, turns
-
-
-def bvh_path(motion: str, folder: Path | None) -> Path:
-    """The file that a recipe's motion "bvh:NAME" means. Raises `Ani3DError` ``cloth_truth.bvh`` without a folder."""
-    if folder is None:
-        raise Ani3DError("cloth_truth.bvh", f"The motion {motion} needs its BVH file.", "Give its folder with --bvh.")
-    return Path(folder) / motion.removeprefix(BVH)
-
-
-def read_bvh(path: Path) -> BvhMotion:
+def read_bvh(path: Path) -> Motion:
     """Read a BVH file: any order of rotations, positions on any joint (they stand in for its offset), degrees.
 
     Raises:
-        Ani3DError: ``cloth_truth.bvh``: the file is missing or damaged; says in which line.
+        Ani3DError: ``motion.file``: the file is missing or damaged; says in which line.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
-        raise Ani3DError("cloth_truth.bvh", f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
+        raise Ani3DError("motion.file", f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
     start = next((i for i, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
     if start is None:
         raise _damaged_error(path, len(lines), "the file ends without a MOTION section")
@@ -87,11 +42,11 @@ def read_bvh(path: Path) -> BvhMotion:
             else:
                 rotations[:, j] = rotations[:, j] @ rotation_about(axis, np.radians(values))
             column += 1
-    return BvhMotion(Path(path), names, parents, offsets, positions, rotations, frame_time)
+    return Motion.of_local(Path(path), names, parents, offsets, positions, rotations, frame_time)
 
 
 def _damaged_error(path: Path, line: int, what: str, hint: str = EXPORT) -> Ani3DError:
-    return Ani3DError("cloth_truth.bvh", f"{path}, line {line}: {what}.", hint)
+    return Ani3DError("motion.file", f"{path}, line {line}: {what}.", hint)
 
 
 def _pieces(lines: list[str]) -> Iterator[tuple[int, list[str]]]:

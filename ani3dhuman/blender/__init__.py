@@ -1,0 +1,1 @@
+"""Blender as a program: finding it, and running a script in it."""

@@ -1,0 +1,96 @@
+"""`ani3dhuman import`: people made of Gaussians, and motions, from files of other programs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ani3d_formats.errors import Ani3DError
+
+from .splats import AXES_HELP
+
+if TYPE_CHECKING:
+    from ani3d_formats.shot import Shot
+
+AVATAR, SHOT = ".avatar", ".npz"
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Define the options of `import`."""
+    parser.add_argument(
+        "source",
+        type=Path,
+        help="a person: PLY, compressed PLY, SPZ, .splat, .ksplat, SOG, GLB; a motion: BVH, glTF, FBX, AMASS .npz",
+    )
+    parser.add_argument(
+        "--shot", "--onto", type=Path, dest="shot", help="shot.npz, whose mesh carries the person, or who moves"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, help="NAME.avatar, for the setting avatar_file; of a motion, NAME.npz"
+    )
+    person = parser.add_argument_group("of a person")
+    person.add_argument("--frame", type=int, help="scene frame in whose pose they stand (default: the rest pose)")
+    person.add_argument("--axes", help=f"of the source: {AXES_HELP}")
+    person.add_argument("--relight", action="store_true", help="light them by the scene (default: as they were seen)")
+    motion = parser.add_argument_group("of a motion")
+    motion.add_argument("--clip", help="of glTF or FBX, by name or number (default: the first)")
+    motion.add_argument("--as-is", action="store_true", help="leave feet as they fall (default: hold those that stand)")
+    motion.add_argument(
+        "--own-place", action="store_true", help="begin where the file does (default: as the shot does)"
+    )
+    motion.add_argument("--follow", action="store_true", help="the camera goes along (default: as in the shot)")
+    motion.add_argument("--blender", help="program that reads FBX (default: ANI3DHUMAN_BLENDER, else blender)")
+    parser.set_defaults(run=_import)
+
+
+def _import(options: argparse.Namespace) -> None:
+    if options.out.suffix == AVATAR:
+        _person(options)
+    elif options.out.suffix == SHOT:
+        _motion(options)
+    else:
+        raise Ani3DError(
+            "cli.syntax", f"{options.out} is neither NAME.avatar nor NAME.npz.", "Name what is to be made with -o."
+        )
+
+
+def _person(options: argparse.Namespace) -> None:
+    from ..pipeline.import_avatar import import_avatar
+    from ..splats.formats import read_splats
+
+    splats = read_splats(options.source, options.axes)
+    shot = _shot(options)
+    bound, picture = import_avatar(splats, shot, options.out, options.source.name, options.frame, options.relight)
+    for name, value in bound.notes.items():
+        print(f"{name:<22}{value:>12,}")
+    print(f"{options.out}; look at {picture}")
+
+
+def _motion(options: argparse.Namespace) -> None:
+    from ..motions.files import read_motion
+    from ..pipeline.import_motion import import_motion
+
+    shot = _shot(options)
+    motion = read_motion(options.source, options.clip, options.blender)
+    new, moved = import_motion(
+        motion,
+        shot,
+        options.out,
+        contact=not options.as_is,
+        at_start=not options.own_place,
+        follow=options.follow,
+    )
+    carried = len(shot.meta.skeleton) - len(moved.mapped)
+    print(f"{new.frames} frames at {new.meta.fps:g} a second from {motion.frames} at {1 / motion.frame_time:g}")
+    print(f"one unit of the file is {moved.scale:.4g} m; feet stand in {moved.standing} of {2 * new.frames} moments")
+    print(f"{len(moved.mapped)} bones follow joints of the file, {carried} are carried by their parents")
+    print(options.out)
+
+
+def _shot(options: argparse.Namespace) -> Shot:
+    from ani3d_formats.shot import Shot
+
+    if options.shot is None:
+        raise Ani3DError("cli.syntax", "--shot is missing.", "Give the shot.npz of the character.")
+    return Shot.load(options.shot)

@@ -1,0 +1,1 @@
+"""Motions from files of other programs, and their way onto any human rig."""
