@@ -70,7 +70,8 @@ bench-render: .venv/.ready out/demo/shot.npz
 	@if [ -n "$(PEERS)" ]; then benchmarks/peers/setup.sh; fi
 	.venv/bin/python -m benchmarks.render.run $(if $(PEERS),--peers) $(ARGS)
 
-# everybody's characters with default settings: pictures side by side, and the time that Bind and Export take
+# everybody's characters with default settings: pictures side by side, kinds of faults and of misuse, times, all beside
+# their bars. A run that was stopped goes on; ARGS=--again begins anew
 bench-characters: .venv/.ready .venv-blender/.ready
 	.venv/bin/python -m benchmarks.characters.run $(ARGS)
 
