@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 
 from ..properties import object_group
+from .colliders import UNTOUCHED_THICKNESS
 from .rest import RestMesh
 from .weights import group_weights
 
@@ -52,8 +53,19 @@ UNTOUCHED_DISTANCE, UNTOUCHED_FRICTION = 0.015, 5.0  # of a new Cloth modifier's
 FRICTION = 0.1 / UNTOUCHED_FRICTION  # our share of sliding that is lost, for Blender's friction of 1
 
 
-def wishes_of(item: bpy.types.Object) -> dict[str, Any]:
-    """What a shot's metadata says of an object's cloth: the panel's choices, else those of its Cloth modifier."""
+def outer_thickness(item: bpy.types.Object) -> float:
+    """Metres that an artist wants cloth to keep from `item`, by its Collision modifier; 0 where nobody chose any."""
+    if item.type != "MESH" or not any(m.type == "COLLISION" for m in item.modifiers) or not item.collision.use:
+        return 0.0
+    outer = float(item.collision.thickness_outer)
+    return outer if abs(outer - UNTOUCHED_THICKNESS) > 1e-6 else 0.0
+
+
+def wishes_of(item: bpy.types.Object, around: float = 0.0) -> dict[str, Any]:
+    """What a shot's metadata says of an object's cloth: the panel's choices, else those of its Cloth modifier.
+
+    `around`: metres to be kept from the body (`outer_thickness`); a modifier that asks for more gets more.
+    """
     own, modifier, found = object_group(item), own_cloth(item), {}
     changes = {name: getattr(own, name) for name in ("density", "bend", "stretch") if getattr(own, name) > 0}
     if fabric := own.fabric.strip() or fabric_of(item):
@@ -65,6 +77,8 @@ def wishes_of(item: bpy.types.Object) -> dict[str, Any]:
             thickness = settings.distance_min
         if abs(settings.friction - UNTOUCHED_FRICTION) > 1e-6:
             changes["friction"] = min(settings.friction * FRICTION, 1.0)
+    if not own.thickness:
+        thickness = max(thickness, around)
     if changes:
         found["fabric_changes"] = changes
     if thickness:

@@ -12,11 +12,12 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.hair_ribbons import root_pins
+from ani3d_formats.regions import is_loose
 
 from ..regions.guess import Piece
 from ..regions.parts import slot_names
 from . import weights
-from .cloth_settings import cloth_pins, wishes_of
+from .cloth_settings import cloth_pins, outer_thickness, wishes_of
 from .hair import POINTS
 from .members import Member, Members
 from .regions import PIN_GROUP, Labelling
@@ -76,6 +77,9 @@ class Figure:
     def entries(self, recorded: frozenset[int]) -> list[dict[str, Any]]:
         """The objects as a shot's metadata has them; those whose numbers are `recorded` are not skinned."""
         entries: list[dict[str, Any]] = []
+        loose = [bool(is_loose(self.region_ids[self.rows(number)]).any()) for number in range(len(self.members))]
+        body = [member.item for member, moves in zip(self.members, loose, strict=True) if not moves]
+        around = max((outer_thickness(item) for item in body), default=0.0)
         for number, name in enumerate(self.names):
             rows = self.rows(number)
             entry = {"name": name, "vertex_start": rows.start, "vertex_count": rows.stop - rows.start}
@@ -85,7 +89,7 @@ class Figure:
                 entry["preserve_volume"] = True
             if self.members[number].hair >= 0:
                 entry["strands"] = POINTS
-            entries.append(entry | wishes_of(self.members[number].item))
+            entries.append(entry | wishes_of(self.members[number].item, around if loose[number] else 0.0))
         return entries
 
 

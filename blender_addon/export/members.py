@@ -232,6 +232,11 @@ def is_used(modifier: bpy.types.Modifier) -> bool:
     return modifier.show_viewport or (modifier.type == "ARMATURE" and modifier.show_render)
 
 
+def repeats(item: bpy.types.Object) -> bool:
+    """Whether an object shows its children at each of its vertices or faces, instead of where they are."""
+    return item.type == "MESH" and item.instance_type in ("VERTS", "FACES")
+
+
 def _sort_in(found: Members, member: Member, replaced: set[bpy.types.Object]) -> None:
     """Put a member where it belongs: among the shapes, the rigs, or what is left out."""
     item = member.item
@@ -241,8 +246,11 @@ def _sort_in(found: Members, member: Member, replaced: set[bpy.types.Object]) ->
         found.left_out.append((member.name, f"it is {UNSUPPORTED[item.type]}"))
     elif item.type in SHAPES and item.hide_render and item not in replaced:
         found.left_out.append((member.name, "it is hidden in renders"))
-    elif item.type in SHAPES and item.instance_type in ("VERTS", "FACES"):
-        found.left_out.append((member.name, "it instances its children, which are left out with it"))
+    elif repeats(item) and not item.show_instancer_for_render:
+        found.left_out.append((member.name, "it is not rendered itself, it repeats its children"))
+    elif item.parent is not None and repeats(item.parent):
+        why = f"'{item.parent.name}' repeats it at its vertices or faces; Make Instances Real makes objects of it"
+        found.left_out.append((member.name, why))
     elif item.type in SHAPES:
         found.shapes.append(member)
     elif item.instance_type == "COLLECTION" and item.instance_collection is not None:

@@ -13,6 +13,7 @@ import numpy as np
 from . import motion
 from .figure import Figure
 from .members import Member
+from .weights import armature_modifier
 
 
 def probe(
@@ -57,6 +58,20 @@ def warn_of_left_behind(figure: Figure, warn: Callable[[str], None]) -> None:
             warn(
                 f"Blender leaves the hair of '{member.item.name}' behind; in the shot it follows "
                 f"'{member.roots.surface.name}', on which it grows."
+            )
+
+
+def warn_of_no_weights(figure: Figure, warn: Callable[[str], None]) -> None:
+    """One sentence for each mesh that an Armature modifier moves by weights which it does not have."""
+    rigs = [rig.item for rig, _ in figure.rig.bones]
+    for number, member in enumerate(figure.members):
+        modifier = armature_modifier(member.item, rigs)
+        if member.hair >= 0 or modifier is None or not modifier.use_vertex_groups or modifier.use_bone_envelopes:
+            continue
+        if (figure.weight_indices[figure.rows(number), 0] >= len(figure.rig.bones)).all():
+            warn(
+                f"'{member.name}' has no weights for the bones of '{modifier.object.name}' and does not bend with "
+                "them, as in Blender. Parent it With Automatic Weights, or paint them."
             )
 
 

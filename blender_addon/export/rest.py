@@ -16,10 +16,14 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 
 from .hair import Strands, read_strands, ribbon_mesh
-from .members import Member, Members
+from .members import Member, Members, repeats
 from .modifiers import switched_off
 from .roots import find_roots
 
+WHY_NO_INSTANCES = {  # by whether they are particles
+    False: "its Geometry Nodes do not make them part of the mesh; end them with a Realize Instances node",
+    True: "objects that particles show are no part of the mesh; Make Instances Real makes objects of them",
+}
 FARTHEST = 1e6  # times the median distance of a mesh's vertices from its origin
 SIMULATED = frozenset(("CLOTH", "SOFT_BODY", "FLUID", "EXPLODE", "DYNAMIC_PAINT"))  # they have no state at rest
 
@@ -122,11 +126,11 @@ def rest_meshes(found: Members, depsgraph: bpy.types.Depsgraph) -> Iterator[list
 
 
 def instanced(found: Members, depsgraph: bpy.types.Depsgraph) -> list[tuple[str, str]]:
-    """What nodes put on a character's objects as instances, which are no part of their meshes, and why not."""
+    """What is put on a character's objects as instances, which are no part of their meshes, and why not."""
     instances = (each for each in depsgraph.object_instances if each.is_instance and each.object.type == "MESH")
-    owners = {each.parent.original for each in instances if each.parent} & set(found.objects)
-    why = "its Geometry Nodes do not make them part of the mesh; end them with a Realize Instances node"
-    return [(f"{name} (instances)", why) for name in sorted(item.name for item in owners)]
+    owners = {(each.parent.original, bool(each.particle_system)) for each in instances if each.parent}
+    told = {(item.name, particles) for item, particles in owners if item in found.objects and not repeats(item)}
+    return [(f"{name} ({'particles' if of else 'instances'})", WHY_NO_INSTANCES[of]) for name, of in sorted(told)]
 
 
 def new_mesh(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.types.Mesh | None:

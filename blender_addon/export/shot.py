@@ -30,11 +30,12 @@ from .identity import character_hash
 from .limits import check_limits, check_recorded
 from .members import Members, is_used
 from .modifiers import switched, switched_off
-from .probe import moved_by, probe, warn_of_left_behind
+from .probe import moved_by, probe, warn_of_left_behind, warn_of_no_weights
 from .rest import SIMULATED, at_rest, has_size, rest_meshes
 from .steadied import steadied
 from .surfaces import MeshFaces, Surfaces, read_surfaces
 from .view_transform import view_table
+from .visibility import Visibility
 
 Result = TypeVar("Result")
 Progress = Callable[[int, int, float], None]
@@ -139,12 +140,15 @@ def _export(
         compared = [n for n, m in enumerate(figure.members) if not (request.evaluate or moved_by(m) & by_weights)]
         figure, recorded = yield from _before_frames(probe(context, figure, request.frames, compared), request)
         warn_of_left_behind(figure, warn)
+        warn_of_no_weights(figure, warn)
         lit = lights.Lights(scene, context.evaluated_depsgraph_get(), warn)
         around = ClothScene(context, figure, found.objects, len(request.frames), warn)
-        seen = lit, around
+        shows = Visibility(figure.members)
+        seen = lit, around, shows
         moving, missed = yield from _play(context, figure, request, recorded, compared, seen)
         if missed:
             moving, _ = yield from _play(context, figure, request, recorded | missed, compared, seen)
+        shows.tell(request.frames, warn)
         camera.warn_if_unseen(moving.cameras, _some_places(figure, moving), camera.picture_size(scene), warn)
     meta = {**_meta(scene, figure, moving, request, shown.entries, found), "character": identity, **around.entries()}
     ShotMeta.read(meta)
@@ -252,14 +256,14 @@ def _play(
     request: Request,
     recorded: frozenset[int],
     numbers: Sequence[int],
-    seen: tuple[lights.Lights, ClothScene],
+    seen: tuple[lights.Lights, ClothScene, Visibility],
 ) -> Generator[tuple[int, int, float], None, tuple[_Motion, frozenset[int]]]:
     """Play the shot, from where simulations begin, and read what moves at each frame; compare the objects `numbers`.
 
     Returns:
         The motion, and the objects beyond `recorded` that skinning did not move as Blender did.
     """
-    (lit, around), scene, frames = seen, context.scene, request.frames
+    (lit, around, shows), scene, frames = seen, context.scene, request.frames
     members = figure.members
     poses = np.empty((len(frames), len(figure.rig.names), 4, 4))
     counts = np.diff(figure.starts)
@@ -281,6 +285,7 @@ def _play(
             cameras.append(views.read(scene, depsgraph))
             lightings.append(lit.read(scene, depsgraph))
             around.read(row, depsgraph)
+            shows.look(frame)
             for number in range(len(members)) if evaluated is not None else sorted(recorded):
                 rows = figure.rows(number)
                 points = motion.world_vertices(members[number], depsgraph, counts[number], frame)

@@ -29,6 +29,7 @@ class Part:
     """One object: how it moves ("skinned", "follows head", "recorded"), and how many vertices it has at rest."""
 
     item: bpy.types.Object
+    name: str
     motion: str
     vertices: int
 
@@ -89,7 +90,12 @@ def _survey(context: bpy.types.Context, armature: bpy.types.Object | None) -> Ge
         except OtherVertices:  # exporting finds out which modifier it is
             recorded = frozenset(range(len(figure.members)))
     parts = [
-        Part(member.item, _motion(figure, number, recorded), int(figure.starts[number + 1] - figure.starts[number]))
+        Part(
+            member.item,
+            member.name,
+            _motion(figure, number, recorded),
+            int(figure.starts[number + 1] - figure.starts[number]),
+        )
         for number, member in enumerate(figure.members)
     ]
     holds = holds_of(figure.labelled(scene))

@@ -41,7 +41,7 @@ class BindCharacter(WorksInSteps, bpy.types.Operator):
     def finish(self, context: bpy.types.Context, result: Survey) -> None:
         survey = result
         count = sum(part.vertices for part in survey.parts)
-        names = ", ".join(part.item.name for part in survey.parts)
+        names = ", ".join(part.name for part in survey.parts)
         bound = scene_group(context.scene).armature
         self.say(f"Bound '{bound.name}': {survey.bones} bones, {count} vertices in {names}.")
 
