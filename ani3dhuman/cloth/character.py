@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,13 +29,15 @@ Warn = Callable[[str], None]
 class Layer:
     """What is simulated at once: vertices (P,), what they are of, and which faces (F,) bool are the body to them.
 
-    `strands`: the points of each strand, where they are ribbons; 0 for a mesh.
+    `strands`: the points of each strand, where they are ribbons; 0 for a mesh. `met`: (M,) vertices of what has been
+    simulated before and must not be crossed.
     """
 
     own: np.ndarray
     worn: Worn
     beneath: np.ndarray
     strands: int = 0
+    met: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
 
 def simulate_character(
@@ -151,12 +153,12 @@ def _layers(
         hair[item.rows] = False
         solid &= (faces[:, 0] < item.rows.start) | (faces[:, 0] >= item.rows.stop)
     fabric = FABRICS["hair"]
-    layers.append(Layer(np.flatnonzero(hair), Worn.of(fabric, int(hair.sum()), meets_itself=False), solid))
+    layers.append(Layer(np.flatnonzero(hair), Worn.of(fabric, int(hair.sum()), hair=True), solid, met=own))
     for s in strands:
         layers.append(
             Layer(
                 np.arange(s.rows.start, s.rows.stop),
-                Worn.of(fabric, s.vertex_count, meets_itself=False),
+                Worn.of(fabric, s.vertex_count, hair=True),
                 solid,
                 s.strands,
             )
@@ -183,10 +185,11 @@ def _simulate(
             if steps:
                 steps.advance(len(skinned))
             continue
-        around = surroundings.part(own).over(Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices))
+        both = np.concatenate([own, layer.met])
+        around = surroundings.part(both).over(Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices))
 
         def follow(reason: str, chosen: np.ndarray, own: np.ndarray = own) -> None:
-            tell(reason, own[chosen])
+            tell(reason, own[chosen[chosen < len(own)]])
 
         if layer.strands:
             moved[:, own] = simulate_strands(
@@ -194,11 +197,14 @@ def _simulate(
             )
             continue
         index = np.full(len(bind_vertices), -1)
-        index[own] = np.arange(len(own))
+        index[both] = np.arange(len(both))
         own_faces = index[faces]
         own_faces = own_faces[(own_faces >= 0).all(1)]
-        garment = Garment(own_faces, bind_vertices[own], pin_weights[own])
-        moved[:, own] = simulate_garment(skinned[:, own], garment, around, fps, layer.worn, steps, follow)
+        pins = np.concatenate([pin_weights[own], np.ones(len(layer.met), np.float32)])
+        garment = Garment(own_faces, bind_vertices[both], pins)
+        led = np.concatenate([skinned[:, own], moved[:, layer.met]], axis=1)
+        worn = layer.worn.beside(len(layer.met))
+        moved[:, own] = simulate_garment(led, garment, around, fps, worn, steps, follow)[:, : len(own)]
     return moved
 
 

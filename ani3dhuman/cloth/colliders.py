@@ -30,13 +30,15 @@ Warn = Callable[[str], None]
 class Mesh:
     """A collider through the shot: vertices (T,C,3), world metres, or one frame where it stands still; faces (D,3).
 
-    `thickness`: metres kept from it, which its shape does not have yet.
+    `thickness`: metres kept from it, which its shape does not have yet; `friction`: 0 slides .. 1 sticks, -1 as the
+    fabric says.
     """
 
     name: str
     vertices: np.ndarray
     faces: np.ndarray
     thickness: float = 0.0
+    friction: float = -1.0
 
 
 def obstacle_of(shot: Shot, skinned: np.ndarray, loose: np.ndarray, floor: bool, warn: Warn) -> Obstacle | None:
@@ -64,7 +66,8 @@ def obstacle_of(shot: Shot, skinned: np.ndarray, loose: np.ndarray, floor: bool,
     starts = np.cumsum([0, *(mesh.vertices.shape[1] for mesh in ready)])
     frames = [np.broadcast_to(mesh.vertices, (len(skinned), *mesh.vertices.shape[1:])) for mesh in ready]
     faces = np.concatenate([mesh.faces + start for mesh, start in zip(ready, starts, strict=False)])
-    return Obstacle(np.concatenate(frames, 1, dtype=np.float32), faces)
+    rough = np.repeat([mesh.friction for mesh in ready], [len(mesh.faces) for mesh in ready])
+    return Obstacle(np.concatenate(frames, 1, dtype=np.float32), faces, friction=rough)
 
 
 def _meshes(shot: Shot, warn: Warn) -> list[Mesh]:
@@ -83,9 +86,10 @@ def _meshes(shot: Shot, warn: Warn) -> list[Mesh]:
         if item.recorded:
             vertices = shot["collider_recorded"][:, recorded : recorded + item.vertex_count]
             recorded += item.vertex_count
-            found.append(Mesh(item.name, vertices, own, item.thickness))
+            found.append(Mesh(item.name, vertices, own, item.thickness, item.friction))
             continue
-        mesh, moves = Mesh(item.name, shot["collider_vertices"][item.rows][None], own, item.thickness), poses[:, number]
+        still, moves = shot["collider_vertices"][item.rows][None], poses[:, number]
+        mesh = Mesh(item.name, still, own, item.thickness, item.friction)
         if len(own) > MOST and (moves != moves[:1]).any():
             mesh = _coarser(mesh, warn)
         found.append(replace(mesh, vertices=_posed(mesh.vertices[0], moves)))

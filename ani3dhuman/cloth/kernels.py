@@ -15,11 +15,15 @@ import numpy as np
 
 from ..jit import kernel
 from ..mesh.kernels import height_over, nearest_around
+from .contact.candidates import Cover
 from .contact.touch import DONE, hold_apart
 from .rods import bend_strands
 
 f4 = np.float32
 STRONGEST_PUSH = 0.01  # metres a particle is pushed out of the body in one substep
+LONG, LONGEST = 1.1, 1.2  # times its rest, of an edge before and after the body pushes, which so cannot tear it
+PRESSED = 0.05  # times its own, the mobility of what the body pushes against other cloth, so that it stays outside
+OPPOSED = -0.2  # cosine between two pushes of the body from which on what is between is pinched: they meet half-way
 
 
 class Cloth(NamedTuple):
@@ -63,12 +67,16 @@ class Fabric(NamedTuple):
 
 
 class State(NamedTuple):
-    """Places and velocities (P,3) now; places where the substep began, and those that velocities are reckoned from."""
+    """Places and velocities (P,3) now; places where the substep began, and those that velocities are reckoned from.
+
+    `mobile` (P,) float32: inverse masses as other cloth meets them in this substep.
+    """
 
     x: np.ndarray
     v: np.ndarray
     began: np.ndarray
     previous: np.ndarray
+    mobile: np.ndarray
 
 
 class Pose(NamedTuple):
@@ -85,6 +93,7 @@ class Body(NamedTuple):
     Attributes:
         faces: (F,3); around[starts[q]:starts[q + 1]]: the triangles at point q.
         deepest: metres under the surface below which a particle is left alone.
+        friction: (F,) float32 share of the sliding over it that is lost in a substep, below 0 as the fabric says.
     """
 
     near: np.ndarray
@@ -93,6 +102,7 @@ class Body(NamedTuple):
     starts: np.ndarray
     around: np.ndarray
     deepest: float
+    friction: np.ndarray
 
 
 @kernel
@@ -109,6 +119,28 @@ def _solve_distances(x, inv_mass, pairs, rest, give, h):  # type: ignore[no-unty
         if length < 1e-9:
             continue
         s = (rest[e] - length) / ((w + give[e] * per) * length)
+        a, b = s * inv_mass[i], s * inv_mass[j]
+        x[i, 0] += a * dx
+        x[i, 1] += a * dy
+        x[i, 2] += a * dz
+        x[j, 0] -= b * dx
+        x[j, 1] -= b * dy
+        x[j, 2] -= b * dz
+
+
+@kernel
+def _limit_stretch(x, inv_mass, pairs, rest, longest):  # type: ignore[no-untyped-def]
+    """Bring what is longer than `longest` times its rest back to that: no fabric of a garment gives so much."""
+    for e in range(pairs.shape[0]):
+        i, j = pairs[e, 0], pairs[e, 1]
+        dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
+        square, most = dx * dx + dy * dy + dz * dz, f4(longest) * rest[e]
+        if square <= most * most:
+            continue
+        w = inv_mass[i] + inv_mass[j]
+        if w == 0.0:
+            continue
+        s = (most / math.sqrt(square) - f4(1.0)) / w
         a, b = s * inv_mass[i], s * inv_mass[j]
         x[i, 0] += a * dx
         x[i, 1] += a * dy
@@ -172,20 +204,23 @@ def _limit_tethers(x, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, fabric):  # type: ignore[no-untyped-def]
+def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, fastest, fabric):  # type: ignore[no-untyped-def]
     """Push particles out of the body: along the line to the nearest surface point of each tracked place.
+
+    What is between two places that push against each other comes to lie half-way. `mobile`: see `State`.
 
     `near` (P,C) are places on the body that are followed from substep to substep, `clear` (P,C) a distance in which
     nothing can be touched, used up by the motion of the particle and of the body (at most `fastest` a substep). What
     lies under the surface by more than `deepest` is left alone. `points` (Q,3) is where the body is now.
     """
-    near, clear, faces, starts, around, deepest = body
+    near, clear, faces, starts, around, deepest, rough = body
     for i in range(x.shape[0]):
         if inv_mass[i] == 0.0:
             continue
-        thickness, friction = fabric.thickness[i], fabric.friction[i]
+        thickness = fabric.thickness[i]
         mx, my, mz = x[i, 0] - previous[i, 0], x[i, 1] - previous[i, 1], x[i, 2] - previous[i, 2]
         travel = math.sqrt(mx * mx + my * my + mz * mz) + fastest
+        ox, oy, oz, lacked, pushed = 0.0, 0.0, 0.0, 0.0, 0.0  # where the last push went, how far it had to, and did
         for c in range(near.shape[1]):
             clear[i, c] -= travel
             if clear[i, c] > 0.0:
@@ -201,7 +236,15 @@ def _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, f
             clear[i, c] = max(height - thickness, 0.0)
             if height >= thickness or height < -deepest:
                 continue
-            push = min(thickness - height, STRONGEST_PUSH)
+            friction = fabric.friction[i]
+            lack = thickness - height
+            push = min(lack, STRONGEST_PUSH)
+            mobile[i] = f4(PRESSED) * inv_mass[i]
+            if ox * nx + oy * ny + oz * nz < OPPOSED:
+                half = (lacked - lack + pushed) / 2
+                push = pushed - max(min(half, STRONGEST_PUSH), -STRONGEST_PUSH)
+                mobile[i] = inv_mass[i]
+            ox, oy, oz, lacked, pushed = nx, ny, nz, lack, push
             x[i, 0] += push * nx
             x[i, 1] += push * ny
             x[i, 2] += push * nz
@@ -209,6 +252,8 @@ def _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, f
             bx = wa * body_step[k0, 0] + wb * body_step[k1, 0] + wc * body_step[k2, 0]
             by = wa * body_step[k0, 1] + wb * body_step[k1, 1] + wc * body_step[k2, 1]
             bz = wa * body_step[k0, 2] + wb * body_step[k1, 2] + wc * body_step[k2, 2]
+            if rough[t] >= 0.0:
+                friction = rough[t]
             mx, my, mz = x[i, 0] - previous[i, 0] - bx, x[i, 1] - previous[i, 1] - by, x[i, 2] - previous[i, 2] - bz
             along = mx * nx + my * ny + mz * nz
             x[i, 0] -= friction * (mx - along * nx)
@@ -222,7 +267,9 @@ def _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, f
 
 @kernel
 def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, substeps, contact):  # type: ignore[no-untyped-def]
-    """Advance a `State` in place over one scene frame of `substeps` of `h` seconds, from `at`: a substep and its phase.
+    """Advance a `State` in place over one scene frame of `substeps` of `h` seconds, from `at`.
+
+    `at` is a substep, its phase, and the substep before which to stop.
 
     `hold` (P,) in 0..1, a share of one substep, draws a particle to its skinned position; 1 pins it (its inv_mass is
     0). `push` (P,3), or without rows, is added to gravity, m/s^2. `cloth`, `fabric` and `body` are a `Cloth`, `Fabric`
@@ -232,8 +279,8 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
     Returns:
         The substep that was reached, and its phase: that lists must be made anew before it goes on, or DONE.
     """
-    x, v, began, previous = state
-    first, phase = at
+    x, v, began, previous, mobile = state
+    first, phase, last = at
     cover, lists = contact
     inv_mass, edges, edge_rest, edge_give, hinges, hinge_weights, hinge_give = cloth[:7]
     joints, joint_give, anchor, reach = cloth[7:]
@@ -248,12 +295,15 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
     for i in range(points.shape[0]):
         fastest = max(fastest, body_step[i, 0] ** 2 + body_step[i, 1] ** 2 + body_step[i, 2] ** 2)
     fastest = math.sqrt(fastest)
-    for s in range(first, substeps):
+    pressed = Cover(cover.faces, cover.owns, cover.first, cover.beside, cover.rest, cover.half, cover.garment, mobile)
+    for s in range(first, min(last, substeps)):
         b = f4((s + 1.0) / substeps)
         if phase == DONE:
             for i in range(n):
                 for k in range(3):
                     previous[i, k] = began[i, k] = x[i, k]
+                mobile[i] = inv_mass[i]
+                for k in range(3):
                     if inv_mass[i] == 0.0:
                         x[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
                     else:
@@ -270,6 +320,7 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
                         style[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
                 bend_strands(x, inv_mass, style, joints, joint_give, h)
             _solve_distances(x, inv_mass, edges, edge_rest, edge_give, h)
+            _limit_stretch(x, inv_mass, edges, edge_rest, LONG)
             for i in range(n):
                 if inv_mass[i] > 0.0 and hold[i] > 0.0:
                     for k in range(3):
@@ -281,13 +332,14 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
                     for k in range(3):
                         points[i, k] = body_from[i, k] + b * (body_to[i, k] - body_from[i, k])
                         normals[i, k] = normals_from[i, k] + b * (normals_to[i, k] - normals_from[i, k])
-                _collide(x, previous, inv_mass, body, points, normals, body_step, fastest, fabric)
+                _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, fastest, fabric)
+                _limit_stretch(x, mobile, edges, edge_rest, LONGEST)
         if cover.faces.shape[0]:
-            phase = hold_apart(phase, began, x, previous, h, cover, lists, grip)
+            phase = hold_apart(phase, began, x, previous, h, pressed, lists, grip)
             if phase != DONE:
                 return s, phase
         for i in range(n):
             for k in range(3):
                 v[i, k] = (x[i, k] - previous[i, k]) / h
         _rub_threads(v, inv_mass, edges, rub)
-    return substeps, DONE
+    return min(last, substeps), DONE

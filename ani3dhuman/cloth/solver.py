@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
 from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 
-from ..mesh.kernels import limit_edges, point_normals
-from ..mesh.surface import Contacts
+from ..mesh.kernels import point_normals
+from ..mesh.surface import Contacts, Obstacle
+from .arcs import stops
 from .constraints import Constraints
 from .contact.candidates import Cover
-from .contact.touch import DONE, USED, cover_of, empty_lists, go_between, renew_lists
+from .contact.touch import DONE, USED, cover_of, empty_lists, renew_lists
 from .fabrics import SUBSTEP, ClothSettings
 from .kernels import Body, Cloth, Fabric, Pose, State, step_frame
+from .layers import Stack, let_cards_cross, pulled_apart
+from .mend import Mender
 from .preroll import JUMP, Preroll, rigid_fit
 from .surroundings import Sheet, Surroundings
 from .worn import Worn
 
 REFERENCE_SPEED = 2.4  # m/s, the speed of the fastest moving part at which `ClothSettings.substeps` holds
 MIN_FACTOR, MAX_FACTOR = 0.6, 4.0  # bounds of that number's factor
-MAX_STRETCH = 1.2  # times its rest length, of an edge after each frame: the body may push one end of a short one far
-LIMIT_ROUNDS = 12
-UNSEEN = 1e-7  # metres
+AT_ONCE = 200_000  # particles times substeps between two looks at whether to stop
 FURTHEST = 1e7  # metres from the origin; what is further away has blown up
 FURTHEST_JUMP = 1e4  # metres; more is no cut but a broken animation
 
@@ -44,7 +46,7 @@ def run(
     A connected piece that blows up is NaN from that frame on, and in all frames when that was before the first one.
 
     Raises:
-        Cancelled: between two frames, those before the first one included.
+        Cancelled: within some tenths of a second of the request, the way in included.
     """
     around = surroundings or Surroundings()
     obstacle = around.obstacle
@@ -52,8 +54,8 @@ def run(
     masses = worn.each("density") * m.sizes
     inv_mass = np.where(constraints.pinned, 0, 1 / masses).astype(np.float32)
     hold = np.maximum(worn.each("hold") * np.clip(pin_weights, 0, 1) ** 2, worn.each("shape"))
+    hear(progress)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll, around.way_in)
-    shortest, longest = np.zeros_like(constraints.edge_rest), np.float32(MAX_STRETCH) * constraints.edge_rest
     contacts = Contacts(obstacle, len(rest))
     c = constraints
     hinges = c.hinges, c.hinge_weights, _give(worn.each("bend")[c.hinges[:, 0]], m.bend)
@@ -63,7 +65,8 @@ def run(
     rubbing = worn.each("damping")[c.edges[:, 0]] * m.stretch * inv_mass[c.edges].sum(1, dtype=np.float64)  # 1/s
     deepest = obstacle.deepest if obstacle else 0.0
     starts, at_point = contacts.around
-    body = Body(contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest)
+    rough = np.full(len(contacts.faces), -1.0) if obstacle is None or obstacle.friction is None else obstacle.friction
+    body = Body(contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest, rough.astype(np.float32))
     gravity = np.array([0, 0, -settings.gravity]) if around.gravity is None else around.gravity
     sheet = Sheet(c.faces, masses)
     end = _pose(preroll, skinned, rest, around, 0)
@@ -71,9 +74,17 @@ def run(
     moves = preroll.velocity
     x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
     layers = worn.layers(c.faces)
+    hear(progress)
     cover = cover_of(layers, rest, inv_mass)
     lists, spare = empty_lists(cover), empty_lists(cover)
+    if worn.hair:
+        let_cards_cross(cover, lists)
     air, thickness = worn.each("air") / worn.each("density"), worn.each("thickness") + worn.extra
+    if preroll.count:
+        order = around.direction.layer if around.direction else np.zeros(len(rest), int)
+        underneath = Obstacle(end.body[None], contacts.faces) if obstacle else None
+        x = pulled_apart(x, Stack(order, worn.hair), c, thickness, underneath, (cover, lists))
+    mender = Mender(constraints, inv_mass, thickness, contacts)
     frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
     for step in range(preroll.count + len(skinned)):
         if step > 0:
@@ -88,43 +99,53 @@ def run(
                     still = slice(-around.colliders, None)
                     body_then[still], normals_then[still] = end.body[still], end.normals[still]
                 start = Pose(start.skin @ R.T + offset, body_then, normals_then)
-            ahead = np.where(constraints.pinned[:, None], end.skin, x + v / np.float32(fps))
-            contacts.update(x, ahead, start.body, end.body)
-            count = substeps_of(settings, fps, _speed(start, end, v, contacts.near, fps))
-            share = 1 / fps / count / SUBSTEP
-            fabric = Fabric(
-                air=air,
-                rub=(1 - np.exp(-rubbing / (fps * count))).astype(np.float32),
-                gravity=float(-gravity[2]),
-                thickness=thickness,
-                friction=_rescaled(worn.each("friction"), share),
-                grip=layers.friction,
-            )
+            way = stops(start, end, c.faces, contacts.faces)
+            rate = fps * (len(way) - 1)  # a frame in which something turns far is solved as several
             wished = around.direction.holds(step - preroll.count, hold) if around.direction else hold
-            held = _rescaled(wished, share).astype(np.float32)
             push = _pushed(around.accelerations(step - preroll.count - 1, x, v, sheet), gravity, len(x))
-            state, h = State(x, v, np.empty_like(x), np.empty_like(x)), 1 / fps / count
-            lists.clock[USED], at = 0, (0, DONE)
-            while at[0] < count:
-                at = step_frame(state, at, held, push, cloth, fabric, body, start, end, h, count, (cover, lists))
-                if at[1] != DONE:
-                    lost |= _freeze(state, end.skin, constraints, cover)
-                    lists = renew_lists(at[1], state.began, x, h, cover, lists)
+            lists.clock[USED] = 0
+            for start, goal in pairwise(way):
+                ahead = np.where(constraints.pinned[:, None], goal.skin, x + v / np.float32(rate))
+                contacts.update(x, ahead, start.body, goal.body, start.normals)
+                count = substeps_of(settings, rate, _speed(start, goal, v, contacts.near, rate))
+                share = 1 / rate / count / SUBSTEP
+                fabric = Fabric(
+                    air=air,
+                    rub=(1 - np.exp(-rubbing / (rate * count))).astype(np.float32),
+                    gravity=float(-gravity[2]),
+                    thickness=thickness,
+                    friction=_rescaled(worn.each("friction"), share),
+                    grip=layers.friction,
+                )
+                rubbed = np.where(rough < 0, -1, _rescaled(np.clip(rough, 0, 1), share)).astype(np.float32)
+                body = body._replace(friction=rubbed)
+                held = _rescaled(wished, share).astype(np.float32)
+                state = State(x, v, np.empty_like(x), np.empty_like(x), inv_mass.copy())
+                h = 1 / rate / count
+                at = (0, DONE)
+                while at[0] < count:
+                    hear(progress)
+                    last = (*at, at[0] + 1 + AT_ONCE // len(x))
+                    at = step_frame(state, last, held, push, cloth, fabric, body, start, goal, h, count, (cover, lists))
+                    if at[1] != DONE:
+                        lost |= _freeze(state, goal.skin, constraints, cover)
+                        lists = renew_lists(at[1], state.began, x, h, cover, lists)
             lost |= _freeze(state, end.skin, constraints, cover)
         if step >= preroll.count:
             done = frames[step - preroll.count]
-            done[:] = x  # what is mended here is seen, and swings on as it was
-            limit_edges(done, inv_mass, constraints.edges, shortest, longest, LIMIT_ROUNDS)
-            if len(c.faces) and np.abs(done - x).max() > UNSEEN:
-                spare = go_between(x, done, cover, spare)
+            done[:], spare = mender.mended(x, end, cover, spare)  # what is mended here is seen, and swings on as it was
             done[lost] = np.nan
             if around.shown:
                 around.shown(step - preroll.count, done)
             if progress:
                 progress.advance()
-        elif progress and progress.should_cancel():
-            raise Cancelled(progress.stage)
     return frames
+
+
+def hear(progress: Progress | None) -> None:
+    """Raise `Cancelled` where that is wished."""
+    if progress and progress.should_cancel():
+        raise Cancelled(progress.stage)
 
 
 def _freeze(state: State, skin: np.ndarray, constraints: Constraints, cover: Cover) -> np.ndarray:

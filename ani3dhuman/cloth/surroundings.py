@@ -145,4 +145,11 @@ NOTHING = Surroundings()
 def _joined(body: Obstacle, colliders: Obstacle) -> Obstacle:
     faces = np.concatenate([body.faces, colliders.faces + body.vertices.shape[1]])
     rest = None if body.rest is None else np.concatenate([body.rest, colliders.vertices[0]])
-    return replace(body, vertices=np.concatenate([body.vertices, colliders.vertices], 1), faces=faces, rest=rest)
+    rough = [-np.ones(len(m.faces)) if m.friction is None else m.friction for m in (body, colliders)]
+    return replace(
+        body,
+        friction=np.concatenate(rough),
+        vertices=np.concatenate([body.vertices, colliders.vertices], 1),
+        faces=faces,
+        rest=rest,
+    )

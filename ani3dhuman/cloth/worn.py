@@ -24,19 +24,29 @@ class Worn:
         fabrics: those; number: (P,) which of them a particle is of.
         garment: (P,) the number of its garment.
         extra: (P,) metres that it keeps further from the body than its fabric says.
-        meets_itself: whether it is kept from crossing itself. Cards of hair lie in each other by thousands.
+        hair: whether all of garment 0 is hair: its round pieces are solid, and cards that lie in each other stay so.
     """
 
     fabrics: tuple[ClothSettings, ...]
     number: np.ndarray
     garment: np.ndarray
     extra: np.ndarray
-    meets_itself: bool = True
+    hair: bool = False
 
     @classmethod
-    def of(cls, fabric: ClothSettings, count: int, meets_itself: bool = True) -> Worn:
+    def of(cls, fabric: ClothSettings, count: int, hair: bool = False) -> Worn:
         """`count` particles of one garment of one fabric."""
-        return cls((fabric,), np.zeros(count, int), np.zeros(count, int), np.zeros(count), meets_itself)
+        return cls((fabric,), np.zeros(count, int), np.zeros(count, int), np.zeros(count), hair)
+
+    def beside(self, count: int) -> Worn:
+        """With so many particles more, that belong to another garment, of the same fabric."""
+        added = np.zeros(count, int)
+        return replace(
+            self,
+            number=np.concatenate([self.number, added]),
+            garment=np.concatenate([self.garment, added + 1 + self.garment.max(initial=-1)]),
+            extra=np.concatenate([self.extra, np.zeros(count)]),
+        )
 
     def part(self, rows: np.ndarray) -> Worn:
         """Of particles `rows` alone."""
@@ -55,5 +65,4 @@ class Worn:
     def layers(self, faces: np.ndarray) -> Layers:
         """How its triangles (F,3) meet each other."""
         grip = LEAST_GRIP + GRIP * self.each("friction")
-        faces = faces if self.meets_itself else faces[:0]
         return Layers(faces, APART / 2 * self.each("thickness"), self.garment, grip.astype(np.float32))

@@ -10,6 +10,9 @@ from scipy.spatial import cKDTree
 
 from .kernels import heights_over, point_normals
 
+AMONG, WITHIN = 8, 0.04  # points, metres: where a place that faces the nearest one is looked for
+FACING, BEHIND = -0.3, 0.01  # cosine of their normals; metres that a particle may be under it
+CLOSE = 0.01  # metres from such a place within which it is kept
 CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is closer already
 MIN_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
 
@@ -23,12 +26,15 @@ class Obstacle:
         faces: (F,3), outward by the right-hand rule; the mesh may be open, and may be loose triangles.
         rest: (P,3) the bind pose, from which the body comes into the first frame; None: it comes in that pose.
         deepest: metres under the surface beyond which a point is taken to belong to another side, and left alone.
+        friction: (F,) share of the sliding over each face that is lost in 1/720 s, -1 where what slides knows it; None
+            where it knows it everywhere.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     rest: np.ndarray | None = None
     deepest: float = 0.08
+    friction: np.ndarray | None = None
 
     @classmethod
     def of_faces(cls, vertices: np.ndarray, faces: np.ndarray, rest: np.ndarray | None = None) -> Obstacle | None:
@@ -91,9 +97,10 @@ def wanted_heights(heights: np.ndarray) -> np.ndarray:
 
 
 class Contacts:
-    """Three places on the body for each particle: where it was nearest before, is now, and will be.
+    """Places on the body for each particle: where it was nearest before, is now, will be, and across from that.
 
-    Kept places guard against passing through a limb; the new ones notice another limb that comes near.
+    Kept places guard against passing through a limb; new ones notice another limb that comes near, or presses from the
+    other side.
     """
 
     def __init__(self, obstacle: Obstacle | None, particles: int) -> None:
@@ -101,16 +108,39 @@ class Contacts:
         self.faces = obstacle.faces.astype(np.int64) if obstacle else np.zeros((0, 3), np.int64)
         self.around = obstacle.around if obstacle else (np.zeros(1, np.int64), np.zeros(0, np.int64))
         self.fresh = True
-        self.clear = np.zeros((particles, 3 if obstacle else 0), np.float32)
+        self.clear = np.zeros((particles, 4 if obstacle else 0), np.float32)
         self.near = np.zeros(self.clear.shape, np.int64)
 
-    def update(self, x: np.ndarray, ahead: np.ndarray, start: np.ndarray, end: np.ndarray) -> None:
-        """Find the places for a frame: particles go from `x` to about `ahead` (P,3), the body from `start` to `end`."""
+    def update(self, x: np.ndarray, ahead: np.ndarray, start: np.ndarray, end: np.ndarray, normals: np.ndarray) -> None:
+        """Find the places for a frame: particles go from `x` to about `ahead` (P,3), the body from `start` to `end`.
+
+        `normals` (Q,3) are the body's at the start.
+        """
         if self.obstacle is None:
             return
-        now, then = cKDTree(start).query(x)[1], cKDTree(end).query(ahead)[1]
-        kept = now if self.fresh else self.near[np.arange(len(x)), self.clear.argmin(1)]
+        tree = cKDTree(start)
+        now, then = tree.query(x)[1], cKDTree(end).query(ahead)[1]
+        rows = np.arange(len(x))
+        kept = now if self.fresh else self.near[rows, self.clear.argmin(1)]
+        across = _across(tree, x, now, normals)
+        if not self.fresh:  # what pressed from the other side goes on doing so
+            against = (normals[self.near] * normals[kept][:, None]).sum(2) < FACING
+            clear = np.where(against, self.clear, np.inf)
+            across = np.where(clear.min(1) < CLOSE, self.near[rows, clear.argmin(1)], across)
         self.fresh = False
-        self.near[:] = np.stack([kept, now, then], 1)
+        self.near[:] = np.stack([kept, now, then, np.maximum(across, 0)], 1)
         self.clear[:] = 0
         self.clear[now == kept, 1] = self.clear[then == kept, 2] = self.clear[then == now, 2] = 1e6  # not twice
+        self.clear[across < 0, 3] = 1e6
+
+
+def _across(tree: cKDTree, x: np.ndarray, now: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """The nearest point (P,) of the tree that faces the nearest one `now` (P,) of each `x` (P,3), -1 for none near."""
+    count = min(AMONG, tree.n)
+    near = tree.query(x, k=count, distance_upper_bound=WITHIN)[1].reshape(len(x), count)
+    there = near < tree.n
+    near = np.where(there, near, 0)
+    faces = (normals[near] * normals[now][:, None]).sum(2) < FACING
+    over = ((x[:, None] - tree.data[near]) * normals[near]).sum(2) > -BEHIND
+    found = there & faces & over
+    return np.where(found.any(1), near[np.arange(len(x)), found.argmax(1)], -1)

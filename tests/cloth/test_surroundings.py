@@ -95,3 +95,19 @@ def test_cloth_comes_to_rest_on_a_table_that_is_no_body():
     thickness = FABRICS["generic"].thickness
     assert moved[-1, :, 2].min() > 0.8 * thickness
     assert np.median(moved[-1, :, 2]) < thickness + 0.005
+
+
+def test_a_collider_that_sticks_carries_cloth_along_and_one_that_slides_does_not():
+    sheet, faces = grid(5, 5, 0.03)
+    sheet[:, 2] = FABRICS["generic"].thickness
+    table, table_faces = grid(8, 8, 0.1)
+    belt = np.repeat(table[None] - np.float32([0.2, 0.2, 0]), 14, 0)
+    belt[:, :, 0] += 0.02 * np.arange(14, dtype=np.float32)[:, None]
+    went = {}
+    for friction in (0.0, -1.0, 1.0):
+        rough = np.full(len(table_faces), friction)
+        around = Surroundings(Obstacle(belt, table_faces, friction=rough), colliders=len(table), way_in="none")
+        moved = simulate(np.repeat(sheet[None], 14, 0), faces, sheet, np.zeros(len(sheet)), around, FPS)
+        went[friction] = float((moved[-1] - sheet)[:, 0].mean())
+    assert abs(went[0.0]) < 0.02 and went[1.0] > 0.2
+    assert went[0.0] < went[-1.0] < went[1.0]

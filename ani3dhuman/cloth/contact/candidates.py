@@ -25,7 +25,8 @@ class Cover(NamedTuple):
     Attributes:
         faces, owns, first, beside: of a `Tree` over its triangles.
         rest: (V,3) places at rest; half: (V,) metres, half the distance that it keeps from other cloth.
-        garment: (V,) int32, the garment that a vertex belongs to; within one no more distance is kept than at rest.
+        garment: (V,) int32, the garment that a vertex belongs to; within one no more distance is kept than at rest,
+            and none within one of a number below 0.
         inv_mass: (V,) 0 for what is moved from outside.
     """
 
@@ -167,7 +168,8 @@ def _add(row, x, v, span, slack, cover, tangled, pairs, count):  # type: ignore[
     else:
         crossed = (tangled[i] or tangled[j]) and (tangled[k] or tangled[m])
     mobile = cover.inv_mass[i] + cover.inv_mass[j] + cover.inv_mass[k] + cover.inv_mass[m] > 0.0
-    if crossed or not mobile:
+    loose = cover.garment[i] < 0 and cover.garment[i] == cover.garment[m]
+    if crossed or loose or not mobile:
         return count
     distance, nx, ny, nz, _wa, _wb, _wc, _wd = nearest_of_pair(kind, i, j, k, m, x)
     keep = cover.half[i] + cover.half[m]

@@ -32,6 +32,9 @@ def _segment_apart(p, q, low, high, t):  # type: ignore[no-untyped-def]
 def _note(a, b, x, cover, boxes, hits, count):  # type: ignore[no-untyped-def]
     """Note each edge that triangle `a` owns and that pierces `b`, and the other way."""
     faces, owns = cover.faces, cover.owns
+    number = cover.garment[faces[a, 0]]
+    if number < 0 and number == cover.garment[faces[b, 0]]:
+        return count
     for turn in range(2):
         p, q = (a, b) if turn == 0 else (b, a)
         j, k, m = faces[q, 0], faces[q, 1], faces[q, 2]

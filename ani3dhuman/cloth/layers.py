@@ -1,0 +1,177 @@
+"""What lies over what: pieces that pass through each other, or into the body, are pulled apart before they move.
+
+Each piece is moved smoothly, as little as it needs, to its side of those that it crosses: of two sheets the outer one
+is the one with the higher layer number, else the one that is outside for the most part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+
+from ..mesh.surface import Obstacle, Surface
+from .constraints import Constraints
+from .contact.candidates import Cover
+from .contact.touch import Lists, find_crossings
+
+REACH = 0.05  # metres: what lies further beyond a sheet is taken to belong there
+MARGINS = (1.3, 2.6, 5.2)  # times the distance to be kept, that is made: more where edges still cross
+ROUNDS = 40
+SMOOTHINGS = 3  # passes after each round, in which neighbours go along
+SHARE = 0.6  # of what lacks, that each of two sheets is moved in a round
+ABOVE = 0.6  # cosine to the normal from which on something is over a sheet, and not beside its border
+SMALL = 1e-4  # metres of the largest push with which it is good enough
+CARDS = 0.2  # crossings for each triangle from which on hair is cards that lie in each other
+ROUND = 0.3  # share of a piece's area that its normals may add up to, for hair to count as a tube with an inside
+
+
+@dataclass(frozen=True)
+class Stack:
+    """P particles and their order.
+
+    Attributes:
+        layer: (P,) the artist's number, 1 next to the skin; 0 leaves the order to what lies outside.
+        solid: whether pieces that are round all have an inside: locks of hair.
+    """
+
+    layer: np.ndarray
+    solid: bool = False
+
+
+def pulled_apart(
+    x: np.ndarray,
+    stack: Stack,
+    constraints: Constraints,
+    clear: np.ndarray,
+    body: Obstacle | None,
+    met: tuple[Cover, Lists],
+) -> np.ndarray:
+    """Places (P,3) near `x` in which pieces cross less, outside the body; pinned particles stay.
+
+    Args:
+        constraints: of the P particles; clear: (P,) metres to be kept from the body.
+        body: in the pose of `x`, of one frame; None without one.
+        met: what meets what, `Cover` and `Lists`.
+    """
+    cover, lists = met
+    pieces, free = constraints.islands(), ~constraints.pinned
+    pairs = _crossing(x, pieces, cover, lists)
+    surface = body.at(0) if body else None
+    inside = free & (_lack(surface, x, 0 * clear)[0] > 0)
+    if not pairs and not inside.any():
+        return x
+    sheets = {n: Sheet.of(x, cover.faces, pieces, n, surface) for n in sorted({n for pair in pairs for n in pair})}
+    ordered = [_ordered(sheets[a], sheets[b], x, stack) for a, b in pairs]
+    spread = _neighbours(constraints, len(x))
+    off = np.zeros(x.shape)
+    for turn in range(len(MARGINS) * ROUNDS):
+        now, push = (x + off).astype(np.float32), np.zeros(x.shape)
+        half = MARGINS[turn // ROUNDS] * cover.half
+        for inner, outer, both in ordered:
+            push += _over(inner, outer, now, half, 1.0) + _over(outer, inner, now, half, 1.0 if both else -1.0)
+        lack, away = _lack(surface, now, clear)
+        push += np.where(inside | (np.abs(off).max(1) > 0), lack, 0)[:, None] * away
+        push[~free] = 0
+        last = turn % ROUNDS == ROUNDS - 1 or np.abs(push).max() < SMALL
+        if last and not _crossing(now, pieces, cover, lists):
+            break
+        off += 0.5 * push
+        for _ in range(SMOOTHINGS):
+            off[free] = 0.5 * (off + spread @ off)[free]
+        off += 0.5 * push
+    return (x + off).astype(np.float32)
+
+
+def _lack(surface: Surface | None, x: np.ndarray, clear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What lacks to heights `clear` (P,) over the body, metres, and where it grows; nothing for what is too deep."""
+    if surface is None:
+        return np.zeros(len(x)), np.zeros(x.shape)
+    height, away = surface.heights(x)
+    return np.where(height > -surface.deepest, np.maximum(clear - height, 0), 0), away
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A connected piece: its vertices (N,), its faces (F,3), wound outwards, and whether it is round."""
+
+    own: np.ndarray
+    faces: np.ndarray
+    round: bool
+
+    @classmethod
+    def of(cls, x: np.ndarray, faces: np.ndarray, pieces: np.ndarray, number: int, surface: Surface | None) -> Sheet:
+        """Piece `number` of `pieces` (P,), turned away from the body where there is one."""
+        own = faces[pieces[faces[:, 0]] == number].astype(np.int64)
+        corners = x[own].astype(np.float64)
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        total = np.linalg.norm(normals.sum(0)) / max(np.linalg.norm(normals, axis=1).sum(), 1e-20)
+        middles = corners.mean(1)
+        out = surface.heights(middles)[1] if surface is not None and total > ROUND else middles - middles.mean(0)
+        if (normals * out).sum() < 0:
+            own = own[:, ::-1]
+        return cls(np.unique(own), own, bool(total < ROUND))
+
+
+def _over(base: Sheet, other: Sheet, x: np.ndarray, half: np.ndarray, side: float) -> np.ndarray:
+    """Pushes (P,3) that bring `other` to a side of `base`, 1 the outer one; `half` (P,) of the distance kept."""
+    push = np.zeros(x.shape)
+    height, away = _heights(base, x, other.own)
+    lack = np.where(np.isfinite(height), np.maximum(2 * half[other.own] - side * height, 0), 0)
+    push[other.own] = (SHARE * side * lack)[:, None] * away
+    return push
+
+
+def _heights(base: Sheet, x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Heights (N,) of particles `rows` over a piece, and where they grow (N,3); NaN far away and beside its border."""
+    over = Obstacle.of_faces(x[None], base.faces)
+    assert over is not None  # a piece that crosses something has faces
+    surface = over.at(0)
+    height, away = surface.heights(x[rows])
+    normal = surface.normals[surface.tree.query(x[rows])[1]]
+    beside = np.abs((away * normal).sum(1)) < ABOVE
+    return np.where(beside | (np.abs(height) > REACH), np.nan, height), away
+
+
+def _ordered(a: Sheet, b: Sheet, x: np.ndarray, stack: Stack) -> tuple[Sheet, Sheet, bool]:
+    """The inner and the outer of two, and whether each is to be outside of the other."""
+    both = stack.solid and a.round and b.round
+    first, second = stack.layer[a.own[0]], stack.layer[b.own[0]]
+    if first and second and first != second:
+        return (a, b, both) if first < second else (b, a, both)
+    height, depth = _heights(a, x, b.own)[0], _heights(b, x, a.own)[0]
+    outside = np.concatenate([height[np.isfinite(height)], -depth[np.isfinite(depth)]])
+    return (a, b, both) if outside.sum() >= 0 else (b, a, both)
+
+
+def _crossing(x: np.ndarray, pieces: np.ndarray, cover: Cover, lists: Lists) -> list[tuple[int, int]]:
+    """Pairs of different pieces that cross."""
+    both = pieces[cover.faces[_hits(x, cover, lists), 0]]
+    both = np.unique(np.sort(both[both[:, 0] != both[:, 1]], axis=1), axis=0)
+    return [(int(a), int(b)) for a, b in both]
+
+
+def let_cards_cross(cover: Cover, lists: Lists) -> None:
+    """Let hair (garment 0) pass itself if it does so at rest in many places, by a negative number of its garment."""
+    pairs = _hits(cover.rest, cover, lists)
+    own = (cover.garment[cover.faces[pairs, 0]] == 0).all(1)
+    if own.sum() > CARDS * max(1, (cover.garment[cover.faces[:, 0]] == 0).sum()):
+        cover.garment[cover.garment == 0] = -1
+
+
+def _hits(x: np.ndarray, cover: Cover, lists: Lists) -> np.ndarray:
+    """(N,2) triangles that cross."""
+    if len(cover.faces) == 0 or find_crossings(x, cover, lists) == 0:
+        return np.zeros((0, 2), int)
+    room = len(lists.hits) // len(lists.hit_counts)
+    rows = [lists.hits[b * room : b * room + min(n, room)] for b, n in enumerate(lists.hit_counts)]
+    return np.concatenate(rows)[:, [0, 2]]
+
+
+def _neighbours(constraints: Constraints, count: int) -> csr_array:
+    """(P,P) means over the neighbours along edges."""
+    both = np.concatenate([constraints.edges, constraints.edges[:, ::-1]])
+    graph = coo_array((np.ones(len(both)), both.T), shape=(count, count)).tocsr()
+    degree = np.maximum(np.asarray(graph.sum(1)).ravel(), 1)
+    return csr_array(graph.multiply(1 / degree[:, None]))

@@ -1,0 +1,50 @@
+"""What a frame is shown as: where the solver left it, but for edges that it left too long."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..mesh.kernels import heights_over, limit_edges
+from ..mesh.surface import Contacts
+from .constraints import Constraints
+from .contact.candidates import Cover
+from .contact.touch import Lists, go_between
+from .kernels import Pose
+
+MAX_STRETCH = 1.22  # times its rest length, of an edge: the body may push one end of a short one far
+ROUNDS = 3  # in which lengths, body and other cloth have their say
+LIMIT_ROUNDS = 12
+CLEAR = 0.5  # share of the distance to be kept from the body that is enough
+UNSEEN = 1e-7  # metres
+
+
+class Mender:
+    """For one piece of cloth of P particles over its body; `free` (P,): inverse masses, thickness (P,) metres."""
+
+    def __init__(self, constraints: Constraints, free: np.ndarray, thickness: np.ndarray, contacts: Contacts) -> None:
+        self.constraints, self.free, self.contacts = constraints, free, contacts
+        self.clear = (CLEAR * thickness).astype(np.float32)
+        self.shortest = np.zeros_like(constraints.edge_rest)
+        self.longest = np.float32(MAX_STRETCH) * constraints.edge_rest
+
+    def mended(self, x: np.ndarray, pose: Pose, cover: Cover, lists: Lists) -> tuple[np.ndarray, Lists]:
+        """Places (P,3) near `x` without long edges, that are not deeper in the body and cross nothing on the way."""
+        done, before = x.copy(), None
+        for turn in range(ROUNDS):
+            limit_edges(done, self.free, self.constraints.edges, self.shortest, self.longest, LIMIT_ROUNDS)
+            moved = np.flatnonzero(np.abs(done - x).max(1) > UNSEEN)
+            if len(moved) == 0:
+                break
+            if self.contacts.obstacle is not None and not self.contacts.fresh and turn < ROUNDS - 1:
+                before = self._heights(x, pose) if before is None else before
+                height, away = (part[moved] for part in self._heights(done, pose))
+                lack = np.minimum(before[0][moved], self.clear[moved]) - height
+                push = np.where((lack > 0) & (self.free[moved] > 0), lack, 0)
+                done[moved] += push[:, None] * away
+            if len(self.constraints.faces):
+                lists = go_between(x, done, cover, lists)
+        return done, lists
+
+    def _heights(self, x: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+        near = self.contacts.near[np.arange(len(x)), self.contacts.clear.argmin(1)]
+        return heights_over(x, near, pose.body, pose.normals, self.contacts.faces, *self.contacts.around)
