@@ -152,3 +152,49 @@ def write_layers(settings: bpy.types.ImageFormatSettings) -> None:
         chosen.media_type = "MULTI_LAYER_IMAGE"
     chosen.file_format = "OPEN_EXR_MULTILAYER"
     chosen.exr_codec, chosen.color_depth = "NONE", "16"
+
+
+def compositor_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree | None:
+    """The compositor's nodes of a scene, those that come last: the scene's own, from 5.0 on a group of the file's, from
+    5.3 on the group of the last of its effects."""
+    owner: Any = scene
+    if "compositor_effects" in owner.bl_rna.properties:
+        return owner.compositor_effects[-1].node_group if len(owner.compositor_effects) else None
+    return owner.compositing_node_group if hasattr(owner, "compositing_node_group") else owner.node_tree
+
+
+def compositor_output(scene: bpy.types.Scene) -> tuple[bpy.types.NodeTree, bpy.types.NodeSocket]:
+    """The compositor's nodes of a scene and the socket that takes the picture, made where they are missing."""
+    owner: Any = scene
+    tree: Any = compositor_tree(scene)
+    if tree is None:
+        if "compositor_effects" in owner.bl_rna.properties:
+            tree = bpy.data.node_groups.new(scene.name, "CompositorNodeTree")
+            effect = owner.compositor_effects[-1] if len(owner.compositor_effects) else owner.compositor_effects.new("")
+            effect.node_group = tree
+        elif hasattr(owner, "compositing_node_group"):
+            tree = owner.compositing_node_group = bpy.data.node_groups.new(scene.name, "CompositorNodeTree")
+        else:
+            owner.use_nodes = True
+            tree = owner.node_tree
+    is_group = bpy.app.version >= (5, 0)
+    sockets = [item for item in tree.interface.items_tree if item.item_type == "SOCKET"] if is_group else []
+    if is_group and not any(socket.in_out == "OUTPUT" for socket in sockets):
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    kind = "NodeGroupOutput" if is_group else "CompositorNodeComposite"
+    outputs = [node for node in tree.nodes if node.bl_idname == kind] or [tree.nodes.new(kind)]
+    return tree, next((node for node in outputs if getattr(node, "is_active_output", True)), outputs[0]).inputs[0]
+
+
+def compositor_trees() -> Iterable[bpy.types.NodeTree]:
+    """The compositor's nodes of all scenes."""
+    for scene in bpy.data.scenes:
+        tree = compositor_tree(scene)
+        if tree is not None:
+            yield tree
+
+
+def over_sockets(node: Any) -> tuple[bpy.types.NodeSocket, bpy.types.NodeSocket]:
+    """Of an Alpha Over node the inputs for what is behind and what is in front; before 5.0 both are called Image."""
+    sockets = [socket for socket in node.inputs if socket.type == "RGBA"]
+    return sockets[0], sockets[1]

@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ani3d_formats.atomic import cannot_write
 from ani3d_formats.errors import Ani3DError
@@ -76,7 +76,7 @@ class Link:
         try:
             self.executor.submit(self.client.close)
             self.executor.shutdown(wait=False)
-            return on_thread(lambda: _end(self.process))
+            return on_thread(lambda: end_process(self.process))
         except RuntimeError:  # Blender is ending and starts no thread any more
             return finished()
 
@@ -144,7 +144,7 @@ def start(command: str, store: Path) -> Link:
         ]
         try:
             process = subprocess.Popen(
-                [*_split(command), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [*split_command(command), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
         except (OSError, ValueError) as error:
             raise Ani3DError(
@@ -156,7 +156,7 @@ def start(command: str, store: Path) -> Link:
             endpoint = _wait_until_ready(process, ready, store / "engine.log")
             return _open(str(store) if (store / READY_NAME).is_file() else endpoint, process)
         except BaseException:
-            _end(process)
+            end_process(process)
             raise
 
 
@@ -185,7 +185,7 @@ def _reason(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)  # str() would name the file once more
 
 
-def _split(command: str) -> list[str]:
+def split_command(command: str) -> list[str]:
     """Program and arguments; a path with spaces that exists is taken whole."""
     if Path(command).is_file():
         return [command]
@@ -214,7 +214,8 @@ def _last_line(log: Path) -> str:
     return lines[-1] if lines else "it said nothing."
 
 
-def _end(process: subprocess.Popen[bytes] | None) -> None:
+def end_process(process: subprocess.Popen[Any] | None) -> None:
+    """End a program, by force where it does not in time."""
     if process and process.poll() is None:
         process.terminate()
         try:

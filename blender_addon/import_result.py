@@ -20,7 +20,7 @@ from ani3d_formats.pc2 import read_pc2
 from ani3d_formats.playback_file import write_playback
 from ani3d_formats.progress import Progress, Report
 
-from . import compat, playback
+from . import compat, film_nodes, playback
 from .aside import put_aside, take_back
 from .display import add_display, raise_transparent_bounces
 from .properties import object_group
@@ -128,6 +128,7 @@ def remove_result(name: str) -> bool:
     sources = {source for item in members if (source := object_group(item).source)}
     for collection in collections:  # somebody may have deleted the parts that know their sources
         sources |= {item for key, item in collection.items() if key.startswith(HIDDEN) and item is not None}
+    film_nodes.remove(name)
     for item in members:
         playback.remove_playback(item)
         data = item.data

@@ -8,12 +8,13 @@ from typing import Any
 import bpy
 
 from . import playback
+from .film_nodes import has_film
 from .import_result import parts_of, result_names
 from .job_list import UNKNOWN, active_row, folder_of
 from .jobs import ENDED
 from .panel_layout import Sidebar, draw_error, sentences
-from .properties import Ani3DJob, scene_group
-from .results_shown import ITEMS, shown_as
+from .properties import Ani3DJob, object_group, scene_group
+from .results_shown import FILM, ITEMS, shown_as
 from .session import session
 
 ICONS = {
@@ -100,8 +101,12 @@ def _draw_result(context: bpy.types.Context, column: bpy.types.UILayout, name: s
         return
     seen = shown_as(name)
     for what, label, _ in ITEMS:
+        if what == FILM and not has_film(name):
+            continue
         button = line.operator("ani3d.show_result", text=label, depress=seen == what)
         button.name, button.what = name, what
+    if any(object_group(item).kind == "GAUSSIANS" for item in parts):
+        column.operator("ani3d.render_shot", icon="RENDER_ANIMATION").result = name
     column.operator("ani3d.remove_result", text="Take out of the Scene", icon="TRASH").name = name
     for item in parts:
         if problem := playback.error_of(item):

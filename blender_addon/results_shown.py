@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import bpy
 
+from . import film_nodes
 from .import_result import hide_replaced, parts_of, show_again
 from .properties import object_group
 
-MESH, GAUSSIANS, BOTH, ORIGINAL = "MESH", "GAUSSIANS", "BOTH", "ORIGINAL"
+MESH, GAUSSIANS, BOTH, ORIGINAL, FILM = "MESH", "GAUSSIANS", "BOTH", "ORIGINAL", "FILM"
 ITEMS = (
     (MESH, "Mesh", "The character's own meshes and materials, moved as the result says"),
     (GAUSSIANS, "Gaussians", "The Gaussians alone"),
     (BOTH, "Both", "The Gaussians, and the meshes below them"),
     (ORIGINAL, "Original", "The character as it was before"),
+    (FILM, "Film", "The engine's film frames in renders; the meshes cast their shadows, and are seen in the viewport"),
 )
 
 
@@ -27,7 +29,9 @@ def show_as(name: str, what: str) -> None:
     hide_replaced(sources, lambda _message: None)
     for item in parts:
         is_mesh = object_group(item).kind == "MESH"
-        item.hide_viewport = item.hide_render = what not in ((MESH, BOTH) if is_mesh else (GAUSSIANS, BOTH))
+        item.hide_viewport = item.hide_render = what not in ((MESH, BOTH, FILM) if is_mesh else (GAUSSIANS, BOTH))
+        item.visible_camera = what != FILM
+    film_nodes.switch(name, what == FILM)
     if what == ORIGINAL:
         for source in sources:
             show_again(source)
@@ -35,7 +39,10 @@ def show_as(name: str, what: str) -> None:
 
 def shown_as(name: str) -> str:
     """What is seen of the result now, one of `ITEMS`."""
-    seen = {object_group(item).kind for item in parts_of(name) if not item.hide_viewport}
+    parts = [item for item in parts_of(name) if not item.hide_viewport]
+    if any(not item.visible_camera for item in parts):
+        return FILM
+    seen = {object_group(item).kind for item in parts}
     if "MESH" in seen:
         return BOTH if "GAUSSIANS" in seen else MESH
     return GAUSSIANS if seen else ORIGINAL

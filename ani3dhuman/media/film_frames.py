@@ -35,7 +35,12 @@ def write_png16(path: Path, picture: Picture) -> None:
 
 
 def write_exr(
-    path: Path, picture: Picture, *, full_float: bool = False, metadata: Mapping[str, str | int | float] | None = None
+    path: Path,
+    picture: Picture,
+    *,
+    full_float: bool = False,
+    metadata: Mapping[str, str | int | float] | None = None,
+    depth: np.ndarray | None = None,
 ) -> None:
     """Write an OpenEXR file: premultiplied alpha and linear light with Rec. 709 primaries, ZIP-compressed.
 
@@ -44,6 +49,7 @@ def write_exr(
         picture: in any declaration; it is converted.
         full_float: 32 bits a channel instead of 16.
         metadata: further header attributes.
+        depth: (H,W) metres along the view, written in 32 bits as the channel Z.
 
     Raises:
         Ani3DError: ``disk.full``.
@@ -60,7 +66,10 @@ def write_exr(
     rgba = picture.to("premultiplied", "linear").rgba
     # OpenEXR takes the array's memory for rows of pixels, whatever its strides say
     rgba = rgba.astype(np.float32 if full_float else np.float16, order="C")
+    channels = {"RGBA": rgba}
+    if depth is not None:
+        channels["Z"] = depth.astype(np.float32, order="C")
     data = io.BytesIO()
-    with OpenEXR.File(header, {"RGBA": rgba}) as file:
+    with OpenEXR.File(header, channels) as file:
         file.write(data)
     write_bytes(Path(path), data.getvalue())

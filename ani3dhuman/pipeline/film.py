@@ -109,7 +109,7 @@ def render_shot(
             f"Ask for frames within {start}..{end}." if start <= end else "Take the shot that the cache was made from.",
         )
     exposure.lens_radius(cameras)  # an impossible lens is told before anything is made
-    scale = _scale(cache)
+    scale = scale_of(cache)
     if scale != 1:
         cameras, exposure = cameras.scaled(scale), exposure.scaled(scale)
     progress = Progress("film", (last - first + 1) * exposure.passes, listener, should_cancel)
@@ -137,7 +137,7 @@ def render_shot(
     return files
 
 
-def _scale(cache: FrameCache) -> float:
+def scale_of(cache: FrameCache) -> float:
     """How many times larger than in the scene the job had the character; its pictures are drawn at that size too."""
     scale = cache.manifest.provenance.get("scale", 1.0)
     return float(scale) if isinstance(scale, int | float) and 0 < scale < math.inf else 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,25 @@ def render_frame(
             orthographic camera.
         Cancelled: when `progress` is asked to stop.
     """
+    total = np.zeros((cameras.height, cameras.width, 4))
+    for _, moment, camera in exposed(gaussians, cameras, frame, exposure, frame_start):
+        sample = _sharp(moment, camera, background)
+        if exposure.passes > 1:
+            total += sample.to("premultiplied", "linear").rgba
+        if progress:
+            progress.advance()
+    if exposure.passes > 1:
+        sample = Picture((total / exposure.passes).astype(np.float32), "premultiplied", "linear")
+    return sample.to(*encoding)
+
+
+def exposed(
+    gaussians: GaussianFrames, cameras: CameraPath, frame: int, exposure: Exposure, frame_start: int = 0
+) -> Iterator[tuple[float, GaussianFrames, CameraPath]]:
+    """What each sample of a frame sees: its time in scene frames, the Gaussians then, the camera at its lens point.
+
+    Arguments and errors are those of `render_frame`.
+    """
     if not 0 <= frame - frame_start < min(gaussians.frames, len(cameras)):
         raise Ani3DError(
             "film.frame",
@@ -62,19 +82,11 @@ def render_frame(
         )
     radius = exposure.lens_radius(cameras, frame - frame_start)
     times, lens = exposure.sample(frame)
-    total = np.zeros((cameras.height, cameras.width, 4))
-    for time, point in zip(times - frame_start, lens * radius, strict=True):
-        camera = camera_at(cameras, time)
+    for time, point in zip(times, lens * radius, strict=True):
+        camera = camera_at(cameras, time - frame_start)
         if radius and exposure.focus_distance is not None:
             camera = through_lens(camera, point, exposure.focus_distance)
-        sample = _sharp(gaussians_at(gaussians, time), camera, background)
-        if exposure.passes > 1:
-            total += sample.to("premultiplied", "linear").rgba
-        if progress:
-            progress.advance()
-    if exposure.passes > 1:
-        sample = Picture((total / exposure.passes).astype(np.float32), "premultiplied", "linear")
-    return sample.to(*encoding)
+        yield float(time), gaussians_at(gaussians, time - frame_start), camera
 
 
 def through_lens(camera: CameraPath, point: np.ndarray, focus_distance: float) -> CameraPath:

@@ -6,6 +6,7 @@ from .bind import BindCharacter
 from .early import ShowFirstFrames
 from .engine import StartEngine, StopEngine
 from .export import ExportShot
+from .film import RenderShot
 from .job import CancelJob, Follow, ListJobs, RemoveJob, Submit
 from .regions import CopyText, DismissWarnings, PaintPins, PaintRegion, ShowOverlay, UseGuess
 from .result import FetchResult, ImportResult, RemoveResult, ShowJob, ShowResult
@@ -27,6 +28,7 @@ CLASSES = (
     ExportShot,
     CaptureViews,
     RenderPictures,
+    RenderShot,
     StartEngine,
     StopEngine,
     Submit,
