@@ -23,6 +23,7 @@ from ani3d_formats.progress import Progress, Report
 from . import compat, film_nodes, playback
 from .aside import put_aside, take_back
 from .display import add_display, raise_transparent_bounces
+from .mesh_copy import copy_object
 from .properties import object_group
 from .rest_shape import own_shape, rest_shapes
 from .sources import Source, find_sources
@@ -108,9 +109,13 @@ def import_result(
             for number, item in enumerate([*hair, *copied]):
                 collection[f"{HIDDEN}{number}"] = item
         for source in hair:  # Gaussians alone show it; an object without a shape remembers what is hidden
-            _add_copy(collection, name, source, bpy.data.meshes.new(f"{source.name} Ani3D"))
-        for source, mesh, file in meshes:
-            copy = _add_copy(collection, name, source, mesh)
+            stand_in = bpy.data.objects.new(f"{source.name} Ani3D", bpy.data.meshes.new(f"{source.name} Ani3D"))
+            collection.objects.link(stand_in)
+            _tag(stand_in, "MESH", name, source)
+        for source, mesh, file, own_vertices in meshes:
+            copy = copy_object(source, mesh, own_vertices, warn)
+            collection.objects.link(copy)
+            _tag(copy, "MESH", name, source)
             playback.play_point_cache(copy, file, cache.manifest.frame_start, context.scene)
     except BaseException:
         remove_result(name)
@@ -178,18 +183,19 @@ def _free_name(folder: Path) -> str:
 
 def _matching_meshes(
     context: bpy.types.Context, sources: list[Source], warn: Callable[[str], None]
-) -> list[tuple[bpy.types.Object, bpy.types.Mesh, Path]]:
-    """(object, a mesh of its shape, PC2 file) of each of `sources` whose cache still fits it."""
+) -> list[tuple[bpy.types.Object, bpy.types.Mesh, Path, bool]]:
+    """(object, a mesh of its shape, PC2 file, whether the shape is that before modifiers) of each of `sources` whose
+    cache still fits it."""
     pairs = []
     meshes = rest_shapes(context, [source.item for source in sources])
     for source, shape in zip(sources, meshes, strict=True):
-        item, file = source.item, source.file
+        item, file, own = source.item, source.file, False
         expected = read_pc2(file).vertices.shape[1]
         if len(shape.vertices) != expected and item.type == "MESH" and len(item.data.vertices) == expected:
             bpy.data.meshes.remove(shape)
-            shape = own_shape(item)
+            shape, own = own_shape(item), True
         if len(shape.vertices) == expected:
-            pairs.append((item, shape, file))
+            pairs.append((item, shape, file, own))
             continue
         warn(
             f"'{item.name}' has {len(shape.vertices)} vertices, its mesh cache {expected}; it is left out, "
@@ -240,15 +246,6 @@ def _add_gaussians(scene: bpy.types.Scene, cache: FrameCache, result: str, colle
     _tag(gaussians, "GAUSSIANS", result)
     playback.add_playback(gaussians, cache, scene)
     add_display(gaussians)
-
-
-def _add_copy(
-    collection: bpy.types.Collection, result: str, source: bpy.types.Object, mesh: bpy.types.Mesh
-) -> bpy.types.Object:
-    copy = bpy.data.objects.new(f"{source.name} Ani3D", mesh)
-    collection.objects.link(copy)
-    _tag(copy, "MESH", result, source)
-    return copy
 
 
 def _tag(item: bpy.types.Object, kind: str, result: str, source: bpy.types.Object | None = None) -> None:

@@ -56,6 +56,7 @@ def play_point_cache(item: bpy.types.Object, file: Path, frame_start: int, scene
     modifier.play_mode = "SCENE"
     modifier.frame_start = frame_start
     modifier.frame_scale = 1 / frame_length(scene)  # Blender gives modifiers the remapped frame
+    item.modifiers.move(len(item.modifiers) - 1, 0)  # what a copy has kept of its original comes after it
 
 
 def remove_playback(item: bpy.types.Object) -> None:

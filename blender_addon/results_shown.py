@@ -10,6 +10,7 @@ import bpy
 
 from . import film_nodes
 from .import_result import hide_replaced, parts_of, show_again
+from .mesh_copy import show_hair
 from .properties import object_group
 
 MESH, GAUSSIANS, BOTH, ORIGINAL, FILM = "MESH", "GAUSSIANS", "BOTH", "ORIGINAL", "FILM"
@@ -31,6 +32,7 @@ def show_as(name: str, what: str) -> None:
         is_mesh = object_group(item).kind == "MESH"
         item.hide_viewport = item.hide_render = what not in ((MESH, BOTH, FILM) if is_mesh else (GAUSSIANS, BOTH))
         item.visible_camera = what != FILM
+        show_hair(item, what in (MESH, FILM))
     film_nodes.switch(name, what == FILM)
     if what == ORIGINAL:
         for source in sources:

@@ -88,6 +88,7 @@ def test_a_caches_own_vertices_are_taken_where_modifiers_make_others(skirt, tmp_
     places = _import(tmp_path, {"Skirt": own})
     copy = _copy_of("Skirt")
     assert copy.data.shape_keys is None
+    copy.modifiers["Subdivision"].show_viewport = False  # which comes after the cache
     np.testing.assert_allclose(rigs.evaluated_vertices(copy), places["Skirt"][1], atol=1e-6)
 
 
@@ -220,3 +221,35 @@ def test_an_instanced_character_is_exported_alike_when_its_result_hides_it(addon
     assert np.ptp(seen["bone_pose"][:, 0, 0, 3]) > 1.5
     np.testing.assert_allclose(hidden["bone_pose"], seen["bone_pose"], atol=1e-6)
     assert empty.hide_viewport
+
+
+def test_particle_hair_goes_on_growing_on_the_copy(skirt, tmp_path):
+    skirt.modifiers.new("Fur", "PARTICLE_SYSTEM")
+    settings = skirt.particle_systems[0].settings
+    settings.type, settings.count, settings.hair_length = "HAIR", 40, 0.1
+    places = _import(tmp_path, {"Skirt": len(skirt.data.vertices)})
+    bpy.ops.ani3d.show_result(name="Rig", what="MESH")
+    copy = _copy_of("Skirt")
+    graph = bpy.context.evaluated_depsgraph_get()
+    shown = copy.evaluated_get(graph)
+    strands = [[tuple(key.co) for key in particle.hair_keys] for particle in shown.particle_systems[0].particles]
+    roots = np.array([strand[0] for strand in strands])
+    assert len(strands) == 40 and [m.type for m in copy.modifiers] == ["MESH_CACHE", "PARTICLE_SYSTEM"]
+    low, high = places["Skirt"][1].min(0), places["Skirt"][1].max(0)  # where the cache has it, not where the rig has it
+    assert (roots >= low - 0.01).all() and (roots <= high + 0.01).all()
+    assert [system.settings for system in copy.particle_systems] == [settings]
+    bpy.ops.ani3d.show_result(name="Rig", what="BOTH")
+    assert not copy.modifiers["Fur"].show_render
+    bpy.ops.ani3d.remove_result(name="Rig")
+    assert skirt.modifiers["Fur"].show_render and not skirt.hide_render
+
+
+def test_what_makes_vertices_after_the_cache_is_kept(skirt, tmp_path):
+    """Of a shot whose modifiers were left out: the copy is as smooth and thick as the original."""
+    own = len(skirt.data.vertices)
+    _subdivided(skirt)
+    skirt.modifiers.new("Thick", "SOLIDIFY").thickness = 0.01
+    shown = _evaluated_count(skirt)
+    _import(tmp_path, {"Skirt": own})
+    copy = _copy_of("Skirt")
+    assert [m.type for m in copy.modifiers] == ["MESH_CACHE", "SUBSURF", "SOLIDIFY"] and _evaluated_count(copy) == shown

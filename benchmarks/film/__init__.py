@@ -1,0 +1,1 @@
+"""Results in renders: film frames merged with Blender's picture, and Gaussians as Blender draws them."""

@@ -1,0 +1,112 @@
+"""How results look in renders: python -m benchmarks.film.run film|gaussians [--python PROGRAM] [--out FOLDER].
+
+`film`: the engine's film frames merged with Blender's picture, beside Cycles' picture of the result's meshes; a cube
+stands in front and a wall behind. `gaussians`: the result's Gaussians as this Blender draws them in Cycles, beside the
+engine's picture. Figures go into out/bench/WHAT.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import OpenEXR
+
+from ani3d_formats.color import linear_to_srgb
+from ani3d_formats.frames import FrameCache
+from ani3d_formats.shot import Shot
+from ani3dhuman.rendering.exposure import Exposure
+from ani3dhuman.rendering.film import render_frame
+
+FULL = 0.98  # alpha from which on a pixel is inside
+FRAMES = (12, 24, 40)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("film", "gaussians"))
+    parser.add_argument("--python", default=".venv-blender/bin/python", help="of a Blender")
+    parser.add_argument("--demo", type=Path, default=Path("out/demo"))
+    parser.add_argument("--out", type=Path, default=Path("out/bench/film"))
+    parser.add_argument("--frames", type=int, nargs="+", default=FRAMES)
+    options = parser.parse_args()
+    out = options.out / options.what
+    out.mkdir(parents=True, exist_ok=True)
+    cache = options.demo / "result" / "Rig.ani3d"
+    script = ["-m", "benchmarks.film.in_blender", options.what, out, options.demo / "demo.blend", cache]
+    subprocess.run([options.python, *map(str, [*script, *options.frames])], check=True)
+    judge = _film if options.what == "film" else _gaussians
+    found = {str(frame): judge(out, frame, options.demo) for frame in options.frames}
+    (options.out.parent / f"{options.what}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
+
+
+def _film(out: Path, frame: int, _demo: Path) -> dict[str, float]:
+    """Edges: pixels that the cube fills and where film shows all the same, and the other way round, both further than a
+    pixel from its edge. Blur: decibels of sRGB-encoded colours, and of coverage."""
+    cube = _read(out / f"cube_{frame:04d}.exr")[..., 3]
+    cut = _read(out / "frames" / "still" / f"Rig_{frame:04d}.exr")[..., 3]
+    uncut = _read(out / "uncut" / "still" / f"Rig_{frame:04d}.exr")[..., 3]
+    kernel = np.ones((3, 3), np.uint8)
+    inside = cv2.erode((cube > 0.999).astype(np.uint8), kernel) > 0
+    outside = cv2.dilate((cube > 0.001).astype(np.uint8), kernel) == 0
+    figures: dict[str, float] = {
+        "cube_over_character_px": int((inside & (uncut > 0.5)).sum()),
+        "film_over_cube_px": int((inside & (cut > 0)).sum()),
+        "film_lost_beside_cube_px": int((outside & (np.abs(uncut - cut) > 0.02)).sum()),
+    }
+    for label in ("still", "blurred"):
+        merged, mesh = (_shown(out / f"{kind}_{label}_{frame:04d}.exr") for kind in ("merged", "mesh"))
+        matte = _read(out / f"matte_{label}_{frame:04d}.exr")[..., 3]
+        film = _read(out / "uncut" / label / f"Rig_{frame:04d}.exr")[..., 3]
+        body = (matte > 0.01) | (film > 0.01)
+        figures[f"frame_db_{label}"] = _decibels(merged, mesh)
+        figures[f"character_db_{label}"] = _decibels(merged[body], mesh[body])
+        figures[f"matte_db_{label}"] = _decibels(film, matte)
+        figures[f"matte_in_character_db_{label}"] = _decibels(film[body], matte[body])
+    return figures
+
+
+def _gaussians(out: Path, frame: int, demo: Path) -> dict[str, float]:
+    """Decibels inside the silhouette, sRGB-encoded, over grey; how far the mean of each channel is off, in levels."""
+    cache, shot = FrameCache.open(demo / "result" / "Rig.ani3d"), Shot.load(demo / "shot.npz")
+    row = frame - shot.meta.frame_start
+    cameras = replace(shot.cameras, viewmats=shot.cameras.viewmats[[row]], Ks=shot.cameras.Ks[[row]])
+    still = Exposure(samples=1, shutter=0)
+    ours = render_frame(cache.gaussians(frame, frame), cameras, frame, still, frame_start=frame).rgba
+    theirs = _read(out / f"gaussians_{frame:04d}.exr")
+    inside = cv2.erode((ours[..., 3] > FULL).astype(np.uint8), np.ones((3, 3))) > 0
+    pictures = [linear_to_srgb(np.clip(each[..., :3], 0, 1)) for each in (theirs, ours)]
+    for name, picture in zip(("blender", "engine"), pictures, strict=True):
+        cv2.imwrite(str(out / f"{name}_{frame:04d}.png"), (picture[..., ::-1] * 255 + 0.5).astype(np.uint8))
+    error = (pictures[0] - pictures[1])[inside]
+    alpha = (theirs[..., 3] - ours[..., 3])[inside]
+    return {
+        "inside_db": round(float(-10 * np.log10(np.square(error).mean())), 2),
+        "coverage_db": round(float(-10 * np.log10(np.square(alpha).mean() + 1e-12)), 2),
+        **{f"bias_{name}": round(float(255 * value), 2) for name, value in zip("rgb", error.mean(0), strict=True)},
+    }
+
+
+def _read(path: Path) -> np.ndarray:
+    with OpenEXR.File(str(path)) as file:
+        channels: Any = file.channels()
+        return np.array(channels["RGBA"].pixels, np.float32)
+
+
+def _shown(path: Path) -> np.ndarray:
+    return linear_to_srgb(np.clip(_read(path)[..., :3], 0, 1))
+
+
+def _decibels(first: np.ndarray, second: np.ndarray) -> float:
+    return round(float(-10 * np.log10(np.square(first - second).mean() + 1e-12)), 2)
+
+
+if __name__ == "__main__":
+    main()
