@@ -6,6 +6,7 @@ WHAT is `film` (merged frames beside Cycles' pictures of the mesh, a cube in fro
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -14,23 +15,23 @@ from typing import Any
 import bpy
 from mathutils import Vector
 
-from blender_addon import compat, properties, results_shown
-from blender_addon.cycles import use_cycles
-from blender_addon.film.shoot import Wanted, shoot
-from blender_addon.film_nodes import set_up, switch
-from blender_addon.import_result import import_result
-
 ENGINE = f"{Path('.venv/bin/python').resolve()} -m engine"
 SAMPLES = 64
 
 
+def part(name: str) -> Any:
+    """A module of the installed extension."""
+    return importlib.import_module(f"bl_ext.user_default.ani3dhuman.{name}")
+
+
 def main(what: str, out: Path, blend: Path, folder: Path, frames: list[int]) -> None:
-    properties.register()
+    package = os.environ["ANI3D_EXTENSION"]
+    bpy.ops.extensions.package_install_files(filepath=package, repo="user_default", enable_on_install=True)
     bpy.ops.wm.open_mainfile(filepath=str(blend.resolve()))
     scene: Any = bpy.context.scene
-    import_result(bpy.context, folder.resolve())
+    bpy.ops.ani3d.import_result(directory=str(folder.resolve()))
     name = folder.name.removesuffix(".ani3d")
-    use_cycles(scene, SAMPLES)
+    part("cycles").use_cycles(scene, SAMPLES)
     scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):
@@ -40,7 +41,7 @@ def main(what: str, out: Path, blend: Path, folder: Path, frames: list[int]) -> 
         for frame in frames:
             _film(scene, out, name, frame)
     else:
-        results_shown.show_as(name, results_shown.GAUSSIANS)
+        part("results_shown").show_as(name, part("results_shown").GAUSSIANS)
         scene.render.film_transparent = True
         for frame in frames:
             _render(scene, out / f"gaussians_{frame:04d}.exr", frame)
@@ -52,14 +53,14 @@ def _film(scene: Any, out: Path, name: str, frame: int) -> None:
     scene.render.film_transparent = False
     for label, blurred in (("still", False), ("blurred", True)):
         scene.render.use_motion_blur, scene.render.motion_blur_shutter = blurred, 1.0
-        results_shown.show_as(name, results_shown.MESH)
+        part("results_shown").show_as(name, part("results_shown").MESH)
         _render(scene, out / f"mesh_{label}_{frame:04d}.exr", frame)
         files = _shot(out / "frames" / label, name, frame)
-        set_up(scene, name, files, range(frame, frame + 1))
-        results_shown.show_as(name, results_shown.FILM)
+        part("film_nodes").set_up(scene, name, files, range(frame, frame + 1))
+        part("results_shown").show_as(name, part("results_shown").FILM)
         _render(scene, out / f"merged_{label}_{frame:04d}.exr", frame)
-        switch(name, False)
-        results_shown.show_as(name, results_shown.MESH)
+        part("film_nodes").switch(name, False)
+        part("results_shown").show_as(name, part("results_shown").MESH)
         scene.render.film_transparent = True
         cube.hide_render = wall.hide_render = True
         _shot(out / "uncut" / label, name, frame)
@@ -68,7 +69,7 @@ def _film(scene: Any, out: Path, name: str, frame: int) -> None:
         scene.render.film_transparent = False
     scene.render.use_motion_blur = False
     scene.render.film_transparent = True
-    results_shown.show_as(name, results_shown.ORIGINAL)
+    part("results_shown").show_as(name, part("results_shown").ORIGINAL)
     hidden = [item for item in scene.objects if item.type == "MESH" and item != cube and not item.hide_render]
     for item in hidden:
         item.hide_render = True
@@ -81,7 +82,8 @@ def _film(scene: Any, out: Path, name: str, frame: int) -> None:
 
 
 def _shot(out: Path, name: str, frame: int) -> list[Path]:
-    steps = shoot(bpy.context, Wanted(name, range(frame, frame + 1), 64, ENGINE, out.resolve()))
+    film = part("film.shoot")
+    steps = film.shoot(bpy.context, film.Wanted(name, range(frame, frame + 1), 64, ENGINE, out.resolve()))
     while True:
         try:
             next(steps)
@@ -112,7 +114,7 @@ def _box(scene: Any, name: str, place: Vector, size: tuple[float, float, float])
     corners = [(i * size[0] / 2, j * size[1] / 2, k * size[2] / 2) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]
     mesh.from_pydata(corners, [], [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)])
     material: Any = bpy.data.materials.new(name)
-    tree: Any = compat.node_tree(material)
+    tree: Any = part("compat").node_tree(material)
     tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (
         (0.1, 0.4, 0.7, 1) if name == "Cube" else (0.6,) * 4
     )

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,11 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     cache = options.demo / "result" / "Rig.ani3d"
     script = ["-m", "benchmarks.film.in_blender", options.what, out, options.demo / "demo.blend", cache]
-    subprocess.run([options.python, *map(str, [*script, *options.frames])], check=True)
+    build = [options.python, "-m", "tools.build_extension", "--out", options.out / "dist"]
+    zipped = subprocess.run([*map(str, build)], check=True, capture_output=True, text=True).stdout.split()[-1]
+    with tempfile.TemporaryDirectory(prefix="ani3d-bench-") as user:
+        env = {**os.environ, "BLENDER_USER_RESOURCES": user, "ANI3D_EXTENSION": str(Path(zipped).resolve())}
+        subprocess.run([options.python, *map(str, [*script, *options.frames])], check=True, env=env)
     judge = _film if options.what == "film" else _gaussians
     found = {str(frame): judge(out, frame, options.demo) for frame in options.frames}
     (options.out.parent / f"{options.what}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
