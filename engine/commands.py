@@ -15,7 +15,7 @@ from ani3dhuman import __version__
 from ani3dhuman.storage.stage_quota import evict
 
 from .authentication import add_client
-from .film import film
+from .draw_film import film
 from .job_quota import choose, collect
 from .job_table import JobTable
 from .options import add_quota, add_stages, quota

@@ -12,12 +12,12 @@ import numpy as np
 
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.film import Film
+from ani3d_formats.film_camera import Film
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.progress import Progress
 
 from .. import __version__
-from ..media.film import write_exr
+from ..media.film_frames import write_exr
 from ..rendering.exposure import Exposure
 from ..rendering.occluded import FAR, TOLERANCE, SceneDepth, render_in_scene
 from .film import scale_of

@@ -14,7 +14,7 @@ from ani3d_formats.progress import Progress
 from ..media.picture import Picture
 from .draw import draw
 from .exposure import Exposure
-from .film import exposed
+from .motion_blur import exposed
 
 TOLERANCE = 0.005  # metres by which Gaussians may lie behind a surface and are still seen: soles on a floor
 FAR = 1e10  # the depth of what is empty, as Blender's depth pass has it
@@ -66,7 +66,7 @@ def render_in_scene(
     tolerance: float = TOLERANCE,
     progress: Progress | None = None,
 ) -> tuple[Picture, np.ndarray]:
-    """Expose one frame as `film.render_frame` does, transparent, without what the scene hides.
+    """Expose one frame as `motion_blur.render_frame` does, transparent, without what the scene hides.
 
     Each sample is cut where its expected depth lies behind the scene, so edges of what stands in front are as sharp as
     `scene` is fine, and blur of the character goes on behind them.

@@ -15,7 +15,7 @@ from typing import Any
 import bpy
 from mathutils import Vector
 
-ENGINE = f"{Path('.venv/bin/python').resolve()} -m engine"
+ENGINE = f"{Path('.venv/bin/python').absolute()} -m engine"
 SAMPLES = 64
 
 

@@ -24,7 +24,7 @@ from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.shot import Shot
 from ani3dhuman.rendering.exposure import Exposure
-from ani3dhuman.rendering.film import render_frame
+from ani3dhuman.rendering.motion_blur import render_frame
 
 FULL = 0.98  # alpha from which on a pixel is inside
 FRAMES = (12, 24, 40)

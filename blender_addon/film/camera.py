@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from ani3d_formats.film import Film, FilmMeta
+from ani3d_formats.film_camera import Film, FilmMeta
 
 from ..export.camera import check_camera, picture_size, read_camera
 

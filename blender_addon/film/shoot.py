@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.film import FilmMeta
+from ani3d_formats.film_camera import FilmMeta
 from ani3d_formats.frames import FrameCache
 
 from ..import_result import parts_of

@@ -6,9 +6,9 @@ from .bind import BindCharacter
 from .early import ShowFirstFrames
 from .engine import StartEngine, StopEngine
 from .export import ExportShot
-from .film import RenderShot
 from .job import CancelJob, Follow, ListJobs, RemoveJob, Submit
 from .regions import CopyText, DismissWarnings, PaintPins, PaintRegion, ShowOverlay, UseGuess
+from .render_shot import RenderShot
 from .result import FetchResult, ImportResult, RemoveResult, ShowJob, ShowResult
 from .takes import RecordTakes
 from .unheld import PinTopEdge, Stiffen

@@ -8,10 +8,10 @@ import OpenEXR
 import pytest
 
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.film import Film, FilmMeta
+from ani3d_formats.film_camera import Film, FilmMeta
 from ani3d_formats.frames import write_cache
 from ani3d_formats.gaussians import GaussianFrames
-from engine.film import serve
+from engine.draw_film import serve
 
 ORIGIN = (100.0, 0.0, 0.0)
 

@@ -8,7 +8,7 @@ from film_scenes import SIZE, camera, dots
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.rendering.exposure import Exposure
-from ani3dhuman.rendering.film import render_frame
+from ani3dhuman.rendering.motion_blur import render_frame
 from ani3dhuman.rendering.occluded import FAR, SceneDepth, render_in_scene
 
 STILL = Exposure(samples=1, shutter=0)

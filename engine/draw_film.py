@@ -29,7 +29,7 @@ def film(arguments: list[str]) -> int:
 def serve(asked: IO[str], told: IO[str]) -> int:
     """Answer the lines of `asked` in `told` until there are no more; 0, or 1 after a first line that is no work."""
     # imported here, since every other command would wait for torch
-    from ani3d_formats.film import Film
+    from ani3d_formats.film_camera import Film
     from ani3d_formats.frames import FrameCache
     from ani3dhuman.pipeline.film_in_scene import FilmInScene
 
