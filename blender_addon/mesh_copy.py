@@ -9,7 +9,7 @@ more of them come after it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import bpy
 
@@ -63,7 +63,7 @@ def _kept(source: bpy.types.Object, own_vertices: bool, warn: Callable[[str], No
     hair = [m for m in source.modifiers if m.type == "PARTICLE_SYSTEM" and _is_hair(m)]
     if not hair:
         return kept
-    sizes = source.matrix_world.to_scale()
+    sizes: Any = source.matrix_world.to_scale()
     if max(abs(size - 1) for size in sizes) > UNEVEN:
         warn(
             f"The particle hair of '{source.name}' is not on its mesh copy: the object's scale would change its length."

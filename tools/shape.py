@@ -58,7 +58,8 @@ IN_BLENDER = (
     "ani3dhuman.training.in_blender", "ani3dhuman.blender.script", "cloth_truth.simulate",
     "benchmarks.avatar.in_blender", "benchmarks.playback",
     *(f"benchmarks.characters.{each}" for each in ("bodies", "in_blender", "others", "rigs", "speed")),
-    "benchmarks.cloth.in_blender", "benchmarks.cloth.scene", "benchmarks.lights.in_blender",
+    "benchmarks.cloth.in_blender", "benchmarks.cloth.scene", "benchmarks.film.in_blender",
+    "benchmarks.lights.in_blender",
     "benchmarks.avatar.native_in_blender", "benchmarks.avatar.others_in_blender", "benchmarks.avatar.rigs",
 )  # fmt: skip
 _COMPILERS = {"njit", "jit", "kernel", "parallel_kernel"}

@@ -29,7 +29,7 @@ def main(what: str, out: Path, blend: Path, folder: Path, frames: list[int]) -> 
     bpy.ops.extensions.package_install_files(filepath=package, repo="user_default", enable_on_install=True)
     bpy.ops.wm.open_mainfile(filepath=str(blend.resolve()))
     scene: Any = bpy.context.scene
-    bpy.ops.ani3d.import_result(directory=str(folder.resolve()))
+    bpy.ops.ani3d.import_result(directory=str(folder.resolve()))  # type: ignore[attr-defined]
     name = folder.name.removesuffix(".ani3d")
     part("cycles").use_cycles(scene, SAMPLES)
     scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"
