@@ -22,6 +22,9 @@ from .strands import simulate_strands
 from .surroundings import NOTHING, Surroundings
 from .worn import Worn
 
+COST = 5e-5  # processor seconds of a free vertex in a frame (docs/benchmarks/cloth.md)
+LONG = 1.0  # minutes from which on it is said beforehand
+
 Warn = Callable[[str], None]
 
 
@@ -178,6 +181,10 @@ def _simulate(
     """All layers, one over the other; `whole` is the mesh of all."""
     faces, bind_vertices, pin_weights = whole.faces, whole.rest, whole.pins
     moved = skinned.astype(np.float32).copy()
+    if progress:
+        free = sum(int((pin_weights[layer.own] <= PINNED).sum()) for layer in layers)
+        way_in = max((fabric.preroll for layer in layers for fabric in layer.worn.fabrics), default=0)
+        progress.advance(0, foretold(free, len(skinned) + way_in))
     steps = _spread(progress, len(layers) * len(skinned))
     for layer in layers:
         own = layer.own
@@ -206,6 +213,14 @@ def _simulate(
         worn = layer.worn.beside(len(layer.met))
         moved[:, own] = simulate_garment(led, garment, around, fps, worn, steps, follow)[:, : len(own)]
     return moved
+
+
+def foretold(free: int, frames: int) -> str:
+    """A sentence on how long so many free vertices will take over so many frames, way in included; "" for not long."""
+    minutes = COST * free * frames / 60
+    if minutes < LONG:
+        return ""
+    return f"Cloth of {free:,} free vertices will take about {minutes:,.0f} minutes on one processor."
 
 
 def _spread(progress: Progress | None, total: int) -> Progress | None:

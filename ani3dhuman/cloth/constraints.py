@@ -82,6 +82,19 @@ class Constraints:
             edges, lengths.astype(np.float32), *bending, *tethers(rest, edges, pinned), pinned, NO_FACES, material
         )
 
+    def that_move(self) -> Constraints:
+        """The same without edges and hinges of pinned particles alone."""
+        edge, hinge = (~self.pinned[rows].all(1) for rows in (self.edges, self.hinges))
+        m = self.material
+        return replace(
+            self,
+            edges=self.edges[edge],
+            edge_rest=self.edge_rest[edge],
+            hinges=self.hinges[hinge],
+            hinge_weights=self.hinge_weights[hinge],
+            material=m._replace(stretch=m.stretch[edge], bend=m.bend[hinge]),
+        )
+
     def islands(self) -> np.ndarray:
         """(P,) the number of each particle's connected piece."""
         return islands(self.edges, len(self.pinned))

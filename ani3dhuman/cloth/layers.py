@@ -6,6 +6,7 @@ is the one with the higher layer number, else the one that is outside for the mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,9 @@ from .contact.touch import Lists, find_crossings
 REACH = 0.05  # metres: what lies further beyond a sheet is taken to belong there
 MARGINS = (1.3, 2.6, 5.2)  # times the distance to be kept, that is made: more where edges still cross
 ROUNDS = 40
+FURTHEST = 0.1  # metres that something may be moved for it
+ENOUGH = 0.2  # of the crossings may be left where all pieces are moved at once
+MOST = 12  # pairs of pieces that are tried one by one
 SMOOTHINGS = 3  # passes after each round, in which neighbours go along
 SHARE = 0.6  # of what lacks, that each of two sheets is moved in a round
 ABOVE = 0.6  # cosine to the normal from which on something is over a sheet, and not beside its border
@@ -57,31 +61,65 @@ def pulled_apart(
     """
     cover, lists = met
     pieces, free = constraints.islands(), ~constraints.pinned
-    pairs = _crossing(x, pieces, cover, lists)
     surface = body.at(0) if body else None
     inside = free & (_lack(surface, x, 0 * clear)[0] > 0)
+    pairs, crossings = _crossing(x, pieces, cover, lists)
     if not pairs and not inside.any():
         return x
     sheets = {n: Sheet.of(x, cover.faces, pieces, n, surface) for n in sorted({n for pair in pairs for n in pair})}
     ordered = [_ordered(sheets[a], sheets[b], x, stack) for a, b in pairs]
-    spread = _neighbours(constraints, len(x))
-    off = np.zeros(x.shape)
-    for turn in range(len(MARGINS) * ROUNDS):
-        now, push = (x + off).astype(np.float32), np.zeros(x.shape)
-        half = MARGINS[turn // ROUNDS] * cover.half
-        for inner, outer, both in ordered:
-            push += _over(inner, outer, now, half, 1.0) + _over(outer, inner, now, half, 1.0 if both else -1.0)
-        lack, away = _lack(surface, now, clear)
-        push += np.where(inside | (np.abs(off).max(1) > 0), lack, 0)[:, None] * away
-        push[~free] = 0
-        last = turn % ROUNDS == ROUNDS - 1 or np.abs(push).max() < SMALL
-        if last and not _crossing(now, pieces, cover, lists):
-            break
-        off += 0.5 * push
-        for _ in range(SMOOTHINGS):
-            off[free] = 0.5 * (off + spread @ off)[free]
-        off += 0.5 * push
-    return (x + off).astype(np.float32)
+    work = Work(constraints, pieces, _neighbours(constraints, len(x)), clear, surface, met)
+    found, left = work.parted(x, ordered, inside)
+    if left <= ENOUGH * crossings:
+        return found
+    # some pieces pass right through others, as a sleeve through the side of a coat: no way leads out there
+    x, crossings = work.parted(x, [], inside)
+    for pair in ordered if len(ordered) <= MOST else []:
+        found, left = work.parted(x, [pair], inside)
+        if left < crossings:
+            x, crossings = found, left
+    return x
+
+
+@dataclass(frozen=True)
+class Work:
+    """What stays the same while P particles are pulled apart, of `pulled_apart`; `spread` (P,P) of `_neighbours`."""
+
+    constraints: Constraints
+    pieces: np.ndarray
+    spread: csr_array
+    clear: np.ndarray
+    surface: Surface | None
+    met: tuple[Cover, Lists]
+
+    def parted(
+        self, x: np.ndarray, ordered: Sequence[tuple[Sheet, Sheet, bool]], inside: np.ndarray
+    ) -> tuple[np.ndarray, int]:
+        """Places (P,3) in which pairs of sheets, the inner one first, lie apart, and how many edges cross there.
+
+        `inside` (P,) bool: what is to come out of the body.
+        """
+        free = ~self.constraints.pinned
+        off = np.zeros(x.shape)
+        for turn in range(len(MARGINS) * ROUNDS):
+            now, push = (x + off).astype(np.float32), np.zeros(x.shape)
+            half = MARGINS[turn // ROUNDS] * self.met[0].half
+            for inner, outer, both in ordered:
+                push += _over(inner, outer, now, half, 1.0) + _over(outer, inner, now, half, 1.0 if both else -1.0)
+            lack, away = _lack(self.surface, now, self.clear)
+            push += np.where(inside | (np.abs(off).max(1) > 0), lack, 0)[:, None] * away
+            push[~free] = 0
+            last = turn % ROUNDS == ROUNDS - 1 or np.abs(push).max() < SMALL
+            if last and not _crossing(now, self.pieces, *self.met)[0]:
+                break
+            off += 0.5 * push
+            for _ in range(SMOOTHINGS):
+                off[free] = 0.5 * (off + self.spread @ off)[free]
+            off += 0.5 * push
+            if np.abs(off).max() > FURTHEST:
+                break
+        moved = (x + off).astype(np.float32)
+        return moved, _crossing(moved, self.pieces, *self.met)[1]
 
 
 def _lack(surface: Surface | None, x: np.ndarray, clear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -145,11 +183,12 @@ def _ordered(a: Sheet, b: Sheet, x: np.ndarray, stack: Stack) -> tuple[Sheet, Sh
     return (a, b, both) if outside.sum() >= 0 else (b, a, both)
 
 
-def _crossing(x: np.ndarray, pieces: np.ndarray, cover: Cover, lists: Lists) -> list[tuple[int, int]]:
-    """Pairs of different pieces that cross."""
-    both = pieces[cover.faces[_hits(x, cover, lists), 0]]
+def _crossing(x: np.ndarray, pieces: np.ndarray, cover: Cover, lists: Lists) -> tuple[list[tuple[int, int]], int]:
+    """Pairs of different pieces that cross, and how many edges do."""
+    hits = _hits(x, cover, lists)
+    both = pieces[cover.faces[hits, 0]]
     both = np.unique(np.sort(both[both[:, 0] != both[:, 1]], axis=1), axis=0)
-    return [(int(a), int(b)) for a, b in both]
+    return [(int(a), int(b)) for a, b in both], len(hits)
 
 
 def let_cards_cross(cover: Cover, lists: Lists) -> None:

@@ -50,14 +50,14 @@ def run(
     """
     around = surroundings or Surroundings()
     obstacle = around.obstacle
-    m, settings = constraints.material, worn.settings
+    c = constraints.that_move()
+    m, settings = c.material, worn.settings
     masses = worn.each("density") * m.sizes
     inv_mass = np.where(constraints.pinned, 0, 1 / masses).astype(np.float32)
     hold = np.maximum(worn.each("hold") * np.clip(pin_weights, 0, 1) ** 2, worn.each("shape"))
     hear(progress)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll, around.way_in)
     contacts = Contacts(obstacle, len(rest))
-    c = constraints
     hinges = c.hinges, c.hinge_weights, _give(worn.each("bend")[c.hinges[:, 0]], m.bend)
     joints = c.joints, _give(worn.each("bend")[c.joints[:, 0]], m.joints)
     edges = c.edges, c.edge_rest, _give(worn.each("stretch")[c.edges[:, 0]], m.stretch)
@@ -83,8 +83,8 @@ def run(
     if preroll.count:
         order = around.direction.layer if around.direction else np.zeros(len(rest), int)
         underneath = Obstacle(end.body[None], contacts.faces) if obstacle else None
-        x = pulled_apart(x, Stack(order, worn.hair), c, thickness, underneath, (cover, lists))
-    mender = Mender(constraints, inv_mass, thickness, contacts)
+        x = pulled_apart(x, Stack(order, worn.hair), constraints, thickness, underneath, (cover, lists))
+    mender = Mender(c, inv_mass, thickness, contacts)
     frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
     for step in range(preroll.count + len(skinned)):
         if step > 0:

@@ -28,6 +28,7 @@ DEPTH = 0.002  # metres
 SLACK = 1e-4  # metres that an edge may be longer than that: for edges of almost no length
 SAME_PLACE = 1e-6  # metres: vertices of split meshes that are one
 AROUND = 0.03  # metres about the places where the body passes through itself, where depth is not judged
+RINGS = 2  # edges from a vertex inside the body there, over which its neighbours inside are not judged either
 FLAT = 1e-12  # square metres: triangles that have no sides
 
 CRITERIA = ("finite", "stretch", "intersections", "depth")
@@ -141,6 +142,7 @@ class Judge:
                 continue
             deep = deep[np.argsort(-inside[t, deep], kind="stable")]
             pardoned = self._where_body_overlaps(points, points[chosen[deep]])
+            pardoned = self._held_by(chosen[deep], pardoned)
             excused[t] = 1000 * inside[t, deep[pardoned]].max(initial=0)
             corners = points[self.body_faces]
             for one in deep[~pardoned]:  # a fin of the body's own mesh has no sides: what is inside is wound around
@@ -151,6 +153,18 @@ class Judge:
                     depth[t] = 1000 * inside[t, one]
                     break
         return depth, excused
+
+    def _held_by(self, deep: np.ndarray, pardoned: np.ndarray) -> np.ndarray:
+        """(Q,) bool: `pardoned`, and what else of the vertices `deep` (Q,) in the body hangs on those by `RINGS` edges.
+
+        Cloth that is held where the body overlaps leaves it through the skin beside that place.
+        """
+        inside, held = np.zeros(len(self.rest), bool), np.zeros(len(self.rest), bool)
+        inside[deep], held[deep] = True, pardoned
+        for _ in range(RINGS):
+            beside = self.edges[held[self.edges].any(1)]
+            held[beside[inside[beside]]] = True
+        return held[deep]
 
     def _where_body_overlaps(self, points: np.ndarray, places: np.ndarray) -> np.ndarray:
         """(Q,) bool: which of `places` (Q,3) are near to skin that pierces other skin, or lies inside the body."""

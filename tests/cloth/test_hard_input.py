@@ -7,15 +7,17 @@ import pytest
 from synthetic import tube
 from wardrobe import Piece, body, head, rows, sheet, skirt, wear
 
-from ani3d_formats.errors import Ani3DError
+from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress
 from ani3d_formats.regions import BODY
 from ani3d_formats.shot import Shot
 from ani3d_formats.shot_scene import Collider
-from ani3dhuman.cloth.character import sentences, simulate_shot
+from ani3dhuman.cloth import solver
+from ani3dhuman.cloth.character import foretold, sentences, simulate_shot
 from ani3dhuman.cloth.fabrics import FABRICS
 from ani3dhuman.cloth.pins import find_pins
 from ani3dhuman.cloth.scene import surroundings_of
+from ani3dhuman.cloth.simulate import simulate
 from ani3dhuman.mesh.topology import edges_of
 from ani3dhuman.rigid import pose_rigid
 
@@ -176,3 +178,20 @@ def test_cloth_lies_on_a_collider_whatever_its_faces_are_like(name, inverted):
     else:
         top = last[np.linalg.norm(last[:, :2], axis=1) < 0.1]
         assert np.linalg.norm(top - [0, 0, 0.8], axis=1).min() > 0.148
+
+
+def test_what_takes_minutes_is_said_before_it_starts():
+    assert foretold(5000, 64) == ""
+    assert "1,000,000 free vertices will take about 104 minutes" in foretold(1_000_000, 125)
+
+
+def test_a_cancel_is_heard_within_a_frame(monkeypatch):
+    """Whoever asks is heard after so many particles and substeps, whatever a frame takes."""
+    monkeypatch.setattr(solver, "AT_ONCE", 500)
+    vertices, faces = tube(np.full(16, 0.3), np.linspace(1, 0.5, 16))
+    pins = (vertices[:, 2] > 0.99).astype(np.float32)
+    asked = []
+    progress = Progress("cloth", 2, should_cancel=lambda: len(asked) > 40 or bool(asked.append(progress.step)))
+    with pytest.raises(Cancelled):
+        simulate(np.repeat(vertices[None], 2, 0), faces, vertices, pins, None, 24.0, progress=progress)
+    assert set(asked) == {0}  # still in the way in
