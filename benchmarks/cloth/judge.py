@@ -28,7 +28,7 @@ DEPTH = 0.002  # metres
 SLACK = 1e-4  # metres that an edge may be longer than that: for edges of almost no length
 SAME_PLACE = 1e-6  # metres: vertices of split meshes that are one
 AROUND = 0.03  # metres about the places where the body passes through itself, where depth is not judged
-RINGS = 2  # edges from a vertex inside the body there, over which its neighbours inside are not judged either
+RINGS = 2  # edges over which what hangs on such a place, or on a crossing that is held, is not judged either
 FLAT = 1e-12  # square metres: triangles that have no sides
 
 CRITERIA = ("finite", "stretch", "intersections", "depth")
@@ -42,7 +42,7 @@ class Verdict:
         finite: (T,) bool; stretch: (T,) the longest free edge over its rest; depth_mm: (T,) of the deepest free vertex
             in the body, a collider, or under the floor where she stands.
         pairs: (T,) edges that pierce a triangle though they do not at rest; at_rest: (T,) those that do at rest too.
-        held: (T,) those between vertices that are all pinned, which no solver moves.
+        held: (T,) those that no solver parts: all of it pinned, or about a crossing at rest of which a part is pinned.
         excused_mm: (T,) the deepest vertex where the body passes through itself.
         marked: (T,F) bool, triangles that are pierced.
     """
@@ -99,7 +99,9 @@ class Judge:
         self.lengths = np.linalg.norm(rest[self.edges[:, 0]] - rest[self.edges[:, 1]], axis=1)
         self.cloth = cloth[(area > FLAT) & ~strands[faces[cloth, 0]]]
         self.mesh = Mesh.of(self.one[faces[self.cloth]])
-        self.before = _keys(self.mesh.pairs(rest), len(self.mesh.faces))
+        found = self.mesh.pairs(rest)
+        self.before = _keys(found, len(self.mesh.faces))
+        self.about = self._about_held(np.concatenate([self.mesh.edges[found[:, 0]], self.mesh.faces[found[:, 1]]], 1))
         body = self.body_faces
         self.body_mesh = Mesh.of(body)
         self.body_before = _keys(self.body_mesh.pairs(rest), len(body))
@@ -121,7 +123,7 @@ class Judge:
             found = self.mesh.pairs(points)
             old = np.isin(_keys(found, len(self.mesh.faces)), self.before)
             corners = np.concatenate([self.mesh.edges[found[:, 0]], self.mesh.faces[found[:, 1]]], axis=1)
-            free = self.free[corners].any(1) if len(found) else np.zeros(0, bool)
+            free = self.free[corners].any(1) & ~self.about[corners].all(1) if len(found) else np.zeros(0, bool)
             new = free & ~old
             pairs[t], at_rest[t], held[t] = new.sum(), (old & free).sum(), (~free).sum()
             marked[t, self.cloth[self.mesh.owner[found[new, 1]]]] = True
@@ -153,6 +155,17 @@ class Judge:
                     depth[t] = 1000 * inside[t, one]
                     break
         return depth, excused
+
+    def _about_held(self, crossing: np.ndarray) -> np.ndarray:
+        """(V,) bool: vertices of pairs (N,5) that cross at rest and are held there in part, and `RINGS` edges around.
+
+        The skeleton keeps such crossings: a sleeve whose pinned end passes through the pinned edge of a dress.
+        """
+        about = np.zeros(len(self.rest), bool)
+        about[crossing[~self.free[crossing].all(1)]] = True
+        for _ in range(RINGS):
+            about[self.mesh.edges[about[self.mesh.edges].any(1)]] = True
+        return about
 
     def _held_by(self, deep: np.ndarray, pardoned: np.ndarray) -> np.ndarray:
         """(Q,) bool: `pardoned`, and what else of the vertices `deep` (Q,) in the body hangs on those by `RINGS` edges.
