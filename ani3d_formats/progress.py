@@ -17,7 +17,8 @@ from .errors import Cancelled
 
 @dataclass(frozen=True)
 class Report:
-    """One moment of one stage. `eta` is in seconds, `preview` an optional (H,W,3) uint8 sRGB picture."""
+    """One moment of one stage. `eta` is in seconds, `preview` an optional (H,W,3) uint8 sRGB picture, `loss` what a
+    fit has reached."""
 
     stage: str
     step: int
@@ -26,6 +27,7 @@ class Report:
     elapsed: float
     message: str = ""
     preview: np.ndarray | None = None
+    loss: float | None = None
 
 
 @dataclass
@@ -39,12 +41,14 @@ class Progress:
     step: int = 0
     started: float = field(default_factory=time.monotonic)
 
-    def advance(self, steps: int = 1, message: str = "", preview: np.ndarray | None = None) -> None:
+    def advance(
+        self, steps: int = 1, message: str = "", preview: np.ndarray | None = None, loss: float | None = None
+    ) -> None:
         """Count `steps` more, report, and raise `Cancelled` if the caller wants to stop."""
         self.step = min(self.step + steps, self.total)
         elapsed = time.monotonic() - self.started
         eta = elapsed / self.step * (self.total - self.step) if self.step else float("inf")
         if self.listener:
-            self.listener(Report(self.stage, self.step, self.total, eta, elapsed, message, preview))
+            self.listener(Report(self.stage, self.step, self.total, eta, elapsed, message, preview, loss))
         if self.should_cancel():
             raise Cancelled(self.stage)

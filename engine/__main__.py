@@ -24,7 +24,7 @@ from ani3dhuman.storage.stage_quota import SharedStages, sweep
 from .authentication import Gate, Keys
 from .commands import COMMANDS, LOG_NAME
 from .device import describe_device
-from .executors import LocalProcesses, slots_for
+from .executors import Executor, LocalProcesses, slots_for
 from .job_quota import collect
 from .job_table import JobTable
 from .options import add_quota, add_stages, add_workers, quota, watch
@@ -122,14 +122,18 @@ def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, stop.ask)
     gate = Gate(Keys.load(args.keys) if args.keys else None, os.environ.get(TOKEN_VARIABLE))
-    with closing(JobTable(store, __version__)) as table:
+    with closing(JobTable(store)) as table:
         tighten(store)
         _log_in(store)
         allowed = [folder.absolute() for folder in (*args.allow_path, default_root())]
         stages = SharedStages(store / "stages", int(args.stages_gb * 1e9))
         sweep(stages.folder)
         slots = slots_for(args.workers, describe_device())
-        executor = LocalProcesses(store / "blobs", job, slots, watch(args), stages)
+        executor: Executor = LocalProcesses(store / "blobs", job, slots, watch(args), stages)
+        if args.executor == "ray":
+            from .ray_tasks import RayTasks  # an extra
+
+            executor = RayTasks(store / "blobs", job, slots, args.ray_address, args.ray_cpus)
         for old in collect(table, quota(args)):
             logging.info("job %s (%s) is forgotten: %.0f days, %.0f MB", old.id, old.name, old.days, old.size / 1e6)
         server = Server(table, executor, job, args.host, args.port, gate=gate, allowed=allowed)

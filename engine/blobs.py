@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ani3d_formats.atomic import write_bytes
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import file_sha256
 from ani3d_formats.manifest import MANIFEST, parse
 
 from .wire import FileInfo
-from .wire.codec import portable
+from .wire.messages import ArrayInfo
 
 
 def list_files(folder: Path) -> list[FileInfo]:
@@ -38,37 +37,23 @@ def list_files(folder: Path) -> list[FileInfo]:
     return found
 
 
+def table_of(infos: Iterable[ArrayInfo]) -> list[list[Any]]:
+    """The arrays of a job as its input has them: [name, dtype, shape, sha256], sorted by name."""
+    return sorted([info.name, info.dtype, info.shape, info.sha256] for info in infos)
+
+
+def identity(table: list[list[Any]], settings: Mapping[str, Any], version: str, held: Sequence[Any] = ()) -> str:
+    """The id of the job with these arrays and settings: 20 hex digits of the sha256 over the table, the settings, the
+    library's version and `held`, as JSON with sorted keys."""
+    document = json.dumps([table, settings, version, list(held)], sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()[:20]
+
+
 class Blobs:
     """Arrays by content: what two shots share (a texture, a body) is stored once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-
-    @staticmethod
-    def describe(
-        arrays: dict[str, np.ndarray], settings: dict[str, Any], version: str, held: Sequence[Any] = ()
-    ) -> tuple[str, list[list[Any]], dict[str, memoryview]]:
-        """The id of the job with these arrays and settings, its array table, and the bytes by sha256.
-
-        Table entries are [name, dtype, shape, sha256], sorted by name; the id is 20 hex digits of the sha256 over
-        the table, the settings, the library's version and `held`, as JSON with sorted keys.
-        """
-        table, blobs = [], {}
-        for name in sorted(arrays):
-            array = portable(arrays[name], name)
-            data = array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
-            digest = hashlib.sha256(data).hexdigest()
-            blobs[digest] = data
-            table.append([name, array.dtype.str, list(array.shape), digest])
-        document = json.dumps([table, settings, version, list(held)], sort_keys=True)
-        return hashlib.sha256(document.encode()).hexdigest()[:20], table, blobs
-
-    def put(self, blobs: dict[str, memoryview]) -> None:
-        """Store what is not there yet, or is there but damaged. Raises Ani3DError `disk.full`."""
-        for digest, data in blobs.items():
-            path = self._path(digest)
-            if not path.is_file() or path.stat().st_size != data.nbytes or file_sha256(path) != digest:
-                write_bytes(path, data)
 
     def keep(self, digests: set[str]) -> None:
         """Forget all others, and what killed writers left."""
@@ -84,7 +69,7 @@ class Blobs:
         """
         arrays = {}
         for name, dtype, shape, digest in table:
-            path = self._path(digest)
+            path = self.path(digest)
             data = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
             if hashlib.sha256(data.data).hexdigest() != digest:
                 raise Ani3DError(
@@ -95,10 +80,22 @@ class Blobs:
             arrays[name] = data.view(dtype).reshape(shape) if data.size else np.empty(shape, dtype)
         return arrays
 
+    def mapped(self, table: list[list[Any]]) -> dict[str, np.ndarray]:
+        """The arrays of a table as they lie on the disk, read-only and not checked; they cost no memory."""
+        arrays: dict[str, np.ndarray] = {}
+        for name, dtype, shape, digest in table:
+            if 0 in shape:
+                arrays[name] = np.empty(shape, dtype)
+            else:
+                flat = np.memmap(self.path(digest), np.uint8, "r")
+                arrays[name] = flat.view(np.ndarray).view(dtype).reshape(shape)
+        return arrays
+
     def remove(self, digests: Iterable[str]) -> None:
         """Forget the bytes of these digests."""
         for digest in digests:
-            self._path(digest).unlink(missing_ok=True)
+            self.path(digest).unlink(missing_ok=True)
 
-    def _path(self, digest: str) -> Path:
+    def path(self, digest: str) -> Path:
+        """Where the bytes of this digest are, or will be."""
         return self.root / digest[:2] / digest

@@ -7,11 +7,11 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.names import is_component
-from ani3dhuman import __version__
 from ani3dhuman.storage.stage_quota import evict
 
 from .authentication import add_client
@@ -20,6 +20,7 @@ from .job_quota import choose, collect
 from .job_table import JobTable
 from .options import add_quota, add_stages, quota
 from .private_files import tighten
+from .result_files import is_whole
 from .wire import DEFAULT_ENDPOINT, Client, JobStatus
 from .wire.credentials import READY_NAME, default_store
 
@@ -28,9 +29,16 @@ LOG_NAME = "engine.log"
 
 def _client(command: str, description: str, arguments: list[str]) -> Client:
     parser = argparse.ArgumentParser(prog=f"ani3dhuman-engine {command}", description=description)
+    _add_where(parser)
+    return _connected(parser.parse_args(arguments).engine)
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
     where = "tcp://HOST:PORT, or the path of a store or ready file (default: your own engine)"
     parser.add_argument("--engine", metavar="WHERE", help=where)
-    chosen = parser.parse_args(arguments).engine
+
+
+def _connected(chosen: str | None) -> Client:
     own = default_store()
     return Client(chosen or (str(own) if (own / READY_NAME).exists() else DEFAULT_ENDPOINT))
 
@@ -60,6 +68,7 @@ def _jobs(arguments: list[str]) -> int:
 
 def _line(job: JobStatus) -> str:
     how = f" {job.stage} {job.step}/{job.total}" if job.state == "running" else ""
+    how += " paused" if job.paused else ""
     left = f", {job.eta:.0f} s left in it" if how and math.isfinite(job.eta) else ""
     why = f" {job.error['message']}" if job.error else ""
     return f"{job.id} {job.state:<9} {job.name}{how}{left}{why}"
@@ -69,6 +78,21 @@ def _stop(arguments: list[str]) -> int:
     with _client("stop", "Stop an engine; jobs that run go on with the next one.", arguments) as client:
         client.shutdown()
         print(f"the engine at {client.endpoint} stops")
+    return 0
+
+
+def _adjust(command: str, arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"ani3dhuman-engine {command}", description=f"{command.capitalize()} a job.")
+    parser.add_argument("job", help="its id")
+    if command == "first":
+        parser.add_argument("--priority", type=int, default=10, help="-100 to 100 (default %(default)s)")
+    _add_where(parser)
+    args = parser.parse_args(arguments)
+    with _connected(args.engine) as client:
+        if command == "first":
+            print(_line(client.adjust(args.job, priority=args.priority)))
+        else:
+            print(_line(client.adjust(args.job, paused=command == "pause")))
     return 0
 
 
@@ -95,11 +119,11 @@ def _repair(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ani3dhuman-engine repair", description="Make a store's table again.")
     parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
     store = parser.parse_args(arguments).store.resolve()
-    with closing(JobTable(store, __version__, rebuild=True)) as table:
+    with closing(JobTable(store, rebuild=True)) as table:
         tighten(store)
-        jobs = table.jobs()
+        jobs = table.all_jobs()
         for status in jobs:
-            whole = status.state != "done" or table.is_whole(status.id)
+            whole = status.state != "done" or is_whole(table.result(status.id), table.files(status.id))
             print(f"{status.id} {status.state if whole else 'damaged: submit it again'} {status.name}")
     print(f"{len(jobs)} jobs in {store}")
     return 0
@@ -112,7 +136,7 @@ def _collect(arguments: list[str]) -> int:
     add_quota(parser)
     add_stages(parser)
     args = parser.parse_args(arguments)
-    with closing(JobTable(args.store.resolve(), __version__)) as table:
+    with closing(JobTable(args.store.resolve())) as table:
         leaving = (choose if args.dry_run else collect)(table, quota(args))
     for job in leaving:
         print(f"{job.id} {job.days:8.1f} days {job.size / 1e6:10.1f} MB {job.name}")
@@ -137,6 +161,9 @@ def _keys(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "status": _status,
     "jobs": _jobs,
+    "pause": partial(_adjust, "pause"),
+    "resume": partial(_adjust, "resume"),
+    "first": partial(_adjust, "first"),
     "logs": _logs,
     "stop": _stop,
     "gc": _collect,

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from ani3d_formats.atomic import disk_full
 from ani3d_formats.errors import Ani3DError
@@ -31,6 +32,32 @@ log = logging.getLogger("engine")
 CANCEL_PATIENCE = 0.6  # seconds a worker has to stop by itself once asked
 SILENCE = 300.0  # seconds without a sign of life (`pipe.BEAT`): compiled kernels hold the interpreter for long
 _LOOK = 0.5  # seconds between looks at the workers' memory
+
+
+class Executor(Protocol):
+    """Where jobs run. All but `on_news`, which other threads call, belongs to the loop's thread and waits for
+    nothing."""
+
+    on_news: Callable[[], None]
+
+    @property
+    def has_room(self) -> bool:
+        """True when another job can start."""
+
+    def start(self, job: str, folder: Path) -> None:
+        """Run the job whose input lies in `folder`. Raises OSError."""
+
+    def cancel(self, job: str) -> None:
+        """Have the job stop soon."""
+
+    def freeze(self, job: str, frozen: bool) -> bool:
+        """Stop the job where it stands, or let it go on; False where that cannot be."""
+
+    def poll(self) -> list[tuple[str, Message]]:
+        """`ProgressReport`s and `Outcome`s since the last call, in order, each with its job."""
+
+    def stop(self) -> None:
+        """End all jobs; returns when they are gone."""
 
 
 @dataclass(frozen=True)

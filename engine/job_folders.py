@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ani3d_formats.atomic import write_bytes
+from ani3d_formats.errors import Ani3DError
 from ani3d_formats.names import is_component
 
 from .wire import FileInfo
@@ -46,9 +47,15 @@ def _is_inside(result: Any) -> bool:
 
 def write_input(folder: Path, document: dict[str, Any]) -> None:
     """Note what the job is; what an earlier run of it came to is forgotten. Raises Ani3DError `disk.full`."""
-    folder.mkdir(exist_ok=True)
-    (folder / OUTCOME).unlink(missing_ok=True)
-    write_bytes(folder / INPUT, json.dumps(document).encode())
+    new = not folder.exists()
+    try:
+        folder.mkdir(exist_ok=True)
+        (folder / OUTCOME).unlink(missing_ok=True)
+        write_bytes(folder / INPUT, json.dumps(document).encode())
+    except (OSError, Ani3DError):
+        if new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def write_outcome(folder: Path, outcome: dict[str, Any], files: list[FileInfo]) -> None:

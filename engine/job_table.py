@@ -23,40 +23,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ani3d_formats import early_frames
 from ani3d_formats.atomic import disk_full, is_disk_full
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.frames import file_sha256
 
 from . import job_folders
 from .blobs import Blobs
+from .migrations import migrate
 from .wire import FileInfo, JobStatus
 from .wire.credentials import READY_NAME, read_access
+from .wire.messages import MAX_LISTED
 
 log = logging.getLogger("engine")
 
-SCHEMA_VERSION = 1  # SQLite's `user_version`; one more for every change of the tables
 MAX_SHOT_NAME = 200  # characters
-MAX_LISTED = 900_000  # bytes of one list, which has to fit into a message
+MAX_PAGE = 900_000  # bytes of one list, which has to fit into a message
 MAX_ERROR = 1000  # characters of a job's error that are told
 MAX_ATTEMPTS = 3  # a job that has taken the engine down this often is not started again
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, stage TEXT NOT NULL DEFAULT '',
-    step INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0, error TEXT, result TEXT,
-    attempts INTEGER NOT NULL DEFAULT 0, queued REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS files (
-    job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, name TEXT NOT NULL, size INTEGER NOT NULL,
-    sha256 TEXT NOT NULL, PRIMARY KEY (job, name)
-);
-CREATE TABLE IF NOT EXISTS arrays (
-    job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sha256 TEXT NOT NULL
-);
-"""
 
 
 class JobTable:
@@ -64,17 +46,15 @@ class JobTable:
 
     Args:
         root: the folder, made when missing.
-        version: of the library; a job of another version is another job, as its result may differ.
         rebuild: set the table aside and make it again from the folders, as happens by itself to a garbled one.
 
     Raises:
         Ani3DError: `store.locked`, `store.unusable`, `disk.full`.
     """
 
-    def __init__(self, root: Path, version: str, rebuild: bool = False) -> None:
+    def __init__(self, root: Path, rebuild: bool = False) -> None:
         self.root = root
-        self._version = version
-        self._blobs = Blobs(root / "blobs")
+        self.blobs = Blobs(root / "blobs")
         try:
             (root / "jobs").mkdir(parents=True, exist_ok=True)
             self._rows = self._open_whole(root / "jobs.sqlite", rebuild)
@@ -114,9 +94,9 @@ class JobTable:
                 status = JobStatus(
                     found.id, found.state, found.stage, found.step, found.total, 0.0, found.error, found.name
                 )
-                self._note(status, found.result, found.files)
+                self.note(status, found.result, found.files)
         kept = {row["sha256"] for row in self._rows.execute("SELECT DISTINCT sha256 FROM arrays")}
-        self._blobs.keep(kept)
+        self.blobs.keep(kept)
 
     @staticmethod
     def _open(path: Path) -> sqlite3.Connection:
@@ -127,14 +107,9 @@ class JobTable:
             rows.execute("PRAGMA locking_mode = EXCLUSIVE")
             rows.execute("PRAGMA journal_mode = WAL")
             rows.execute("PRAGMA foreign_keys = ON")
-            (found,) = rows.execute("PRAGMA user_version").fetchone()
-            if found not in (0, SCHEMA_VERSION):  # 0 is a new file, or one of the first releases, which has version 1
-                raise Ani3DError(
-                    "store.unusable",
-                    f"{path} has tables of version {found}; this engine reads version {SCHEMA_VERSION}.",
-                    "Use the release that wrote it, or choose another folder with --store.",
-                )
-            rows.executescript(f"{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};")
+            # A power cut may undo the last of what was noted, and the folders, which are synced, tell it again.
+            rows.execute("PRAGMA synchronous = NORMAL")
+            migrate(rows, path)
         except (sqlite3.Error, Ani3DError):
             rows.close()
             raise
@@ -150,52 +125,32 @@ class JobTable:
 
     # ---- changing jobs ----
 
-    def submit(
-        self, name: str, shot: dict[str, np.ndarray], settings: dict[str, Any], held: Sequence[Any] = ()
-    ) -> tuple[str, bool]:
-        """Put a job in the queue; its id, and whether it was there already (queued, running or done).
+    def next_moment(self) -> float:
+        """The time of a submission: first in first out, also when the clock is set back."""
+        (newest,) = self._rows.execute("SELECT max(queued) FROM jobs").fetchone()
+        return max(time.time(), (newest or 0.0) + 1e-6)
 
-        `held` is what the files that the settings name hold at present: other contents are another job.
-
-        A failed or cancelled job, or one whose result files are missing or cut, is queued again in its old folder,
-        where finished stages lie.
+    def insert(self, job: str, document: dict[str, Any]) -> None:
+        """Put a job, whose input `document` is in its folder, in the queue; what was known of it is forgotten.
 
         Raises:
-            Ani3DError: `disk.full`; then nothing of the job is left but arrays other jobs may share.
+            Ani3DError: `disk.full`.
         """
-        job, table, blobs = self._blobs.describe(shot, settings, self._version, held)
-        row = self._rows.execute("SELECT state, result FROM jobs WHERE id = ?", (job,)).fetchone()
-        if row and row["state"] in ("queued", "running"):
-            return job, True
-        if row and row["state"] == "done" and self.is_whole(job):
-            return job, True
-        if len(name) > MAX_SHOT_NAME:
-            raise Ani3DError("job.limit", f"The shot's name has {len(name):,} characters.", "Give it a shorter one.")
-        (newest,) = self._rows.execute("SELECT max(queued) FROM jobs").fetchone()
-        submitted = max(time.time(), (newest or 0.0) + 1e-6)  # first in first out, also when the clock is set back
-        try:
-            self._blobs.put(blobs)
-            job_folders.write_input(
-                self.folder(job), {"name": name, "settings": settings, "arrays": table, "submitted": submitted}
-            )
-            self._insert(job, name, submitted, list(blobs))
-        except Ani3DError:
-            if not row:
-                shutil.rmtree(self.folder(job), ignore_errors=True)
-                self._forget_arrays(set(blobs))
-            raise
-        return job, False
+        digests = [entry[3] for entry in document["arrays"]]
+        self._insert(job, document["name"], document["submitted"], digests, document.get("priority", 0))
 
-    def _insert(self, job: str, name: str, submitted: float, arrays: list[str]) -> None:
+    def _insert(self, job: str, name: str, submitted: float, arrays: list[str], priority: int = 0) -> None:
         with self._transaction():
             self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
-            values = (job, name, "queued", submitted)
-            self._rows.execute("INSERT INTO jobs (id, name, state, queued) VALUES (?, ?, ?, ?)", values)
-            self._rows.executemany("INSERT INTO arrays VALUES (?, ?)", [(job, sha256) for sha256 in arrays])
+            values = (job, name, "queued", submitted, priority)
+            self._rows.execute("INSERT INTO jobs (id, name, state, queued, priority) VALUES (?, ?, ?, ?, ?)", values)
+            self._rows.executemany("INSERT INTO arrays VALUES (?, ?)", [(job, sha256) for sha256 in set(arrays)])
 
     def next_queued(self) -> str | None:
-        """The id of the job that has waited longest, if one waits."""
-        row = self._rows.execute("SELECT id FROM jobs WHERE state = 'queued' ORDER BY queued LIMIT 1").fetchone()
+        """The id of the job whose turn it is: of the highest priority the one that has waited longest."""
+        row = self._rows.execute(
+            "SELECT id FROM jobs WHERE state = 'queued' AND NOT paused ORDER BY priority DESC, queued LIMIT 1"
+        ).fetchone()
         return row["id"] if row else None
 
     def start(self, job: str) -> None:
@@ -203,24 +158,20 @@ class JobTable:
         with self._transaction():
             self._rows.execute("UPDATE jobs SET state = 'running', attempts = attempts + 1 WHERE id = ?", (job,))
 
-    def finish(
-        self,
-        status: JobStatus,
-        result: str | None = None,
-        files: list[FileInfo] | None = None,
-    ) -> None:
-        """Note how the job ended; `result` is the folder of its `files`, relative to the job's folder."""
-        outcome = {name: getattr(status, name) for name in ("state", "stage", "step", "total", "error")}
-        job_folders.write_outcome(self.folder(status.id), {**outcome, "result": result}, files or [])
-        self._note(status, result, files or [])
-
-    def _note(self, status: JobStatus, result: str | None, files: list[FileInfo]) -> None:
-        error = json.dumps(_shortened(status.error)) if status.error else None
-        values = (status.state, status.stage, status.step, status.total, error, result, status.id)
+    def adjust(self, job: str, priority: int | None, paused: bool | None) -> None:
+        """Give the job another priority, or hold it back. Raises Ani3DError `job.unknown`."""
+        row = self._row(job)
+        values = (row["priority"] if priority is None else priority, row["paused"] if paused is None else paused, job)
         with self._transaction():
-            self._rows.execute(
-                "UPDATE jobs SET state = ?, stage = ?, step = ?, total = ?, error = ?, result = ? WHERE id = ?", values
-            )
+            self._rows.execute("UPDATE jobs SET priority = ?, paused = ? WHERE id = ?", values)
+
+    def note(self, status: JobStatus, result: str | None = None, files: Sequence[FileInfo] = ()) -> None:
+        """Note how the job stands; `result` is the folder of its `files`, relative to the job's folder."""
+        error = json.dumps(_shortened(status.error)) if status.error else None
+        told = status.state, status.stage, status.step, status.total, error, result, status.paused, status.id
+        changed = "state = ?, stage = ?, step = ?, total = ?, error = ?, result = ?, paused = ?"
+        with self._transaction():
+            self._rows.execute(f"UPDATE jobs SET {changed} WHERE id = ?", told)
             self._rows.execute("DELETE FROM files WHERE job = ?", (status.id,))
             rows = [(status.id, f.name, f.size, f.sha256) for f in files]
             self._rows.executemany("INSERT INTO files VALUES (?, ?, ?, ?)", rows)
@@ -249,19 +200,27 @@ class JobTable:
             self._rows.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
         return [row["id"] for row in rows]
 
-    def delete(self, job: str) -> None:
-        """Remove a job, its folder, and the arrays that no other job has."""
-        blobs = {row["sha256"] for row in self._rows.execute("SELECT sha256 FROM arrays WHERE job = ?", (job,))}
+    def forget(self, job: str) -> Path:
+        """Take a job out of the table; its folder, which is now aside, to be removed."""
         aside = job_folders.set_aside(self.folder(job))
         with self._transaction():
             self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
-        shutil.rmtree(aside, ignore_errors=True)
-        self._forget_arrays(blobs)
+        return aside
 
-    def _forget_arrays(self, digests: set[str]) -> None:
-        """Remove those of the arrays that no job has."""
-        kept = {row["sha256"] for row in self._rows.execute("SELECT DISTINCT sha256 FROM arrays")}
-        self._blobs.remove(digests - kept)
+    def arrays(self, job: str) -> set[str]:
+        """The sha256 of the job's arrays."""
+        return {row["sha256"] for row in self._rows.execute("SELECT sha256 FROM arrays WHERE job = ?", (job,))}
+
+    def unused(self, digests: set[str]) -> set[str]:
+        """Those of the arrays that no job has."""
+        asked = "SELECT 1 FROM arrays WHERE sha256 = ? LIMIT 1"
+        return {digest for digest in digests if not self._rows.execute(asked, (digest,)).fetchone()}
+
+    def delete(self, job: str) -> None:
+        """Remove a job, its folder, and the arrays that no other job has. Takes its time."""
+        digests = self.arrays(job)
+        shutil.rmtree(self.forget(job), ignore_errors=True)
+        self.blobs.remove(self.unused(digests))
 
     # ---- asking ----
 
@@ -269,15 +228,27 @@ class JobTable:
         """Where the job stands. Raises Ani3DError `job.unknown`."""
         return _status(self._row(job))
 
-    def jobs(self) -> list[JobStatus]:
-        """The newest jobs, newest first: as many as one message can hold, which are thousands."""
-        listed, size = [], 0
-        for row in self._rows.execute("SELECT * FROM jobs ORDER BY queued DESC"):
+    def jobs(self, after: str = "") -> tuple[list[JobStatus], bool]:
+        """Newest first, as many jobs as a message holds, from behind job `after` on; whether there are more."""
+        listed: list[JobStatus] = []
+        size, start = 0, (math.inf, "")
+        if after:
+            start = (self._row(after)["queued"], after)
+        asked = "SELECT * FROM jobs WHERE (queued, id) < (?, ?) ORDER BY queued DESC, id DESC LIMIT ?"
+        for row in self._rows.execute(asked, (*start, MAX_LISTED + 1)):
             status = _status(row)
             size += 200 + len(repr(status).encode())
-            if size > MAX_LISTED:
-                break
+            if size > MAX_PAGE or len(listed) == MAX_LISTED:
+                return listed, True
             listed.append(status)
+        return listed, False
+
+    def all_jobs(self) -> list[JobStatus]:
+        """Every job, newest first."""
+        listed, more = self.jobs()
+        while more:
+            page, more = self.jobs(listed[-1].id)
+            listed += page
         return listed
 
     def ended(self) -> list[tuple[JobStatus, float]]:
@@ -287,49 +258,26 @@ class JobTable:
 
     def files(self, job: str) -> list[FileInfo]:
         """The result files of a job that is done. Raises Ani3DError `job.unknown`, `job.unfinished`."""
-        self._result(job)
+        self.result(job)
         rows = self._rows.execute("SELECT name, size, sha256 FROM files WHERE job = ? ORDER BY name", (job,))
         return [FileInfo(*row) for row in rows]
 
-    def read(self, job: str, name: str, offset: int, size: int) -> bytes:
-        """`size` bytes of a result file from `offset` on.
+    def place(self, job: str, name: str, offset: int, size: int) -> Path:
+        """Where a result file is that has `size` bytes from `offset` on.
 
         Raises:
-            Ani3DError: `job.unknown`, `job.unfinished`, `file.unknown`; `file.corrupt` when bytes are missing.
+            Ani3DError: `job.unknown`, `job.unfinished`, `file.unknown`.
         """
-        folder = self._result(job)
+        folder = self.result(job)
         row = self._rows.execute("SELECT size FROM files WHERE job = ? AND name = ?", (job, name)).fetchone()
         if row is None or offset + size > row["size"]:
             what = f"no file '{name}'" if row is None else f"no {offset + size:,} bytes in '{name}'"
             raise Ani3DError("file.unknown", f"Job {job} has {what}.", "Ask for the list of its files.")
-        try:
-            with open(folder / name, "rb") as file:
-                file.seek(offset)
-                data = file.read(size)
-        except OSError as error:
-            data, reason = b"", f" ({error.strerror})"
-        else:
-            reason = ""
-        if len(data) != size:
-            raise Ani3DError(
-                "file.corrupt",
-                f"{folder / name} is missing or cut{reason}.",
-                "Delete the job and submit the shot again.",
-            )
-        return data
+        return folder / name
 
-    def read_early(self, job: str, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset` on of the frames that a running job can show already; none where it cannot.
-
-        Raises Ani3DError `job.unknown`.
-        """
-        self._row(job)
-        try:
-            with open(self.folder(job) / "out" / early_frames.NAME, "rb") as file:
-                file.seek(offset)
-                return file.read(size)
-        except OSError:
-            return b""
+    def known(self, job: str) -> bool:
+        """Whether there is such a job."""
+        return self._rows.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone() is not None
 
     def _row(self, job: str) -> sqlite3.Row:
         row = self._rows.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
@@ -337,15 +285,8 @@ class JobTable:
             raise Ani3DError("job.unknown", f"There is no job '{job[:40]}'.", "Ask for the list of jobs.")
         return row
 
-    def is_whole(self, job: str) -> bool:
-        """Whether the result files of a job that is done are there and hold what the job wrote."""
-        paths = [(self._result(job) / info.name, info) for info in self.files(job)]
-        return all(
-            path.is_file() and path.stat().st_size == info.size and file_sha256(path) == info.sha256
-            for path, info in paths
-        )
-
-    def _result(self, job: str) -> Path:
+    def result(self, job: str) -> Path:
+        """The folder of a job's result files. Raises Ani3DError `job.unknown`, `job.unfinished`."""
         row = self._row(job)
         if row["state"] != "done":
             raise Ani3DError("job.unfinished", f"Job {job} is {row['state']}, so it has no files.", "Wait for it.")
@@ -387,4 +328,5 @@ def _status(row: sqlite3.Row) -> JobStatus:
     error = _shortened(said) if said else None
     eta = math.inf if row["state"] in ("queued", "running") else 0.0
     name = row["name"][:MAX_SHOT_NAME]
-    return JobStatus(row["id"], row["state"], row["stage"], row["step"], row["total"], eta, error, name)
+    told = row["id"], row["state"], row["stage"], row["step"], row["total"], eta, error, name
+    return JobStatus(*told, row["priority"], bool(row["paused"]))

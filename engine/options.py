@@ -26,6 +26,11 @@ def add_stages(parser: argparse.ArgumentParser) -> None:
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """How many jobs run at once, and what each may do."""
     usual = Watch()
+    parser.add_argument(
+        "--executor", choices=("local", "ray"), default="local", help="where jobs run (default %(default)s)"
+    )
+    parser.add_argument("--ray-address", default="", help="of a Ray cluster; by default one of this machine is started")
+    parser.add_argument("--ray-cpus", type=float, default=1.0, help="cores a job has there (default %(default)s)")
     parser.add_argument("--workers", default="1", metavar="N", help="jobs at once, or auto (default %(default)s)")
     parser.add_argument(
         "--silence",

@@ -21,7 +21,7 @@ from .wire.messages import Message
 
 @dataclass(frozen=True)
 class ProgressReport(Message):
-    """One moment of one stage. `eta` is in seconds; `preview` is (H,W,3) uint8 sRGB or None."""
+    """One moment of one stage. `eta` is in seconds; `preview` is (H,W,3) uint8 sRGB or None; `loss` what is fitted."""
 
     kind = "report"
     stage: str
@@ -30,6 +30,7 @@ class ProgressReport(Message):
     eta: float
     message: str
     preview: np.ndarray | None
+    loss: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The engine's socket: one ROUTER behind a gate, and a bound on what waits for clients that read slowly.
 
-A client that does not read fills its pipe of `PIPE` answers. From then on its requests wait, not their answers: what it
-costs is a few requests, whatever it asked for. It may leave at any time.
+At most `PIPE` answers to a client are being made at a time, and as many wait in its pipe. From then on its requests
+wait, not their answers: what it costs is a few requests, whatever it asked for. It may leave at any time.
 """
 
 from __future__ import annotations
@@ -29,16 +29,26 @@ PIPE = 8  # answers under way to one client
 _FRAME = 2  # bytes at least that a frame has on the wire beside its content
 _BLOCKED_POLL = 1  # milliseconds between tries while a client's pipe is full
 
-Reply = Callable[[], m.Message | None]  # makes an answer; None when it comes later
+Act = Callable[[], None]  # answers a request, or begins to
 
 
 @dataclass
-class _Slow:
-    """A client whose pipe is full: the answer that did not fit, and what it has asked for since."""
+class _Line:
+    """A client that has much under way: answers that did not fit its pipe, and what it has asked for since."""
 
-    frames: list[codec.Part]
-    waiting: deque[tuple[int, Reply, int]] = field(default_factory=deque)  # request, answer to make, bytes of request
+    begun: int = 0  # requests whose answers are being made
+    unsent: deque[list[codec.Part]] = field(default_factory=deque)
+    waiting: deque[tuple[Act, int]] = field(default_factory=deque)  # request to answer, its bytes
     held: int = 0  # bytes of the requests that wait
+
+    @property
+    def is_free(self) -> bool:
+        """Whether another request may be answered."""
+        return not self.unsent and self.begun < PIPE
+
+    @property
+    def is_over(self) -> bool:
+        return not self.begun and not self.unsent and not self.waiting
 
 
 class Front:
@@ -58,13 +68,14 @@ class Front:
         self._woken.setblocking(False)
         self._waker.setblocking(False)
         self._socket = self._context.socket(zmq.ROUTER)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, m.MAX_ARRAY_BYTES)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, m.MAX_MESSAGE_BYTES)
         self._socket.setsockopt(zmq.SNDHWM, PIPE)
+        self._socket.setsockopt(zmq.RCVHWM, 2 * PIPE)
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)  # milliseconds until a peer has to have shown its token
         self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)  # a peer that vanished is forgotten
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
-        self._slow: dict[bytes, _Slow] = {}
+        self._lines: dict[bytes, _Line] = {}
         try:
             self._bind(gate, host, port)
         except Ani3DError:
@@ -112,7 +123,8 @@ class Front:
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._woken, zmq.POLLIN)
-        ready = dict(poller.poll(min(milliseconds, _BLOCKED_POLL) if self._slow else milliseconds))
+        blocked = any(line.unsent for line in self._lines.values())
+        ready = dict(poller.poll(min(milliseconds, _BLOCKED_POLL) if blocked else milliseconds))
         if self._woken.fileno() in ready:
             with suppress(BlockingIOError):
                 self._woken.recv(1 << 16)
@@ -129,43 +141,51 @@ class Front:
             self._guard.handed_over(int(frames[0].get(zmq.SRCFD)), size)
         return client.bytes, [frame.buffer for frame in frames]
 
-    def answer(self, client: bytes, request: int, reply: Reply, size: int = 0) -> None:
-        """Answer now, or, where the client has not read earlier answers, when it has.
+    def take(self, client: bytes, act: Act, size: int) -> None:
+        """Answer a request now, or, where the client has much under way or does not read, when there is room.
 
         Args:
-            reply: makes the answer, and raises nothing.
+            act: answers, or begins to, and raises nothing.
             size: bytes of the request, which are held meanwhile.
         """
-        slow = self._slow.get(client)
-        if slow is None:
-            self._send(client, request, reply())
-        elif len(slow.waiting) < m.MAX_OPEN and slow.held + size <= m.MAX_OPEN_BYTES:
-            slow.waiting.append((request, reply, size))
-            slow.held += size
+        line = self._lines.get(client)
+        if line is None or (line.is_free and not line.waiting):
+            act()
+        elif len(line.waiting) < m.MAX_OPEN and line.held + size <= m.MAX_OPEN_BYTES:
+            line.waiting.append((act, size))
+            line.held += size
         else:
             log.warning("a client that reads no answers asks too much: a request is dropped")
 
-    def go_on(self) -> None:
-        """Send what clients have room for now."""
-        for client, slow in list(self._slow.items()):
-            if self._pass_on(client, slow.frames):
-                del self._slow[client]
-                while slow.waiting and client not in self._slow:
-                    request, reply, _size = slow.waiting.popleft()
-                    self._send(client, request, reply())
-                if client in self._slow:
-                    self._slow[client].waiting = slow.waiting
-                    self._slow[client].held = sum(size for _, _, size in slow.waiting)
+    def begin(self, client: bytes) -> None:
+        """An answer to the client is being made elsewhere."""
+        self._lines.setdefault(client, _Line()).begun += 1
 
-    def _send(self, client: bytes, request: int, reply: m.Message | None) -> None:
-        if reply is None:
-            return
+    def end(self, client: bytes) -> None:
+        """It is made, and about to be sent."""
+        self._lines[client].begun -= 1
+
+    def go_on(self) -> None:
+        """Send what clients have room for now, and answer what has waited for that."""
+        for client, line in list(self._lines.items()):
+            while line.unsent and self._pass_on(client, line.unsent[0]):
+                line.unsent.popleft()
+            while line.waiting and line.is_free:
+                act, size = line.waiting.popleft()
+                line.held -= size
+                act()
+            if line.is_over:
+                del self._lines[client]
+
+    def send(self, client: bytes, reply: m.Message, request: int) -> None:
+        """Answer a request; the answer waits where the client's pipe is full."""
         try:
             frames = codec.encode(reply, request)
         except Ani3DError as error:  # an answer that is too large to travel
             frames = codec.encode(m.Error(error.code, error.message, error.hint), request)
-        if not self._pass_on(client, frames):
-            self._slow[client] = _Slow(frames)
+        line = self._lines.get(client)
+        if (line and line.unsent) or not self._pass_on(client, frames):
+            self._lines.setdefault(client, _Line()).unsent.append(frames)
 
     def _pass_on(self, client: bytes, frames: list[codec.Part]) -> bool:
         """Hand an answer to ZeroMQ; False when the client's pipe is full. For a client that left it is dropped."""
@@ -176,7 +196,8 @@ class Front:
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
-            slow = self._slow.get(client)
-            if slow:
-                slow.waiting.clear()
+            line = self._lines.get(client)
+            if line:
+                line.waiting.clear()
+                line.held = 0
         return True

@@ -66,7 +66,7 @@ class Reporter:
             preview = shrink(preview)
         step, total, eta = int(report.step), int(report.total), float(report.eta)
         message = report.message[:MAX_TEXT]
-        pipe.write(self._reports, ProgressReport(report.stage, step, total, eta, message, preview))
+        pipe.write(self._reports, ProgressReport(report.stage, step, total, eta, message, preview, report.loss))
 
 
 def shrink(picture: np.ndarray) -> np.ndarray:

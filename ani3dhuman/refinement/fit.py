@@ -123,7 +123,8 @@ def refine(
                 if checkpoint and preview is not None:
                     save_checkpoint(checkpoint, mark, *fit.state())
                     saved = clock()
-                progress.advance(message=f"loss {fit.history['total'][-1]:.4f}", preview=preview)
+                loss = float(fit.history["total"][-1])
+                progress.advance(message=f"loss {loss:.4f}", preview=preview, loss=loss)
             if fit.step < config.steps:
                 progress.advance(config.steps - fit.step, message="converged")
             result = fit.result()

@@ -3,6 +3,7 @@
 Imports numpy, pyzmq, msgpack and the standard library only, since Blender's Python loads it.
 """
 
+from .aio import AsyncClient
 from .client import DEFAULT_ENDPOINT, Client
 from .errors import ERROR_CODES
 from .messages import PROTOCOL_VERSION, Event, FileInfo, JobStatus, Welcome
@@ -11,6 +12,7 @@ __all__ = [
     "DEFAULT_ENDPOINT",
     "ERROR_CODES",
     "PROTOCOL_VERSION",
+    "AsyncClient",
     "Client",
     "Event",
     "FileInfo",

@@ -1,14 +1,18 @@
 """A synchronous client: one request, one answer, or a `Ani3DError` within the timeout.
 
-It never retries and never starts an engine. One client per thread; from Blender, never in the main thread.
+It never starts an engine, and tries again only where it says so. One client per thread; from Blender, never in the
+main thread.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import platform
 import time
-from collections.abc import Callable
+import types
+import typing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -21,11 +25,16 @@ from ani3d_formats.errors import Ani3DError
 from . import codec
 from . import messages as m
 from .connection import Connection
-from .download import Download
+from .download import Download, map_file, read_chunks
 from .inputs import attach_inputs
+from .upload import Upload, chunks, describe
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5817"
-_UPLOAD_RATE = 20e6  # bytes a second granted to a submit on top of the timeout: the engine hashes and stores
+_HASH_RATE = 50e6  # bytes a second granted to a submit on top of the timeout: the engine hashes what it has
+_ROUNDS = 8  # times that the engine may say what it lacks
+PASSING = ("engine.unreachable", "engine.timeout", "engine.refused")  # while an engine starts again
+ENDED = ("done", "failed", "cancelled")
+PAUSE = 0.2  # seconds between tries to reach it
 
 Reply = TypeVar("Reply", bound=m.Message)
 
@@ -76,17 +85,59 @@ class Client:
         self._ask(m.Ping(), m.Pong)
         return time.monotonic() - start
 
-    def submit(self, shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
+    def submit(
+        self,
+        shot: dict[str, np.ndarray],
+        settings: dict[str, Any],
+        priority: int = 0,
+        on_progress: Callable[[int, int], None] | None = None,
+        should_cancel: Callable[[], bool] | None = None,
+    ) -> str:
         """Hand in a shot's arrays and the settings; the job's id. The same ones again give the same job.
 
-        Files of this machine that `reference` and `keypoint_map` name are read here and sent along.
+        Only arrays are sent that the engine lacks, and of one that was cut short the rest. Files of this machine that
+        `reference` and `keypoint_map` name are read here and sent along.
+
+        Args:
+            priority: -100 to 100; of two jobs that wait the higher one runs first.
+            on_progress: called with (bytes sent, bytes to send).
+            should_cancel: asked between chunks.
 
         Raises:
-            Ani3DError: also the library's codes (`shot.*`, `settings.*`) for input that is refused, `disk.full`.
+            Ani3DError: also the library's codes (`shot.*`, `settings.*`) for input that is refused, `disk.full`,
+                `cancelled`.
         """
         shot, settings = attach_inputs(shot, settings)
-        size = sum(np.asarray(array).nbytes for array in shot.values())
-        return self._ask(m.Submit(shot, settings), m.Accepted, size / _UPLOAD_RATE).job
+        arrays, held = describe(shot)
+        patience = sum(data.nbytes for data in held.values()) / _HASH_RATE
+        for _ in range(_ROUNDS):
+            reply = self._ask(m.Submit(arrays, settings, priority), m.Accepted | m.Wanted, patience)
+            if isinstance(reply, m.Accepted):
+                return reply.job
+            self._put(reply.arrays, held, on_progress, should_cancel)
+        raise codec.malformed_error("the engine goes on asking for arrays that it was sent")
+
+    def _put(
+        self,
+        wanted: list[m.Missing],
+        held: dict[str, memoryview],
+        on_progress: Callable[[int, int], None] | None,
+        should_cancel: Callable[[], bool] | None,
+    ) -> None:
+        """Send what is wanted, a few chunks under way at a time; leave off where the engine does not take one."""
+        if any(missing.sha256 not in held for missing in wanted):
+            raise codec.malformed_error("the engine asks for an array that it was not told of")
+        upload = Upload(sum(len(held[w.sha256]) - w.have for w in wanted), on_progress, should_cancel)
+        under_way: dict[int, m.Put] = {}
+        following = chunks(wanted, held)
+        while True:
+            while len(under_way) < m.PUT_WINDOW and (put := next(following, None)) is not None:
+                under_way[self._send(put)] = put
+            if not under_way:
+                return
+            request = next(iter(under_way))
+            if not upload.take(under_way.pop(request), self._receive(request, m.Stored)):
+                return
 
     def status(self, job: str) -> m.JobStatus:
         """Where the job stands."""
@@ -94,7 +145,19 @@ class Client:
 
     def jobs(self) -> list[m.JobStatus]:
         """All jobs of the engine's store, newest first."""
-        return self._ask(m.List(), m.Jobs).jobs
+        page = self._ask(m.List(""), m.Jobs)
+        found = page.jobs
+        while page.more and page.jobs:
+            page = self._ask(m.List(page.jobs[-1].id), m.Jobs)
+            found += page.jobs
+        return found
+
+    def adjust(self, job: str, priority: int | None = None, paused: bool | None = None) -> m.JobStatus:
+        """Give a job another priority (-100 to 100), hold it back or let it go on; how it stands now.
+
+        One that runs stands still where it is, and keeps its memory.
+        """
+        return self._ask(m.Adjust(job, priority, paused), m.Job).status
 
     def events(self, job: str, since: int = 0, timeout: float = 0.2) -> tuple[list[m.Event], int]:
         """The job's events from number `since` on, and the number to ask for next.
@@ -104,6 +167,29 @@ class Client:
         wait = min(max(timeout, 0.0), m.MAX_WAIT)
         reply = self._ask(m.Watch(job, since, wait), m.Events, wait)
         return reply.events, reply.next_since
+
+    def follow(self, job: str, patience: float = 60.0) -> Iterator[m.Event]:
+        """The job's events from the first on, until it has ended.
+
+        An engine that is gone or silent meanwhile is waited for, `patience` seconds at most: jobs outlive it. What a
+        new one tells starts again with the job's present state.
+
+        Raises:
+            Ani3DError: also `engine.unreachable` or `engine.timeout` when it does not come back.
+        """
+        since, last = 0, time.monotonic()
+        while True:
+            try:
+                events, since = self.events(job, since, timeout=2.0)
+            except Ani3DError as error:
+                if error.code not in PASSING or time.monotonic() - last > patience:
+                    raise
+                time.sleep(PAUSE)
+                continue
+            last = time.monotonic()
+            yield from events
+            if events and events[-1].state in ENDED:
+                return
 
     def cancel(self, job: str) -> m.JobStatus:
         """Ask the job to stop, which takes up to 1 s; a finished job stays as it is."""
@@ -157,31 +243,51 @@ class Client:
         Raises:
             Ani3DError: also `file.unknown`, `file.corrupt`, `disk.full`, `cancelled`.
         """
-        info = next((f for f in self.files(job) if f.name == name), None)
-        if info is None:
-            raise Ani3DError("file.unknown", f"Job {job} has no file '{name}'.", "Ask for the list of its files.")
+        listing = self._ask(m.Files(job), m.Listing)
+        info = _named(listing, job, name)
         with Download(destination, info) as download:
-            offsets = range(0, info.size, m.MAX_CHUNK_BYTES)
-            asked: dict[int, int] = {}  # request id -> offset; its size is the credit in use
-            following = iter(offsets)
-            for offset in offsets:
+            here = _here(listing, info)
+            chunks = read_chunks(here, info) if here else self._fetched(job, info)
+            for chunk in chunks:
                 if should_cancel and should_cancel():
                     raise Ani3DError("cancelled", f"Fetching {name} was cancelled.", "Fetch it again when you like.")
-                while len(asked) < m.FETCH_WINDOW and (ahead := next(following, None)) is not None:
-                    asked[self._send(m.Fetch(job, name, ahead, min(m.MAX_CHUNK_BYTES, info.size - ahead)))] = ahead
-                request = next(iter(asked))
-                frame = self._receive(request, m.Frame)
-                del asked[request]
-                if frame.offset != offset:
-                    raise codec.malformed_error(f"a frame of offset {frame.offset} came in the place of {offset}")
-                download.write(frame.data.data)
+                download.write(chunk)
                 if on_progress:
                     on_progress(download.written, info.size)
         return destination
 
+    def mapped(self, job: str, name: str) -> memoryview | None:
+        """The bytes of a result file where the engine keeps it, not copied; None where it is on another machine.
+
+        They are checked against their sha256, and stay readable although the job is deleted.
+
+        Raises:
+            Ani3DError: also `file.unknown`, `file.corrupt`.
+        """
+        listing = self._ask(m.Files(job), m.Listing)
+        info = _named(listing, job, name)
+        here = _here(listing, info)
+        return map_file(here, info) if here else None
+
+    def _fetched(self, job: str, info: m.FileInfo) -> Iterator[memoryview]:
+        """A file's chunks as they come over the wire, a few under way at a time."""
+        offsets = range(0, info.size, m.MAX_CHUNK_BYTES)
+        asked: dict[int, int] = {}  # request id -> offset; its size is the credit in use
+        following = iter(offsets)
+        for offset in offsets:
+            while len(asked) < m.FETCH_WINDOW and (ahead := next(following, None)) is not None:
+                size = min(m.MAX_CHUNK_BYTES, info.size - ahead)
+                asked[self._send(m.Fetch(job, info.name, ahead, size))] = ahead
+            request = next(iter(asked))
+            frame = self._receive(request, m.Frame)
+            del asked[request]
+            if frame.offset != offset:
+                raise codec.malformed_error(f"a frame of offset {frame.offset} came in the place of {offset}")
+            yield frame.data.data
+
     # ---- one request, one answer ----
 
-    def _ask(self, message: m.Message, expected: type[Reply], patience: float = 0.0) -> Reply:
+    def _ask(self, message: m.Message, expected: type[Reply] | types.UnionType, patience: float = 0.0) -> Reply:
         return self._receive(self._send(message), expected, patience)
 
     def _send(self, message: m.Message) -> int:
@@ -189,7 +295,7 @@ class Client:
         self._connection.send(codec.encode(message, request))
         return request
 
-    def _receive(self, request: int, expected: type[Reply], patience: float = 0.0) -> Reply:
+    def _receive(self, request: int, expected: type[Reply] | types.UnionType, patience: float = 0.0) -> Reply:
         """The answer to `request`; answers to requests given up earlier are passed over."""
         deadline = time.monotonic() + self.timeout + patience
         while (frames := self._connection.receive(deadline - time.monotonic())) is not None:
@@ -201,10 +307,27 @@ class Client:
             if isinstance(reply, m.Error):
                 raise Ani3DError(reply.code, reply.message, reply.hint)
             if not isinstance(reply, expected):
-                raise codec.malformed_error(f"a '{reply.kind}' came where a '{expected.kind}' was due")
-            return reply
+                raise codec.malformed_error(f"a '{reply.kind}' came where another answer was due")
+            return typing.cast(Reply, reply)
         raise Ani3DError(
             "engine.timeout",
             f"What listens at {self.endpoint} gave no answer in {self.timeout + patience:g} s.",
             "See that it is an Ani3DHuman engine, and look at its log; it may be busy or stopped.",
         )
+
+
+def _named(listing: m.Listing, job: str, name: str) -> m.FileInfo:
+    info = next((f for f in listing.files if f.name == name), None)
+    if info is None:
+        raise Ani3DError("file.unknown", f"Job {job} has no file '{name}'.", "Ask for the list of its files.")
+    return info
+
+
+def _here(listing: m.Listing, info: m.FileInfo) -> Path | None:
+    """Where the file lies if the engine is on this machine; what lies there is checked like what is sent."""
+    path = Path(listing.folder, info.name)
+    try:
+        found = bool(listing.folder) and path.stat().st_size == info.size and os.access(path, os.R_OK)
+    except OSError:
+        return None
+    return path if found else None

@@ -8,7 +8,6 @@ can still say so. Nothing here trusts its input: whatever is wrong comes out as 
 from __future__ import annotations
 
 import dataclasses
-import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -21,11 +20,10 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 
 from . import messages as m
+from .dtypes import travels
 
 Part = bytes | memoryview  # one frame of a multipart message
 
-_DTYPES = {"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"}
-_TEXT_DTYPE = re.compile(r"<U[1-9][0-9]{0,7}")
 _HEADER_KEYS = {"protocol", "kind", "request", "body", "arrays"}
 
 
@@ -82,7 +80,7 @@ def portable(array: np.ndarray, name: str) -> np.ndarray:
     """
     array = np.asarray(array)
     array = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
-    if array.dtype.str not in _DTYPES and not _TEXT_DTYPE.fullmatch(array.dtype.str):
+    if not travels(array.dtype.str):
         raise malformed_error(f"array '{name}' has dtype {array.dtype}, which does not travel")
     return array
 
@@ -92,8 +90,8 @@ def _check_sizes(header: int, arrays: Sequence[int]) -> None:
         raise _limit_error(f"the header has {header:,} bytes, the limit is {m.MAX_HEADER_BYTES:,}")
     if len(arrays) > m.MAX_ARRAYS:
         raise _limit_error(f"it has {len(arrays)} arrays, the limit is {m.MAX_ARRAYS}")
-    if max(arrays, default=0) > m.MAX_ARRAY_BYTES or sum(arrays) > m.MAX_MESSAGE_BYTES:
-        raise _limit_error(f"an array may have {m.MAX_ARRAY_BYTES:,} bytes, all together {m.MAX_MESSAGE_BYTES:,}")
+    if sum(arrays) > m.MAX_MESSAGE_BYTES:
+        raise _limit_error(f"its arrays have {sum(arrays):,} bytes, the limit is {m.MAX_MESSAGE_BYTES:,}")
 
 
 def _pack(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -166,9 +164,9 @@ def _table_entry(entry: Any) -> tuple[str, np.dtype, tuple[int, ...]]:
     try:
         name, dtype, shape = entry
         good = isinstance(name, str) and len(name) <= m.MAX_NAME and isinstance(dtype, str)
-        good = good and (dtype in _DTYPES or _TEXT_DTYPE.fullmatch(dtype) is not None)
+        good = good and travels(dtype)
         good = good and isinstance(shape, list) and len(shape) <= m.MAX_DIMENSIONS
-        good = good and all(type(n) is int and 0 <= n <= m.MAX_ARRAY_BYTES for n in shape)
+        good = good and all(type(n) is int and 0 <= n <= m.MAX_MESSAGE_BYTES for n in shape)
     except (TypeError, ValueError):
         good = False
     if not good:

@@ -15,7 +15,7 @@ from zmq.utils.monitor import recv_monitor_message
 from ani3d_formats.errors import Ani3DError
 
 from .credentials import PLAIN_USER, TOKEN_VARIABLE, find_access
-from .messages import MAX_ARRAY_BYTES
+from .messages import MAX_MESSAGE_BYTES
 
 # A refused connection shows as CLOSED, a peer that is no ZeroMQ or hangs up early as a failed handshake.
 _REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -84,7 +84,7 @@ class Connection:
         self.endpoint, self._welcome, self._refused = access.endpoint, False, False
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_ARRAY_BYTES)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._monitor = self._socket.get_monitor_socket(_LOST | _WELCOME)
         try:
             if access.server_key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,39 @@ from ani3d_formats.atomic import WrittenWhole, atomic_path, cannot_write, disk_f
 from ani3d_formats.errors import Ani3DError
 
 from .messages import FileInfo
+
+_PIECE = 1 << 20  # bytes read at a time
+
+
+def corrupt(info: FileInfo) -> Ani3DError:
+    """The error for bytes that are not those of the job."""
+    return Ani3DError(
+        "file.corrupt",
+        f"{info.name} arrived with other bytes than the job wrote.",
+        "Delete the job and submit the shot again.",
+    )
+
+
+def read_chunks(path: Path, info: FileInfo) -> Iterator[memoryview]:
+    """The bytes of a file on this machine. Raises Ani3DError `file.corrupt` where they cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            while data := file.read(_PIECE):
+                yield memoryview(data)
+    except OSError as error:
+        raise corrupt(info) from error
+
+
+def map_file(path: Path, info: FileInfo) -> memoryview:
+    """The bytes of a file on this machine where they lie. Raises Ani3DError `file.corrupt`."""
+    try:
+        with open(path, "rb") as file:
+            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if info.size else b"")
+    except (OSError, ValueError) as error:
+        raise corrupt(info) from error
+    if hashlib.sha256(data).hexdigest() != info.sha256:
+        raise corrupt(info)
+    return data
 
 
 class Download(WrittenWhole):
@@ -42,10 +76,6 @@ class Download(WrittenWhole):
                 with open(partial, "wb") as self._file:
                     yield
                 if self._hash.hexdigest() != self.info.sha256:
-                    raise Ani3DError(
-                        "file.corrupt",
-                        f"{self.info.name} arrived with other bytes than the job wrote.",
-                        "Delete the job and submit the shot again.",
-                    )
+                    raise corrupt(self.info)
         except OSError as error:
             raise cannot_write(self.destination, error, self.info.size) from error

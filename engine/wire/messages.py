@@ -7,29 +7,37 @@ do not travel inside the body: each goes as a raw frame of its own, named by its
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
 
-PROTOCOL_VERSION = 2
+from .dtypes import travels
+
+PROTOCOL_VERSION = 3
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_ARRAYS = 256
 MAX_DIMENSIONS = 8
-MAX_ARRAY_BYTES = 2 << 30
-MAX_MESSAGE_BYTES = 4 << 30
+MAX_ARRAY_BYTES = 2 << 30  # of one array of a shot
+MAX_SHOT_BYTES = 4 << 30  # of all its arrays
+MAX_MESSAGE_BYTES = 16 << 20  # of the frames of one message
 MAX_DEPTH = 16  # of lists and maps inside settings
 MAX_NAME = 256  # characters of an array name or of a result file's name
-MAX_CHUNK_BYTES = 1 << 20
+MAX_CHUNK_BYTES = 1 << 20  # of one `put` or `fetch`
 FETCH_WINDOW = 4  # chunks a client may have asked for and not yet received
+PUT_WINDOW = 4  # chunks a client may have sent and not yet heard of
 MAX_OPEN = 5000  # requests held for a client that does not read its answers
 MAX_OPEN_BYTES = 64 << 20  # of them together
 MAX_WAIT = 10.0  # seconds the engine holds a watch open
 MAX_WATCHES = 256  # watches held at once; the oldest is answered when there are more
 MAX_EVENTS = 256  # events in one reply
 MAX_PREVIEW = 128  # pixels on a preview's longer side
+MAX_LISTED = 500  # jobs in one list
+MAX_PRIORITY = 100  # of a job; the least is the same below zero
 
 JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
 
@@ -43,6 +51,11 @@ class Message:
 def _require(condition: bool, text: str) -> None:
     if not condition:
         raise ValueError(text)
+
+
+def is_sha256(text: str) -> bool:
+    """Whether the text is 64 hex digits, which are also a safe name of a file."""
+    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
 
 
 # ---- records inside messages ----
@@ -63,14 +76,50 @@ class JobStatus:
     eta: float
     error: dict[str, Any] | None
     name: str
+    priority: int = 0
+    paused: bool = False
 
     def __post_init__(self) -> None:
         _require(self.state in JOB_STATES, f"'{self.state}' is no job state")
 
 
 @dataclass(frozen=True)
+class ArrayInfo:
+    """An array of a shot by what it holds: `sha256` is that of its bytes, C order, little-endian."""
+
+    name: str
+    dtype: str
+    shape: list[int]
+    sha256: str
+
+    def __post_init__(self) -> None:
+        good = len(self.name) <= MAX_NAME and travels(self.dtype) and len(self.shape) <= MAX_DIMENSIONS
+        good = good and all(0 <= n <= MAX_ARRAY_BYTES for n in self.shape) and self.nbytes <= MAX_ARRAY_BYTES
+        _require(good and is_sha256(self.sha256), f"'{self.name[:40]}' is described as no array that travels")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize  # Python's integers: nothing wraps around
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Bytes that the engine lacks: those of `sha256` from number `have` on."""
+
+    sha256: str
+    have: int
+
+    def __post_init__(self) -> None:
+        _require(is_sha256(self.sha256) and self.have >= 0, "bad record of a missing array")
+
+
+@dataclass(frozen=True)
 class Event:
-    """One report of a job, numbered from 0. `preview` is (H,W,3) uint8 sRGB, row 0 on top, at most 128 px."""
+    """One report of a job, numbered from 0.
+
+    `preview` is (H,W,3) uint8 sRGB, row 0 on top, at most 128 px; `loss` is what a fit has reached, None elsewhere.
+    """
 
     seq: int
     stage: str
@@ -80,6 +129,7 @@ class Event:
     message: str
     preview: np.ndarray | None = field(compare=False)
     state: str
+    loss: float | None = None
 
     def __post_init__(self) -> None:
         _require(self.state in JOB_STATES, f"'{self.state}' is no job state")
@@ -118,8 +168,27 @@ class Hello(Message):
 @dataclass(frozen=True)
 class Submit(Message):
     kind = "submit"
-    shot: dict[str, np.ndarray]
+    arrays: list[ArrayInfo]
     settings: dict[str, Any]
+    priority: int
+
+    def __post_init__(self) -> None:
+        names = {info.name for info in self.arrays}
+        _require(len(names) == len(self.arrays) <= MAX_ARRAYS, "an array comes twice, or there are too many")
+        _require(sum(info.nbytes for info in self.arrays) <= MAX_SHOT_BYTES, "the shot is larger than any may be")
+        _require(abs(self.priority) <= MAX_PRIORITY, "the priority is out of range")
+
+
+@dataclass(frozen=True)
+class Put(Message):
+    kind = "put"
+    sha256: str
+    offset: int
+    data: np.ndarray
+
+    def __post_init__(self) -> None:
+        good = self.data.dtype == np.uint8 and self.data.ndim == 1 and self.data.nbytes <= MAX_CHUNK_BYTES
+        _require(good and is_sha256(self.sha256) and self.offset >= 0, "bytes, digest or offset are none")
 
 
 @dataclass(frozen=True)
@@ -142,12 +211,24 @@ class Status(Message):
 @dataclass(frozen=True)
 class List(Message):
     kind = "list"
+    after: str
 
 
 @dataclass(frozen=True)
 class Cancel(Message):
     kind = "cancel"
     job: str
+
+
+@dataclass(frozen=True)
+class Adjust(Message):
+    kind = "adjust"
+    job: str
+    priority: int | None
+    paused: bool | None
+
+    def __post_init__(self) -> None:
+        _require(abs(self.priority or 0) <= MAX_PRIORITY, "the priority is out of range")
 
 
 @dataclass(frozen=True)
@@ -211,6 +292,23 @@ class Accepted(Message):
 
 
 @dataclass(frozen=True)
+class Wanted(Message):
+    """What a `submit` lacks, in the order in which it is to be put."""
+
+    kind = "wanted"
+    arrays: list[Missing]
+
+
+@dataclass(frozen=True)
+class Stored(Message):
+    """How many bytes of an array the engine has now."""
+
+    kind = "stored"
+    sha256: str
+    have: int
+
+
+@dataclass(frozen=True)
 class Events(Message):
     kind = "event"
     events: list[Event]
@@ -227,12 +325,14 @@ class Job(Message):
 class Jobs(Message):
     kind = "jobs"
     jobs: list[JobStatus]
+    more: bool
 
 
 @dataclass(frozen=True)
 class Listing(Message):
     kind = "listing"
     files: list[FileInfo]
+    folder: str
 
 
 @dataclass(frozen=True)
@@ -263,9 +363,7 @@ class Error(Message):
     hint: str
 
 
-REQUESTS: dict[str, type[Message]] = {
-    cls.kind: cls for cls in (Hello, Submit, Watch, Status, List, Cancel, Files, Fetch, Delete, Ping, Shutdown)
-}
-REPLIES: dict[str, type[Message]] = {
-    cls.kind: cls for cls in (Welcome, Accepted, Events, Job, Jobs, Listing, Frame, Pong, Done, Error)
-}
+_ASKED = (Hello, Submit, Put, Watch, Status, List, Cancel, Adjust, Files, Fetch, Delete, Ping, Shutdown)
+_ANSWERED = (Welcome, Accepted, Wanted, Stored, Events, Job, Jobs, Listing, Frame, Pong, Done, Error)
+REQUESTS: dict[str, type[Message]] = {cls.kind: cls for cls in _ASKED}
+REPLIES: dict[str, type[Message]] = {cls.kind: cls for cls in _ANSWERED}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_process import running_engine, wait_state
+from tables import submit
 
 from engine.__main__ import main
 from engine.job_quota import DAY
@@ -21,15 +22,15 @@ Shot = dict[str, np.ndarray]
 @pytest.fixture
 def store(tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, dict[str, str]]:
     """A store with jobs submitted 40, 20, 10 and 0 days ago, of 2 MB each, and a waiting one from 90 days ago."""
-    table = JobTable(tmp_path, "0")
+    table = JobTable(tmp_path)
     now = time.time()
     jobs = {}
     for days in (90, 40, 20, 10, 0):
         monkeypatch.setattr("engine.job_table.time.time", lambda days=days: now - days * DAY)
-        job, _ = table.submit(f"shot{days}", {**shot, "own": np.full(10, days)}, {})
+        job = submit(table, {**shot, "meta": np.array(f"shot{days}"), "own": np.full(10, days)}, {})
         if days != 90:
             (table.folder(job) / "large.bin").write_bytes(bytes(2_000_000))
-            table.finish(JobStatus(job, "done", "", 0, 0, 0.0, None, f"shot{days}"), "out", [])
+            table.note(JobStatus(job, "done", "", 0, 0, 0.0, None, f"shot{days}"), "out", [])
         jobs[job] = f"shot{days}"
     monkeypatch.undo()
     table.close()
@@ -37,9 +38,9 @@ def store(tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch) -> tuple[
 
 
 def left(root: Path) -> set[str]:
-    table = JobTable(root, "0")
-    names = {status.name for status in table.jobs()}
-    assert {folder.name for folder in (root / "jobs").iterdir()} == {status.id for status in table.jobs()}
+    table = JobTable(root)
+    names = {status.name for status in table.all_jobs()}
+    assert {folder.name for folder in (root / "jobs").iterdir()} == {status.id for status in table.all_jobs()}
     table.close()
     return names
 
@@ -68,7 +69,7 @@ def test_old_jobs_go_and_waiting_ones_stay(
     blobs = len(list((root / "blobs").glob("??/*")))
     assert main(["gc", "--store", str(root), *quota]) == 0
     assert left(root) == ALL - gone
-    assert len(list((root / "blobs").glob("??/*"))) == blobs - len(gone), "what others share stays"
+    assert len(list((root / "blobs").glob("??/*"))) == blobs - 2 * len(gone), "what others share stays"
 
 
 def test_the_engine_keeps_to_its_quota(tmp_path: Path, shot: Shot) -> None:

@@ -49,6 +49,7 @@ def test_a_fetch_onto_a_full_disk_leaves_nothing(
         monkeypatch.setattr("engine.wire.download.open", full_disk, raising=False)
     elif where == "write":  # the kernel's own full disk: every write to this device fails
         full = open("/dev/full", "wb")  # noqa: SIM115 - the download closes it
+        monkeypatch.setattr("engine.wire.client._here", lambda listing, info: None)
         monkeypatch.setattr("engine.wire.download.open", lambda path, mode: full, raising=False)
     else:
         monkeypatch.setattr(f"ani3d_formats.atomic.os.{where}", full_disk)
@@ -86,17 +87,17 @@ def test_a_fetch_is_not_begun_without_room(
 def test_an_outcome_that_cannot_be_stored_is_stored_later(
     tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = JobTable(tmp_path / "store", "0")
-    finish, refusals = store.finish, [2, 2]
+    store = JobTable(tmp_path / "store")
+    note, refusals = store.note, [2, 2]
 
-    def finish_later(status: JobStatus, *rest: object) -> None:
+    def note_later(status: JobStatus, *rest: object) -> None:
         which = 0 if status.state == "done" else 1
         refusals[which] -= 1
         if refusals[which] >= 0:
             raise disk_full(tmp_path)
-        finish(status, *rest)  # type: ignore[arg-type]
+        note(status, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store, "finish", finish_later)
+    monkeypatch.setattr(store, "note", note_later)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
     server = Server(store, LocalProcesses(store.root / "blobs", "fake_job", slots=2), "fake_job", retry=0.3)
     thread = threading.Thread(target=server.run)
@@ -111,7 +112,7 @@ def test_an_outcome_that_cannot_be_stored_is_stored_later(
         wait_for(lambda: refusals[1] < 0)
         client.shutdown()
     thread.join(5)
-    assert {status.state for status in store.jobs()} == {"failed", "done"}
+    assert {status.state for status in store.all_jobs()} == {"failed", "done"}
     store.close()
 
 

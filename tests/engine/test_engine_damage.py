@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_process import Engine, is_running, running_engine, wait_for, wait_state
+from tables import submit
 
 from ani3d_formats.errors import Ani3DError
 from engine import worker
@@ -129,13 +130,13 @@ def test_one_changed_bit_is_healed_by_submitting_again(tmp_path: Path, shot: Sho
 
 
 def test_a_deletion_that_was_cut_short_is_ended(tmp_path: Path, shot: Shot) -> None:
-    table = JobTable(tmp_path, "0")
-    job, _ = table.submit("Ann", shot, {})
-    other, _ = table.submit("Ann", shot, {"n": 1})
+    table = JobTable(tmp_path)
+    job = submit(table, shot, {})
+    other = submit(table, shot, {"n": 1})
     set_aside(table.folder(job))
     table.close()
-    table = JobTable(tmp_path, "0")
-    assert [status.id for status in table.jobs()] == [other]
+    table = JobTable(tmp_path)
+    assert [status.id for status in table.all_jobs()] == [other]
     assert [folder.name for folder in (tmp_path / "jobs").iterdir()] == [other]
     table.delete(other)
     table.close()
@@ -143,43 +144,44 @@ def test_a_deletion_that_was_cut_short_is_ended(tmp_path: Path, shot: Shot) -> N
 
 
 def test_what_killed_submissions_left_is_removed(tmp_path: Path, shot: Shot) -> None:
-    table = JobTable(tmp_path, "0")
-    table.submit("Ann", shot, {})
+    table = JobTable(tmp_path)
+    submit(table, shot, {})
     table.close()
     kept = sorted((tmp_path / "blobs").glob("??/*"))
     for name in (".0000.partial", "0" * 64):
         (tmp_path / "blobs" / "00").mkdir(exist_ok=True)
         (tmp_path / "blobs" / "00" / name).write_bytes(bytes(100))
-    JobTable(tmp_path, "0").close()
+    JobTable(tmp_path).close()
     assert sorted((tmp_path / "blobs").glob("??/*")) == kept
 
 
 def test_first_in_first_out_by_any_clock(tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = JobTable(tmp_path, "0")
+    table = JobTable(tmp_path)
     jobs = []
     for n, now in enumerate((1e9, 1e9 - 2 * 86400, 1e9 + 30 * 86400, 1e9 + 1)):
         monkeypatch.setattr("engine.job_table.time.time", lambda now=now: now)
-        jobs.append(table.submit("Ann", shot, {"n": n})[0])
-    assert [status.id for status in table.jobs()] == jobs[::-1]
+        jobs.append(submit(table, shot, {"n": n}))
+    assert [status.id for status in table.all_jobs()] == jobs[::-1]
     assert table.next_queued() == jobs[0]
     table.close()
 
 
 def test_long_names_and_errors_break_no_list(tmp_path: Path, shot: Shot) -> None:
-    table = JobTable(tmp_path, "0")
+    table = JobTable(tmp_path)
     with pytest.raises(Ani3DError) as caught:
-        table.submit("x" * 1_100_000, shot, {})
-    assert caught.value.code == "job.limit" and table.jobs() == []
-    job, _ = table.submit("Ann", shot, {})
+        submit(table, {**shot, "meta": np.array("x" * 1_100_000)}, {})
+    assert caught.value.code == "job.limit" and table.all_jobs() == []
+    job = submit(table, shot, {})
     error = {"code": "job.failed", "message": "y" * 600_000, "hint": ""}
-    table.finish(JobStatus(job, "failed", "", 0, 0, 0.0, error, "Ann"))
+    table.note(JobStatus(job, "failed", "", 0, 0, 0.0, error, "Ann"))
     assert len((table.status(job).error or {})["message"]) == 1000
     rows = [(f"{n:020}", "z" * 5000, "failed", json.dumps({**error, "message": "y" * 2000}), n) for n in range(1500)]
     with table._transaction():  # as a store of an older engine may hold them
         table._rows.executemany("INSERT INTO jobs (id, name, state, error, queued) VALUES (?, ?, ?, ?, ?)", rows)
-    listed = table.jobs()
-    assert 500 < len(listed) < 1500 and listed[0].id == job and listed[1].id == f"{1499:020}"
-    assert len(codec.encode(m.Jobs(listed), 1)[0]) < m.MAX_HEADER_BYTES
+    listed, more = table.jobs()
+    assert more and 250 < len(listed) <= m.MAX_LISTED and listed[0].id == job and listed[1].id == f"{1499:020}"
+    assert len(codec.encode(m.Jobs(listed, more), 1)[0]) < m.MAX_HEADER_BYTES
+    assert [status.id for status in table.all_jobs()] == [job, *(f"{n:020}" for n in reversed(range(1500)))]
     table.close()
 
 
@@ -251,8 +253,8 @@ def full_disk(*arguments: object) -> None:
 def test_a_worker_that_cannot_log_still_says_why_it_failed(
     tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = JobTable(tmp_path, "0")
-    job, _ = table.submit("Ann", shot, {"do": "disk full"})
+    table = JobTable(tmp_path)
+    job = submit(table, shot, {"do": "disk full"})
     table.close()
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     monkeypatch.setattr(sys, "stderr", type("Full", (), {"write": full_disk, "flush": full_disk})())

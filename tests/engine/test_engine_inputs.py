@@ -19,6 +19,7 @@ from engine.job import check
 from engine.wire import Client
 from engine.wire import messages as m
 from engine.wire.inputs import attach_inputs
+from engine.wire.upload import describe
 
 Shot = dict[str, np.ndarray]
 CODES = {name: "settings.path" for name in ("keypoint_map", "reference", "prior", "avatar_views", "avatar_file")}
@@ -36,10 +37,12 @@ def test_a_path_is_refused_in_the_same_words_whether_or_not_something_is_there(
 ) -> None:
     (tmp_path / "config.json").write_text('{"left_wrist": "SECRETBONE"}')
     os.mkfifo(tmp_path / "pipe")
+    client.submit(shot, {})
+    arrays, _ = describe(shot)
     said = set()
     for place in (tmp_path, tmp_path / "config.json", tmp_path / "pipe", tmp_path / "none", Path("/etc/shadow")):
         with pytest.raises(Ani3DError) as caught:
-            client._ask(m.Submit(shot, {name: str(place)}), m.Accepted)  # as a client of anybody's would send it
+            client._ask(m.Submit(arrays, {name: str(place)}, 0), m.Accepted)  # as a client of anybody's would send it
         assert caught.value.code == "settings.path" and "--allow-path" in caught.value.hint
         said.add(caught.value.message.replace(str(place), ""))
     assert len(said) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,14 @@ def test_events_beyond_the_end_start_anew(client: Client, finished: tuple[str, n
     assert client.events(finished[0], 10_000) == client.events(finished[0], 0)
 
 
-def test_results_arrive_bit_for_bit(client: Client, finished: tuple[str, np.ndarray], tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_results_arrive_bit_for_bit(
+    client: Client, finished: tuple[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     job, vertices = finished
+    if where == "elsewhere":
+        monkeypatch.setattr("engine.wire.client._here", lambda listing, info: None)
+        assert client.mapped(job, "large.bin") is None
     files = {info.name: info for info in client.files(job)}
     assert set(files) == {"Ann.ani3d/position.npy", "large.bin", "empty.txt"}
     progress: list[tuple[int, int]] = []
@@ -96,9 +103,31 @@ def test_results_arrive_bit_for_bit(client: Client, finished: tuple[str, np.ndar
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_fetch_that_is_cancelled_leaves_nothing(
-    client: Client, finished: tuple[str, np.ndarray], tmp_path: Path
+def test_results_on_this_machine_are_read_where_they_lie(
+    engine: Engine, client: Client, finished: tuple[str, np.ndarray]
 ) -> None:
+    job, vertices = finished
+    data = client.mapped(job, "Ann.ani3d/position.npy")
+    assert data is not None
+    np.testing.assert_array_equal(np.frombuffer(data, "<f4")[-vertices.size :].reshape(vertices.shape), vertices)
+    assert client.mapped(job, "empty.txt") == b""
+    kept = client.mapped(job, "large.bin")
+    path = engine.store / "jobs" / job / "out" / "result" / "large.bin"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(Ani3DError) as caught:
+        client.mapped(job, "large.bin")
+    assert caught.value.code == "file.corrupt"
+    path.write_bytes(whole)
+    assert kept is not None and len(kept) == 5_500_000
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_a_fetch_that_is_cancelled_leaves_nothing(
+    client: Client, finished: tuple[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    if where == "elsewhere":
+        monkeypatch.setattr("engine.wire.client._here", lambda listing, info: None)
     seen: list[int] = []
     with pytest.raises(Ani3DError) as caught:
         client.fetch(
@@ -186,6 +215,61 @@ def test_a_shot_that_cannot_even_be_checked_is_refused(client: Client, shot: Sho
     with pytest.raises(Ani3DError) as caught:
         client.submit({"vertices": shot["vertices"]}, {})
     assert caught.value.code == "protocol.malformed"
+
+
+def test_a_job_that_runs_stands_still_while_it_is_paused(client: Client, shot: Shot) -> None:
+    job = client.submit(shot, {"steps": 40, "seconds": 0.05, "pause": 1})
+    wait_for(lambda: client.status(job).step > 0)
+    assert client.adjust(job, paused=True).paused
+    time.sleep(0.3)  # what was under way
+    before = client.status(job)
+    time.sleep(0.4)
+    assert client.status(job) == before and before.paused and before.state == "running"
+    assert not client.adjust(job, paused=False).paused
+    wait_for(lambda: client.status(job).step > before.step)
+    client.adjust(job, paused=True)
+    client.cancel(job)
+    assert not wait_state(client, job, "cancelled").paused
+
+
+def test_a_job_that_waits_is_held_back_and_another_goes_first(client: Client, shot: Shot) -> None:
+    running = client.submit(shot, {"steps": 1000, "seconds": 0.05, "queue": 0})
+    waiting, held, first = (client.submit(shot, {"queue": n}, priority=n - 2) for n in (1, 2, 3))
+    assert [client.status(job).priority for job in (waiting, held, first)] == [-1, 0, 1]
+    client.adjust(held, priority=50, paused=True)
+    client.cancel(running)
+    wait_state(client, first, "done")
+    wait_state(client, waiting, "done")
+    assert client.status(held).state == "queued"
+    client.adjust(held, paused=False)
+    wait_state(client, held, "done")
+
+
+def test_submissions_of_the_same_shot_at_once_are_one_job(engine: Engine, shot: Shot) -> None:
+    large = {**shot, "vertices": np.random.default_rng(5).normal(size=(300_000, 3))}
+
+    def submit(_: int) -> str:
+        with engine.client(20) as client:
+            return client.submit(large, {})
+
+    with ThreadPoolExecutor(8) as pool:
+        jobs = set(pool.map(submit, range(8)))
+    assert len(jobs) == 1
+
+
+def test_a_submission_that_was_cut_short_sends_only_the_rest(client: Client, shot: Shot) -> None:
+    large = {**shot, "vertices": np.random.default_rng(6).normal(size=(800_000, 3))}
+    sent: list[tuple[int, int]] = []
+    with pytest.raises(Ani3DError) as caught:
+        client.submit(large, {}, on_progress=lambda *p: sent.append(p), should_cancel=lambda: len(sent) == 3)
+    assert caught.value.code == "cancelled"
+    again: list[tuple[int, int]] = []
+    job = client.submit(large, {}, on_progress=lambda *p: again.append(p))
+    assert again[-1][0] == again[-1][1] <= sent[-1][1] - 3 * (1 << 20)
+    wait_state(client, job, "done")
+    more: list[tuple[int, int]] = []
+    client.submit(large, {"other": 1}, on_progress=lambda *p: more.append(p))
+    assert more == [], "what the engine has is not sent again"
 
 
 def test_what_is_unknown_is_named(client: Client, finished: tuple[str, np.ndarray], tmp_path: Path) -> None:

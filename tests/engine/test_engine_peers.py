@@ -53,20 +53,22 @@ def error_code(dealer: zmq.Socket) -> tuple[str, int]:
 # ---- messages that are none ----
 
 
-def test_truncated_and_garbage_messages_are_answered(engine: Engine, raw: zmq.Socket, shot: Shot) -> None:
+def test_truncated_and_garbage_messages_are_answered(engine: Engine, raw: zmq.Socket) -> None:
     connect(raw, engine)
-    whole = [bytes(part) for part in codec.encode(m.Submit(shot, {}), 77)]
+    whole = [bytes(part) for part in codec.encode(m.Put("0" * 64, 0, np.zeros(9, np.uint8)), 77)]
     raw.send_multipart(whole[:-1])
     assert error_code(raw) == ("protocol.malformed", 77)
-    raw.send_multipart([*whole[:2], whole[2][:-1], *whole[3:]])
+    raw.send_multipart([whole[0], whole[1][:-1]])
     assert error_code(raw) == ("protocol.malformed", 77)
+    raw.send_multipart(whole)
+    assert error_code(raw) == ("put.unknown", 77)
     raw.send_multipart([whole[0][: len(whole[0]) // 2]])
     assert error_code(raw) == ("protocol.malformed", 0)
     for garbage in (b"", b"\x00" * 100, b"GET / HTTP/1.1\r\n\r\n", os.urandom(5000), msgpack.packb("hello")):
         raw.send_multipart([garbage])
         assert error_code(raw) == ("protocol.malformed", 0)
-    table = [["shot/a", "<f4", [0]]] * (m.MAX_ARRAYS + 1)
-    header = {"protocol": m.PROTOCOL_VERSION, "kind": "submit", "request": 78, "body": {"settings": {}}}
+    table = [["data", "<f4", [0]]] * (m.MAX_ARRAYS + 1)
+    header = {"protocol": m.PROTOCOL_VERSION, "kind": "submit", "request": 78, "body": {}}
     raw.send_multipart([msgpack.packb({**header, "arrays": table})])
     assert error_code(raw) == ("protocol.limit", 78)
     raw.send_multipart(codec.encode(m.Pong(), 79))

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tables import store_arrays, submit
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import CacheWriter, file_sha256
-from engine.blobs import Blobs, list_files
-from engine.job_table import SCHEMA_VERSION, JobTable
+from engine.blobs import Blobs, identity, list_files, table_of
+from engine.job_table import JobTable
+from engine.migrations import SCHEMA_VERSION, STEPS
+from engine.result_files import is_whole, read_part
+from engine.uploads import Uploads
+from engine.wire import JobStatus
+from engine.wire import messages as m
+from engine.wire.upload import chunks, describe
 
 Shot = dict[str, np.ndarray]
 
 
 def test_arrays_come_back_writable_and_bit_for_bit(tmp_path: Path, shot: Shot) -> None:
-    blobs = Blobs(tmp_path)
-    _, table, data = Blobs.describe(shot, {}, "0")
-    blobs.put(data)
+    blobs = Blobs(tmp_path / "blobs")
+    table = table_of(store_arrays(blobs, shot))
     back = blobs.get(table)
     assert set(back) == set(shot)
     for name, array in shot.items():
@@ -30,11 +37,10 @@ def test_arrays_come_back_writable_and_bit_for_bit(tmp_path: Path, shot: Shot) -
 
 @pytest.mark.parametrize("damage", ["changed", "missing"])
 def test_a_damaged_array_is_noticed(tmp_path: Path, shot: Shot, damage: str) -> None:
-    blobs = Blobs(tmp_path)
-    _, table, data = Blobs.describe(shot, {}, "0")
-    blobs.put(data)
+    blobs = Blobs(tmp_path / "blobs")
+    table = table_of(store_arrays(blobs, shot))
     digest = next(entry[3] for entry in table if entry[0] == "vertices")
-    path = tmp_path / digest[:2] / digest
+    path = blobs.path(digest)
     if damage == "changed":
         path.write_bytes(bytes(path.stat().st_size))
     else:
@@ -46,7 +52,7 @@ def test_a_damaged_array_is_noticed(tmp_path: Path, shot: Shot, damage: str) -> 
 
 def test_the_id_follows_from_the_content_alone(shot: Shot) -> None:
     def job(arrays: Shot, settings: dict[str, object], version: str = "0") -> str:
-        return Blobs.describe(arrays, settings, version)[0]
+        return identity(table_of(describe(arrays)[0]), settings, version)
 
     first = job(shot, {"a": 1, "b": 2})
     assert job(dict(reversed(shot.items())), {"b": 2, "a": 1}) == first
@@ -60,10 +66,9 @@ def test_the_id_follows_from_the_content_alone(shot: Shot) -> None:
     assert len({first, *others}) == 5
 
 
-def test_a_job_whose_results_are_gone_is_queued_again(tmp_path: Path, shot: Shot) -> None:
-    store = JobTable(tmp_path, "0")
-    job, found = store.submit("Ann", shot, {})
-    assert not found
+def test_results_that_are_gone_are_noticed(tmp_path: Path, shot: Shot) -> None:
+    store = JobTable(tmp_path)
+    job = submit(store, shot, {})
     store.start(job)
     result = store.folder(job) / "out"
     result.mkdir()
@@ -72,41 +77,109 @@ def test_a_job_whose_results_are_gone_is_queued_again(tmp_path: Path, shot: Shot
     (result / ".work" / "b.txt").write_text("b")
     files = list_files(result)
     assert [(info.name, info.size) for info in files] == [("a.txt", 1)]
-    status = store.status(job)
-    store.finish(type(status)(job, "done", "", 0, 0, 0.0, None, "Ann"), "out", files)
-    assert store.submit("Ann", shot, {}) == (job, True)
-    assert store.files(job) == files
-    (result / "a.txt").rename(tmp_path / "a.txt")
+    store.note(JobStatus(job, "done", "", 0, 0, 0.0, None, "Ann"), "out", files)
+    assert store.files(job) == files and is_whole(result, files)
+    path = store.place(job, "a.txt", 0, 1)
+    assert read_part(path, 0, 1) == b"a"
+    path.unlink()
     with pytest.raises(Ani3DError) as caught:
-        store.read(job, "a.txt", 0, 1)
-    assert caught.value.code == "file.corrupt"
-    assert store.submit("Ann", shot, {}) == (job, False)
-    assert store.status(job).state == "queued"
+        read_part(path, 0, 1)
+    assert caught.value.code == "file.corrupt" and not is_whole(result, files)
     store.close()
 
 
 def test_a_store_of_another_schema_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    JobTable(tmp_path, "0").close()
+    JobTable(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as rows:
         assert rows.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
         rows.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     with pytest.raises(Ani3DError) as caught:
-        JobTable(tmp_path, "0")
+        JobTable(tmp_path)
     assert caught.value.code == "store.unusable"
     assert f"version {SCHEMA_VERSION + 1}" in caught.value.message and "--store" in caught.value.hint
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as rows:
         assert rows.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION + 1,)
 
 
-def test_a_store_from_before_versions_were_written_is_taken(tmp_path: Path, shot: Shot) -> None:
-    table = JobTable(tmp_path, "0")
-    job, _ = table.submit("Ann", shot, {})
+@pytest.mark.parametrize("version", range(SCHEMA_VERSION))
+def test_a_store_of_an_earlier_version_is_brought_to_this_one(tmp_path: Path, version: int) -> None:
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as rows:
+        for step in STEPS[: max(version, 1)]:  # the first releases wrote no version
+            rows.executescript(step)
+        rows.execute("INSERT INTO jobs (id, name, state, queued) VALUES ('0123', 'Ann', 'queued', 1.0)")
+        rows.commit()
+        rows.execute(f"PRAGMA user_version = {version}")
+    table = JobTable(tmp_path)
+    assert [(status.id, status.priority, status.paused) for status in table.all_jobs()] == [("0123", 0, False)]
+    assert table.next_queued() == "0123"
     table.close()
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as rows:
-        rows.execute("PRAGMA user_version = 0")
-    table = JobTable(tmp_path, "0")
-    assert [status.id for status in table.jobs()] == [job]
+        assert rows.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+def test_priority_goes_before_age_and_what_is_paused_waits(tmp_path: Path, shot: Shot) -> None:
+    table = JobTable(tmp_path)
+    first, second, third = (submit(table, shot, {"n": n}) for n in range(3))
+    assert table.next_queued() == first
+    table.adjust(third, 5, None)
+    assert table.next_queued() == third
+    table.adjust(third, None, True)
+    table.adjust(second, 1, False)
+    assert table.next_queued() == second and table.status(third).priority == 5 and table.status(third).paused
     table.close()
+    table = JobTable(tmp_path)
+    table.adjust(third, None, False)
+    assert table.next_queued() == third, "both outlive the engine"
+    table.close()
+
+
+# ---- arrays in chunks ----
+
+
+def test_an_upload_goes_on_where_an_earlier_engine_left_it(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).integers(0, 256, 2_500_000, dtype=np.uint8)
+    infos, held = describe({"large": data})
+    blobs = Blobs(tmp_path / "blobs")
+    uploads = Uploads(tmp_path / "incoming", blobs)
+    puts = list(chunks(uploads.missing(infos), held))
+    assert len(puts) == 3
+    assert uploads.put(puts[1].sha256, puts[1].offset, puts[1].data.data) == 0, "not before the first"
+    uploads.put(puts[0].sha256, 0, puts[0].data.data)
+    uploads = Uploads(tmp_path / "incoming", blobs)
+    with pytest.raises(Ani3DError) as caught:
+        uploads.put(puts[1].sha256, puts[1].offset, puts[1].data.data)
+    assert caught.value.code == "put.unknown", "nobody has said yet what it belongs to"
+    rest = list(chunks(uploads.missing(infos), held))
+    assert [put.offset for put in rest] == [put.offset for put in puts[1:]]
+    for put in rest:
+        uploads.put(put.sha256, put.offset, put.data.data)
+    assert uploads.missing(infos) == [] and list((tmp_path / "incoming").iterdir()) == []
+    np.testing.assert_array_equal(blobs.get(table_of(infos))["large"], data)
+    assert uploads.put(rest[-1].sha256, rest[-1].offset, rest[-1].data.data) == data.nbytes, "said twice is harmless"
+
+
+def test_bytes_that_are_not_those_announced_are_refused(tmp_path: Path) -> None:
+    infos, held = describe({"a": np.arange(100)})
+    uploads = Uploads(tmp_path / "incoming", Blobs(tmp_path / "blobs"))
+    (put,) = chunks(uploads.missing(infos), held)
+    with pytest.raises(Ani3DError) as caught:
+        uploads.put(put.sha256, 0, memoryview(bytes(put.data.nbytes)))
+    assert caught.value.code == "put.corrupt"
+    assert uploads.put(put.sha256, 0, memoryview(bytes(put.data.nbytes + 1))) == 0, "more than was announced"
+    assert len(uploads.missing(infos)) == 1
+    assert uploads.put(put.sha256, 0, put.data.data) == put.data.nbytes
+    assert uploads.missing(infos) == []
+
+
+def test_what_has_no_room_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    infos = [m.ArrayInfo(str(n), "|u1", [m.MAX_ARRAY_BYTES], f"{n:064}") for n in range(100)]
+    usage = os.statvfs(tmp_path)
+    if usage.f_bavail * usage.f_frsize > 100 * m.MAX_ARRAY_BYTES:
+        pytest.skip("more room than a test asks for")
+    uploads = Uploads(tmp_path / "incoming", Blobs(tmp_path / "blobs"))
+    with pytest.raises(Ani3DError) as caught:
+        uploads.missing(infos)
+    assert caught.value.code == "disk.full" and "bytes are needed" in caught.value.message
 
 
 def test_hashes_of_a_frame_cache_are_read_from_its_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

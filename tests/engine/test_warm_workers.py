@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_process import HERE, Engine, is_running, wait_for, wait_state
+from tables import submit
 
 from engine import worker
 from engine.executors import LocalProcesses, Watch, slots_for
@@ -91,8 +92,8 @@ def outcome_of(executor: LocalProcesses) -> Outcome:
 def test_a_job_that_takes_too_much_is_ended(
     tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch, watch: Watch, code: str, words: str
 ) -> None:
-    table = JobTable(tmp_path, "0")
-    job, _ = table.submit("Ann", shot, {"steps": 1000, "seconds": 0.05})
+    table = JobTable(tmp_path)
+    job = submit(table, shot, {"steps": 1000, "seconds": 0.05})
     table.close()
     with processes(tmp_path, monkeypatch, watch) as executor:
         executor.start(job, tmp_path / "jobs" / job)
@@ -104,8 +105,8 @@ def test_a_job_that_takes_too_much_is_ended(
 def test_a_process_waits_for_another_job_no_longer_than_told(
     tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = JobTable(tmp_path, "0")
-    job, _ = table.submit("Ann", shot, {})
+    table = JobTable(tmp_path)
+    job = submit(table, shot, {})
     table.close()
     with processes(tmp_path, monkeypatch, Watch(warm=0.3)) as executor:
         executor.start(job, tmp_path / "jobs" / job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import msgpack
@@ -11,6 +12,7 @@ import pytest
 from ani3d_formats.errors import Ani3DError
 from engine.wire import Event, JobStatus, codec
 from engine.wire import messages as m
+from engine.wire.upload import chunks, describe
 
 PREVIEW = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
 STATUS = JobStatus("abc", "failed", "rigid", 3, 10, math.inf, {"code": "c", "message": "m", "hint": "h"}, "Änn")
@@ -19,18 +21,22 @@ MESSAGES = [
     m.Hello("a test"),
     m.Watch("abc", 5, 0.5),
     m.Status("abc"),
-    m.List(),
+    m.Submit([m.ArrayInfo("meta", "<U3", [], SHA), m.ArrayInfo("vertices", "<f4", [5, 3], SHA)], {"seed": 3}, -5),
+    m.Adjust("abc", None, True),
+    m.List("abd"),
     m.Cancel("abc"),
     m.Files("abc"),
     m.Fetch("abc", "a/b.npy", 10, 20),
     m.Delete("abc"),
     m.Ping(),
     m.Shutdown(),
-    m.Welcome(2, "0.1.0", "cpu", 42, ["compact"]),
+    m.Welcome(3, "0.1.0", "cpu", 42, ["compact"]),
     m.Accepted("abc", "queued", False),
     m.Job(STATUS),
-    m.Jobs([STATUS, STATUS]),
-    m.Listing([m.FileInfo("Ann.ani3d/position.npy", 5, SHA)]),
+    m.Wanted([m.Missing(SHA, 17)]),
+    m.Stored(SHA, 18),
+    m.Jobs([STATUS, STATUS], True),
+    m.Listing([m.FileInfo("Ann.ani3d/position.npy", 5, SHA)], "/store/jobs/abc/out"),
     m.Pong(),
     m.Done(),
     m.Error("disk.full", "It is full.", "Empty it."),
@@ -50,20 +56,22 @@ def test_messages_without_arrays_come_back_equal(message: m.Message) -> None:
 
 
 def test_every_kind_is_tried() -> None:
-    with_arrays = {"submit", "event", "frame"}
+    with_arrays = {"put", "event", "frame"}
     assert {message.kind for message in MESSAGES} | with_arrays == set(m.REQUESTS | m.REPLIES)
 
 
-def test_a_shot_comes_back_bit_for_bit(shot: dict[str, np.ndarray]) -> None:
-    settings = {"seed": 3, "fabric": "silk", "nested": [1.5, None, {"on": True}]}
-    back = travel(m.Submit(shot, settings))
-    assert isinstance(back, m.Submit)
-    assert back.settings == settings
-    assert set(back.shot) == set(shot)
-    for name, array in shot.items():
-        assert back.shot[name].shape == array.shape
-        assert back.shot[name].dtype == array.dtype.newbyteorder("<")
-        np.testing.assert_array_equal(back.shot[name], array)
+def test_what_is_put_together_again_is_the_shot(shot: dict[str, np.ndarray]) -> None:
+    infos, held = describe({**shot, "large": np.arange(700_000, dtype=np.uint32)})
+    assert [info.name for info in infos] == sorted([*shot, "large"])
+    came: dict[str, bytes] = {info.sha256: b"" for info in infos}
+    for put in chunks([m.Missing(digest, 0) for digest in came], held):
+        back = travel(put)
+        assert isinstance(back, m.Put) and back.offset == len(came[back.sha256])
+        came[back.sha256] += back.data.tobytes()
+    for info in infos:
+        array = np.frombuffer(came[info.sha256], info.dtype).reshape(info.shape)
+        np.testing.assert_array_equal(array, shot.get(info.name, np.arange(700_000)))
+        assert hashlib.sha256(came[info.sha256]).hexdigest() == info.sha256
 
 
 def test_events_keep_their_own_preview() -> None:
@@ -86,28 +94,55 @@ def test_arrays_are_views_of_the_frames() -> None:
 @pytest.mark.parametrize("array", [np.array([{}]), np.zeros(2, "c8"), np.zeros(2, "M8[s]"), np.zeros(2, "V4")])
 def test_other_dtypes_are_refused_before_they_are_sent(array: np.ndarray) -> None:
     with pytest.raises(Ani3DError) as caught:
-        codec.encode(m.Submit({"odd": array}, {}), 1)
+        describe({"odd": array})
     assert caught.value.code == "protocol.malformed"
     assert "odd" in caught.value.message
 
 
-def test_too_many_arrays_are_refused_before_they_are_sent() -> None:
-    with pytest.raises(Ani3DError) as caught:
-        codec.encode(m.Submit({str(i): np.zeros(1) for i in range(m.MAX_ARRAYS + 1)}, {}), 1)
-    assert caught.value.code == "protocol.limit"
+BAD_SUBMITS = {
+    "too many": [m.ArrayInfo(str(n), "<f4", [1], SHA) for n in range(m.MAX_ARRAYS + 1)],
+    "twice": [m.ArrayInfo("a", "<f4", [1], SHA)] * 2,
+    "too large together": [m.ArrayInfo(str(n), "|u1", [m.MAX_ARRAY_BYTES], SHA) for n in range(3)],
+}
 
 
-def submit_parts(**changes: object) -> list[bytes]:
-    """A `submit` of one array whose header entries can be changed."""
+@pytest.mark.parametrize("arrays", BAD_SUBMITS.values(), ids=list(BAD_SUBMITS))
+def test_what_is_announced_is_bounded(arrays: list[m.ArrayInfo]) -> None:
+    with pytest.raises(ValueError):
+        m.Submit(arrays, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "sha256"),
+    [
+        ("|O", [1], SHA),
+        ("<f4", [1 << 31, 1 << 31, 1 << 2], SHA),
+        ("<f4", [-1], SHA),
+        ("<f4", [1] * 9, SHA),
+        ("<f4", [1], "../../../etc/passwd"),
+    ],
+)
+def test_what_is_no_array_is_not_announced(dtype: str, shape: list[int], sha256: str) -> None:
+    with pytest.raises(ValueError):
+        m.ArrayInfo("a", dtype, shape, sha256)
+
+
+def put_parts(**changes: object) -> list[bytes]:
+    """A `put` whose header entries can be changed."""
     header = {
         "protocol": m.PROTOCOL_VERSION,
-        "kind": "submit",
+        "kind": "put",
         "request": 9,
-        "body": {"settings": {}},
-        "arrays": [["shot/a", "<f4", [2, 3]]],
+        "body": {"sha256": SHA, "offset": 0},
+        "arrays": [["data", "|u1", [24]]],
         **changes,
     }
     return [msgpack.packb(header), bytes(24)]
+
+
+def settings_of(value: object) -> list[bytes]:
+    body = {"arrays": [], "settings": value, "priority": 0}
+    return put_parts(kind="submit", body=body, arrays=[])[:1]
 
 
 def nested(depth: int) -> list[object]:
@@ -119,7 +154,7 @@ def nested(depth: int) -> list[object]:
 
 def test_settings_may_be_as_deep_as_the_limit_says() -> None:
     settings = {"a": nested(m.MAX_DEPTH - 1)}
-    back = travel(m.Submit({}, settings))
+    back = travel(m.Submit([], settings, 0))
     assert isinstance(back, m.Submit)
     assert back.settings == settings
 
@@ -127,31 +162,34 @@ def test_settings_may_be_as_deep_as_the_limit_says() -> None:
 BROKEN = {
     "no frames": ([], "malformed"),
     "no msgpack": ([b"\xc1\xff\x00 GET / HTTP/1.1"], "malformed"),
-    "cut header": ([submit_parts()[0][:-7], bytes(24)], "malformed"),
+    "cut header": ([put_parts()[0][:-7], bytes(24)], "malformed"),
     "no map": ([msgpack.packb([1, 2])], "malformed"),
     "deep header": ([b"\x91" * 5000 + b"\xc0"], "malformed"),
-    "deep settings": (submit_parts(body={"settings": {"a": nested(m.MAX_DEPTH)}}), "malformed"),
+    "deep settings": (settings_of({"a": nested(m.MAX_DEPTH)}), "malformed"),
     "large header": ([msgpack.packb({"a": "x" * m.MAX_HEADER_BYTES})], "limit"),
-    "other version": (submit_parts(protocol=99), "version"),
-    "no version": (submit_parts(protocol=None), "version"),
-    "extra entry": (submit_parts(more=1), "malformed"),
-    "unknown kind": (submit_parts(kind="obey"), "malformed"),
-    "missing body": (submit_parts(body={}), "malformed"),
-    "wrong type": (submit_parts(body={"settings": 5}), "malformed"),
-    "bytes in settings": (submit_parts(body={"settings": {"a": b"x"}}), "malformed"),
-    "missing frame": (submit_parts()[:1], "malformed"),
-    "extra frame": ([*submit_parts(), b""], "malformed"),
-    "cut frame": ([submit_parts()[0], bytes(23)], "malformed"),
-    "object dtype": (submit_parts(arrays=[["shot/a", "|O", [3]]]), "malformed"),
-    "structured dtype": (submit_parts(arrays=[["shot/a", "i4,f4", [3]]]), "malformed"),
-    "negative size": (submit_parts(arrays=[["shot/a", "<f4", [-2, -3]]]), "malformed"),
-    "size that wraps": (submit_parts(arrays=[["shot/a", "<f4", [1 << 31, 1 << 31, 1 << 2]]]), "malformed"),
-    "too many dimensions": (submit_parts(arrays=[["shot/a", "<f4", [1] * 9]]), "malformed"),
-    "entry of two": (submit_parts(arrays=[["shot/a", "<f4"]]), "malformed"),
-    "array of nowhere": (submit_parts(arrays=[["loot/a", "<f4", [2, 3]]]), "malformed"),
-    "array twice": ([submit_parts(arrays=[["shot/a", "<f4", [6]]] * 2)[0], bytes(24), bytes(24)], "malformed"),
-    "no characters": ([submit_parts(arrays=[["shot/a", "<U6", []]])[0], b"\xff" * 24], "malformed"),
-    "long array table": (submit_parts(arrays=[["shot/a", "<f4", [0]]] * (m.MAX_ARRAYS + 1)), "limit"),
+    "other version": (put_parts(protocol=99), "version"),
+    "no version": (put_parts(protocol=None), "version"),
+    "extra entry": (put_parts(more=1), "malformed"),
+    "unknown kind": (put_parts(kind="obey"), "malformed"),
+    "missing body": (put_parts(body={}), "malformed"),
+    "wrong type": (settings_of(5), "malformed"),
+    "bytes in settings": (settings_of({"a": b"x"}), "malformed"),
+    "digest that is a path": (put_parts(body={"sha256": "../" * 22, "offset": 0}), "malformed"),
+    "missing frame": (put_parts()[:1], "malformed"),
+    "extra frame": ([*put_parts(), b""], "malformed"),
+    "cut frame": ([put_parts()[0], bytes(23)], "malformed"),
+    "object dtype": (put_parts(arrays=[["data", "|O", [3]]]), "malformed"),
+    "structured dtype": (put_parts(arrays=[["data", "i4,f4", [3]]]), "malformed"),
+    "negative size": (put_parts(arrays=[["data", "<f4", [-2, -3]]]), "malformed"),
+    "size that wraps": (put_parts(arrays=[["data", "<f4", [1 << 31, 1 << 31, 1 << 2]]]), "malformed"),
+    "too many dimensions": (put_parts(arrays=[["data", "<f4", [1] * 9]]), "malformed"),
+    "entry of two": (put_parts(arrays=[["data", "<f4"]]), "malformed"),
+    "array of nowhere": (put_parts(arrays=[["loot", "|u1", [24]]]), "malformed"),
+    "no bytes": (put_parts(arrays=[["data", "<f4", [6]]]), "malformed"),
+    "message larger than any": ([*put_parts()[:1], bytes(m.MAX_MESSAGE_BYTES + 1)], "limit"),
+    "array twice": ([put_parts(arrays=[["data", "<f4", [6]]] * 2)[0], bytes(24), bytes(24)], "malformed"),
+    "no characters": ([put_parts(arrays=[["data", "<U6", []]])[0], b"\xff" * 24], "malformed"),
+    "long array table": (put_parts(arrays=[["data", "<f4", [0]]] * (m.MAX_ARRAYS + 1)), "limit"),
     "previews of other kinds": (
         [
             msgpack.packb(
@@ -161,7 +199,16 @@ BROKEN = {
                     "request": 1,
                     "body": {
                         "events": [
-                            {"seq": 0, "stage": "", "step": 0, "total": 0, "eta": 0, "message": "", "state": "done"}
+                            {
+                                "seq": 0,
+                                "stage": "",
+                                "step": 0,
+                                "total": 0,
+                                "eta": 0,
+                                "message": "",
+                                "state": "done",
+                                "loss": None,
+                            }
                         ],
                         "next_since": 1,
                     },
@@ -187,7 +234,7 @@ def test_broken_messages_give_one_clear_error(name: str) -> None:
 @pytest.mark.parametrize("name", ["../up", "/root", "a/../../b", "a\\b", "C:x", "", ".", "a//b"])
 def test_a_file_name_never_leads_out_of_the_folder(name: str) -> None:
     with pytest.raises(Ani3DError) as caught:
-        travel(m.Listing([_unchecked_file(name)]))
+        travel(m.Listing([_unchecked_file(name)], ""))
     assert caught.value.code == "protocol.malformed"
 
 

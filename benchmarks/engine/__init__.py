@@ -1,0 +1,1 @@
+"""What the engine survives (`chaos`) and how fast it is (`speed`)."""

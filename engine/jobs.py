@@ -1,0 +1,215 @@
+"""What becomes of jobs while the engine runs: queued, started, tried again, paused, ended, and what is told of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ani3d_formats.errors import Ani3DError
+
+from . import job_folders
+from .desk import Desk, Task, Work
+from .events import EventLog
+from .executors import Executor, failed
+from .job_table import JobTable
+from .pipe import Outcome, ProgressReport
+from .wire import JobStatus
+from .wire import messages as m
+
+log = logging.getLogger("engine")
+
+TRIES = 3  # times that a job is begun whose process dies; memory may be short, or a driver at fault
+BACK_OFF = 4.0  # times longer that each further try waits
+_MAX_LOGS = 256  # jobs whose events are kept in memory after their end
+
+ErrorReply = Callable[[BaseException], m.Error]
+
+
+class Jobs:
+    """The jobs of a table in motion. All of it belongs to the loop's thread.
+
+    Args:
+        retry: seconds until a write that found the disk full is tried again, and until a job whose process died is.
+    """
+
+    def __init__(self, table: JobTable, executor: Executor, desk: Desk, retry: float) -> None:
+        self._table = table
+        self._executor = executor
+        self._desk = desk
+        self.live: dict[str, JobStatus] = {}  # jobs that run, and those that failed while the disk was full
+        self._ended: dict[str, tuple[JobStatus, Outcome]] = {}  # what is still to be stored
+        self._untold: dict[str, tuple[dict[str, Any], list[m.FileInfo]]] = {}  # outcomes that their folders lack
+        self._logs: dict[str, EventLog] = {}
+        self._again: dict[str, float] = {}  # jobs whose process died, and when they are started again
+        self._tried: dict[str, int] = {}  # how often they have been
+        self._retry = retry
+        self._retry_at = 0.0
+
+    # ---- asking ----
+
+    def status(self, job: str) -> JobStatus:
+        """Where the job stands. Raises Ani3DError `job.unknown`."""
+        return self.live.get(job) or self._table.status(job)
+
+    def log(self, job: str) -> EventLog:
+        """The job's events; of a job from before the engine's start there is one, its present state."""
+        if job not in self._logs:
+            status = self.status(job)
+            self._logs[job] = EventLog()
+            self._logs[job].add(status)
+            self._thin_out()
+        return self._logs[job]
+
+    def _thin_out(self) -> None:
+        """Forget the events of jobs that ended, those asked for least recently, when there are many."""
+        for old in list(self._logs)[: -_MAX_LOGS // 2] if len(self._logs) > _MAX_LOGS else []:
+            if old not in self.live and old not in self._ended:
+                del self._logs[old]
+
+    def check_idle(self, job: str) -> None:
+        """Raise Ani3DError `job.active` for a job that waits or runs, `job.unknown` for none."""
+        status = self.status(job)
+        if status.state in ("queued", "running") or job in self.live:
+            raise Ani3DError("job.active", f"Job {job} is {status.state}.", "Cancel it first.")
+
+    # ---- changing ----
+
+    def enter(self, job: str, document: dict[str, Any]) -> None:
+        """Queue a job whose input is in its folder. Raises Ani3DError `disk.full`."""
+        self._untold.pop(job, None)
+        self._table.insert(job, document)
+        self._logs[job] = EventLog()
+        self._logs[job].add(self._table.status(job))
+        self._thin_out()
+
+    def forget(self, job: str) -> None:
+        """A job was deleted."""
+        self._logs.pop(job, None)
+        self._untold.pop(job, None)
+
+    def cancel(self, job: str) -> JobStatus:
+        """Stop a job: one that waits at once, one that runs soon; how it stands now."""
+        status = self.status(job)
+        if status.state == "queued":
+            self.log(job)
+            status = replace(status, state="cancelled", eta=0.0, paused=False)
+            self._settle(status, Outcome("cancelled"))
+            self._logs[job].add(status)
+        elif job in self._again:
+            del self._again[job]
+            self._end(job, Outcome("cancelled"))
+        elif status.state == "running":
+            self._executor.cancel(job)
+        return status
+
+    def adjust(self, job: str, priority: int | None, paused: bool | None) -> JobStatus:
+        """Another priority for a job, or hold it back, or let it go on; how it stands now."""
+        status = self.status(job)
+        if paused is not None and job in self.live and not self._executor.freeze(job, paused):
+            raise Ani3DError("job.active", "A job that runs cannot be paused on this system.", "Cancel it instead.")
+        self._table.adjust(job, priority, paused)
+        if job in self.live:
+            kept = self._table.status(job)
+            self.live[job] = replace(self.live[job], priority=kept.priority, paused=kept.paused)
+            self.log(job).add(self.live[job])
+            return self.live[job]
+        return replace(self._table.status(job), eta=status.eta)
+
+    # ---- workers ----
+
+    def tick(self, explained: ErrorReply) -> None:
+        """Read the workers' messages, store what ended, start what waits."""
+        for job, news in self._executor.poll():
+            if isinstance(news, ProgressReport):
+                now = self.live[job]
+                self.live[job] = replace(now, stage=news.stage, step=news.step, total=news.total, eta=news.eta)
+                self.log(job).add(self.live[job], news)
+            elif isinstance(news, Outcome) and self._may_try_again(job, news):
+                log.warning("job %s is tried again: %s", job, (news.error or {}).get("message"))
+                self._again[job] = time.monotonic() + self._retry * BACK_OFF ** (self._tried[job] - 1)
+            elif isinstance(news, Outcome):
+                self._end(job, news)
+        if time.monotonic() >= self._retry_at:
+            try:
+                self.store_ended()
+                self._tell_folders()
+                self._start_waiting(explained)
+            except Exception as error:
+                log.error("%s", explained(error).message)
+                self._retry_at = time.monotonic() + self._retry
+
+    def close(self) -> None:
+        """Store what ended, and queue again what was running. Raises Ani3DError `disk.full`."""
+        self.store_ended()
+        for job, (outcome, files) in self._untold.items():
+            job_folders.write_outcome(self._table.folder(job), outcome, files)
+        self._table.put_back()
+
+    def _may_try_again(self, job: str, outcome: Outcome) -> bool:
+        """Whether the job's process died, and not for the last time."""
+        if not outcome.error or outcome.error["code"] != "job.crashed":
+            return False
+        self._tried[job] = self._tried.get(job, 0) + 1
+        return self._tried[job] < TRIES
+
+    def _end(self, job: str, outcome: Outcome) -> None:
+        """Keep how a job ended. A failure shows at once; success only when its files are in the table."""
+        self._tried.pop(job, None)
+        status = replace(self.live[job], state=outcome.state, eta=0.0, error=outcome.error, paused=False)
+        self._ended[job] = (status, outcome)
+        if outcome.state != "done":
+            self.live[job] = status
+            self.log(job).add(status)
+
+    def store_ended(self) -> None:
+        """Store how jobs ended. Raises Ani3DError `disk.full`; what could not be stored is tried again later."""
+        for job, (status, outcome) in list(self._ended.items()):
+            self._settle(status, outcome)
+            del self._ended[job], self.live[job]
+            if outcome.state == "done":
+                self.log(job).add(status)
+            log.info("job %s: %s", job, outcome.state)
+
+    def _settle(self, status: JobStatus, outcome: Outcome) -> None:
+        self._table.note(status, outcome.result, outcome.files)
+        told = {name: getattr(status, name) for name in ("state", "stage", "step", "total", "error")}
+        self._untold[status.id] = ({**told, "result": outcome.result}, outcome.files)
+
+    def _tell_folders(self) -> None:
+        """Let the folders of jobs say how they ended too, so that a lost table can be made again."""
+        for job in list(self._untold):
+            self._desk.begin(self._tell(job, *self._untold.pop(job)), lambda value, error: None)
+
+    def _tell(self, job: str, outcome: dict[str, Any], files: list[m.FileInfo]) -> Task:
+        if not self._table.known(job):
+            return
+        try:
+            yield Work(partial(job_folders.write_outcome, self._table.folder(job), outcome, files), "folders")
+        except (OSError, Ani3DError) as error:
+            log.error("how job %s ended is not in its folder yet: %s", job, error)
+            self._retry_at = time.monotonic() + self._retry
+            if self._table.known(job):
+                self._untold.setdefault(job, (outcome, files))
+
+    def _start_waiting(self, explained: ErrorReply) -> None:
+        for again, when in list(self._again.items()):
+            if time.monotonic() >= when and self._executor.has_room:
+                del self._again[again]
+                self._start(again, explained)
+        while self._executor.has_room and (job := self._table.next_queued()):
+            self._table.start(job)
+            self.live[job] = self._table.status(job)
+            self.log(job).add(self.live[job])
+            self._start(job, explained)
+            self.store_ended()
+
+    def _start(self, job: str, explained: ErrorReply) -> None:
+        try:
+            self._executor.start(job, self._table.folder(job))
+        except OSError as error:
+            why = explained(error)
+            self._end(job, failed(Ani3DError(why.code, why.message, why.hint)))
