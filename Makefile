@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 BLENDER_TESTS = tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 export PYTHON PYTHON313
 
-.PHONY: demo test test-blender gui-test lint lock bench-characters bench-cloth bench-fabrics bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
+.PHONY: demo test test-blender gui-test extension wheel lint lock bench-characters bench-film bench-cloth bench-fabrics bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
 
 # exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
 .venv/.ready: pyproject.toml requirements/engine.txt
@@ -55,6 +55,14 @@ test-blender: .venv/.ready .venv-blender-$(BPY)/.ready
 gui-test: .venv/.ready .venv-blender/.ready
 	.venv/bin/python -m tests.gui.run $(STEP) $(if $(BLENDER),--blender $(BLENDER)) $(ARGS)
 
+# the extension for all platforms, and a repository that any web server can offer: dist/extension/index.json
+extension: .venv/.ready .venv-blender/.ready
+	.venv/bin/python -m tools.build_extension --out dist/extension --platforms all --index
+
+# the engine as a wheel and an sdist in dist, both tried in a fresh environment (4 GB, some minutes)
+wheel: .venv/.ready
+	TORCH="$(TORCH)" .venv/bin/python -m tools.build_wheel --out dist $(ARGS)
+
 # writes the lock anew, with the newest releases that pyproject.toml allows
 lock:
 	test -x .venv/bin/uv || { $(PYTHON) -m venv .venv && .venv/bin/python $(PIP) uv; }
@@ -97,6 +105,10 @@ bench-cloth: .venv/.ready
 # Gaussians in other programs' formats: speed, readers of others (needs Node.js), damaged files, the dancer taken in
 bench-formats: .venv/.ready out/demo/shot.npz
 	.venv/bin/python -m benchmarks.formats $(ARGS)
+
+# film frames merged with Blender's picture, and Gaussians as Blender draws them: ARGS="film", ARGS="gaussians --python ..."
+bench-film: .venv/.ready .venv-blender/.ready
+	.venv/bin/python -m benchmarks.film.run $(ARGS)
 
 bench-playback: .venv-blender/.ready
 	.venv-blender/bin/python -m benchmarks.playback $(ARGS)

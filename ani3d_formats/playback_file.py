@@ -1,7 +1,7 @@
-"""The playback file: what moves in a frame cache, packed as the points of one PC2.
+"""The playback files: what moves in a frame cache, packed as the points of one PC2, and what stands still as another.
 
 Blender's Mesh Cache modifier plays a PC2 on its own, between frames too, but knows positions only. So each attribute
-that changes fills points of its own: N points with the first three numbers of every Gaussian, then, for attributes of
+fills points of its own: N points with the first three numbers of every Gaussian, then, for attributes of
 four, N/3 points with the fourth numbers, three to a point. Quaternions of consecutive frames lie in one hemisphere, so
 that the point halfway between two frames is the rotation between them.
 """
@@ -42,12 +42,12 @@ class Packing:
     blocks: Mapping[str, Block]
 
 
-def packing(cache: FrameCache) -> Packing:
-    """The packing of the attributes of `cache` that change; it has no points when none does."""
+def packing(cache: FrameCache, still: bool = False) -> Packing:
+    """The packing of the attributes of `cache` that change, or of those that do not; without any it has no points."""
     count, points = cache.manifest.count, 0
     blocks = {}
     for name, array in sorted(cache.arrays.items()):
-        if array.ndim == 3 and array.shape[-1] in (3, 4):
+        if array.ndim == (2 if still else 3) and array.shape[-1] in (3, 4):
             fourth = points + count if array.shape[-1] == 4 else None
             blocks[name] = Block(points, fourth)
             points += count + (-(-count // 3) if fourth is not None else 0)
@@ -64,24 +64,31 @@ def packed(packing: Packing, attributes: Mapping[str, np.ndarray]) -> np.ndarray
     return points
 
 
-def playback_path(cache: FrameCache) -> Path:
-    """Where the playback file of `cache` lies: in its folder, named after what it was made of."""
+def playback_path(cache: FrameCache, still: bool = False) -> Path:
+    """Where a playback file of `cache` lies: in its folder, named after what it was made of."""
     made_of = hashlib.sha256("".join(entry.sha256 for entry in cache.manifest.attributes).encode())
-    return cache.path / f"playback-{made_of.hexdigest()[:12]}.pc2"
+    return cache.path / f"playback-{made_of.hexdigest()[:12]}{'-still' if still else ''}.pc2"
 
 
 def write_playback(cache: FrameCache, progress: Progress | None = None) -> Path:
-    """Write the playback file of `cache` unless it is there; its path. Files made of an older cache there go away.
+    """Write the playback files of `cache` unless they are there; the path of what moves. Files made of an older cache
+    there go away.
 
     Raises:
         Ani3DError: ``disk.full``, ``file.unwritable``, or ``cancelled`` by `progress`.
     """
     path, plan = playback_path(cache), packing(cache)
-    if _is_whole(path, plan, cache.manifest.frames):
-        return path
-    for other in cache.path.glob("playback-*.pc2"):
+    own = {path, playback_path(cache, still=True)}
+    for other in set(cache.path.glob("playback-*.pc2")) - own:
         with suppress(OSError):  # another Blender may read it
             other.unlink()
+    if plan.points and not _is_whole(path, plan, cache.manifest.frames):
+        _write_moving(cache, path, plan, progress)
+    _write_still(cache)
+    return path
+
+
+def _write_moving(cache: FrameCache, path: Path, plan: Packing, progress: Progress | None) -> None:
     try:
         with PC2Writer(path, plan.points, cache.manifest.frame_start, cache.manifest.frames) as writer:
             before: np.ndarray | None = None
@@ -95,7 +102,17 @@ def write_playback(cache: FrameCache, progress: Progress | None = None) -> Path:
                     progress.advance()
     except OSError as error:
         raise cannot_write(path, error) from error
-    return path
+
+
+def _write_still(cache: FrameCache) -> None:
+    path, plan = playback_path(cache, still=True), packing(cache, still=True)
+    if not plan.points or _is_whole(path, plan, 1):
+        return
+    try:
+        with PC2Writer(path, plan.points, cache.manifest.frame_start, 1) as writer:
+            writer.write(packed(plan, cache.frame(cache.manifest.frame_start)))
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def _is_whole(path: Path, plan: Packing, frames: int) -> bool:

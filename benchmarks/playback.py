@@ -1,7 +1,7 @@
 """How long Blender takes to show the next frame of a result: `.venv-blender/bin/python -m benchmarks.playback`.
 
-Made-up Gaussians and one mesh copy are played by modifiers, as results are, and by a Python handler that writes every
-frame's points, as they were before. Both are measured in turns in one run, so that ratios hold on a busy machine.
+Made-up Gaussians and one mesh copy are played by modifiers, as results are. Besides: what a result adds to a file, how
+long saving takes, and with `--large` how long a cache of 2 GB takes to be opened again.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import bpy
 import numpy as np
 
-from ani3d_formats.frames import FrameCache, write_cache
+from ani3d_formats.frames import CacheWriter, FrameCache, write_cache
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.playback_file import write_playback
 from blender_addon import compat, display, playback
@@ -47,19 +45,6 @@ def add_mesh_copy(cache: FrameCache, scene: bpy.types.Scene) -> None:
     playback.play_point_cache(item, cache.path / cache.manifest.meshes[0].file, 1, scene)
 
 
-def handler_of(cloud: Any, cache: FrameCache) -> Callable[..., None]:
-    """The former way: before each frame its moving attributes are written into the points of `cloud`."""
-    moving = [name for name, array in cache.arrays.items() if array.ndim == 3]
-
-    def write(scene: bpy.types.Scene, *_: object) -> None:
-        values = cache.frame(cache.nearest_frame(scene.frame_current))
-        for name in moving:
-            compat.write_attribute(cloud.attributes[name], values[name])
-        cloud.update_tag()
-
-    return write
-
-
 def frame_seconds(scene: bpy.types.Scene, frames: int) -> list[float]:
     """Seconds of `frame_set` for every frame, the first one not counted."""
     seconds = []
@@ -70,43 +55,75 @@ def frame_seconds(scene: bpy.types.Scene, frames: int) -> list[float]:
     return seconds[1:]
 
 
-def measure(count: int, frames: int, vertices: int, rounds: int) -> dict[str, float]:
-    """Median milliseconds a frame of each way, and seconds of the import's file."""
+def measure(options: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds a frame, seconds of the import's file and of saving, megabytes that a file grows by."""
     figures: dict[str, float] = {}
     for colors in ("still", "changing"):
         with tempfile.TemporaryDirectory() as folder:
-            cache = made_up(Path(folder) / "a.ani3d", count, frames, vertices, colors == "changing")
+            empty, saved = Path(folder) / "empty.blend", Path(folder) / "saved.blend"
+            size = options.count, options.frames, options.vertices
+            cache = made_up(Path(folder) / "a.ani3d", *size, colors == "changing")
             started = time.perf_counter()
             write_playback(cache)
             figures[f"write_seconds_{colors}"] = time.perf_counter() - started
-            seconds: dict[str, list[float]] = {"modifiers": [], "handler": []}
-            for _ in range(rounds):
-                for way, found in seconds.items():
-                    bpy.ops.wm.read_factory_settings(use_empty=True)
-                    scene = bpy.context.scene
-                    item = compat.new_point_cloud_object("Gaussians", count, scene.collection)
-                    playback.add_playback(item, cache, scene)
-                    add_mesh_copy(cache, scene)
-                    if way == "handler":
-                        item.modifiers.clear()
-                        bpy.app.handlers.frame_change_pre.append(handler_of(cast(Any, item.data), cache))
-                    display.add_display(item)
-                    found += frame_seconds(scene, frames)
-            for way, found in seconds.items():
-                figures[f"{way}_ms_{colors}"] = float(np.median(found)) * 1e3
-            figures[f"ratio_{colors}"] = figures[f"modifiers_ms_{colors}"] / figures[f"handler_ms_{colors}"]
+            seconds: list[float] = []
+            for _ in range(options.rounds):
+                bpy.ops.wm.read_factory_settings(use_empty=True)
+                scene = bpy.context.scene
+                bpy.ops.wm.save_as_mainfile(filepath=str(empty))
+                item = compat.new_point_cloud_object("Gaussians", 1, scene.collection)
+                playback.add_playback(item, cache, scene)
+                display.add_display(item)
+                started = time.perf_counter()
+                bpy.ops.wm.save_as_mainfile(filepath=str(saved))
+                figures[f"save_seconds_{colors}"] = time.perf_counter() - started
+                figures[f"blend_growth_mb_{colors}"] = (saved.stat().st_size - empty.stat().st_size) / 1e6
+                add_mesh_copy(cache, scene)
+                seconds += frame_seconds(scene, options.frames)
+            figures[f"median_ms_{colors}"] = float(np.median(seconds)) * 1e3
+            figures[f"p99_ms_{colors}"] = float(np.percentile(seconds, 99)) * 1e3
     return figures
+
+
+def opened_again(gigabytes: float) -> dict[str, float]:
+    """Seconds in which a file with a result of a large cache is opened, and shows its first frame and another."""
+    count = 100_000
+    frames = int(gigabytes * 1e9 / (44 * count))
+    with tempfile.TemporaryDirectory(dir=Path.cwd() / "out") as folder:
+        with CacheWriter(Path(folder) / "a.ani3d", count=count, frame_start=1, frame_end=frames, fps=24) as writer:
+            writer.static("scale", np.full((count, 3), 0.005, np.float32))
+            for frame in range(frames):
+                values = np.random.default_rng(frame).normal(size=(count, 11)).astype(np.float32)
+                attributes = {"position": values[:, :3], "rotation": values[:, 3:7], "radiance:base": values[:, 7:]}
+                writer.frame(attributes)
+        cache = FrameCache.open(Path(folder) / "a.ani3d")
+        write_playback(cache)
+        started = time.perf_counter()
+        again = FrameCache.open(cache.path)
+        again.check_gaussians()
+        write_playback(again)
+        imported = time.perf_counter() - started
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        item = compat.new_point_cloud_object("Gaussians", 1, bpy.context.scene.collection)
+        playback.add_playback(item, cache, bpy.context.scene)
+        file = Path(folder) / "saved.blend"
+        bpy.ops.wm.save_as_mainfile(filepath=str(file))
+        started = time.perf_counter()
+        bpy.ops.wm.open_mainfile(filepath=str(file))
+        bpy.context.scene.frame_set(frames // 2)
+        return {"gigabytes": gigabytes, "import_again_seconds": imported, "open_seconds": time.perf_counter() - started}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=80_000, help="Gaussians")
-    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--count", type=int, default=100_000, help="Gaussians")
+    parser.add_argument("--frames", type=int, default=81)
     parser.add_argument("--vertices", type=int, default=20_000, help="vertices of the mesh copy")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--large", type=float, default=0, help="gigabytes of a cache to be opened again")
     parser.add_argument("--out", type=Path, default=Path("out/bench/playback.json"))
     options = parser.parse_args()
-    figures = measure(options.count, options.frames, options.vertices, options.rounds)
+    figures = measure(options) | (opened_again(options.large) if options.large else {})
     options.out.parent.mkdir(parents=True, exist_ok=True)
     known = {"blender": bpy.app.version_string, "gaussians": options.count, "frames": options.frames}
     options.out.write_text(json.dumps({**known, **figures}, indent=1) + "\n", encoding="utf-8")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import tempfile
 import time
@@ -186,10 +187,29 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def split_command(command: str) -> list[str]:
-    """Program and arguments; a path with spaces that exists is taken whole."""
+    """Program and arguments; a path with spaces that exists is taken whole, a bare name is looked for."""
     if Path(command).is_file():
         return [command]
-    return shlex.split(command, posix=os.name != "nt")
+    program, *arguments = shlex.split(command, posix=os.name != "nt") or [""]
+    return [find_program(program), *arguments]
+
+
+def find_program(name: str) -> str:
+    """Where the program `name` is: on the PATH, which a Blender from a menu knows little of, or where installers put
+    programs of a user; the name itself where it is nowhere."""
+    if Path(name).name != name or shutil.which(name):
+        return name
+    home = Path.home()
+    places = [
+        home / ".local" / "bin",
+        *sorted((home / ".local" / "share" / "uv" / "tools" / "ani3dhuman").glob("*bin")),
+    ]
+    places += [Path("/opt/homebrew/bin"), Path("/usr/local/bin"), *sorted(home.glob("Library/Python/*/bin"))]
+    if "APPDATA" in os.environ:
+        roaming = Path(os.environ["APPDATA"])
+        places += [roaming / "uv" / "tools" / "ani3dhuman" / "Scripts", *sorted(roaming.glob("Python/Python*/Scripts"))]
+    files = (place / f"{name}{ending}" for place in places for ending in ("", ".exe"))
+    return next((str(file) for file in files if file.is_file()), name)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> str:

@@ -4,6 +4,9 @@
 Geometry nodes put a small sphere on every point, turned by `rotation` and stretched by `scale`. The material
 makes each one a Gaussian: along a view ray the density peaks where the ray passes closest to the centre,
 so opacity is alpha * exp(-r^2 / 2), with r that closest distance in the sphere's own space, in standard deviations.
+
+The viewport shows round points instead, unless asked for more: tens of thousands of half-clear ellipsoids take seconds
+to draw, and in Solid, which knows no transparency, they are rubble.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ COLOR_ATTRIBUTE = "ani3d_color"  # linear RGB and opacity, what the material rea
 NAME = "Ani3D Gaussians"
 TRANSPARENT_BOUNCES = 64
 FACETED = 2, 1  # subdivisions of the sphere in renders and in the viewport, which draws a quarter of the faces
+SWITCH = "Ellipsoids in Viewport"  # label of the node that says so
+POINTS = "Ani3D Points"  # the material of points
+POINT_SIZE = 1.6  # of the radius of a point, in mean standard deviations
 SIGMAS = 2.8  # radius of the drawn sphere: the density there is 2 % of its peak
 
 
@@ -56,7 +62,8 @@ def ellipsoids() -> bpy.types.NodeTree:
     finer = nodes.new("GeometryNodeSwitch")
     finer.input_type = "INT"
     finer.inputs["False"].default_value, finer.inputs["True"].default_value = FACETED
-    link(nodes.new("GeometryNodeIsViewport").outputs[0], finer.inputs["Switch"])
+    viewport = nodes.new("GeometryNodeIsViewport").outputs[0]
+    link(viewport, finer.inputs["Switch"])
     link(finer.outputs[0], sphere.inputs["Subdivisions"])
     painted = nodes.new("GeometryNodeSetMaterial")
     painted.inputs["Material"].default_value = bpy.data.materials.get(NAME) or _material()
@@ -74,8 +81,59 @@ def ellipsoids() -> bpy.types.NodeTree:
         attribute.data_type = kind
         attribute.inputs["Name"].default_value = name
         link(attribute.outputs["Attribute"], instances.inputs[socket])
-    link(instances.outputs["Instances"], nodes.new("NodeGroupOutput").inputs[0])
+    asked = nodes.new("FunctionNodeInputBool")
+    asked.label = asked.name = SWITCH
+    light = nodes.new("FunctionNodeBooleanMath")
+    light.operation = "NIMPLY"  # in the viewport, and not asked for more
+    link(viewport, light.inputs[0])
+    link(asked.outputs[0], light.inputs[1])
+    choice = nodes.new("GeometryNodeSwitch")
+    choice.input_type = "GEOMETRY"
+    link(light.outputs[0], choice.inputs["Switch"])
+    link(instances.outputs["Instances"], choice.inputs["False"])
+    link(_light_points(tree, colored.outputs["Geometry"]), choice.inputs["True"])
+    link(choice.outputs[0], nodes.new("NodeGroupOutput").inputs[0])
     return tree
+
+
+def ellipsoids_switch() -> bpy.types.Node | None:
+    """The node whose `boolean` has the viewport show ellipsoids; None where Blender draws splats, or nothing does."""
+    tree = bpy.data.node_groups.get(NAME)
+    return tree.nodes.get(SWITCH) if tree else None
+
+
+def _light_points(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
+    """The points as balls about as large as their Gaussians, in their colours."""
+    nodes, link = cast(Any, tree.nodes), tree.links.new
+    scale = nodes.new("GeometryNodeInputNamedAttribute")
+    scale.data_type = "FLOAT_VECTOR"
+    scale.inputs["Name"].default_value = "scale"
+    length = nodes.new("ShaderNodeVectorMath")
+    length.operation = "LENGTH"
+    link(scale.outputs["Attribute"], length.inputs[0])
+    size = nodes.new("ShaderNodeMath")
+    size.operation = "MULTIPLY"
+    size.inputs[1].default_value = POINT_SIZE / 3**0.5
+    link(length.outputs["Value"], size.inputs[0])
+    sized = nodes.new("GeometryNodeSetPointRadius")
+    link(points, sized.inputs[0])
+    link(size.outputs[0], sized.inputs["Radius"])
+    painted = nodes.new("GeometryNodeSetMaterial")
+    painted.inputs["Material"].default_value = bpy.data.materials.get(POINTS) or _points_material()
+    link(sized.outputs[0], painted.inputs["Geometry"])
+    return painted.outputs[0]
+
+
+def _points_material() -> bpy.types.Material:
+    material = bpy.data.materials.new(POINTS)
+    tree = compat.node_tree(material)
+    tree.nodes.clear()
+    nodes: Any = tree.nodes
+    color, emission = nodes.new("ShaderNodeAttribute"), nodes.new("ShaderNodeEmission")
+    color.attribute_name = COLOR_ATTRIBUTE
+    tree.links.new(color.outputs["Color"], emission.inputs["Color"])
+    tree.links.new(emission.outputs[0], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
+    return material
 
 
 def _display_color(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:

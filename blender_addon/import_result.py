@@ -242,7 +242,7 @@ def shown_by(source: bpy.types.Object) -> list[bpy.types.Object]:
 
 
 def _add_gaussians(scene: bpy.types.Scene, cache: FrameCache, result: str, collection: bpy.types.Collection) -> None:
-    gaussians = compat.new_point_cloud_object(f"{result} Gaussians", cache.manifest.count, collection)
+    gaussians = compat.new_point_cloud_object(f"{result} Gaussians", 1, collection)
     _tag(gaussians, "GAUSSIANS", result)
     playback.add_playback(gaussians, cache, scene)
     add_display(gaussians)

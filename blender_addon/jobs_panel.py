@@ -8,14 +8,16 @@ from typing import Any
 import bpy
 
 from . import playback
+from .display import SWITCH, ellipsoids_switch
 from .film_nodes import has_film
 from .import_result import parts_of, result_names
 from .job_list import UNKNOWN, active_row, folder_of
 from .jobs import ENDED
 from .panel_layout import Sidebar, draw_error, sentences
 from .properties import Ani3DJob, object_group, scene_group
-from .results_shown import FILM, ITEMS, shown_as
+from .results_shown import BOTH, FILM, GAUSSIANS, ITEMS, others_of, shown_as
 from .session import session
+from .thumbnails import icon_of
 
 ICONS = {
     "queued": "SORTTIME", "running": "PLAY", "done": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL",
@@ -78,6 +80,8 @@ def _draw_job(context: bpy.types.Context, column: bpy.types.UILayout, row: Ani3D
         draw_error(context, column, row.message)
     buttons = column.row(align=True)
     folder = folder_of(row)
+    if picture := icon_of(folder):
+        column.template_icon(icon_value=picture, scale=7)
     if row.state == "done" or folder:
         again = row.result in result_names()
         buttons.operator("ani3d.show_job", text="Reload" if again else "Show", icon="HIDE_OFF").job = row.job
@@ -100,13 +104,19 @@ def _draw_result(context: bpy.types.Context, column: bpy.types.UILayout, name: s
         sentences(context, column, f"'{name}' is linked from another file.")
         return
     seen = shown_as(name)
+    has_gaussians = any(object_group(item).kind == "GAUSSIANS" for item in parts)
     for what, label, _ in ITEMS:
-        if what == FILM and not has_film(name):
+        if (what == FILM and not has_film(name)) or (what in (GAUSSIANS, BOTH) and not has_gaussians):
             continue
         button = line.operator("ani3d.show_result", text=label, depress=seen == what)
         button.name, button.what = name, what
-    if any(object_group(item).kind == "GAUSSIANS" for item in parts):
+    if others_of(name):
+        column.operator("ani3d.compare_results", icon="UV_SYNC_SELECT").name = name
+    if has_gaussians:
         column.operator("ani3d.render_shot", icon="RENDER_ANIMATION").result = name
+    switch = ellipsoids_switch()
+    if switch is not None and seen in (GAUSSIANS, BOTH):
+        column.prop(switch, "boolean", text=SWITCH)
     column.operator("ani3d.remove_result", text="Take out of the Scene", icon="TRASH").name = name
     for item in parts:
         if problem := playback.error_of(item):

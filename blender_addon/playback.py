@@ -1,50 +1,58 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes results play by Blender's own parts alone: instanced, linked, at subframes, and without this extension.
 
-A mesh of loose points plays the cache's playback file by a Mesh Cache modifier. Geometry nodes on the Gaussians read
-the numbers back from those points and set position, rotation and whatever else changes.
+Loose points play the cache's playback files by Mesh Cache modifiers. Geometry nodes make the Gaussians and read their
+numbers from those points, so the .blend holds none of them, however many there are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import bpy
-import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.pc2 import read_pc2
-from ani3d_formats.playback_file import packed, packing, write_playback
+from ani3d_formats.playback_file import packing, playback_path, write_playback
 
-from . import compat
 from .paths import in_blend
-from .playback_nodes import ATTRIBUTE_TYPES, playback_nodes, points_read_by
+from .playback_nodes import loose_points, playback_nodes, points_read_by
 from .timeline import frame_length
 
 NAME = "Ani3D Playback"
+COUNT = "ani3d_points"  # how many points an object without vertices plays
 
 
 def add_playback(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Scene) -> None:
-    """Make the point cloud object `item` show `cache`: its first frame as data, the others by modifiers.
+    """Make the point cloud object `item`, which has one point, show `cache` by modifiers.
 
     Raises:
-        Ani3DError: ``disk.full`` or ``file.unwritable``, when the playback file cannot be written.
+        Ani3DError: ``disk.full`` or ``file.unwritable``, when the playback files cannot be written.
     """
-    first = cache.frame(cache.manifest.frame_start)
-    _write(cast(bpy.types.PointCloud, item.data), first)
-    plan = packing(cache)
-    if not plan.points:
-        return
-    file = write_playback(cache)
-    mesh = bpy.data.meshes.new(f"{item.name} Points")
-    mesh.vertices.add(plan.points)
-    mesh.vertices.foreach_set("co", packed(plan, first).ravel())  # what stands there when the file is missing
-    points = bpy.data.objects.new(mesh.name, mesh)  # in no collection: only the nodes know it
-    play_point_cache(points, file, cache.manifest.frame_start, scene)
+    write_playback(cache)
+    players = []
+    for still in (False, True):
+        plan = packing(cache, still)
+        if plan.points:
+            name = f"{item.name} {'Still ' if still else ''}Points"
+            points = _points(name, plan.points)
+            play_point_cache(points, playback_path(cache, still), cache.manifest.frame_start, scene)
+            points.modifiers.move(0, 1)  # behind what makes the points
+            players.append((points, plan))
     modifier = cast(bpy.types.NodesModifier, item.modifiers.new(NAME, "NODES"))
-    modifier.node_group = playback_nodes(f"{NAME} {item.name}", points, plan)
+    modifier.node_group = playback_nodes(f"{NAME} {item.name}", cache.manifest.count, players)
+
+
+def _points(name: str, count: int) -> bpy.types.Object:
+    """A mesh object of `count` loose points at its origin, which nodes make; in no collection: only nodes know it."""
+    points = bpy.data.objects.new(name, bpy.data.meshes.new(name))
+    points[COUNT] = count
+    modifier = cast(bpy.types.NodesModifier, points.modifiers.new(NAME, "NODES"))
+    modifier.node_group = loose_points(name, count)
+    return points
 
 
 def play_point_cache(item: bpy.types.Object, file: Path, frame_start: int, scene: bpy.types.Scene) -> None:
@@ -61,61 +69,54 @@ def play_point_cache(item: bpy.types.Object, file: Path, frame_start: int, scene
 
 def remove_playback(item: bpy.types.Object) -> None:
     """Take away what `add_playback` made beside `item`; the file stays."""
-    points = _points_of(item)
-    if points is None:
-        return
-    tree = cast(bpy.types.NodesModifier, item.modifiers[NAME]).node_group
-    item.modifiers.clear()
-    if tree.users == 0:
-        bpy.data.node_groups.remove(tree)
-    if points.users == 0:
-        bpy.data.meshes.remove(cast(bpy.types.Mesh, points.data))
+    players = _players_of(item)
+    trees = [cast(bpy.types.NodesModifier, each.modifiers[NAME]).node_group for each in (item, *players) if players]
+    if players:
+        item.modifiers.clear()
+    for tree in trees[:1]:
+        if tree.users == 0:
+            bpy.data.node_groups.remove(tree)
+    for points in players:
+        if points.users == 0:
+            bpy.data.meshes.remove(cast(bpy.types.Mesh, points.data))
+    for tree in trees[1:]:
+        if tree.users == 0:
+            bpy.data.node_groups.remove(tree)
 
 
 def cache_file(item: bpy.types.Object) -> Path | None:
-    """The PC2 file that plays `item`, a part of a result; none where nothing moves."""
-    player = _player(item)
-    return Path(bpy.path.abspath(player[1].filepath, library=player[0].library)) if player else None
+    """The PC2 file that plays `item`, a part of a result; none where nothing does."""
+    return next((_file(*player) for player in _modifiers(item)), None)
 
 
 def error_of(item: bpy.types.Object) -> str:
     """Why `item`, a part of a result, does not play, or an empty string."""
-    player, file = _player(item), cache_file(item)
-    if player is None or file is None:
-        return ""
-    expected = len(cast(bpy.types.Mesh, player[0].data).vertices)
-    try:
-        found = read_pc2(file).vertices.shape[1]
-    except Ani3DError as error:
-        return f"{error.message} Fetch or import the result again, or put its folder back."
-    if found != expected:
-        return f"'{item.name}' has {expected} points, its cache {file} {found}. Import the result again."
+    for owner, modifier in _modifiers(item):
+        expected = owner.get(COUNT) or len(cast(bpy.types.Mesh, owner.data).vertices)
+        file = _file(owner, modifier)
+        try:
+            found = read_pc2(file).vertices.shape[1]
+        except Ani3DError as error:
+            return f"{error.message} Fetch or import the result again, or put its folder back."
+        if found != expected:
+            return f"'{item.name}' has {expected} points, its cache {file} {found}. Import the result again."
     return ""
 
 
-def _player(item: bpy.types.Object) -> tuple[bpy.types.Object, bpy.types.MeshCacheModifier] | None:
-    """The object that plays the file for `item`, and its modifier."""
-    for owner in (item, _points_of(item)):
-        for modifier in owner.modifiers if owner else ():
+def _file(owner: bpy.types.Object, modifier: bpy.types.MeshCacheModifier) -> Path:
+    return Path(bpy.path.abspath(modifier.filepath, library=owner.library))
+
+
+def _modifiers(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object, bpy.types.MeshCacheModifier]]:
+    """The objects that play files for `item`, with the modifiers that do it."""
+    for owner in (item, *_players_of(item)):
+        for modifier in owner.modifiers:
             if isinstance(modifier, bpy.types.MeshCacheModifier):
-                return cast(bpy.types.Object, owner), modifier
-    return None
+                yield owner, modifier
 
 
-def _points_of(item: bpy.types.Object) -> bpy.types.Object | None:
+def _players_of(item: bpy.types.Object) -> list[bpy.types.Object]:
     for modifier in item.modifiers:
         if modifier.name == NAME and isinstance(modifier, bpy.types.NodesModifier) and modifier.node_group:
             return points_read_by(modifier.node_group)
-    return None
-
-
-def _write(cloud: bpy.types.PointCloud, attributes: dict[str, np.ndarray]) -> None:
-    for name, array in attributes.items():
-        if name not in cloud.attributes:
-            kind = compat.radiance_type() if name == "radiance:base" else ATTRIBUTE_TYPES.get(name)
-            kind = kind or {1: "FLOAT", 3: "FLOAT_VECTOR", 4: compat.radiance_type()}[array.shape[-1]]
-            cloud.attributes.new(name, cast(Any, kind), "POINT")
-    # Adding an attribute can move the others in memory, so each is looked up once all exist.
-    for name, array in attributes.items():
-        compat.write_attribute(cloud.attributes[name], array)
-    cloud.update_tag()
+    return []

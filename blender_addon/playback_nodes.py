@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import bpy
@@ -12,34 +13,51 @@ from ani3d_formats.playback_file import Block, Packing
 ATTRIBUTE_TYPES = {"scale": "FLOAT_VECTOR", "rotation": "QUATERNION", "radiance:base": "FLOAT_COLOR"}
 
 
-def playback_nodes(name: str, points: bpy.types.Object, plan: Packing) -> bpy.types.NodeTree:
-    """Geometry nodes that set each attribute of `plan` from `points`."""
+def playback_nodes(name: str, count: int, players: Sequence[tuple[bpy.types.Object, Packing]]) -> bpy.types.NodeTree:
+    """Geometry nodes that make `count` Gaussians of a cloud's one point, with the attributes that objects of points
+    hold as their plans say."""
     tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
     tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
     tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
-    geometry = tree.nodes.new("NodeGroupInput").outputs[0]
-    reader = _Reader(tree, points)
-    for attribute, block in plan.blocks.items():
-        if attribute == "position":
-            setter: Any = tree.nodes.new("GeometryNodeSetPosition")
-            tree.links.new(reader.vector(block.first), setter.inputs["Position"])
-        elif attribute in ATTRIBUTE_TYPES:
-            setter = tree.nodes.new("GeometryNodeStoreNamedAttribute")
-            setter.data_type, setter.domain = ATTRIBUTE_TYPES[attribute], "POINT"
-            setter.inputs["Name"].default_value = attribute
-            tree.links.new(reader.value(ATTRIBUTE_TYPES[attribute], block), setter.inputs["Value"])
-        else:
-            continue
-        tree.links.new(geometry, setter.inputs["Geometry"])
-        geometry = setter.outputs["Geometry"]
+    many: Any = tree.nodes.new("GeometryNodeDuplicateElements")  # which keeps the cloud a cloud of splats
+    many.domain = "POINT"
+    many.inputs["Amount"].default_value = count
+    tree.links.new(tree.nodes.new("NodeGroupInput").outputs[0], many.inputs["Geometry"])
+    geometry = many.outputs[0]
+    for points, plan in players:
+        reader = _Reader(tree, points)
+        for attribute, block in plan.blocks.items():
+            if attribute == "position":
+                setter: Any = tree.nodes.new("GeometryNodeSetPosition")
+                tree.links.new(reader.vector(block.first), setter.inputs["Position"])
+            elif attribute in ATTRIBUTE_TYPES:
+                setter = tree.nodes.new("GeometryNodeStoreNamedAttribute")
+                setter.data_type, setter.domain = ATTRIBUTE_TYPES[attribute], "POINT"
+                setter.inputs["Name"].default_value = attribute
+                tree.links.new(reader.value(ATTRIBUTE_TYPES[attribute], block), setter.inputs["Value"])
+            else:
+                continue
+            tree.links.new(geometry, setter.inputs["Geometry"])
+            geometry = setter.outputs["Geometry"]
     tree.links.new(geometry, tree.nodes.new("NodeGroupOutput").inputs[0])
     return tree
 
 
-def points_read_by(tree: bpy.types.NodeTree) -> bpy.types.Object | None:
-    """The object that the nodes of `playback_nodes` read."""
-    info: Any = next((node for node in tree.nodes if node.bl_idname == "GeometryNodeObjectInfo"), None)
-    return info.inputs["Object"].default_value if info else None
+def loose_points(name: str, count: int) -> bpy.types.NodeTree:
+    """Geometry nodes that make a mesh of `count` loose points, all in one place."""
+    tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    line: Any = tree.nodes.new("GeometryNodeMeshLine")
+    line.inputs["Count"].default_value = count
+    line.inputs["Offset"].default_value = (0, 0, 0)
+    tree.links.new(line.outputs[0], tree.nodes.new("NodeGroupOutput").inputs[0])
+    return tree
+
+
+def points_read_by(tree: bpy.types.NodeTree) -> list[bpy.types.Object]:
+    """The objects that the nodes of `playback_nodes` read."""
+    infos: list[Any] = [node for node in tree.nodes if node.bl_idname == "GeometryNodeObjectInfo"]
+    return [found for info in infos if (found := info.inputs["Object"].default_value) is not None]
 
 
 class _Reader:

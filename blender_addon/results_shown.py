@@ -9,7 +9,7 @@ from __future__ import annotations
 import bpy
 
 from . import film_nodes
-from .import_result import hide_replaced, parts_of, show_again
+from .import_result import hide_replaced, parts_of, result_names, show_again
 from .mesh_copy import show_hair
 from .properties import object_group
 
@@ -48,6 +48,17 @@ def shown_as(name: str) -> str:
     if "MESH" in seen:
         return BOTH if "GAUSSIANS" in seen else MESH
     return GAUSSIANS if seen else ORIGINAL
+
+
+def others_of(name: str) -> list[str]:
+    """Names of the other results of the character whose result `name` is, in a circle that begins behind it."""
+
+    def of(result: str) -> set[bpy.types.Object]:
+        return {source for item in parts_of(result) if (source := object_group(item).source)}
+
+    names = [each for each in result_names() if each == name or of(each) & of(name)]
+    place = names.index(name) if name in names else 0
+    return [each for each in names[place + 1 :] + names[:place] if each != name]
 
 
 def best_for(name: str) -> str:

@@ -40,9 +40,13 @@ def main() -> None:
     parser.add_argument("--platforms", nargs="+", choices=[*PLATFORMS, "all"], default=[this_platform()])
     parser.add_argument("--wheels", type=Path, default=ROOT / "build" / "wheels", help="folder of downloaded wheels")
     parser.add_argument("--blender-ext", type=Path, help="Blender's blender_ext.py; found in bpy otherwise")
+    parser.add_argument("--index", action="store_true", help="make OUT a repository that any web server can offer")
     chosen = parser.parse_args()
     platforms = list(PLATFORMS) if "all" in chosen.platforms else chosen.platforms
-    print(build(chosen.out, platforms, chosen.wheels, chosen.blender_ext or find_blender_ext()))
+    tool = chosen.blender_ext or find_blender_ext()
+    print(build(chosen.out, platforms, chosen.wheels, tool))
+    if chosen.index:
+        _run(tool, "server-generate", "--repo-dir", chosen.out, "--html")
 
 
 def build(out: Path, platforms: list[str], downloads: Path, blender_ext: Path) -> Path:

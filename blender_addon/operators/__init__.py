@@ -9,7 +9,7 @@ from .export import ExportShot
 from .job import CancelJob, Follow, ListJobs, RemoveJob, Submit
 from .regions import CopyText, DismissWarnings, PaintPins, PaintRegion, ShowOverlay, UseGuess
 from .render_shot import RenderShot
-from .result import FetchResult, ImportResult, RemoveResult, ShowJob, ShowResult
+from .result import CompareResults, FetchResult, ImportResult, RemoveResult, ShowJob, ShowResult
 from .takes import RecordTakes
 from .unheld import PinTopEdge, Stiffen
 from .views import CaptureViews, RenderPictures
@@ -40,6 +40,7 @@ CLASSES = (
     FetchResult,
     ShowJob,
     ShowResult,
+    CompareResults,
     ImportResult,
     RemoveResult,
     RecordTakes,

@@ -157,6 +157,31 @@ class ShowResult(ReportsErrors, bpy.types.Operator):
         results_shown.show_as(self.name, self.what)
 
 
+class CompareResults(ReportsErrors, bpy.types.Operator):
+    """Show the next result of the same character in this one's place, in the same way; again for the one after it"""
+
+    bl_idname = "ani3d.compare_results"
+    bl_label = "Compare"
+    bl_options = {"REGISTER", "UNDO"}
+
+    name: bpy.props.StringProperty(name="Result", description="Name of a result of the character; empty for any")
+
+    def run(self, context: bpy.types.Context) -> None:
+        names = [self.name] if self.name else import_result.result_names()
+        circle = [names[0], *results_shown.others_of(names[0])] if names and import_result.parts_of(names[0]) else []
+        if len(circle) < 2:
+            text = "There is no other result of the same character in this file."
+            raise Ani3DError("result.alone", text, "Animate once more with another quality or look.")
+        ways = [results_shown.shown_as(each) for each in circle]
+        seen = next((place for place, way in enumerate(ways) if way != results_shown.ORIGINAL), 0)
+        way = ways[seen] if ways[seen] != results_shown.ORIGINAL else results_shown.MESH
+        following = circle[(seen + 1) % len(circle)]
+        results_shown.show_as(following, way)
+        group = scene_group(context.scene)
+        group.active_job = next((n for n, row in enumerate(group.jobs) if row.result == following), group.active_job)
+        self.say(f"'{following}' is shown.")
+
+
 class RemoveResult(ReportsErrors, bpy.types.Operator):
     """Take a result out of the scene and show the character again; its files stay on the disk"""
 

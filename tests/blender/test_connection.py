@@ -209,3 +209,16 @@ def test_settings_and_shots_that_cannot_be_read(session, part, tmp_path, monkeyp
     assert "The settings are not JSON" in _error(bpy.ops.ani3d.submit, shot=str(missing), settings="{")
     missing.write_bytes(missing.read_bytes()[:-200])
     assert f"'{missing}' is not a whole shot file" in _error(bpy.ops.ani3d.submit, shot=str(missing))
+
+
+def test_the_engine_is_found_where_installers_put_it(part, tmp_path, monkeypatch):
+    """A Blender from a menu has a PATH without the folders of the user's shell."""
+    connection = part("connection")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    assert connection.split_command("ani3dhuman-engine --workers 2") == ["ani3dhuman-engine", "--workers", "2"]
+    program = tmp_path / ".local" / "bin" / "ani3dhuman-engine"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    assert connection.split_command("ani3dhuman-engine --workers 2") == [str(program), "--workers", "2"]
+    assert connection.split_command("/other/ani3dhuman-engine") == ["/other/ani3dhuman-engine"]

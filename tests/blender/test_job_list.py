@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import bpy
+import numpy as np
 import pytest
 import rigs
 from test_bad_input import _error
@@ -168,3 +169,32 @@ def test_of_a_job_that_was_found_again_the_time_is_told_once_it_moves(part):
     assert course.left == float("inf") and course.factor > 0.3
     course.see("refine", 0.9, 1010.0)
     assert 0 < course.left < 60
+
+
+def test_results_of_a_character_are_compared_by_turns(addon, tmp_path, part):
+    rigs.character()
+    vertices = len(bpy.data.objects["Skirt"].data.vertices)
+    for number in (1, 2):
+        skirt = np.full((2, vertices, 3), number, np.float32)
+        folder, _ = rigs.random_cache(tmp_path / str(number) / "Rig.ani3d", (3, 4), meshes={"Skirt": skirt})
+        bpy.ops.ani3d.import_result(directory=str(folder))
+    shown_as = part("results_shown").shown_as
+    bpy.ops.ani3d.show_result(name="Rig 2", what="GAUSSIANS")
+    assert (shown_as("Rig"), shown_as("Rig 2")) == ("ORIGINAL", "GAUSSIANS")
+    bpy.ops.ani3d.compare_results(name="Rig 2")
+    assert (shown_as("Rig"), shown_as("Rig 2")) == ("GAUSSIANS", "ORIGINAL")
+    bpy.ops.ani3d.compare_results()
+    assert (shown_as("Rig"), shown_as("Rig 2")) == ("ORIGINAL", "GAUSSIANS")
+    assert bpy.data.objects["Skirt"].hide_viewport
+    bpy.ops.ani3d.remove_result(name="Rig")
+    with pytest.raises(RuntimeError, match="no other result"):
+        bpy.ops.ani3d.compare_results()
+
+
+def test_a_result_has_a_small_picture_in_the_list(addon, tmp_path, part):
+    icon_of = part("thumbnails").icon_of
+    assert icon_of(None) == icon_of(tmp_path) == 0
+    image = bpy.data.images.new("sheet", 8, 8)
+    image.filepath_raw, image.file_format = str(tmp_path / "contact_sheet.png"), "PNG"
+    image.save()
+    assert icon_of(tmp_path) == icon_of(tmp_path) != 0

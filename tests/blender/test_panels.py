@@ -45,6 +45,9 @@ class _Layout:
     def template_list(self, *_arguments: object, **_options: object) -> None:
         self.drawn.append("list")
 
+    def template_icon(self, icon_value: int, scale: float) -> None:
+        self.drawn.append("picture")
+
     def progress(self, factor: float, text: str) -> None:
         assert 0 <= factor <= 1
         self.drawn.append(text)

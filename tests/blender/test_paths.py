@@ -67,7 +67,7 @@ def test_a_highlighted_folder_is_imported(addon, tmp_path):
         bpy.ops.ani3d.import_result(directory=str(tmp_path / "jobs"))
     bpy.ops.ani3d.import_result(directory=str(tmp_path / "jobs"), dirs=[{"name": "8"}])
     item = next(o for o in bpy.data.objects if o.ani3d.kind == "GAUSSIANS")
-    file = bpy.data.objects[f"{item.name} Points"].modifiers[0].filepath
+    file = bpy.data.objects[f"{item.name} Points"].modifiers["Ani3D"].filepath
     assert Path(file).parent == tmp_path / "jobs" / "8" / "Rig.ani3d"
 
 

@@ -17,15 +17,13 @@ def _mesh_copy() -> bpy.types.Object:
 
 
 def _places() -> np.ndarray:
-    """Where the dependency graph shows Gaussians: instances of ellipsoids, or points of splats."""
+    """Where the dependency graph shows Gaussians in the viewport: points, or points of splats."""
     graph = bpy.context.evaluated_depsgraph_get()
     places = []
     for shown in graph.object_instances:
         item = shown.object
-        if item.type == "POINTCLOUD" and item.data and getattr(item.data, "type", "") == "GAUSSIAN_SPLAT":
+        if item.type == "POINTCLOUD" and item.data:
             places += [tuple(shown.matrix_world @ point.co) for point in item.data.points]
-        elif shown.is_instance and item.type == "MESH" and "Ani3D" not in item.name:  # no mesh copy
-            places.append(tuple(shown.matrix_world.translation))
     return np.array(sorted(places))
 
 
@@ -157,6 +155,34 @@ def test_colours_are_shown_in_linear_light(addon, part, tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_the_file_holds_none_of_the_gaussians(addon, tmp_path):
+    """However many there are: saving is quick, and Blender's undo has little to remember."""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "before.blend"))
+    folder, _ = rigs.random_cache(tmp_path / "Rig.ani3d", (1, 2), count=50_000, changing=True)
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "after.blend"))
+    grown = (tmp_path / "after.blend").stat().st_size - (tmp_path / "before.blend").stat().st_size
+    assert 0 < grown < 400_000
+
+
+def test_the_viewport_shows_points_until_ellipsoids_are_asked_for(result, part):
+    if part("compat").draws_splats():
+        pytest.skip("this Blender draws splats itself")
+    folder, arrays, _ = result
+    bpy.ops.ani3d.import_result(directory=str(folder))
+
+    def shown():
+        return rigs.gaussians().evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+
+    radii = np.array([point.radius for point in shown().points])
+    assert len(radii) == 50
+    np.testing.assert_allclose(radii, 1.6 * np.sqrt((arrays["scale"] ** 2).mean(1)), rtol=1e-5)
+    part("display").ellipsoids_switch().boolean = True
+    bpy.context.view_layer.update()
+    graph = bpy.context.evaluated_depsgraph_get()
+    assert len([each for each in graph.object_instances if each.is_instance and each.object.type == "MESH"]) == 50
+
+
 def test_mesh_copy_plays_the_point_cache(result):
     folder, _, skirt = result
     bpy.ops.ani3d.import_result(directory=str(folder))
@@ -243,17 +269,17 @@ def test_saved_file_plays_after_reopening_and_moving(result, part, tmp_path):
 
 
 def test_a_cache_that_vanished_is_said_in_the_panel_and_loses_nothing(result, part):
-    folder, arrays, _ = result
+    folder, *_ = result
     bpy.ops.ani3d.import_result(directory=str(folder))
     error_of = part("playback").error_of
     assert error_of(rigs.gaussians()) == error_of(_mesh_copy()) == ""
-    next(folder.glob("playback-*.pc2")).rename(folder / "gone")
+    next(file for file in folder.glob("playback-*.pc2") if "still" not in file.name).rename(folder / "gone")
     whole = (folder / "Skirt.pc2").read_bytes()
     (folder / "Skirt.pc2").write_bytes(whole[:-4])
     bpy.context.scene.frame_set(6)
     assert "There is no mesh cache" in error_of(rigs.gaussians())
     assert "expected" in error_of(_mesh_copy())
-    rigs.assert_shows(part, rigs.gaussians(), arrays, 0)  # what was imported is still there
+    assert not rigs.shown_gaussians(part, rigs.gaussians())["position"].any()  # all in one place, and of no size
     (folder / "Skirt.pc2").write_bytes(whole)
     bpy.ops.ani3d.import_result(directory=str(folder))  # writes the playback file again
     assert error_of(rigs.gaussians()) == ""
@@ -263,7 +289,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(result):
     folder, *_ = result
     bpy.ops.ani3d.import_result(directory=str(folder))
     bpy.ops.ani3d.remove_result(name="Rig")
-    file = next(folder.glob("playback-*.pc2"))
+    file = next(file for file in folder.glob("playback-*.pc2") if "still" not in file.name)
     file.unlink()
     (folder / f".{file.stem}.partial.pc2").mkdir()  # where the file is written before it is whole
     with pytest.raises(RuntimeError, match="Cannot write"):

@@ -67,7 +67,9 @@ def test_written_once_and_again_for_another_cache(tmp_path):
 
 def test_what_never_moves_needs_no_points(tmp_path):
     cache = cache_of(tmp_path / "a.ani3d", [{"position": np.zeros((2, 3), "f4")}], {"scale": np.ones((2, 3), "f4")})
-    assert list(packing(cache).blocks) == ["position"]
+    assert list(packing(cache).blocks) == ["position"] and list(packing(cache, still=True).blocks) == ["scale"]
+    write_playback(cache)
+    assert (points_in(playback_path(cache, still=True)) == np.ones((1, 2, 3))).all()
 
 
 def test_a_folder_that_cannot_be_written_to_is_said(tmp_path):

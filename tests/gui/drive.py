@@ -15,6 +15,7 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import result_steps  # noqa: F401 - adds its steps
 from steps import STEPS
 from window import Window
 

@@ -12,6 +12,9 @@ import argparse
 import json
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -46,11 +49,28 @@ def main() -> int:
     ]  # fmt: skip
     if not options.blender:
         command = [ROOT / "tools" / "blender_window.sh", options.root, *command]
-    with (options.out / "blender.log").open("wb") as log:
+    with _engine(options.out, job), (options.out / "blender.log").open("wb") as log:
         ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
     for file in (job / "results").iterdir():
         shutil.copy(file, options.out / file.name)
     return _judged(options.out, ended, options.steps)
+
+
+@contextmanager
+def _engine(out: Path, job: Path) -> Iterator[None]:
+    """An engine outside the window, which the file engine.json leads to."""
+    command = [ROOT / ".venv" / "bin" / "python", "-m", "engine", "--port", "0", "--store", out / "store"]
+    with (out / "engine.log").open("wb") as log:
+        process = subprocess.Popen([*command, "--ready-file", job / "engine.json"], cwd=ROOT, stdout=log, stderr=log)
+        try:
+            while not (job / "engine.json").exists():
+                if process.poll() is not None:
+                    raise SystemExit(f"The engine did not start: {out / 'engine.log'}")
+                time.sleep(0.1)
+            yield
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def _extension(out: Path) -> Path:
@@ -65,7 +85,7 @@ def _judged(out: Path, ended: int, wanted: list[str]) -> int:
     told = out / "report.json"
     report: dict[str, str] = json.loads(told.read_text()) if told.exists() else {}
     log = (out / "blender.log").read_text(encoding="utf-8", errors="replace")
-    print("\n".join(line for line in log.splitlines() if "of work at a time" in line))
+    print("\n".join(line for line in log.splitlines() if line.startswith("  ")))
     for name, outcome in report.items():
         print(f"{outcome:8} {name}" if outcome == "passed" else f"{name}: {outcome}")
     problems = [outcome for outcome in report.values() if outcome != "passed"]

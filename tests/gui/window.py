@@ -88,6 +88,10 @@ class Window:
         """Whether the modal operator of the identifier "ANI3D_OT_name" runs."""
         return any(each.bl_idname == name for each in self.itself.modal_operators)
 
+    def modal(self) -> bool:
+        """Whether an operator of the extension runs."""
+        return any(each.bl_idname.startswith("ANI3D_OT") for each in self.itself.modal_operators)
+
     def picture(self, name: str) -> None:
         """What the screen shows; Blender's own screenshots of a software renderer are black."""
         with bpy.context.temp_override(window=self.itself):

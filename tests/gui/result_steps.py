@@ -1,0 +1,202 @@
+"""What a person does with jobs and results in a window. Runs inside Blender; the engine runs outside it."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import bpy
+import numpy as np
+import rigs
+from fingerprint import fingerprint
+from steps import open_small, step
+from window import Wait, Window
+
+BLOCK = 0.05  # seconds that a window may not answer while a job is followed and a result is looked at
+SLOWER = 1.3  # how much longer than meshes Gaussians may take to be drawn in Solid
+GAUSSIANS, SIDE = 80_000, 283  # Gaussians, and vertices along the side of a mesh, of the result that is drawn
+REDRAWS = 5
+
+
+def part(name: str) -> ModuleType:
+    """A module of the installed extension."""
+    return importlib.import_module(f"bl_ext.user_default.ani3dhuman.{name}")
+
+
+def use_engine(window: Window) -> None:
+    """Have the extension use the engine that was started beside the window."""
+    part("preferences").get(bpy.context).endpoint = str(window.out.parent / "engine.json")
+
+
+def rows() -> list[bpy.types.PropertyGroup]:
+    return list(bpy.context.scene.ani3d.jobs)
+
+
+def shown() -> bool:
+    """Whether a result is in the scene and nothing goes on."""
+    return bool(part("import_result").result_names()) and part("session").session.transfer is None
+
+
+def animated(window: Window, preset: str) -> Iterator[Wait]:
+    """The small character, Animate pressed once, its result in the scene."""
+    yield from open_small(window)
+    use_engine(window)
+    bpy.context.scene.ani3d.preset = preset
+    assert window.press("ani3d.animate") == {"RUNNING_MODAL"}
+    yield shown
+    yield 0.5
+
+
+@step
+def one_press_leads_to_a_moving_result(window: Window) -> Iterator[Wait]:
+    started = time.monotonic()
+    yield from animated(window, "cloth")
+    print(f"  Animate, cloth: {time.monotonic() - started:.1f} s until the result is in the scene")
+    window.picture("cloth_result")
+    assert [row.state for row in rows()] == ["done"]
+    copies = [item for item in bpy.data.objects if item.ani3d.kind == "MESH"]
+    window.watch()
+    places = []
+    for frame in range(3, 11):
+        bpy.context.scene.frame_set(frame)
+        places.append(rigs.evaluated_vertices(copies[0]))
+        yield 0.1
+    print(f"  scrubbing: at most {window.longest[0]:.3f} s of work at a time")
+    assert np.abs(np.diff(places, axis=0)).max(axis=(1, 2)).min() > 0, "it does not move"
+
+
+@step
+def a_result_survives_undo_rendering_and_reopening(window: Window) -> Iterator[Wait]:
+    yield from animated(window, "cloth")
+    with window.inside():
+        bpy.ops.ed.undo_push(message="Shown")
+        bpy.context.scene.frame_set(5)
+    window.key("Z", ctrl=True)
+    yield 1.0
+    window.key("Z", ctrl=True, shift=True)
+    yield 1.0
+    assert [row.state for row in rows()] == ["done"]
+    bpy.context.scene.render.engine = "BLENDER_WORKBENCH"
+    bpy.context.preferences.view.render_display_type = "NONE"
+    window.key("F12")
+    yield 3.0
+    window.key("S", ctrl=True)
+    yield lambda: not bpy.data.is_dirty
+    before, path = repr(fingerprint()), Path(bpy.data.filepath)
+    with window.inside():
+        bpy.ops.wm.open_mainfile(filepath=str(path))
+    yield 2.0
+    after = repr(fingerprint())
+    assert after == before, f"the scene was {before}, it is {after}"
+    assert [(row.state, bool(row.result)) for row in rows()] == [("done", True)], "the list has lost its job"
+    yield from window.show_tab()
+    window.picture("reopened_result")
+
+
+@step
+def cancel_stops_a_job_and_retry_goes_on(window: Window) -> Iterator[Wait]:
+    yield from open_small(window)
+    use_engine(window)
+    bpy.context.scene.ani3d.preset = "draft"
+    window.press("ani3d.animate")
+    session = part("session").session
+    yield lambda: session.is_working() and session.job.state == "running"
+    yield 1.0
+    window.picture("working")
+    window.watch()
+    yield 2.0
+    print(f"  while a job runs: at most {window.longest[0]:.3f} s of work at a time")
+    assert window.longest[0] < BLOCK, f"the window did not answer for {window.longest[0]:.2f} s"
+    window.press("ani3d.cancel_job")
+    yield lambda: rows()[0].state == "cancelled"
+    yield 0.5
+    window.picture("cancelled")
+    assert not part("import_result").result_names()
+
+
+@step
+def a_job_goes_on_while_another_file_is_open(window: Window) -> Iterator[Wait]:
+    yield from open_small(window)
+    use_engine(window)
+    bpy.context.scene.ani3d.preset = "cloth"
+    bpy.context.scene.ani3d.floor = False  # another job than those before
+    path = bpy.data.filepath
+    window.press("ani3d.animate")
+    session = part("session").session
+    yield lambda: bool(rows())
+    with window.inside():
+        bpy.ops.wm.save_mainfile()
+    window.empty()
+    yield 1.0
+    with window.inside():
+        bpy.ops.wm.open_mainfile(filepath=path)
+    yield from window.show_tab()
+    yield lambda: rows()[0].state == "done"
+    assert session.is_open()
+    window.picture("job_of_before")
+
+
+@step
+def repeating_and_redoing_any_operator_does_no_harm(window: Window) -> Iterator[Wait]:
+    """Blender crashes where an operator that returned RUNNING_MODAL is redone."""
+    yield from animated(window, "cloth")
+    name, job = part("import_result").result_names()[0], rows()[0].job
+    presses = [
+        ("bind_character", {}), ("export_shot", {"filepath": str(window.out / "again.npz")}), ("follow", {"job": job}),
+        ("submit", {}), ("fetch_result", {"job": job}), ("show_job", {"job": job}), ("cancel_job", {"job": job}),
+        ("show_result", {"name": name, "what": "MESH"}), ("show_result", {"name": name, "what": "ORIGINAL"}),
+        ("animate", {}), ("remove_result", {"name": name}), ("remove_job", {"job": job}), ("stop_engine", {}),
+        ("start_engine", {}),
+    ]  # fmt: skip
+    for operator, options in presses:
+        try:
+            window.press(f"ani3d.{operator}", **options)
+        except RuntimeError as refused:  # the state may not allow it: that is said, and no harm
+            print(f"  {operator}: {refused}")
+        yield 0.3
+        yield lambda: not window.modal()
+        window.key("R", shift=True)
+        yield 0.3
+        yield lambda: not window.modal()
+        window.key("F9")
+        yield 0.3
+        window.key("ESC")
+        yield 0.3
+        yield lambda: not window.modal()
+
+
+@step
+def gaussians_in_solid_are_as_quick_as_meshes(window: Window) -> Iterator[Wait]:
+    yield from open_small(window)
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, SIDE)] * 2, [0.0]), -1).reshape(-1, 3)
+    mesh = bpy.data.meshes.new("Sheet")
+    first = (np.arange(SIDE - 1)[:, None] * SIDE + np.arange(SIDE - 1)).ravel()
+    faces = np.stack([first, first + 1, first + SIDE + 1, first + SIDE], 1)
+    mesh.from_pydata(grid.tolist(), [], faces.tolist())
+    with window.inside():
+        bpy.context.scene.collection.objects.link(bpy.data.objects.new("Sheet", mesh))
+    meshes = {"Sheet": np.stack([grid, grid]).astype(np.float32)}
+    folder, _ = rigs.random_cache(window.out / "Much.ani3d", (3, 4), count=GAUSSIANS, meshes=meshes)
+    with window.inside():
+        bpy.ops.ani3d.import_result(directory=str(folder))
+    seconds = {}
+    for what in ("MESH", "GAUSSIANS", "BOTH"):
+        with window.inside():
+            bpy.ops.ani3d.show_result(name="Much", what=what)
+            bpy.ops.view3d.view_all()
+        yield 1.0
+        with bpy.context.temp_override(window=window.itself):
+            bpy.ops.wm.redraw_timer(type="DRAW_WIN", iterations=1)
+            started = time.perf_counter()
+            bpy.ops.wm.redraw_timer(type="DRAW_WIN", iterations=REDRAWS)
+            seconds[what] = (time.perf_counter() - started) / REDRAWS
+        window.picture(f"solid_{what.lower()}")
+    print("  Solid:", ", ".join(f"{what} {1000 * value:.0f} ms" for what, value in seconds.items()))
+    started = time.perf_counter()
+    with window.inside():
+        bpy.ops.wm.save_mainfile()
+    print(f"  saving with Gaussians in view: {time.perf_counter() - started:.2f} s")
+    assert seconds["GAUSSIANS"] < SLOWER * seconds["MESH"], seconds
