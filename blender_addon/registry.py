@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import job_list, operators, overlay, parts_panel, preferences, properties, thumbnails, ui
+from . import job_list, operators, overlay, parts_panel, preferences, properties, saving, thumbnails, ui
 from .session import session
 
 CLASSES = (*preferences.CLASSES, *operators.CLASSES, *ui.CLASSES)
-MODULES = (properties, overlay, parts_panel, job_list, thumbnails)
+MODULES = (properties, overlay, parts_panel, job_list, thumbnails, saving)
 
 
 def register() -> None:

@@ -191,10 +191,17 @@ def test_results_of_a_character_are_compared_by_turns(addon, tmp_path, part):
         bpy.ops.ani3d.compare_results()
 
 
-def test_a_result_has_a_small_picture_in_the_list(addon, tmp_path, part):
+class _Pictures(dict):
+    """Stands in for Blender's previews, which have no icons without a window."""
+
+    def load(self, key, file, _kind):
+        self[key] = SimpleNamespace(icon_id=len(self) + 7, file=file)
+
+
+def test_a_result_has_a_small_picture_in_the_list(addon, tmp_path, part, monkeypatch):
+    monkeypatch.setattr(part("thumbnails"), "_icons", pictures := _Pictures())
     icon_of = part("thumbnails").icon_of
     assert icon_of(None) == icon_of(tmp_path) == 0
-    image = bpy.data.images.new("sheet", 8, 8)
-    image.filepath_raw, image.file_format = str(tmp_path / "contact_sheet.png"), "PNG"
-    image.save()
-    assert icon_of(tmp_path) == icon_of(tmp_path) != 0
+    (tmp_path / "contact_sheet.png").write_bytes(b"a picture")
+    assert icon_of(tmp_path) == icon_of(tmp_path) == 7
+    assert [each.file for each in pictures.values()] == [str(tmp_path / "contact_sheet.png")]

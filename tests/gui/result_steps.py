@@ -195,8 +195,10 @@ def gaussians_in_solid_are_as_quick_as_meshes(window: Window) -> Iterator[Wait]:
             seconds[what] = (time.perf_counter() - started) / REDRAWS
         window.picture(f"solid_{what.lower()}")
     print("  Solid:", ", ".join(f"{what} {1000 * value:.0f} ms" for what, value in seconds.items()))
-    started = time.perf_counter()
-    with window.inside():
-        bpy.ops.wm.save_mainfile()
-    print(f"  saving with Gaussians in view: {time.perf_counter() - started:.2f} s")
+    for what in ("GAUSSIANS", "MESH"):
+        with window.inside():
+            bpy.ops.ani3d.show_result(name="Much", what=what)
+            started = time.perf_counter()
+            bpy.ops.wm.save_mainfile()
+        print(f"  saving with {what} in view: {time.perf_counter() - started:.2f} s")
     assert seconds["GAUSSIANS"] < SLOWER * seconds["MESH"], seconds

@@ -51,7 +51,7 @@ def main() -> int:
         command = [ROOT / "tools" / "blender_window.sh", options.root, *command]
     with _engine(options.out, job), (options.out / "blender.log").open("wb") as log:
         ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
-    for file in (job / "results").iterdir():
+    for file in [*(job / "results").glob("*.png"), *(job / "results").glob("report.json")]:
         shutil.copy(file, options.out / file.name)
     return _judged(options.out, ended, options.steps)
 
