@@ -98,7 +98,7 @@ def ellipsoids() -> bpy.types.NodeTree:
 
 def ellipsoids_switch() -> bpy.types.Node | None:
     """The node whose `boolean` has the viewport show ellipsoids; None where Blender draws splats, or nothing does."""
-    tree = bpy.data.node_groups.get(NAME)
+    tree: Any = bpy.data.node_groups.get(NAME)
     return tree.nodes.get(SWITCH) if tree else None
 
 
