@@ -33,6 +33,15 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     person.add_argument("--frame", type=int, help="scene frame in whose pose they stand (default: the rest pose)")
     person.add_argument("--axes", help=f"of the source: {AXES_HELP}")
     person.add_argument("--relight", action="store_true", help="light them by the scene (default: as they were seen)")
+    character = parser.add_argument_group("of a character in glTF: without --shot, -o NAME.npz")
+    character.add_argument(
+        "--region",
+        metavar="NAME=REGION",
+        action="append",
+        default=[],
+        help="of an object or material: body (default), face, hair or garment",
+    )
+    character.add_argument("--fps", type=float, default=24.0, help="frames a second of the shot (default: 24)")
     motion = parser.add_argument_group("of a motion")
     motion.add_argument("--clip", help="of glTF or FBX, by name or number (default: the first)")
     motion.add_argument("--as-is", action="store_true", help="leave feet as they fall (default: hold those that stand)")
@@ -48,7 +57,7 @@ def _import(options: argparse.Namespace) -> None:
     if options.out.suffix == AVATAR:
         _person(options)
     elif options.out.suffix == SHOT:
-        _motion(options)
+        _character(options) if options.shot is None else _motion(options)
     else:
         raise Ani3DError(
             "cli.syntax", f"{options.out} is neither NAME.avatar nor NAME.npz.", "Name what is to be made with -o."
@@ -65,6 +74,20 @@ def _person(options: argparse.Namespace) -> None:
     for name, value in bound.notes.items():
         print(f"{name:<22}{value:>12,}")
     print(f"{options.out}; look at {picture}")
+
+
+def _character(options: argparse.Namespace) -> None:
+    from ..gltf.character import read_character
+
+    if options.source.suffix.lower() not in (".glb", ".gltf"):
+        raise Ani3DError("cli.syntax", "--shot is missing.", "Give the shot.npz of the character that is to move.")
+    pairs = [pair.partition("=") for pair in options.region]
+    regions = {name: region for name, _, region in pairs}
+    shot = read_character(options.source, clip=options.clip, fps=options.fps, regions=regions)
+    shot.save(options.out)
+    names = ", ".join(f"{item.name} ({item.vertex_count:,} vertices)" for item in shot.meta.objects)
+    print(f"{shot.frames} frames at {shot.meta.fps:g} a second; {len(shot.meta.bones)} bones; {names}")
+    print(options.out)
 
 
 def _motion(options: argparse.Namespace) -> None:

@@ -92,7 +92,9 @@ class Document:
         buffer = self.buffers[view["buffer"]]
         row = np.dtype(code).itemsize * width
         stride, start = view.get("byteStride", row), view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-        if stride < row or start < 0 or start + max(0, count - 1) * stride + row > len(buffer) + (0 if count else row):
+        end = view.get("byteOffset", 0) + view["byteLength"]
+        last = start + max(0, count - 1) * stride + row if count else start
+        if stride < row or start < 0 or not last <= end <= len(buffer):
             raise ValueError(f"accessor {index} goes beyond its buffer")
         values = np.ndarray((count, width), code, buffer, start, (stride, np.dtype(code).itemsize))
         if whole:
