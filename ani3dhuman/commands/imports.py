@@ -42,6 +42,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="of an object or material: body (default), face, hair or garment",
     )
     character.add_argument("--fps", type=float, default=24.0, help="frames a second of the shot (default: 24)")
+    body = parser.add_argument_group("of SMPL, SMPL-H or SMPL-X: the model's own .npz, without --shot, -o NAME.npz")
+    body.add_argument("--motion", type=Path, help="AMASS .npz that moves it (default: it stands)")
+    body.add_argument("--betas", help="coefficients of its shape, such as --betas=0.5,-1 (default: the motion's)")
     motion = parser.add_argument_group("of a motion")
     motion.add_argument("--clip", help="of glTF or FBX, by name or number (default: the first)")
     motion.add_argument("--as-is", action="store_true", help="leave feet as they fall (default: hold those that stand)")
@@ -77,6 +80,9 @@ def _person(options: argparse.Namespace) -> None:
 
 
 def _character(options: argparse.Namespace) -> None:
+    if options.source.suffix.lower() == SHOT:
+        _body(options)
+        return
     from ..gltf.character import read_character
 
     if options.source.suffix.lower() not in (".glb", ".gltf"):
@@ -88,6 +94,22 @@ def _character(options: argparse.Namespace) -> None:
     names = ", ".join(f"{item.name} ({item.vertex_count:,} vertices)" for item in shot.meta.objects)
     print(f"{shot.frames} frames at {shot.meta.fps:g} a second; {len(shot.meta.bones)} bones; {names}")
     print(options.out)
+
+
+def _body(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from ..bodies.shot import import_body
+
+    try:
+        betas = np.array([float(text) for text in options.betas.split(",")]) if options.betas else None
+    except ValueError as error:
+        raise Ani3DError(
+            "cli.syntax", f"--betas {options.betas} cannot be read.", "Write it as --betas=0.5,-1."
+        ) from error
+    shot = import_body(options.source, options.out, options.motion, betas)
+    print(f"{shot.meta.source.application} of {len(shot['vertices']):,} vertices, {shot.frames} frames")
+    print(f"{options.out}; with --coarse evaluated its muscles bulge as the model says")
 
 
 def _motion(options: argparse.Namespace) -> None:

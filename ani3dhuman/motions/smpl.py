@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -71,40 +72,66 @@ def rest_joints(count: int) -> np.ndarray:
     return np.array(places, float)
 
 
+@dataclass(frozen=True)
+class SmplPoses:
+    """Poses (T,J,3) axis angles, translations (T,3) metres, shape (S,), frames a second."""
+
+    path: Path
+    poses: np.ndarray
+    trans: np.ndarray
+    betas: np.ndarray
+    fps: float
+
+    @classmethod
+    def load(cls, path: Path) -> SmplPoses:
+        """Read `poses` (T,3J), or `root_orient`, `pose_body`, `pose_hand` and such; `trans`, `betas`, the frame rate.
+
+        Raises:
+            Ani3DError: ``motion.file``.
+        """
+        try:
+            return cls(path, *_said(read_npz(path, skip_objects=True)))
+        except (OSError, ValueError, KeyError) as error:
+            what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise motion_error(path, f"it is no motion of SMPL ({what})", "Give an .npz as AMASS has them.") from error
+
+    def fitted(self, count: int) -> np.ndarray:
+        """(T,count,3) poses of a model of so many joints, by the joints' names; others are not turned."""
+        own, wanted = joint_names(self.poses.shape[1]), joint_names(count)
+        found = np.zeros((len(self.poses), count, 3))
+        for j, name in enumerate(wanted):
+            if name in own:
+                found[:, j] = self.poses[:, own.index(name)]
+        return found
+
+
 def read_smpl_motion(path: Path, joints: np.ndarray | None = None) -> Motion:
     """A motion of SMPL, SMPL-H or SMPL-X.
 
-    Read are `poses` (T,3J), or `root_orient`, `pose_body`, `pose_hand` and such; `trans` (T,3); and the frame rate.
-
     Args:
-        path: the .npz.
+        path: the .npz; see `SmplPoses.load`.
         joints: (J,3) of the body at rest, Y up, metres; None takes a T pose of ordinary proportions.
 
     Raises:
         Ani3DError: ``motion.file``.
     """
     path = Path(path)
-    try:
-        arrays = read_npz(path, skip_objects=True)
-        poses, trans, fps = _said(arrays)
-    except (OSError, ValueError, KeyError) as error:
-        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise motion_error(path, f"it is no motion of SMPL ({what})", "Give an .npz as AMASS has them.") from error
-    count = poses.shape[1]
+    said = SmplPoses.load(path)
+    poses, count = said.poses, said.poses.shape[1]
     rest = rest_joints(count) if joints is None else np.asarray(joints, float)[:count]
     parents = joint_parents(count)
     offsets = rest - np.where(parents[:, None] >= 0, rest[parents], 0)
     positions = np.repeat(offsets[None], len(poses), 0)
     positions[:, 0] = 0
     turns = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix().reshape(len(poses), count, 3, 3)
-    local = Motion.of_local(path, joint_names(count), parents, offsets, positions, turns, 1 / fps)
+    local = Motion.of_local(path, joint_names(count), parents, offsets, positions, turns, 1 / said.fps)
     # the world of the file is Z up already; only the body at rest is Y up. It turns about the pelvis
-    points = local.points + trans[:, None] + (0 if joints is None else rest[0])
-    return Motion(path, local.names, parents, (rest - rest[0]) @ Y_TO_Z.T, points, local.turns @ Y_TO_Z.T, 1 / fps)
+    points = local.points + said.trans[:, None] + (0 if joints is None else rest[0])
+    return Motion(path, local.names, parents, (rest - rest[0]) @ Y_TO_Z.T, points, local.turns @ Y_TO_Z.T, 1 / said.fps)
 
 
-def _said(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
-    """Poses (T,J,3), translations (T,3) and the frame rate."""
+def _said(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Poses (T,J,3), translations (T,3), shape (S,) and the frame rate."""
     if "poses" in arrays:
         poses = arrays["poses"]
     else:
@@ -125,4 +152,5 @@ def _said(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]
         np.isfinite(poses).all() and np.isfinite(trans).all() and 1 <= fps <= 1e4
     ):
         raise ValueError("its translations or its frame rate are not sound")
-    return poses.reshape(len(poses), count, 3), trans, fps
+    betas = np.asarray(arrays.get("betas", np.zeros(0)), float).reshape(-1)
+    return poses.reshape(len(poses), count, 3), trans, betas, fps
