@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
 from .common import numbers, watched
+
+if TYPE_CHECKING:
+    from ani3d_formats.frames import FrameCache
 
 AXES_HELP = "z-up, y-up or y-down (default: as usual for the format)"
 
@@ -16,11 +20,16 @@ AXES_HELP = "z-up, y-up or y-down (default: as usual for the format)"
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Define the options of `export`."""
     parser.add_argument("cache", type=Path, help="NAME.ani3d folder")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="NAME.usdc, or the folder of a file a frame")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, help="NAME.usdc, NAME.glb, or the folder of a file a frame"
+    )
     parser.add_argument(
         "--format", default="ply", help="of a file a frame: ply (default), compressed.ply, spz, splat or glb"
     )
     parser.add_argument("--shot", type=Path, help="shot.npz: USD gets its faces, cameras and skeleton")
+    parser.add_argument(
+        "--bones", type=int, default=32, help="of each cloth in NAME.glb, which needs --shot (default: 32)"
+    )
     parser.add_argument("--frames", metavar="A:B", help="first and last scene frame, or one frame (default: all)")
     parser.add_argument("--axes", help=AXES_HELP)
     parser.set_defaults(run=_export)
@@ -52,11 +61,14 @@ def _export(options: argparse.Namespace) -> None:
     if not frames or first < cache.manifest.frame_start or last > cache.manifest.frame_end:
         held = f"{cache.manifest.frame_start}:{cache.manifest.frame_end}"
         raise Ani3DError("cache.frame", f"{options.cache} has no frames {first}:{last}.", f"It holds --frames {held}.")
+    if options.out.suffix.lower() == ".glb":
+        _bake(options, cache, frames)
+        return
     usd = options.out.suffix.lower() in ENDINGS
     if not usd and options.out.suffix:
         raise Ani3DError(
             "cli.syntax",
-            f"{options.out} is neither NAME.usdc nor a folder.",
+            f"{options.out} is neither NAME.usdc, NAME.glb nor a folder.",
             "Give a folder, and --format for its files.",
         )
     with watched() as (bars, stopped):
@@ -68,6 +80,23 @@ def _export(options: argparse.Namespace) -> None:
             files = write_sequence(cache, options.out, options.format, frames, options.axes, progress)
     size = sum(file.stat().st_size for file in files)
     print(f"{len(files)} files, {size / 1e6:.1f} MB, the last is {files[-1]}")
+
+
+def _bake(options: argparse.Namespace, cache: FrameCache, frames: range) -> None:
+    from ani3d_formats.shot import Shot
+
+    from ..mesh.decomposition import ROUNDS
+    from ..pipeline.bake import bake
+
+    if options.shot is None or not 1 <= options.bones <= 1000:
+        raise Ani3DError("cli.syntax", "NAME.glb needs --shot, and 1 to 1000 --bones.", "Give the shot of the result.")
+    shot = Shot.load(options.shot)
+    with watched() as (bars, stopped):
+        progress = Progress("bake", ROUNDS * len(shot.meta.objects), bars.listen, stopped)
+        errors = bake(options.out, cache, shot, frames, options.bones, progress)
+    for name, (rms, worst) in errors.items():
+        print(f"{name:<24}{1000 * rms:8.2f} mm from the result, at most {1000 * worst:.1f}")
+    print(f"{options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
 
 
 def _convert(options: argparse.Namespace) -> None:

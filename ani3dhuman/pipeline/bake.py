@@ -1,0 +1,77 @@
+"""A result as a rigged character for games: meshes that the skeleton moves, and cloth baked to bones of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.frames import FrameCache
+from ani3d_formats.progress import Progress
+from ani3d_formats.shot import Shot
+from ani3d_formats.skinning import skin
+
+from ..gltf.rigged import Bones, meshes_of, write_rigged
+from ..mesh.decomposition import ROUNDS, decompose
+
+RIGID = 1e-4  # metres: a mesh whose own weights miss the result by less keeps them
+
+
+def bake(
+    path: Path, cache: FrameCache, shot: Shot, frames: range, bones: int, progress: Progress | None = None
+) -> dict[str, tuple[float, float]]:
+    """Write scene frames of a result as GLB with a skeleton.
+
+    Args:
+        bones: for each mesh that the shot's skeleton does not move to within `RIGID`.
+
+    Returns:
+        By object (root mean square, largest) metres between what the file shows and the result.
+
+    Raises:
+        Ani3DError: ``bake.shot`` for a shot of another character; ``disk.full``, ``file.unwritable``.
+        Cancelled: between rounds.
+    """
+    held = cache.meshes()
+    start, first = shot.meta.frame_start, cache.manifest.frame_start
+    if not start <= frames[0] <= frames[-1] <= shot.meta.frame_end:
+        raise Ani3DError("bake.shot", f"The shot has no frames {frames[0]}:{frames[-1]}.", "Give the result's shot.")
+    apart = np.subtract(shot.meta.origin, cache.manifest.origin).astype(np.float32)
+    skeleton = Bones.of(shot)
+    pose = shot["bone_pose"][frames[0] - start : frames[-1] - start + 1].astype(np.float64)
+    names, parents = list(skeleton.names), list(skeleton.parents)
+    rests, poses = [skeleton.rest.astype(np.float64)], [pose]
+    transforms = shot.skinning_transforms()[frames[0] - start : frames[-1] - start + 1]
+    meshes, errors = [], {}
+    for mesh, item in zip(meshes_of(shot), shot.meta.objects, strict=True):
+        points = held[item.name].vertices if item.name in held else None
+        if points is None or points.shape[1] != item.vertex_count:
+            raise Ani3DError("bake.shot", f"The result has no mesh '{item.name}' as the shot's.", "Give its own shot.")
+        points = points[frames[0] - first : frames[-1] - first + 1] - apart
+        away = np.linalg.norm(skin(mesh.vertices, mesh.joints, mesh.weights, transforms) - points, axis=2)
+        errors[item.name] = float(np.sqrt(np.mean(away**2))), float(away.max())
+        if errors[item.name][1] <= RIGID:
+            if progress:
+                progress.advance(ROUNDS)
+            meshes.append(mesh)
+            continue
+        # from its first frame, which is as the cloth hangs, rather than from the bind pose
+        found = decompose(points[0], points, bones, progress.advance if progress else None)
+        errors[item.name] = found.rms, found.worst
+        base, count = len(names), found.transforms.shape[1]
+        centres = np.tile(np.eye(4), (count, 1, 1))
+        for b in range(count):
+            share = np.where(found.indices == b, found.weights, 0).sum(1)
+            centres[b, :3, 3] = share @ points[0] / max(float(share.sum()), 1e-9)
+        names += [f"{item.name} {b + 1}" for b in range(count)]
+        parents += [-1] * count
+        rests.append(centres)
+        poses.append(found.transforms @ centres)
+        meshes.append(replace(mesh, vertices=points[0], joints=found.indices + base, weights=found.weights))
+    rest, moved = np.concatenate(rests), np.concatenate(poses, axis=1)
+    extras = {"baked": {name: {"rms_m": round(a, 6), "max_m": round(b, 6)} for name, (a, b) in errors.items()}}
+    all_bones = Bones(tuple(names), np.array(parents), rest, moved, cache.manifest.fps)
+    write_rigged(path, meshes, all_bones, shot.meta.materials, shot.textures, extras)
+    return errors

@@ -1,0 +1,35 @@
+"""A result baked to bones, in a GLB that our reader opens again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from synthetic import make_shot
+
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.frames import FrameCache, write_cache
+from ani3d_formats.gaussians import GaussianFrames
+from ani3d_formats.skinning import skin
+from ani3dhuman.gltf.character import read_character
+from ani3dhuman.pipeline.bake import bake
+
+
+def test_bones_of_its_own_move_cloth_as_closely_as_is_said(tmp_path):
+    shot = make_shot(6)
+    moved = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
+    meshes = {item.name: moved[:, item.rows].copy() for item in shot.meta.objects}
+    height = meshes["Skirt"][..., 2:]
+    meshes["Skirt"] += 0.1 * (1.1 - height) * np.sin(np.arange(6))[:, None, None] * np.array([1, 0, 0], np.float32)
+    one = np.zeros((6, 1, 3), np.float32)
+    gaussians = GaussianFrames(one, one[..., :1] + np.eye(1, 4, dtype=np.float32), one + 1, np.ones(1, np.float32), one)
+    cache = FrameCache.open(write_cache(tmp_path / "a.ani3d", gaussians, fps=24, frame_start=1, meshes=meshes))
+    errors = bake(tmp_path / "a.glb", cache, shot, range(1, 7), 6)
+    assert errors["Body"][1] < 1e-5 and 0 < errors["Skirt"][0] < 0.004 and errors["Skirt"][1] < 0.02
+    back = read_character(tmp_path / "a.glb", fps=24)
+    posed = skin(back["vertices"], back["weight_indices"], back["weight_values"], back.skinning_transforms())
+    for item in back.meta.objects:
+        own = posed[:, item.rows]
+        spread = np.abs(own - meshes[item.name]).max() if own.shape == meshes[item.name].shape else np.inf
+        assert spread < errors[item.name][1] + 1e-4
+    with pytest.raises(Ani3DError, match="no frames"):
+        bake(tmp_path / "b.glb", cache, shot, range(1, 8), 6)
