@@ -43,6 +43,7 @@ _ARRAYS: dict[str, tuple[tuple[str | int, ...], str]] = {
 }
 _OPTIONAL: dict[str, tuple[tuple[str | int, ...], str]] = {
     "pin_weights": (("V",), "f"),
+    "corner_normals": (("F", 3, 3), "f"),
     "evaluated_vertices": (("T", "V", 3), "f"),
     "recorded_vertices": (("T", "R", 3), "f"),
     **OPTIONAL_LIGHTS,

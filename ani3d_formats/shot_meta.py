@@ -63,7 +63,8 @@ class Material:
 
     `roughness`, `metallic` and `specular` are Blender's: a surface of specular level .5 mirrors 4 % where it is faced.
     `gloss` is the number of a texture whose red, green and blue are the three, without sRGB encoding; -1 for none. A
-    matte surface has the defaults.
+    matte surface has the defaults. `toon_size` and `toon_smooth` are those of Blender's Toon shader, which scatters
+    light that comes from around the normal alone, as much from everywhere there; of size 0 a surface is no toon.
     """
 
     name: str
@@ -73,6 +74,8 @@ class Material:
     metallic: Annotated[float, between(0, 1)] = 0.0
     specular: Annotated[float, between(0, 12.5)] = 0.0
     gloss: Annotated[int, between(-1, _MOST)] = -1
+    toon_size: Annotated[float, between(0, 1)] = 0.0
+    toon_smooth: Annotated[float, between(0, 1)] = 0.0
 
 
 @dataclass(frozen=True)

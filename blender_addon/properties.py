@@ -156,6 +156,18 @@ class Ani3DScene(bpy.types.PropertyGroup):
         search=_find_priors,
         search_options={"SUGGESTION"},
     )
+    pictures: bpy.props.EnumProperty(
+        name="Pictures",
+        description="Who draws the motion that the prior restores",
+        items=(
+            ("gaussians", "Engine", "The engine draws the character's Gaussians in the scene's light"),
+            (
+                "blender",
+                "Blender",
+                "Blender renders the meshes of the result of a cloth job: import it, then Render Coarse Pictures",
+            ),
+        ),
+    )
     prompt: bpy.props.StringProperty(
         name="Prompt",
         description="What the video shows, for priors that read text; empty for a fitting default",

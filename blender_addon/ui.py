@@ -47,12 +47,14 @@ class LookPanel(Sidebar, bpy.types.Panel):
         column.prop(settings, "prior")
         if settings.prior not in TEXTLESS:
             column.prop(settings, "prompt", placeholder="Made from the scene")
+        column.prop(settings, "pictures")
+        if settings.pictures == "blender":
+            column.operator("ani3d.render_pictures", icon="RENDER_ANIMATION")
         for name in ("views", "views_size", "views_samples"):
             column.prop(settings, name)
         column.operator("ani3d.capture_views", icon="RENDER_STILL")
         if settings.armature is not None and has_views(context, settings.armature):
             column.label(text="Captured", icon="CHECKMARK")
-        column.operator("ani3d.render_pictures", icon="RENDER_ANIMATION")
 
 
 class AdvancedPanel(Sidebar, bpy.types.Panel):

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from ..mesh.corner_normals import CornerNormals
+from ..mesh.kernels import point_normals
+from ..mesh.raster import OPAQUE, Cutouts
 from .binding import SurfaceBinding
 
 
@@ -22,6 +25,9 @@ class Avatar:
         region_ids: (N,) indices into `ani3d_formats.regions.REGIONS`.
         is_lit: the light that the Gaussians were seen in is part of `albedo`, and no other falls on them.
         gloss: (N,3) roughness, metallic and specular level as in `ani3d_formats.shot_meta.Material`; None for matte.
+        tones: (N,2) angle and soft edge of toon shaders, radians, zeros of others; None where there is none.
+        corners: the normals that the mesh is shaded by; None where it is smooth.
+        cutouts: where the mesh is clear and lets light through.
     """
 
     binding: SurfaceBinding
@@ -31,6 +37,9 @@ class Avatar:
     region_ids: np.ndarray
     gloss: np.ndarray | None = None
     is_lit: bool = False
+    tones: np.ndarray | None = None
+    corners: CornerNormals | None = None
+    cutouts: Cutouts = OPAQUE
 
     @property
     def count(self) -> int:
@@ -54,6 +63,16 @@ class Avatar:
         corners = values[self.binding.faces.numpy()[self.binding.triangle_ids.numpy()]]
         weights = self.binding.barycentrics.numpy()
         return np.einsum("nc,nc...->n...", weights, corners)
+
+    def normals(self, vertices: np.ndarray) -> np.ndarray:
+        """(N,3) unit normals that the mesh on `vertices` (V,3) is shaded by at the Gaussians."""
+        faces, triangles = self.binding.faces.numpy(), self.binding.triangle_ids.numpy()
+        if self.corners is None:
+            found = self.per_vertex(point_normals(vertices, faces))
+        else:
+            weights = self.binding.barycentrics.numpy()
+            found = np.einsum("nc,nck->nk", weights, self.corners.at(vertices, faces)[triangles])
+        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
 
     def pose(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means (T,N,3) and quats (T,N,4) for mesh vertices (T,V,3), frame by frame to bound memory."""

@@ -17,6 +17,8 @@ import torch
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.shot import save_arrays
 
+from ..mesh.corner_normals import CornerNormals
+from ..mesh.raster import OPAQUE, Cutouts
 from .avatar import Avatar
 from .binding import SurfaceBinding
 
@@ -59,6 +61,12 @@ class AvatarFile:
         }
         if self.avatar.gloss is not None:
             arrays["gloss"] = self.avatar.gloss
+        if self.avatar.tones is not None:
+            arrays["tones"] = self.avatar.tones
+        if self.avatar.corners is not None:
+            arrays |= {"corner_fans": self.avatar.corners.fans, "corner_leans": self.avatar.corners.leans}
+        if len(self.avatar.cutouts.texture_of):
+            arrays |= {f"cutout_{name}": array for name, array in self.avatar.cutouts._asdict().items()}
         if binding.offsets is not None:
             arrays["offsets"] = binding.offsets.numpy()
         save_arrays(path, arrays)
@@ -91,6 +99,7 @@ def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
     gloss, offsets = arrays.get("gloss"), arrays.get("offsets")
     shapes |= {name: 3 for name in ("gloss", "offsets") if name in arrays}
     wrong = [name for name, k in shapes.items() if arrays[name].shape != (count, k)]
+    wrong += [name for name in ("tones",) if name in arrays and arrays[name].shape != (count, 2)]
     wrong += [name for name in ("opacities", "region_ids") if arrays[name].shape != (count,)]
     if wrong or faces.ndim != 2 or not 0 <= triangles.min(initial=0) <= triangles.max(initial=0) < len(faces):
         raise ValueError(f"its arrays do not belong together: {', '.join(wrong) or 'triangle_ids'}")
@@ -102,7 +111,34 @@ def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
         None if offsets is None else torch.from_numpy(offsets),
     )
     regions = arrays["region_ids"].astype(np.int64)
-    return Avatar(binding, arrays["scales"], arrays["opacities"], arrays["albedo"], regions, gloss, is_lit)
+    looks = (arrays["scales"], arrays["opacities"], arrays["albedo"], regions, gloss, is_lit)
+    return Avatar(binding, *looks, arrays.get("tones"), _corners(arrays, len(faces)), _cutouts(arrays, len(faces)))
+
+
+def _corners(arrays: dict[str, np.ndarray], faces: int) -> CornerNormals | None:
+    if "corner_fans" not in arrays:
+        return None
+    fans, leans = arrays["corner_fans"].astype(np.int32), arrays["corner_leans"].astype(np.float32)
+    if fans.shape != (faces, 3) or leans.shape != (faces, 3, 3) or not 0 <= fans.min() <= fans.max() < fans.size:
+        raise ValueError("its arrays do not belong together: corner_fans, corner_leans")
+    return CornerNormals(fans, leans)
+
+
+def _cutouts(arrays: dict[str, np.ndarray], faces: int) -> Cutouts:
+    if "cutout_texture_of" not in arrays:
+        return OPAQUE
+    kinds = zip(Cutouts._fields, (np.int32, np.float32, np.uint8, np.int64), strict=True)
+    found = Cutouts(*(np.ascontiguousarray(arrays[f"cutout_{name}"], kind) for name, kind in kinds))
+    ends = found.places[:, 0] + found.places[:, 1] * found.places[:, 2]
+    numbers = found.texture_of
+    if (
+        (numbers.shape, found.uvs.shape, found.alphas.ndim) != ((faces,), (faces, 3, 2), 1)
+        or not -1 <= numbers.min() <= numbers.max() < len(found.places)
+        or not (found.places.min(initial=0) >= 0 and ends.max(initial=0) <= len(found.alphas))
+        or not np.isfinite(found.uvs).all()
+    ):
+        raise ValueError("its arrays do not belong together: cutout_...")
+    return found
 
 
 def kept_path(character: str) -> Path:

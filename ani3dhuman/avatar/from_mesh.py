@@ -11,11 +11,12 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.regions import FACE, GARMENT, HAIR
 from ani3d_formats.shot import Shot
 
+from ..mesh.corner_normals import CornerNormals
 from .avatar import Avatar
 from .binding import SurfaceBinding
 from .sampling import random_points, spread_samples
 from .strand_gaussians import shares_of, strand_objects, strand_samples
-from .surface_colors import CLEAR, has_holes, surface_colors, surface_gloss
+from .surface_colors import CLEAR, cutouts_of, has_holes, surface_colors, surface_gloss, surface_tones
 
 OPACITY = 0.95
 FLATNESS = 0.03  # thickness over width of a surface Gaussian; thicker ones widen the outline
@@ -89,7 +90,10 @@ def avatar_from_shot(
     )
     albedo, alpha = surface_colors(shot, triangle_ids, barycentrics)
     gloss = surface_gloss(shot, triangle_ids, barycentrics)
-    return Avatar(binding, scales, _opacities(alpha), albedo, face_regions[triangle_ids], gloss)
+    normals = shot.arrays.get("corner_normals")
+    shaded = None if normals is None else CornerNormals.at_rest(vertices, faces, normals)
+    looks = (scales, _opacities(alpha), albedo, face_regions[triangle_ids], gloss)
+    return Avatar(binding, *looks, tones=surface_tones(shot, triangle_ids), corners=shaded, cutouts=cutouts_of(shot))
 
 
 def _visible(shot: Shot, own: np.ndarray, triangles: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:

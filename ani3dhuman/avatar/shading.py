@@ -12,7 +12,6 @@ import numpy as np
 from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.regions import is_loose
 
-from ..mesh.kernels import point_normals
 from ..rendering.gloss import Shine, matte_share
 from ..rendering.light_sources import Lighting
 from ..rendering.surface_lighting import Illumination, Surface, illuminate, steadied
@@ -40,7 +39,8 @@ def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nda
     own, thin = vertex_albedo(avatar, vertices.shape[1]), is_loose(avatar.region_ids)
     faces = avatar.binding.faces.numpy()
     lights = (
-        _light(avatar, Surface(frame, faces, own), lighting.at(t), eyes[t], thin) for t, frame in enumerate(vertices)
+        _light(avatar, Surface(frame, faces, own, avatar.cutouts), lighting.at(t), eyes[t], thin)
+        for t, frame in enumerate(vertices)
     )
     before = now = next(lights)
     for t in range(len(vertices)):
@@ -61,8 +61,7 @@ def _light(
 
     `thin` (N,) are lit on the side that the `eye` (3,) sees.
     """
-    normals = avatar.per_vertex(point_normals(surface.vertices, surface.faces))
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    normals = avatar.normals(surface.vertices)
     points = avatar.per_vertex(surface.vertices)
     towards = (eye - points) / np.maximum(np.linalg.norm(eye - points, axis=1, keepdims=True), 1e-12)
     behind = thin & ((normals * towards).sum(1) < 0)
@@ -81,10 +80,11 @@ def _light(
         ) / len(ACROSS)
         return whole
 
+    tones = None if avatar.tones is None else avatar.tones[rows]
     if avatar.gloss is None:
-        return _mapped(illuminate(lighting, surface, points[rows], sides), joined), 1.0
+        return _mapped(illuminate(lighting, surface, points[rows], sides, None, tones), joined), 1.0
     shine = Shine.of(avatar.gloss[rows], avatar.albedo[rows], towards[rows])
-    light = _mapped(illuminate(lighting, surface, points[rows], sides, shine), joined)
+    light = _mapped(illuminate(lighting, surface, points[rows], sides, shine, tones), joined)
     return light, joined(matte_share(avatar.gloss[rows], shine, sides))
 
 
@@ -103,7 +103,9 @@ def _key(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndar
     """A hash of all that colours depend on."""
     digest = hashlib.blake2b()
     binding = (avatar.binding.faces.numpy(), avatar.binding.triangle_ids.numpy(), avatar.binding.barycentrics.numpy())
-    for array in (vertices, eyes, avatar.albedo, avatar.gloss, avatar.region_ids, *binding, *astuple(lighting)):
+    corners = () if avatar.corners is None else (avatar.corners.fans, avatar.corners.leans)
+    own = (avatar.albedo, avatar.gloss, avatar.tones, avatar.region_ids, *corners, *avatar.cutouts)
+    for array in (vertices, eyes, *own, *binding, *astuple(lighting)):
         values = np.zeros(0) if array is None else np.ascontiguousarray(array)
         digest.update(repr((values.dtype, values.shape)).encode())
         digest.update(values.data.cast("B") if values.size else b"")

@@ -10,6 +10,7 @@ from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.shot import Shot
 
 from ..jit import kernel
+from ..mesh.raster import OPAQUE, Cutouts
 
 CLEAR = 0.05  # opacities below leave a hole
 
@@ -20,6 +21,18 @@ def has_holes(shot: Shot) -> bool:
         m.texture for i, m in enumerate(shot.meta.materials) if m.texture >= 0 and (shot["face_materials"] == i).any()
     }
     return any(shot.textures[texture][..., 3].min() < 255 * CLEAR for texture in worn)
+
+
+def cutouts_of(shot: Shot) -> Cutouts:
+    """The opacities of the shot's faces."""
+    clear = [texture[..., 3].min() < 255 for texture in shot.textures]
+    texture_of = np.array([m.texture if m.texture >= 0 and clear[m.texture] else -1 for m in shot.meta.materials])
+    if not len(texture_of) or texture_of.max() < 0:
+        return OPAQUE
+    flat = [texture[..., 3].ravel() for texture in shot.textures]
+    starts = np.cumsum([0, *map(len, flat)])[:-1]
+    places = np.array([(start, *t.shape[:2]) for start, t in zip(starts, shot.textures, strict=True)], np.int64)
+    return Cutouts(texture_of[shot["face_materials"]].astype(np.int32), shot["face_uvs"], np.concatenate(flat), places)
 
 
 def surface_colors(shot: Shot, triangle_ids: np.ndarray, barycentrics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,6 +62,12 @@ def surface_gloss(shot: Shot, triangle_ids: np.ndarray, barycentrics: np.ndarray
         texture = shot.textures[material.gloss] if material.gloss >= 0 else _NO_TEXTURE
         _paint(index, texture, flat, np.arange(256) / 255.0, *points, shot["face_materials"], shot["face_uvs"], found)
     return found[:, :3].copy()
+
+
+def surface_tones(shot: Shot, triangle_ids: np.ndarray) -> np.ndarray | None:
+    """Angle and soft edge (N,2), radians, of toon shaders on triangles, zeros of others; None where there is none."""
+    tones = np.array([(m.toon_size, m.toon_smooth if m.toon_size else 0) for m in shot.meta.materials], np.float32)
+    return (tones * np.float32(math.pi / 2))[shot["face_materials"][triangle_ids]] if tones.any() else None
 
 
 _NO_TEXTURE = np.zeros((0, 0, 4), np.uint8)

@@ -91,6 +91,13 @@ def _opacity(cutouts, face, a, b, c):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def is_clear(cutouts, face, a, b, c, row, column):  # type: ignore[no-untyped-def]
+    """Whether a face with a picture of its opacity lets a pixel through: as many of them as it is clear, the same."""
+    step = (column * 37 + row * 23 + face * 17) % _STEPS
+    return _opacity(cutouts, face, a, b, c) * _STEPS <= 255 * (step + 0.5)
+
+
+@kernel
 def _fill(points, faces, cutouts, shown, weights, depth):  # type: ignore[no-untyped-def]
     height, width = shown.shape
     cut = len(cutouts.texture_of) > 0
@@ -121,10 +128,8 @@ def _fill(points, faces, cutouts, shown, weights, depth):  # type: ignore[no-unt
                 a, b, c = a * z, b * z, c * z
                 if z >= depth[row, column]:
                     continue
-                if holed:
-                    step = (column * 37 + row * 23 + f * 17) % _STEPS
-                    if _opacity(cutouts, f, a, b, c) * _STEPS <= 255 * (step + 0.5):
-                        continue
+                if holed and is_clear(cutouts, f, a, b, c, row, column):
+                    continue
                 shown[row, column] = f
                 weights[row, column, 0], weights[row, column, 1], weights[row, column, 2] = a, b, c
                 depth[row, column] = z

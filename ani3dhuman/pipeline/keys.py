@@ -13,11 +13,11 @@ from ..storage.stage_store import content_key
 
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
-    "avatar": 3,
-    "fit": 4,
+    "avatar": 4,
+    "fit": 5,
     "rigid": 2,
     "cloth": 9,
-    "render": 6,
+    "render": 7,
     "restore": 2,
     "limits": 2,
     "conditions": 1,
@@ -25,9 +25,10 @@ METHODS = {
 }
 
 SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")
+SURFACE = ("vertices", "faces", "region_ids", "face_uvs", "face_materials", "vertex_tints", "corner_normals")
 READS = {
-    "avatar": ("vertices", "faces", "region_ids", "face_uvs", "face_materials", "vertex_tints"),
-    "fit": (*SKIN, "bone_parents", "faces", "region_ids", "face_uvs", "face_materials", "vertex_tints"),
+    "avatar": SURFACE,
+    "fit": (*SKIN, "bone_parents", *SURFACE[1:]),
     "rigid": (*SKIN, "bone_pose", "recorded_vertices"),
     "cloth": ("vertices", "faces", "region_ids", *SCENE_ARRAYS),
     "render": LIGHT_ARRAYS,

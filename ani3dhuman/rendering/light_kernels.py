@@ -12,20 +12,26 @@ import numba
 import numpy as np
 
 from ..jit import kernel, parallel_kernel
+from ..mesh.raster import is_clear
 
 NOTHING = np.float32(-1e30)
-_SCATTER = 2.5  # cells, how far around a point the lookups of its surroundings are scattered
+_SCATTER = 1.0  # cells, how far around a point the lookups of its surroundings are scattered
 _NUMBERS = np.arange(256)
 _SCATTERED = (
     _SCATTER * np.sqrt(_NUMBERS * 0.61803398875 % 1.0)[:, None]
     * np.stack([np.cos(_NUMBERS * 2 * np.pi / 256), np.sin(_NUMBERS * 2 * np.pi / 256)], axis=1)
 ).astype(np.float32)  # fmt: skip
+_CLEARANCE = 0.3  # cells over the plane of a surface from which on a mesh shades it
+_STEEP = 0.1  # the same, more of it where light grazes the surface
 _NEAR = 1e-3  # as a share of a map's depth unit: what is nearer to a lamp is not in its map
 
 
 @parallel_kernel
-def draw_depths(vertices, faces, views, distant, maps):  # type: ignore[no-untyped-def]
-    """Fill `maps` (S,R,R) with the mesh as seen through `views` (S,3,4), rows right, up and along, in cells."""
+def draw_depths(vertices, faces, cutouts, views, distant, maps):  # type: ignore[no-untyped-def]
+    """Fill `maps` (S,R,R) with the mesh as seen through `views` (S,3,4), rows right, up and along, in cells.
+
+    What is clear by `cutouts` is not there.
+    """
     size = maps.shape[1]
     for s in numba.prange(maps.shape[0]):
         maps[s] = NOTHING
@@ -43,6 +49,7 @@ def draw_depths(vertices, faces, views, distant, maps):  # type: ignore[no-untyp
             x1 = min(size - 1, math.floor(max(a[0], b[0], c[0]) - 0.5))
             y0 = max(0, math.ceil(min(a[1], b[1], c[1]) - 0.5))
             y1 = min(size - 1, math.floor(max(a[1], b[1], c[1]) - 0.5))
+            holed = len(cutouts.texture_of) > 0 and cutouts.texture_of[f] >= 0
             for y in range(y0, y1 + 1):
                 for x in range(x0, x1 + 1):
                     px, py = x + 0.5, y + 0.5
@@ -50,7 +57,13 @@ def draw_depths(vertices, faces, views, distant, maps):  # type: ignore[no-untyp
                     wc = ((b[0] - a[0]) * (py - a[1]) - (b[1] - a[1]) * (px - a[0])) / area
                     wa = 1.0 - wb - wc
                     if wa >= 0.0 and wb >= 0.0 and wc >= 0.0:
-                        maps[s, y, x] = max(maps[s, y, x], wa * a[2] + wb * b[2] + wc * c[2])
+                        near = wa * a[2] + wb * b[2] + wc * c[2]
+                        if holed:
+                            if not distant[s]:
+                                wa, wb, wc = wa * a[2] / near, wb * b[2] / near, wc * c[2] / near
+                            if is_clear(cutouts, f, wa, wb, wc, y, x):
+                                continue
+                        maps[s, y, x] = max(maps[s, y, x], near)
 
 
 @kernel
@@ -67,24 +80,50 @@ def _seen(view, distant, p):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _open(view, distant, depths, p, offset):  # type: ignore[no-untyped-def]
-    """Share of light 0..1 that reaches a point: bilinear over cells whose mesh is not `offset` metres before it."""
+def _unshadowed(view, distant, depths, p, normal, facing, cell):  # type: ignore[no-untyped-def]
+    """Share of light 0..1 that reaches a point of a surface: bilinear over cells whose mesh is not in the light's way.
+
+    It is where it lies nearer to the light and over the plane of the surface, which therefore does not shade itself,
+    however steep it is and however large the `cell` (metres, at a metre from a lamp).
+    """
     x, y, near = _seen(view, distant, p)
-    if not distant:
-        if near <= 0.0:
-            return 1.0
-        near = 1.0 / max(1.0 / near - offset, 1e-6)
-    else:
-        near += offset
-    size = depths.shape[0]
-    x -= 0.5
-    y -= 0.5
-    if x < 0.0 or y < 0.0 or x >= size - 1 or y >= size - 1:
+    if not distant and near <= 0.0:
         return 1.0
-    i, j = int(x), int(y)
-    u, w = x - i, y - j
-    light = (1 - u) * (1 - w) * (depths[j, i] <= near) + u * (1 - w) * (depths[j, i + 1] <= near)
-    return light + (1 - u) * w * (depths[j + 1, i] <= near) + u * w * (depths[j + 1, i + 1] <= near)
+    size = depths.shape[0]
+    i, j = math.floor(x - 0.5), math.floor(y - 0.5)
+    if i < 0 or j < 0 or i >= size - 1 or j >= size - 1:
+        return 1.0
+    u, w = x - 0.5 - i, y - 0.5 - j
+    depth, middle_x, middle_y = -near, x, y
+    if not distant:
+        depth = 1.0 / near
+        middle_x = view[0, 0] * view[2, 0] + view[0, 1] * view[2, 1] + view[0, 2] * view[2, 2]
+        middle_y = view[1, 0] * view[2, 0] + view[1, 1] * view[2, 1] + view[1, 2] * view[2, 2]
+    # the normal in the axes of the map
+    nz = normal[0] * view[2, 0] + normal[1] * view[2, 1] + normal[2] * view[2, 2]
+    nx = normal[0] * view[0, 0] + normal[1] * view[0, 1] + normal[2] * view[0, 2]
+    ny = normal[0] * view[1, 0] + normal[1] * view[1, 1] + normal[2] * view[1, 2]
+    if not distant:
+        nx, ny = nx - middle_x * nz, ny - middle_y * nz
+    nx, ny = nx * cell, ny * cell
+    scale = 1.0 if distant else depth
+    least = scale * cell * (_CLEARANCE + _STEEP / max(facing, 0.05))
+    light = 0.0
+    for down in range(2):
+        for right in range(2):
+            there = depths[j + down, i + right]
+            share = (u if right else 1.0 - u) * (w if down else 1.0 - w)
+            if there <= near:
+                light += share
+                continue
+            other = -there if distant else 1.0 / there
+            across = (i + right + 0.5 - middle_x) * cell * (1.0 if distant else other)
+            along = (j + down + 0.5 - middle_y) * cell * (1.0 if distant else other)
+            across -= (x - middle_x) * cell * scale
+            along -= (y - middle_y) * cell * scale
+            if nx * across + ny * along + nz * (other - depth) <= least:
+                light += share
+    return light
 
 
 @kernel
@@ -109,12 +148,24 @@ def _strength(kind, frame, cone, dx, dy, dz, square):  # type: ignore[no-untyped
     return inside * inside * (3.0 - 2.0 * inside) / (square + cone[2])
 
 
+@kernel
+def _scattered(facing, tone):  # type: ignore[no-untyped-def]
+    """What a surface scatters of light of cosine `facing` to it; a toon one has an angle and a soft edge, radians."""
+    if tone[0] <= 0.0:
+        return facing
+    angle = math.acos(min(facing, 1.0))
+    if angle >= tone[0] + tone[1]:
+        return 0.0
+    share = 1.0 if angle < tone[0] else 1.0 - (angle - tone[0]) / max(tone[1], 1e-6)
+    return 0.5 * share / (1.0 - math.cos(min(tone[0] + tone[1], math.pi / 2)))
+
+
 @parallel_kernel
 def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone):  # type: ignore[no-untyped-def]
     """Add the light that surfaces send on: of emitters, through the maps of their `slots`.
 
     Args:
-        lit: points (N,3) and normals (N,3).
+        lit: points (N,3), normals (N,3), and of the first ones, all or none, how they scatter, as of `_scattered`.
         shine: how the first G points mirror, all of them or none: unit vectors to the eye (G,3), how wide the slopes of
             their microfacets are (G,), and what they mirror of what they face (G,3).
         kinds: (S,) of the emitters.
@@ -125,7 +176,7 @@ def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone
         result: (N,3) gets what white surfaces scatter.
         shone: (G,3) gets what is mirrored to the eye.
     """
-    points, normals = lit
+    points, normals, tones = lit
     eyes, slopes, facing_colors = shine
     places, colors, frames, cones, spreads = emitters
     for n in numba.prange(points.shape[0]):
@@ -141,14 +192,15 @@ def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone
             if facing <= 0.0:
                 continue
             strength = facing
+            if n < tones.shape[0]:
+                strength = _scattered(facing, tones[n])
             if kinds[s] != 0:
                 strength *= _strength(kinds[s], frames[s], cones[s], -dx, -dy, -dz, square)
             if strength <= 0.0:
                 continue
             slot = slots[s]
             if slot >= 0:
-                cell = cells[slot] * (1.0 if kinds[s] == 0 else length)
-                strength *= _unshadowed(views[slot], kinds[s] == 0, maps[slot], p, normal, facing, cell)
+                strength *= _unshadowed(views[slot], kinds[s] == 0, maps[slot], p, normal, facing, cells[slot])
             for k in range(3):
                 result[n, k] += strength * colors[s, k]
             if n < eyes.shape[0] and strength > 0.0:
@@ -180,20 +232,12 @@ def _mirrored(m, eye, light, length, width):  # type: ignore[no-untyped-def]
     return density * 0.5 / hidden, (1.0 - faced) ** 5
 
 
-@kernel
-def _unshadowed(view, distant, depths, p, normal, facing, cell):  # type: ignore[no-untyped-def]
-    """Share of light that reaches a surface: looked up a little off it, so that it does not shade itself."""
-    away = cell * (0.5 + 2.0 * math.sqrt(max(1.0 - facing * facing, 0.0)))
-    q = (p[0] + away * normal[0], p[1] + away * normal[1], p[2] + away * normal[2])
-    return _open(view, distant, depths, q, cell)
-
-
 @parallel_kernel
-def draw_layers(vertices, faces, views, depths, hits, counts):  # type: ignore[no-untyped-def]
+def draw_layers(vertices, faces, cutouts, views, depths, hits, counts):  # type: ignore[no-untyped-def]
     """Fill maps of all surfaces behind each other, in no order, as seen from afar through `views` (S,3,4).
 
     Args:
-        vertices, faces: (V,3) and (F,3) of the mesh.
+        vertices, faces, cutouts: (V,3) and (F,3) of the mesh, and where it is clear.
         views: as in `draw_depths`.
         depths: (S,R,R,K) filled with depths, metres.
         hits: (S,R,R,K) filled with twice the number of the face there, and 1 more where the view sees its back.
@@ -215,6 +259,7 @@ def draw_layers(vertices, faces, views, depths, hits, counts):  # type: ignore[n
             x1 = min(size - 1, math.floor(max(a[0], b[0], c[0]) - 0.5))
             y0 = max(0, math.ceil(min(a[1], b[1], c[1]) - 0.5))
             y1 = min(size - 1, math.floor(max(a[1], b[1], c[1]) - 0.5))
+            holed = len(cutouts.texture_of) > 0 and cutouts.texture_of[f] >= 0
             back = 1 if area > 0.0 else 0  # the rows of a view are right-handed, and the third leads away
             for y in range(y0, y1 + 1):
                 for x in range(x0, x1 + 1):
@@ -224,6 +269,8 @@ def draw_layers(vertices, faces, views, depths, hits, counts):  # type: ignore[n
                     wa = 1.0 - wb - wc
                     k = counts[s, y, x]
                     if wa >= 0.0 and wb >= 0.0 and wc >= 0.0 and k < most:
+                        if holed and is_clear(cutouts, f, wa, wb, wc, y, x):
+                            continue
                         depths[s, y, x, k] = wa * a[2] + wb * b[2] + wc * c[2]
                         hits[s, y, x, k] = 2 * f + back
                         counts[s, y, x] = k + 1
@@ -234,7 +281,7 @@ def gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, g
     """What comes to points from all around: of the sky, and of the mesh where that hides it.
 
     Args:
-        lit: points (N,3) and normals (N,3).
+        lit: as of `gather`.
         mirrors: (G,3) the middle of what each of the first G points mirrors, unit vectors; all of them or none.
         sharpness: (G,) exponents of the cosine to it.
         ways: (S,3) unit vectors, against which the views look; each stands for its opposite too.
@@ -245,7 +292,7 @@ def gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, g
             the light of the mesh (N,3).
         glossy: filled with the same of what is mirrored: (G,) and (G,3), of a mirror that takes nothing away.
     """
-    points, normals = lit
+    points, normals, tones = lit
     views, depths, hits, counts, cells = layers
     open_, result = matte
     mirror_open, mirrored = glossy
@@ -269,37 +316,43 @@ def gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, g
             end, sign = (0, -1.0) if facing > 0.0 else (1, 1.0)
             facing = abs(facing)
             seed = (seed * np.uint32(1664525) + np.uint32(1013904223)) & np.uint32(0xFFFFFFFF)
-            scattered = (seed >> np.uint32(24)) & np.uint32(255)
-            u, v = cells[s] * _SCATTERED[scattered, 0], cells[s] * _SCATTERED[scattered, 1]
-            away = cells[s] * (0.5 + 2.0 * math.sqrt(max(1.0 - facing * facing, 0.0)))
-            q = (
-                p[0] + away * m[0] + u * tx + v * bx,
-                p[1] + away * m[1] + u * ty + v * by,
-                p[2] + away * m[2] + u * tz + v * bz,
-            )
-            x, y, near = _seen(views[s], True, q)
-            i, j = int(x), int(y)
+            chance = (seed >> np.uint32(24)) & np.uint32(255)
+            u, v = cells[s] * _SCATTERED[chance, 0], cells[s] * _SCATTERED[chance, 1]
+            look = views[s]
+            x0, y0, near = _seen(look, True, p)
+            q = (p[0] + u * tx + v * bx, p[1] + u * ty + v * by, p[2] + u * tz + v * bz)
+            x, y, _ = _seen(look, True, q)
+            i, j = math.floor(x), math.floor(y)
+            # how far over the plane of the surface the middle of that cell is, at the depth of the point, and how much
+            # more of it a metre of depth brings
+            square = cells[s] * cells[s]
+            over = square * (i + 0.5 - x0) * (m[0] * look[0, 0] + m[1] * look[0, 1] + m[2] * look[0, 2])
+            over += square * (j + 0.5 - y0) * (m[0] * look[1, 0] + m[1] * look[1, 1] + m[2] * look[1, 2])
+            least = cells[s] * _CLEARANCE - over
             if mirrors_too:
                 r = mirrors[n]
                 near_lobe = -sign * (r[0] * ways[s, 0] + r[1] * ways[s, 1] + r[2] * ways[s, 2])
                 share = facing * max(near_lobe, 0.0) ** sharpness[n]
                 lobe += share
-            cosines += facing
-            whole += facing * weights[s, end]
+            scattered = facing
+            if n < tones.shape[0]:
+                scattered = _scattered(facing, tones[n])
+            cosines += scattered
+            whole += scattered * weights[s, end]
             face, nearest = -1, np.float32(1e30)
             if i >= 0 and j >= 0 and i < size and j < size:
                 for k in range(counts[s, j, i]):
                     ahead = sign * (depths[s, j, i, k] + near)
-                    if ahead > cells[s] and ahead < nearest:
+                    if ahead > 0.0 and ahead * facing > least and ahead < nearest:
                         nearest, face = ahead, hits[s, j, i, k]
             if face < 0:
-                light += facing * weights[s, end]
+                light += scattered * weights[s, end]
                 lobe_light += share
             else:
                 face ^= 1 - end  # from a point that looks towards `ways` one sees the other side than the view does
-                red += facing * sent[face, 0]
-                green += facing * sent[face, 1]
-                blue += facing * sent[face, 2]
+                red += scattered * sent[face, 0]
+                green += scattered * sent[face, 1]
+                blue += scattered * sent[face, 2]
                 lobe_red += share * sent[face, 0]
                 lobe_green += share * sent[face, 1]
                 lobe_blue += share * sent[face, 2]

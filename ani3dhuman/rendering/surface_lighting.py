@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..mesh.kernels import point_normals
+from ..mesh.raster import OPAQUE, Cutouts
 from .gloss import Shine, harmonics_spread, mirrored_sky
 from .light_kernels import draw_depths, draw_layers, gather, gather_around
 from .light_sources import DISTANT, Emitters, Lighting, emitters
@@ -67,11 +68,13 @@ class Surface:
         vertices: (V,3) metres.
         faces: (F,3).
         albedo: (V,3) linear colour.
+        cutouts: where it is clear.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     albedo: np.ndarray
+    cutouts: Cutouts = OPAQUE
 
 
 def steadied(before: Illumination, now: Illumination, after: Illumination) -> Illumination:
@@ -87,12 +90,19 @@ def steadied(before: Illumination, now: Illumination, after: Illumination) -> Il
 
 
 def illuminate(
-    lighting: Lighting, surface: Surface, points: np.ndarray, normals: np.ndarray, shine: Shine | None = None
+    lighting: Lighting,
+    surface: Surface,
+    points: np.ndarray,
+    normals: np.ndarray,
+    shine: Shine | None = None,
+    tones: np.ndarray | None = None,
 ) -> Illumination:
     """Light on `points` (N,3) of a surface, on the side of their unit `normals` (N,3), by the lights of one frame.
 
-    `shine` says how they mirror, None that they do not.
+    `shine` says how they mirror, None that they do not; `tones` (N,2) are angle and soft edge, radians, of toon
+    shaders, zeros or None of none.
     """
+    tones = np.zeros((0, 2), np.float32) if tones is None else np.ascontiguousarray(tones, np.float32)
     mesh, faces = np.ascontiguousarray(surface.vertices, np.float32), surface.faces
     where, sides = np.ascontiguousarray(points, np.float32), np.ascontiguousarray(normals, np.float32)
     # both sides of the vertices are lit too, for what they send on
@@ -103,15 +113,15 @@ def illuminate(
     shone = np.zeros((len(points), 3), np.float32)
     low, high = _bounds(np.ascontiguousarray(mesh.T))
     for light in emitters(lighting, (low + high) / 2):
-        _add_light(light, (mesh, faces), (all_points, all_sides), shine, direct, shone)
+        _add_light(light, (mesh, faces, surface.cutouts), (all_points, all_sides, tones), shine, direct, shone)
     above = sky(lighting, all_sides)
     count = len(points)
-    layers, weights = _layers(lighting, mesh, faces)
+    layers, weights = _layers(lighting, mesh, faces, surface.cutouts)
     first = _sent(surface, direct[count:] + HALF_OPEN * above[count:])
-    both_sides = np.concatenate([mesh, mesh]), np.concatenate([own, -own])
+    both_sides = np.concatenate([mesh, mesh]), np.concatenate([own, -own]), tones[:0]
     vertex_open, vertex_reflected, *_ = _around(layers, weights, both_sides, None, first)
     sent = _sent(surface, direct[count:] + vertex_open[:, None] * above[count:] + vertex_reflected)
-    open_, reflected, mirror_open, mirrored = _around(layers, weights, (where, sides), shine, sent)
+    open_, reflected, mirror_open, mirrored = _around(layers, weights, (where, sides, tones), shine, sent)
     mirrored_above = np.zeros_like(mirrored)
     if shine is not None:
         share = shine.mirrored(sides)
@@ -126,30 +136,32 @@ def _sent(surface: Surface, light: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(sent.reshape(-1, 3), np.float32)
 
 
-def _layers(lighting: Lighting, mesh: np.ndarray, faces: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+def _layers(
+    lighting: Lighting, mesh: np.ndarray, faces: np.ndarray, cutouts: Cutouts
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """Maps of all surfaces behind each other for `gather_around`, and how bright the sky is where they look from."""
     ways = _hemisphere(WAYS)
     both = np.stack([_radiance(lighting, ways).mean(-1), _radiance(lighting, -ways).mean(-1)], axis=1)
     views, cells = _distant_views(ways, mesh, CELLS)
     depths = np.empty((WAYS, CELLS, CELLS, LAYERS), np.float32)
     hits, counts = np.empty(depths.shape, np.int32), np.empty(depths.shape[:3], np.uint8)
-    draw_layers(mesh, faces, views, depths, hits, counts)
+    draw_layers(mesh, faces, cutouts, views, depths, hits, counts)
     return (views, depths, hits, counts, cells), (both + 1e-9).astype(np.float32)
 
 
 def _around(
     layers: tuple[np.ndarray, ...],
     weights: np.ndarray,
-    lit: tuple[np.ndarray, np.ndarray],
+    lit: tuple[np.ndarray, np.ndarray, np.ndarray],
     shine: Shine | None,
     sent: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The share (N,) of the sky's light that is not hidden, and the light (N,3) of faces that hide it.
 
-    Then the same of what is mirrored. `layers` and `weights` are those of `_layers`, `lit` points and normals, `sent`
-    what faces send on.
+    Then the same of what is mirrored. `layers` and `weights` are those of `_layers`, `lit` points, normals
+    and tones, `sent` what faces send on.
     """
-    points, normals = lit
+    points, normals, _ = lit
     open_, reflected = np.empty(len(points), np.float32), np.empty((len(points), 3), np.float32)
     mirrors, sharpness = np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
     if shine is not None:
@@ -202,21 +214,21 @@ def _harmonics(ways: np.ndarray) -> np.ndarray:
 
 def _add_light(
     light: Emitters,
-    surface: tuple[np.ndarray, np.ndarray],
-    lit: tuple[np.ndarray, np.ndarray],
+    surface: tuple[np.ndarray, np.ndarray, Cutouts],
+    lit: tuple[np.ndarray, np.ndarray, np.ndarray],
     shine: Shine | None,
     result: np.ndarray,
     shone: np.ndarray,
 ) -> None:
-    """Add the light of one lamp or sun: `surface` is vertices and faces, `lit` points and normals."""
-    mesh, faces = surface
+    """Add the light of one lamp or sun: `surface` is vertices, faces and cutouts, `lit` points, normals and tones."""
+    mesh, faces, cutouts = surface
     count, distant = len(light.kinds), light.kinds == DISTANT
     size = FINE if count == 1 else COARSE
     if light.casts:
         look = _distant_views(light.origins, mesh, size) if distant.all() else _lamp_views(light.origins, mesh, size)
         views, cells = look
         maps = np.empty((count, size, size), np.float32)
-        draw_depths(mesh, faces, views, distant, maps)
+        draw_depths(mesh, faces, cutouts, views, distant, maps)
         slots = np.arange(count)
     else:
         views, cells = np.zeros((1, 3, 4), np.float32), np.ones(1, np.float32)

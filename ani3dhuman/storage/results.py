@@ -1,4 +1,7 @@
-"""Results of stages as arrays and JSON values, and back: any dataclass of arrays, tensors, notes and dataclasses."""
+"""Results of stages as arrays and JSON values, and back: any dataclass of arrays, tensors, notes and dataclasses.
+
+Named tuples of arrays are like dataclasses.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ def to_arrays(result: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             inner_arrays, inner_notes = to_arrays(value)
             arrays |= {f"{entry.name}.{name}": array for name, array in inner_arrays.items()}
             notes |= {f"{entry.name}.{name}": note for name, note in inner_notes.items()}
+        elif hasattr(value, "_asdict"):
+            arrays |= {f"{entry.name}.{name}": array for name, array in value._asdict().items()}
         else:
             notes[entry.name] = value
     return arrays, notes
@@ -44,9 +49,11 @@ def from_arrays(kind: type[Result], arrays: Mapping[str, np.ndarray], notes: Map
         name, hint = entry.name, hints[entry.name]
         if name in notes:
             values[name] = notes[name]
-        elif is_dataclass(hint):
+        elif (inner_kind := next((each for each in (hint, *get_args(hint)) if is_dataclass(each)), None)) is not None:
             inner = [{k[len(name) + 1 :]: v for k, v in m.items() if k.startswith(f"{name}.")} for m in (arrays, notes)]
-            values[name] = from_arrays(hint, *inner)  # type: ignore[arg-type]
+            values[name] = from_arrays(inner_kind, *inner)  # type: ignore[arg-type]
+        elif hasattr(hint, "_fields"):
+            values[name] = hint(*(arrays[f"{name}.{part}"] for part in hint._fields))
         elif torch is not None and torch.Tensor in (hint, *get_args(hint)):
             values[name] = torch.from_numpy(np.array(arrays[name]))
         else:

@@ -30,6 +30,7 @@ from .identity import character_hash
 from .limits import check_limits, check_recorded
 from .members import Members, is_used
 from .modifiers import switched, switched_off
+from .normals import corner_normals
 from .probe import moved_by, probe, warn_of_left_behind, warn_of_no_weights
 from .rest import SIMULATED, at_rest, has_size, rest_meshes
 from .steadied import steadied
@@ -135,7 +136,7 @@ def _export(
             )
             identity = character_hash(figure, meshes)
             faces = [MeshFaces(r.item, r.mesh, r.triangles, r.corners, r.slots) for r in meshes]
-            shown = yield from _before_frames(read_surfaces(faces, warn), request)
+            shown, shading = (yield from _before_frames(read_surfaces(faces, warn), request)), corner_normals(meshes)
         warn_of_left_out(found, request, warn)
         compared = [n for n, m in enumerate(figure.members) if not (request.evaluate or moved_by(m) & by_weights)]
         figure, recorded = yield from _before_frames(probe(context, figure, request.frames, compared), request)
@@ -153,7 +154,7 @@ def _export(
     meta = {**_meta(scene, figure, moving, request, shown.entries, found), "character": identity, **around.entries()}
     ShotMeta.read(meta)
     shot = {"meta": np.array(json.dumps(meta))}
-    arrays = _arrays(scene, figure, moving, shown) | around.arrays(np.array(figure.members[0].origin))
+    arrays = _arrays(scene, figure, moving, shown) | around.arrays(np.array(figure.members[0].origin)) | shading
     shot.update({name: stored(name, array) for name, array in arrays.items()})
     shot.update({f"texture_{i}": picture for i, picture in enumerate(shown.textures)})
     return shot

@@ -78,3 +78,12 @@ def test_they_go_with_the_shot_where_the_job_wants_them(cloth, part):
     bpy.ops.ani3d.render_pictures(side=48, samples=1)
     sent = read(folder, meta, {"pictures": "blender"})
     assert sorted(sent) == ["pictures_colors", "pictures_meta", "pictures_places", "pictures_shown"]
+
+
+def test_the_panel_chooses_who_draws_them(addon, part):
+    settings, chosen = bpy.context.scene.ani3d, part("operators.job").chosen_settings
+    assert chosen(settings)["pictures"] == "gaussians"
+    settings.pictures = "blender"
+    assert chosen(settings)["pictures"] == "blender"
+    settings.preset = "cloth"
+    assert "pictures" not in chosen(settings)

@@ -105,3 +105,14 @@ def test_the_sky_that_is_mirrored_is_in_the_shot(addon, part):
     assert picture.shape == (32, 64, 3)
     np.testing.assert_allclose(picture[20, 20], [0.1, 2.0, 0.1], atol=0.02)
     np.testing.assert_allclose(picture[10, 20], 0.1, atol=0.02)
+
+
+@pytest.mark.parametrize("component, expected", [("DIFFUSE", (0.4, 0.1)), ("GLOSSY", (0.0, 0.0))])
+def test_toon_shaders_are_told(addon, part, component, expected):
+    rig = rigs.character()
+    tree = _material().node_tree
+    shader = tree.nodes.new("ShaderNodeBsdfToon")
+    shader.component, shader.inputs["Size"].default_value, shader.inputs["Smooth"].default_value = component, 0.4, 0.1
+    tree.links.new(shader.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
+    found = _exported(part, rig)[1]
+    np.testing.assert_allclose([found.get("toon_size", 0), found.get("toon_smooth", 0)], expected, rtol=1e-5)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ani3dhuman.mesh.raster import Cutouts
 from ani3dhuman.rendering.light_sources import Lighting
 from ani3dhuman.rendering.surface_lighting import Illumination, Surface, illuminate
 
@@ -174,3 +175,51 @@ def test_lights_that_move_are_taken_frame_by_frame() -> None:
     assert direct(moving.at(0), vertices, faces, floor) == pytest.approx(1)
     assert direct(moving.at(1), vertices, faces, floor) == 0
     assert direct(moving.taken(np.array([1, 0])).at(1), vertices, faces, floor) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("gap", [0.008, 0.02])
+def test_what_lies_close_over_a_surface_hides_sun_and_sky(gap: float) -> None:
+    """Hair over an ear, on a character two metres tall: nearer than a cell of the maps is wide."""
+    (leaf, leaf_faces), (far, far_faces) = disc(0.2, gap), disc(0.01, -2.0)
+    floor, floor_faces = disc(0.4, 0.0)
+    vertices = np.concatenate([leaf, floor, far])
+    faces = np.concatenate([leaf_faces, floor_faces + len(leaf), far_faces + len(leaf) + len(floor)])
+    lighting = sun((0.3, 0.1, -1), angle=0.07)
+    both = Lighting(lighting.sun_directions, lighting.sun_colors, np.ones(3), lighting.sun_shapes)
+    angles = np.linspace(0, 6, 12)
+    under = np.stack([0.1 * np.cos(angles), 0.1 * np.sin(angles), 0 * angles], axis=1)
+    light = lit(both, (vertices, faces), under, np.tile(UP, (12, 1)))
+    assert light.direct.max() < 0.01 and light.openness.max() < 0.1
+    beside = lit(both, (vertices, faces), 3.5 * under, np.tile(UP, (12, 1)))
+    assert beside.direct.min() > 0.9 and beside.openness.min() > 0.9
+
+
+def test_light_falls_through_holes() -> None:
+    """A roof whose left half is clear shades the right half of the floor, from sun and lamp alike."""
+    vertices = np.array([[-1, -1, 0.5], [1, -1, 0.5], [1, 1, 0.5], [-1, 1, 0.5]])
+    faces = np.array([[0, 1, 2], [0, 2, 3]])
+    uvs = (vertices[faces][..., :2] / 2 + 0.5).astype(np.float32)
+    alpha = np.where(np.arange(64) < 32, 0, 255).astype(np.uint8)[None].repeat(64, 0)
+    holes = Cutouts(np.zeros(2, np.int32), uvs, alpha.ravel(), np.array([[0, 64, 64]]))
+    points = np.array([[-0.3, 0, 0], [0.3, 0, 0]])
+    surface = Surface(vertices, faces, np.zeros((4, 3)), holes)
+    for light in (sun((0, 0, -1)), lamp(0, (0, 0, 30.0), (0, 0, 0, 0, 1))):
+        left, right = illuminate(light, surface, points, np.tile(UP, (2, 1))).direct[:, 0]
+        assert left > 0 and right == 0
+    even = Lighting(np.zeros((0, 3)), np.zeros((0, 3)), np.ones(3))
+    left, right = illuminate(even, surface, points, np.tile(UP, (2, 1))).openness
+    assert left > right + 0.2
+
+
+@pytest.mark.parametrize(("angle", "expected"), [(0.3, 1.0), (0.9, 0.5), (1.2, 0.0)])
+def test_a_toon_surface_scatters_light_from_around_its_normal_alone(angle: float, expected: float) -> None:
+    """As Cycles' Toon shader: even up to its angle, none beyond the soft edge, and all of an even sky's light."""
+    tones = np.array([[0.8, 0.2]])
+    speck = Surface(
+        np.array([[0, 0, -0.01], [0.01, 0, -0.01], [0, 0.01, -0.01]]), np.array([[0, 1, 2]]), np.zeros((3, 3))
+    )
+    light = sun((math.sin(angle), 0, -math.cos(angle)))
+    both = Lighting(light.sun_directions, light.sun_colors, np.ones(3), light.sun_shapes)
+    found = illuminate(both, speck, np.zeros((1, 3)), UP[None], None, tones)
+    assert found.direct[0, 0] == pytest.approx(expected * 0.5 / (1 - math.cos(1.0)), rel=1e-4)
+    np.testing.assert_allclose(found.sky, 1, atol=1e-5)

@@ -14,8 +14,8 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
 from ...jit import kernel
-from ...mesh.raster import OPAQUE, Cutouts, draw_triangles
-from ..surface_colors import surface_colors
+from ...mesh.raster import Cutouts, draw_triangles
+from ..surface_colors import cutouts_of, surface_colors
 
 FINENESS = 3  # samples of a pixel along each side
 SPREAD = 0.06  # of a pixel to each neighbour: with the pixel's own square this is as wide as Blender's pixel filter
@@ -83,18 +83,6 @@ def encoded(linear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     alpha = np.clip(linear[..., 3:].astype(np.float32), 0, 1)
     straight = linear[..., :3] / np.maximum(alpha, 1e-6)
     return (linear_to_srgb(np.clip(straight, 0, 1)) * alpha).astype(np.float32), alpha[..., 0]
-
-
-def cutouts_of(shot: Shot) -> Cutouts:
-    """The opacities of the shot's faces."""
-    clear = [texture[..., 3].min() < 255 for texture in shot.textures]
-    texture_of = np.array([m.texture if m.texture >= 0 and clear[m.texture] else -1 for m in shot.meta.materials])
-    if not len(texture_of) or texture_of.max() < 0:
-        return OPAQUE
-    flat = [texture[..., 3].ravel() for texture in shot.textures]
-    starts = np.cumsum([0, *map(len, flat)])[:-1]
-    places = np.array([(start, *t.shape[:2]) for start, t in zip(starts, shot.textures, strict=True)], np.int64)
-    return Cutouts(texture_of[shot["face_materials"]].astype(np.int32), shot["face_uvs"], np.concatenate(flat), places)
 
 
 def surface_targets(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
@@ -16,7 +16,7 @@ from .bake import bake
 from .dependence import Dependence, dependence_of, is_missing
 from .faces import MeshFaces
 from .fingerprint import UnknownContent, fingerprint
-from .gloss import MATTE, gloss_of, with_gloss
+from .gloss import MATTE, gloss_of, toon_of, with_gloss
 from .pictures import LARGEST, Textures, texture
 from .shaders import Shown, WorkingMaterial, working_copy
 
@@ -36,6 +36,7 @@ class Patch:
     """Triangles, as (number of a mesh, its triangles), that look alike: `color` linear, or `texture` by `uvs`.
 
     `uvs`: for each entry of `faces` (n,3,2), or None for the active UV map's. `key` names a texture that others share.
+    `toon`: size and smoothness of a Toon shader, zeros of any other.
     `gloss`: roughness, metallic and specular level, and by the same UVs in the red, green and blue of `gloss_texture`.
     """
 
@@ -46,6 +47,7 @@ class Patch:
     key: str = ""
     gloss: tuple[float, float, float] = MATTE
     gloss_texture: np.ndarray | None = None
+    toon: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def patches_of(
             patches = (
                 _plain(work.shown, users) or _picture(work.shown, users, reading) or _baked(work, users, found, reading)
             )
-            return with_gloss(work, patches, users, gloss)
+            toon = toon_of(work.surface)
+            return [replace(patch, toon=toon) for patch in with_gloss(work, patches, users, gloss)]
         except RuntimeError as error:
             reason = str(error).strip().removeprefix("Error: ").rstrip(".")
             remarks.append(f"cannot be baked ({reason}) and is exported in its viewport colour")

@@ -73,6 +73,15 @@ def gloss_of(socket: Any, path: Path = (), depth: int = 0) -> Gloss:
     return Gloss()
 
 
+def toon_of(socket: Any, path: Path = ()) -> tuple[float, float]:
+    """Size and smoothness of the Toon shader that feeds `socket`; zeros where it is another, or one of shine."""
+    output = graph.source(socket)
+    if output is None or output.node.type != "BSDF_TOON" or output.node.component != "DIFFUSE":
+        return 0.0, 0.0
+    size, smooth = (graph.number(output.node.inputs[name], path) for name in ("Size", "Smooth"))
+    return min(max(0.5 if size is None else size, 1e-3), 1.0), min(max(smooth or 0.0, 0.0), 1.0)
+
+
 def _principled(node: Any, path: Path) -> Gloss:
     level = _value(node.inputs["Specular IOR Level"], path, 0.5)
     bend = graph.number(node.inputs["IOR"], path)

@@ -98,6 +98,8 @@ class _Found:
         color = [float(c) if np.isfinite(c) else 0.0 for c in patch.color]
         entry = {"name": name, "base_color": color, "texture": self._number(patch.texture, patch.key)}
         entry |= dict(zip(("roughness", "metallic", "specular"), patch.gloss, strict=True))
+        if patch.toon[0]:
+            entry |= {"toon_size": patch.toon[0], "toon_smooth": patch.toon[1]}
         entry["gloss"] = self._number(patch.gloss_texture)
         row = self.row(entry)
         for (number, rows), uvs in zip(patch.faces, patch.uvs or [None] * len(patch.faces), strict=True):

@@ -1,0 +1,50 @@
+"""How a surface is shaded goes from the shot into the avatar, its file and its kept stages."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from synthetic import make_arrays
+
+from ani3d_formats.shot import Shot
+from ani3dhuman.avatar import avatar_from_shot
+from ani3dhuman.avatar.avatar import Avatar
+from ani3dhuman.avatar.file import AvatarFile
+from ani3dhuman.storage.results import from_arrays, to_arrays
+
+
+@pytest.fixture(scope="module")
+def shot() -> Shot:
+    """Faceted, with holes in its texture, all of it a toon."""
+    arrays = make_arrays()
+    corners = arrays["vertices"][arrays["faces"]]
+    sides = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    sides /= np.maximum(np.linalg.norm(sides, axis=1, keepdims=True), 1e-12)
+    arrays["corner_normals"] = np.repeat(sides[:, None], 3, axis=1).astype(np.float32)
+    holed = arrays["texture_0"].copy()
+    holed[::2, :, 3] = 0
+    made = Shot.from_arrays(arrays | {"texture_0": holed})
+    toons = tuple(replace(m, toon_size=0.5, toon_smooth=0.1) for m in made.meta.materials)
+    return replace(made, meta=replace(made.meta, materials=toons))
+
+
+def test_it_survives_file_and_stage(shot, tmp_path):
+    avatar = avatar_from_shot(shot, 1000)
+    AvatarFile(avatar, "a", "key", {}).save(tmp_path / "a.avatar")
+    for found in (AvatarFile.load(tmp_path / "a.avatar").avatar, from_arrays(Avatar, *to_arrays(avatar))):
+        np.testing.assert_array_equal(found.tones, avatar.tones)
+        np.testing.assert_allclose(found.tones, [[np.pi / 4, np.pi / 20]] * avatar.count, rtol=1e-5)
+        np.testing.assert_array_equal(found.corners.fans, avatar.corners.fans)
+        np.testing.assert_array_equal(found.corners.leans, avatar.corners.leans)
+        for own, other in zip(found.cutouts, avatar.cutouts, strict=True):
+            np.testing.assert_array_equal(own, other)
+
+
+def test_gaussians_are_shaded_by_the_facets_that_they_lie_on(shot):
+    avatar = avatar_from_shot(shot, 1000)
+    sheared = shot["vertices"] @ np.array([[1, 0, 0.3], [0, 1, 0], [0, 0, 1]], np.float32)
+    corners = sheared[shot["faces"][avatar.binding.triangle_ids.numpy()]]
+    sides = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    sides /= np.linalg.norm(sides, axis=1, keepdims=True)
+    np.testing.assert_allclose(avatar.normals(sheared), sides, atol=0.05)
+    assert np.abs(replace(avatar, corners=None).normals(sheared) - sides).max() > 0.2
