@@ -129,8 +129,11 @@ def _solve_distances(x, inv_mass, pairs, rest, give, h):  # type: ignore[no-unty
 
 
 @kernel
-def _limit_stretch(x, inv_mass, pairs, rest, longest):  # type: ignore[no-untyped-def]
-    """Bring what is longer than `longest` times its rest back to that: no fabric of a garment gives so much."""
+def _limit_stretch(x, base, share, inv_mass, pairs, rest, longest):  # type: ignore[no-untyped-def]
+    """Bring what is longer than `longest` times its rest back to that: no fabric of a garment gives so much.
+
+    `base` (P,3), from which velocities are reckoned, goes along by a `share`: with 1 no speed comes of it.
+    """
     for e in range(pairs.shape[0]):
         i, j = pairs[e, 0], pairs[e, 1]
         dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
@@ -148,6 +151,12 @@ def _limit_stretch(x, inv_mass, pairs, rest, longest):  # type: ignore[no-untype
         x[j, 0] -= b * dx
         x[j, 1] -= b * dy
         x[j, 2] -= b * dz
+        base[i, 0] += share * a * dx
+        base[i, 1] += share * a * dy
+        base[i, 2] += share * a * dz
+        base[j, 0] -= share * b * dx
+        base[j, 1] -= share * b * dy
+        base[j, 2] -= share * b * dz
 
 
 @kernel
@@ -320,7 +329,7 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
                         style[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
                 bend_strands(x, inv_mass, style, joints, joint_give, h)
             _solve_distances(x, inv_mass, edges, edge_rest, edge_give, h)
-            _limit_stretch(x, inv_mass, edges, edge_rest, LONG)
+            _limit_stretch(x, previous, f4(0.0), inv_mass, edges, edge_rest, LONG)
             for i in range(n):
                 if inv_mass[i] > 0.0 and hold[i] > 0.0:
                     for k in range(3):
@@ -333,7 +342,7 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
                         points[i, k] = body_from[i, k] + b * (body_to[i, k] - body_from[i, k])
                         normals[i, k] = normals_from[i, k] + b * (normals_to[i, k] - normals_from[i, k])
                 _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, fastest, fabric)
-                _limit_stretch(x, mobile, edges, edge_rest, LONGEST)
+                _limit_stretch(x, previous, f4(1.0), mobile, edges, edge_rest, LONGEST)
         if cover.faces.shape[0]:
             phase = hold_apart(phase, began, x, previous, h, pressed, lists, grip)
             if phase != DONE:

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from ani3d_formats.hair_ribbons import tangents
 from ani3d_formats.progress import Progress
 
+from ..mesh.surface import Obstacle
 from .constraints import PINNED, Constraints
 from .fabrics import FABRICS
 from .garment import Pieces, Tell, simulate_pieces
@@ -23,6 +24,8 @@ SHORT, LONG = 0.06, 0.3  # metres: short hair keeps its style, long hair hangs
 STYLE = 0.35  # least pin weight of short hair
 MOST = 800  # strands that are simulated; others follow the nearest of them
 FOLLOWED = 3
+CLEAR = 0.001  # metres from the body that strands are shown at least
+TURNS = 4  # of a segment out of the body
 
 
 def simulate_strands(
@@ -66,6 +69,7 @@ def simulate_strands(
     led = _simulate_lines(line[:, chosen], still[chosen], pins[chosen], surroundings.part(rows), fps, progress, report)
     moved = guides.follow(line, led, pins <= PINNED)
     keep_lengths(moved, line, pins <= PINNED)
+    keep_out(moved, pins <= PINNED, surroundings.obstacle)
     ribbons = np.empty(skinned.shape, np.float32)
     for t, now in enumerate(moved):
         half = (skinned[t, 1::2] - skinned[t, 0::2]) / 2
@@ -113,6 +117,32 @@ def keep_lengths(moved: np.ndarray, line: np.ndarray, free: np.ndarray) -> None:
             scale = long[:, k] / np.maximum(np.linalg.norm(along, axis=1), 1e-9)
             kept = strands[:, k] + along * scale[:, None]
             strands[:, k + 1] = np.where(free[:, k + 1, None], kept, strands[:, k + 1])
+
+
+def keep_out(moved: np.ndarray, free: np.ndarray, obstacle: Obstacle | None) -> None:
+    """Turn segments of strands (T,S,P,3) that lead into the body out of it, from each root on, in place.
+
+    Segments keep their lengths; points that are not `free` (S,P) stay where they are.
+    """
+    if obstacle is None:
+        return
+    for t, strands in enumerate(moved):
+        surface = obstacle.at(t)
+        height = surface.heights(strands.reshape(-1, 3))[0].reshape(free.shape)
+        rows = np.flatnonzero((free & (height < CLEAR) & (height > -surface.deepest)).any(1))
+        if len(rows) == 0:
+            continue
+        along = np.diff(strands[rows], axis=1)
+        long = np.linalg.norm(along, axis=2, keepdims=True)
+        for k in range(along.shape[1]):
+            before = strands[rows, k]
+            place = before + along[:, k]
+            for _ in range(TURNS):
+                lack = CLEAR - surface.heights(place)[0]
+                off = place + surface.pushes(place, CLEAR) - before
+                turned = before + off * (long[:, k] / np.maximum(np.linalg.norm(off, axis=1, keepdims=True), 1e-9))
+                place = np.where(lack[:, None] > 0, turned, place)
+            strands[rows, k + 1] = np.where(free[rows, k + 1, None], place, strands[rows, k + 1])
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Solved:
     """One shot's cloth.
 
     Attributes:
-        vertices, rigid: (T,V,3) scene metres; pins: (V,).
+        vertices, rigid: (T,V,3) scene metres; pins: (V,), 1 too where nothing holds a piece.
         seconds: of the cloth alone, way in included; cpu: processor seconds of all threads.
         warnings: sentences on what follows the skeleton.
     """
@@ -51,5 +51,7 @@ def solve(shot: Shot, listener: list[Report] | None = None) -> Solved:
     layer = coarse_layer(human, rigid, found.weights, CoarseSettings(), progress)
     seconds, cpu = time.perf_counter() - began, time.process_time() - busy
     warnings = sentences(human, found.unheld) + layer.warnings
-    back = np.float32(1 / scale)
-    return Solved(layer.vertices * back, rigid * back, found.weights, seconds, cpu, warnings)
+    back, pins = np.float32(1 / scale), found.weights.copy()
+    for piece in found.unheld:
+        pins[piece] = 1
+    return Solved(layer.vertices * back, rigid * back, pins, seconds, cpu, warnings)

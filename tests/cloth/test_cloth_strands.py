@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from synthetic import tube
 from wardrobe import HEADS, Piece, body, head, rows, skirt, wear
 
 from ani3d_formats.hair_ribbons import ribbons
@@ -15,6 +16,7 @@ from ani3dhuman.cloth.character import simulate_shot
 from ani3dhuman.cloth.fabrics import FABRICS
 from ani3dhuman.cloth.pins import find_pins
 from ani3dhuman.cloth.surroundings import Surroundings
+from ani3dhuman.mesh.surface import Obstacle
 from ani3dhuman.rigid import pose_rigid
 
 POINTS, FRAMES = 10, 20
@@ -185,3 +187,17 @@ def test_strands_of_a_head_that_is_hidden_by_its_size_follow_it():
     moved, rigid, warnings = simulated(shot)
     np.testing.assert_allclose(middles(moved, shot), middles(rigid, shot), atol=1e-5)
     assert len(warnings) == 1 and "'Hair'" in warnings[0] and "size" in warnings[0]
+
+
+def test_a_strand_that_leads_into_the_body_is_turned_out_of_it_and_keeps_its_length():
+    body, faces = tube(np.full(12, 0.1), np.linspace(0.5, -0.5, 12))
+    line = np.zeros((2, 1, 8, 3), np.float32)
+    line[..., 0] = np.linspace(0.13, 0.02, 8)  # from beside it inwards
+    line[..., 2] = np.linspace(0.1, 0, 8)
+    long = np.linalg.norm(np.diff(line[0, 0], axis=0), axis=1)
+    free = np.arange(8)[None] > 0
+    moved = line.copy()
+    strands.keep_out(moved, free, Obstacle(np.repeat(body[None], 2, 0), faces))
+    assert np.linalg.norm(moved[..., :2], axis=3).min() > 0.098  # a polygon of 20 sides
+    np.testing.assert_allclose(np.linalg.norm(np.diff(moved[1, 0], axis=0), axis=1), long, rtol=1e-4)
+    np.testing.assert_array_equal(moved[:, :, 0], line[:, :, 0])
