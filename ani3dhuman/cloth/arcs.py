@@ -12,18 +12,20 @@ import numpy as np
 from ..mesh.kernels import point_normals
 from .kernels import Pose
 
-TURN = math.radians(15)  # that something may turn on a straight line; the sagitta of a lower leg is then 4 mm
+TURN = math.radians(24)  # that something may turn on a straight line; the sagitta of a lower leg is then 1 cm
 MOST = 8  # parts of a frame
 
 
-def stops(start: Pose, end: Pose, skin_faces: np.ndarray, body_faces: np.ndarray) -> list[Pose]:
+def stops(start: Pose, end: Pose, skin_faces: np.ndarray, body_faces: np.ndarray, places: np.ndarray) -> list[Pose]:
     """Poses from `start` to `end`, both included, between which nothing of the body turns by more than `TURN`.
 
     Args:
         skin_faces: (F,3) of the skin's positions; none where those have no faces, which then go straight.
-        body_faces: (F,3) of the body's points.
+        body_faces: (F,3) of the body's points; `places` those of them that cloth is near to.
     """
-    cosine = float(np.einsum("ij,ij->i", start.normals, end.normals)[_sided(start, end)].min(initial=1.0))
+    before, after = start.normals[places], end.normals[places]
+    sided = before.any(1) & after.any(1)
+    cosine = float((before * after).sum(1)[sided].min(initial=1.0))
     count = min(math.ceil(math.acos(max(-1.0, min(1.0, cosine))) / TURN), MOST)
     if count < 2:
         return [start, end]
@@ -33,11 +35,6 @@ def stops(start: Pose, end: Pose, skin_faces: np.ndarray, body_faces: np.ndarray
         skin, body = (way.at(k / count) for way in ways)
         between.append(Pose(skin, body, point_normals(body, body_faces)))
     return [start, *between, end]
-
-
-def _sided(start: Pose, end: Pose) -> np.ndarray:
-    """(Q,) bool: points with a normal in both."""
-    return np.asarray(start.normals.any(1) & end.normals.any(1))
 
 
 class Arc:

@@ -29,22 +29,21 @@ class Mender:
 
     def mended(self, x: np.ndarray, pose: Pose, cover: Cover, lists: Lists) -> tuple[np.ndarray, Lists]:
         """Places (P,3) near `x` without long edges, that are not deeper in the body and cross nothing on the way."""
-        done, before = x.copy(), None
+        done = x.copy()
         for turn in range(ROUNDS):
             limit_edges(done, self.free, self.constraints.edges, self.shortest, self.longest, LIMIT_ROUNDS)
             moved = np.flatnonzero(np.abs(done - x).max(1) > UNSEEN)
             if len(moved) == 0:
                 break
             if self.contacts.obstacle is not None and not self.contacts.fresh and turn < ROUNDS - 1:
-                before = self._heights(x, pose) if before is None else before
-                height, away = (part[moved] for part in self._heights(done, pose))
-                lack = np.minimum(before[0][moved], self.clear[moved]) - height
+                height, away = self._heights(done, moved, pose)
+                lack = np.minimum(self._heights(x, moved, pose)[0], self.clear[moved]) - height
                 push = np.where((lack > 0) & (self.free[moved] > 0), lack, 0)
                 done[moved] += push[:, None] * away
             if len(self.constraints.faces):
                 lists = go_between(x, done, cover, lists)
         return done, lists
 
-    def _heights(self, x: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
-        near = self.contacts.near[np.arange(len(x)), self.contacts.clear.argmin(1)]
-        return heights_over(x, near, pose.body, pose.normals, self.contacts.faces, *self.contacts.around)
+    def _heights(self, x: np.ndarray, rows: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+        near = self.contacts.near[rows, self.contacts.clear[rows].argmin(1)]
+        return heights_over(x[rows], near, pose.body, pose.normals, self.contacts.faces, *self.contacts.around)

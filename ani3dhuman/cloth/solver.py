@@ -57,7 +57,7 @@ def run(
     hold = np.maximum(worn.each("hold") * np.clip(pin_weights, 0, 1) ** 2, worn.each("shape"))
     hear(progress)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll, around.way_in)
-    contacts = Contacts(obstacle, len(rest))
+    contacts = Contacts(obstacle, ~constraints.pinned)
     hinges = c.hinges, c.hinge_weights, _give(worn.each("bend")[c.hinges[:, 0]], m.bend)
     joints = c.joints, _give(worn.each("bend")[c.joints[:, 0]], m.joints)
     edges = c.edges, c.edge_rest, _give(worn.each("stretch")[c.edges[:, 0]], m.stretch)
@@ -99,7 +99,7 @@ def run(
                     still = slice(-around.colliders, None)
                     body_then[still], normals_then[still] = end.body[still], end.normals[still]
                 start = Pose(start.skin @ R.T + offset, body_then, normals_then)
-            way = stops(start, end, c.faces, contacts.faces)
+            way = stops(start, end, c.faces, contacts.faces, contacts.places)
             rate = fps * (len(way) - 1)  # a frame in which something turns far is solved as several
             wished = around.direction.holds(step - preroll.count, hold) if around.direction else hold
             push = _pushed(around.accelerations(step - preroll.count - 1, x, v, sheet), gravity, len(x))
@@ -107,7 +107,7 @@ def run(
             for start, goal in pairwise(way):
                 ahead = np.where(constraints.pinned[:, None], goal.skin, x + v / np.float32(rate))
                 contacts.update(x, ahead, start.body, goal.body, start.normals)
-                count = substeps_of(settings, rate, _speed(start, goal, v, contacts.near, rate))
+                count = substeps_of(settings, rate, _speed(start, goal, v, contacts.places, rate))
                 share = 1 / rate / count / SUBSTEP
                 fabric = Fabric(
                     air=air,
@@ -202,6 +202,5 @@ def _speed(start: Pose, end: Pose, v: np.ndarray, near: np.ndarray, fps: float) 
     skin = np.linalg.norm(end.skin - start.skin, axis=1).max() * fps
     speeds = [skin, np.percentile(np.linalg.norm(v, axis=1), 99)]
     if near.size:
-        close = np.unique(near)
-        speeds.append(np.linalg.norm(end.body[close] - start.body[close], axis=1).max() * fps)
+        speeds.append(np.linalg.norm(end.body[near] - start.body[near], axis=1).max() * fps)
     return float(max(speeds))

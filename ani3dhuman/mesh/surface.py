@@ -103,13 +103,19 @@ class Contacts:
     other side.
     """
 
-    def __init__(self, obstacle: Obstacle | None, particles: int) -> None:
-        self.obstacle = obstacle
+    def __init__(self, obstacle: Obstacle | None, free: np.ndarray) -> None:
+        """For P particles, of which those that are `free` (P,) bool may touch an obstacle."""
+        self.obstacle, self.rows = obstacle, np.flatnonzero(free)
         self.faces = obstacle.faces.astype(np.int64) if obstacle else np.zeros((0, 3), np.int64)
         self.around = obstacle.around if obstacle else (np.zeros(1, np.int64), np.zeros(0, np.int64))
         self.fresh = True
-        self.clear = np.zeros((particles, 4 if obstacle else 0), np.float32)
+        self.clear = np.zeros((len(free), 4 if obstacle else 0), np.float32)
         self.near = np.zeros(self.clear.shape, np.int64)
+
+    @property
+    def places(self) -> np.ndarray:
+        """The points of the obstacle that are followed; none before the first frame."""
+        return np.zeros(0, np.int64) if self.fresh else np.unique(self.near[self.rows])
 
     def update(self, x: np.ndarray, ahead: np.ndarray, start: np.ndarray, end: np.ndarray, normals: np.ndarray) -> None:
         """Find the places for a frame: particles go from `x` to about `ahead` (P,3), the body from `start` to `end`.
@@ -118,20 +124,24 @@ class Contacts:
         """
         if self.obstacle is None:
             return
+        rows, each = self.rows, np.arange(len(self.rows))
         tree = cKDTree(start)
-        now, then = tree.query(x)[1], cKDTree(end).query(ahead)[1]
-        rows = np.arange(len(x))
-        kept = now if self.fresh else self.near[rows, self.clear.argmin(1)]
-        across = _across(tree, x, now, normals)
+        far, now = tree.query(x[rows])
+        then = cKDTree(end).query(ahead[rows])[1]
+        near, clear = self.near[rows], self.clear[rows]
+        kept = now if self.fresh else near[each, clear.argmin(1)]
+        across = np.full(len(rows), -1)
+        touching = far < WITHIN
+        across[touching] = _across(tree, x[rows[touching]], now[touching], normals)
         if not self.fresh:  # what pressed from the other side goes on doing so
-            against = (normals[self.near] * normals[kept][:, None]).sum(2) < FACING
-            clear = np.where(against, self.clear, np.inf)
-            across = np.where(clear.min(1) < CLOSE, self.near[rows, clear.argmin(1)], across)
+            against = (normals[near] * normals[kept][:, None]).sum(2) < FACING
+            left = np.where(against, clear, np.inf)
+            across = np.where(left.min(1) < CLOSE, near[each, left.argmin(1)], across)
         self.fresh = False
-        self.near[:] = np.stack([kept, now, then, np.maximum(across, 0)], 1)
-        self.clear[:] = 0
-        self.clear[now == kept, 1] = self.clear[then == kept, 2] = self.clear[then == now, 2] = 1e6  # not twice
-        self.clear[across < 0, 3] = 1e6
+        clear = np.zeros_like(clear)
+        clear[now == kept, 1] = clear[then == kept, 2] = clear[then == now, 2] = clear[across < 0, 3] = 1e6  # not twice
+        self.near[rows] = np.stack([kept, now, then, np.maximum(across, 0)], 1)
+        self.clear[rows] = clear
 
 
 def _across(tree: cKDTree, x: np.ndarray, now: np.ndarray, normals: np.ndarray) -> np.ndarray:
