@@ -25,6 +25,7 @@ STYLE = 0.35  # least pin weight of short hair
 MOST = 800  # strands that are simulated; others follow the nearest of them
 FOLLOWED = 3
 CLEAR = 0.001  # metres from the body that strands are shown at least
+SAME = 1e-5  # metres
 TURNS = 4  # of a segment out of the body
 
 
@@ -69,7 +70,8 @@ def simulate_strands(
     led = _simulate_lines(line[:, chosen], still[chosen], pins[chosen], surroundings.part(rows), fps, progress, report)
     moved = guides.follow(line, led, pins <= PINNED)
     keep_lengths(moved, line, pins <= PINNED)
-    keep_out(moved, pins <= PINNED, surroundings.obstacle)
+    simulated = np.abs(moved - line).max((0, 2, 3)) > SAME  # others follow the skeleton, wherever it leads
+    keep_out(moved, (pins <= PINNED) & simulated[:, None], surroundings.obstacle)
     ribbons = np.empty(skinned.shape, np.float32)
     for t, now in enumerate(moved):
         half = (skinned[t, 1::2] - skinned[t, 0::2]) / 2
