@@ -29,6 +29,16 @@ def switched(modifiers: Sequence[bpy.types.Modifier], on: bool) -> Iterator[None
         yield
 
 
+@contextmanager
+def rendered(modifiers: Sequence[bpy.types.Modifier]) -> Iterator[None]:
+    """Show `modifiers` in renders too meanwhile; what is deleted meanwhile is no matter."""
+    with ExitStack() as stack:
+        for modifier in [m for m in modifiers if not m.show_render]:
+            stack.callback(_set_again, modifier.id_data, modifier.name, "show_render", False)
+            modifier.show_render = True
+        yield
+
+
 def _set_again(owner: bpy.types.ID, name: str, option: str, value: bool) -> None:
     """Set an option of a modifier, which is found by its name: Python crashes on modifiers that were deleted."""
     with suppress(ReferenceError):  # the object is deleted

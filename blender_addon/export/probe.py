@@ -12,8 +12,7 @@ import numpy as np
 
 from . import motion
 from .figure import Figure
-from .members import Member
-from .weights import armature_modifier
+from .members import Member, is_used
 
 
 def probe(
@@ -63,14 +62,16 @@ def warn_of_left_behind(figure: Figure, warn: Callable[[str], None]) -> None:
 
 def warn_of_no_weights(figure: Figure, warn: Callable[[str], None]) -> None:
     """One sentence for each mesh that an Armature modifier moves by weights which it does not have."""
-    rigs = [rig.item for rig, _ in figure.rig.bones]
     for number, member in enumerate(figure.members):
-        modifier = armature_modifier(member.item, rigs)
-        if member.hair >= 0 or modifier is None or not modifier.use_vertex_groups or modifier.use_bone_envelopes:
+        modifiers = [m for m in member.item.modifiers if isinstance(m, bpy.types.ArmatureModifier) and m.object]
+        if member.hair >= 0 or len(modifiers) != 1:
+            continue
+        modifier = modifiers[0]
+        if not modifier.use_vertex_groups or modifier.use_bone_envelopes or not is_used(modifier):
             continue
         if (figure.weight_indices[figure.rows(number), 0] >= len(figure.rig.bones)).all():
             warn(
-                f"'{member.name}' has no weights for the bones of '{modifier.object.name}' and does not bend with "
+                f"'{member.name}' has no weights for bones of '{modifier.object.name}' and does not bend with "
                 "them, as in Blender. Parent it With Automatic Weights, or paint them."
             )
 

@@ -128,7 +128,11 @@ def rest_meshes(found: Members, depsgraph: bpy.types.Depsgraph) -> Iterator[list
 def instanced(found: Members, depsgraph: bpy.types.Depsgraph) -> list[tuple[str, str]]:
     """What is put on a character's objects as instances, which are no part of their meshes, and why not."""
     instances = (each for each in depsgraph.object_instances if each.is_instance and each.object.type == "MESH")
-    owners = {(each.parent.original, bool(each.particle_system)) for each in instances if each.parent}
+    owners = {
+        (each.parent.original, bool(each.particle_system))
+        for each in instances
+        if each.parent and not (each.parent.type != "MESH" and each.matrix_world == each.parent.matrix_world)
+    }  # a text's own surface is an instance where it stands
     told = {(item.name, particles) for item, particles in owners if item in found.objects and not repeats(item)}
     return [(f"{name} ({'particles' if of else 'instances'})", WHY_NO_INSTANCES[of]) for name, of in sorted(told)]
 

@@ -29,7 +29,7 @@ from .figure import Figure, figure_steps
 from .identity import character_hash
 from .limits import check_limits, check_recorded
 from .members import Members, is_used
-from .modifiers import switched, switched_off
+from .modifiers import rendered, switched, switched_off
 from .normals import corner_normals
 from .probe import moved_by, probe, warn_of_left_behind, warn_of_no_weights
 from .rest import SIMULATED, at_rest, has_size, rest_meshes
@@ -189,7 +189,9 @@ def prepared(context: bpy.types.Context, request: Request, stack: ExitStack) -> 
     modifiers = [modifier for item in found.objects for modifier in item.modifiers]
     if not request.evaluate:
         stack.enter_context(switched_off([m for m in modifiers if m.type in SIMULATED and m.show_viewport]))
-    stack.enter_context(switched([m for m in modifiers if is_used(m) and not m.show_viewport], True))
+    used = [m for m in modifiers if is_used(m)]
+    stack.enter_context(switched([m for m in used if not m.show_viewport], True))
+    stack.enter_context(rendered([m for m in used if m.type == "ARMATURE"]))  # used still while it is switched off
     return with_size(context, found, request.frames)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import bpy
 import lamp_cases
 import mathutils
@@ -101,7 +103,9 @@ def _nodes(sun):
 def _nodes_switched_off(sun):
     _nodes(sun)
     if bpy.app.version < (5, 3):
-        sun.data.use_nodes = False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of 5.2
+            sun.data.use_nodes = False
 
 
 def _mirrored(sun):

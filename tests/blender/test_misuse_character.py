@@ -241,11 +241,12 @@ def test_two_thousand_bones(bound, tmp_path):
 
 
 def test_names_of_255_bytes(bound, tmp_path):
+    most = 255 if bpy.app.version >= (5, 0) else 63  # bytes that a name may have
     for item, letter in ((bound, "r"), (bpy.data.objects["Body"], "b"), (bpy.data.objects["Skirt"], "é")):
         item.name = letter * (255 // len(letter.encode()))
     bound.data.bones["head"].name = "k" * 255
     shot = exported(tmp_path)
-    assert _objects(shot) == ["b" * 255, "é" * 127]
+    assert _objects(shot) == ["b" * most, "é" * (most // 2)]
     assert "k" * 63 in rigs.meta(shot)["bones"][2]
 
 

@@ -63,7 +63,7 @@ def test_a_mesh_without_weights_stays_and_is_told(rig, part, envelopes):
     body.vertex_groups.clear()
     body.modifiers["Armature"].use_bone_envelopes = envelopes
     shot, warnings = export(part, rig)
-    assert len(told(warnings, "'Body' has no weights for the bones of 'Rig'")) == (not envelopes)
+    assert len(told(warnings, "'Body' has no weights for bones of 'Rig'")) == (not envelopes)
     assert not told(warnings, "'Skirt'")
     assert_as_blender_shows(shot)
 
@@ -90,6 +90,30 @@ def test_hair_is_named_as_such_when_it_is_bound(rig, capfd):
     settings.type, settings.count = "HAIR", 3
     bpy.ops.ani3d.bind_character()
     assert "in Body, Body hair, Skirt." in capfd.readouterr().out
+
+
+def test_an_armature_without_bones_that_deform_is_told(rig, part):
+    for bone in rig.data.bones:
+        bone.use_deform = False
+    _, warnings = export(part, rig)
+    assert len(told(warnings, "has no weights for bones of 'Rig'")) == 2
+
+
+def test_a_modifier_that_renders_do_not_show_has_its_weights(rig, part):
+    modifier = bpy.data.objects["Body"].modifiers["Armature"]
+    modifier.show_render = False
+    shot, warnings = export(part, rig)
+    assert warnings == [] and "recorded_vertices" not in shot
+    assert not modifier.show_render and modifier.show_viewport
+    assert_as_blender_shows(shot)
+
+
+def test_a_text_is_no_instance_of_itself(rig, part):
+    bpy.ops.object.text_add(location=(0, -0.3, 1))
+    bpy.context.object.parent = rig
+    rigs.select(rig)
+    shot, warnings = export(part, rig)
+    assert names(shot) == ["Body", "Skirt", "Text"] and warnings == []
 
 
 def deformed_by_two(rig):
