@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ani3d_formats.errors import Ani3DError, Cancelled
 
-from .commands import avatar, doctor, imports, models, prior, splats
+from .commands import avatar, doctor, imports, models, prior, splats, view
 from .commands.common import numbers, size, watched
 from .commands.failure import cancelled_line, failure_line
 
@@ -49,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     imports.add_to(commands.add_parser("import", help="people, characters and motions of other programs"))
     splats.add_convert(commands.add_parser("convert", help="Gaussians of other programs from format to format"))
     _add_render(commands.add_parser("render", help="render a cache as film: motion blur, depth of field, EXR"))
+    view.add_to(commands.add_parser("view", help="look at a result in the browser, or as one file to send"))
     avatar.add_to(commands.add_parser("avatar", help="look into an avatar or a file of views"))
     models.add_to(commands.add_parser("models", help="list, fetch and verify the priors that restoration can use"))
     prior.add_to(commands.add_parser("prior", help="train the compact prior, or fine-tune it on your character"))

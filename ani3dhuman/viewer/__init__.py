@@ -1,0 +1,1 @@
+"""A result in a web page of its own: one file, no network."""
