@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 BLENDER_TESTS = tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 export PYTHON PYTHON313
 
-.PHONY: demo test test-blender gui-test extension wheel lint lock bench-characters bench-film bench-cloth bench-fabrics bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
+.PHONY: chaos bench-engine bench-farm demo test test-blender gui-test extension wheel lint lock bench-characters bench-film bench-cloth bench-fabrics bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
 
 # exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
 .venv/.ready: pyproject.toml requirements/engine.txt
@@ -109,6 +109,18 @@ bench-formats: .venv/.ready out/demo/shot.npz
 # film frames merged with Blender's picture, and Gaussians as Blender draws them: ARGS="film", ARGS="gaussians --python ..."
 bench-film: .venv/.ready .venv-blender/.ready
 	.venv/bin/python -m benchmarks.film.run $(ARGS)
+
+# what the engine survives: kills, damage, fuzz, full disks, crowds; ARGS=--quick for a tenth of it, ARGS="kills" for a
+# part; may be stopped and started again
+chaos: .venv/.ready
+	.venv/bin/python -m benchmarks.engine.chaos $(ARGS)
+
+bench-engine: .venv/.ready
+	.venv/bin/python -m benchmarks.engine.speed $(ARGS)
+
+# a Ray cluster of two workers here, one killed in mid-job; needs the extra ani3dhuman[farm]
+bench-farm: .venv/.ready
+	.venv/bin/python -m benchmarks.engine.farm
 
 bench-playback: .venv-blender/.ready
 	.venv-blender/bin/python -m benchmarks.playback $(ARGS)

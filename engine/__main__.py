@@ -116,6 +116,7 @@ def _log_in(store: Path) -> None:
 
 def _serve(args: argparse.Namespace, store: Path, job: str) -> None:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    sys.setswitchinterval(0.0005)  # seconds until the loop is let in between what the desk's threads do
     stop = _Stop(args.parent_pid)
     signal.signal(signal.SIGINT, stop.ask)
     signal.signal(signal.SIGTERM, stop.ask)

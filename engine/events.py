@@ -46,7 +46,9 @@ class EventLog:
     def _thin_out(self) -> None:
         older, newer = self._events[: MOST // 2], self._events[MOST // 2 :]
         kept = [older[0]]
-        for number, (before, event, after) in enumerate(zip(older, older[1:], older[2:] + newer[:1], strict=True)):
+        for number, (before, event, after) in enumerate(
+            zip(older[:-1], older[1:], [*older[2:], newer[0]], strict=True)
+        ):
             middle = before.stage == event.stage == after.stage and event.step < event.total
             if not middle or event.preview is not None or number % 2:
                 kept.append(event)

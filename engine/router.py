@@ -29,7 +29,7 @@ PIPE = 8  # answers under way to one client
 _FRAME = 2  # bytes at least that a frame has on the wire beside its content
 _BLOCKED_POLL = 1  # milliseconds between tries while a client's pipe is full
 
-Act = Callable[[], None]  # answers a request, or begins to
+Answer = Callable[[bytes, list[codec.Part]], None]  # answers a client's message, or begins to; raises nothing
 
 
 @dataclass
@@ -38,8 +38,9 @@ class _Line:
 
     begun: int = 0  # requests whose answers are being made
     unsent: deque[list[codec.Part]] = field(default_factory=deque)
-    waiting: deque[tuple[Act, int]] = field(default_factory=deque)  # request to answer, its bytes
+    waiting: deque[list[codec.Part]] = field(default_factory=deque)  # its messages
     held: int = 0  # bytes of the requests that wait
+    dropped: int = 0
 
     @property
     def is_free(self) -> bool:
@@ -57,12 +58,14 @@ class Front:
     Args:
         gate: who may talk to the engine.
         host, port: where to listen; port 0 takes any free one. Beyond loopback only behind CURVE keys.
+        answer: gets the messages that come.
 
     Raises:
         Ani3DError: `engine.address`.
     """
 
-    def __init__(self, gate: Gate, host: str, port: int) -> None:
+    def __init__(self, gate: Gate, host: str, port: int, answer: Answer) -> None:
+        self._answer = answer
         self._context = zmq.Context()
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
@@ -141,21 +144,20 @@ class Front:
             self._guard.handed_over(int(frames[0].get(zmq.SRCFD)), size)
         return client.bytes, [frame.buffer for frame in frames]
 
-    def take(self, client: bytes, act: Act, size: int) -> None:
-        """Answer a request now, or, where the client has much under way or does not read, when there is room.
-
-        Args:
-            act: answers, or begins to, and raises nothing.
-            size: bytes of the request, which are held meanwhile.
-        """
+    def take(self, client: bytes, frames: list[memoryview]) -> None:
+        """Answer a message now, or, where the client has much under way or does not read, when there is room."""
         line = self._lines.get(client)
         if line is None or (line.is_free and not line.waiting):
-            act()
-        elif len(line.waiting) < m.MAX_OPEN and line.held + size <= m.MAX_OPEN_BYTES:
-            line.waiting.append((act, size))
+            self._answer(client, list(frames))
+            return
+        size = sum(frame.nbytes for frame in frames)
+        if len(line.waiting) < m.MAX_OPEN and line.held + size <= m.MAX_OPEN_BYTES:
+            line.waiting.append([bytes(frame) for frame in frames])  # a frame of ZeroMQ is ten times larger
             line.held += size
         else:
-            log.warning("a client that reads no answers asks too much: a request is dropped")
+            line.dropped += 1
+            if line.dropped == 1:
+                log.warning("a client that reads no answers asks too much: requests of it are dropped")
 
     def begin(self, client: bytes) -> None:
         """An answer to the client is being made elsewhere."""
@@ -171,9 +173,9 @@ class Front:
             while line.unsent and self._pass_on(client, line.unsent[0]):
                 line.unsent.popleft()
             while line.waiting and line.is_free:
-                act, size = line.waiting.popleft()
-                line.held -= size
-                act()
+                frames = line.waiting.popleft()
+                line.held -= sum(len(frame) for frame in frames)
+                self._answer(client, frames)
             if line.is_over:
                 del self._lines[client]
 

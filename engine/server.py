@@ -92,7 +92,7 @@ class Server:
         self._entering: set[str] = set()  # jobs that a submission is about to queue
         self._stopping = False
         self._device = describe_device()
-        self._front = Front(gate or Gate(), host, port)
+        self._front = Front(gate or Gate(), host, port, self._answer)
         self.access = self._front.access
         # on this machine a client may read results where they lie; which machine another one is on is not known
         self._is_here = ipaddress.ip_address(self.access.endpoint[6:].rpartition(":")[0]).is_loopback
@@ -128,11 +128,9 @@ class Server:
             received = self._front.receive()
             if received is None:
                 return
-            client, frames = received
-            size = sum(frame.nbytes for frame in frames)
-            self._front.take(client, partial(self._answer, client, frames), size)
+            self._front.take(*received)
 
-    def _answer(self, client: bytes, frames: list[memoryview]) -> None:
+    def _answer(self, client: bytes, frames: list[codec.Part]) -> None:
         """Answer a message now, or begin what will."""
         request = 0
         try:

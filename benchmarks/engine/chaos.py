@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from . import damage, fuzz, hardship, kills
+from . import damage, fuzz, guided, hardship, kills
 from .harness import Trials, fresh, running
 from .record import record
 
@@ -49,12 +49,13 @@ def _damage(place: Path, quick: bool) -> dict[str, float]:
 def _fuzz(place: Path, quick: bool) -> dict[str, float]:
     part = 10 if quick else 1
     codec_crashes = fuzz.decode_all(100_000 // part, 3)
+    found = guided.search(120 / part, 5)
     with fresh(place / "fuzz") as folder, running(folder / "store") as engine:
         figures = fuzz.fuzz_messages(engine, 50_000 // part, 1)
         figures |= fuzz.below(engine, 600 // part, 2)
         figures |= fuzz.fuzz_shots(engine, 300 // part, 4)
-        figures["fuzz_crashes"] += codec_crashes
-    return figures
+        figures["fuzz_crashes"] += codec_crashes + found["guided_crashes"]
+    return figures | found
 
 
 def _crowd(place: Path, quick: bool) -> dict[str, float]:

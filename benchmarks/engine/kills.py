@@ -80,7 +80,6 @@ def disturbed(folder: Path, wanted: dict[str, str], what: str, dice: random.Rand
             with Client(str(engine.store), 20.0) as client:
                 record["end"] = ended(client, job)
                 record["equal"] = record["end"] == "done" and hashes(client, job) == wanted
-            record["strays"] = strays(engine.store)
         except (AssertionError, Ani3DError) as error:
             record["end"], record["equal"] = f"{type(error).__name__}: {error}", False
         finally:
@@ -88,6 +87,7 @@ def disturbed(folder: Path, wanted: dict[str, str], what: str, dice: random.Rand
                 engine.end()
             engine.process.kill()
         time.sleep(0.05)
+        record["strays"] = strays(place / "store")
         record["orphans"] = len(workers(place / "store"))
     record["seconds"] = round(time.monotonic() - start, 1)
     return record
