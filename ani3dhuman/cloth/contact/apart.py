@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...jit import kernel
-from .candidates import BLOCKS
+from .candidates import BLOCKS, heed_rest
 from .geometry import VERTEX, gap_along, nearest_of_pair
 
 WIDEN = 0.25  # share of what lacks to the distance to be kept that is made good in one step
@@ -41,7 +41,7 @@ class Touching(NamedTuple):
 
 
 @kernel
-def look(x0, x, share, fresh, pairs, counts, touching):  # type: ignore[no-untyped-def]
+def look(x0, x, share, fresh, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
     """Put on the lists what is nearer than `share` of its distance to be kept, at places `x`, by its old plane.
 
     Those get a new plane, of places `x0` at the start of the step. `fresh` empties the lists first.
@@ -58,6 +58,11 @@ def look(x0, x, share, fresh, pairs, counts, touching):  # type: ignore[no-untyp
             nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
             least = share * pairs.keep[p]
             if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= least:
+                continue
+            if not pairs.rested[p]:
+                heed_rest(p, pairs, cover)
+                least = share * pairs.keep[p]
+            if pairs.keep[p] <= 0.0:
                 continue
             distance, nx, ny, nz, wa, wb, wc, wd = nearest_of_pair(kind, i, j, k, m, x0)
             if distance <= 0.0:
@@ -205,12 +210,12 @@ def move_as_one(x0, x, inv_mass, parent):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def keep_sides(x0, x, inv_mass, pairs, counts, touching):  # type: ignore[no-untyped-def]
+def keep_sides(x0, x, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
     """Change places `x` so that on the way from `x0` nothing crosses; the number of pairs for which that failed.
 
     It fails where what is moved from outside (inv_mass 0) leaves no way.
     """
-    parent, failing = np.zeros(0, np.int64), 0
+    parent, failing, inv_mass = np.zeros(0, np.int64), 0, cover.inv_mass
     for attempt in range(TRIES + ZONES):
         if attempt < TRIES:
             failing = put_back(x, inv_mass, pairs, touching, ROUNDS)
@@ -221,7 +226,7 @@ def keep_sides(x0, x, inv_mass, pairs, counts, touching):  # type: ignore[no-unt
             if failing > 0:
                 move_as_one(x0, x, inv_mass, parent)
         before = touching.counts.sum()
-        look(x0, x, REMAINS, False, pairs, counts, touching)
+        look(x0, x, REMAINS, False, cover, pairs, counts, touching)
         if failing == 0 and touching.counts.sum() == before:
             break
     return failing

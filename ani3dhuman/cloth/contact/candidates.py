@@ -6,7 +6,6 @@ So neighbours that move together cost nothing, however fast they are: what count
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,11 @@ from numba import prange
 
 from ...jit import kernel, parallel_kernel
 from .geometry import EDGE, VERTEX, gap_along, nearest_of_pair
+from .tree import LEAF
 
+BIG, NONE, THIRD = np.float32(1e30), np.float32(0), np.float32(1 / 3)
+NUMBER = 32  # bits of a mark that hold the number of a leaf
+LEAVES = (1 << NUMBER) - 1
 BLOCKS = 16  # parts that the search is done in, whatever the number of threads, so that its order does not change
 KEPT_AT_REST = 0.9  # share of the distance that two primitives of one garment have at rest which may be kept
 
@@ -28,6 +31,7 @@ class Cover(NamedTuple):
         garment: (V,) int32, the garment that a vertex belongs to; within one no more distance is kept than at rest,
             and none within one of a number below 0.
         inv_mass: (V,) 0 for what is moved from outside.
+        patches, members, fans, around: of `Patches` about its triangles.
     """
 
     faces: np.ndarray
@@ -38,6 +42,10 @@ class Cover(NamedTuple):
     half: np.ndarray
     garment: np.ndarray
     inv_mass: np.ndarray
+    patches: np.ndarray
+    members: np.ndarray
+    fans: np.ndarray
+    around: np.ndarray
 
 
 class Pairs(NamedTuple):
@@ -46,71 +54,92 @@ class Pairs(NamedTuple):
     Attributes:
         kind: (N,) int8; at: (N,4) int32 vertices.
         normal: (N,3) float32, of a plane between the two; keep: (N,) float32 metres to be kept between them.
+        rested: (N,) bool, whether `keep` heeds how near they are at rest; `heed_rest` does that where they are near.
     """
 
     kind: np.ndarray
     at: np.ndarray
     normal: np.ndarray
     keep: np.ndarray
+    rested: np.ndarray
 
 
 class Boxes(NamedTuple):
-    """Boxes of the tree's nodes (2L,3) and of triangles (F,3), float32 metres, and how they go.
+    """Boxes of the tree's nodes (2L,12) and of triangles (F,12), float32 metres, and how they go.
 
     Attributes:
-        low, high: corners; back, ahead: the least and the greatest way of what is in it, along each axis.
+        node, face: low corner, high corner, and the least and the greatest way of what is in it, along each axis.
+        normals: (2,F,3) of the triangles, now and at the end of their way; flat: (F,) bool, see `flat`;
+            level: (V,) bool, whether the triangles at a vertex are.
+        margin: (F,) metres that each triangle's box is wider than the triangle.
     """
 
-    node_low: np.ndarray
-    node_high: np.ndarray
-    node_back: np.ndarray
-    node_ahead: np.ndarray
-    face_low: np.ndarray
-    face_high: np.ndarray
-    face_back: np.ndarray
-    face_ahead: np.ndarray
+    node: np.ndarray
+    face: np.ndarray
+    normals: np.ndarray
+    flat: np.ndarray
+    level: np.ndarray
+    margin: np.ndarray
 
 
 @kernel
-def stay_apart(low, high, back, ahead, a, b):  # type: ignore[no-untyped-def]
-    """Whether what is in two boxes is apart along an axis, and stays so on its way."""
-    apart = False
+def stay_apart(p, a, q, b):  # type: ignore[no-untyped-def]
+    """Whether what is in two boxes, rows `a` of `p` and `b` of `q`, is apart along an axis and stays so on its way."""
+    gap = -BIG
     for k in range(3):
-        apart = apart or (
-            low[a, k] - high[b, k] > max(ahead[b, k] - back[a, k], 0.0)
-            or low[b, k] - high[a, k] > max(ahead[a, k] - back[b, k], 0.0)
-        )
-    return apart
+        one = p[a, k] - q[b, 3 + k] - max(q[b, 9 + k] - p[a, 6 + k], NONE)
+        other = q[b, k] - p[a, 3 + k] - max(p[a, 9 + k] - q[b, 6 + k], NONE)
+        gap = max(gap, max(one, other))
+    return gap > NONE
 
 
 @kernel
-def _gap_between_middles(kind, i, j, k, m, x):  # type: ignore[no-untyped-def]
-    """A distance that a pair has at least: that between planes across the line from middle to middle of its sides."""
+def _parted(kind, i, j, k, m, x, y, reach):  # type: ignore[no-untyped-def]
+    """Whether planes across the line from middle to middle of a pair's sides part it by `reach` from `x` to `y`.
+
+    On straight lines the distance to a plane changes linearly, so that it is enough to look at both ends.
+    """
     if kind == VERTEX:
-        nx = x[i, 0] - (x[j, 0] + x[k, 0] + x[m, 0]) / 3.0
-        ny = x[i, 1] - (x[j, 1] + x[k, 1] + x[m, 1]) / 3.0
-        nz = x[i, 2] - (x[j, 2] + x[k, 2] + x[m, 2]) / 3.0
+        nx = x[i, 0] - (x[j, 0] + x[k, 0] + x[m, 0]) * THIRD
+        ny = x[i, 1] - (x[j, 1] + x[k, 1] + x[m, 1]) * THIRD
+        nz = x[i, 2] - (x[j, 2] + x[k, 2] + x[m, 2]) * THIRD
     else:
         nx = x[i, 0] + x[j, 0] - x[k, 0] - x[m, 0]
         ny = x[i, 1] + x[j, 1] - x[k, 1] - x[m, 1]
         nz = x[i, 2] + x[j, 2] - x[k, 2] - x[m, 2]
-    length = math.sqrt(nx * nx + ny * ny + nz * nz)
-    if length == 0.0:
-        return 0.0
-    return gap_along(kind, i, j, k, m, nx / length, ny / length, nz / length, x)
+    gap = min(gap_along(kind, i, j, k, m, nx, ny, nz, x), gap_along(kind, i, j, k, m, nx, ny, nz, y))
+    return gap > NONE and gap * gap > reach * reach * (nx * nx + ny * ny + nz * nz)
 
 
 @kernel
-def _closing(kind, i, j, k, m, v):  # type: ignore[no-untyped-def]
-    """The greatest relative speed of two vertices on different sides of a pair."""
-    most = 0.0
-    for a in range(1 if kind == VERTEX else 2):
-        p = i if a == 0 else j
-        for b in range(3 if kind == VERTEX else 2):
-            q = m if b == 0 else (k if b == 1 else j)
-            x, y, z = v[p, 0] - v[q, 0], v[p, 1] - v[q, 1], v[p, 2] - v[q, 2]
-            most = max(most, x * x + y * y + z * z)
-    return math.sqrt(most)
+def _gap_of_triangles(a, b, faces, nx, ny, nz, x):  # type: ignore[no-untyped-def]
+    """How far a plane with this normal keeps two triangles apart."""
+    low, high = BIG, -BIG
+    for k in range(3):
+        i, j = faces[a, k], faces[b, k]
+        low = min(low, nx * x[i, 0] + ny * x[i, 1] + nz * x[i, 2])
+        high = max(high, nx * x[j, 0] + ny * x[j, 1] + nz * x[j, 2])
+    return low - high
+
+
+@kernel
+def _triangles_parted(a, b, faces, x, y, reach):  # type: ignore[no-untyped-def]
+    """Whether planes across the line from middle to middle of two triangles part them by `reach` from `x` to `y`."""
+    i, j, k = faces[a, 0], faces[a, 1], faces[a, 2]
+    l, m, n = faces[b, 0], faces[b, 1], faces[b, 2]
+    nx = (x[i, 0] + x[j, 0] + x[k, 0]) - (x[l, 0] + x[m, 0] + x[n, 0])
+    ny = (x[i, 1] + x[j, 1] + x[k, 1]) - (x[l, 1] + x[m, 1] + x[n, 1])
+    nz = (x[i, 2] + x[j, 2] + x[k, 2]) - (x[l, 2] + x[m, 2] + x[n, 2])
+    gap = min(_gap_of_triangles(a, b, faces, nx, ny, nz, x), _gap_of_triangles(a, b, faces, nx, ny, nz, y))
+    return gap > NONE and gap * gap > reach * reach * (nx * nx + ny * ny + nz * nz)
+
+
+@kernel
+def _reach(kind, i, j, k, m, keep, slack):  # type: ignore[no-untyped-def]
+    """The distance that a pair must have on its straight lines so as not to come nearer than `keep`."""
+    if kind == VERTEX:
+        return keep + slack[i] + max(max(slack[j], slack[k]), slack[m])
+    return keep + max(slack[i], slack[j]) + max(slack[k], slack[m])
 
 
 @kernel
@@ -128,39 +157,45 @@ def _near_at_rest(kind, i, j, k, m, rest, within):  # type: ignore[no-untyped-de
 
 
 @kernel
-def _compare(a, b, faces, owns, x, v, half, span, slack, near):  # type: ignore[no-untyped-def]
+def compare(a, b, x, y, slack, cover, boxes, near):  # type: ignore[no-untyped-def]
     """Pairs of what triangle `a` owns and `b`, and the other way, that a first look cannot tell apart; how many.
 
-    They are written to `near` (15,5) int32: kind and vertices.
+    They are written to `near` (15,5) int32: kind and vertices. Arguments as of `list_pairs`.
     """
+    faces, owns, half = cover.faces, cover.owns, cover.half
     count = 0
+    if _triangles_parted(a, b, faces, x, y, boxes.margin[a] + boxes.margin[b]):
+        return count
     for turn in range(2):
         p, q = (a, b) if turn == 0 else (b, a)
-        j, k, m = faces[q, 0], faces[q, 1], faces[q, 2]
-        for c in range(3):
-            i = faces[p, c]
-            if owns[p, c] and i not in (j, k, m):
-                reach = half[i] + half[m] + 2 * slack + span * _closing(VERTEX, i, j, k, m, v)
-                if _gap_between_middles(VERTEX, i, j, k, m, x) <= reach:
+        if owns[p] & 7:
+            j, k, m = faces[q, 0], faces[q, 1], faces[q, 2]
+            for c in range(3):
+                i = faces[p, c]
+                if not owns[p] >> c & 1 or i in (j, k, m):
+                    continue
+                if not _parted(VERTEX, i, j, k, m, x, y, _reach(VERTEX, i, j, k, m, half[i] + half[m], slack)):
                     near[count, 0], near[count, 1], near[count, 2] = VERTEX, i, j
                     near[count, 3], near[count, 4] = k, m
                     count += 1
+    if owns[b] < 8:
+        return count
     for c in range(3):
-        if owns[a, 3 + c]:
+        if owns[a] >> (3 + c) & 1:
             i, j = faces[a, c], faces[a, (c + 1) % 3]
             for d in range(3):
                 k, m = faces[b, d], faces[b, (d + 1) % 3]
-                if owns[b, 3 + d] and i not in (k, m) and j not in (k, m):
-                    reach = half[i] + half[m] + 2 * slack + span * _closing(EDGE, i, j, k, m, v)
-                    if _gap_between_middles(EDGE, i, j, k, m, x) <= reach:
-                        near[count, 0], near[count, 1], near[count, 2] = EDGE, i, j
-                        near[count, 3], near[count, 4] = k, m
-                        count += 1
+                if not owns[b] >> 3 + d & 1 or i in (k, m) or j in (k, m):
+                    continue
+                if not _parted(EDGE, i, j, k, m, x, y, _reach(EDGE, i, j, k, m, half[i] + half[m], slack)):
+                    near[count, 0], near[count, 1], near[count, 2] = EDGE, i, j
+                    near[count, 3], near[count, 4] = k, m
+                    count += 1
     return count
 
 
 @kernel
-def _add(row, x, v, span, slack, cover, tangled, pairs, count):  # type: ignore[no-untyped-def]
+def _add(row, x, y, slack, cover, tangled, pairs, count):  # type: ignore[no-untyped-def]
     """Add a pair (5,) to the list, if it can touch; returns the new count, which may exceed the room."""
     kind, i, j, k, m = row[0], row[1], row[2], row[3], row[4]
     if kind == VERTEX:
@@ -173,17 +208,35 @@ def _add(row, x, v, span, slack, cover, tangled, pairs, count):  # type: ignore[
         return count
     distance, nx, ny, nz, _wa, _wb, _wc, _wd = nearest_of_pair(kind, i, j, k, m, x)
     keep = cover.half[i] + cover.half[m]
-    if distance > keep + 2 * slack + span * _closing(kind, i, j, k, m, v):
+    reach = _reach(kind, i, j, k, m, keep, slack)
+    if distance > reach and gap_along(kind, i, j, k, m, nx, ny, nz, y) > reach:
         return count
-    if cover.garment[i] == cover.garment[m] and _near_at_rest(kind, i, j, k, m, cover.rest, keep):
-        keep = min(keep, KEPT_AT_REST * nearest_of_pair(kind, i, j, k, m, cover.rest)[0])
     if keep <= 0.0 or distance <= 0.0:
         return count
     if count < pairs.kind.shape[0]:
-        pairs.kind[count], pairs.keep[count] = kind, keep
+        pairs.kind[count], pairs.keep[count], pairs.rested[count] = kind, keep, False
         pairs.at[count, 0], pairs.at[count, 1], pairs.at[count, 2], pairs.at[count, 3] = i, j, k, m
         pairs.normal[count, 0], pairs.normal[count, 1], pairs.normal[count, 2] = nx, ny, nz
     return count + 1
+
+
+@kernel
+def heed_rest(p, pairs, cover):  # type: ignore[no-untyped-def]
+    """Let pair `p` of one garment keep no more distance than it has at rest."""
+    pairs.rested[p] = True
+    kind, i, j, k, m = pairs.kind[p], pairs.at[p, 0], pairs.at[p, 1], pairs.at[p, 2], pairs.at[p, 3]
+    if cover.garment[i] == cover.garment[m] and _near_at_rest(kind, i, j, k, m, cover.rest, pairs.keep[p]):
+        pairs.keep[p] = min(pairs.keep[p], KEPT_AT_REST * nearest_of_pair(kind, i, j, k, m, cover.rest)[0])
+
+
+@kernel
+def add_pair(row, x, y, block, cover, lists):  # type: ignore[no-untyped-def]
+    """Add a pair (5,) to a block of `Lists`, if it can touch on the way from places `x` to `y` (V,3)."""
+    pairs = lists.pairs
+    room = pairs.kind.shape[0] // BLOCKS
+    part = slice(block * room, (block + 1) * room)
+    own = Pairs(pairs.kind[part], pairs.at[part], pairs.normal[part], pairs.keep[part], pairs.rested[part])
+    lists.counts[block] = _add(row, x, y, lists.slack, cover, lists.tangled, own, lists.counts[block])
 
 
 @kernel
@@ -198,7 +251,7 @@ def next_leaf(own, leaves, boxes, stack, top):  # type: ignore[no-untyped-def]
     while top > 0:
         top -= 1
         node = stack[top]
-        if stay_apart(boxes.node_low, boxes.node_high, boxes.node_back, boxes.node_ahead, own, node):
+        if stay_apart(boxes.node, own, boxes.node, node):
             continue
         if node >= leaves:
             if node >= own:
@@ -216,9 +269,34 @@ def next_leaf(own, leaves, boxes, stack, top):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _pairs_from(leaf, x, v, span, slack, cover, tangled, boxes, pairs, count):  # type: ignore[no-untyped-def]
+def _mark(leaf, cover, boxes, marks):  # type: ignore[no-untyped-def]
+    """Note in `marks` (F,) what lies about the triangles of a leaf.
+
+    A mark holds the leaf's number; above it a bit for each of the leaf's triangles to whose patch that one belongs;
+    above these a bit for each that it need not be compared with, as cloth lies flat there.
+    """
+    first, patches, members, fans, around = cover.first, cover.patches, cover.members, cover.fans, cover.around
+    for a in range(first[leaf], first[leaf + 1]):
+        bit = np.int64(1) << (NUMBER + a - first[leaf])
+        bits = bit | bit << LEAF if boxes.flat[a] else bit
+        for k in range(patches[a], patches[a + 1]):
+            b = members[k]
+            marks[b] = (marks[b] if marks[b] & LEAVES == leaf else leaf) | bits
+        if boxes.flat[a]:
+            continue
+        for c in range(3):
+            v = cover.faces[a, c]
+            if boxes.level[v]:
+                for k in range(fans[v], fans[v + 1]):
+                    b = around[k]
+                    marks[b] = (marks[b] if marks[b] & LEAVES == leaf else leaf) | bit << LEAF
+
+
+@kernel
+def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, marks, pairs, count):  # type: ignore[no-untyped-def]
     """List the pairs of which a triangle of `leaf` holds a part, and none of an earlier leaf."""
-    first = cover.first
+    first, flat, face = cover.first, boxes.flat, boxes.face
+    _mark(leaf, cover, boxes, marks)
     leaves = first.shape[0] - 1
     own, top = leaves + leaf, 1
     stack, near = np.ones(64, np.int32), np.empty((15, 5), np.int32)
@@ -228,15 +306,20 @@ def _pairs_from(leaf, x, v, span, slack, cover, tangled, boxes, pairs, count):  
             return count
         for a in range(first[leaf], first[leaf + 1]):
             for b in range(a + 1 if node == own else first[node - leaves], first[node - leaves + 1]):
-                if not stay_apart(boxes.face_low, boxes.face_high, boxes.face_back, boxes.face_ahead, a, b):
-                    found = _compare(a, b, cover.faces, cover.owns, x, v, cover.half, span, slack, near)
-                    for row in range(found):
-                        count = _add(near[row], x, v, span, slack, cover, tangled, pairs, count)
+                if stay_apart(face, a, face, b):
+                    continue
+                if marks[b] & LEAVES == leaf:
+                    bits = marks[b] >> (NUMBER + a - first[leaf])
+                    if bits >> LEAF & 1 or (bits & 1 and flat[b]):
+                        continue
+                found = compare(a, b, x, y, slack, cover, boxes, near)
+                for row in range(found):
+                    count = _add(near[row], x, y, slack, cover, tangled, pairs, count)
 
 
 @parallel_kernel
-def list_pairs(x, v, span, slack, cover, tangled, boxes, pairs, counts):  # type: ignore[no-untyped-def]
-    """List what may touch within `span` seconds, at velocities `v` (V,3) from places `x` (V,3), kept within `slack`.
+def list_pairs(x, y, slack, cover, tangled, boxes, pairs, counts):  # type: ignore[no-untyped-def]
+    """List what may touch on straight lines from places `x` to `y` (V,3) that each vertex leaves by `slack` (V,).
 
     Boxes are those of this way. Block b of `pairs` begins at b N / BLOCKS and gets counts[b] of them; more than its
     room says that there was not enough.
@@ -249,8 +332,10 @@ def list_pairs(x, v, span, slack, cover, tangled, boxes, pairs, counts):  # type
             pairs.at[b * room : (b + 1) * room],
             pairs.normal[b * room : (b + 1) * room],
             pairs.keep[b * room : (b + 1) * room],
+            pairs.rested[b * room : (b + 1) * room],
         )
         count = 0
+        marks = np.full(cover.faces.shape[0], LEAVES, np.int64)
         for leaf in range(b, leaves, BLOCKS):
-            count = _pairs_from(leaf, x, v, span, slack, cover, tangled, boxes, own, count)
+            count = _pairs_from(leaf, x, y, slack, cover, tangled, boxes, marks, own, count)
         counts[b] = count

@@ -21,10 +21,10 @@ STEEP = 0.2  # least cosine between an edge and the normal of what it pierces th
 
 
 @kernel
-def _segment_apart(p, q, low, high, t):  # type: ignore[no-untyped-def]
+def _segment_apart(p, q, face, t):  # type: ignore[no-untyped-def]
     apart = False
     for k in range(3):
-        apart = apart or min(p[k], q[k]) > high[t, k] or max(p[k], q[k]) < low[t, k]
+        apart = apart or min(p[k], q[k]) > face[t, 3 + k] or max(p[k], q[k]) < face[t, k]
     return apart
 
 
@@ -39,12 +39,12 @@ def _note(a, b, x, cover, boxes, hits, count):  # type: ignore[no-untyped-def]
         p, q = (a, b) if turn == 0 else (b, a)
         j, k, m = faces[q, 0], faces[q, 1], faces[q, 2]
         for c in range(3):
-            if not owns[p, 3 + c]:
+            if not owns[p] >> (3 + c) & 1:
                 continue
             e, f = faces[p, c], faces[p, (c + 1) % 3]
             if e in (j, k, m) or f in (j, k, m):
                 continue
-            if _segment_apart(x[e], x[f], boxes.face_low, boxes.face_high, q):
+            if _segment_apart(x[e], x[f], boxes.face, q):
                 continue
             if pierces(x[e], x[f], x[j], x[k], x[m])[0]:
                 if count < hits.shape[0]:
@@ -76,7 +76,7 @@ def list_crossings(x, cover, boxes, hits, counts):  # type: ignore[no-untyped-de
                     break
                 for a in range(first[leaf], first[leaf + 1]):
                     for b in range(a + 1 if node == own else first[node - leaves], first[node - leaves + 1]):
-                        if not stay_apart(boxes.face_low, boxes.face_high, boxes.face_back, boxes.face_ahead, a, b):
+                        if not stay_apart(boxes.face, a, boxes.face, b):
                             count = _note(a, b, x, cover, boxes, own_hits, count)
         counts[block] = count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,15 +11,20 @@ import numpy as np
 from ...jit import kernel
 from .apart import REMAINS, Touching, keep_sides, look, repel
 from .candidates import BLOCKS, Boxes, Cover, Pairs, list_pairs
+from .flat import find_flat, patches_of
+from .mend import FEW, leave_lines, mend
 from .tangles import list_crossings, mark_tangled, untangle
 from .tree import build_tree, refit
 
-SLACK = 1.0  # of the distance kept: how far a vertex may leave its straight line before lists are made anew
-LONGEST, USUAL, SHORTEST = 20.0, 10.0, 2.0  # steps that lists may serve
+SLACK = 0.2, 1.5  # of the distance kept: bounds of how far a vertex may leave its straight line before lists are due
+AHEAD, FORGET = 2.0, 0.8  # that slack: times how far it was left last time, or so much of what it was
+PATCH = 4.0  # times half the distance kept, about each triangle, that it is looked whether cloth is flat
+LONGEST, USUAL, SHORTEST = 8.0, 8.0, 2.0  # steps that lists may serve
 DONE, DUE, LEFT = range(3)  # phases of a step
 AGAIN = 3  # how often lists are made anew in one step, as what was put back leaves its line
 MOST = 12  # lists made early in a frame; in worse ones, where body and cloth fight, nothing is promised
-MANY, FEW = 64, 4  # crossings with which no more are made than that, as what shakes there leaves every line at once
+CHEAP = 0.05  # as many of those as mending some counts for
+MANY, LITTLE = 64, 4  # crossings with which no more are made than that, as what shakes there leaves every line at once
 ELAPSED, SPAN, USED, CROSSED, FAILED = range(5)  # places in `Lists.clock`
 
 
@@ -30,6 +36,7 @@ class Lists(NamedTuple):
         hits: (N,3) int32 crossings in BLOCKS blocks, of which `hit_counts` (BLOCKS,) are used.
         tangled: (V,) bool, vertices of what crosses.
         line, way: (V,3) float32, the places and velocities that the lists were made for.
+        slack: (V,) float32 metres, how far each vertex may be from there.
         clock: (5,) seconds since then, seconds that they serve (0: there are none), lists made early in this frame,
             crossings found last,
             pairs that could not be kept apart since.
@@ -44,6 +51,7 @@ class Lists(NamedTuple):
     tangled: np.ndarray
     line: np.ndarray
     way: np.ndarray
+    slack: np.ndarray
     clock: np.ndarray
     boxes: Boxes
 
@@ -69,14 +77,14 @@ def cover_of(layers: Layers, rest: np.ndarray, inv_mass: np.ndarray) -> Cover:
     """What does not change about cloth of P particles with places `rest` (P,3) at rest."""
     tree = build_tree(layers.faces, rest)
     half, garment = layers.half.astype(np.float32), layers.garment.astype(np.int32)
-    return Cover(*tree, np.ascontiguousarray(rest, np.float32), half, garment, inv_mass)
+    patches = patches_of(tree.faces, rest, PATCH * half)
+    return Cover(*tree, np.ascontiguousarray(rest, np.float32), half, garment, inv_mass, *patches)
 
 
 def empty_lists(cover: Cover) -> Lists:
     """No lists yet, and room for some."""
     vertices, faces, leaves = len(cover.rest), len(cover.faces), len(cover.first) - 1
     pairs, touching = _room(BLOCKS * max(64, faces // 4))
-    corners = [np.zeros((n, 3), np.float32) for n in (*4 * [2 * leaves], *4 * [faces])]
     return Lists(
         pairs,
         np.zeros(BLOCKS, np.int64),
@@ -86,22 +94,32 @@ def empty_lists(cover: Cover) -> Lists:
         np.zeros(vertices, bool),
         np.zeros((vertices, 3), np.float32),
         np.zeros((vertices, 3), np.float32),
+        np.float32(2 * SLACK[1]) * np.abs(cover.half),
         np.zeros(5),
-        Boxes(*corners),
+        Boxes(
+            np.zeros((2 * leaves, 12), np.float32),
+            np.zeros((faces, 12), np.float32),
+            np.zeros((2, faces, 3), np.float32),
+            np.zeros(faces, bool),
+            np.zeros(vertices, bool),
+            np.zeros(faces, np.float32),
+        ),
     )
 
 
 def _room(count: int) -> tuple[Pairs, Touching]:
     vectors = np.empty((count, 3), np.float32), np.empty((count, 4), np.float32)
     numbers = np.empty(count, np.float32), np.empty(count, np.float32)
-    pairs = Pairs(np.empty(count, np.int8), np.empty((count, 4), np.int32), vectors[0], numbers[0])
+    pairs = Pairs(
+        np.empty(count, np.int8), np.empty((count, 4), np.int32), vectors[0], numbers[0], np.empty(count, bool)
+    )
     near = np.zeros(count, bool), np.empty(count, np.int32), np.zeros(BLOCKS, np.int64)
     return pairs, Touching(*near, vectors[1], numbers[1])
 
 
 def find_crossings(x: np.ndarray, cover: Cover, lists: Lists) -> int:
     """Find what crosses at places `x` (V,3), and mark it; how many edges do."""
-    refit(cover, x, np.zeros_like(x), np.zeros(len(x), np.float32), lists.boxes)
+    refit(cover, x, x, -cover.half, lists.boxes)
     list_crossings(x, cover, lists.boxes, lists.hits, lists.hit_counts)
     mark_tangled(cover, lists.hits, lists.hit_counts, lists.tangled)
     lists.clock[CROSSED] = lists.hit_counts.sum()
@@ -116,11 +134,11 @@ def make_lists(x0: np.ndarray, x: np.ndarray, h: float, span: float, cover: Cove
         clock[FAILED] = 0
     lists.line[:] = x0
     np.divide(x - x0, np.float32(h), out=lists.way)
-    margin = cover.half * np.float32(1 + 2 * SLACK)
-    refit(cover, x0, lists.way * np.float32(span), margin, lists.boxes)
-    slack = 2 * SLACK * float(cover.half.max(initial=0))
+    end = x0 + lists.way * np.float32(span)
+    refit(cover, x0, end, lists.slack, lists.boxes)
+    find_flat(x0, end, cover, lists.boxes)
     while True:
-        list_pairs(x0, lists.way, span, slack, cover, lists.tangled, lists.boxes, lists.pairs, lists.counts)
+        list_pairs(x0, end, lists.slack, cover, lists.tangled, lists.boxes, lists.pairs, lists.counts)
         most = int(lists.counts.max())
         if most * BLOCKS <= len(lists.pairs.kind):
             break
@@ -133,7 +151,14 @@ def make_lists(x0: np.ndarray, x: np.ndarray, h: float, span: float, cover: Cove
 def renew_lists(phase: int, x0: np.ndarray, x: np.ndarray, h: float, cover: Cover, lists: Lists) -> Lists:
     """Lists for what comes, when `hold_apart` asked for them with `phase`; they serve as long as the last ones did."""
     elapsed, span = lists.clock[ELAPSED], lists.clock[SPAN]
-    lists.clock[USED] += elapsed + h <= span or phase != DUE
+    if span > 0 and elapsed + h <= span * 1.0001 and lists.clock[CROSSED] == 0:
+        off, most = np.empty(len(x), bool), np.float32(2 * SLACK[1]) * cover.half
+        few = leave_lines(x0, x, elapsed, h, most, lists, off) <= FEW * len(x)
+        lists.clock[USED] += 1 if not few else CHEAP
+        if few and mend(off, np.float32(elapsed), np.float32(span), cover, lists):
+            return lists
+    if span > 0:
+        _adapt(x, elapsed + h, cover.half, lists)
     if phase == DUE:
         if span == 0:
             span = USUAL * h
@@ -148,31 +173,43 @@ def go_between(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists) -> Lis
     """Change places `x` (V,3), to which cloth goes from `x0`, so that it does not cross on the way; the lists."""
     lists.clock[:] = 0
     lists = make_lists(x0, x, 1.0, 1.0, cover, lists)
-    look(x0, x, REMAINS, True, lists.pairs, lists.counts, lists.touching)
-    lists.clock[FAILED] = keep_sides(x0, x, cover.inv_mass, lists.pairs, lists.counts, lists.touching)
-    if _off_line(x, 1.0, lists.line, lists.way, cover.half):
+    look(x0, x, REMAINS, True, cover, lists.pairs, lists.counts, lists.touching)
+    lists.clock[FAILED] = keep_sides(x0, x, cover, lists.pairs, lists.counts, lists.touching)
+    if _off_line(x, 1.0, lists.line, lists.way, lists.slack):
         lists = make_lists(x0, x, 1.0, 1.0, cover, lists)
-        look(x0, x, REMAINS, True, lists.pairs, lists.counts, lists.touching)
-        keep_sides(x0, x, cover.inv_mass, lists.pairs, lists.counts, lists.touching)
+        look(x0, x, REMAINS, True, cover, lists.pairs, lists.counts, lists.touching)
+        keep_sides(x0, x, cover, lists.pairs, lists.counts, lists.touching)
     return lists
 
 
 @kernel
-def _off_line(x, elapsed, line, way, half):  # type: ignore[no-untyped-def]
+def _off_line(x, elapsed, line, way, slack):  # type: ignore[no-untyped-def]
     """Whether a vertex has left its straight line by more than its slack."""
     for i in range(x.shape[0]):
         dx = x[i, 0] - line[i, 0] - elapsed * way[i, 0]
         dy = x[i, 1] - line[i, 1] - elapsed * way[i, 1]
         dz = x[i, 2] - line[i, 2] - elapsed * way[i, 2]
-        if not dx * dx + dy * dy + dz * dz <= (2.0 * SLACK * half[i]) ** 2:
+        if not dx * dx + dy * dy + dz * dz <= slack[i] * slack[i]:
             return True
     return False
 
 
 @kernel
+def _adapt(x, elapsed, half, lists):  # type: ignore[no-untyped-def]
+    """Give each vertex as much slack as it needed when it went to `x` (V,3), in so many seconds."""
+    line, way, slack = lists.line, lists.way, lists.slack
+    for i in range(x.shape[0]):
+        dx = x[i, 0] - line[i, 0] - elapsed * way[i, 0]
+        dy = x[i, 1] - line[i, 1] - elapsed * way[i, 1]
+        dz = x[i, 2] - line[i, 2] - elapsed * way[i, 2]
+        wanted = max(AHEAD * math.sqrt(dx * dx + dy * dy + dz * dz), FORGET * slack[i])
+        slack[i] = min(max(wanted, 2.0 * SLACK[0] * half[i]), 2.0 * SLACK[1] * half[i])
+
+
+@kernel
 def _may_renew(clock):  # type: ignore[no-untyped-def]
     """Whether lists may still be made early in this frame."""
-    return clock[USED] < (MOST if clock[CROSSED] < MANY else FEW)
+    return clock[USED] < (MOST if clock[CROSSED] < MANY else LITTLE)
 
 
 @kernel
@@ -191,17 +228,17 @@ def hold_apart(phase, x0, x, base, h, cover, lists, friction):  # type: ignore[n
     clock = lists.clock
     if phase == DONE:
         late = clock[ELAPSED] + h > clock[SPAN] * 1.0001
-        if late or (_may_renew(clock) and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, cover.half)):
+        if late or (_may_renew(clock) and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, lists.slack)):
             return DUE
     if phase <= DUE and clock[CROSSED] > 0:
         untangle(x, base, cover, lists.hits, lists.hit_counts)
-    look(x0, x, 1.0, True, lists.pairs, lists.counts, lists.touching)
+    look(x0, x, 1.0, True, cover, lists.pairs, lists.counts, lists.touching)
     if lists.touching.counts.sum() > 0:
         if phase <= DUE:
             repel(x0, x, base, cover.inv_mass, lists.pairs, lists.touching, friction)
-        clock[FAILED] += keep_sides(x0, x, cover.inv_mass, lists.pairs, lists.counts, lists.touching)
+        clock[FAILED] += keep_sides(x0, x, cover, lists.pairs, lists.counts, lists.touching)
         again = phase < LEFT + AGAIN and _may_renew(clock)
-        if again and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, cover.half):
+        if again and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, lists.slack):
             return max(phase + 1, LEFT)
     clock[ELAPSED] += h
     return DONE

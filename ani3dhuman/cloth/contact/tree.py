@@ -13,14 +13,15 @@ import numpy as np
 from ...jit import kernel
 
 LEAF = 4  # triangles in a leaf
+BIG = np.float32(1e30)
 
 
 class Tree(NamedTuple):
     """A complete binary tree over F triangles, in the order of its leaves.
 
     Attributes:
-        faces: (F,3) int32 vertices of the triangles; owns: (F,6) bool, which of the corners, and of the sides that
-            begin there, belong to the triangle.
+        faces: (F,3) int32 vertices of the triangles; owns: (F,) uint8, bits of the corners, and above them of
+            the sides that begin there, that belong to the triangle.
         first: (L+1,) int32, where each leaf begins among the triangles.
         beside: (F,3) int32, the corner across each side of the triangle on the other side of it, -1 for none.
     """
@@ -52,13 +53,13 @@ def build_tree(faces: np.ndarray, places: np.ndarray) -> Tree:
 
 
 def _owned(faces: np.ndarray) -> np.ndarray:
-    """(F,6) bool: the first triangle with a vertex, or an edge, owns it."""
+    """(F,) uint8: the first triangle with a vertex, or an edge, owns it."""
     corners = np.zeros(len(faces) * 3, bool)
     corners[np.unique(faces.ravel(), return_index=True)[1]] = True
     sides = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], 2).reshape(-1, 2), axis=1)
     edges = np.zeros(len(faces) * 3, bool)
     edges[np.unique(sides, axis=0, return_index=True)[1]] = True
-    return np.concatenate([corners.reshape(-1, 3), edges.reshape(-1, 3)], 1)
+    return np.packbits(np.concatenate([corners.reshape(-1, 3), edges.reshape(-1, 3)], 1), 1, "little").reshape(-1)
 
 
 def _beside(faces: np.ndarray) -> np.ndarray:
@@ -74,33 +75,40 @@ def _beside(faces: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def refit(cover, x, way, margin, boxes):  # type: ignore[no-untyped-def]
-    """Bring `Boxes` up to date for places `x`, their ways (V,3) and a margin (V,); node 1 is the root.
+def fit_face(t, cover, x, y, slack, boxes):  # type: ignore[no-untyped-def]
+    """Bring the box of triangle `t` up to date, whose vertices go from `x` to `y` (V,3) and may be `slack` (V,) off."""
+    face, half = boxes.face, cover.half
+    a, b, c = cover.faces[t, 0], cover.faces[t, 1], cover.faces[t, 2]
+    wide = boxes.margin[t] = max(max(half[a] + slack[a], half[b] + slack[b]), half[c] + slack[c])
+    for k in range(3):
+        face[t, k] = min(min(x[a, k], x[b, k]), x[c, k]) - wide
+        face[t, 3 + k] = max(max(x[a, k], x[b, k]), x[c, k]) + wide
+        i, j, l = y[a, k] - x[a, k], y[b, k] - x[b, k], y[c, k] - x[c, k]
+        face[t, 6 + k] = min(min(i, j), l)
+        face[t, 9 + k] = max(max(i, j), l)
 
-    Children of node i are 2 i and 2 i + 1; node L + l is leaf l.
-    """
-    faces, first = cover.faces, cover.first
-    leaves = first.shape[0] - 1
-    for t in range(faces.shape[0]):
-        a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
-        for k in range(3):
-            boxes.face_low[t, k] = min(x[a, k] - margin[a], x[b, k] - margin[b], x[c, k] - margin[c])
-            boxes.face_high[t, k] = max(x[a, k] + margin[a], x[b, k] + margin[b], x[c, k] + margin[c])
-            boxes.face_back[t, k] = min(way[a, k], way[b, k], way[c, k])
-            boxes.face_ahead[t, k] = max(way[a, k], way[b, k], way[c, k])
-    for node in range(2 * leaves - 1, 0, -1):
-        for k in range(3):
-            low, high = np.float32(np.inf), np.float32(-np.inf)
-            back, ahead = np.float32(np.inf), np.float32(-np.inf)
-            if node >= leaves:
-                for t in range(first[node - leaves], first[node - leaves + 1]):
-                    low, high = min(low, boxes.face_low[t, k]), max(high, boxes.face_high[t, k])
-                    back, ahead = min(back, boxes.face_back[t, k]), max(ahead, boxes.face_ahead[t, k])
-            else:
-                one, other = 2 * node, 2 * node + 1
-                low = min(boxes.node_low[one, k], boxes.node_low[other, k])
-                high = max(boxes.node_high[one, k], boxes.node_high[other, k])
-                back = min(boxes.node_back[one, k], boxes.node_back[other, k])
-                ahead = max(boxes.node_ahead[one, k], boxes.node_ahead[other, k])
-            boxes.node_low[node, k], boxes.node_high[node, k] = low, high
-            boxes.node_back[node, k], boxes.node_ahead[node, k] = back, ahead
+
+@kernel
+def fit_node(n, first, boxes):  # type: ignore[no-untyped-def]
+    """Bring the box of node `n` up to date, by its children; those of node n are 2 n and 2 n + 1, leaf l is L + l."""
+    face, node, leaves = boxes.face, boxes.node, first.shape[0] - 1
+    for k in range(12):
+        upper = 3 <= k < 6 or k >= 9
+        most = -BIG if upper else BIG
+        if n >= leaves:
+            for t in range(first[n - leaves], first[n - leaves + 1]):
+                most = max(most, face[t, k]) if upper else min(most, face[t, k])
+        elif upper:
+            most = max(node[2 * n, k], node[2 * n + 1, k])
+        else:
+            most = min(node[2 * n, k], node[2 * n + 1, k])
+        node[n, k] = most
+
+
+@kernel
+def refit(cover, x, y, slack, boxes):  # type: ignore[no-untyped-def]
+    """Bring all `Boxes` up to date; arguments as of `fit_face`."""
+    for t in range(cover.faces.shape[0]):
+        fit_face(t, cover, x, y, slack, boxes)
+    for n in range(2 * (cover.first.shape[0] - 1) - 1, 0, -1):
+        fit_node(n, cover.first, boxes)

@@ -1,0 +1,124 @@
+"""Where a sheet lies flat about a triangle: there its own parts cannot touch, and need not be looked at.
+
+A patch whose normals all lie within 60 degrees of one direction is a graph over the plane across it: what is a length
+apart along the cloth is at least half of it apart in space. Most of a garment is of such patches, and most pairs that
+come within reach of each other lie in one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from ...jit import kernel, parallel_kernel
+
+NONE, ONE = np.float32(0), np.float32(1)
+FLAT = np.float32(0.5)  # least cosine between the normals of a patch and that of the triangle in its middle
+ROOM = 64  # triangles for which a patch has room at first, on average
+
+
+class Patches(NamedTuple):
+    """The patch about each of F triangles, from which cloth within reach belongs to the same sheet.
+
+    Attributes:
+        patches: (F+1,) int64; members[patches[t]:patches[t + 1]]: int32, the triangles about triangle t, in a distance
+            at rest, along the mesh.
+        fans: (V+1,) int64; around[fans[v]:fans[v + 1]]: int32, the triangles at vertex v.
+    """
+
+    patches: np.ndarray
+    members: np.ndarray
+    fans: np.ndarray
+    around: np.ndarray
+
+
+def patches_of(faces: np.ndarray, rest: np.ndarray, reach: np.ndarray) -> Patches:
+    """The patches about triangles (F,3) int32 by places (V,3) at rest, so that `reach` (V,) metres lie about each."""
+    count = len(faces)
+    corners = faces.ravel()
+    fans = np.concatenate([[0], np.cumsum(np.bincount(corners, minlength=len(rest)))])
+    around = (np.argsort(corners, kind="stable") // 3).astype(np.int32)
+    middles = rest[faces].mean(1, dtype=np.float64) if count else np.zeros((0, 3))
+    radii = np.linalg.norm(rest[faces] - middles[:, None], axis=2).max(1) if count else np.zeros(0)
+    reaches = np.maximum(reach[faces].max(1), 0) if count else np.zeros(0)
+    patches, room = np.zeros(count + 1, np.int64), ROOM * count
+    while True:
+        members = np.empty(room, np.int32)
+        _gather(faces, fans, around, middles, radii, reaches, patches, members)
+        if patches[-1] <= room:
+            return Patches(patches, members[: patches[-1]].copy(), fans, around)
+        room = int(patches[-1])
+
+
+@kernel
+def _gather(faces, first, at, middles, radii, reaches, starts, members):  # type: ignore[no-untyped-def]
+    """Walk from each triangle over those that share a corner, as far as its reach."""
+    count = faces.shape[0]
+    seen, queue = np.full(count, -1, np.int32), np.empty(count, np.int32)
+    total = 0
+    for t in range(count):
+        queue[0], seen[t], size, done = t, t, 1, 0
+        while done < size:
+            for c in range(3):
+                v = faces[queue[done], c]
+                for k in range(first[v], first[v + 1]):
+                    other = at[k]
+                    if seen[other] == t:
+                        continue
+                    seen[other] = t
+                    dx, dy = middles[other, 0] - middles[t, 0], middles[other, 1] - middles[t, 1]
+                    dz = middles[other, 2] - middles[t, 2]
+                    if dx * dx + dy * dy + dz * dz <= (radii[t] + radii[other] + reaches[t]) ** 2:
+                        queue[size] = other
+                        size += 1
+            done += 1
+        for k in range(1, size):
+            if total < members.shape[0]:
+                members[total] = queue[k]
+            total += 1
+        starts[t + 1] = total
+
+
+@kernel
+def _normals(x, faces, normals):  # type: ignore[no-untyped-def]
+    """Unit normals (F,3) of triangles; zero where there is no area."""
+    for t in range(faces.shape[0]):
+        i, j, k = faces[t, 0], faces[t, 1], faces[t, 2]
+        ex, ey, ez = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
+        fx, fy, fz = x[k, 0] - x[i, 0], x[k, 1] - x[i, 1], x[k, 2] - x[i, 2]
+        nx, ny, nz = ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
+        length = math.sqrt(nx * nx + ny * ny + nz * nz)
+        scale = ONE / length if length > 0.0 else NONE
+        normals[t, 0], normals[t, 1], normals[t, 2] = nx * scale, ny * scale, nz * scale
+
+
+@kernel
+def _within_cone(t, others, start, stop, normals):  # type: ignore[no-untyped-def]
+    """Whether the normals of triangles others[start:stop] are near that of triangle `t`."""
+    for when in range(2):
+        nx, ny, nz = normals[when, t, 0], normals[when, t, 1], normals[when, t, 2]
+        for k in range(start, stop):
+            o = others[k]
+            if nx * normals[when, o, 0] + ny * normals[when, o, 1] + nz * normals[when, o, 2] < FLAT:
+                return False
+    return True
+
+
+@parallel_kernel
+def find_flat(x, y, cover, boxes):  # type: ignore[no-untyped-def]
+    """Find about which triangles cloth lies flat at places `x` and at places `y` (V,3).
+
+    `normals`, `flat` and `level` of `boxes` are written.
+    """
+    faces, starts, members, fans, around = cover.faces, cover.patches, cover.members, cover.fans, cover.around
+    normals, flat, level = boxes.normals, boxes.flat, boxes.level
+    for when in prange(2):
+        _normals(x if when == 0 else y, faces, normals[when])
+    for v in prange(fans.shape[0] - 1):
+        first = min(fans[v], around.shape[0] - 1)
+        level[v] = _within_cone(around[first], around, fans[v], fans[v + 1], normals)
+    for t in prange(faces.shape[0]):
+        flat[t] = _within_cone(t, members, starts[t], starts[t + 1], normals)
