@@ -304,7 +304,9 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
     for i in range(points.shape[0]):
         fastest = max(fastest, body_step[i, 0] ** 2 + body_step[i, 1] ** 2 + body_step[i, 2] ** 2)
     fastest = math.sqrt(fastest)
-    pressed = Cover(cover.faces, cover.owns, cover.first, cover.beside, cover.rest, cover.half, cover.garment, mobile)
+    tree, sheet = (cover.faces, cover.owns, cover.first, cover.beside), (cover.rest, cover.half, cover.garment)
+    about = cover.patches, cover.members, cover.fans, cover.around
+    pressed = Cover(*tree, *sheet, mobile, *about)
     for s in range(first, min(last, substeps)):
         b = f4((s + 1.0) / substeps)
         if phase == DONE:
