@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import job_list, operators, overlay, parts_panel, preferences, properties, saving, thumbnails, ui
+from . import job_list, operators, overlay, parts_panel, preferences, properties, render_engine, saving, thumbnails, ui
 from .session import session
 
 CLASSES = (*preferences.CLASSES, *operators.CLASSES, *ui.CLASSES)
-MODULES = (properties, overlay, parts_panel, job_list, thumbnails, saving)
+MODULES = (properties, overlay, parts_panel, job_list, thumbnails, saving, render_engine)
 
 
 def register() -> None:

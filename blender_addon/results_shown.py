@@ -50,6 +50,16 @@ def shown_as(name: str) -> str:
     return GAUSSIANS if seen else ORIGINAL
 
 
+def with_gaussians() -> list[str]:
+    """Names of the results that have Gaussians, those that are seen first."""
+    found = {}
+    for name in result_names():
+        kinds = {object_group(item).kind: item for item in parts_of(name)}
+        if "GAUSSIANS" in kinds:
+            found[name] = all(item.hide_render for item in parts_of(name))
+    return sorted(found, key=lambda name: found[name])
+
+
 def others_of(name: str) -> list[str]:
     """Names of the other results of the character whose result `name` is, in a circle that begins behind it."""
 

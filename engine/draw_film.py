@@ -1,8 +1,8 @@
 """`ani3dhuman-engine film`: draws film frames for the program that started it, one after the other.
 
 It reads JSON, one object a line. The first names the work: `{"cache": FOLDER, "film": FILE, "out": FOLDER}`; each one
-after it a frame: `{"frame": 12, "depth": FILE or ""}`. It answers with lines: `{"frame": 12, "step": 3, "total": 32}`,
-at last `{"frame": 12, "file": PATH}`, or `{"error": {"code", "message", "hint"}}`, after which the next frame may be
+after it a frame: `{"frame": 12, "depth": FILE or "", "packed": true}`. It answers with lines: `{"frame": 12,
+"step": 3, "total": 32}`, at last `{"frame": 12, "file": PATH}`, or `{"error": {"code", "message", "hint"}}`, after which the next frame may be
 asked for. It ends with its input.
 """
 
@@ -53,7 +53,8 @@ def serve(asked: IO[str], told: IO[str]) -> int:
             frame, depth = wanted["frame"], str(wanted.get("depth") or "")
             if not isinstance(frame, int):
                 raise KeyError("frame")
-            file = work.render(frame, out, Path(depth) if depth else None, partial(hear, frame))
+            packed = wanted.get("packed") is not False
+            file = work.render(frame, out, Path(depth) if depth else None, partial(hear, frame), packed=packed)
             say(frame=frame, file=str(file))
         except Exception as error:
             known = explain(error, out, "film.failed", "Render the shot again; the engine's output may say more.")

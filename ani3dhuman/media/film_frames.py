@@ -41,8 +41,9 @@ def write_exr(
     full_float: bool = False,
     metadata: Mapping[str, str | int | float] | None = None,
     depth: np.ndarray | None = None,
+    packed: bool = True,
 ) -> None:
-    """Write an OpenEXR file: premultiplied alpha and linear light with Rec. 709 primaries, ZIP-compressed.
+    """Write an OpenEXR file: premultiplied alpha and linear light with Rec. 709 primaries.
 
     Args:
         path: the file.
@@ -50,12 +51,13 @@ def write_exr(
         full_float: 32 bits a channel instead of 16.
         metadata: further header attributes.
         depth: (H,W) metres along the view, written in 32 bits as the channel Z.
+        packed: compressed; if not, simple programs can read it.
 
     Raises:
         Ani3DError: ``disk.full``.
     """
     header = {
-        "compression": OpenEXR.ZIP_COMPRESSION,
+        "compression": OpenEXR.ZIP_COMPRESSION if packed else OpenEXR.NO_COMPRESSION,
         "type": OpenEXR.scanlineimage,
         "chromaticities": REC709,
         "colorInteropID": "lin_rec709_scene",

@@ -54,11 +54,13 @@ class FilmInScene:
         depth: Path | None = None,
         listener: Listener | None = None,
         should_cancel: Callable[[], bool] = lambda: False,
+        packed: bool = True,
     ) -> Path:
         """Draw one scene frame into the folder `out`; the file NAME_0001.exr, whose channel Z is depth in metres.
 
         Args:
             depth: a `.npz` with `depths` and `times` of `SceneDepth`, metres; None where nothing stands in front.
+            packed: whether the file is compressed.
 
         Raises:
             Ani3DError: ``film.frames`` for a frame that cache or camera lack, ``film.depth``, ``disk.full``.
@@ -86,7 +88,7 @@ class FilmInScene:
         told = json.dumps({key: value for key, value in asdict(self.exposure(frame)).items() if value is not None})
         metadata: dict[str, str | int | float] = {"frame": frame, "exposure": told}
         metadata["software"] = f"ani3dhuman {__version__}"
-        write_exr(path, picture, metadata=metadata, depth=np.where(far < FAR, far / self._scale, FAR))
+        write_exr(path, picture, metadata=metadata, depth=np.where(far < FAR, far / self._scale, FAR), packed=packed)
         return path
 
     def _window(self, low: int, high: int) -> CameraPath:

@@ -51,12 +51,12 @@ def film_steps(
         camera = read_camera(scene, depsgraph)
         views.append(camera.viewmat)
         Ks.append(camera.K)
-        lenses.append(_lens(scene, depsgraph))
+        lenses.append(lens_at(scene, depsgraph))
         yield number, len(frames), 0.0
     return Film(meta, np.stack(views), np.stack(Ks), np.array(lenses, np.float64))
 
 
-def _lens(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> tuple[float, float]:
+def lens_at(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> tuple[float, float]:
     """Radius of the aperture and distance of what is sharp, in metres; (0, 0) where all is."""
     camera = scene.camera.evaluated_get(depsgraph)
     data: Any = camera.data

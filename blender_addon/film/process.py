@@ -43,9 +43,9 @@ class FilmProcess:
         threading.Thread(target=self._listen, daemon=True).start()
         self._send(cache=str(cache), film=str(film), out=str(out))
 
-    def ask(self, frame: int, depth: Path | None) -> None:
-        """Have a frame drawn, after those that were asked for before."""
-        self._send(frame=frame, depth=str(depth) if depth else "")
+    def ask(self, frame: int, depth: Path | None, packed: bool = True) -> None:
+        """Have a frame drawn, after those that were asked for before; `packed`: its file is compressed."""
+        self._send(frame=frame, depth=str(depth) if depth else "", packed=packed)
 
     def answers(self) -> list[tuple[int, float, str]]:
         """What it has told since: (frame, share 0..1 of it that is drawn, its file or "").

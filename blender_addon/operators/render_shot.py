@@ -10,10 +10,8 @@ import bpy
 from .. import compat, preferences
 from ..film.shoot import Wanted, cache_of, frames_of, shoot
 from ..film_nodes import set_up
-from ..import_result import parts_of, result_names
 from ..paths import absolute, output_folder
-from ..properties import object_group
-from ..results_shown import FILM, show_as
+from ..results_shown import FILM, show_as, with_gaussians
 from .stepwise import Steps, WorksInSteps
 
 
@@ -42,10 +40,10 @@ class RenderShot(WorksInSteps, bpy.types.Operator):
 
     @classmethod
     def why_not(cls, _context: bpy.types.Context) -> str:
-        return "" if _with_gaussians() else "There is no result with Gaussians."
+        return "" if with_gaussians() else "There is no result with Gaussians."
 
     def begin(self, context: bpy.types.Context) -> Steps:
-        self._name = self.result or next(iter(_with_gaussians()), "")
+        self._name = self.result or next(iter(with_gaussians()), "")
         cache = cache_of(self._name)
         self._frames = frames_of(context.scene, cache)
         if self.current and context.scene.frame_current in self._frames:
@@ -59,13 +57,3 @@ class RenderShot(WorksInSteps, bpy.types.Operator):
             set_up(context.scene, self._name, result, self._frames)
             show_as(self._name, FILM)
         self.say(f"Drew {len(result)} film frames into '{result[0].parent}'.")
-
-
-def _with_gaussians() -> list[str]:
-    """Names of the results that have Gaussians, those that are seen first."""
-    found = {}
-    for name in result_names():
-        kinds = {object_group(item).kind: item for item in parts_of(name)}
-        if "GAUSSIANS" in kinds:
-            found[name] = all(item.hide_render for item in parts_of(name))
-    return sorted(found, key=lambda name: found[name])

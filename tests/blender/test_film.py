@@ -138,3 +138,14 @@ def test_what_cannot_be_drawn_is_one_sentence(shown, part, tmp_path):
     with pytest.raises(RuntimeError, match="no result in this file"):
         bpy.ops.ani3d.render_shot(samples=1)
     assert json.dumps([item.name for item in bpy.data.scenes]) == '["Scene"]'
+
+
+def test_f12_draws_by_the_engine_itself(shown, part, tmp_path):
+    scene = bpy.context.scene
+    scene.render.engine = "ANI3D_GAUSSIANS"
+    scene.render.image_settings.file_format = "OPEN_EXR"
+    scene.render.filepath = str(tmp_path / "f12.exr")
+    scene.frame_set(4)
+    bpy.ops.render.render(write_still=True)
+    drawn = picture(tmp_path / "f12.exr")
+    assert drawn[20:28, 12:36].min() > 0.8 and not drawn[0, 0].any()
