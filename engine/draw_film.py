@@ -1,9 +1,9 @@
 """`ani3dhuman-engine film`: draws film frames for the program that started it, one after the other.
 
 It reads JSON, one object a line. The first names the work: `{"cache": FOLDER, "film": FILE, "out": FOLDER}`; each one
-after it a frame: `{"frame": 12, "depth": FILE or "", "packed": true}`. It answers with lines: `{"frame": 12,
-"step": 3, "total": 32}`, at last `{"frame": 12, "file": PATH}`, or `{"error": {"code", "message", "hint"}}`, after which the next frame may be
-asked for. It ends with its input.
+after it a frame: `{"frame": 12, "depth": FILE or "", "packed": true}`. It answers with lines: while it draws
+`{"frame": 12, "step": 3, "total": 32}`, at last `{"frame": 12, "file": PATH}`, or `{"error": {"code", "message",
+"hint"}}`, after which the next frame may be asked for. It ends with its input.
 """
 
 from __future__ import annotations
