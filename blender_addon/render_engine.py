@@ -36,7 +36,7 @@ class GaussiansEngine(bpy.types.RenderEngine):
     bl_label = "Ani3D Gaussians"
     bl_use_postprocess = True
 
-    def render(self, depsgraph: bpy.types.Depsgraph) -> None:
+    def render(self, depsgraph: bpy.types.Depsgraph) -> None:  # type: ignore[override]
         """Draw the scene's frame; what cannot be drawn is said as Blender's own engines say it."""
         scene = depsgraph.scene
         scale = scene.render.resolution_percentage / 100

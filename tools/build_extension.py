@@ -30,7 +30,13 @@ PLATFORMS = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
     "windows-x64": ("win_amd64",),
     "macos-arm64": ("macosx_11_0_arm64", "macosx_10_15_universal2", "macosx_10_9_universal2"),
-    "macos-x64": ("macosx_10_15_universal2", "macosx_10_9_universal2", "macosx_10_9_x86_64"),
+    "macos-x64": (
+        "macosx_10_15_universal2",
+        "macosx_10_9_universal2",
+        "macosx_10_15_x86_64",
+        "macosx_10_13_x86_64",
+        "macosx_10_9_x86_64",
+    ),  # fmt: skip
 }
 
 
