@@ -36,7 +36,7 @@ PLATFORMS = {
         "macosx_10_15_x86_64",
         "macosx_10_13_x86_64",
         "macosx_10_9_x86_64",
-    ),  # fmt: skip
+    ),
 }
 
 
