@@ -378,6 +378,8 @@ OPAQUE = [
     *(second_uv_map, two_uv_maps, hard_pixels, data_picture, linear_picture, transparent_picture_without_its_alpha),
     *(unlit_as_gltf_has_it, nothing_linked, circle_of_shaders, dangling_reroute, muted_picture, mirrored_picture),
 ]
+if bpy.app.version < (5, 0):  # where such a reroute gives black
+    OPAQUE.remove(dangling_reroute)
 CLEAR = [
     *(alpha_of_the_picture, alpha_of_another_picture, constant_alpha, clear_by_mixing, shader_through_a_group),
 ]

@@ -25,13 +25,18 @@ def _plane(quads: int = 1) -> bpy.types.Object:
         layer.data[loop.index].uv = ((place.x + 1) / 2, (place.y + 1) / 2)
     item = bpy.data.objects.new("Plane", mesh)
     bpy.context.scene.collection.objects.link(item)
-    material = bpy.data.materials.new("Paint")
-    if bpy.app.version < (5, 0):
-        material.use_nodes = True
+    material = _material("Paint")
     mesh.materials.append(material)
     principled = material.node_tree.nodes["Principled BSDF"]
     principled.inputs["Specular IOR Level"].default_value, principled.inputs["Roughness"].default_value = 0, 1
     return item
+
+
+def _material(name: str) -> bpy.types.Material:
+    material = bpy.data.materials.new(name)
+    if bpy.app.version < (5, 0):
+        material.use_nodes = True
+    return material
 
 
 def _faces(part, item: bpy.types.Object, mesh: bpy.types.Mesh | None = None):
@@ -286,7 +291,7 @@ def test_dense_meshes_are_sharp(addon, part):
 
 def test_odd_meshes_and_slots(addon, part):
     item, lonely = _plane(1), _plane(1)
-    item.data.materials.append(bpy.data.materials.new("Second"))
+    item.data.materials.append(_material("Second"))
     Tree(item).color.default_value = (0.1, 0.2, 0.3, 1)
     item.data.materials[1].node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.4, 0.5, 0.6, 1)
     item.data.polygons[0].material_index = 7  # beyond the slots: Blender takes the last
@@ -311,7 +316,7 @@ def test_odd_meshes_and_slots(addon, part):
 
 def test_a_slot_may_belong_to_the_object(addon, part):
     item = _plane(1)
-    own = bpy.data.materials.new("Own")
+    own = _material("Own")
     own.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.1, 0.9, 0.1, 1)
     item.material_slots[0].link, item.material_slots[0].material = "OBJECT", own
     assert [e["name"] for e in _read(part, [_faces(part, item)], []).entries] == ["Own"]

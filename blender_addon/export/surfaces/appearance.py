@@ -74,11 +74,10 @@ def patches_of(
         if any(_is_animated(tree) for tree, _ in graph.trees_of(work.material.node_tree)):
             remarks.append("changes over time and is exported as at the first frame")
         try:
-            gloss = gloss_of(work.surface)
+            gloss, toon = gloss_of(work.surface), toon_of(work.surface)  # baking takes the surface away
             patches = (
                 _plain(work.shown, users) or _picture(work.shown, users, reading) or _baked(work, users, found, reading)
             )
-            toon = toon_of(work.surface)
             return [replace(patch, toon=toon) for patch in with_gloss(work, patches, users, gloss)]
         except RuntimeError as error:
             reason = str(error).strip().removeprefix("Error: ").rstrip(".")
