@@ -25,9 +25,8 @@ def _plane(quads: int = 1) -> bpy.types.Object:
         layer.data[loop.index].uv = ((place.x + 1) / 2, (place.y + 1) / 2)
     item = bpy.data.objects.new("Plane", mesh)
     bpy.context.scene.collection.objects.link(item)
-    material = _material("Paint")
-    mesh.materials.append(material)
-    principled = material.node_tree.nodes["Principled BSDF"]
+    mesh.materials.append(_material("Paint"))
+    principled = mesh.materials[0].node_tree.nodes["Principled BSDF"]
     principled.inputs["Specular IOR Level"].default_value, principled.inputs["Roughness"].default_value = 0, 1
     return item
 
