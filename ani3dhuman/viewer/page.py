@@ -67,9 +67,6 @@ def write_page(path: Path, cache: FrameCache, frames: range, shot: Shot | None =
     low = np.min([each.min((0, 1)) for each in points.values()], axis=0).astype(np.float64)
     high = np.max([each.max((0, 1)) for each in points.values()], axis=0).astype(np.float64)
     step = max(float((high - low).max()), 1e-6) / STEPS
-    packed = _Packed()
-    for name, values in points.items():
-        packed.add(name, np.rint((values - low) / step).astype(np.uint16), change=True)
     middle = points["result" if "result" in points else "position"]
     size = np.ptp(middle[0], axis=0)
     head: dict[str, Any] = {
@@ -87,15 +84,20 @@ def write_page(path: Path, cache: FrameCache, frames: range, shot: Shot | None =
         "vertices": 0,
         "every": EVERY,
     }
-    if "position" in points:
-        head |= _gaussians(packed, cache, frames, points["position"].shape[1])
-    if shot is not None:
-        head |= _mesh(packed, shot, frames)
-    head["arrays"] = packed.entries
-    data = base64.b64encode(gzip.compress(b"".join(packed.parts), 6)).decode()
+    blobs = {}
+    for blob, count in (("early", 1), ("arrays", len(frames))):  # the first frame alone, which is shown at once; all
+        packed = _Packed()
+        for name, values in points.items():
+            packed.add(name, np.rint((values[:count] - low) / step).astype(np.uint16), change=True)
+        if "position" in points:
+            head |= _gaussians(packed, cache, frames[:count], points["position"].shape[1])
+        if shot is not None:
+            head |= _mesh(packed, shot, frames[:count])
+        head[blob] = packed.entries
+        blobs[blob] = base64.b64encode(gzip.compress(b"".join(packed.parts), 6)).decode()
     text = (ASSETS / "page.html").read_text(encoding="utf-8")
     said = json.dumps(head).replace("<", "\\u003c")
-    pieces = {"TITLE": html.escape(head["name"]), "HEAD": said, "DATA": data}
+    pieces = {"TITLE": html.escape(head["name"]), "HEAD": said, "EARLY": blobs["early"], "DATA": blobs["arrays"]}
     pieces |= {"THREE": _script("three.min.js"), "VIEWER": _script("viewer.js")}
     for name, piece in pieces.items():
         before, _, after = text.partition(f"@{name}@")

@@ -6,15 +6,17 @@ const KINDS = { u1: Uint8Array, i1: Int8Array, u2: Uint16Array, u4: Uint32Array,
 const PALETTE = [[0.85, 0.62, 0.5], [0.98, 0.8, 0.45], [0.55, 0.4, 0.85], [0.3, 0.65, 0.85]];
 let arrays = {};
 
-async function unpack() {
-  const response = await fetch("data:application/octet-stream;base64," + document.getElementById("data").textContent.trim());
+async function unpack(id, entries) {
+  const response = await fetch("data:application/octet-stream;base64," + document.getElementById(id).textContent.trim());
   const stream = response.body.pipeThrough(new DecompressionStream("gzip"));
   const bytes = await new Response(stream).arrayBuffer();
-  for (const entry of head.arrays) {
+  const found = {};
+  for (const entry of entries) {
     const values = new KINDS[entry.kind](bytes, entry.start, entry.length);
     if (entry.change) for (let i = entry.change; i < values.length; i++) values[i] += values[i - entry.change];  // frame after frame
-    arrays[entry.name] = values;
+    found[entry.name] = values;
   }
+  arrays = found;
 }
 
 function places(name, frame, out) {  // whole numbers of a frame back to metres
@@ -189,6 +191,7 @@ class Viewer {
     this.shown = { splats: !!head.splats, result: !head.splats && !!arrays.result, rigid: !head.splats && !arrays.result, apart: false, regions: false, skeleton: false, arrows: false };
     for (const layer of Object.values(this.layers)) this.scene.add(layer.object);
     this.frame = 0;
+    this.loaded = 1;  // frames
     this.playing = false;
     this.wire();
     this.resize();
@@ -244,6 +247,7 @@ class Viewer {
   }
 
   go(frame) {
+    frame = Math.min(frame, this.loaded - 1);
     this.frame = frame;
     this.began = performance.now() - 1000 * frame / head.fps;
     this.refresh();
@@ -278,7 +282,7 @@ class Viewer {
 
   draw() {
     if (this.playing) {
-      const frame = Math.floor((performance.now() - this.began) * head.fps / 1000) % head.frames;
+      const frame = Math.floor((performance.now() - this.began) * head.fps / 1000) % this.loaded;
       if (frame !== this.frame) { this.frame = frame; this.refresh(); }
     }
     if (!this.dirty) return;
@@ -306,16 +310,20 @@ class Viewer {
   }
 }
 
-unpack().then(() => {
+unpack("early", head.early).then(async () => {  // the first frame is seen before all of them are unpacked
   const viewer = window.viewer = new Viewer();
   const wanted = new URLSearchParams(location.hash.slice(1));  // #show=result,apart&frame=12
   if (wanted.has("show")) {
     for (const name in viewer.shown) viewer.shown[name] = wanted.get("show").split(",").includes(name);
     for (const box of document.querySelectorAll("[data-show]")) box.checked = viewer.shown[box.dataset.show];
   }
-  viewer.go(Math.min(head.frames - 1, Math.max(0, (+wanted.get("frame") || head.start) - head.start)));
+  viewer.go(0);
   viewer.draw();
   document.body.dataset.ready = Math.round(performance.now());
   const loop = () => { viewer.draw(); requestAnimationFrame(loop); };
   loop();
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  await unpack("data", head.arrays);
+  viewer.loaded = head.frames;
+  viewer.go(Math.min(head.frames - 1, Math.max(0, (+wanted.get("frame") || head.start) - head.start)));
 }).catch((error) => { document.getElementById("note").textContent = `cannot be shown: ${error}`; });
