@@ -51,6 +51,10 @@ def alembic(meshes: str, target: str, frame_start: int, fps: float) -> None:
         mesh.from_pydata(points[0].tolist(), [], faces.tolist())
         mesh.uv_layers.new(name="st").data.foreach_set("uv", np.ascontiguousarray(uvs.reshape(-1), np.float32))
         mesh.attributes.new("velocity", "FLOAT_VECTOR", "POINT")
+        mesh["moves"] = 0.0  # only what is animated is written at every frame
+        mesh.keyframe_insert('["moves"]', frame=frame_start)
+        mesh["moves"] = 1.0
+        mesh.keyframe_insert('["moves"]', frame=frame_start + len(points))
         scene.collection.objects.link(bpy.data.objects.new(str(name), mesh))
         made.append((mesh, points, arrays[f"speeds_{number}"]))
     frames = len(made[0][1])

@@ -13,6 +13,7 @@ from .common import numbers, watched
 
 if TYPE_CHECKING:
     from ani3d_formats.frames import FrameCache
+    from ani3d_formats.shot import Shot
 
 AXES_HELP = "z-up, y-up or y-down (default: as usual for the format)"
 
@@ -24,12 +25,13 @@ def add_export(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, required=True, help="NAME.usdc, NAME.glb, or the folder of a file a frame"
     )
     parser.add_argument(
-        "--format", default="ply", help="of a file a frame: ply (default), compressed.ply, spz, splat or glb"
+        "--format", default="ply", help="of a file a frame: ply (default), compressed.ply, spz, splat or glb; or mdd"
     )
     parser.add_argument("--shot", type=Path, help="shot.npz: USD gets its faces, cameras and skeleton")
     parser.add_argument(
         "--bones", type=int, default=32, help="of each cloth in NAME.glb, which needs --shot (default: 32)"
     )
+    parser.add_argument("--blender", help="program that writes NAME.abc (default: ANI3DHUMAN_BLENDER, else blender)")
     parser.add_argument("--frames", metavar="A:B", help="first and last scene frame, or one frame (default: all)")
     parser.add_argument("--axes", help=AXES_HELP)
     parser.set_defaults(run=_export)
@@ -48,6 +50,8 @@ def _export(options: argparse.Namespace) -> None:
     from ani3d_formats.frames import FrameCache
     from ani3d_formats.shot import Shot
 
+    from ..mesh.decomposition import ROUNDS
+    from ..pipeline.mesh_files import write_alembic, write_mdd, write_provenance
     from ..splats.sequences import write_sequence
     from ..splats.usd import ENDINGS, write_usd
 
@@ -61,42 +65,46 @@ def _export(options: argparse.Namespace) -> None:
     if not frames or first < cache.manifest.frame_start or last > cache.manifest.frame_end:
         held = f"{cache.manifest.frame_start}:{cache.manifest.frame_end}"
         raise Ani3DError("cache.frame", f"{options.cache} has no frames {first}:{last}.", f"It holds --frames {held}.")
-    if options.out.suffix.lower() == ".glb":
-        _bake(options, cache, frames)
-        return
-    usd = options.out.suffix.lower() in ENDINGS
-    if not usd and options.out.suffix:
+    ending = options.out.suffix.lower()
+    if ending and ending not in (*ENDINGS, ".glb", ".abc"):
         raise Ani3DError(
             "cli.syntax",
-            f"{options.out} is neither NAME.usdc, NAME.glb nor a folder.",
+            f"{options.out} is neither NAME.usdc, NAME.glb, NAME.abc nor a folder.",
             "Give a folder, and --format for its files.",
         )
+    if ending in (".glb", ".abc") and options.shot is None:
+        raise Ani3DError("cli.syntax", f"{options.out.name} needs --shot.", "Give the shot of the result.")
+    shot = Shot.load(options.shot) if options.shot else None
     with watched() as (bars, stopped):
         progress = Progress("export", len(frames), bars.listen, stopped)
-        if usd:
-            shot = Shot.load(options.shot) if options.shot else None
+        if ending == ".glb":
+            assert shot is not None
+            progress.total = ROUNDS * len(shot.meta.objects)
+            files = [_bake(options, cache, frames, shot, progress)]
+        elif ending == ".abc":
+            assert shot is not None
+            files = [write_alembic(options.out, cache, shot, frames, options.blender, progress)]
+        elif ending:
             files = [write_usd(options.out, cache, frames, shot, progress)]
+        elif options.format == "mdd":
+            progress.total = len(cache.meshes())
+            files = write_mdd(options.out, cache, frames, progress)
         else:
             files = write_sequence(cache, options.out, options.format, frames, options.axes, progress)
+    write_provenance(options.out, cache, frames)
     size = sum(file.stat().st_size for file in files)
     print(f"{len(files)} files, {size / 1e6:.1f} MB, the last is {files[-1]}")
 
 
-def _bake(options: argparse.Namespace, cache: FrameCache, frames: range) -> None:
-    from ani3d_formats.shot import Shot
-
-    from ..mesh.decomposition import ROUNDS
+def _bake(options: argparse.Namespace, cache: FrameCache, frames: range, shot: Shot, progress: Progress) -> Path:
     from ..pipeline.bake import bake
 
-    if options.shot is None or not 1 <= options.bones <= 1000:
-        raise Ani3DError("cli.syntax", "NAME.glb needs --shot, and 1 to 1000 --bones.", "Give the shot of the result.")
-    shot = Shot.load(options.shot)
-    with watched() as (bars, stopped):
-        progress = Progress("bake", ROUNDS * len(shot.meta.objects), bars.listen, stopped)
-        errors = bake(options.out, cache, shot, frames, options.bones, progress)
-    for name, (rms, worst) in errors.items():
+    if not 1 <= options.bones <= 1000:
+        raise Ani3DError("cli.syntax", f"--bones {options.bones} is out of range.", "Give 1 to 1000.")
+    out: Path = options.out
+    for name, (rms, worst) in bake(out, cache, shot, frames, options.bones, progress).items():
         print(f"{name:<24}{1000 * rms:8.2f} mm from the result, at most {1000 * worst:.1f}")
-    print(f"{options.out}, {options.out.stat().st_size / 1e6:.1f} MB")
+    return out
 
 
 def _convert(options: argparse.Namespace) -> None:

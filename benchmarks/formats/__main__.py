@@ -29,6 +29,7 @@ from ani3dhuman.splats.sequences import write_sequence
 from ani3dhuman.splats.splats import COEFFICIENTS, Splats
 
 from .others import exchange, install
+from .round_trip import round_trip
 
 MILLION, SEQUENCE, FRAMES = 1_000_000, 100_000, 81
 ROUNDS = 5
@@ -167,6 +168,7 @@ def likeness(shot: Shot, rigid: np.ndarray, first: Avatar, second: Avatar, chose
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shot", type=Path, default=Path("out/demo/shot.npz"), help="of the demo (make demo)")
+    parser.add_argument("--result", type=Path, help="its NAME.ani3d: meshes through Blender and back")
     parser.add_argument("--out", type=Path, default=Path("out/bench/formats"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -174,6 +176,8 @@ def main() -> None:
     figures |= reading(options.out) | writing(options.out)
     if install(options.out / "peers"):
         figures |= exchange(options.out / "peers", some(2000, 3))
+    if options.result:
+        figures |= round_trip(options.out, FrameCache.open(options.result), Shot.load(options.shot))
     figures |= person(options.out, Shot.load(options.shot))
     path = options.out.with_suffix(".json")
     path.write_text(json.dumps({k: round(v, 4) for k, v in figures.items()}, indent=1) + "\n", encoding="utf-8")
