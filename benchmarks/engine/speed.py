@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +27,16 @@ from .harness import SETTINGS, Engine, ended, fresh, running, tiny_shot
 from .record import record
 
 ROUNDS = 5
+PINGS = """
+import json, select, sys, time
+from engine.wire import Client
+waits = []
+with Client(sys.argv[1]) as client:
+    print("ready", flush=True)
+    while not select.select([sys.stdin], [], [], 0.002)[0]:
+        waits.append(1000 * client.ping())
+print(json.dumps(waits))
+"""  # a process of its own: what sends is busy too
 
 
 def pings(engine: Engine, count: int = 2000) -> dict[str, float]:
@@ -70,26 +82,19 @@ def large_submission(engine: Engine, megabytes: int) -> dict[str, float]:
     size = megabytes << 20
     pieces = max(1, size >> 28)
     large = {f"bench{n}": rng.integers(0, 256, size // pieces, np.uint8) for n in range(pieces)}
-    waits: list[float] = []
-    stop = threading.Event()
-
-    def ask() -> None:
-        with engine.client() as other:
-            while not stop.is_set():
-                waits.append(1000 * other.ping())
-                time.sleep(0.002)
-
-    thread = threading.Thread(target=ask)
+    other = subprocess.Popen(
+        [sys.executable, "-c", PINGS, str(engine.store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None and other.stdin is not None
+    other.stdout.readline()
     with engine.client(120) as client:
-        thread.start()
         start = time.monotonic()
         try:
             client.submit({**shot, **large}, SETTINGS)
         except Ani3DError as error:  # more arrays than a shot has; all of them have been sent, hashed and stored
             print(f"refused after it was sent: {error.code}", flush=True)
         seconds = time.monotonic() - start
-        stop.set()
-        thread.join()
+    waits = json.loads(other.communicate("stop\n")[0])
     return {
         "submit_mb": float(megabytes),
         "submit_gb_per_s": size / seconds / 1e9,
@@ -205,6 +210,7 @@ def main() -> None:
     """Run all of it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine.speed")
     parser.add_argument("--megabytes", type=int, default=256, help="of the result (default %(default)s)")
+    parser.add_argument("--only", choices=("submit",), help="a part alone")
     parser.add_argument("--submit", type=int, default=1600, help="megabytes of the submission (default %(default)s)")
     args = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="bench-engine-"))
@@ -212,13 +218,15 @@ def main() -> None:
     try:
         with fresh(place / "work") as folder:
             with running(folder / "store") as engine:
-                figures |= idle(engine) | pings(engine) | start_to_compute(engine)
+                if not args.only:
+                    figures |= idle(engine) | pings(engine) | start_to_compute(engine)
                 figures |= large_submission(engine, args.submit)
                 record(figures)
                 print(json.dumps(figures), flush=True)
-            with running(folder / "other") as engine:
-                figures |= transfers(folder, engine, args.megabytes)
-            figures |= disk_of_similar_jobs(folder)
+            if not args.only:
+                with running(folder / "other") as engine:
+                    figures |= transfers(folder, engine, args.megabytes)
+                figures |= disk_of_similar_jobs(folder)
         record(figures)
         print(json.dumps(figures, indent=1), flush=True)
     finally:
