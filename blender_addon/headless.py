@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-import addon_utils
 import bpy
 
 NAME = "ani3dhuman"
@@ -47,6 +46,8 @@ def enable(extension: Path | None) -> None:
             filepath=str(extension.resolve()), repo="user_default", enable_on_install=True
         )
         return
+    import addon_utils  # is found once bpy is there
+
     names = [module.__name__ for module in cast(Any, addon_utils).modules()]
     found = [name for name in names if name.rpartition(".")[2] == NAME]
     if not found:

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 
-from engine import __main__
+from engine import __main__, jobs
 
 
 def fill_disk_after(count: int) -> None:
@@ -24,6 +24,7 @@ def fill_disk_after(count: int) -> None:
 
 
 if __name__ == "__main__":
+    jobs.BACK_OFF = 1.0  # a test need not wait for the third try
     arguments = sys.argv[1:]
     if arguments[0] == "--disk-full-after":
         fill_disk_after(int(arguments[1]))
