@@ -197,7 +197,7 @@ class Jobs:
 
     def _start_waiting(self, explained: ErrorReply) -> None:
         for again, when in list(self._again.items()):
-            if time.monotonic() >= when and self._executor.has_room:
+            if time.monotonic() >= when and self._executor.has_room and not self.live[again].paused:
                 del self._again[again]
                 self._start(again, explained)
         while self._executor.has_room and (job := self._table.next_queued()):
