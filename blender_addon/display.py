@@ -26,6 +26,7 @@ TRANSPARENT_BOUNCES = 64
 FACETED = 2, 1  # subdivisions of the sphere in renders and in the viewport, which draws a quarter of the faces
 SWITCH = "Ellipsoids in Viewport"  # label of the node that says so
 POINTS = "Ani3D Points"  # the material of points
+MOST_POINTS = 40_000.0  # in the viewport
 POINT_SIZE = 1.6  # of the radius of a point, in mean standard deviations
 SIGMAS = 2.8  # radius of the drawn sphere: the density there is 2 % of its peak
 
@@ -103,21 +104,38 @@ def ellipsoids_switch() -> bpy.types.Node | None:
 
 
 def _light_points(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
-    """The points as balls about as large as their Gaussians, in their colours."""
+    """The points as balls about as large as their Gaussians, in their colours; of very many every second or third,
+    larger."""
     nodes, link = cast(Any, tree.nodes), tree.links.new
+
+    def math(operation: str, value: bpy.types.NodeSocket, other: bpy.types.NodeSocket | float) -> bpy.types.NodeSocket:
+        node = nodes.new("ShaderNodeMath")
+        node.operation = operation
+        link(value, node.inputs[0])
+        if isinstance(other, float):
+            node.inputs[1].default_value = other
+        else:
+            link(other, node.inputs[1])
+        return node.outputs[0]
+
+    domain = nodes.new("GeometryNodeAttributeDomainSize")
+    domain.component = "POINTCLOUD"
+    link(points, domain.inputs[0])
+    nth = math("CEIL", math("DIVIDE", domain.outputs["Point Count"], MOST_POINTS), 0.0)
+    fewer = nodes.new("GeometryNodeDeleteGeometry")
+    fewer.domain = "POINT"
+    link(points, fewer.inputs["Geometry"])
+    link(math("MODULO", nodes.new("GeometryNodeInputIndex").outputs[0], nth), fewer.inputs["Selection"])
     scale = nodes.new("GeometryNodeInputNamedAttribute")
     scale.data_type = "FLOAT_VECTOR"
     scale.inputs["Name"].default_value = "scale"
     length = nodes.new("ShaderNodeVectorMath")
     length.operation = "LENGTH"
     link(scale.outputs["Attribute"], length.inputs[0])
-    size = nodes.new("ShaderNodeMath")
-    size.operation = "MULTIPLY"
-    size.inputs[1].default_value = POINT_SIZE / 3**0.5
-    link(length.outputs["Value"], size.inputs[0])
+    size = math("MULTIPLY", length.outputs["Value"], math("SQRT", math("MULTIPLY", nth, POINT_SIZE**2 / 3), 0.0))
     sized = nodes.new("GeometryNodeSetPointRadius")
-    link(points, sized.inputs[0])
-    link(size.outputs[0], sized.inputs["Radius"])
+    link(fewer.outputs[0], sized.inputs[0])
+    link(size, sized.inputs["Radius"])
     painted = nodes.new("GeometryNodeSetMaterial")
     painted.inputs["Material"].default_value = bpy.data.materials.get(POINTS) or _points_material()
     link(sized.outputs[0], painted.inputs["Geometry"])

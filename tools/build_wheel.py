@@ -60,6 +60,11 @@ def tried(package: Path, environment: Path) -> None:
     run(python, *PIP, "--no-deps", "-r", ROOT / "requirements" / "engine.txt")
     run(python, *PIP, TORCH)
     run(python, *PIP, "--no-deps", "--no-build-isolation", package.resolve())
+    used(package, python)
+
+
+def used(package: Path, python: Path) -> None:
+    """Use what is installed of a package for `python`, as `tried` says."""
     programs = python.parent
     with tempfile.TemporaryDirectory(prefix="ani3d-wheel-") as folder:
         found = run(python, "-c", PRIOR, cwd=folder)
