@@ -12,8 +12,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numba import prange
 
-from ..jit import kernel
+from ..jit import kernel, parallel_kernel
 from ..mesh.kernels import height_over, nearest_around
 from .contact.candidates import Cover
 from .contact.touch import DONE, hold_apart
@@ -212,7 +213,7 @@ def _limit_tethers(x, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
             x[i, 2] = x[a, 2] + dz * s
 
 
-@kernel
+@parallel_kernel
 def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, fastest, fabric):  # type: ignore[no-untyped-def]
     """Push particles out of the body: along the line to the nearest surface point of each tracked place.
 
@@ -223,7 +224,7 @@ def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, fa
     lies under the surface by more than `deepest` is left alone. `points` (Q,3) is where the body is now.
     """
     near, clear, faces, starts, around, deepest, rough = body
-    for i in range(x.shape[0]):
+    for i in prange(x.shape[0]):
         if inv_mass[i] == 0.0:
             continue
         thickness = fabric.thickness[i]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numba import get_num_threads
 from scipy.spatial import cKDTree
 
 from .kernels import heights_over, point_normals
@@ -125,9 +126,9 @@ class Contacts:
         if self.obstacle is None:
             return
         rows, each = self.rows, np.arange(len(self.rows))
-        tree = cKDTree(start)
-        far, now = tree.query(x[rows])
-        then = cKDTree(end).query(ahead[rows])[1]
+        tree, later = (cKDTree(points, balanced_tree=False, compact_nodes=False) for points in (start, end))
+        far, now = tree.query(x[rows], workers=get_num_threads())
+        then = later.query(ahead[rows], workers=get_num_threads())[1]
         near, clear = self.near[rows], self.clear[rows]
         kept = now if self.fresh else near[each, clear.argmin(1)]
         across = np.full(len(rows), -1)
