@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ani3d_formats.errors import Ani3DError
 
+from .common import watched
 from .splats import AXES_HELP
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     person.add_argument("--frame", type=int, help="scene frame in whose pose they stand (default: the rest pose)")
     person.add_argument("--axes", help=f"of the source: {AXES_HELP}")
     person.add_argument("--relight", action="store_true", help="light them by the scene (default: as they were seen)")
+    person.add_argument(
+        "--photo-command", metavar="COMMAND", help="program that makes Gaussians of a photo: 'lhm {photo} {out}'"
+    )
     character = parser.add_argument_group("of a character in glTF: without --shot, -o NAME.npz")
     character.add_argument(
         "--region",
@@ -68,11 +72,19 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _person(options: argparse.Namespace) -> None:
+    from ani3d_formats.progress import Progress
+
     from ..pipeline.import_avatar import import_avatar
+    from ..pipeline.photo_person import person_of_photo
     from ..splats.formats import read_splats
 
-    splats = read_splats(options.source, options.axes)
     shot = _shot(options)
+    if options.photo_command:
+        with watched() as (bars, stopped):
+            progress = Progress("photo", 1, bars.listen, stopped)
+            splats = person_of_photo(options.source, options.photo_command, options.axes, progress)
+    else:
+        splats = read_splats(options.source, options.axes)
     bound, picture = import_avatar(splats, shot, options.out, options.source.name, options.frame, options.relight)
     for name, value in bound.notes.items():
         print(f"{name:<22}{value:>12,}")
