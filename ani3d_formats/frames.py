@@ -182,6 +182,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def radiance(colors: np.ndarray, opacities: np.ndarray) -> np.ndarray:
+    """(N,4) float32 of a cache, from colours (N,3) sRGB and opacities (N,): raw SH DC as in 3DGS, and opacity."""
+    solid = np.asarray(opacities, np.float32)[:, None]
+    return np.concatenate([(colors - 0.5) / SH_C0, solid], axis=1, dtype=np.float32)
+
+
 def write_cache(
     path: Path,
     gaussians: GaussianFrames,
@@ -200,15 +206,11 @@ def write_cache(
     """
     meshes = meshes or {}
 
-    def radiance(frame: int) -> np.ndarray:
-        opacities = np.asarray(gaussians.opacities_at(frame), np.float32)[:, None]
-        return np.concatenate([(gaussians.colors[frame] - 0.5) / SH_C0, opacities], axis=1, dtype=np.float32)
-
     readers: dict[str, Callable[[int], np.ndarray]] = {
         "position": lambda t: gaussians.means[t],
         "rotation": lambda t: gaussians.quats[t],
         "scale": lambda t: gaussians.scales[t],
-        "radiance:base": radiance,
+        "radiance:base": lambda t: radiance(gaussians.colors[t], gaussians.opacities_at(t)),
     }
     same_opacities = gaussians.opacities.ndim == 1 or _still(gaussians.opacities)
     static = {"scale"} if _still(gaussians.scales) else set()

@@ -13,11 +13,14 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.regions import is_loose
 from ani3d_formats.shot import Shot
 
-from .avatar import Avatar, pose_avatar
-from .rendering.draw import draw
-from .rendering.layers import LayerRender, render_layer
+from .avatar import Avatar
+from .avatar.posing import PosedAvatar
+from .compute import CPU, Compute, to_numpy
+from .rendering.draw import draw_tensors
+from .rendering.layers import LayerRender, Pictures, layer_when_asked, over, render_layer
 from .rendering.light_sources import Lighting
 from .rigid import bone_sizes
+from .storage.frames_on_disk import Computed, Frames
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class CoarseClip:
         appearance: (T,V,5) of the coarse layer where it was refined before, see `avatar.appearance`; or None.
         pictures: of the coarse layer, where they were drawn already; or None.
         sizes: (T,V) how many times larger than at rest bones make each vertex's surroundings; None for 1.
+        compute: where Gaussians are posed and drawn, and networks run.
     """
 
     cameras: CameraPath
@@ -56,6 +60,7 @@ class CoarseClip:
     appearance: np.ndarray | None = None
     pictures: LayerRender | None = None
     sizes: np.ndarray | None = None
+    compute: Compute = CPU
 
     @classmethod
     def of_shot(
@@ -67,6 +72,7 @@ class CoarseClip:
         coarse: np.ndarray | None = None,
         cameras: CameraPath | None = None,
         base: np.ndarray | None = None,
+        compute: Compute = CPU,
     ) -> CoarseClip:
         """A shot with its layers (T,V,3) and pin weights (V,).
 
@@ -86,6 +92,7 @@ class CoarseClip:
             pin_weights=pins,
             base=base,
             sizes=bone_sizes(shot),
+            compute=compute,
         )
 
     @property
@@ -103,9 +110,15 @@ class CoarseClip:
         moving = is_loose(self.vertex_regions)
         return np.where(moving, 1.0 - self.pin_weights, 0.0).astype(np.float32)
 
+    def posed(self, vertices: np.ndarray, lit: bool = True) -> PosedAvatar:
+        """The avatar on deformed vertices (T,V,3), lit, and under the appearance there is, frame by frame."""
+        lighting = self.lighting if lit else None
+        moved = self.avatar, vertices, lighting, self.cameras, self.appearance, self.sizes, self.compute
+        return PosedAvatar(*moved)
+
     def pose(self, vertices: np.ndarray) -> GaussianFrames:
-        """The avatar on deformed vertices (T,V,3), lit, and under the appearance there is."""
-        return pose_avatar(self.avatar, vertices, self.lighting, self.cameras, self.appearance, self.scales)
+        """All frames of `posed` as arrays: for a few."""
+        return self.posed(vertices).all()
 
     @property
     def scales(self) -> np.ndarray:
@@ -116,26 +129,29 @@ class CoarseClip:
 
     def draw_layer(self, vertices: np.ndarray, progress: Progress | None = None) -> LayerRender:
         """Pictures of the avatar on vertices (T,V,3); `progress` is advanced once a frame."""
-        return render_layer(self.pose(vertices), self.avatar.region_ids, self.cameras, self.background, progress)
+        seen = self.cameras, self.background, progress, self.compute.scratch
+        return render_layer(self.posed(vertices).frame, self.avatar.region_ids, *seen)
+
+    def layer_when_asked(self, vertices: np.ndarray) -> LayerRender:
+        """The same, each frame drawn when it is asked for."""
+        seen = self.cameras, self.background, self.compute.scratch
+        return layer_when_asked(self.posed(vertices).frame, self.avatar.region_ids, *seen)
 
     def coarse_pictures(self) -> LayerRender:
         """Pictures of the coarse layer, drawn where they were not given."""
         return self.draw_layer(self.vertices) if self.pictures is None else self.pictures
 
-    def render(self, gaussians: GaussianFrames, progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Draw posed Gaussians over the background; `progress` is advanced once a frame.
+    def rendered(self, vertices: np.ndarray) -> tuple[Frames, Frames]:
+        """Pictures (T,H,W,3) sRGB 0..1 over the background and coverage (T,H,W), float32, drawn when asked for."""
+        posed, size = self.posed(vertices), (len(vertices), self.cameras.height, self.cameras.width)
 
-        Returns:
-            Pictures (T,H,W,3) sRGB 0..1 and their coverage (T,H,W) 0..1, float32.
-        """
-        size = (gaussians.frames, self.cameras.height, self.cameras.width)
-        pictures, alphas = np.empty((*size, 3), np.float32), np.empty(size, np.float32)
-        for t in range(gaussians.frames):
-            colors, alphas[t] = draw(gaussians, gaussians.colors[t], self.cameras, t)
-            pictures[t] = np.clip(colors + (1 - alphas[t, ..., None]) * self.background, 0, 1)
-            if progress:
-                progress.advance()
-        return pictures, alphas
+        def drawn(frame: int) -> tuple[np.ndarray, np.ndarray]:
+            gaussians = posed.frame(frame)
+            colors, alpha = draw_tensors(gaussians, gaussians.colors, self.cameras, frame)
+            return to_numpy(over(colors, alpha, self.background)), to_numpy(alpha)
+
+        pictures = Computed((*size, 3), np.float32, lambda t: drawn(t)[0])
+        return pictures, Computed(size, np.float32, lambda t: drawn(t)[1])
 
 
 @dataclass(frozen=True)
@@ -143,17 +159,15 @@ class RestoredClip:
     """The result of restoration.
 
     Attributes:
-        frames: (T,H,W,3) float32 sRGB 0..1.
-        alphas: (T,H,W) float32 coverage 0..1; None for priors that know only pictures.
+        frames: (T,H,W,3) float32 sRGB 0..1; of a prior that knows the mesh they are drawn when they are asked for.
+        alphas: (T,H,W) float32 coverage 0..1, likewise; None for priors that know only pictures.
         vertices: (T,V,3) mesh of the restored layer; None likewise.
-        offsets: (T,N,3) world metres by which each Gaussian left the coarse layer; None likewise.
         report: figures about the run, JSON values.
         visibility: (T,V) 0..1, of each of `vertices` to the prior; None where there are none or it is 1 for all.
     """
 
-    frames: np.ndarray
-    alphas: np.ndarray | None
+    frames: Pictures
+    alphas: Pictures | None
     vertices: np.ndarray | None
-    offsets: np.ndarray | None
     report: dict[str, Any]
     visibility: np.ndarray | None = None

@@ -83,7 +83,7 @@ class EnginePanel(Sidebar, bpy.types.Panel):
         row = column.row(align=True)
         if session.is_open():
             welcome = session.current().welcome
-            row.label(text=f"{welcome.engine_version}, video priors on {welcome.device}", icon="CHECKMARK")
+            row.label(text=f"{welcome.engine_version}, jobs on {welcome.device}", icon="CHECKMARK")
             row.operator("ani3d.stop_engine", text="", icon="QUIT")
         elif session.starting:
             row.label(text="Starting", icon="SORTTIME")

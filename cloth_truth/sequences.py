@@ -124,12 +124,14 @@ class Sequence:
     def truth_pictures(self) -> tuple[np.ndarray, np.ndarray]:
         """Pictures (T,H,W,3) sRGB 0..1 of the truth and their coverage (T,H,W), drawn now."""
         clip = self.clip()
-        return clip.render(clip.pose(self.truth))
+        pictures, alphas = clip.rendered(self.truth)
+        return np.asarray(pictures), np.asarray(alphas)
 
     def coarse_pictures(self) -> tuple[np.ndarray, np.ndarray]:
         """The same of the rigid layer."""
         clip = self.clip()
-        return clip.render(clip.pose(self.rigid))
+        pictures, alphas = clip.rendered(self.rigid)
+        return np.asarray(pictures), np.asarray(alphas)
 
     def maps(self, layer: str) -> LayerMaps:
         """Region shares and depth of "truth" or "coarse", as stored."""

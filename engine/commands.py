@@ -49,7 +49,7 @@ def _status(arguments: list[str]) -> int:
     states = Counter(job.state for job in jobs)
     print(f"ani3dhuman {who.engine_version}, protocol {who.protocol}, at {client.endpoint}, process {who.pid}")
     priors = ", ".join(who.priors)
-    print(f"answers in {1000 * seconds:.1f} ms; large priors compute on {who.device}; priors: {priors}")
+    print(f"answers in {1000 * seconds:.1f} ms; jobs compute on {who.device}; priors: {priors}")
     print(", ".join(f"{number} {state}" for state, number in states.items()) or "no jobs")
     for job in jobs:
         if job.state == "running":

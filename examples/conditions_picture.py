@@ -15,8 +15,9 @@ import numpy as np
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
-from ani3dhuman.avatar import avatar_from_shot, pose_avatar
+from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.avatar.from_mesh import DETAIL
+from ani3dhuman.avatar.posing import PosedAvatar
 from ani3dhuman.cloth.pins import pin_weights
 from ani3dhuman.media.video import write_png
 from ani3dhuman.pipeline.settings import Settings
@@ -48,8 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
     cameras.viewmats[-1] = _around(cameras.viewmats[-1], coarse[picks[-1]].mean(0))
     clip = _cut(shot, picks, cameras)
     avatar = avatar_from_shot(shot, settings.avatar.gaussians, DETAIL, settings.seed)
-    gaussians = pose_avatar(avatar, coarse[picks], Lighting.of(shot).taken(np.array(picks)), cameras)
-    layer = render_layer(gaussians, avatar.region_ids, cameras, shot.background_srgb)
+    posed = PosedAvatar(avatar, coarse[picks], Lighting.of(shot).taken(np.array(picks)), cameras)
+    layer = render_layer(posed.frame, avatar.region_ids, cameras, shot.background_srgb)
     made = {kind: scene_conditions(clip, cameras, layer, kind=kind) for kind in ("pose", "depth", "normal")}
     print(made["pose"].notes[0])
     write_png(options.out, _sheet(_columns(layer, made), options.height))
@@ -73,7 +74,7 @@ def _columns(layer: LayerRender, made: dict[str, SceneConditions]) -> dict[str, 
     """Title -> (T,H,W,3) uint8."""
     mask = np.repeat((made["pose"].preserve * 255).astype(np.uint8)[..., None], 3, axis=-1)
     return {
-        "Coarse": layer.rgb,
+        "Coarse": np.asarray(layer.rgb),
         "Pose": made["pose"].control,
         "Depth": made["depth"].control,
         "Normal": made["normal"].control,

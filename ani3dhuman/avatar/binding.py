@@ -34,6 +34,16 @@ class SurfaceBinding:
     local_quats: torch.Tensor
     offsets: torch.Tensor | None = None
 
+    def to(self, device: torch.device | str) -> SurfaceBinding:
+        """The same on another device."""
+        return SurfaceBinding(
+            self.faces.to(device),
+            self.triangle_ids.to(device),
+            self.barycentrics.to(device),
+            self.local_quats.to(device),
+            None if self.offsets is None else self.offsets.to(device),
+        )
+
     def interpolate(self, values: torch.Tensor) -> torch.Tensor:
         """Values (...,N,k) on the triangles for values (...,V,k) at the mesh's vertices, by barycentric coordinates."""
         corners = rows(values, self.faces[self.triangle_ids])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, fields
 
 import numpy as np
@@ -18,24 +17,23 @@ from ..rendering.surface_lighting import Illumination, Surface, illuminate, stea
 from .avatar import Avatar
 from .strand_gaussians import ACROSS, fibre_normals
 
-_KEPT_BYTES = 192 << 20
-_kept: OrderedDict[bytes, np.ndarray] = OrderedDict()  # a job asks for the colours of most layers two or three times
-
 
 def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> np.ndarray:
-    """Display colours (T,N,3), sRGB 0..1, of an avatar on mesh vertices (T,V,3), which casts shadows on itself.
+    """All colours (T,N,3) of `shades` at once: for a few frames."""
+    return np.stack(list(shades(avatar, vertices, lighting, eyes)))
 
-    `eyes` (T,3) are the camera centres: thin sheets (garment, hair) are lit on the side that is seen.
+
+def shades(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> Iterator[np.ndarray]:
+    """Display colours (N,3) float32, sRGB 0..1, frame by frame, of an avatar on mesh vertices (T,V,3).
+
+    It casts shadows on itself. `eyes` (T,3) are the camera centres: thin sheets (garment, hair) are lit on the side
+    that is seen.
     """
     if avatar.is_lit:
-        colors = np.asarray(linear_to_srgb(avatar.albedo), np.float32)
-        return np.repeat(colors[None], len(vertices), axis=0)
+        plain = np.asarray(linear_to_srgb(avatar.albedo), np.float32)
+        yield from (plain for _ in vertices)
+        return
     vertices = np.ascontiguousarray(vertices, np.float32)
-    key = _key(avatar, vertices, lighting, eyes)
-    if key in _kept:
-        _kept.move_to_end(key)
-        return _kept[key].copy()
-    colors = np.empty((len(vertices), avatar.count, 3), np.float32)
     own, thin = vertex_albedo(avatar, vertices.shape[1]), is_loose(avatar.region_ids)
     faces = avatar.binding.faces.numpy()
     lights = (
@@ -43,15 +41,11 @@ def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nda
         for t, frame in enumerate(vertices)
     )
     before = now = next(lights)
-    for t in range(len(vertices)):
+    for _ in vertices:
         after = next(lights, now)
         light = steadied(before[0], now[0], after[0])
-        colors[t] = linear_to_srgb(avatar.albedo * now[1] * light.total + light.gloss)
+        yield np.asarray(linear_to_srgb(avatar.albedo * now[1] * light.total + light.gloss), np.float32)
         before, now = now, after
-    _kept[key] = colors.copy()
-    while sum(array.nbytes for array in _kept.values()) > _KEPT_BYTES:
-        _kept.popitem(last=False)
-    return colors
 
 
 def _light(
@@ -99,8 +93,8 @@ def _mapped(light: Illumination, change: Callable[[np.ndarray], np.ndarray]) -> 
     return Illumination(**{part.name: change(getattr(light, part.name)) for part in fields(light)})
 
 
-def _key(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> bytes:
-    """A hash of all that colours depend on."""
+def key_of_shades(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> bytes:
+    """A hash of all that `shades` depends on."""
     digest = hashlib.blake2b()
     binding = (avatar.binding.faces.numpy(), avatar.binding.triangle_ids.numpy(), avatar.binding.barycentrics.numpy())
     corners = () if avatar.corners is None else (avatar.corners.fans, avatar.corners.leans)

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import platform
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 OPTIONAL = {
@@ -38,10 +38,17 @@ class Machine:
 
     @property
     def budget(self) -> tuple[str, float]:
-        """Device and memory that plans are made for: the largest card, or the host's memory."""
+        """Device and memory that plans are made for: the first card, or the host's memory."""
         if self.devices:
-            return "cuda", max(device.memory_gb for device in self.devices)
+            return "cuda", self.devices[0].memory_gb
         return "cpu", self.host_gb
+
+    def limited_to(self, device: str) -> Machine:
+        """The machine as a job on `device` sees it, "cpu" or "cuda:N": without the cards that it does not use."""
+        if device.startswith("cuda"):
+            number = int(device.partition(":")[2] or 0)
+            return replace(self, devices=self.devices[number : number + 1])
+        return replace(self, devices=())
 
 
 def look(root: Path) -> Machine:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from ani3d_formats.coarse_pictures import CoarsePictures
-from ani3d_formats.frames import FrameCache, write_cache
+from ani3d_formats.frames import CacheWriter, FrameCache, radiance
 from ani3d_formats.names import child
 from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
 from .. import __version__
 from ..clip import CoarseClip
+from ..compute import to_numpy
 from ..refinement.plots import plot_losses
 from ..storage.stage_quota import SharedStages
 from . import refining, restoring
@@ -25,6 +26,7 @@ from .coarse import coarse_layers, render_layer
 from .job import Job, Listener
 from .pictures import write_conditions, write_pictures
 from .report import write_report
+from .restoring import pictures_of
 from .settings import Settings
 
 
@@ -51,11 +53,13 @@ def animate(
         stages: a folder that many jobs share.
 
     Returns:
-        `out`, which then holds NAME.ani3d/, NAME.avatar, videos/, contact_sheet.png, loss.png and report.json.
+        `out`, which then holds NAME.ani3d/, NAME.avatar, videos/, contact_sheet.png and report.json, and
+        loss.png where pixels were fitted.
     """
     out = Path(out)
     job = Job(shot, settings, out, listener, should_cancel, views, stages, pictures)
     restoring.check(settings)
+    device = f"{job.compute.device}: {job.compute.why}"  # one that is not there is refused before all else
     coarse = coarse_layers(job)
     restored, restore_key = restoring.run(job, coarse)
     refined = refining.run(job, coarse, restored, restore_key)
@@ -63,7 +67,10 @@ def animate(
     clip = replace(coarse.clip, appearance=refined.appearance)
     shown = (coarse.avatar_key, refined.vertices, refined.appearance)
     drawn = render_layer(job, "render_refined", clip, refined.vertices, shown)
-    layers = {**coarse.pictures, "restored": restored, "refined": drawn}
+    mesh = restored.vertices
+    same = refined.appearance is None and np.array_equal(clip.vertices if mesh is None else mesh, refined.vertices)
+    shows_restored = pictures_of(job, coarse, restored, drawn if same else None)
+    layers = {**coarse.pictures, "restored": shows_restored, "refined": drawn}
     cache = _write_cache(job, clip, refined.vertices, shot.meta.origin)
     with job.timed("pictures"):
         if refined.losses:
@@ -71,9 +78,17 @@ def animate(
         write_pictures(out, job.shot, clip.cameras, layers, vertices, job.progress("pictures", shot.frames))
         write_conditions(out, job.shot, coarse.keypoints, clip, settings.conditions.pose_style)
     write_avatar(job, clip.avatar, coarse.avatar_key, coarse.avatar_notes)
-    notes = {"avatar": coarse.avatar_notes, **refined.notes, "pose": coarse.keypoints.describe()}
+    notes = {"avatar": coarse.avatar_notes, **refined.notes, "pose": coarse.keypoints.describe(), "device": device}
     write_report(job, clip.avatar.count, clip.pin_weights, vertices, notes, cache)
     return out
+
+
+def _never_changes(clip: CoarseClip) -> set[str]:
+    """What of the Gaussians is the same in all frames, and is stored once."""
+    if clip.appearance is not None:
+        return set()
+    scale = {"scale"} if clip.sizes is None else set()
+    return scale | ({"radiance:base"} if clip.avatar.is_lit else set())
 
 
 def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray, origin: tuple[float, float, float]) -> Path:
@@ -81,20 +96,27 @@ def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray, origin: tuple
     shot = job.shot
     path = child(job.out, f"{shot.name}.ani3d")
     with job.timed("cache"):
-        gaussians = clip.pose(vertices)
         provenance: dict[str, Any] = {"program": f"ani3dhuman {__version__}", "settings": job.settings.to_dict()}
         if job.scale != 1:
-            gaussians, vertices = gaussians.scaled(1 / job.scale), vertices * np.float32(1 / job.scale)
             provenance["scale"] = job.scale
-        meshes = {item.name: vertices[:, item.rows] for item in shot.meta.objects}
-        write_cache(
+        head = {"frame_start": shot.meta.frame_start, "frame_end": shot.meta.frame_end, "fps": shot.meta.fps}
+        progress = job.progress("cache", shot.frames)
+        with CacheWriter(
             path,
-            gaussians,
-            fps=shot.meta.fps,
-            frame_start=shot.meta.frame_start,
-            meshes=meshes,
+            count=clip.avatar.count,
             provenance=provenance,
             origin=origin,
-            progress=job.progress("cache", shot.frames),
-        )
+            **head,  # type: ignore[arg-type]
+        ) as writer:
+            posed, size = clip.posed(vertices), np.float32(1 / job.scale)
+            static = _never_changes(clip)
+            for t in range(clip.frames):
+                means, quats, scales, opacities, colors = (to_numpy(part) for part in posed.frame(t))
+                values = {"position": means * size, "rotation": quats, "scale": scales * size}
+                values["radiance:base"] = radiance(colors, opacities)
+                for name in sorted(static if t == 0 else ()):
+                    writer.static(name, values[name])
+                moving = {name: array for name, array in values.items() if name not in static}
+                writer.frame(moving, {item.name: vertices[t, item.rows] * size for item in shot.meta.objects})
+                progress.advance()
     return FrameCache.open(path).path

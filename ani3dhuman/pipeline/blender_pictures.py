@@ -12,6 +12,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ..clip import CoarseClip
 from ..rendering.layers import LayerRender
+from ..storage.frames_on_disk import Computed
 
 NEAR = 0.02  # metres by which the mesh in the pictures may lie elsewhere than the coarse layer, in the mean
 
@@ -32,11 +33,13 @@ def in_blender(pictures: CoarsePictures, clip: CoarseClip, drawn: LayerRender, s
             f"The pictures show the character {100 * distance:.0f} cm away from where this job's coarse layer has it.",
             AGAIN,
         )
-    frames, height, width = drawn.rgb.shape[:3]
-    rgb = np.empty_like(drawn.rgb)
-    for t in range(frames):
+    height, width = drawn.rgb.shape[1:3]
+
+    def colors(t: int) -> np.ndarray:
         straight = pictures.colors[t].astype(np.float32) / 255
         premultiplied = np.concatenate([straight[..., :3] * straight[..., 3:], straight[..., 3:]], axis=2)
         fitted = cv2.resize(premultiplied, (width, height), interpolation=cv2.INTER_AREA)
-        rgb[t] = np.clip(fitted[..., :3] + (1 - fitted[..., 3:]) * clip.background, 0, 1) * 255 + 0.5
-    return replace(drawn, rgb=rgb)
+        rgb = np.clip(fitted[..., :3] + (1 - fitted[..., 3:]) * clip.background, 0, 1) * 255 + 0.5
+        return rgb.astype(np.uint8)
+
+    return replace(drawn, rgb=Computed(drawn.rgb.shape, np.uint8, colors))

@@ -66,7 +66,7 @@ def coarse_layers(job: Job) -> CoarseLayers:
     if settings.restore.repair and settings.coarse.layer != "physics":
         base, base_key = cloth_layer(job, "cloth_anew", replace(settings.coarse, layer="physics"), moving)
     cameras = shot.cameras.resized(*stages.picture_size(shot, settings.avatar.render_scale))
-    clip = CoarseClip.of_shot(shot, made.avatar, rigid, pins, coarse, cameras, base)
+    clip = CoarseClip.of_shot(shot, made.avatar, rigid, pins, coarse, cameras, base, job.compute)
     seen = {
         "rigid": render_layer(job, "render_rigid", clip, rigid, (avatar_key, rigid_key)),
         "coarse": render_layer(job, "render_coarse", clip, coarse, (avatar_key, key)),

@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from ani3d_formats.coarse_pictures import CoarsePictures
@@ -16,6 +17,7 @@ from ani3d_formats.progress import Progress, Report
 from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
+from ..compute import Compute, choose
 from ..storage.results import Result
 from ..storage.stage_quota import SharedStages
 from ..storage.stage_store import StageStore
@@ -53,6 +55,17 @@ class Job:
         self.scale = human_scale(self.shot["vertices"])
         if self.scale != 1:
             self.shot = self.shot.scaled(self.scale)
+
+    @cached_property
+    def compute(self) -> Compute:
+        """Where tensors are, by the setting `device`; found out when first asked for, since it loads torch.
+
+        Raises:
+            Ani3DError: ``compute.no_cuda``, as of `choose`.
+        """
+        from ..rendering.trial import draw_one
+
+        return replace(choose(self.settings.device, draw_one), scratch=self.out / ".work")
 
     def progress(self, stage: str, total: int) -> Progress:
         """A fresh progress; also the point where a cancelled job stops before starting a stage."""

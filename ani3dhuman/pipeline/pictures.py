@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ani3d_formats.camera import CameraPath
-from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 
@@ -19,13 +20,14 @@ from ..pose.drawing import STYLES
 from ..pose.keypoints import KeypointMap
 from ..pose.video import pose_video
 from ..presentation.backdrop import compose, studio
-from ..presentation.sheets import contact_sheet, side_by_side
+from ..presentation.sheets import contact_sheet, lowered, sheet_frames, side_by_side
 from ..presentation.view_transform import displayed
 from ..rendering.control_maps import depth_picture
 from ..rendering.layers import LayerRender
 from .restoring import Restored
 
 TITLES = {"rigid": "Rigid", "coarse": "Coarse with cloth", "restored": "Restored", "refined": "Refined"}
+SIDE_HEIGHT = 960  # pixels at most of each layer in the video of all of them: encoders take memory by the pixel
 
 
 def write_pictures(
@@ -38,44 +40,73 @@ def write_pictures(
 ) -> None:
     """Write videos/NAME.mp4 for each layer, videos/side_by_side.mp4 and contact_sheet.png into `out`.
 
-    `layers` name -> pictures; `vertices` name -> (T,V,3) for the shadows (a layer
-    without its own uses the coarse one's). The progress's total is set here.
+    Each frame is composed, given to the encoders, and let go. When the job is to be cancelled no file appears.
+
+    Args:
+        out: the job's folder.
+        shot: for background, view and frame numbers.
+        cameras: the pictures' own.
+        layers: pictures by name.
+        vertices: (T,V,3) by name, for the shadows; a layer without its own has the coarse one's.
+        progress: advanced once a frame; its total is set here.
     """
-    progress.total = shot.frames * (2 + len(layers))
-    background = shot.background_srgb
-    table = shot.arrays.get("view_table")
+    progress.total = shot.frames
+    background, table, fps = shot.background_srgb, shot.arrays.get("view_table"), shot.meta.fps
     floor = float(vertices["rigid"][:, :, 2].min())
-    videos = out / "videos"
-    videos.mkdir(parents=True, exist_ok=True)
-    fps = shot.meta.fps
-    shown = {TITLES[name]: np.empty(layer.rgb.shape, np.uint8) for name, layer in layers.items()}
-    for t in range(shot.frames):
-        for name, layer in layers.items():
-            floor_points = vertices.get(name, vertices["coarse"])[t]
-            backdrop = studio(cameras, t, floor_points, background, floor)
-            picture = compose(layer.rgb[t], layer.alpha[t], background, backdrop)
-            shown[TITLES[name]][t] = displayed(picture, table)
-        progress.advance()
-    clips: dict[str, Callable[[int], np.ndarray]] = {
-        "side_by_side": lambda t: side_by_side({title: frames[t] for title, frames in shown.items()}),
-        **{name: lambda t, title=TITLES[name]: shown[title][t] for name in layers},  # type: ignore[misc]
-    }
-    with ThreadPoolExecutor() as pool:  # an encoder keeps one core busy
-        jobs = [pool.submit(_encode, videos / f"{n}.mp4", c, shot.frames, fps, progress) for n, c in clips.items()]
-        for job in as_completed(jobs):
-            job.result()
-            progress.advance(shot.frames)
+    picks = set(sheet_frames(shot.frames))
+    shown: dict[str, dict[int, np.ndarray]] = {TITLES[name]: {} for name in layers}
+    with _Videos(out / "videos", fps) as videos:
+        for t in range(shot.frames):
+            frame = {}
+            for name, layer in layers.items():
+                backdrop = studio(cameras, t, vertices.get(name, vertices["coarse"])[t], background, floor)
+                assert layer.rgb is not None and layer.alpha is not None
+                picture = displayed(compose(layer.rgb[t], layer.alpha[t], background, backdrop), table)
+                frame[name] = picture
+                if t in picks:
+                    shown[TITLES[name]][t] = picture
+            beside = {TITLES[name]: lowered(picture, SIDE_HEIGHT) for name, picture in frame.items()}
+            videos.write({"side_by_side": side_by_side(beside), **frame})
+            progress.advance()
     write_png(out / "contact_sheet.png", contact_sheet(shown, frame_numbers(shot)))
 
 
-def _encode(path: Path, picture: Callable[[int], np.ndarray], frames: int, fps: float, progress: Progress) -> None:
-    """Write one video frame by frame; stops when the job is to be cancelled, and then no file appears."""
-    height, width = picture(0).shape[:2]
-    with VideoWriter(path, width, height, fps) as writer:
-        for t in range(frames):
-            if progress.should_cancel():
-                raise Cancelled(progress.stage)
-            writer.write(picture(t))
+class _Videos:
+    """Videos that are written side by side, a thread each: an encoder keeps one core busy."""
+
+    def __init__(self, folder: Path, fps: float) -> None:
+        self.folder, self.fps = folder, fps
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> _Videos:
+        self._open = ExitStack()
+        self._writers: dict[str, VideoWriter] = {}
+        self._pool = self._open.enter_context(ThreadPoolExecutor(thread_name_prefix="video"))
+        self._waiting: list[Future] = []
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        try:
+            self._wait()
+        except BaseException as problem:  # the writers are told, so that no half video appears
+            kind, error = type(problem), problem
+            self._open.__exit__(kind, error, problem.__traceback__)
+            raise
+        self._open.__exit__(kind, error, trace)
+
+    def write(self, frame: Mapping[str, np.ndarray]) -> None:
+        """Give a frame (H,W,3) uint8 to each video by name, once the one before is taken."""
+        self._wait()
+        for name, picture in frame.items():
+            if name not in self._writers:
+                writer = VideoWriter(self.folder / f"{name}.mp4", picture.shape[1], picture.shape[0], self.fps)
+                self._writers[name] = self._open.enter_context(writer)
+            self._waiting.append(self._pool.submit(self._writers[name].write, picture))
+
+    def _wait(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for done in waiting:
+            done.result()
 
 
 def write_conditions(out: Path, shot: Shot, keypoints: KeypointMap, clip: CoarseClip, style: str) -> None:
@@ -83,14 +114,16 @@ def write_conditions(out: Path, shot: Shot, keypoints: KeypointMap, clip: Coarse
 
     `style` is that of the pose drawing, one of `STYLES`.
     """
-    layer = clip.coarse_pictures()
-    drawings = pose_video(shot, keypoints, clip.cameras, layer, style=STYLES[style])
+    layer, picks = clip.coarse_pictures(), sheet_frames(shot.frames)
+    few = LayerRender(*(np.stack([part[t] for t in picks]) for part in vars(layer).values()))
+    drawings = pose_video(shot, keypoints, clip.cameras, layer, style=STYLES[style], frames=picks)
     rows = {
-        "Depth": depth_picture(layer.depth, layer.alpha),
-        "Preserve mask": _grey(np.asarray(layer.preserve, np.float32)),
+        "Depth": depth_picture(np.asarray(few.depth), np.asarray(few.alpha)),
+        "Preserve mask": _grey(np.asarray(few.preserve, np.float32)),
         "Pose" if keypoints.is_human else "Skeleton": drawings,
     }
-    write_png(out / "conditions.png", contact_sheet(rows, frame_numbers(shot)))
+    sheet = {title: dict(zip(picks, pictures, strict=True)) for title, pictures in rows.items()}
+    write_png(out / "conditions.png", contact_sheet(sheet, frame_numbers(shot)))
 
 
 def frame_numbers(shot: Shot) -> list[int]:

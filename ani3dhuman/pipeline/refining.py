@@ -14,7 +14,17 @@ from ani3d_formats.skinning import blended_rotations
 
 from ..clip import CoarseClip
 from ..cloth.limits import limit_offsets
-from ..refinement import RefinementConfig, RefinementProblem, RestoredView, RoundsConfig, RoundsResult, refine_in_rounds
+from ..refinement import (
+    MeshSample,
+    RefinementConfig,
+    RefinementProblem,
+    RestoredView,
+    RoundsConfig,
+    RoundsResult,
+    mesh_steps,
+    refine_in_rounds,
+    settle_in_rounds,
+)
 from .coarse import CoarseLayers
 from .job import Job
 from .keys import METHODS, stage_key
@@ -46,9 +56,19 @@ def run(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str) ->
     """Fit the residual field to the restored video."""
     settings = job.settings
     config = rounds_config(settings)
-    key = stage_key("refine", job.shot, restore_key, asdict(config), settings.refine.height, METHODS["limits"])
-    total = max(config.steps(job.shot.frames), 1)
+    if follows_mesh(restored, settings):
+        rounds = config.strengths, config.azimuths, config.sides_per_round, config.seconds, config.fit.seed
+        key = stage_key("refine", job.shot, restore_key, "mesh", *rounds, METHODS["limits"])
+        total = mesh_steps(config)
+    else:
+        key = stage_key("refine", job.shot, restore_key, asdict(config), settings.refine.height, METHODS["limits"])
+        total = max(config.steps(job.shot.frames), 1)
     return job.run("refine", key, total, Refined, lambda p: _refine(job, coarse, restored, restore_key, p))
+
+
+def follows_mesh(restored: Restored, settings: Settings) -> bool:
+    """Whether the restored mesh is the refined one: pixels are fitted only for what a mesh does not say."""
+    return restored.vertices is not None and settings.refine.steps > 0 and not settings.refine.appearance
 
 
 def rounds_config(settings: Settings) -> RoundsConfig:
@@ -72,6 +92,8 @@ def _refine(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str
     if why := _why_left_out(clip, settings):
         progress.advance(progress.total, why)
         return Refined(clip.base_layer, {}, {**notes, "refinement": why})
+    if follows_mesh(restored, settings):
+        return _settled(job, coarse, restored, restore_key, progress)
     size = picture_size(shot, settings.refine.height / shot.meta.height)
     view = view_of(clip, restored, clip.cameras.resized(*size), progress.should_cancel)
     problem = _problem(shot, clip, view, restored)
@@ -86,6 +108,21 @@ def _refine(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str
     clip = replace(clip, vertices=clip.base_layer, base=None)
     vertices = clip.vertices + limit_offsets(clip, result.vertices - clip.vertices)
     return Refined(vertices, result.history, notes, result.appearance)
+
+
+def _settled(job: Job, coarse: CoarseLayers, restored: Restored, restore_key: str, progress: Progress) -> Refined:
+    """The mesh that the prior returned, or what several of its samples agree on, within what cloth can do."""
+    clip, settings, config = coarse.clip, job.settings, rounds_config(job.settings)
+    assert restored.vertices is not None
+    own = MeshSample(restored.vertices, restored.visibility)
+    restore = Restorer(job, clip, coarse.keypoints, restore_key).mesh
+    base = clip.base_layer
+    vertices, rounds = settle_in_rounds(base, clip.cameras, own, restore, config, progress, restored.seconds)
+    if len(rounds) > 1:
+        clip = replace(clip, vertices=base, base=None)
+        vertices = base + limit_offsets(clip, vertices - base)
+    notes = {"restoration": restored.notes, **_described(RoundsResult(vertices, rounds), settings)}
+    return Refined(vertices, {}, notes)
 
 
 def _why_left_out(clip: CoarseClip, settings: Settings) -> str:
@@ -110,7 +147,7 @@ def _described(result: RoundsResult, settings: Settings) -> dict[str, Any]:
         {
             "sides": list(done.sides),
             "strength": done.strength,
-            "loss": [round(done.start_validation, 5), round(done.best_validation, 5)],
+            **({"loss": [round(done.start_validation, 5), round(done.best_validation, 5)]} if done.history else {}),
             "moved_cm": round(100 * done.moved, 3),
             "seconds": round(done.seconds, 1),
         }

@@ -44,7 +44,10 @@ def restore_shot(
     restoring.check(settings)
     coarse = coarse_layers(job)
     restored, _ = restoring.run(job, coarse)
-    pictures, cameras = {**coarse.pictures, "restored": restored}, coarse.clip.cameras
+    pictures, cameras = (
+        {**coarse.pictures, "restored": restoring.pictures_of(job, coarse, restored)},
+        coarse.clip.cameras,
+    )
     with job.timed("pictures"):
         write_pictures(out, job.shot, cameras, pictures, coarse.vertices, job.progress("pictures", shot.frames))
         write_conditions(out, job.shot, coarse.keypoints, coarse.clip, settings.conditions.pose_style)

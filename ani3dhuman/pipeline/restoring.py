@@ -19,6 +19,7 @@ from ..models.machine import look
 from ..models.store import default_root
 from ..pose.drawing import STYLES
 from ..pose.keypoints import KeypointMap
+from ..rendering.layers import LayerRender, Pictures
 from ..restoration import RestoreConfig
 from ..restoration.conditions.reference import canonical_reference, load_picture
 from ..restoration.conditions.scene import NEGATIVE_PROMPT, ControlKind, PoseInputs, SceneConditions, scene_conditions
@@ -30,9 +31,10 @@ from ..restoration.loading import (
     find_prior,
     restore_within_memory,
 )
+from ..storage.frames_on_disk import Computed, on_disk
 from ..storage.stage_store import content_key
 from . import stages
-from .coarse import CoarseLayers
+from .coarse import CoarseLayers, render_layer
 from .job import Job
 from .keys import METHODS, stage_key
 from .left_out import why_left_out
@@ -46,16 +48,16 @@ class Restored:
     """The restored video.
 
     Attributes:
-        rgb: (T,H,W,3) uint8 sRGB.
-        alpha: (T,H,W) float16 coverage.
+        rgb: (T,H,W,3) uint8 sRGB; None where the prior knows the mesh, which can be drawn.
+        alpha: (T,H,W) float16 coverage; None likewise.
         notes: for the report.
         seconds: that it took.
         vertices: (T,V,3) world metres, where the prior knows the mesh.
         visibility: (T,V) float16 as of `RestoredClip`, or None.
     """
 
-    rgb: np.ndarray
-    alpha: np.ndarray
+    rgb: Pictures | None
+    alpha: Pictures | None
     notes: dict[str, Any]
     seconds: float
     vertices: np.ndarray | None = None
@@ -88,6 +90,20 @@ def run(job: Job, coarse: CoarseLayers) -> tuple[Restored, str]:
         return _unrestored(clip, {"prior": NO_PRIOR, "left out": why})
 
     return job.run("restore", key, 1, Restored, compute), key
+
+
+def pictures_of(
+    job: Job, coarse: CoarseLayers, restored: Restored, same: LayerRender | None = None
+) -> LayerRender | Restored:
+    """Pictures of the restored layer: the prior's own, or of its mesh; those are drawn unless `same` are given."""
+    if restored.vertices is None:
+        return restored
+    if restored.notes.get("prior") == NO_PRIOR:
+        return coarse.clip.coarse_pictures()
+    if same is not None:
+        return same
+    shown = (coarse.avatar_key, restored.vertices)
+    return render_layer(job, "render_restored", coarse.clip, restored.vertices, shown)
 
 
 def _found(settings: Settings) -> FoundPrior | None:
@@ -130,7 +146,7 @@ def restore_layer(
         found,
         clip,
         lambda: _conditions(job.shot, settings, clip, keypoints),
-        look(root),
+        look(root).limited_to(job.compute.networks),
         PriorOptions(
             text_guidance=settings.video_model.text_guidance,
             window_frames=settings.video_model.window_frames,
@@ -141,9 +157,15 @@ def restore_layer(
         cache=root / PROMPTS,
     )
     result = restore_within_memory(wanted, _config(settings), progress, job.out / ".work" / "restore.checkpoint")
+    rgb: Pictures | None = None
+    alpha: Pictures | None = None
+    if result.vertices is None:
+        frames = result.frames
+        eight_bits = Computed(frames.shape, np.uint8, lambda t: (np.clip(frames[t], 0, 1) * 255 + 0.5).astype(np.uint8))
+        rgb, alpha = on_disk(eight_bits, clip.compute.scratch), coarse.alpha
     return Restored(
-        rgb=(np.clip(result.frames, 0, 1) * 255 + 0.5).astype(np.uint8),
-        alpha=coarse.alpha if result.alphas is None else result.alphas.astype(np.float16),
+        rgb=rgb,
+        alpha=alpha,
         notes=result.report,
         seconds=time.monotonic() - started,
         vertices=result.vertices,
@@ -152,8 +174,7 @@ def restore_layer(
 
 
 def _unrestored(clip: CoarseClip, notes: dict[str, Any]) -> Restored:
-    coarse = clip.coarse_pictures()
-    return Restored(coarse.rgb, coarse.alpha, notes, 0.0, clip.vertices)
+    return Restored(None, None, notes, 0.0, clip.vertices)
 
 
 def _config(settings: Settings) -> RestoreConfig:

@@ -13,7 +13,7 @@ from ani3d_formats.progress import Progress
 
 from ..clip import CoarseClip
 from ..pose.keypoints import KeypointMap
-from ..refinement import RestoredView
+from ..refinement import MeshSample, RestoredView
 from ..rendering.layers import LayerRender
 from ..storage.stage_store import content_key
 from . import restoring
@@ -42,14 +42,22 @@ def view_of(
     Raises:
         Cancelled: when asked to stop.
     """
-    mesh, layer = restored.vertices, clip.coarse_pictures()
-    target = None if mesh is None else _drawn(clip, mesh, cameras, should_cancel)
-    loose = np.asarray(layer.alpha, np.float32) - np.asarray(layer.preserve, np.float32)
+    mesh, layer, size = restored.vertices, clip.coarse_pictures(), (clip.frames, cameras.height, cameras.width)
+    if restored.rgb is None:
+        target = _drawn(clip, clip.vertices if mesh is None else mesh, cameras, should_cancel)
+    else:
+        rgb = restored.rgb
+        target = np.stack([(_shrunk(rgb[t], cameras) + 0.5).astype(np.uint8) for t in range(size[0])])
+    masks = np.empty(size, np.float32)
+    for t, (alpha, preserve) in enumerate(zip(layer.alpha, layer.preserve, strict=True)):
+        masks[t] = _shrunk(np.clip(alpha.astype(np.float32) - preserve.astype(np.float32), 0, 1), cameras)
+    colors = replace(clip, cameras=cameras, appearance=None).posed(clip.base_layer).colors
+    assert colors is not None
     return RestoredView(
         cameras=cameras,
-        target=(_shrunk(restored.rgb, cameras) + 0.5).astype(np.uint8) if target is None else target,
-        garment_mask=_shrunk(np.clip(loose, 0, 1), cameras),
-        colors=replace(clip, cameras=cameras, appearance=None).pose(clip.base_layer).colors,
+        target=target,
+        garment_mask=masks,
+        colors=colors,
         vertices=mesh,
         visibility=None if mesh is None else restored.visibility,
     )
@@ -60,7 +68,7 @@ def _drawn(
 ) -> np.ndarray:
     """Pictures (T,H,W,3) uint8 of the avatar on vertices (T,V,3), at the size of `cameras`."""
     drawing = Progress("refine", clip.frames, should_cancel=should_cancel)
-    return rendered(replace(clip, cameras=cameras), vertices, drawing).rgb
+    return np.asarray(rendered(replace(clip, cameras=cameras), vertices, drawing).rgb)
 
 
 def rendered(clip: CoarseClip, vertices: np.ndarray, progress: Progress) -> LayerRender:
@@ -110,6 +118,20 @@ class Restorer:
         seen = replace(now, base=vertices, pictures=done.layer)
         return view_of(seen, done.restored, cameras, progress.should_cancel)
 
+    def mesh(
+        self, cameras: CameraPath, vertices: np.ndarray, strength: float, seed: int, progress: Progress
+    ) -> MeshSample:
+        """As of `refinement.mesh_rounds.RestoreMesh`: the pictures of the layer are drawn only if the prior looks."""
+        now = replace(self.clip, vertices=vertices, cameras=cameras, pictures=None, base=self.clip.base_layer)
+        now = replace(now, pictures=now.layer_when_asked(vertices))
+        name = f"mesh_{content_key(asdict(cameras))}"
+        key = content_key(self.restore_key, vertices, strength, seed)
+        settings = self.job.settings.changed(strength=strength, seed=seed, measure_cache=False)
+        given = self.job, settings, now, self.keypoints, progress
+        done = self.job.store.run(name, key, Restored, lambda: restoring.restore_layer(*given))
+        assert done.vertices is not None
+        return MeshSample(done.vertices, done.visibility)
+
     def _restored(self, clip: CoarseClip, strength: float, seed: int, progress: Progress) -> RoundVideo:
         drawing = Progress("refine", clip.frames, should_cancel=progress.should_cancel)
         layer = rendered(clip, clip.vertices, drawing)
@@ -127,7 +149,7 @@ class Restorer:
         return replace(view, target=target, vertices=vertices)
 
 
-def _shrunk(pictures: np.ndarray, cameras: CameraPath) -> np.ndarray:
-    """Pictures (T,H,W[,3]) at the cameras' size, float32, area-averaged."""
+def _shrunk(picture: np.ndarray, cameras: CameraPath) -> np.ndarray:
+    """A picture (H,W[,3]) at the cameras' size, float32, area-averaged."""
     size = (cameras.width, cameras.height)
-    return np.stack([cv2.resize(np.asarray(p, np.float32), size, interpolation=cv2.INTER_AREA) for p in pictures])
+    return cv2.resize(np.asarray(picture, np.float32), size, interpolation=cv2.INTER_AREA)

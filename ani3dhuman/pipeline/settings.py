@@ -12,6 +12,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ..cloth.fabrics import FABRICS
 from ..cloth.preroll import FROM_REST, WAYS_IN
+from ..compute import ALLOWED, AUTO, is_device
 from ..models.paths import is_folder
 from ..models.registry import COMPACT, known_models
 
@@ -255,6 +256,7 @@ class Settings:
     Attributes:
         seed: of every random choice.
         result: "all", or "cloth" for the moved meshes alone: no avatar, no pictures, no restoration.
+        device: what computes: "auto", "cpu", "cuda" or "cuda:N", see `ani3dhuman.compute`.
     """
 
     avatar: AvatarSettings = AvatarSettings()
@@ -265,9 +267,14 @@ class Settings:
     refine: RefineSettings = RefineSettings()
     seed: int = 0
     result: str = "all"
+    device: str = AUTO
 
     def __post_init__(self) -> None:
-        _check(self, ("result", self.result in RESULTS, ", ".join(RESULTS)))
+        _check(
+            self,
+            ("result", self.result in RESULTS, ", ".join(RESULTS)),
+            ("device", is_device(self.device), ALLOWED),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All choices as a flat dict of JSON values."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ani3d_formats.camera import CameraPath
@@ -20,8 +22,9 @@ def pose_video(
     layer: LayerRender | None = None,
     vertices: np.ndarray | None = None,
     style: PoseStyle | None = None,
+    frames: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Draw every frame of a shot's pose.
+    """Draw a shot's pose.
 
     Args:
         shot: T frames of posed bones.
@@ -30,6 +33,7 @@ def pose_video(
         layer: pictures of the character through `cameras`, whose depth tells what is hidden; None hides nothing.
         vertices: (T,V,3) mesh, world metres, for face landmarks.
         style: of the drawing.
+        frames: which ones; None for every frame.
 
     Returns:
         (T,H,W,3) uint8 sRGB on black.
@@ -38,20 +42,21 @@ def pose_video(
         Ani3DError: ``pose.depth_size``: a layer of another size than the cameras.
     """
     poses = shot["bone_pose"]
+    chosen = range(len(poses)) if frames is None else frames
     if not mapping.is_human:
         bones = list(shot.meta.skeleton)
         lengths = shot["bone_lengths"][bones] / np.linalg.norm(shot["bone_rest"][bones, :3, 1], axis=1)
         parents = shot["bone_parents"][bones]
-        return np.stack([draw_skeleton(pose[bones], lengths, parents, cameras, t) for t, pose in enumerate(poses)])
+        return np.stack([draw_skeleton(poses[t][bones], lengths, parents, cameras, t) for t in chosen])
     return np.stack(
         [
             draw_pose(
-                mapping, pose, cameras, t,
+                mapping, poses[t], cameras, t,
                 depth=None if layer is None else np.asarray(layer.depth[t]),
                 alpha=None if layer is None else np.asarray(layer.alpha[t]),
                 vertices=None if vertices is None else np.asarray(vertices[t]),
                 style=style,
             )
-            for t, pose in enumerate(poses)
+            for t in chosen
         ]
     )  # fmt: skip

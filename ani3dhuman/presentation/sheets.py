@@ -36,13 +36,29 @@ def side_by_side(frames: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
+def sheet_frames(total: int, picks: int = 6) -> list[int]:
+    """The frames of `total` that a sheet shows, evenly over the clip."""
+    return [int(t) for t in np.unique(np.linspace(0, total - 1, min(picks, total)).round())]
+
+
+def lowered(picture: np.ndarray, height: int) -> np.ndarray:
+    """A picture (H,W,3) shrunk to at most a height, in pixels; the width is even then."""
+    if picture.shape[0] <= height:
+        return picture
+    width = max(2, 2 * round(picture.shape[1] * height / picture.shape[0] / 2))
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
 def contact_sheet(
-    layers: Mapping[str, np.ndarray], frame_numbers: list[int], picks: int = 6, height: int = 360
+    layers: Mapping[str, np.ndarray | Mapping[int, np.ndarray]],
+    frame_numbers: list[int],
+    picks: int = 6,
+    height: int = 360,
 ) -> np.ndarray:
     """Rows of layers, columns of frames evenly over the clip.
 
     Args:
-        layers: title -> (T,H,W,3) uint8.
+        layers: title -> (T,H,W,3) uint8, or those of `sheet_frames` by number.
         frame_numbers: (T) scene frame of each index.
         picks: number of columns.
         height: of each picture, pixels.
@@ -50,11 +66,11 @@ def contact_sheet(
     Returns:
         (.,.,3) uint8 sheet.
     """
-    total = len(frame_numbers)
-    chosen = np.unique(np.linspace(0, total - 1, min(picks, total)).round().astype(int))
+    chosen = sheet_frames(len(frame_numbers), picks)
     rows = []
     for title, frames in layers.items():
-        width = round(frames.shape[2] * height / frames.shape[1])
+        full = frames[chosen[0]].shape
+        width = round(full[1] * height / full[0])
         small = [cv2.resize(frames[i], (width, height), interpolation=cv2.INTER_AREA) for i in chosen]
         rows.append(side_by_side({f"{title}  {frame_numbers[i]}": s for i, s in zip(chosen, small, strict=True)}))
     return np.concatenate(rows)

@@ -3,6 +3,7 @@
 from .config import LossWeights, RefinementConfig
 from .fit import RefinementResult, refine
 from .long_shots import refine_long, steps_of
+from .mesh_rounds import MeshSample, mesh_steps, settle_in_rounds
 from .plots import plot_losses
 from .problem import RefinementProblem, RestoredView
 from .round_state import Round, RoundsResult
@@ -10,6 +11,7 @@ from .rounds import Restore, RoundsConfig, refine_in_rounds
 
 __all__ = [
     "LossWeights",
+    "MeshSample",
     "RefinementConfig",
     "RefinementProblem",
     "RefinementResult",
@@ -18,9 +20,11 @@ __all__ = [
     "Round",
     "RoundsConfig",
     "RoundsResult",
+    "mesh_steps",
     "plot_losses",
     "refine",
     "refine_in_rounds",
     "refine_long",
+    "settle_in_rounds",
     "steps_of",
 ]

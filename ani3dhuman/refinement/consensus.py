@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
-from .problem import RestoredView
+
+class Sample(Protocol):
+    """A mesh (T,V,3) that a prior made, or None, and how well it saw each vertex (T,V); None is 1."""
+
+    @property
+    def vertices(self) -> np.ndarray | None: ...
+
+    @property
+    def visibility(self) -> np.ndarray | None: ...
+
 
 UNSEEN_WEIGHT = 0.1  # weight of a sample's offsets at vertices that its camera did not see
 NOISE_TO_SIGNAL = 0.8  # variance of one sample's noise over that of the signal; chosen on validation clips
@@ -40,7 +50,7 @@ class Consensus:
         base = np.asarray(base, np.float32)
         return cls(base, np.zeros_like(base), np.zeros(base.shape[:2], np.float32))
 
-    def joined(self, views: Iterable[RestoredView]) -> Consensus:
+    def joined(self, views: Iterable[Sample]) -> Consensus:
         """With the meshes that `views` were restored to, of those that have one."""
         known = self
         for view in views:

@@ -22,6 +22,7 @@ from ani3d_formats.progress import Progress, Report
 from ..avatar.appearance import CHANNELS
 from ..fields.build import MotionField, build_field
 from ..storage.checkpoint import fingerprint, load_checkpoint, save_checkpoint, with_prefix, without_prefix
+from ..storage.frames_on_disk import Frames
 from ..windows import window_slices
 from .config import RefinementConfig
 from .fit import RefinementResult, refine
@@ -348,5 +349,5 @@ def _sees_garment(problem: RefinementProblem, frames: slice) -> bool:
 def _cut_view(view: RestoredView, frames: slice) -> RestoredView:
     """All arrays of a view are of its frames."""
     cameras = replace(view.cameras, viewmats=view.cameras.viewmats[frames], Ks=view.cameras.Ks[frames])
-    arrays = {name: value[frames] for name, value in vars(view).items() if isinstance(value, np.ndarray)}
+    arrays = {name: value[frames] for name, value in vars(view).items() if isinstance(value, np.ndarray | Frames)}
     return replace(view, cameras=cameras, **arrays)

@@ -12,6 +12,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ..avatar.appearance import CHANNELS
 from ..avatar.binding import SurfaceBinding
+from ..storage.frames_on_disk import Frames
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class RestoredView:
         target: (T,H,W,3) the restored video, sRGB over the problem's background: float32 or float16 0..1, or uint8
             0..255.
         garment_mask: (T,H,W) 0..1, where the coarse layer shows what may move.
-        colors: (T,N,3) sRGB 0..1 as lit in each frame and seen from this view; a broadcast array is fine.
+        colors: (T,N,3) sRGB 0..1 as lit in each frame and seen from this view; `Frames` or a broadcast array are fine.
         target_alpha: (T,H,W) coverage of the restored video, in the same units as `target`, or None where it has none.
         vertices: (T,V,3) world metres, the restored layer where its prior knows the mesh, else None; further rounds
             propose what these agree on, see `consensus`.
@@ -39,7 +40,7 @@ class RestoredView:
     cameras: CameraPath
     target: np.ndarray
     garment_mask: np.ndarray
-    colors: np.ndarray
+    colors: np.ndarray | Frames
     target_alpha: np.ndarray | None = None
     vertices: np.ndarray | None = None
     visibility: np.ndarray | None = None

@@ -59,6 +59,9 @@ class RoundsResult:
         """One sentence for a person."""
         if len(self.rounds) == 1:
             return self.rounds[0].message
+        if not self.rounds[0].history:
+            samples = 1 + sum(1 + len(done.sides) for done in self.rounds[1:])
+            return f"What {samples} samples of the prior's own mesh agree on, in {len(self.rounds)} rounds."
         parts = [
             f"{1 + len(done.sides)} view{'s' if done.sides else ''} {done.start_validation:.4f} -> "
             f"{done.best_validation:.4f}"

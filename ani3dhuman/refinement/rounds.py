@@ -159,7 +159,7 @@ def refine_in_rounds(
         progress.advance(reached, message=f"{len(state.done)} rounds were done")
 
     ended = "out of time"
-    while len(state.done) < config.rounds and _in_time(config, state.done, restoring):
+    while len(state.done) < config.rounds and in_time(config, state.done, restoring):
         started = clock()
         views, consensus = problem.views, state.consensus
         if state.done:
@@ -181,7 +181,7 @@ def refine_in_rounds(
     return RoundsResult(state.vertices, state.done, state.appearance)
 
 
-def _in_time(config: RoundsConfig, done: tuple[Round, ...], restoring: float) -> bool:
+def in_time(config: RoundsConfig, done: tuple[Round, ...], restoring: float) -> bool:
     """Whether another round would end within `config.seconds`, if it takes as long per view as the last one."""
     if not done:
         return True
@@ -209,8 +209,8 @@ def _next_views(
     sides = [side_cameras(problem.coarse_vertices, own[0], azimuth) for azimuth in config.sides(number)]
     views = []
     for place, cameras in enumerate([*own, *sides]):
-        seed = config.fit.seed + SEEDS_PER_ROUND * number + place  # noise that differs averages out
-        with _part(progress, RESTORE_STEPS, 1) as part:
+        seed = seed_of(config, number, place)
+        with part_of(progress, RESTORE_STEPS, 1) as part:
             views.append(restore(cameras, state.vertices, state.appearance, config.strengths[number - 1], seed, part))
     if not show_garment(views):
         return (), state.consensus
@@ -222,13 +222,18 @@ def _next_views(
     return tuple(redraw(view, mesh, state.appearance, progress.should_cancel) for view in views), consensus
 
 
+def seed_of(config: RoundsConfig, number: int, place: int) -> int:
+    """Of the noise of a round's view; noise that differs averages out."""
+    return config.fit.seed + SEEDS_PER_ROUND * number + place
+
+
 def _fit_round(
     problem: RefinementProblem, fit: RefinementConfig, progress: Progress, checkpoint: Path | None
 ) -> RefinementResult:
     """Fit one round; its own checkpoint lies beside that of all rounds."""
     steps = steps_of(problem.frames, fit)
     own = checkpoint.with_name(checkpoint.name + ".fit") if checkpoint else None
-    with _part(progress, steps, steps) as part:
+    with part_of(progress, steps, steps) as part:
         return refine_long(problem, fit, part, own)
 
 
@@ -271,7 +276,7 @@ def _from_layer(problem: RefinementProblem, state: RoundState, views: tuple[Rest
 
 
 @contextmanager
-def _part(progress: Progress, steps: int, total: int) -> Iterator[Progress]:
+def part_of(progress: Progress, steps: int, total: int) -> Iterator[Progress]:
     """A progress of its own for work that counts `steps` in `progress`, whatever total it turns out to have."""
     first, goal = progress.step, progress.step + steps
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..storage.frames_on_disk import Frames
 from .problem import RestoredView
 
 TILE = 16  # windows are whole tiles of the rasteriser
@@ -57,7 +58,7 @@ class FitView:
     targets: tuple[Tensor, ...]
     alphas: tuple[Tensor, ...] | None
     masks: tuple[Tensor, ...]
-    all_colors: np.ndarray
+    all_colors: np.ndarray | Frames
     order: np.ndarray
 
     @property

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ani3d_formats.errors import Ani3DError
 
-from .view import Backend, CameraModel, RasterizeMode, RenderMode, Tensors, View
+from .view import BACKENDS_OF, Backend, CameraModel, RasterizeMode, RenderMode, Tensors, View
 
 RENDER_MODES, RASTERIZE_MODES, CAMERA_MODELS = map(get_args, (RenderMode, RasterizeMode, CameraModel))
 BACKENDS = (None, *get_args(Backend))
@@ -80,13 +80,16 @@ def _check_backend(means: Tensor, backend: str | None) -> None:
         _fail("backend", f"backend is {backend!r}.", "Pass None, 'cpu', 'cuda' or 'reference'.")
     if backend == "reference":
         return
-    if backend is not None and backend != means.device.type:
+    own = BACKENDS_OF.get(means.device.type)
+    if own == "reference" and backend is None:
+        return
+    if backend is not None and backend != own:
         _fail(
             "backend",
             f"backend {backend!r} cannot draw tensors on {means.device}.",
             f"Move them to {backend}.",
         )
-    if means.device.type not in ("cpu", "cuda"):
+    if own is None:
         _fail(
             "device",
             f"means is on {means.device}.",

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ani3d_formats.camera import CameraPath
-from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.progress import Progress
 from ani3d_formats.regions import is_loose
 
-from .draw import draw
+from ..compute import to_numpy
+from ..storage.frames_on_disk import FrameFile, Frames, made_when_asked
+from .draw import draw_tensors
+
+Pictures = np.ndarray | Frames
 
 
 @dataclass(frozen=True)
 class LayerRender:
-    """Pictures of one layer over T frames.
+    """Pictures of one layer over T frames; arrays, or `Frames` on disk, which are read like arrays.
 
     Attributes:
         rgb: (T,H,W,3) uint8 sRGB, composited on the background.
@@ -25,46 +33,88 @@ class LayerRender:
         preserve: (T,H,W) float16 share of the pixel that shows body or face.
     """
 
-    rgb: np.ndarray
-    alpha: np.ndarray
-    depth: np.ndarray
-    preserve: np.ndarray
+    rgb: Pictures
+    alpha: Pictures
+    depth: Pictures
+    preserve: Pictures
+
+
+def layer_when_asked(
+    frame: Callable[[int], Sequence[Tensor]],
+    region_ids: np.ndarray,
+    cameras: CameraPath,
+    background: np.ndarray,
+    scratch: Path | None = None,
+) -> LayerRender:
+    """`render_layer` that draws a frame, and those before it, when one of its pictures is first asked for."""
+    out = _empty(cameras, scratch)
+    preserved = _preserved(region_ids)
+    coming = (drawn_frame(frame(t), preserved, cameras, t, background) for t in range(len(cameras)))
+    return LayerRender(*made_when_asked(coming, out))
 
 
 def render_layer(
-    gaussians: GaussianFrames,
+    frame: Callable[[int], Sequence[Tensor]],
     region_ids: np.ndarray,
     cameras: CameraPath,
     background: np.ndarray,
     progress: Progress | None = None,
+    scratch: Path | None = None,
 ) -> LayerRender:
-    """Render posed Gaussians along a camera path.
+    """Render posed Gaussians along a camera path; of all frames there is one in memory.
 
     Args:
-        gaussians: T frames of N Gaussians.
+        frame: gives the N Gaussians of a frame, as `avatar.posing.PosedAvatar.frame` does.
         region_ids: (N,) indices into `ani3d_formats.regions.REGIONS`.
         cameras: T cameras.
         background: (3,) sRGB 0..1.
         progress: advanced once a frame, with a small preview picture.
+        scratch: folder of the pictures' files; None takes the system's.
 
     Returns:
-        The pictures.
+        The pictures, on disk.
     """
-    T, H, W = gaussians.frames, cameras.height, cameras.width
-    out = LayerRender(
-        np.empty((T, H, W, 3), np.uint8),
-        *(np.empty((T, H, W), np.float16) for _ in range(3)),
-    )
-    preserved = (~is_loose(region_ids)).astype(np.float32)[:, None]
-    for t in range(T):
-        features = np.concatenate([gaussians.colors[t], preserved], axis=1)
-        channels, alpha = draw(gaussians, features, cameras, t, with_depth=True)
-        rgb = np.clip(channels[..., :3] + (1 - alpha[..., None]) * background, 0, 1)
-        out.rgb[t] = rgb * 255 + 0.5
-        out.alpha[t], out.depth[t], out.preserve[t] = alpha, channels[..., 4], channels[..., 3]
-        if progress:
-            progress.advance(preview=small_preview(out.rgb[t]))
-    return out
+    files, preserved = _empty(cameras, scratch), _preserved(region_ids)
+    waiting: list[Future] = []
+    with ThreadPoolExecutor(1, "pictures") as packing:  # while the next frame is drawn
+        for t in range(len(cameras)):
+            drawn = drawn_frame(frame(t), preserved, cameras, t, background)
+            for done in waiting:
+                done.result()
+            waiting = [packing.submit(file.append, part) for file, part in zip(files, drawn, strict=True)]
+            if progress:
+                progress.advance(preview=small_preview(drawn[0]))
+        for done in waiting:
+            done.result()
+    return LayerRender(*files)
+
+
+def _empty(cameras: CameraPath, scratch: Path | None) -> list[FrameFile]:
+    """Files for rgb, alpha, depth and preserve."""
+    size = (len(cameras), cameras.height, cameras.width)
+    maps = [FrameFile(size, np.float16, folder=scratch) for _ in range(3)]
+    return [FrameFile((*size, 3), np.uint8, folder=scratch), *maps]
+
+
+def _preserved(region_ids: np.ndarray) -> Tensor:
+    return torch.from_numpy((~is_loose(region_ids)).astype(np.float32)[:, None])
+
+
+def drawn_frame(
+    gaussians: Sequence[Tensor], preserved: Tensor, cameras: CameraPath, frame: int, background: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """One frame of `LayerRender`: rgb, alpha, depth, preserve. `preserved` (N,1) is 1 for body and face."""
+    features = torch.cat([gaussians[4], preserved.to(gaussians[4].device)], 1)
+    channels, alpha = draw_tensors(gaussians, features, cameras, frame, with_depth=True)
+    rgb = over(channels[..., :3], alpha, background)
+    parts = (rgb * 255 + 0.5).to(torch.uint8), *(part.half() for part in (alpha, channels[..., 4], channels[..., 3]))
+    return tuple(to_numpy(part) for part in parts)
+
+
+def over(colors: Tensor, alpha: Tensor, background: np.ndarray) -> Tensor:
+    """Premultiplied `colors` (H,W,3) with `alpha` (H,W) over a background (3,), within 0..1."""
+    behind = torch.from_numpy(np.array(background, np.float32)).to(colors.device)
+    return (colors + (1 - alpha[..., None]) * behind).clamp(0, 1)
 
 
 def small_preview(picture: np.ndarray, side: int = 128) -> np.ndarray:

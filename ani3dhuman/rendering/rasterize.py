@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .arguments import check_arguments
 from .gradient_guard import guard_inputs, guard_outputs
-from .view import Backend, Options, Tensors, View
+from .view import BACKENDS_OF, Backend, Options, Tensors, View
 
 
 def rasterize(
@@ -67,7 +67,7 @@ def rasterize(
         means=means, quats=quats, scales=scales, opacities=opacities, colors=colors, viewmats=viewmats
     )
     guarded = Tensors(means, quats, scales, opacities, colors, viewmats, Ks, behind if view.has_colors else None)
-    draw = _backend(backend or ("cuda" if means.is_cuda else "cpu"))
+    draw = _backend(backend or BACKENDS_OF[means.device.type])
     image, alphas, meta = draw(guarded, view)
     meta["visible_counts"] = (meta["radii"] > 0).all(-1).sum(0, dtype=torch.int32)
     image, alphas = guard_outputs(image=image, alphas=alphas)

@@ -11,6 +11,7 @@ RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 RasterizeMode = Literal["classic", "antialiased"]
 CameraModel = Literal["pinhole", "ortho"]
 Backend = Literal["cpu", "cuda", "reference"]
+BACKENDS_OF: dict[str, Backend] = {"cpu": "cpu", "cuda": "cuda"}  # what draws by itself, by type of device
 
 
 class Tensors(NamedTuple):

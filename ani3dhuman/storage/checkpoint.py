@@ -21,6 +21,8 @@ from torch import Tensor
 
 from ani3d_formats.atomic import write_bytes
 
+from .frames_on_disk import Frames
+
 SCHEMA = "ani3dhuman.refinement.checkpoint"
 
 
@@ -42,7 +44,7 @@ def fingerprint(problem: Any, config: Any, check_cancelled: Callable[[], None] =
             digest.update(f"{len(value)} of".encode())
             for part in value:
                 add(part)
-        elif isinstance(value, np.ndarray):
+        elif isinstance(value, np.ndarray | Frames):
             digest.update(f"{value.shape}{value.dtype}".encode())
             for part in value if value.ndim > 2 else (value,):  # a frame at a time: some are broadcast views
                 check_cancelled()

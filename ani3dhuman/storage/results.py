@@ -12,19 +12,24 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
 
+from .frames_on_disk import Frames
+
 Result = TypeVar("Result")
 
 
-def to_arrays(result: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays by name, and the other fields, None among them, as JSON values; fields of an inner one are INNER.NAME."""
-    arrays: dict[str, np.ndarray] = {}
+def to_arrays(result: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arrays and `Frames` by name, and the other fields, None among them, as JSON values.
+
+    Fields of an inner dataclass are INNER.NAME.
+    """
+    arrays: dict[str, Any] = {}
     notes: dict[str, Any] = {}
     torch = sys.modules.get("torch")  # who has no tensors need not load it
     for entry in fields(result):
         value = getattr(result, entry.name)
         if torch is not None and isinstance(value, torch.Tensor):
             value = value.numpy()
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray | Frames):
             arrays[entry.name] = value
         elif is_dataclass(value):
             inner_arrays, inner_notes = to_arrays(value)
@@ -37,7 +42,7 @@ def to_arrays(result: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, notes
 
 
-def from_arrays(kind: type[Result], arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> Result:
+def from_arrays(kind: type[Result], arrays: Mapping[str, Any], notes: Mapping[str, Any]) -> Result:
     """The dataclass that `to_arrays` took apart; tensors are copies, arrays are taken as they are.
 
     Raises:

@@ -18,6 +18,7 @@ from ani3d_formats.atomic import full_disk_reported, publish
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import file_sha256
 
+from .frames_on_disk import SUFFIX, FrameFile, Frames, on_disk
 from .results import Result, from_arrays, to_arrays
 from .stage_quota import LISTING, SharedStages, evict
 
@@ -54,8 +55,9 @@ class StageStore:
     A folder of a job's own has the newest key of each stage only. One that is shared has all of them, as long as they
     have room; those used longest ago go first, but none that this store has used itself.
 
-    A result is a dataclass (`results.to_arrays`): its arrays lie there as NAME.npy, the rest and the files' SHA-256 in
-    `LISTING`. One that is cut, changed or cannot be read counts as none, so that it is computed again.
+    A result is a dataclass (`results.to_arrays`): its arrays lie there as NAME.npy, its frames as NAME.frames, the rest
+    and the files' SHA-256 in `LISTING`. One that is cut, changed or cannot be read counts as none, so that it is
+    computed again.
     """
 
     def __init__(self, folder: Path, shared: SharedStages | None = None) -> None:
@@ -65,7 +67,7 @@ class StageStore:
         self.used: set[str] = set()
 
     def run(self, stage: str, key: str, kind: type[Result], compute: Callable[[], Result]) -> Result:
-        """The stage's result of class `kind`, its arrays mapped from disk: found finished, or computed and kept.
+        """The stage's result of class `kind`, found finished, or computed and kept; arrays and frames are on disk.
 
         Raises:
             Ani3DError: ``disk.full``; and what `compute` raises.
@@ -98,13 +100,25 @@ def read_stage(folder: Path, kind: type[Result], verify: bool = True) -> Result 
         if mark.strip() != hashlib.sha256(text.encode()).hexdigest():
             return None
         listing = json.loads(text)
-        paths = {name: folder / f"{name}.npy" for name in listing["sha256"]}
+        paths = {name: _place(folder, name) for name in listing["sha256"]}
         if verify and any(file_sha256(path) != listing["sha256"][name] for name, path in paths.items()):
             return None
-        arrays = {name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in paths.items()}
-        return from_arrays(kind, {name: np.asarray(array) for name, array in arrays.items()}, listing["notes"])
+        return from_arrays(kind, {name: _opened(path) for name, path in paths.items()}, listing["notes"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def _place(folder: Path, name: str) -> Path:
+    """The file of an array or of frames."""
+    frames = folder / f"{name}{SUFFIX}"
+    return frames if frames.exists() else folder / f"{name}.npy"
+
+
+def _opened(path: Path) -> np.ndarray | FrameFile:
+    """An array mapped from disk, or frames that are read from it one at a time."""
+    if path.suffix == SUFFIX:
+        return FrameFile.open(path)
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _publish(target: Path, result: Any, kind: type[Any]) -> None:
@@ -116,8 +130,11 @@ def _publish(target: Path, result: Any, kind: type[Any]) -> None:
         with full_disk_reported(target):
             partial.mkdir(parents=True)
             for name, array in arrays.items():
-                np.save(partial / f"{name}.npy", array, allow_pickle=False)
-            hashes = {name: file_sha256(partial / f"{name}.npy") for name in arrays}
+                if isinstance(array, Frames):
+                    on_disk(array).save(partial / f"{name}{SUFFIX}")
+                else:
+                    np.save(partial / f"{name}.npy", array, allow_pickle=False)
+            hashes = {name: file_sha256(_place(partial, name)) for name in arrays}
             listing = json.dumps({"sha256": hashes, "notes": notes})
             mark = hashlib.sha256(listing.encode()).hexdigest()
             (partial / LISTING).write_text(f"{listing}\n{mark}\n", encoding="utf-8")

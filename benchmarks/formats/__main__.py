@@ -157,8 +157,7 @@ def likeness(shot: Shot, rigid: np.ndarray, first: Avatar, second: Avatar, chose
     pictures, alphas = [], []
     for avatar in (first, second):
         clip = CoarseClip.of_shot(shot, avatar, rigid, pins)
-        gaussians = clip.pose(rigid)
-        drawn, alpha = clip.render(gaussians)
+        drawn, alpha = (np.asarray(part) for part in clip.rendered(rigid))
         pictures.append(drawn[chosen])
         alphas.append(alpha[chosen])
     inside = np.maximum(*alphas) > 0.5

@@ -73,7 +73,7 @@ class Case:
 
 def _view(clip: CoarseClip, start: np.ndarray, wanted: np.ndarray) -> RestoredView:
     coarse = clip.pose(start)
-    target, alpha = clip.render(clip.pose(wanted))
+    target, alpha = (np.asarray(part) for part in clip.rendered(wanted))
     return RestoredView(
         cameras=clip.cameras,
         target=(target * 255 + 0.5).astype(np.uint8),

@@ -51,7 +51,7 @@ def write_strip(path: Path, case: Case, layers: tuple[np.ndarray, ...]) -> None:
     frames, side = list(SHOWN), case.side
     seen = CameraPath(side.viewmats[frames], side.Ks[frames], side.width, side.height)
     view = replace(case.clip, cameras=seen)
-    rows = [view.render(view.pose(layer[frames]))[0] for layer in layers]
+    rows = [np.asarray(view.rendered(layer[frames])[0]) for layer in layers]
     sheet = np.concatenate([np.concatenate(list(row), 1) for row in rows], 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), (sheet[..., ::-1] * 255 + 0.5).astype(np.uint8))

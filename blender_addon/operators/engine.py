@@ -35,7 +35,7 @@ class StartEngine(WaitsForWork, bpy.types.Operator):
             futures.wait((question,))  # what the list of jobs says is then new
             session.drain()
         welcome = link.welcome
-        self.report({"INFO"}, f"Engine {welcome.engine_version}, video priors on {welcome.device}.")
+        self.report({"INFO"}, f"Engine {welcome.engine_version}, jobs on {welcome.device}.")
 
 
 def open_engine(context: bpy.types.Context, command: str = "", store: str = "", endpoint: str = "") -> Future[Link]:

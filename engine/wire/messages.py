@@ -270,7 +270,7 @@ class Shutdown(Message):
 
 @dataclass(frozen=True)
 class Welcome(Message):
-    """Who answers: protocol version, the library's version, "cpu" or "cuda: NAME", process id, priors it has."""
+    """Who answers: protocol version, the library's version, "cpu (WHY)" or "cuda: NAME", process id, priors it has."""
 
     kind = "welcome"
     protocol: int

@@ -154,7 +154,7 @@ def main() -> int:
         return 1
     bars.close()
     report = json.loads((out / "result" / "report.json").read_text(encoding="utf-8"))
-    pictures = ["contact_sheet.png", "conditions.png", "loss.png", "videos/side_by_side.mp4"]
+    pictures = ["contact_sheet.png", "conditions.png", "videos/side_by_side.mp4"]
     pictures = [name for name in pictures if (out / "result" / name).exists()]  # cloth alone has none
     for name in pictures:
         shutil.copy2(out / "result" / name, out / Path(name).name)
@@ -167,7 +167,7 @@ def main() -> int:
         f"scene {scene_seconds:.1f} s, extension {extension_seconds:.1f} s, Blender session with engine "
         f"{session_seconds:.1f} s, in all {time.monotonic() - started:.1f} s"
     )
-    seen = "side_by_side.mp4, contact_sheet.png, loss.png, demo.blend and " if pictures else ""
+    seen = "side_by_side.mp4, contact_sheet.png, demo.blend and " if pictures else ""
     print(f"\nLook at {out}/{seen}demo_result.blend")
     return 0
 

@@ -47,7 +47,7 @@ def test_a_character_that_grows_looks_the_same_from_as_many_times_as_far(size: f
 
 def test_a_character_that_vanishes_is_not_seen() -> None:
     clip = clip_of(np.stack([np.eye(3), np.zeros((3, 3))]), np.ones(2))
-    alpha = clip.draw_layer(clip.vertices).alpha.astype(np.float32)
+    alpha = np.asarray(clip.draw_layer(clip.vertices).alpha, np.float32)
     assert (alpha[0] > 0.5).sum() > 1000
     assert (alpha[1] > 0.5).sum() <= 16  # a dot in the place of the character
 
@@ -55,7 +55,7 @@ def test_a_character_that_vanishes_is_not_seen() -> None:
 def test_no_gaps_open_where_a_bone_stretches_one_way() -> None:
     """Three times as high, seen from three times as far: the middle of the body stays closed."""
     clip = clip_of(np.stack([np.eye(3), np.diag([1, 1, 3.0])]), np.array([1, 3.0]))
-    alpha = clip.draw_layer(clip.vertices).alpha.astype(np.float32)
+    alpha = np.asarray(clip.draw_layer(clip.vertices).alpha, np.float32)
     pixels, _ = clip.cameras.project(clip.vertices[1], 1)
     low, high = pixels.min(0), pixels.max(0)
     column = int((low[0] + high[0]) / 2)

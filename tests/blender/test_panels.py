@@ -198,7 +198,7 @@ def test_engine_words_are_in_the_folds(session, part, link):
     settings.prior = "wan2.1-vace-1.3b"
     assert "prompt" in _draw(part, "LookPanel").drawn
     assert part("properties").known_priors() == ["compact", "none"]
-    assert "0.1.0, video priors on cpu" in _draw(part, "EnginePanel").drawn
+    assert "0.1.0, jobs on cpu" in _draw(part, "EnginePanel").drawn
 
 
 def test_fetching_is_shown_without_a_job(session, part, link, monkeypatch):

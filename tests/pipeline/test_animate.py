@@ -42,7 +42,7 @@ def report_of(out):
 
 def test_every_promised_file_is_there(result):
     out, _ = result
-    for name in ("contact_sheet.png", "conditions.png", "loss.png", "report.json"):
+    for name in ("contact_sheet.png", "conditions.png", "report.json"):
         assert (out / name).stat().st_size > 100
     for layer in ("rigid", "coarse", "restored", "refined", "side_by_side"):
         assert len(read_video(out / "videos" / f"{layer}.mp4")) == FRAMES

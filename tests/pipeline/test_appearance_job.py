@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pictures_only import pictures_only
 from synthetic import make_shot, result_of
 
 from ani3d_formats.errors import Ani3DError
@@ -14,10 +15,11 @@ from ani3dhuman.avatar import Avatar, avatar_from_shot, pose_avatar
 from ani3dhuman.avatar.appearance import CHANNELS
 from ani3dhuman.avatar.fitting.fitted import Fitted
 from ani3dhuman.avatar.from_mesh import DETAIL
-from ani3dhuman.pipeline import restoring, round_views
+from ani3dhuman.pipeline import round_views
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import PRESETS, Settings
 from ani3dhuman.rendering.light_sources import Lighting
+from ani3dhuman.storage.frames_on_disk import FrameFile
 from ani3dhuman.storage.stage_store import read_stage
 
 PLAIN = Settings.from_dict({"preset": "draft", "gaussians": 2500, "refine_steps": 40, "refine_height": 96})
@@ -32,14 +34,7 @@ def shot():
 @pytest.fixture(scope="module", autouse=True)
 def dark_prior():
     """A prior that knows pictures only, and paints a shadow over everything."""
-    real = restoring.restore_layer
-
-    def darkened(*given):
-        done = real(*given)
-        return replace(done, vertices=None, rgb=(0.75 * np.asarray(done.rgb, np.float32)).astype(np.uint8))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(restoring, "restore_layer", darkened)
+    with pictures_only(lambda done: replace(done, rgb=(0.75 * np.asarray(done.rgb, np.float32)).astype(np.uint8))):
         yield
 
 
@@ -59,7 +54,8 @@ def arrays_of(out) -> dict:
 
 def stage_of(out, name) -> dict:
     (folder,) = (out / ".work").glob(f"{name}-*")
-    return {path.stem: np.load(path) for path in folder.glob("*.npy")}
+    arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
+    return arrays | {path.stem: np.asarray(FrameFile.open(path)) for path in folder.glob("*.frames")}
 
 
 def avatar_of(out) -> Avatar:
@@ -117,14 +113,14 @@ def test_later_rounds_restore_pictures_with_the_appearance_so_far(shot, tmp_path
 
     def overheard(scene, vertices, progress):
         pictures = real(scene, vertices, progress)
-        seen.append((scene, vertices, pictures.rgb))
+        seen.append((scene, vertices, np.asarray(pictures.rgb)))
         return pictures
 
     monkeypatch.setattr(round_views, "rendered", overheard)
     animate(shot, tmp_path, PLAIN.changed(rounds=2, appearance=True))
     assert len(seen) == 2, "the user's camera and one side"
     for scene, vertices, shown in seen:
-        plain = real(replace(scene, appearance=None), vertices, Progress("again", FRAMES)).rgb
+        plain = np.asarray(real(replace(scene, appearance=None), vertices, Progress("again", FRAMES)).rgb)
         assert shown.astype(int).sum() < plain.astype(int).sum()
         posed = scene.pose(vertices)
         assert posed.opacities.shape == posed.means.shape[:2], "priors that draw the layer themselves see them too"

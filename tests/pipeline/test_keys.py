@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from human_rig import human_shot
+from pictures_only import pictures_only
 from synthetic import make_shot
 
 from ani3d_formats.shot import Shot
@@ -86,10 +87,11 @@ def with_frame_rate(shot: Shot) -> Shot:
         (with_frame_rate, {}, {"avatar", "rigid", "render_rigid"}),
         (lambda shot: shot, {"fabric": "silk"}, {"avatar", "rigid", "render_rigid"}),
         (lambda shot: shot, {"strength": 0.5}, {*FIRST, "render_coarse"}),
-        (lambda shot: shot, {"refine_steps": 13}, {*FIRST, "render_coarse", "restore"}),
+        (lambda shot: shot, {"refine_steps": 13}, ALL),
+        (lambda shot: shot, {"rounds": 2}, {*FIRST, "render_coarse", "restore"}),
         (lambda shot: shot, {"prompt": "the compact prior reads none"}, ALL),
     ],
-    ids=["sun", "background", "camera", "tint", "frame rate", "fabric", "strength", "steps", "prompt"],
+    ids=["sun", "background", "camera", "tint", "frame rate", "fabric", "strength", "steps", "rounds", "prompt"],
 )
 def test_a_change_does_again_what_depends_on_it(
     shot: Shot, out: Path, tmp_path: Path, change: Any, settings: dict[str, Any], kept: set[str]
@@ -117,7 +119,8 @@ def test_stages_read_no_array_that_their_key_does_not_hold(
         return run(store, stage, key, kind, inside)
 
     monkeypatch.setattr(StageStore, "run", watched)
-    animate(replace(shot, arrays=arrays), tmp_path, SMALL)
+    with pictures_only():
+        animate(replace(shot, arrays=arrays), tmp_path, SMALL)
     for stage in ("avatar", "rigid", "cloth", "refine"):
         assert arrays.read[stage] and arrays.read[stage] <= set(READS[stage]), stage
     assert not any(arrays.read[stage] for stage in ("render_rigid", "render_coarse", "restore", "render_refined"))

@@ -44,7 +44,7 @@ def test_the_example_restores_a_clip(blur: VideoPrior) -> None:
     steps: list[tuple[int, int]] = []
     progress = Progress("restore", 1, listener=lambda report: steps.append((report.step, report.total)))
     restored = restore(blur, clip, RestoreConfig(guidance_scale=0.0), progress)
-    coarse, _ = clip.render(clip.pose(clip.vertices))
+    coarse = np.asarray(clip.rendered(clip.vertices)[0])
     assert restored.frames.shape == coarse.shape
     assert steps[-1] == (7 * 2 + 20, 7 * 2 + 20)
     assert np.abs(restored.frames - coarse).mean() < 0.05  # the same clip ..

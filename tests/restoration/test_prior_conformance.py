@@ -126,7 +126,7 @@ def test_decoding_gives_the_clips_frames_and_counts_them(case: Case) -> None:
     restored = case.prior.decode(case.clip, case.encoded, case.encoded.latents, progress)
     size = (case.clip.frames, case.clip.cameras.height, case.clip.cameras.width)
     assert restored.frames.shape == (*size, 3) and restored.frames.dtype == np.float32
-    assert restored.frames.min() >= 0 and restored.frames.max() <= 1
+    assert np.min(restored.frames) >= 0 and np.max(restored.frames) <= 1
     assert restored.alphas is None or restored.alphas.shape == size
     assert restored.vertices is None or restored.vertices.shape == case.clip.vertices.shape
     assert steps[-1] == case.clip.frames

@@ -46,7 +46,7 @@ class ToyPrior:
         for _ in range(clip.frames):
             if progress:
                 progress.advance()
-        return RestoredClip(latents.numpy(), None, None, None, {})
+        return RestoredClip(latents.numpy(), None, None, {})
 
 
 def clip_of(frames: int) -> Any:

@@ -38,6 +38,7 @@ from ani3dhuman.restoration.loading import (
     plans,
     restore_within_memory,
 )
+from ani3dhuman.storage.frames_on_disk import FrameFile
 
 FRAMES, WIDTH, HEIGHT = 5, 70, 102  # neither size is a multiple of 16
 SMALL = {"preset": "draft", "gaussians": 1500, "render_scale": 1.0, "sampling_steps": 3}
@@ -93,7 +94,7 @@ def test_what_a_wan_is_told_changes_what_it_makes_and_nothing_before(shot: Shot,
         settings = Settings.from_dict({**SMALL, "prior": str(folder), "coarse": "rigid", "prompt": "a walk", **changes})
         out = restore_shot(shot, tmp_path / "out", settings)
         (stage,) = (out / ".work").glob("restore-*")
-        return np.load(stage / "rgb.npy"), report_of(out)["reused"]
+        return np.asarray(FrameFile.open(stage / "rgb.frames")), report_of(out)["reused"]
 
     cv2.imwrite(str(tmp_path / "face.png"), np.full((40, 30, 3), 200, np.uint8))
     first, _ = restored()

@@ -11,16 +11,20 @@ Vectors are given in the levelled camera frame (right, away, up): gravity always
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
 
 from ani3d_formats.camera import CameraPath
-from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.regions import GARMENT, HAIR, is_loose
 
 from ...clip import CoarseClip
-from ...rendering.draw import draw
+from ...compute import to_numpy
+from ...rendering.draw import draw_tensors
+from ...storage.frames_on_disk import Computed, Frames
 
 GRID = (64, 48)  # rows and columns of the map
 CHANNELS = 14
@@ -64,7 +68,7 @@ def levelled_axes(viewmats: np.ndarray) -> np.ndarray:
     return np.stack([right, np.cross(up, right), up], axis=1).astype(np.float32)
 
 
-def follow_cloth(cameras: CameraPath, points: np.ndarray, grid: tuple[int, int] = GRID) -> CameraPath:
+def follow_cloth(cameras: CameraPath, points: np.ndarray | Frames, grid: tuple[int, int] = GRID) -> CameraPath:
     """Crop the cameras to moving `points` (T,P,3): centred on them, a fixed number of metres wide.
 
     Centre and zoom are smoothed over time, so the window glides; it is wide enough for every frame. Points that the
@@ -97,29 +101,31 @@ def follow_cloth(cameras: CameraPath, points: np.ndarray, grid: tuple[int, int] 
 
 
 def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
-    """Draw the conditions of a clip; see `SurfaceMaps`."""
-    avatar = clip.avatar
-    posed = _unlit(clip, clip.rigid_vertices)
+    """Draw the conditions of a clip; see `SurfaceMaps`. Of all frames no more than three are posed at once."""
+    avatar, compute = clip.avatar, clip.compute
+    posed = _Unlit(clip, clip.rigid_vertices)
     moving = is_loose(avatar.region_ids)
     followed = moving if moving.any() else np.ones_like(moving)  # the maps of a character without cloth are empty
-    window = follow_cloth(clip.cameras, posed.means[:, followed], grid)
+    kept = compute.integers(np.flatnonzero(followed))
+    places = Computed((clip.frames, len(kept), 3), np.float32, lambda t: to_numpy(posed.means(t)[kept]))
+    window = follow_cloth(clip.cameras, places, grid)
     axes = levelled_axes(clip.cameras.viewmats)
-    labels = np.stack([avatar.region_ids == GARMENT, avatar.region_ids == HAIR, ~moving], axis=1).astype(np.float32)
-    freedom = avatar.per_vertex(clip.freedom)[:, None]
+    labels = np.stack([avatar.region_ids == GARMENT, avatar.region_ids == HAIR, ~moving], axis=1)
+    fixed = compute.tensor(np.concatenate([labels, avatar.per_vertex(clip.freedom)[:, None]], axis=1))
     conditions = np.empty((clip.frames, CHANNELS, *grid), np.float32)
+    rate = clip.fps / REFERENCE_FPS
     for t in range(clip.frames):
-        view = window.viewmats[t]
-        depth = posed.means[t] @ view[2, :3] + view[2, 3]
-        rate = clip.fps / REFERENCE_FPS
-        velocity = _velocity(posed.means, t)
+        view, levelled = compute.tensor(window.viewmats[t]), compute.tensor(axes[t])
+        depth = posed.means(t) @ view[2, :3] + view[2, 3]
+        velocity = posed.velocity(t)
         vectors = [
-            _facing(posed, window, t),
+            posed.facing(window, t),
             velocity * (rate / SPEED),
-            np.clip((velocity - _velocity(posed.means, t - 1)) * (rate**2 / CHANGE), -4, 4),
+            ((velocity - posed.velocity(t - 1)) * (rate**2 / CHANGE)).clamp(-4, 4),
         ]
-        relief = (depth - depth[followed].mean())[:, None] / RELIEF
-        features = np.concatenate([labels, freedom, relief, *(v @ axes[t].T for v in vectors)], axis=1)
-        conditions[t] = draw(posed, features, window, t, blur=_BLUR)[0].transpose(2, 0, 1)
+        relief = (depth - depth[kept].mean())[:, None] / RELIEF
+        features = torch.cat([fixed, relief, *(v @ levelled.T for v in vectors)], 1)
+        conditions[t] = to_numpy(draw_tensors(posed.frame(t), features, window, t, blur=_BLUR)[0].permute(2, 0, 1))
     return SurfaceMaps(window, conditions, axes)
 
 
@@ -128,56 +134,53 @@ def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np
 
     `vertices` (T,V,3) are the layer's; cells without cloth are 0.
     """
-    posed = _unlit(clip, clip.rigid_vertices)
-    moved = clip.avatar.pose(vertices)[0] - posed.means
-    moving = is_loose(clip.avatar.region_ids).astype(np.float32)[:, None]
+    posed, other = _Unlit(clip, clip.rigid_vertices), _Unlit(clip, vertices)
+    moving = clip.compute.tensor(is_loose(clip.avatar.region_ids)[:, None])
     result = np.empty((clip.frames, 3, maps.cameras.height, maps.cameras.width), np.float32)
     for t in range(clip.frames):
-        features = np.concatenate([moving, moving * (moved[t] @ maps.axes[t].T)], axis=1)
-        drawn = draw(posed, features, maps.cameras, t, blur=_BLUR)[0].transpose(2, 0, 1)
+        moved = (other.means(t) - posed.means(t)) @ clip.compute.tensor(maps.axes[t]).T
+        features = torch.cat([moving, moving * moved], 1)
+        drawn = to_numpy(draw_tensors(posed.frame(t), features, maps.cameras, t, blur=_BLUR)[0].permute(2, 0, 1))
         result[t] = np.where(drawn[:1] > 0.02, drawn[1:] / np.maximum(drawn[:1], 0.02), 0)
     return result
 
 
 def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
     """(T,h,w) depth of the rigid layer's nearest garment or hair, metres, whatever hides it; 0 where there is none."""
-    posed = _unlit(clip, clip.rigid_vertices)
-    chosen = is_loose(clip.avatar.region_ids)
-    cloth = GaussianFrames(
-        posed.means[:, chosen],
-        posed.quats[:, chosen],
-        posed.scales[:, chosen],
-        posed.opacities[chosen],
-        posed.colors[:, chosen],
-    )
+    posed = _Unlit(clip, clip.rigid_vertices)
+    chosen = clip.compute.integers(np.flatnonzero(is_loose(clip.avatar.region_ids)))
     depths = np.zeros((clip.frames, maps.cameras.height, maps.cameras.width), np.float32)
     for t in range(clip.frames):
-        view = maps.cameras.viewmats[t]
-        drawn, alpha = draw(cloth, (cloth.means[t] @ view[2, :3] + view[2, 3])[:, None], maps.cameras, t, blur=_BLUR)
+        cloth, view = posed.frame(t).chosen(chosen), clip.compute.tensor(maps.cameras.viewmats[t])
+        features = (cloth.means @ view[2, :3] + view[2, 3])[:, None]
+        drawn, alpha = (to_numpy(part) for part in draw_tensors(cloth, features, maps.cameras, t, blur=_BLUR))
         depths[t] = np.where(alpha > 0.05, drawn[..., 0] / np.maximum(alpha, 0.05), 0)
     return depths
 
 
-def _unlit(clip: CoarseClip, vertices: np.ndarray) -> GaussianFrames:
-    """Gaussians on vertices, without light: the maps need none."""
-    means, quats = clip.avatar.pose(vertices)
-    scales = np.broadcast_to(clip.scales, means.shape)
-    return GaussianFrames(means, quats, scales, clip.avatar.opacities, np.broadcast_to(np.float32(0), means.shape))
+class _Unlit:
+    """Gaussians on vertices, without light: the maps need none. The last few frames are kept for who looks back."""
 
+    def __init__(self, clip: CoarseClip, vertices: np.ndarray) -> None:
+        self._posed = clip.posed(vertices, lit=False)
+        self.frame = lru_cache(4)(self._posed.frame)
 
-def _velocity(points: np.ndarray, t: int) -> np.ndarray:
-    """Movement (N,3) into frame t, metres a frame; the first frame, and what lies before it, repeats the second's."""
-    if len(points) == 1:
-        return np.zeros_like(points[0])
-    return points[max(t, 1)] - points[max(t, 1) - 1]
+    def means(self, t: int) -> Tensor:
+        """(N,3) world metres."""
+        return self.frame(t).means
 
+    def velocity(self, t: int) -> Tensor:
+        """Movement (N,3) into frame t, metres a frame; the first frame, and what lies before it, is like the second."""
+        if self._posed.frames == 1:
+            return torch.zeros_like(self.means(0))
+        return self.means(max(t, 1)) - self.means(max(t, 1) - 1)
 
-def _facing(gaussians: GaussianFrames, cameras: CameraPath, t: int) -> np.ndarray:
-    """Unit normals (N,3) of flat Gaussians, third axis, on the side that the camera sees."""
-    w, x, y, z = gaussians.quats[t].T
-    normals = np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], axis=1)
-    if cameras.camera_type == "orthographic":
-        towards = np.broadcast_to(-cameras.viewmats[t, 2, :3], normals.shape)
-    else:
-        towards = cameras.positions()[t] - gaussians.means[t]
-    return np.where((normals * towards).sum(1, keepdims=True) < 0, -normals, normals)
+    def facing(self, cameras: CameraPath, t: int) -> Tensor:
+        """Unit normals (N,3) of flat Gaussians, third axis, on the side that the camera sees."""
+        w, x, y, z = self.frame(t).quats.unbind(1)
+        normals = torch.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], 1)
+        if cameras.camera_type == "orthographic":
+            towards = self._posed.compute.tensor(-cameras.viewmats[t, 2, :3]).expand_as(normals)
+        else:
+            towards = self._posed.compute.tensor(cameras.positions()[t]) - self.means(t)
+        return torch.where((normals * towards).sum(1, keepdim=True) < 0, -normals, normals)

@@ -21,6 +21,7 @@ from ani3d_formats.progress import Progress
 
 from ...clip import CoarseClip, RestoredClip
 from ...cloth.limits import limit_offsets
+from ...compute import to_numpy
 from ..prior import EncodedClip
 from .feature_maps import CHANNELS, SurfaceMaps, offset_maps, surface_maps
 from .lifting import lift_offsets, visibility
@@ -51,13 +52,14 @@ class CompactPrior:
     Args:
         net: the network, in eval mode.
         amount: share of the sampled change that is applied; None chooses by what the coarse layer is, see `amount_for`.
+        device: of the network; what it is given and returns stays where it is.
     """
 
-    def __init__(self, net: DisplacementNet, amount: float | None = None) -> None:
+    def __init__(self, net: DisplacementNet, amount: float | None = None, device: str = "cpu") -> None:
         if amount is not None and not 0.0 <= amount <= 1.0:
             raise Ani3DError("restoration.amount", f"Amount {amount} is not in [0, 1].", "Use 1 to apply all of it.")
-        self.net = net.eval().to(memory_format=torch.channels_last)  # ten times faster on two threads
-        self.amount = amount
+        self.net = net.eval().to(device, memory_format=torch.channels_last)  # ten times faster on two threads
+        self.amount, self.device = amount, device
 
     @property
     def window(self) -> int:
@@ -92,18 +94,18 @@ class CompactPrior:
     @torch.no_grad()
     def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
         """(z - x0) / sigma, x0 being 0 exactly where no cloth is seen."""
-        level = torch.full((1,), sigma)
-        clean = self.net(latents[None], level, conditions[None])[0]
+        level = torch.full((1,), sigma, device=self.device)
+        clean = self.net(latents[None].to(self.device), level, conditions[None].to(self.device))[0].to(latents.device)
         return (latents - clean * cloth_mask(conditions)) / sigma
 
     def decode(
         self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor, progress: Progress | None = None
     ) -> RestoredClip:
-        """Move the mesh by the offsets, within what cloth can do, and draw the avatar again."""
+        """Move the mesh by the offsets, within what cloth can do; pictures of it are drawn when they are asked for."""
         vertices = self.moved_vertices(clip, encoded, latents)
-        gaussians = clip.pose(vertices)
-        moved = gaussians.means - clip.avatar.pose(clip.base_layer)[0]
-        frames, alphas = clip.render(gaussians, progress)
+        frames, alphas = clip.rendered(vertices)
+        if progress:
+            progress.advance(clip.frames)
         size = np.linalg.norm((vertices - clip.base_layer)[:, clip.freedom > 0.5], axis=-1)
         report = {
             "amount": round(self.share(clip), 3),
@@ -111,7 +113,7 @@ class CompactPrior:
             "offset_p99_cm": round(float(100 * np.percentile(size, 99)), 3) if size.size else 0.0,
         }
         seen = visibility(replace(clip, vertices=clip.base_layer, base=None), encoded.context.maps)
-        return RestoredClip(frames, alphas, vertices, moved, report, seen)
+        return RestoredClip(frames, alphas, vertices, report, seen)
 
     def share(self, clip: CoarseClip) -> float:
         """Fraction of the sampled change that is applied, 0..1."""
@@ -129,7 +131,7 @@ class CompactPrior:
         for array in arrays:
             digest.update(np.ascontiguousarray(array).tobytes())
         for weight in self.net.parameters():
-            digest.update(weight.detach().numpy().tobytes())
+            digest.update(to_numpy(weight).tobytes())
         return digest.hexdigest()
 
 
@@ -159,8 +161,8 @@ def amount_for(clip: CoarseClip) -> float:
     return float(PHYSICS_AMOUNT + (1 - PHYSICS_AMOUNT) * np.exp(-((swing / RIGID_DISTANCE) ** 2)))
 
 
-def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None) -> CompactPrior:
-    """The shipped prior, or one that training wrote to `folder`; `amount` as of `CompactPrior`."""
+def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None, device: str = "cpu") -> CompactPrior:
+    """The shipped prior, or one that training wrote to `folder`; `amount` and `device` as of `CompactPrior`."""
     if not (Path(folder) / "config.json").is_file():
         raise Ani3DError(
             "restoration.no_prior",
@@ -175,12 +177,12 @@ def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None) -> C
             f"The compact prior in {folder} cannot be read.",
             "Install the package again, or choose a folder that training wrote.",
         ) from error
-    return CompactPrior(net, amount)
+    return CompactPrior(net, amount, device)
 
 
 def prepare(request: PriorRequest) -> Plans:
     """The one way to load the compact prior. Raises ``models.memory`` after it: nothing is leaner."""
-    yield lambda: load_compact_prior(request.found.folder)
+    yield lambda: load_compact_prior(request.found.folder, device=request.clip.compute.networks)
     raise Ani3DError(
         "models.memory", "The compact prior ran out of memory.", "Close other programs, or take a smaller picture."
     )

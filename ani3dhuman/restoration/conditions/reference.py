@@ -11,7 +11,8 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.shot import Shot
 
-from ...avatar import Avatar, pose_avatar
+from ...avatar import Avatar
+from ...avatar.posing import PosedAvatar
 from ...rendering.layers import render_layer
 from ...rendering.light_sources import Lighting
 
@@ -87,8 +88,8 @@ def canonical_reference(shot: Shot, avatar: Avatar, forward: np.ndarray, width: 
         (height,width,3) uint8 sRGB.
     """
     camera = portrait_camera(shot, forward, width, height)
-    gaussians = pose_avatar(avatar, shot["vertices"][None], Lighting.of(shot), camera)
-    return render_layer(gaussians, avatar.region_ids, camera, shot.background_srgb).rgb[0]
+    posed = PosedAvatar(avatar, shot["vertices"][None], Lighting.of(shot), camera)
+    return render_layer(posed.frame, avatar.region_ids, camera, shot.background_srgb).rgb[0]
 
 
 def portrait_camera(shot: Shot, forward: np.ndarray, width: int, height: int) -> CameraPath:

@@ -132,7 +132,7 @@ def scene_conditions(
         control = pose_video(shot, mapping, cameras, layer, pose.vertices, pose.style)
         notes = (f"pose: {mapping.describe()}",)
     elif kind == "depth":
-        control = depth_picture(layer.depth, layer.alpha)
+        control = depth_picture(np.asarray(layer.depth), np.asarray(layer.alpha))
     else:
         frames = range(len(cameras))
         control = np.stack(

@@ -21,6 +21,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
 from ...clip import CoarseClip, RestoredClip
+from ...rendering.layers import Pictures
 from ...storage.checkpoint import fingerprint
 from ..conditions.latent_mask import latent_mask
 from ..conditions.scene import chosen_mask
@@ -95,7 +96,7 @@ class _Sources:
     """All that a clip's encoding is made of, for its key."""
 
     models: str
-    pictures: np.ndarray
+    pictures: Pictures
     preserve: np.ndarray
     positive: torch.Tensor
     negative: torch.Tensor | None
@@ -234,7 +235,7 @@ class LtxPrior:
             "guidance": self.options.guidance,
             **self.notes,
         }
-        return RestoredClip(layout.scene_video(video, progress), None, None, None, report)
+        return RestoredClip(layout.scene_video(video, progress), None, None, report)
 
     @torch.no_grad()
     def _to_latents(self, video: torch.Tensor, progress: Progress | None) -> torch.Tensor:

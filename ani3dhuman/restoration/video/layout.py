@@ -10,7 +10,6 @@ any clip comes back with the frames and the size it had.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +18,8 @@ import torch
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
+
+from ...storage.frames_on_disk import Computed, Frames
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class VideoLayout:
         """(video_frames,) scene frame, a fraction, that each video frame shows; the last one again and again."""
         return np.minimum(np.arange(self.video_frames) * self.step, self.frames - 1)
 
-    def pictures(self, frames: np.ndarray) -> np.ndarray:
+    def pictures(self, frames: np.ndarray | Frames) -> np.ndarray:
         """Scene pictures (T,H,W,3) uint8 as video (video_frames,h,w,3) float32 0..1, linear in time."""
         out = np.empty((self.video_frames, self.video_height, self.video_width, 3), np.float32)
         for n, moment in enumerate(self.moments):
@@ -71,26 +72,23 @@ class VideoLayout:
         """One picture (H,W,3) uint8 of the scene's size as (h,w,3) float32 0..1."""
         return self._fit(picture, cv2.INTER_AREA).astype(np.float32) / np.float32(255)
 
-    def scene_video(self, video: torch.Tensor, progress: Progress | None = None) -> np.ndarray:
+    def scene_video(self, video: torch.Tensor, progress: Progress | None = None) -> Frames:
         """The scene's frames (T,H,W,3) float32 0..1 from a VAE's video (1,3,video_frames,h,w) in -1..1.
 
-        `progress` is advanced once a frame.
+        Each is made when it is asked for. `progress` is advanced by all of them.
         """
-        out = np.empty((self.frames, self.height, self.width, 3), np.float32)
-        for t, picture in enumerate(self.scene_frames(((video[0].permute(1, 2, 3, 0) + 1) / 2).numpy())):
-            out[t] = picture
-            if progress:
-                progress.advance()
-        return out
+        whole = ((video[0].permute(1, 2, 3, 0) + 1) / 2).numpy()
+        if progress:
+            progress.advance(self.frames)
+        size = (self.frames, self.height, self.width, 3)
+        return Computed(size, np.float32, lambda t: self.scene_frame(whole, t))
 
-    def scene_frames(self, video: np.ndarray) -> Iterator[np.ndarray]:
-        """The scene's frames (H,W,3) float32 0..1 from video (video_frames,h,w,3), one after the other."""
-        inner = video[:, : self.inner_height, : self.inner_width]
-        for t in range(self.frames):
-            picture = _between(inner, t / self.step)
-            if picture.shape[:2] != (self.height, self.width):
-                picture = cv2.resize(picture, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
-            yield np.clip(picture, 0, 1)
+    def scene_frame(self, video: np.ndarray, t: int) -> np.ndarray:
+        """A frame of the scene (H,W,3) float32 0..1 from video (video_frames,h,w,3)."""
+        picture = _between(video[:, : self.inner_height, : self.inner_width], t / self.step)
+        if picture.shape[:2] != (self.height, self.width):
+            picture = cv2.resize(picture, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
+        return np.clip(picture, 0, 1)
 
     def _fit(self, picture: np.ndarray, method: int) -> np.ndarray:
         if picture.shape[:2] != (self.inner_height, self.inner_width):
@@ -146,7 +144,7 @@ def video_layout(
     return VideoLayout(frames, width, height, step, inner[0], inner[1], video[0], video[1], video_frames)
 
 
-def _between(frames: np.ndarray, moment: float) -> np.ndarray:
+def _between(frames: np.ndarray | Frames, moment: float) -> np.ndarray:
     """The picture at a fraction of a frame, float32, blended from its two neighbours."""
     before = min(int(moment + 1e-6), len(frames) - 1)
     share = np.float32(moment - before)

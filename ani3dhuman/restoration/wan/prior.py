@@ -21,6 +21,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
 from ...clip import CoarseClip, RestoredClip
+from ...rendering.layers import Pictures
 from ...storage.checkpoint import fingerprint
 from ..conditions.latent_mask import latent_mask, with_reference_frames
 from ..conditions.reference import fit_reference
@@ -91,7 +92,7 @@ class _Sources:
     """All that a clip's encoding is made of, for its key."""
 
     models: str
-    pictures: np.ndarray
+    pictures: Pictures
     preserve: np.ndarray
     control: np.ndarray
     reference: np.ndarray | None
@@ -217,7 +218,7 @@ class WanVacePrior:
             "guidance": self.options.guidance,
             **self.notes,
         }
-        return RestoredClip(layout.scene_video(video, progress), None, None, None, report)
+        return RestoredClip(layout.scene_video(video, progress), None, None, report)
 
     def _layout(self, clip: CoarseClip) -> VideoLayout:
         return wan_layout(
