@@ -25,6 +25,7 @@ FRAMES_PER_MODE = 4  # so that long clips are no stiffer than short ones
 REFERENCE_MODES = 12  # the number that the learning rate was chosen with
 SEAM_TOLERANCE = 1e-6  # metres within which vertices are one place
 MARGIN = 0.8  # half waves of the fastest cosine left before and after the clip
+LARGEST_INVERSE = 12_000  # points; its square takes 600 MB for each spread
 SEAM_WEIGHT = 1e6  # Laplacian weight between vertices of one place; that of an edge is seldom above 100
 
 
@@ -77,6 +78,7 @@ class DctField(nn.Module):
         size = (min(modes, frames), len(config.spreads), channels, len(points))  # as solves want them
         self.coefficients = nn.Parameter(torch.zeros(size))
         self.smoothers = [_smoother(points, edges, spread) for spread in config.spreads]
+        self._inverses: dict[tuple[int, str], Tensor] = {}
 
     def forward(self, points: Tensor, times: Tensor | float, gates: Tensor | None = None) -> Tensor:
         """Offsets as of `residual.ResidualField.forward`.
@@ -88,11 +90,21 @@ class DctField(nn.Module):
         moments = torch.as_tensor(times, dtype=points.dtype, device=points.device)
         waves = cosines(moments.reshape(-1), len(self.coefficients))
         rough = (waves @ self.coefficients.flatten(1)).unflatten(1, self.coefficients.shape[1:])
-        parts = [_Smooth.apply(part, s) for part, s in zip(rough.unbind(1), self.smoothers, strict=True)]
+        parts = [self._smoothed(part, number) for number, part in enumerate(rough.unbind(1))]
         offsets = (self.config.reach * torch.stack(parts).sum(0)).transpose(1, 2)
         if gates is not None:
             offsets = offsets * gates[:, None]
         return offsets if moments.ndim else offsets[0]
+
+    def _smoothed(self, rough: Tensor, number: int) -> Tensor:
+        """x of (I + s L) x = u, both (T,C,P): by a solve on the CPU, elsewhere by the inverse, where that has room."""
+        if rough.device.type == "cpu" or rough.shape[-1] > LARGEST_INVERSE:
+            return _Smooth.apply(rough, self.smoothers[number])
+        key = (number, str(rough.device))
+        if key not in self._inverses:
+            inverse = self.smoothers[number].solve(np.eye(rough.shape[-1]))
+            self._inverses[key] = torch.from_numpy(inverse.astype(np.float32)).to(rough.device)
+        return rough @ self._inverses[key]
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Parameters with their learning rates."""

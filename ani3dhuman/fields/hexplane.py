@@ -118,7 +118,7 @@ class ResidualField(nn.Module):
         A clip asks for many times of the same points: the space planes are read once, and a time plane
         is first blended to one line per moment, which leaves a matrix product per axis.
         """
-        grid = torch.stack([unit[:, axes] for axes in SPACE_AXES])[:, :, None] * 2 - 1
+        grid = torch.stack([unit[:, first : last + 1 : last - first] for first, last in SPACE_AXES])[:, :, None] * 2 - 1
         still = functional.grid_sample(space, grid, padding_mode="border", align_corners=True)[..., 0]
         lines = torch.einsum("tk,ackr->atrc", hat_weights(moments, time.shape[2]), time)
         along = torch.stack([hat_weights(unit[:, axis], time.shape[3]) for axis in TIME_AXES])

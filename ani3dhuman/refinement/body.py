@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..compute import CPU, Compute
 from ..mesh.surface import Obstacle, wanted_heights
+from ..mesh.surface_tensors import SurfaceTensors
 from .problem import RefinementProblem
 
 
@@ -19,14 +21,16 @@ class Body:
 
     Attributes:
         obstacle: its surface.
+        compute: where it is asked.
         coarse, over: (T,P,3) world metres, where the coarse layer has the open vertices, and (T,P) their heights.
         wanted: (T,P) metres each open vertex is to stay over the surface.
         weights: (T,P) 0..1, how much each counts: its gate, or 0 where the coarse layer has it too deep.
     """
 
     obstacle: Obstacle
-    coarse: np.ndarray
-    over: np.ndarray
+    compute: Compute
+    coarse: Tensor
+    over: Tensor
     wanted: Tensor
     weights: Tensor
 
@@ -37,9 +41,12 @@ class Body:
         left. The distance changes only along the line to that nearest point, which makes the gradient exact though
         the search is not differentiated.
         """
-        fixed = points.detach()
-        heights, away = self.obstacle.at(frame).heights(fixed.numpy())
-        return torch.from_numpy(heights) + ((points - fixed) * torch.from_numpy(away)).sum(-1)
+        fixed, surface = points.detach(), self.obstacle.at(frame)
+        if self.compute.on_cpu:
+            heights, away = (torch.from_numpy(found) for found in surface.heights(fixed.numpy()))
+        else:
+            heights, away = SurfaceTensors.of(surface, self.compute).heights(fixed)
+        return heights + ((points - fixed) * away).sum(-1)
 
     def low_heights(self, frame: int, points: Tensor) -> Tensor:
         """Heights (P,) of the open vertices at `points` (P,3), or the wanted ones where they cannot be lower.
@@ -47,12 +54,14 @@ class Body:
         A vertex comes no nearer to the surface than it has moved, and most of a skirt hangs far from it: what need not
         be searched for is not.
         """
-        moved = np.linalg.norm(points.detach().numpy() - self.coarse[frame], axis=1)
-        low = torch.from_numpy(np.flatnonzero(self.over[frame] - moved < self.wanted[frame].numpy()))
+        moved = (points.detach() - self.coarse[frame]).norm(dim=1)
+        low = (self.over[frame] - moved < self.wanted[frame]).nonzero()[:, 0]
         return self.wanted[frame].index_put((low,), self.heights(frame, points[low]))
 
 
-def build_body(problem: RefinementProblem, check_cancelled: Callable[[], None] = lambda: None) -> Body | None:
+def build_body(
+    problem: RefinementProblem, check_cancelled: Callable[[], None] = lambda: None, compute: Compute = CPU
+) -> Body | None:
     """The body of `problem` against its open vertices; None where it names no body.
 
     A vertex that the coarse layer has deeper inside than `Obstacle.deepest` is left alone: it belongs to another side.
@@ -72,8 +81,9 @@ def build_body(problem: RefinementProblem, check_cancelled: Callable[[], None] =
     over = np.stack(heights)
     return Body(
         obstacle,
-        coarse[:, open_ids],
-        over,
-        wanted=torch.from_numpy(wanted_heights(over)),
-        weights=torch.from_numpy((problem.gates[open_ids] * (over > -obstacle.deepest)).astype(np.float32)),
+        compute,
+        compute.tensor(coarse[:, open_ids]),
+        compute.tensor(over),
+        wanted=compute.tensor(wanted_heights(over)),
+        weights=compute.tensor(problem.gates[open_ids] * (over > -obstacle.deepest)),
     )

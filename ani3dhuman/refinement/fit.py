@@ -9,19 +9,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 
 from ..avatar.appearance import CHANNELS
+from ..compute import to_numpy
 from ..fields.build import MotionField
 from ..storage.checkpoint import (
     fingerprint,
@@ -84,7 +85,7 @@ def refine(
     checkpoint: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> RefinementResult:
-    """Fit the residual field of one clip on the CPU; the same result for the same inputs and thread count.
+    """Fit the residual field of one clip; on the CPU the same result for the same inputs and thread count.
 
     Args:
         problem: what to fit.
@@ -105,7 +106,9 @@ def refine(
         if progress.should_cancel():
             raise Cancelled(progress.stage)
 
-    with _reproducible(), side_by_side(config.frames_per_step, check_cancelled) as workers:
+    on_cpu = problem.compute.on_cpu
+    repeatable = _reproducible() if on_cpu else nullcontext()
+    with repeatable, side_by_side(config.frames_per_step, check_cancelled, on_cpu) as workers:
         fit = _Fit(problem, config, check_cancelled, workers)
         mark = fingerprint(problem, config, check_cancelled) if checkpoint else ""
         if checkpoint and (found := load_checkpoint(checkpoint, mark)):
@@ -177,8 +180,9 @@ class _Fit:
         groups = self.fields.parameter_groups()
         self.rates = [rate for _, rate in groups]
         self.parameters = [parameter for params, _ in groups for parameter in params]
+        fused = self.parameters[0].device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam(
-            [{"params": params} for params, _ in groups], lr=1.0, betas=BETAS, eps=1e-12, fused=True
+            [{"params": params} for params, _ in groups], lr=1.0, betas=BETAS, eps=1e-12, fused=fused
         )
         self.training, self.held_out = split_pairs(self.scene.seen, config.held_out)
         self.best = _Best(0, math.inf, self.fields.state())
@@ -263,6 +267,7 @@ class _Fit:
         motion = self.fields.motion
         vertices = refined_vertices(self.problem, self.scene, motion, self.check_cancelled)
         appearance = refined_appearance(self.problem, self.scene, self.fields.appearance, self.check_cancelled)
+        cast(nn.Module, motion).to("cpu")
         return RefinementResult(vertices, motion, self.history, self.best.step, start, best, message, appearance)
 
 
@@ -280,14 +285,14 @@ def refined_vertices(
 ) -> np.ndarray:
     """The whole mesh (T,V,3) with the field added to its open vertices; `check_cancelled` as of `build_scene`."""
     vertices = np.array(problem.coarse_vertices, np.float32)
-    ids, count = scene.open_ids.numpy(), len(scene.points)
+    ids, count = to_numpy(scene.open_ids), len(scene.points)
     with torch.no_grad():
         for start in range(0, scene.frames, FRAMES_AT_ONCE):
             check_cancelled()
             frames = range(start, min(start + FRAMES_AT_ONCE, scene.frames))
             offsets = residual(scene.points, torch.tensor([scene.time(t) for t in frames]), scene.gates)
             for t, moved in zip(frames, offsets, strict=True):
-                vertices[t, ids] = scene.active_vertices(t, moved)[:count].numpy()
+                vertices[t, ids] = to_numpy(scene.active_vertices(t, moved)[:count])
     return vertices
 
 
@@ -306,5 +311,5 @@ def refined_appearance(
             check_cancelled()
             vertex_appearance = scene.open_appearance(t, appearance(scene.points, scene.time(t), scene.gates))
             assert vertex_appearance is not None
-            whole[t, scene.open_ids.numpy()] = vertex_appearance.numpy()
+            whole[t, to_numpy(scene.open_ids)] = to_numpy(vertex_appearance)
     return whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -13,6 +14,12 @@ from .config import RefinementConfig
 from .scene import FitScene
 
 APPEARANCE_REACH = 0.3  # of appearance per unit of a field's coefficients, where motion has metres
+
+
+def _placed(field: MotionField, scene: FitScene) -> MotionField:
+    """The field on the scene's device."""
+    cast(nn.Module, field).to(scene.points.device)
+    return field
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,11 @@ class FittedFields:
     def of(cls, scene: FitScene, config: RefinementConfig) -> FittedFields:
         """New ones for the open vertices of `scene`, zero everywhere."""
         kind, given = config.field_kind, (scene.points, scene.edges, scene.frames, config.seed)
-        motion = build_field(kind, *given, config.field)
+        motion = _placed(build_field(kind, *given, config.field), scene)
         if not config.appearance:
             return cls(motion, None)
         size = replace(config.field or FIELDS[kind](), reach=APPEARANCE_REACH)
-        return cls(motion, build_field(kind, *given, size, CHANNELS))
+        return cls(motion, _placed(build_field(kind, *given, size, CHANNELS), scene))
 
     @property
     def _named(self) -> dict[str, MotionField]:

@@ -329,6 +329,7 @@ def _unpacked(
     seen = next(t for t in range(problem.frames) if _sees_garment(problem, slice(t, t + 1)))
     scene = build_scene(cut_problem(problem, slice(seen, seen + 1)), config.margin)
     residual = build_field(config.field_kind, scene.points, scene.edges, problem.frames, config.seed, config.field)
+    cast(nn.Module, residual).to("cpu")
     residual.load_state_dict(without_prefix("field", tensors))
     return _Window(residual, **notes)
 

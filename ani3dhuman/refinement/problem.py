@@ -12,6 +12,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ..avatar.appearance import CHANNELS
 from ..avatar.binding import SurfaceBinding
+from ..compute import CPU, Compute
 from ..storage.frames_on_disk import Frames
 
 
@@ -92,6 +93,7 @@ class RefinementProblem:
             `coarse_vertices`.
         appearance: (T,V,5) the appearance that offsets are added to, see `avatar.appearance`, 0 where the gate is;
             None: 0 everywhere.
+        compute: where it is fitted.
 
     Raises:
         Ani3DError: ``refinement.shape`` for arrays that do not belong together, ``refinement.nothing_moves``
@@ -112,6 +114,7 @@ class RefinementProblem:
     body_faces: np.ndarray | None = None
     unstrained: np.ndarray | None = None
     appearance: np.ndarray | None = None
+    compute: Compute = CPU
 
     def __post_init__(self) -> None:
         T, V = self.coarse_vertices.shape[:2]

@@ -1,4 +1,4 @@
-"""As-rigid-as-possible energy of a mesh, one compiled pass for its value and one for its gradient.
+"""As-rigid-as-possible energy of a mesh; on the CPU one compiled pass for its value and one for its gradient.
 
 Sorkine, Alexa, "As-Rigid-As-Possible Surface Modeling" (2007), eq. 5-6. The rotation of each vertex is the largest
 eigenvector of Horn's 4x4 matrix ("Closed-form solution of absolute orientation using unit quaternions", 1987), whose
@@ -24,7 +24,7 @@ EIGEN_TOLERANCE = 1e-9  # residual of an eigenvector, of the bound of the eigenv
 
 
 def rigidity(before: Tensor, after: Tensor, sources: Tensor, count: int) -> Tensor:
-    """As-rigid-as-possible energy: mean squared edge change that no rotation of its vertex explains; on the CPU.
+    """As-rigid-as-possible energy: mean squared edge change that no rotation of its vertex explains.
 
     The rotation need not be differentiated, since it is the best one. No gradient flows to `before`.
 
@@ -32,7 +32,25 @@ def rigidity(before: Tensor, after: Tensor, sources: Tensor, count: int) -> Tens
         before, after: (E,3) float32 edges leaving each vertex, metres; weighted by 1 / length squared of `before`.
         sources: (E,) int64 index 0..count-1 of the vertex each edge leaves from.
     """
-    return _Rigidity.apply(after, before, sources, count)
+    if after.device.type == "cpu":
+        return _Rigidity.apply(after, before, sources, count)
+    weights = 1 / before.square().sum(-1).clamp(min=LEAST_SQUARED_LENGTH)
+    rotations = _rotations_of(before, after.detach(), weights, sources, count)
+    left = after - (rotations[sources] @ before[..., None])[..., 0]
+    return (weights * left.square().sum(-1)).sum() / max(len(sources), 1)
+
+
+def _rotations_of(before: Tensor, after: Tensor, weights: Tensor, sources: Tensor, count: int) -> Tensor:
+    """`_rotations` (count,3,3) in tensors on any device, by singular values."""
+    given = (weights[:, None, None] * before[:, :, None] * after[:, None]).flatten(1)
+    squares = 0.5 * weights * (before.square().sum(-1) + after.square().sum(-1))
+    sums = torch.zeros(count, 9, device=before.device).index_add(0, sources, given).unflatten(1, (3, 3))
+    biased = torch.zeros(count, device=before.device).index_add(0, sources, squares) * IDENTITY_BIAS
+    sums = sums + biased[:, None, None] * torch.eye(3, device=before.device)
+    U, _, Vh = torch.linalg.svd(sums)
+    turned = torch.linalg.det(U @ Vh).sign()
+    flip = torch.stack([torch.ones_like(turned), torch.ones_like(turned), turned], -1)
+    return Vh.transpose(1, 2) @ (flip[..., None] * U.transpose(1, 2))
 
 
 def best_rotations(before: np.ndarray, after: np.ndarray, sources: np.ndarray, count: int) -> np.ndarray:

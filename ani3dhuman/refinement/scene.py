@@ -8,7 +8,8 @@ where the garment is seen, or may swing to, is drawn. Geometry is kept once for 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,6 +71,14 @@ class FitScene:
     body: Body | None
     proposed: Tensor | None
     appearance: Tensor | None
+
+    def to(self, device: str) -> FitScene:
+        """The same on a device; the body is where it was made."""
+        moved: dict[str, Any] = {"binding": self.binding.to(device), "views": tuple(v.to(device) for v in self.views)}
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                moved[name] = value.to(device)
+        return replace(self, **moved)
 
     @property
     def frames(self) -> int:
@@ -134,7 +143,7 @@ class FitScene:
 def build_scene(
     problem: RefinementProblem, margin: int, check_cancelled: Callable[[], None] = lambda: None
 ) -> FitScene:
-    """Tensors of `problem`; `margin` pixels around each garment mask are compared too.
+    """Tensors of `problem` on its device; `margin` pixels around each garment mask are compared too.
 
     `check_cancelled` is called between pieces of the work and may raise, to stop.
     """
@@ -171,7 +180,7 @@ def build_scene(
         poses.append(static.pose(vertices))
     moves = problem.binding.chosen(torch.from_numpy(moving))
 
-    return FitScene(
+    found = FitScene(
         points=_tensor(problem.bind_vertices)[open_ids],
         gates=_tensor(problem.gates)[open_ids],
         open_ids=torch.from_numpy(open_ids),
@@ -195,10 +204,11 @@ def build_scene(
         opacities=_tensor(problem.opacities)[order],
         background=_tensor(problem.background),
         views=tuple(build_view(view, margin, order, check_cancelled) for view in problem.views),
-        body=build_body(problem, check_cancelled),
+        body=build_body(problem, check_cancelled, problem.compute),
         proposed=_optional(problem.vertex_targets, (slice(None), open_ids)),
         appearance=_optional(problem.appearance, (slice(None), open_ids)),
     )
+    return found.to(problem.compute.device)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

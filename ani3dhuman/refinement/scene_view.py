@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -61,6 +61,12 @@ class FitView:
     all_colors: np.ndarray | Frames
     order: np.ndarray
 
+    def to(self, device: str) -> FitView:
+        """The same on a device, colours of all Gaussians excepted, which come frame by frame."""
+        cuts = {name: tuple(part.to(device) for part in getattr(self, name)) for name in ("targets", "masks")}
+        alphas = None if self.alphas is None else tuple(part.to(device) for part in self.alphas)
+        return replace(self, viewmats=self.viewmats.to(device), Ks=self.Ks.to(device), alphas=alphas, **cuts)
+
     @property
     def seen(self) -> tuple[int, ...]:
         """Frames where anything can be compared."""
@@ -80,7 +86,7 @@ class FitView:
 
     def colors(self, frame: int) -> Tensor:
         """(N,3) sRGB of the scene's Gaussians."""
-        return torch.from_numpy(np.asarray(self.all_colors[frame][self.order], np.float32))
+        return torch.from_numpy(np.asarray(self.all_colors[frame][self.order], np.float32)).to(self.Ks.device)
 
     def intrinsics(self, frame: int) -> Tensor:
         """(3,3) K of the frame's window, pixels."""

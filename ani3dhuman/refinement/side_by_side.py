@@ -21,7 +21,7 @@ class Workers(Protocol):
 
 
 @contextmanager
-def side_by_side(most: int, check_cancelled: Callable[[], None]) -> Iterator[Workers]:
+def side_by_side(most: int, check_cancelled: Callable[[], None], threads_help: bool = True) -> Iterator[Workers]:
     """Workers for at most `most` items at a time, among which the threads that torch has are shared out.
 
     What they are given must not change anything that another one reads. Gradients are enabled in them as in any new
@@ -30,7 +30,19 @@ def side_by_side(most: int, check_cancelled: Callable[[], None]) -> Iterator[Wor
     Args:
         most: 1 or more.
         check_cancelled: called in the caller's thread before each few items; it may raise, to stop.
+        threads_help: whether the work is the CPU's; for a card it is done one after the other.
     """
+    if not threads_help:
+
+        def in_turn(one: Callable[[Given], Found], items: Sequence[Given]) -> Iterator[Found]:
+            for item in items:
+                check_cancelled()
+                with torch.enable_grad():
+                    found = one(item)
+                yield found
+
+        yield in_turn
+        return
     threads = torch.get_num_threads()
     count = min(most, threads)
     share = threads // count

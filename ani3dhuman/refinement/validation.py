@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ..compute import to_numpy
 from .config import RefinementConfig
 from .fitted_fields import FittedFields
 from .objective import picture_terms
@@ -31,7 +32,7 @@ def validate(
         value = float(sum(picture_terms(view, frame, image, alpha, config).values()))
         beside = torch.cat([image[0], view.target(frame)[0]], 2).permute(1, 2, 0)
         thin = max(1, -(-max(beside.shape[:2]) // PREVIEW_SIDE))
-        return value, (beside[::thin, ::thin].clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+        return value, to_numpy((beside[::thin, ::thin].clamp(0, 1) * 255 + 0.5).to(torch.uint8))
 
     results = list(workers(validate_pair, held_out))
     return sum(value for value, _ in results) / len(results), results[len(results) // 2][1]

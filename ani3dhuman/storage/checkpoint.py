@@ -39,7 +39,7 @@ def fingerprint(problem: Any, config: Any, check_cancelled: Callable[[], None] =
                 digest.update(entry.name.encode())
                 add(getattr(value, entry.name))
         elif isinstance(value, Tensor):
-            add(value.numpy())
+            add(value.cpu().numpy())
         elif isinstance(value, tuple):
             digest.update(f"{len(value)} of".encode())
             for part in value:
@@ -58,7 +58,7 @@ def fingerprint(problem: Any, config: Any, check_cancelled: Callable[[], None] =
 
 def save_checkpoint(path: Path, mark: str, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
     """Write a checkpoint atomically: named tensors and JSON `notes`, valid for the fingerprint `mark`."""
-    whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {"schema": SCHEMA, "fingerprint": mark, "notes": json.dumps(notes)}
     header["sha256"] = _content(whole, header["notes"])
     write_bytes(path, safetensors.torch.save(whole, header))

@@ -49,11 +49,11 @@ def apply_plan(pipeline: Any, plan: MemoryPlan) -> list[str]:
             "Encode the prompts first, then load the pipeline with text_encoder=None, tokenizer=None.",
         )
     done = [_apply(pipeline, measure) for measure in plan.measures]
-    if plan.device == "cuda":
-        pipeline.vae.to("cuda")
+    if plan.device != "cpu":
+        pipeline.vae.to(plan.device)
         if Measure.GROUP_OFFLOAD not in plan.measures:
             for transformer in transformers_of(pipeline):
-                transformer.to("cuda")
+                transformer.to(plan.device)
     return done
 
 

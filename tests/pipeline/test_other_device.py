@@ -1,0 +1,181 @@
+"""Whole jobs on a device that is not the CPU: the CPU's result, and no number leaves it but where that is listed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import standin
+import torch
+from pictures_only import pictures_only
+from synthetic import make_shot, result_of
+
+from ani3d_formats.frames import FrameCache
+from ani3dhuman import compute
+from ani3dhuman.compute import CPU, Compute, choose
+from ani3dhuman.mesh.surface import Obstacle
+from ani3dhuman.mesh.surface_tensors import SurfaceTensors
+from ani3dhuman.models.machine import Machine
+from ani3dhuman.pipeline.animate import animate
+from ani3dhuman.pipeline.settings import Settings
+from ani3dhuman.refinement.rigidity import rigidity
+from ani3dhuman.rendering import view
+
+DEVICE = f"{standin.NAME}:0"
+TINY = Settings.from_dict(
+    {"preset": "draft", "gaussians": 200, "refine_steps": 3, "refine_height": 32, "sampling_steps": 2, "device": "cpu"}
+)
+FRAMES = 3
+WITHIN = 1e-4
+# who may copy numbers from the device to the CPU between posing and the frame cache, and what
+LISTED = {
+    "rendering.layers.drawn_frame.<locals>.<genexpr>": "finished pictures",
+    "restoration.compact.feature_maps.surface_maps": "maps of the compact prior, 64 x 48 cells",
+    "restoration.compact.feature_maps.surface_maps.<locals>.<lambda>": "places of the cloth, for its crop",
+    "restoration.compact.feature_maps.offset_maps": "the same maps' offsets",
+    "restoration.compact.feature_maps.cloth_depths.<locals>.<genexpr>": "the same maps' depth",
+    "restoration.compact.prior.CompactPrior.velocity": "latents of the compact prior, which the sampler keeps",
+    "restoration.compact.prior.CompactPrior._key": "weights, for a checkpoint's name",
+    "restoration.wan.prior.WanVacePrior.velocity": "latents of a video model, likewise",
+    "restoration.wan.vae.WanVae.encode": "latents of pictures",
+    "restoration.wan.vae.WanVae.decode": "the video",
+    "restoration.video.prompts.PromptEncoder._encode": "embeddings, to be kept",
+    "refinement.validation.validate.<locals>.validate_pair": "a preview",
+    "refinement.fit.refined_vertices": "the refined mesh",
+    "refinement.fit.refined_appearance": "its appearance",
+    "refinement.fit._Fit.result": "fields that are finished",
+    "storage.checkpoint.save_checkpoint.<locals>.<dictcomp>": "checkpoints",
+    "fields.dct._smoother": "points of a field that is made, to solve for its smoothing once",
+    "pipeline.animate._write_cache.<locals>.<genexpr>": "frames for the cache",
+}
+
+pytestmark = pytest.mark.skipif(not standin.available(), reason="this torch has no devices in Python")
+
+
+@pytest.fixture(scope="module")
+def shot():
+    return make_shot(FRAMES, width=32, height=48)
+
+
+@pytest.fixture
+def on_device(monkeypatch):
+    """Runs a job on the device; who copied from it."""
+
+    def run(shot: Any, out: Path, settings: Settings) -> dict[str, int]:
+        with standin.standin() as moved, monkeypatch.context() as patch:
+            patch.setattr("ani3dhuman.pipeline.job.choose", lambda *given: Compute(DEVICE, DEVICE, "a test"))
+            patch.setattr(Machine, "budget", property(lambda self: (DEVICE, 1e6)))
+            animate(shot, out, settings)
+            return dict(moved)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def one_rasteriser(monkeypatch):
+    """The CPU draws by the reference too: kernels are compared elsewhere."""
+    monkeypatch.setitem(view.BACKENDS_OF, "cpu", "reference")
+
+
+def arrays_of(out: Path) -> dict[str, np.ndarray]:
+    return FrameCache.open(out / "synthetic.ani3d").arrays
+
+
+@pytest.mark.parametrize(
+    ("changes", "by_pixels"),
+    [
+        ({"rounds": 2}, False),
+        ({"rounds": 2, "appearance": True}, True),
+        ({"field": "hexplane"}, True),
+    ],
+    ids=["rounds of meshes", "rounds, cosines and appearance", "hexplane"],
+)
+def test_a_job_gives_the_cpus_result(shot, tmp_path, on_device, changes, by_pixels):
+    settings = TINY.changed(**changes)
+    if by_pixels:
+        with pictures_only():
+            animate(shot, tmp_path / "cpu", settings)
+            moved = on_device(shot, tmp_path / "device", settings)
+    else:
+        animate(shot, tmp_path / "cpu", settings)
+        moved = on_device(shot, tmp_path / "device", settings)
+    assert moved, "something has to leave the device, or nothing was on it"
+    assert set(moved) <= set(LISTED), sorted(set(moved) - set(LISTED))
+    np.testing.assert_allclose(result_of(tmp_path / "device"), result_of(tmp_path / "cpu"), atol=WITHIN)
+    theirs = arrays_of(tmp_path / "cpu")
+    for name, values in arrays_of(tmp_path / "device").items():
+        np.testing.assert_allclose(values, theirs[name], atol=WITHIN, err_msg=name)
+    notes = json.loads((tmp_path / "device" / "report.json").read_text())["notes"]
+    assert notes["device"] == f"{DEVICE}: a test"
+
+
+def test_a_video_model_runs_there(tmp_path, on_device, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "restoration"))
+    monkeypatch.setenv("ANI3DHUMAN_MODELS", str(tmp_path / "models"))
+    from tiny_wan_repository import write_repository
+
+    write_repository(tmp_path / "wan")
+    settings = TINY.changed(prior=str(tmp_path / "wan"), prompt="a walk", text_guidance=1.0)
+    small = make_shot(5, width=48, height=64)
+    animate(small, tmp_path / "cpu", settings)
+    moved = on_device(small, tmp_path / "device", settings)
+    assert "restoration.wan.prior.WanVacePrior.velocity" in moved and set(moved) <= set(LISTED), set(moved)
+    np.testing.assert_allclose(result_of(tmp_path / "device"), result_of(tmp_path / "cpu"), atol=WITHIN)
+
+
+def test_the_device_refuses_what_a_card_refuses():
+    with standin.standin():
+        there = torch.ones(3, device=standin.NAME)
+        with pytest.raises(RuntimeError, match="meet"):
+            there + torch.ones(3)
+        with pytest.raises((RuntimeError, TypeError)):
+            there.numpy()
+        assert float((there + 1).sum()) == 6
+
+
+def test_heights_over_a_surface_are_those_of_the_kernels():
+    rng = np.random.default_rng(0)
+    shot = make_shot(1)
+    obstacle = Obstacle.of_faces(shot["vertices"][None], shot["faces"][:100].astype(np.int64))
+    places = (rng.normal(size=(400, 3)) * [0.3, 0.3, 0.5] + [0, 0, 1]).astype(np.float32)
+    heights, away = obstacle.at(0).heights(places)
+    found, ways = SurfaceTensors.of(obstacle.at(0), CPU).heights(torch.from_numpy(places))
+    same = np.abs(found.numpy() - heights) < 1e-5
+    assert same.mean() > 0.995, "a tie may send the walk another way"
+    np.testing.assert_allclose(ways.numpy()[same], away[same], atol=2e-3)
+
+
+def test_rigidity_is_that_of_the_kernels():
+    rng = np.random.default_rng(0)
+    sources = torch.from_numpy(np.sort(rng.integers(0, 40, 240)))
+    before = torch.from_numpy(rng.normal(size=(240, 3)).astype(np.float32))
+    after = (before + 0.3 * torch.from_numpy(rng.normal(size=(240, 3)).astype(np.float32))).requires_grad_()
+    energy = rigidity(before, after, sources, 40)
+    (slope,) = torch.autograd.grad(energy, after)
+    with standin.standin():
+        there = [value.detach().to(standin.NAME) for value in (before, after, sources)]
+        there[1].requires_grad_()
+        same = rigidity(*there, 40)
+        (other,) = torch.autograd.grad(same, there[1])
+        assert float(same) == pytest.approx(float(energy), rel=1e-4)
+        np.testing.assert_allclose(other.cpu().numpy(), slope.numpy(), atol=1e-5)
+
+
+def test_auto_takes_the_cpu_where_there_is_no_card_and_says_why(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    found = choose("auto", lambda device: None)
+    assert found.on_cpu and ("CUDA" in found.why)
+    monkeypatch.setattr(compute, "_no_such_card", lambda device: "")
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    assert choose("auto", lambda device: None).device == "cuda:0"
+
+    def broken(device: str) -> None:
+        raise RuntimeError("no kernel image")
+
+    found = choose("auto", broken)
+    assert found.on_cpu and found.networks == "cuda:0" and "no kernel image" in found.why
+    with pytest.raises(compute.Ani3DError, match="no kernel image"):
+        choose("cuda:0", broken)
