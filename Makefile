@@ -10,7 +10,7 @@ LOCK = .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3
 BLENDER_TESTS = tests/blender tests/test_demo_scene.py tests/cloth_truth/test_simulation.py
 export PYTHON PYTHON313
 
-.PHONY: chaos bench-engine bench-farm demo test test-blender gui-test extension wheel lint lock bench-characters bench-film bench-cloth bench-fabrics bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
+.PHONY: chaos bench-engine bench-farm demo test test-blender gui-test extension wheel lint lock bench-characters bench-film bench-cloth bench-job gpu-check bench-fabrics bench-lights bench-render bench-physics bench-formats bench-playback bench-refine cloth-truth clean
 
 # exactly the releases of the lock; torch by itself, since its release for CUDA, Metal or the CPU is the machine's choice
 .venv/.ready: pyproject.toml requirements/engine.txt
@@ -121,6 +121,14 @@ bench-engine: .venv/.ready
 # a Ray cluster of two workers here, one killed in mid-job; needs the extra ani3dhuman[farm]
 bench-farm: .venv/.ready
 	.venv/bin/python -m benchmarks.engine.farm
+
+# whether all is right on this machine's CUDA card, how fast, and whether the predictions were right; eight minutes
+gpu-check: .venv/.ready
+	.venv/bin/python -m benchmarks.gpu $(ARGS)
+
+# stages of a job: seconds, memory by length, what a change computes again
+bench-job: .venv/.ready out/demo/shot.npz
+	.venv/bin/python -m benchmarks.job $(ARGS)
 
 bench-playback: .venv-blender/.ready
 	.venv-blender/bin/python -m benchmarks.playback $(ARGS)

@@ -18,6 +18,11 @@ KEPT = 3  # clips
 _kept: OrderedDict[bytes, Frames] = OrderedDict()  # a job asks for the colours of most layers two or three times
 
 
+def forget_shades() -> None:
+    """Let the files go: a job is done, and the process may wait long for another."""
+    _kept.clear()
+
+
 def shaded_frames(
     avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray, scratch: Path | None = None
 ) -> Frames:

@@ -42,8 +42,12 @@ def _doctor(options: argparse.Namespace) -> None:
     if options.shot:
         print(time_table(width, height, options.frames))
     if not (options.table or options.shot):
-        root = options.root or default_root()
+        from ..compute import AUTO, choose
+        from ..rendering.trial import draw_one
+
+        root, taken = options.root or default_root(), choose(AUTO, draw_one)
         print(report(look(root), root, clip))
+        print(f"jobs compute on {taken.device}: {taken.why}; --set device=cpu, cuda or cuda:N chooses another")
 
 
 def report(machine: Machine, root: Path, clip: ClipShape) -> str:
@@ -65,7 +69,7 @@ def report(machine: Machine, root: Path, clip: ClipShape) -> str:
     device, budget = machine.budget
     tier = _tier(budget) if device == "cuda" else "CPU"
     lines += ["", f"memory tier: {tier}; one window of {clip.width}x{clip.height}, {clip.frames} frames:"]
-    lines.append(f"{'compact':<22}runs here, on the CPU")
+    lines.append(f"{'compact':<22}runs here")
     lines += [f"{model.name:<22}{_advice(model.name, clip, budget, device, machine.host_gb)}" for model in priors()]
     if device == "cpu":
         lines.append("Without CUDA a Wan prior takes hours for seconds of film, where it fits at all; use compact.")

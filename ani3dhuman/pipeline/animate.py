@@ -16,6 +16,7 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
 from .. import __version__
+from ..avatar.shaded import forget_shades
 from ..clip import CoarseClip
 from ..compute import to_numpy
 from ..refinement.plots import plot_losses
@@ -80,6 +81,7 @@ def animate(
     write_avatar(job, clip.avatar, coarse.avatar_key, coarse.avatar_notes)
     notes = {"avatar": coarse.avatar_notes, **refined.notes, "pose": coarse.keypoints.describe(), "device": device}
     write_report(job, clip.avatar.count, clip.pin_weights, vertices, notes, cache)
+    forget_shades()
     return out
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ani3d_formats.shot import Shot
 
+from ..avatar.shaded import forget_shades
 from ..storage.stage_quota import SharedStages
 from . import restoring
 from .coarse import coarse_layers
@@ -53,4 +54,5 @@ def restore_shot(
         write_conditions(out, job.shot, coarse.keypoints, coarse.clip, settings.conditions.pose_style)
     notes = {"restoration": restored.notes, "pose": coarse.keypoints.describe()}
     write_report(job, coarse.clip.avatar.count, coarse.clip.pin_weights, coarse.vertices, notes)
+    forget_shades()
     return out

@@ -1,0 +1,1 @@
+"""What a machine with a CUDA card shows in eight minutes: kernels, a whole job, refinement, a full-size video model."""
