@@ -52,11 +52,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     started, rows = time.monotonic(), machine(options.device)
-    shot = None if options.tiny or not options.shot.is_file() else options.shot
     parts: dict[str, tuple[float, Callable[[], dict[str, Any]]]] = {
         "contract": (60, lambda: contract(options.device)),
         "wan": (90, lambda: wan.measured(options.device, options.tiny)),
-        "job": (150, lambda: job.compared(options.device, shot)),
+        "job": (150, lambda: job.compared(options.device, options.shot, options.tiny)),
     }
     for name, (needed, part) in parts.items():
         left = SECONDS - (time.monotonic() - started)

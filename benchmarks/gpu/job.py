@@ -14,20 +14,25 @@ from ani3d_formats.shot import Shot
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import Settings
 
+from ..cut_shot import cut_shot
+
 # Cloth is the CPU's on every machine, so the layer is the rigid one; appearance has pixels fitted.
-CHOICES = {"preset": "draft", "coarse": "rigid", "appearance": True}
-SMALL = {"gaussians": 1000, "refine_steps": 10, "refine_height": 96, "sampling_steps": 2}
+CHOICES: dict[str, Any] = {"preset": "draft", "coarse": "rigid", "appearance": True}
+SMALL = {"gaussians": 1000, "render_scale": 1.0, "refine_steps": 6, "refine_height": 48, "sampling_steps": 2}
 STAGES = ("render_rigid", "restore", "refine", "render_refined", "cache")
 
 
-def compared(device: str, shot: Path | None) -> dict[str, Any]:
+def compared(device: str, shot: Path, tiny: bool) -> dict[str, Any]:
     """Rows: `NAME_s` on the device and `NAME_cpu_s` for each stage, and the largest differences.
 
     Args:
         device: as of the setting.
-        shot: file of the shot; None takes the tests' small one.
+        shot: file of the shot.
+        tiny: a few small frames of it are enough.
     """
-    given, choices = (Shot.load(shot), CHOICES) if shot else (_small_shot(), {**CHOICES, **SMALL})
+    given, choices = Shot.load(shot), CHOICES
+    if tiny:
+        given, choices = cut_shot(given, 4, 48, 80), {**CHOICES, **SMALL}
     with tempfile.TemporaryDirectory() as folder:
         outs = {}
         for name, place in (("cpu", "cpu"), ("device", device)):
@@ -44,9 +49,3 @@ def compared(device: str, shot: Path | None) -> dict[str, Any]:
             rows[f"job_{array.partition(':')[0]}_largest"] = float(apart.max())
             rows[f"job_{array.partition(':')[0]}_mean"] = float(apart.mean())
     return rows
-
-
-def _small_shot() -> Shot:
-    from tests.synthetic import make_shot
-
-    return make_shot(6, width=96, height=160)

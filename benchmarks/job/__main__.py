@@ -3,8 +3,8 @@
     python -m benchmarks.job            # short and long at low resolution, and the table of changes
     python -m benchmarks.job --large    # also 1080x1920 with 150,000 Gaussians
 
-Each job runs in a process of its own, on the tests' small character. Rows go to out/bench/job.json as they are found;
-those that are there are kept. Linux only.
+Each job runs in a process of its own, on the demo's shot, with the rigid layer as the coarse one. Rows go to
+out/bench/job.json as they are found; those that are there are kept. Linux only.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from ani3d_formats.shot import Shot
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.settings import Settings
 
+from ..cut_shot import cut_shot
+
 OUT = Path("out/bench/job.json")
-PLAIN = {"preset": "preview", "fit_steps": 0, "sampling_steps": 2}
+PLAIN = {"preset": "preview", "coarse": "rigid", "fit_steps": 0, "sampling_steps": 2}
 # name -> frames, width, height, Gaussians
-LOW = {"50_low": (50, 270, 480, 20_000), "400_low": (400, 270, 480, 20_000)}
-LARGE = {"8_large": (8, 1080, 1920, 150_000), "32_large": (32, 1080, 1920, 150_000)}
+LOW = {"20_low": (20, 135, 240, 5_000), "160_low": (160, 135, 240, 5_000)}
+LARGE = {"6_large": (6, 1080, 1920, 150_000), "24_large": (24, 1080, 1920, 150_000)}
 CHANGES: dict[str, dict[str, Any]] = {
     "nothing": {},
     "sun": {},
@@ -41,9 +43,8 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def one(frames: int, width: int, height: int, gaussians: int) -> dict[str, float]:
+def one(shot: Shot, gaussians: int) -> dict[str, float]:
     """A job, in this process: its peak in GB, its seconds, and GB on disk."""
-    shot = _shot(frames, width, height)
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
         out = animate(shot, Path(folder), Settings.from_dict({**PLAIN, "gaussians": gaussians}))
@@ -58,11 +59,11 @@ def one(frames: int, width: int, height: int, gaussians: int) -> dict[str, float
     return {name: round(value, 3) for name, value in whole.items()} | by_stage | seconds_of
 
 
-def changes() -> dict[str, list[str]]:
+def changes(shot: Shot) -> dict[str, list[str]]:
     """By change, the stages that are computed again."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        shot, settings = _shot(4, 48, 80), Settings.from_dict({**PLAIN, "gaussians": 800})
+        settings = Settings.from_dict({**PLAIN, "coarse": "physics", "gaussians": 800})
         for name, values in CHANGES.items():
             out = Path(folder) / "job"
             animate(shot, out, settings)
@@ -83,34 +84,30 @@ def _changed(shot: Shot, what: str) -> Shot:
     return shot
 
 
-def _shot(frames: int, width: int, height: int) -> Shot:
-    from tests.synthetic import make_shot
-
-    return make_shot(frames, width=width, height=height)
-
-
 def main() -> None:
     """Find the rows that are missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--shot", type=Path, default=Path("out/demo/shot.npz"))
     parser.add_argument("--one", nargs=4, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(one(*options.one)))
+        frames, width, height, gaussians = options.one
+        print(json.dumps(one(cut_shot(Shot.load(options.shot), frames, width, height), gaussians)))
         return
     rows: dict[str, Any] = json.loads(OUT.read_text()) if OUT.is_file() else {}
     for name, size in (LOW | (LARGE if options.large else {})).items():
         if f"{name}_peak_gb" not in rows:
-            command = [sys.executable, "-m", "benchmarks.job", "--one", *map(str, size)]
+            command = [sys.executable, "-m", "benchmarks.job", "--shot", options.shot, "--one", *map(str, size)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             rows |= {f"{name}_{key}": value for key, value in json.loads(done.stdout.splitlines()[-1]).items()}
             write_bytes(OUT, json.dumps(rows, indent=1).encode())
             print(name, {key: rows[f"{name}_{key}"] for key in ("peak_gb", "seconds", "disk_gb")}, flush=True)
     if "changes" not in rows:
-        rows["changes"] = changes()
-    rows["peak_400_over_50"] = round(rows["400_low_peak_gb"] / rows["50_low_peak_gb"], 3)
-    each = {name: rows[f"{name}_low_seconds"] / frames for name, frames in (("50", 50), ("400", 400))}
-    rows["seconds_per_frame_400_over_50"] = round(each["400"] / each["50"], 3)
+        rows["changes"] = changes(cut_shot(Shot.load(options.shot), 4, 48, 80))
+    rows["peak_160_over_20"] = round(rows["160_low_peak_gb"] / rows["20_low_peak_gb"], 3)
+    each = {name: rows[f"{name}_low_seconds"] / frames for name, frames in (("20", 20), ("160", 160))}
+    rows["seconds_per_frame_160_over_20"] = round(each["160"] / each["20"], 3)
     write_bytes(OUT, json.dumps(rows, indent=1).encode())
     print(json.dumps(rows, indent=1))
 

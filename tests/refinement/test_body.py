@@ -76,8 +76,8 @@ def test_heights_and_their_gradient_are_those_of_a_ball(before_ball):
 def test_what_cannot_be_low_is_not_searched_for_and_all_else_is(before_ball):
     body = build_body(before_ball)
     rng = np.random.default_rng(3)
-    gaps = rng.uniform(0, 1, len(body.coarse[2]))[:, None] * (np.array(CENTRE) - body.coarse[2])
-    points = torch.tensor(body.coarse[2] + gaps, dtype=torch.float32, requires_grad=True)
+    gaps = rng.uniform(0, 1, len(body.coarse[2]))[:, None] * (np.array(CENTRE) - body.coarse[2].numpy())
+    points = torch.tensor(body.coarse[2].numpy() + gaps, dtype=torch.float32, requires_grad=True)
     all_heights, low = body.heights(2, points), body.low_heights(2, points)
     below = all_heights < body.wanted[2]
     assert 3 < below.sum() < 0.9 * len(below)
