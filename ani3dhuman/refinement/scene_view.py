@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ class FitView:
 
     def to(self, device: str) -> FitView:
         """The same on a device, colours of all Gaussians excepted, which come frame by frame."""
-        cuts = {name: tuple(part.to(device) for part in getattr(self, name)) for name in ("targets", "masks")}
+        cuts: dict[str, Any] = {n: tuple(part.to(device) for part in getattr(self, n)) for n in ("targets", "masks")}
         alphas = None if self.alphas is None else tuple(part.to(device) for part in self.alphas)
         return replace(self, viewmats=self.viewmats.to(device), Ks=self.Ks.to(device), alphas=alphas, **cuts)
 

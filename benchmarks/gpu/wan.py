@@ -81,7 +81,7 @@ def _transformer(device: str, dtype: torch.dtype, shape: WanShape, clip: ClipSha
     with torch.device(device):
         torch.set_default_dtype(dtype)
         try:
-            network = WanVACETransformer3DModel(
+            network: Any = WanVACETransformer3DModel(
                 num_attention_heads=shape.heads,
                 attention_head_dim=shape.head_dim,
                 ffn_dim=shape.ffn,
@@ -89,7 +89,8 @@ def _transformer(device: str, dtype: torch.dtype, shape: WanShape, clip: ClipSha
                 vace_layers=list(range(0, shape.layers, max(shape.layers // shape.vace, 1)))[: shape.vace],
                 text_dim=shape.text_dim,
                 freq_dim=shape.freq_dim,
-            ).eval()
+            )
+            network.eval()
         finally:
             torch.set_default_dtype(torch.float32)
         size = (clip.latent_frames, clip.height // 8, clip.width // 8)
