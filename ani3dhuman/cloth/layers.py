@@ -73,7 +73,11 @@ def pulled_apart(
     if left <= ENOUGH * crossings:
         return found
     # some pieces pass right through others, as a sleeve through the side of a coat: no way leads out there
-    x, crossings = work.parted(x, [], inside)
+    found, left = work.parted(x, [], inside)
+    if left > crossings:  # a scarf's turns would be pushed into each other
+        inside = np.zeros_like(inside)
+    else:
+        x, crossings = found, left
     for pair in ordered if len(ordered) <= MOST else []:
         found, left = work.parted(x, [pair], inside)
         if left < crossings:
