@@ -49,8 +49,11 @@ class WorkerProcess:
 
     def _tell(self, line: str) -> None:
         assert self._popen.stdin is not None
-        self._popen.stdin.write(line.encode() + b"\n")
-        self._popen.stdin.flush()
+        try:
+            self._popen.stdin.write(line.encode() + b"\n")
+            self._popen.stdin.flush()
+        except ValueError as error:  # it is gone, and its pipe closed
+            raise BrokenPipeError("the worker is gone") from error
 
     def kill(self) -> None:
         """End its whole process group, so that no encoder it started is left behind; does not wait."""
