@@ -15,7 +15,7 @@ from ani3d_formats.shot import Shot
 
 from .avatar import Avatar
 from .avatar.posing import PosedAvatar
-from .compute import CPU, Compute, to_numpy
+from .device import CPU, Compute, to_numpy
 from .rendering.draw import draw_tensors
 from .rendering.layers import LayerRender, Pictures, layer_when_asked, over, render_layer
 from .rendering.light_sources import Lighting

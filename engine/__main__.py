@@ -23,7 +23,7 @@ from ani3dhuman.storage.stage_quota import SharedStages, sweep
 
 from .authentication import Gate, Keys
 from .commands import COMMANDS, LOG_NAME
-from .device import describe_device
+from .device_report import describe_device
 from .executors import Executor, LocalProcesses, slots_for
 from .job_quota import collect
 from .job_table import JobTable

@@ -28,7 +28,7 @@ from ani3dhuman.models.store import installed_priors
 from . import job_folders
 from .authentication import Gate
 from .desk import Desk, Park, Task, Work
-from .device import describe_device
+from .device_report import describe_device
 from .executors import Executor
 from .intake import Intake
 from .job_table import MAX_ERROR, JobTable

@@ -13,7 +13,7 @@ from torch import Tensor
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.gaussians import GaussianFrames
 
-from ..compute import CPU, Compute, to_numpy
+from ..device import CPU, Compute, to_numpy
 from ..rendering.light_sources import Lighting
 from ..storage.frames_on_disk import Frames
 from .appearance import apply_appearance, check_appearance

@@ -42,7 +42,7 @@ def _doctor(options: argparse.Namespace) -> None:
     if options.shot:
         print(time_table(width, height, options.frames))
     if not (options.table or options.shot):
-        from ..compute import AUTO, choose
+        from ..device import AUTO, choose
         from ..rendering.trial import draw_one
 
         root, taken = options.root or default_root(), choose(AUTO, draw_one)

@@ -95,7 +95,7 @@ def _character(options: argparse.Namespace) -> None:
     if options.source.suffix.lower() == SHOT:
         _body(options)
         return
-    from ..gltf.character import read_character
+    from ..gltf.import_character import read_character
 
     if options.source.suffix.lower() not in (".glb", ".gltf"):
         raise Ani3DError("cli.syntax", "--shot is missing.", "Give the shot.npz of the character that is to move.")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..compute import Compute
+from ..device import Compute
 from .kernels import UNDER
 from .surface import Surface
 

@@ -18,7 +18,7 @@ from ani3d_formats.views import Views
 from .. import __version__
 from ..avatar.shaded import forget_shades
 from ..clip import CoarseClip
-from ..compute import to_numpy
+from ..device import to_numpy
 from ..refinement.plots import plot_losses
 from ..storage.stage_quota import SharedStages
 from . import refining, restoring

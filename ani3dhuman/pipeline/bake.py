@@ -13,7 +13,7 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import skin
 
-from ..gltf.rigged import Bones, meshes_of, write_rigged
+from ..gltf.export_character import Bones, meshes_of, write_rigged
 from ..mesh.decomposition import ROUNDS, decompose
 
 RIGID = 1e-4  # metres: a mesh whose own weights miss the result by less keeps them

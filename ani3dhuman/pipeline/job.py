@@ -17,7 +17,7 @@ from ani3d_formats.progress import Progress, Report
 from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
-from ..compute import Compute, choose
+from ..device import Compute, choose
 from ..storage.results import Result
 from ..storage.stage_quota import SharedStages
 from ..storage.stage_store import StageStore

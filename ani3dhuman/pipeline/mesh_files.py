@@ -21,7 +21,7 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot, save_arrays
 
 from ..blender.program import run_script
-from ..gltf.rigged import meshes_of
+from ..gltf.export_character import meshes_of
 
 
 def write_mdd(folder: Path, cache: FrameCache, frames: range, progress: Progress | None = None) -> list[Path]:

@@ -12,7 +12,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ..cloth.fabrics import FABRICS
 from ..cloth.preroll import FROM_REST, WAYS_IN
-from ..compute import ALLOWED, AUTO, is_device
+from ..device import ALLOWED, AUTO, is_device
 from ..models.paths import is_folder
 from ..models.registry import COMPACT, known_models
 
@@ -256,7 +256,7 @@ class Settings:
     Attributes:
         seed: of every random choice.
         result: "all", or "cloth" for the moved meshes alone: no avatar, no pictures, no restoration.
-        device: what computes: "auto", "cpu", "cuda" or "cuda:N", see `ani3dhuman.compute`.
+        device: what computes: "auto", "cpu", "cuda" or "cuda:N", see `ani3dhuman.device`.
     """
 
     avatar: AvatarSettings = AvatarSettings()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..compute import CPU, Compute
+from ..device import CPU, Compute
 from ..mesh.surface import Obstacle, wanted_heights
 from ..mesh.surface_tensors import SurfaceTensors
 from .problem import RefinementProblem

@@ -22,7 +22,7 @@ from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 
 from ..avatar.appearance import CHANNELS
-from ..compute import to_numpy
+from ..device import to_numpy
 from ..fields.build import MotionField
 from ..storage.checkpoint import (
     fingerprint,

@@ -12,7 +12,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ..avatar.appearance import CHANNELS
 from ..avatar.binding import SurfaceBinding
-from ..compute import CPU, Compute
+from ..device import CPU, Compute
 from ..storage.frames_on_disk import Frames
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..compute import to_numpy
+from ..device import to_numpy
 from .config import RefinementConfig
 from .fitted_fields import FittedFields
 from .objective import picture_terms

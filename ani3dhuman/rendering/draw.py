@@ -11,7 +11,7 @@ from torch import Tensor
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.gaussians import GaussianFrames
 
-from ..compute import CPU, to_numpy
+from ..device import CPU, to_numpy
 from .rasterize import rasterize
 
 # Variance, pixels squared, that widens Gaussians in a picture: the least at which none falls between pixels. The usual

@@ -15,7 +15,7 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.progress import Progress
 from ani3d_formats.regions import is_loose
 
-from ..compute import to_numpy
+from ..device import to_numpy
 from ..storage.frames_on_disk import FrameFile, Frames, made_when_asked
 from .draw import draw_tensors
 

@@ -11,6 +11,7 @@ SHAPES = {
     "vertices": ("V", 3),
     "faces": ("F", 3),
     "face_uvs": ("F", 3, 2),
+    "corner_normals": ("F", 3, 3),  # the tubes are shaded flat
     "face_materials": ("F",),
     "vertex_tints": ("V", 3),
     "weight_indices": ("V", "K"),

@@ -41,10 +41,11 @@ def times(name: str, factor: float) -> Callable[[Arrays], Arrays]:
     ("change", "settings", "kept"),
     [
         (times("sun_colors", 1.1), {}, {"avatar", "rigid", "cloth"}),
-        (lambda arrays: arrays, {"refine_steps": 13}, {*FIRST, "restore"}),
+        (lambda arrays: arrays, {"refine_steps": 13}, {*FIRST, "restore", "refine"}),
+        (lambda arrays: arrays, {"appearance": True}, {*FIRST, "restore"}),
         (lambda arrays: arrays, {"prompt": "the compact prior reads none"}, {*FIRST, "restore", "refine"}),
     ],
-    ids=["sun", "steps", "prompt"],
+    ids=["sun", "steps of a fit that is not done", "appearance", "prompt"],
 )
 def test_a_job_goes_on_from_stages_of_others(engine, change, settings, kept):
     # the refined layer is drawn anew only where other vertices came out

@@ -15,8 +15,8 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import skin
 from ani3dhuman import cli
 from ani3dhuman.gltf.animation import sampled
-from ani3dhuman.gltf.character import read_character
-from ani3dhuman.gltf.rigged import Bones, meshes_of, write_rigged
+from ani3dhuman.gltf.export_character import Bones, meshes_of, write_rigged
+from ani3dhuman.gltf.import_character import read_character
 from ani3dhuman.gltf.writer import GlbWriter
 
 

@@ -10,7 +10,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache, write_cache
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.skinning import skin
-from ani3dhuman.gltf.character import read_character
+from ani3dhuman.gltf.import_character import read_character
 from ani3dhuman.pipeline.bake import bake
 
 

@@ -14,8 +14,8 @@ from pictures_only import pictures_only
 from synthetic import make_shot, result_of
 
 from ani3d_formats.frames import FrameCache
-from ani3dhuman import compute
-from ani3dhuman.compute import CPU, Compute, choose
+from ani3dhuman import device
+from ani3dhuman.device import CPU, Compute, choose
 from ani3dhuman.mesh.surface import Obstacle
 from ani3dhuman.mesh.surface_tensors import SurfaceTensors
 from ani3dhuman.models.machine import Machine
@@ -30,6 +30,8 @@ TINY = Settings.from_dict(
 )
 FRAMES = 3
 WITHIN = 1e-4
+# a triangle of 1 cm turns by .01 where a vertex moves by .1 mm, and a shadow's edge crosses: .004 of a colour
+BESIDE = {"rotation": 1e-3, "radiance:base": 0.02}
 # who may copy numbers from the device to the CPU between posing and the frame cache, and what
 LISTED = {
     "rendering.layers.drawn_frame.<locals>.<genexpr>": "finished pictures",
@@ -107,7 +109,7 @@ def test_a_job_gives_the_cpus_result(shot, tmp_path, on_device, changes, by_pixe
     np.testing.assert_allclose(result_of(tmp_path / "device"), result_of(tmp_path / "cpu"), atol=WITHIN)
     theirs = arrays_of(tmp_path / "cpu")
     for name, values in arrays_of(tmp_path / "device").items():
-        np.testing.assert_allclose(values, theirs[name], atol=WITHIN, err_msg=name)
+        np.testing.assert_allclose(values, theirs[name], atol=BESIDE.get(name, WITHIN), err_msg=name)
     notes = json.loads((tmp_path / "device" / "report.json").read_text())["notes"]
     assert notes["device"] == f"{DEVICE}: a test"
 
@@ -168,7 +170,7 @@ def test_auto_takes_the_cpu_where_there_is_no_card_and_says_why(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     found = choose("auto", lambda device: None)
     assert found.on_cpu and ("CUDA" in found.why)
-    monkeypatch.setattr(compute, "_no_such_card", lambda device: "")
+    monkeypatch.setattr(device, "_no_such_card", lambda device: "")
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     assert choose("auto", lambda device: None).device == "cuda:0"
 
@@ -177,5 +179,5 @@ def test_auto_takes_the_cpu_where_there_is_no_card_and_says_why(monkeypatch):
 
     found = choose("auto", broken)
     assert found.on_cpu and found.networks == "cuda:0" and "no kernel image" in found.why
-    with pytest.raises(compute.Ani3DError, match="no kernel image"):
+    with pytest.raises(device.Ani3DError, match="no kernel image"):
         choose("cuda:0", broken)

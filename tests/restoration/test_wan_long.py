@@ -46,7 +46,7 @@ def borders_of(prior: WanVacePrior, restored: RestoredClip) -> np.ndarray:
 def test_every_frame_comes_back_at_its_size(shot: tuple) -> None:
     _, _, restored, steps = shot
     assert restored.frames.shape == (FRAMES, HEIGHT, WIDTH, 3)
-    assert np.isfinite(restored.frames).all() and restored.frames.min() >= 0 and restored.frames.max() <= 1
+    assert np.isfinite(restored.frames).all() and np.min(restored.frames) >= 0 and np.max(restored.frames) <= 1
     assert restored.report["video_frames"] == 137  # 134 moments of 1/16 s, and three repeated
     assert restored.report["windows"] == 7
     assert steps[-1] == CONFIG.steps * 7 + FRAMES

@@ -114,7 +114,7 @@ def test_few_steps_at_guidance_one_call_the_network_once_a_step(tmp_path: Path) 
     calls = []
     prior.models.transformer.register_forward_hook(lambda *_: calls.append(1))
     clip, config = clip_at(5, 48, 64, 16.0), RestoreConfig(strength=1.0, schedule_steps=4)
-    frames = restore(prior, clip, config).frames
+    frames = np.asarray(restore(prior, clip, config).frames)
     assert len(calls) == 4 and np.isfinite(frames).all()
     assert np.abs(frames - restore(plain, clip, config).frames).max() > 1e-4
 
@@ -257,7 +257,7 @@ def test_a_cache_begins_anew_with_every_clip_and_has_no_checkpoints(tmp_path: Pa
     prior, clip = tiny_prior(), clip_at(5, 48, 64, 16.0)
     config = RestoreConfig(strength=1.0, schedule_steps=6)
     with enabled(prior.models, StepCache(interval=2, warm_up=2)):
-        first = restore(prior, clip, config).frames
+        first = np.asarray(restore(prior, clip, config).frames)
         np.testing.assert_array_equal(restore(prior, clip, config).frames, first)
         with pytest.raises(Ani3DError) as caught:
             restore(prior, clip, config, checkpoint=tmp_path / "kept")

@@ -22,7 +22,7 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.regions import GARMENT, HAIR, is_loose
 
 from ...clip import CoarseClip
-from ...compute import to_numpy
+from ...device import to_numpy
 from ...rendering.draw import draw_tensors
 from ...storage.frames_on_disk import Computed, Frames
 

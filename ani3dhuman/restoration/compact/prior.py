@@ -21,7 +21,7 @@ from ani3d_formats.progress import Progress
 
 from ...clip import CoarseClip, RestoredClip
 from ...cloth.limits import limit_offsets
-from ...compute import to_numpy
+from ...device import to_numpy
 from ..prior import EncodedClip
 from .feature_maps import CHANNELS, SurfaceMaps, offset_maps, surface_maps
 from .lifting import lift_offsets, visibility

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-from ani3dhuman.compute import no_cuda_in_torch
+from ani3dhuman.device import no_cuda_in_torch
 
 
 def describe_device() -> str:
