@@ -56,12 +56,14 @@ def play(kind: str, frame: int) -> np.ndarray:
     objects = [o for o in cast(Any, scene.objects) if o.ani3d.kind == kind]
     if not objects:
         raise SystemExit(f"The reopened scene has no result of kind {kind}.")
-    item = max(objects, key=lambda o: len(o.data.points if kind == "GAUSSIANS" else o.data.vertices))
+    for item in objects:
+        item.hide_viewport = False
+        if kind == "GAUSSIANS":  # where they are, without what draws a shape at each
+            for modifier in item.modifiers:
+                modifier.show_viewport = "Playback" in modifier.name
     graph = bpy.context.evaluated_depsgraph_get()
-    data = item.evaluated_get(graph).data
-    if kind == "GAUSSIANS" and getattr(data, "type", "") != "GAUSSIAN_SPLAT":  # drawn as instances of ellipsoids
-        drawn = (each for each in graph.object_instances if each.parent and each.parent.original == item)
-        return np.array([each.matrix_world.translation[:] for each in drawn])
+    of = [item.evaluated_get(graph).data for item in objects]
+    data = max(of, key=lambda data: len(data.points if kind == "GAUSSIANS" else data.vertices))
     points = data.points if kind == "GAUSSIANS" else data.vertices
     values = np.empty(len(points) * 3, np.float32)
     points.foreach_get("co", values)
