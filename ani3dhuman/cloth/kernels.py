@@ -22,7 +22,9 @@ from .rods import bend_strands
 
 f4 = np.float32
 STRONGEST_PUSH = 0.01  # metres a particle is pushed out of the body in one substep
+FASTEST_PUSH = 7.2  # m/s, how much faster than the body that may be
 LONG, LONGEST = 1.1, 1.2  # times its rest, of an edge before and after the body pushes, which so cannot tear it
+CATCH_UP = 3.0  # m/s that an edge too long may gain in a substep, so that cloth follows what pulls it
 PRESSED = 0.05  # times its own, the mobility of what the body pushes against other cloth, so that it stays outside
 OPPOSED = -0.2  # cosine between two pushes of the body from which on what is between is pinched: they meet half-way
 
@@ -130,10 +132,11 @@ def _solve_distances(x, inv_mass, pairs, rest, give, h):  # type: ignore[no-unty
 
 
 @kernel
-def _limit_stretch(x, base, share, inv_mass, pairs, rest, longest):  # type: ignore[no-untyped-def]
+def _limit_stretch(x, base, gain, inv_mass, pairs, rest, longest):  # type: ignore[no-untyped-def]
     """Bring what is longer than `longest` times its rest back to that: no fabric of a garment gives so much.
 
-    `base` (P,3), from which velocities are reckoned, goes along by a `share`: with 1 no speed comes of it.
+    It takes the speed at which it grows longer, and adds no more than `gain` metres in the substep: `base` (P,3), from
+    which speeds are reckoned, goes along by the rest.
     """
     for e in range(pairs.shape[0]):
         i, j = pairs[e, 0], pairs[e, 1]
@@ -144,7 +147,12 @@ def _limit_stretch(x, base, share, inv_mass, pairs, rest, longest):  # type: ign
         w = inv_mass[i] + inv_mass[j]
         if w == 0.0:
             continue
-        s = (most / math.sqrt(square) - f4(1.0)) / w
+        length = math.sqrt(square)
+        grown = dx * (x[i, 0] - base[i, 0] - x[j, 0] + base[j, 0])
+        grown += dy * (x[i, 1] - base[i, 1] - x[j, 1] + base[j, 1])
+        grown += dz * (x[i, 2] - base[i, 2] - x[j, 2] + base[j, 2])
+        share = f4(1.0) - min(max((grown / length + gain) / (length - most), f4(0.0)), f4(1.0))
+        s = (most / length - f4(1.0)) / w
         a, b = s * inv_mass[i], s * inv_mass[j]
         x[i, 0] += a * dx
         x[i, 1] += a * dy
@@ -198,8 +206,8 @@ def _rub_threads(v, inv_mass, edges, rub):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _limit_tethers(x, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
-    """No particle goes further from its anchor than along the cloth (long-range attachment)."""
+def _limit_tethers(x, base, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
+    """No particle goes further from its anchor than along the cloth (long-range attachment); speeds as there above."""
     for i in range(x.shape[0]):
         a = anchor[i]
         if a < 0 or inv_mass[i] == 0.0:
@@ -207,23 +215,32 @@ def _limit_tethers(x, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
         dx, dy, dz = x[i, 0] - x[a, 0], x[i, 1] - x[a, 1], x[i, 2] - x[a, 2]
         length = math.sqrt(dx * dx + dy * dy + dz * dz)
         if length > reach[i]:
+            grown = dx * (x[i, 0] - base[i, 0] - x[a, 0] + base[a, 0])
+            grown += dy * (x[i, 1] - base[i, 1] - x[a, 1] + base[a, 1])
+            grown += dz * (x[i, 2] - base[i, 2] - x[a, 2] + base[a, 2])
             s = reach[i] / length
+            share = (f4(1.0) - min(max(grown / (length * (length - reach[i])), f4(0.0)), f4(1.0))) * (s - f4(1.0))
             x[i, 0] = x[a, 0] + dx * s
             x[i, 1] = x[a, 1] + dy * s
             x[i, 2] = x[a, 2] + dz * s
+            base[i, 0] += share * dx
+            base[i, 1] += share * dy
+            base[i, 2] += share * dz
 
 
 @parallel_kernel
-def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, fastest, fabric):  # type: ignore[no-untyped-def]
+def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, bounds, fabric):  # type: ignore[no-untyped-def]
     """Push particles out of the body: along the line to the nearest surface point of each tracked place.
 
     What is between two places that push against each other comes to lie half-way. `mobile`: see `State`.
 
     `near` (P,C) are places on the body that are followed from substep to substep, `clear` (P,C) a distance in which
-    nothing can be touched, used up by the motion of the particle and of the body (at most `fastest` a substep). What
-    lies under the surface by more than `deepest` is left alone. `points` (Q,3) is where the body is now.
+    nothing can be touched, used up by the motion of the particle and of the body. `bounds`: metres that the body goes
+    in the substep at most, and that a push may have. What lies under the surface by more than `deepest` is left alone.
+    `points` (Q,3) is where the body is now.
     """
     near, clear, faces, starts, around, deepest, rough = body
+    fastest, strongest = bounds
     for i in prange(x.shape[0]):
         if inv_mass[i] == 0.0:
             continue
@@ -248,11 +265,11 @@ def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, fa
                 continue
             friction = fabric.friction[i]
             lack = thickness - height
-            push = min(lack, STRONGEST_PUSH)
+            push = min(lack, strongest)
             mobile[i] = f4(PRESSED) * inv_mass[i]
             if ox * nx + oy * ny + oz * nz < OPPOSED:
                 half = (lacked - lack + pushed) / 2
-                push = pushed - max(min(half, STRONGEST_PUSH), -STRONGEST_PUSH)
+                push = pushed - max(min(half, strongest), -strongest)
                 mobile[i] = inv_mass[i]
             ox, oy, oz, lacked, pushed = nx, ny, nz, lack, push
             x[i, 0] += push * nx
@@ -305,6 +322,7 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
     for i in range(points.shape[0]):
         fastest = max(fastest, body_step[i, 0] ** 2 + body_step[i, 1] ** 2 + body_step[i, 2] ** 2)
     fastest = math.sqrt(fastest)
+    bounds = fastest, min(STRONGEST_PUSH, FASTEST_PUSH * h + fastest)
     tree, sheet = (cover.faces, cover.owns, cover.first, cover.beside), (cover.rest, cover.half, cover.garment)
     about = cover.patches, cover.members, cover.fans, cover.around
     pressed = Cover(*tree, *sheet, mobile, *about)
@@ -332,20 +350,20 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
                         style[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
                 bend_strands(x, inv_mass, style, joints, joint_give, h)
             _solve_distances(x, inv_mass, edges, edge_rest, edge_give, h)
-            _limit_stretch(x, previous, f4(0.0), inv_mass, edges, edge_rest, LONG)
+            _limit_stretch(x, previous, f4(CATCH_UP * h), inv_mass, edges, edge_rest, LONG)
             for i in range(n):
                 if inv_mass[i] > 0.0 and hold[i] > 0.0:
                     for k in range(3):
                         goal = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
                         x[i, k] += hold[i] * (goal - x[i, k])
-            _limit_tethers(x, inv_mass, anchor, reach)
+            _limit_tethers(x, previous, inv_mass, anchor, reach)
             if body.near.shape[1]:
                 for i in range(points.shape[0]):
                     for k in range(3):
                         points[i, k] = body_from[i, k] + b * (body_to[i, k] - body_from[i, k])
                         normals[i, k] = normals_from[i, k] + b * (normals_to[i, k] - normals_from[i, k])
-                _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, fastest, fabric)
-                _limit_stretch(x, previous, f4(1.0), mobile, edges, edge_rest, LONGEST)
+                _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, bounds, fabric)
+                _limit_stretch(x, previous, f4(0.0), mobile, edges, edge_rest, LONGEST)
         if cover.faces.shape[0]:
             phase = hold_apart(phase, began, x, previous, h, pressed, lists, grip)
             if phase != DONE:

@@ -11,6 +11,10 @@ from ani3dhuman.cloth.contact.geometry import EDGE, VERTEX, closest_on_edges, ne
 from ani3dhuman.cloth.contact.touch import (
     DONE,
     DUE,
+    ELAPSED,
+    LITTLE,
+    MANY,
+    SPAN,
     USED,
     Layers,
     cover_of,
@@ -184,6 +188,33 @@ def test_whatever_a_step_wants_nothing_crosses(seed):
         lists = touch(x0, x, x0.copy(), 0.001, cover, lists, rub)
         assert not crossings_of(x, faces), step
         assert np.abs(x - wanted).max() > 0.001 and np.isfinite(x).all()
+
+
+def test_what_was_moved_without_speed_gives_none_to_what_it_meets():
+    """A sheet that was pushed out of the body, into another one, within a step."""
+    x, faces = stack(2, 0.003)
+    half, cover = len(x) // 2, covered(x, faces)
+    x0, pushed = x.copy(), np.zeros_like(x)
+    pushed[:half, 2] = 0.01
+    x, base = x0 + pushed, x0 + pushed
+    touch(x0, x, base, 0.001, cover, empty_lists(cover), np.full(len(x), 0.3, np.float32))
+    assert np.abs(x - x0)[half:].max() > 0.001 and np.abs(x - base).max() < 1e-5
+
+
+def test_lists_made_early_are_counted_where_cloth_has_crossed():
+    rng = np.random.default_rng(1)
+    rest, x, faces = crumpled(0)
+    cover, rub = covered(rest, faces), np.zeros(len(x), np.float32)
+    lists, early = empty_lists(cover), 0
+    assert find_crossings(x, cover, lists) >= MANY
+    for _ in range(60):
+        x0, x = x, x + rng.normal(size=x.shape).astype(np.float32) * 0.005
+        phase = hold_apart(DONE, x0, x, x0.copy(), 0.001, cover, lists, rub)
+        while phase != DONE:
+            early += lists.clock[SPAN] > 0 and lists.clock[ELAPSED] + 0.001 <= lists.clock[SPAN]
+            lists = renew_lists(phase, x0, x, 0.001, cover, lists)
+            phase = hold_apart(phase, x0, x, x0.copy(), 0.001, cover, lists, rub)
+    assert 0 < early <= LITTLE
 
 
 def test_crossed_sheets_come_apart_step_by_step():

@@ -17,7 +17,7 @@ from ...jit import kernel
 from .candidates import BLOCKS, heed_rest
 from .geometry import VERTEX, gap_along, nearest_of_pair
 
-WIDEN = 0.25  # share of what lacks to the distance to be kept that is made good in one step
+WIDEN, RATE = 0.25, 180.0  # share of what lacks to the distance to be kept that is made good in one step; in a second
 REMAINS = 0.3  # share of a pair's distance that must be left after a step
 ENOUGH = 0.5  # share of that with which it counts as left
 ROUNDS = 6
@@ -80,16 +80,18 @@ def look(x0, x, share, fresh, cover, pairs, counts, touching):  # type: ignore[n
 
 
 @kernel
-def repel(x0, x, base, inv_mass, pairs, touching, friction):  # type: ignore[no-untyped-def]
-    """Push near pairs towards the distance to be kept, and let them rub (Coulomb; `friction` (V,) coefficients).
+def repel(x0, x, base, h, inv_mass, pairs, touching, friction):  # type: ignore[no-untyped-def]
+    """Push near pairs towards the distance to be kept, in `h` seconds, and let them rub.
 
-    What a push adds beyond stopping the approach is a correction, not a speed: `base` (V,3) goes along.
+    `friction` (V,) are Coulomb's coefficients.
+    What a push adds beyond stopping the approach is a correction, not a speed: `base` (V,3), from which speeds are
+    reckoned, goes along. The approach is that of speeds too: what the body's pushes moved is not to be flung off.
     """
-    room = pairs.kind.shape[0] // BLOCKS
+    room, widen = pairs.kind.shape[0] // BLOCKS, min(WIDEN, RATE * h)
     for b in range(BLOCKS):
         for n in range(b * room, b * room + touching.counts[b]):
             p = touching.lists[n]
-            total, gap, rx, ry, rz = 0.0, 0.0, 0.0, 0.0, 0.0
+            total, gap, rx, ry, rz, ux, uy, uz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
             for s in range(4):
                 v, w = pairs.at[p, s], touching.weights[p, s]
@@ -98,8 +100,11 @@ def repel(x0, x, base, inv_mass, pairs, touching, friction):  # type: ignore[no-
                 rx += w * (x[v, 0] - x0[v, 0])
                 ry += w * (x[v, 1] - x0[v, 1])
                 rz += w * (x[v, 2] - x0[v, 2])
+                ux += w * (x[v, 0] - base[v, 0])
+                uy += w * (x[v, 1] - base[v, 1])
+                uz += w * (x[v, 2] - base[v, 2])
             keep, before = pairs.keep[p], touching.distance[p]
-            wanted = keep if before >= keep else before + WIDEN * (keep - before)
+            wanted = keep if before >= keep else before + widen * (keep - before)
             push = wanted - gap
             if push <= 0.0 or total <= 0.0:
                 continue
@@ -108,21 +113,28 @@ def repel(x0, x, base, inv_mass, pairs, touching, friction):  # type: ignore[no-
             sliding = math.sqrt(rx * rx + ry * ry + rz * rz)
             grip = friction[pairs.at[p, 0]] * push
             rub = 1.0 if sliding <= grip else grip / sliding
-            silent = min(push, max(wanted - before, 0.0))
+            speed = nx * ux + ny * uy + nz * uz
+            silent = push - min(push, max(-speed, 0.0))
+            ux, uy, uz = ux - speed * nx, uy - speed * ny, uz - speed * nz
+            slower = rub * (rx * ux + ry * uy + rz * uz) / max(ux * ux + uy * uy + uz * uz, 1e-20)
+            slower = min(max(slower, 0.0), 1.0)
             for s in range(4):
                 v = pairs.at[p, s]
                 m = inv_mass[v] * touching.weights[p, s] / total
                 x[v, 0] += m * (push * nx - rub * rx)
                 x[v, 1] += m * (push * ny - rub * ry)
                 x[v, 2] += m * (push * nz - rub * rz)
-                base[v, 0] += m * silent * nx
-                base[v, 1] += m * silent * ny
-                base[v, 2] += m * silent * nz
+                base[v, 0] += m * (silent * nx - rub * rx + slower * ux)
+                base[v, 1] += m * (silent * ny - rub * ry + slower * uy)
+                base[v, 2] += m * (silent * nz - rub * rz + slower * uz)
 
 
 @kernel
-def put_back(x, inv_mass, pairs, touching, rounds):  # type: ignore[no-untyped-def]
-    """Bring vertices that passed the plane of a near pair back to their side of it; the number of pairs that fail."""
+def put_back(x, base, inv_mass, pairs, touching, rounds):  # type: ignore[no-untyped-def]
+    """Bring vertices that passed the plane of a near pair back to their side of it; the number of pairs that fail.
+
+    That takes speed, but adds none: `base` as of `repel`.
+    """
     room = pairs.kind.shape[0] // BLOCKS
     failing = 0
     for _ in range(rounds):
@@ -146,12 +158,22 @@ def put_back(x, inv_mass, pairs, touching, rounds):  # type: ignore[no-untyped-d
                         if gap >= least or total <= 0.0:
                             continue
                         s, t = (least - gap) * inv_mass[a] / total, (least - gap) * inv_mass[c] / total
+                        speed = nx * (x[a, 0] - base[a, 0] - x[c, 0] + base[c, 0])
+                        speed += ny * (x[a, 1] - base[a, 1] - x[c, 1] + base[c, 1])
+                        speed += nz * (x[a, 2] - base[a, 2] - x[c, 2] + base[c, 2])
+                        silent = 1.0 - min(max(-speed, 0.0) / (least - gap), 1.0)
                         x[a, 0] += s * nx
                         x[a, 1] += s * ny
                         x[a, 2] += s * nz
                         x[c, 0] -= t * nx
                         x[c, 1] -= t * ny
                         x[c, 2] -= t * nz
+                        base[a, 0] += silent * s * nx
+                        base[a, 1] += silent * s * ny
+                        base[a, 2] += silent * s * nz
+                        base[c, 0] -= silent * t * nx
+                        base[c, 1] -= silent * t * ny
+                        base[c, 2] -= silent * t * nz
         if failing == 0:
             break
     return failing
@@ -185,10 +207,13 @@ def _join_failing(x, pairs, touching, parent):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def move_as_one(x0, x, inv_mass, parent):  # type: ignore[no-untyped-def]
-    """Give the vertices of each zone its mean motion, weighed by mass; where some are moved from outside, theirs."""
+def move_as_one(x0, x, base, inv_mass, parent):  # type: ignore[no-untyped-def]
+    """Give the vertices of each zone its mean motion, weighed by mass; where some are moved from outside, theirs.
+
+    Their speeds, which are reckoned from `base` (V,3), become the mean of those.
+    """
     count = x.shape[0]
-    sums, masses = np.zeros((count, 3)), np.zeros(count)
+    sums, speeds, masses = np.zeros((count, 3)), np.zeros((count, 3)), np.zeros(count)
     held, size = np.zeros(count, np.bool_), np.zeros(count, np.int32)
     for v in range(count):
         r = _root(parent, v)
@@ -202,29 +227,32 @@ def move_as_one(x0, x, inv_mass, parent):  # type: ignore[no-untyped-def]
         masses[r] += mass
         for k in range(3):
             sums[r, k] += mass * (x[v, k] - x0[v, k])
+            speeds[r, k] += mass * (x[v, k] - base[v, k])
     for v in range(count):
         r = _root(parent, v)
         if size[r] >= 2 and inv_mass[v] > 0.0:
             for k in range(3):
                 x[v, k] = x0[v, k] + sums[r, k] / masses[r]
+                base[v, k] = x[v, k] - speeds[r, k] / masses[r]
 
 
 @kernel
-def keep_sides(x0, x, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
+def keep_sides(x0, x, base, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
     """Change places `x` so that on the way from `x0` nothing crosses; the number of pairs for which that failed.
 
+    `base` as of `repel`.
     It fails where what is moved from outside (inv_mass 0) leaves no way.
     """
     parent, failing, inv_mass = np.zeros(0, np.int64), 0, cover.inv_mass
     for attempt in range(TRIES + ZONES):
         if attempt < TRIES:
-            failing = put_back(x, inv_mass, pairs, touching, ROUNDS)
+            failing = put_back(x, base, inv_mass, pairs, touching, ROUNDS)
         else:
             if attempt == TRIES:
                 parent = np.arange(x.shape[0])
             failing = _join_failing(x, pairs, touching, parent)
             if failing > 0:
-                move_as_one(x0, x, inv_mass, parent)
+                move_as_one(x0, x, base, inv_mass, parent)
         before = touching.counts.sum()
         look(x0, x, REMAINS, False, cover, pairs, counts, touching)
         if failing == 0 and touching.counts.sum() == before:

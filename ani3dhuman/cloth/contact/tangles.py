@@ -16,7 +16,7 @@ from ...jit import kernel, parallel_kernel
 from .candidates import BLOCKS, next_leaf, stay_apart
 from .geometry import pierces
 
-STRIDE = 0.1  # share of the distance kept from other cloth that an edge is moved in one substep
+STRIDE, RATE = 0.1, 180.0  # share of the distance kept from other cloth that an edge is moved in a substep, a second
 STEEP = 0.2  # least cosine between an edge and the normal of what it pierces that is reckoned with
 
 
@@ -122,8 +122,12 @@ def _shorter(x, e, f, opposite, nx, ny, nz, ex, ey, ez, over):  # type: ignore[n
 
 
 @kernel
-def untangle(x, base, cover, hits, counts):  # type: ignore[no-untyped-def]
-    """Move what crosses one stride towards not crossing; `base` (V,3) goes along, so that no speed comes of it."""
+def untangle(x, base, h, cover, hits, counts):  # type: ignore[no-untyped-def]
+    """Move what crosses, in `h` seconds, towards not crossing.
+
+    `base` (V,3) goes along, so that no speed comes of it.
+    """
+    stride = min(STRIDE, RATE * h)
     faces, inv_mass = cover.faces, cover.inv_mass
     room = hits.shape[0] // BLOCKS
     for block in range(BLOCKS):
@@ -155,7 +159,7 @@ def untangle(x, base, cover, hits, counts):  # type: ignore[no-untyped-def]
                 total += inv_mass[at[s]] * share[s] * share[s]
             if total <= 0.0:
                 continue
-            move = STRIDE * (cover.half[e] + cover.half[i]) / math.sqrt(size * size + 0.01) / total
+            move = stride * (cover.half[e] + cover.half[i]) / math.sqrt(size * size + 0.01) / total
             for s in range(5):
                 m = move * inv_mass[at[s]] * share[s]
                 v = at[s]

@@ -151,12 +151,11 @@ def make_lists(x0: np.ndarray, x: np.ndarray, h: float, span: float, cover: Cove
 def renew_lists(phase: int, x0: np.ndarray, x: np.ndarray, h: float, cover: Cover, lists: Lists) -> Lists:
     """Lists for what comes, when `hold_apart` asked for them with `phase`; they serve as long as the last ones did."""
     elapsed, span = lists.clock[ELAPSED], lists.clock[SPAN]
-    if span > 0 and elapsed + h <= span * 1.0001 and lists.clock[CROSSED] == 0:
-        off, most = np.empty(len(x), bool), np.float32(2 * SLACK[1]) * cover.half
-        few = leave_lines(x0, x, elapsed, h, most, lists, off) <= FEW * len(x)
-        lists.clock[USED] += 1 if not few else CHEAP
-        if few and mend(off, np.float32(elapsed), np.float32(span), cover, lists):
+    if span > 0 and (phase != DUE or elapsed + h <= span * 1.0001):
+        if lists.clock[CROSSED] == 0 and _mended(x0, x, h, cover, lists):
+            lists.clock[USED] += CHEAP
             return lists
+        lists.clock[USED] += 1
     if span > 0:
         _adapt(x, elapsed + h, cover.half, lists)
     if phase == DUE:
@@ -166,7 +165,17 @@ def renew_lists(phase: int, x0: np.ndarray, x: np.ndarray, h: float, cover: Cove
             span = max(1.3 * span, USUAL * h) if lists.clock[CROSSED] >= MANY else 1.3 * span
         else:
             span = 0.8 * elapsed
-    return make_lists(x0, x, h, min(max(span, SHORTEST * h), LONGEST * h), cover, lists)
+    longest = LONGEST * h if lists.clock[CROSSED] < MANY else 2 * LONGEST * h
+    return make_lists(x0, x, h, min(max(span, SHORTEST * h), longest), cover, lists)
+
+
+def _mended(x0: np.ndarray, x: np.ndarray, h: float, cover: Cover, lists: Lists) -> bool:
+    """Bring lists up to date for what left its line in a step of `h` seconds; False where that is too much for it."""
+    elapsed, span = lists.clock[ELAPSED], lists.clock[SPAN]
+    off, most = np.empty(len(x), bool), np.float32(2 * SLACK[1]) * cover.half
+    if leave_lines(x0, x, elapsed, h, most, lists, off) > FEW * len(x):
+        return False
+    return mend(off, np.float32(elapsed), np.float32(span), cover, lists)
 
 
 def go_between(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists) -> Lists:
@@ -174,11 +183,11 @@ def go_between(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists) -> Lis
     lists.clock[:] = 0
     lists = make_lists(x0, x, 1.0, 1.0, cover, lists)
     look(x0, x, REMAINS, True, cover, lists.pairs, lists.counts, lists.touching)
-    lists.clock[FAILED] = keep_sides(x0, x, cover, lists.pairs, lists.counts, lists.touching)
+    lists.clock[FAILED] = keep_sides(x0, x, x0.copy(), cover, lists.pairs, lists.counts, lists.touching)
     if _off_line(x, 1.0, lists.line, lists.way, lists.slack):
         lists = make_lists(x0, x, 1.0, 1.0, cover, lists)
         look(x0, x, REMAINS, True, cover, lists.pairs, lists.counts, lists.touching)
-        keep_sides(x0, x, cover, lists.pairs, lists.counts, lists.touching)
+        keep_sides(x0, x, x0.copy(), cover, lists.pairs, lists.counts, lists.touching)
     return lists
 
 
@@ -231,12 +240,12 @@ def hold_apart(phase, x0, x, base, h, cover, lists, friction):  # type: ignore[n
         if late or (_may_renew(clock) and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, lists.slack)):
             return DUE
     if phase <= DUE and clock[CROSSED] > 0:
-        untangle(x, base, cover, lists.hits, lists.hit_counts)
+        untangle(x, base, h, cover, lists.hits, lists.hit_counts)
     look(x0, x, 1.0, True, cover, lists.pairs, lists.counts, lists.touching)
     if lists.touching.counts.sum() > 0:
         if phase <= DUE:
-            repel(x0, x, base, cover.inv_mass, lists.pairs, lists.touching, friction)
-        clock[FAILED] += keep_sides(x0, x, cover, lists.pairs, lists.counts, lists.touching)
+            repel(x0, x, base, h, cover.inv_mass, lists.pairs, lists.touching, friction)
+        clock[FAILED] += keep_sides(x0, x, base, cover, lists.pairs, lists.counts, lists.touching)
         again = phase < LEFT + AGAIN and _may_renew(clock)
         if again and _off_line(x, clock[ELAPSED] + h, lists.line, lists.way, lists.slack):
             return max(phase + 1, LEFT)
