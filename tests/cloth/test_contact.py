@@ -12,8 +12,8 @@ from ani3dhuman.cloth.contact.touch import (
     DONE,
     DUE,
     ELAPSED,
-    LITTLE,
     MANY,
+    MOST,
     SPAN,
     USED,
     Layers,
@@ -214,7 +214,7 @@ def test_lists_made_early_are_counted_where_cloth_has_crossed():
             early += lists.clock[SPAN] > 0 and lists.clock[ELAPSED] + 0.001 <= lists.clock[SPAN]
             lists = renew_lists(phase, x0, x, 0.001, cover, lists)
             phase = hold_apart(phase, x0, x, x0.copy(), 0.001, cover, lists, rub)
-    assert 0 < early <= LITTLE
+    assert 0 < early <= MOST
 
 
 def test_crossed_sheets_come_apart_step_by_step():

@@ -17,7 +17,7 @@ from ...jit import kernel
 from .candidates import BLOCKS, heed_rest
 from .geometry import VERTEX, gap_along, nearest_of_pair
 
-WIDEN, RATE = 0.25, 180.0  # share of what lacks to the distance to be kept that is made good in one step; in a second
+WIDEN, RATE = 0.25, 432.0  # share of what lacks to the distance to be kept that is made good in one step; in a second
 REMAINS = 0.3  # share of a pair's distance that must be left after a step
 ENOUGH = 0.5  # share of that with which it counts as left
 ROUNDS = 6
