@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from ..mesh.surface import Obstacle, Surface
+from ..mesh.surface import Obstacle, Surface, triangles_around
 from .constraints import Constraints
 from .contact.candidates import Cover
 from .contact.touch import Lists, find_crossings
@@ -62,7 +62,7 @@ def pulled_apart(
     cover, lists = met
     pieces, free = constraints.islands(), ~constraints.pinned
     surface = body.at(0) if body else None
-    inside = free & (_lack(surface, x, 0 * clear)[0] > 0)
+    inside = free & (_lack(surface, x, 0 * clear, free)[0] > 0)
     pairs, crossings = _crossing(x, pieces, cover, lists)
     if not pairs and not inside.any():
         return x
@@ -110,8 +110,8 @@ class Work:
             half = MARGINS[turn // ROUNDS] * self.met[0].half
             for inner, outer, both in ordered:
                 push += _over(inner, outer, now, half, 1.0) + _over(outer, inner, now, half, 1.0 if both else -1.0)
-            lack, away = _lack(self.surface, now, self.clear)
-            push += np.where(inside | (np.abs(off).max(1) > 0), lack, 0)[:, None] * away
+            lack, away = _lack(self.surface, now, self.clear, free & (inside | (np.abs(off).max(1) > 0)))
+            push += lack[:, None] * away
             push[~free] = 0
             last = turn % ROUNDS == ROUNDS - 1 or np.abs(push).max() < SMALL
             if last and not _crossing(now, self.pieces, *self.met)[0]:
@@ -126,20 +126,32 @@ class Work:
         return moved, _crossing(moved, self.pieces, *self.met)[1]
 
 
-def _lack(surface: Surface | None, x: np.ndarray, clear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What lacks to heights `clear` (P,) over the body, metres, and where it grows; nothing for what is too deep."""
-    if surface is None:
-        return np.zeros(len(x)), np.zeros(x.shape)
-    height, away = surface.heights(x)
-    return np.where(height > -surface.deepest, np.maximum(clear - height, 0), 0), away
+def _lack(
+    surface: Surface | None, x: np.ndarray, clear: np.ndarray, asked: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What lacks to heights `clear` (P,) over the body, metres, and where it grows; nothing for what is too deep.
+
+    Nothing either for what is not `asked` (P,) for.
+    """
+    lack, away = np.zeros(len(x)), np.zeros(x.shape)
+    if surface is not None and asked.any():
+        height, away[asked] = surface.heights(x[asked])
+        lack[asked] = np.where(height > -surface.deepest, np.maximum(clear[asked] - height, 0), 0)
+    return lack, away
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A connected piece: its vertices (N,), its faces (F,3), wound outwards, and whether it is round."""
+    """A connected piece.
+
+    Attributes:
+        own: (N,) its vertices; faces: (F,3) into them, wound outwards; around: as of `Obstacle`.
+        round: whether it is closed around something.
+    """
 
     own: np.ndarray
     faces: np.ndarray
+    around: tuple[np.ndarray, np.ndarray]
     round: bool
 
     @classmethod
@@ -153,7 +165,9 @@ class Sheet:
         out = surface.heights(middles)[1] if surface is not None and total > ROUND else middles - middles.mean(0)
         if (normals * out).sum() < 0:
             own = own[:, ::-1]
-        return cls(np.unique(own), own, bool(total < ROUND))
+        used = np.unique(own)
+        faces = np.ascontiguousarray(np.searchsorted(used, own))
+        return cls(used, faces, triangles_around(faces, len(used)), bool(total < ROUND))
 
 
 def _over(base: Sheet, other: Sheet, x: np.ndarray, half: np.ndarray, side: float) -> np.ndarray:
@@ -167,13 +181,16 @@ def _over(base: Sheet, other: Sheet, x: np.ndarray, half: np.ndarray, side: floa
 
 def _heights(base: Sheet, x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Heights (N,) of particles `rows` over a piece, and where they grow (N,3); NaN far away and beside its border."""
-    over = Obstacle.of_faces(x[None], base.faces)
-    assert over is not None  # a piece that crosses something has faces
-    surface = over.at(0)
-    height, away = surface.heights(x[rows])
-    normal = surface.normals[surface.tree.query(x[rows])[1]]
-    beside = np.abs((away * normal).sum(1)) < ABOVE
-    return np.where(beside | (np.abs(height) > REACH), np.nan, height), away
+    points, places = x[base.own], x[rows]
+    height, away = np.full(len(rows), np.nan), np.zeros((len(rows), 3), np.float32)
+    close = ((places > points.min(0) - REACH) & (places < points.max(0) + REACH)).all(1)
+    if close.any():
+        surface = Surface.of(points, base.faces, base.around, np.inf)
+        near = surface.tree.query(places[close])[1]
+        found, away[close] = surface.heights(places[close], near)
+        beside = np.abs((away[close] * surface.normals[near]).sum(1)) < ABOVE
+        height[close] = np.where(beside | (np.abs(found) > REACH), np.nan, found)
+    return height, away
 
 
 def _ordered(a: Sheet, b: Sheet, x: np.ndarray, stack: Stack) -> tuple[Sheet, Sheet, bool]:

@@ -47,17 +47,19 @@ class Obstacle:
 
     @cached_property
     def around(self) -> tuple[np.ndarray, np.ndarray]:
-        """Triangles at each vertex: (P+1,) starts into (3F,) triangle indices."""
-        corners = self.faces.ravel()
-        counts = np.bincount(corners, minlength=self.vertices.shape[1])
-        return np.concatenate([[0], np.cumsum(counts)]), np.argsort(corners, kind="stable") // 3
+        """As of `triangles_around`."""
+        return triangles_around(self.faces, self.vertices.shape[1])
 
     def at(self, frame: int) -> Surface:
         """The surface of one frame."""
-        points = np.ascontiguousarray(self.vertices[frame], np.float32)
-        return Surface(
-            points, self.faces, point_normals(points, self.faces), self.around, cKDTree(points), self.deepest
-        )
+        return Surface.of(self.vertices[frame], self.faces, self.around, self.deepest)
+
+
+def triangles_around(faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles at each of `count` vertices: (P+1,) starts into (3F,) triangle indices."""
+    corners = faces.ravel()
+    counts = np.bincount(corners, minlength=count)
+    return np.concatenate([[0], np.cumsum(counts)]), np.argsort(corners, kind="stable") // 3
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,21 @@ class Surface:
     tree: cKDTree
     deepest: float
 
-    def heights(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Signed distances (Q,) float32 of `places` (Q,3), metres, negative inside; unit directions (Q,3) of growth."""
+    @classmethod
+    def of(
+        cls, points: np.ndarray, faces: np.ndarray, around: tuple[np.ndarray, np.ndarray], deepest: float
+    ) -> Surface:
+        """The surface with its corners at `points` (P,3); the rest as of `Obstacle`."""
+        points = np.ascontiguousarray(points, np.float32)
+        return cls(points, faces, point_normals(points, faces), around, cKDTree(points), deepest)
+
+    def heights(self, places: np.ndarray, near: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Signed distances (Q,) float32 of `places` (Q,3), metres, negative inside; unit directions (Q,3) of growth.
+
+        `near` (Q,) are the nearest points where they are known.
+        """
         places = np.ascontiguousarray(places, np.float32)
-        near = self.tree.query(places)[1]
+        near = self.tree.query(places)[1] if near is None else near
         return heights_over(places, near, self.points, self.normals, self.faces, *self.around)
 
     def pushes(self, places: np.ndarray, wanted: np.ndarray | float) -> np.ndarray:
