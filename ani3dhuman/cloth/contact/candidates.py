@@ -157,6 +157,18 @@ def _near_at_rest(kind, i, j, k, m, rest, within):  # type: ignore[no-untyped-de
 
 
 @kernel
+def _never_meet(a, b, cover):  # type: ignore[no-untyped-def]
+    """Whether two triangles are of one garment that passes itself, or both are moved from outside."""
+    garment, inv_mass, faces = cover.garment, cover.inv_mass, cover.faces
+    if garment[faces[a, 0]] < 0 and garment[faces[a, 0]] == garment[faces[b, 0]]:
+        return True
+    for c in range(3):
+        if inv_mass[faces[a, c]] > 0.0 or inv_mass[faces[b, c]] > 0.0:
+            return False
+    return True
+
+
+@kernel
 def compare(a, b, x, y, slack, cover, boxes, near):  # type: ignore[no-untyped-def]
     """Pairs of what triangle `a` owns and `b`, and the other way, that a first look cannot tell apart; how many.
 
@@ -164,7 +176,7 @@ def compare(a, b, x, y, slack, cover, boxes, near):  # type: ignore[no-untyped-d
     """
     faces, owns, half = cover.faces, cover.owns, cover.half
     count = 0
-    if _triangles_parted(a, b, faces, x, y, boxes.margin[a] + boxes.margin[b]):
+    if _never_meet(a, b, cover) or _triangles_parted(a, b, faces, x, y, boxes.margin[a] + boxes.margin[b]):
         return count
     for turn in range(2):
         p, q = (a, b) if turn == 0 else (b, a)
@@ -203,8 +215,7 @@ def _add(row, x, y, slack, cover, tangled, pairs, count):  # type: ignore[no-unt
     else:
         crossed = (tangled[i] or tangled[j]) and (tangled[k] or tangled[m])
     mobile = cover.inv_mass[i] + cover.inv_mass[j] + cover.inv_mass[k] + cover.inv_mass[m] > 0.0
-    loose = cover.garment[i] < 0 and cover.garment[i] == cover.garment[m]
-    if crossed or loose or not mobile:
+    if crossed or not mobile:
         return count
     distance, nx, ny, nz, _wa, _wb, _wc, _wd = nearest_of_pair(kind, i, j, k, m, x)
     keep = cover.half[i] + cover.half[m]
