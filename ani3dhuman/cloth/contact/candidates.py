@@ -162,10 +162,10 @@ def _never_meet(a, b, cover):  # type: ignore[no-untyped-def]
     garment, inv_mass, faces = cover.garment, cover.inv_mass, cover.faces
     if garment[faces[a, 0]] < 0 and garment[faces[a, 0]] == garment[faces[b, 0]]:
         return True
+    mobile = 0.0
     for c in range(3):
-        if inv_mass[faces[a, c]] > 0.0 or inv_mass[faces[b, c]] > 0.0:
-            return False
-    return True
+        mobile += inv_mass[faces[a, c]] + inv_mass[faces[b, c]]
+    return mobile == 0.0
 
 
 @kernel
@@ -251,10 +251,11 @@ def add_pair(row, x, y, block, cover, lists):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def next_leaf(own, leaves, boxes, stack, top):  # type: ignore[no-untyped-def]
+def next_leaf(own, leaves, boxes, apart, stack, top):  # type: ignore[no-untyped-def]
     """Go on through the tree to the next leaf, not before leaf node `own`, whose box touches that of `own`.
 
-    `stack` holds `top` nodes to be looked at; at the start the root alone.
+    `stack` holds `top` nodes to be looked at; at the start the root alone. Nodes that have a bit of `apart` (2 leaves,)
+    in common are passed over.
 
     Returns:
         The leaf's node, 0 when there is none; the new `top`.
@@ -262,7 +263,7 @@ def next_leaf(own, leaves, boxes, stack, top):  # type: ignore[no-untyped-def]
     while top > 0:
         top -= 1
         node = stack[top]
-        if stay_apart(boxes.node, own, boxes.node, node):
+        if apart[own] & apart[node] or stay_apart(boxes.node, own, boxes.node, node):
             continue
         if node >= leaves:
             if node >= own:
@@ -304,7 +305,26 @@ def _mark(leaf, cover, boxes, marks):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, marks, pairs, count):  # type: ignore[no-untyped-def]
+def _never_meeting(cover):  # type: ignore[no-untyped-def]
+    """Bits (2 leaves,) for tree nodes: two that share one hold nothing that `_never_meet` leaves to be compared."""
+    first, faces, garment, inv_mass = cover.first, cover.faces, cover.garment, cover.inv_mass
+    leaves = first.shape[0] - 1
+    apart = np.zeros(2 * leaves, np.uint8)
+    for leaf in range(leaves):
+        bits = 3
+        for a in range(first[leaf], first[leaf + 1]):
+            if garment[faces[a, 0]] != -1:
+                bits &= 2
+            if inv_mass[faces[a, 0]] > 0.0 or inv_mass[faces[a, 1]] > 0.0 or inv_mass[faces[a, 2]] > 0.0:
+                bits &= 1
+        apart[leaves + leaf] = bits
+    for node in range(leaves - 1, 0, -1):
+        apart[node] = apart[2 * node] & apart[2 * node + 1]
+    return apart
+
+
+@kernel
+def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, apart, marks, pairs, count):  # type: ignore[no-untyped-def]
     """List the pairs of which a triangle of `leaf` holds a part, and none of an earlier leaf."""
     first, flat, face = cover.first, boxes.flat, boxes.face
     _mark(leaf, cover, boxes, marks)
@@ -312,7 +332,7 @@ def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, marks, pairs, count): 
     own, top = leaves + leaf, 1
     stack, near = np.ones(64, np.int32), np.empty((15, 5), np.int32)
     while True:
-        node, top = next_leaf(own, leaves, boxes, stack, top)
+        node, top = next_leaf(own, leaves, boxes, apart, stack, top)
         if node == 0:
             return count
         for a in range(first[leaf], first[leaf + 1]):
@@ -335,7 +355,7 @@ def list_pairs(x, y, slack, cover, tangled, boxes, pairs, counts):  # type: igno
     Boxes are those of this way. Block b of `pairs` begins at b N / BLOCKS and gets counts[b] of them; more than its
     room says that there was not enough.
     """
-    leaves = cover.first.shape[0] - 1
+    leaves, apart = cover.first.shape[0] - 1, _never_meeting(cover)
     room = pairs.kind.shape[0] // BLOCKS
     for b in prange(BLOCKS):
         own = Pairs(
@@ -348,5 +368,5 @@ def list_pairs(x, y, slack, cover, tangled, boxes, pairs, counts):  # type: igno
         count = 0
         marks = np.full(cover.faces.shape[0], LEAVES, np.int64)
         for leaf in range(b, leaves, BLOCKS):
-            count = _pairs_from(leaf, x, y, slack, cover, tangled, boxes, marks, own, count)
+            count = _pairs_from(leaf, x, y, slack, cover, tangled, boxes, apart, marks, own, count)
         counts[b] = count

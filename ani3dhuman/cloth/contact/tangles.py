@@ -62,7 +62,7 @@ def list_crossings(x, cover, boxes, hits, counts):  # type: ignore[no-untyped-de
     """
     first = cover.first
     leaves = first.shape[0] - 1
-    room = hits.shape[0] // BLOCKS
+    room, apart = hits.shape[0] // BLOCKS, np.zeros(2 * leaves, np.uint8)
     for block in prange(BLOCKS):
         own_hits = hits[block * room : (block + 1) * room]
         count = 0
@@ -71,7 +71,7 @@ def list_crossings(x, cover, boxes, hits, counts):  # type: ignore[no-untyped-de
             own, top = leaves + leaf, 1
             stack[0] = 1
             while True:
-                node, top = next_leaf(own, leaves, boxes, stack, top)
+                node, top = next_leaf(own, leaves, boxes, apart, stack, top)
                 if node == 0:
                     break
                 for a in range(first[leaf], first[leaf + 1]):
