@@ -30,8 +30,9 @@ TINY = Settings.from_dict(
 )
 FRAMES = 3
 WITHIN = 1e-4
-# a triangle of 1 cm turns by .01 where a vertex moves by .1 mm, and a shadow's edge crosses: .004 of a colour
-BESIDE = {"rotation": 1e-3, "radiance:base": 0.02}
+# Adam divides by the gradient's size: where a gradient is rounding alone, its sign decides on a whole step. Such vertices
+# are few; a triangle of 1 cm turns by .01 where one moves by .1 mm, and a shadow's edge crosses a Gaussian
+FEW, STEP = 0.005, {"rotation": 1e-2, "radiance:base": 0.05}
 # who may copy numbers from the device to the CPU between posing and the frame cache, and what
 LISTED = {
     "rendering.layers.drawn_frame.<locals>.<genexpr>": "finished pictures",
@@ -106,10 +107,11 @@ def test_a_job_gives_the_cpus_result(shot, tmp_path, on_device, changes, by_pixe
         moved = on_device(shot, tmp_path / "device", settings)
     assert moved, "something has to leave the device, or nothing was on it"
     assert set(moved) <= set(LISTED), sorted(set(moved) - set(LISTED))
-    np.testing.assert_allclose(result_of(tmp_path / "device"), result_of(tmp_path / "cpu"), atol=WITHIN)
-    theirs = arrays_of(tmp_path / "cpu")
-    for name, values in arrays_of(tmp_path / "device").items():
-        np.testing.assert_allclose(values, theirs[name], atol=BESIDE.get(name, WITHIN), err_msg=name)
+    theirs = {"vertices": result_of(tmp_path / "cpu"), **arrays_of(tmp_path / "cpu")}
+    for name, values in {"vertices": result_of(tmp_path / "device"), **arrays_of(tmp_path / "device")}.items():
+        apart = np.abs(values - theirs[name])
+        assert (apart > WITHIN).mean() <= (FEW if by_pixels else 0), name
+        assert apart.max() <= (STEP.get(name, 1e-3) if by_pixels else WITHIN), name
     notes = json.loads((tmp_path / "device" / "report.json").read_text())["notes"]
     assert notes["device"] == f"{DEVICE}: a test"
 
