@@ -30,9 +30,9 @@ TINY = Settings.from_dict(
 )
 FRAMES = 3
 WITHIN = 1e-4
-# Adam divides by the gradient's size: where a gradient is rounding alone, its sign decides on a whole step. Such vertices
-# are few; a triangle of 1 cm turns by .01 where one moves by .1 mm, and a shadow's edge crosses a Gaussian
-FEW, STEP = 0.005, {"rotation": 1e-2, "radiance:base": 0.05}
+# Adam divides by the gradient's size: where a gradient is rounding alone, its sign decides on a step. Few vertices
+# do so; a triangle of 1 cm turns by .01 where one moves by .1 mm, and a shadow's edge crosses a Gaussian
+FEW, STEP = 0.02, {"rotation": 1e-2, "radiance:base": 0.05}
 # who may copy numbers from the device to the CPU between posing and the frame cache, and what
 LISTED = {
     "rendering.layers.drawn_frame.<locals>.<genexpr>": "finished pictures",
