@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ani3d_formats.frames import FrameCache
+from ani3dhuman.storage.frames_on_disk import SUFFIX, FrameFile, Frames
 
 VERTICES, PICTURES = 1e-6, 1 / 255  # metres, and of the full range
 
@@ -49,18 +50,27 @@ def compare(before: Path, after: Path) -> Iterator[Difference]:
 
 
 def _stage(name: str, before: Path, after: Path) -> Iterator[Difference]:
-    for file in sorted(before.glob("*.npy")):
-        if (after / file.name).is_file():
-            old, new = (np.load(folder / file.name, mmap_mode="r", allow_pickle=False) for folder in (before, after))
-            bound = VERTICES if file.stem == "vertices" else None
-            if old.dtype.kind in "fiub":
-                yield _difference(f"stage {name}/{file.stem}", old, new, bound)
+    for stem in sorted({file.stem for file in before.iterdir() if file.suffix in (".npy", SUFFIX)}):
+        old, new = _read(before, stem), _read(after, stem)
+        if old is not None and new is not None and old.dtype.kind in "fiub":
+            bound = VERTICES if stem == "vertices" else None
+            yield _difference(f"stage {name}/{stem}", old, new, bound)
 
 
-def _difference(name: str, old: np.ndarray, new: np.ndarray, bound: float | None = None) -> Difference:
+def _read(stage: Path, stem: str) -> np.ndarray | Frames | None:
+    """An array of a stage, which older results keep whole and later ones frame by frame; None without it."""
+    if (whole := stage / f"{stem}.npy").is_file():
+        return np.load(whole, mmap_mode="r", allow_pickle=False)
+    return FrameFile.open(frames) if (frames := stage / f"{stem}{SUFFIX}").is_file() else None
+
+
+def _difference(
+    name: str, old: np.ndarray | Frames, new: np.ndarray | Frames, bound: float | None = None
+) -> Difference:
     if old.shape != new.shape:
         return Difference(f"{name}: {old.shape} became {new.shape}", float("inf"), bound)
-    pairs = zip(np.atleast_1d(old), np.atleast_1d(new), strict=True)  # a frame at a time: stages are large
+    # a frame at a time: stages are large
+    pairs = zip(old if old.ndim else [old], new if new.ndim else [new], strict=True)
     largest = max((float(np.abs(np.subtract(x, y, dtype=np.float64)).max(initial=0)) for x, y in pairs), default=0.0)
     if old.dtype == np.uint8:
         return Difference(name, largest / 255, PICTURES)
