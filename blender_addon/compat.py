@@ -52,20 +52,10 @@ def new_point_cloud_object(name: str, count: int, collection: bpy.types.Collecti
     return item
 
 
-def radiance_type() -> str:
-    """Attribute type for `radiance:base`: what Blender's own splats have, else what geometry nodes can read."""
-    return "FLOAT4" if draws_splats() else "FLOAT_COLOR"
-
-
 def values_field(attribute: Any) -> str:
     """Name of the item property that holds an attribute's payload, for foreach_get and foreach_set."""
     properties = attribute.data[0].bl_rna.properties
     return next(name for name in _VALUE_FIELDS if name in properties)
-
-
-def write_attribute(attribute: Any, values: np.ndarray) -> None:
-    """Write all of `values` (N,k) float32 into a point attribute, without conversion."""
-    attribute.data.foreach_set(values_field(attribute), np.ascontiguousarray(values, np.float32).ravel())
 
 
 def node_tree(owner: bpy.types.Material | bpy.types.World) -> bpy.types.NodeTree:

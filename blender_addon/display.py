@@ -12,6 +12,7 @@ to draw, and in Solid, which knows no transparency, they are rubble.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import bpy
@@ -19,6 +20,7 @@ import bpy
 from ani3d_formats.gaussians import SH_C0
 
 from . import compat
+from .math_nodes import math_node
 
 COLOR_ATTRIBUTE = "ani3d_color"  # linear RGB and opacity, what the material reads
 NAME = "Ani3D Gaussians"
@@ -106,17 +108,7 @@ def ellipsoids_switch() -> bpy.types.Node | None:
 def _light_points(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
     """The points as balls about as large as their Gaussians, in their colours; of very many every second or third,
     larger."""
-    nodes, link = cast(Any, tree.nodes), tree.links.new
-
-    def math(operation: str, value: bpy.types.NodeSocket, other: bpy.types.NodeSocket | float) -> bpy.types.NodeSocket:
-        node = nodes.new("ShaderNodeMath")
-        node.operation = operation
-        link(value, node.inputs[0])
-        if isinstance(other, float):
-            node.inputs[1].default_value = other
-        else:
-            link(other, node.inputs[1])
-        return node.outputs[0]
+    nodes, link, math = cast(Any, tree.nodes), tree.links.new, partial(math_node, tree)
 
     domain = nodes.new("GeometryNodeAttributeDomainSize")
     domain.component = "POINTCLOUD"
@@ -156,15 +148,7 @@ def _points_material() -> bpy.types.Material:
 
 def _display_color(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
     """Linear RGB and opacity of `radiance:base`: raw SH DC of an sRGB colour, and opacity 0..1."""
-    nodes, link = cast(Any, tree.nodes), tree.links.new
-
-    def math(operation: str, value: bpy.types.NodeSocket, *numbers: float) -> bpy.types.NodeSocket:
-        node = nodes.new("ShaderNodeMath")
-        node.operation = operation
-        link(value, node.inputs[0])
-        for place, number in enumerate(numbers, start=1):
-            node.inputs[place].default_value = number
-        return node.outputs[0]
+    nodes, link, math = cast(Any, tree.nodes), tree.links.new, partial(math_node, tree)
 
     radiance = nodes.new("GeometryNodeInputNamedAttribute")
     radiance.data_type = "FLOAT_COLOR"
@@ -200,16 +184,7 @@ def _material() -> bpy.types.Material:
             link(second, node.inputs[1])
         return node.outputs["Value" if operation == "DOT_PRODUCT" else "Vector"]
 
-    def scalar(operation: str, first: bpy.types.NodeSocket, second: bpy.types.NodeSocket | float) -> Any:
-        node = nodes.new("ShaderNodeMath")
-        node.operation = operation
-        link(first, node.inputs[0])
-        if isinstance(second, float):
-            node.inputs[1].default_value = second
-        else:
-            link(second, node.inputs[1])
-        return node.outputs["Value"]
-
+    scalar = partial(math_node, tree)
     # Closest distance of the view ray to the centre, in the sphere's own space: |p|^2 - (p . d)^2.
     point = nodes.new("ShaderNodeTexCoord").outputs["Object"]
     geometry = nodes.new("ShaderNodeNewGeometry")
@@ -224,11 +199,8 @@ def _material() -> bpy.types.Material:
     color = nodes.new("ShaderNodeAttribute")
     color.attribute_type, color.attribute_name = "INSTANCER", COLOR_ATTRIBUTE
     # The ray enters and leaves every sphere; only the near side may count.
-    front = nodes.new("ShaderNodeMath")
-    front.operation = "SUBTRACT"
-    front.inputs[0].default_value = 1.0
-    link(geometry.outputs["Backfacing"], front.inputs[1])
-    opacity = scalar("MULTIPLY", scalar("MULTIPLY", density, color.outputs["Alpha"]), front.outputs["Value"])
+    front = scalar("SUBTRACT", 1.0, geometry.outputs["Backfacing"])
+    opacity = scalar("MULTIPLY", scalar("MULTIPLY", density, color.outputs["Alpha"]), front)
 
     emission = nodes.new("ShaderNodeEmission")
     link(color.outputs["Color"], emission.inputs["Color"])

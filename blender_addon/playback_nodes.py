@@ -10,6 +10,8 @@ import bpy
 
 from ani3d_formats.playback_file import Block, Packing
 
+from .math_nodes import math_node
+
 ATTRIBUTE_TYPES = {"scale": "FLOAT_VECTOR", "rotation": "QUATERNION", "radiance:base": "FLOAT_COLOR"}
 
 
@@ -64,7 +66,7 @@ class _Reader:
     """Makes the nodes that read packed numbers from the points of one object."""
 
     def __init__(self, tree: bpy.types.NodeTree, points: bpy.types.Object) -> None:
-        self._new, self._link = cast(Any, tree.nodes).new, tree.links.new
+        self._tree, self._new, self._link = tree, cast(Any, tree.nodes).new, tree.links.new
         info = self._new("GeometryNodeObjectInfo")
         info.inputs["Object"].default_value = points
         self._points = info.outputs["Geometry"]
@@ -103,11 +105,7 @@ class _Reader:
         return choose.outputs["Output"]
 
     def _number(self, operation: str, first: bpy.types.NodeSocket, second: int) -> bpy.types.NodeSocket:
-        node = self._new("ShaderNodeMath")
-        node.operation = operation
-        self._link(first, node.inputs[0])
-        node.inputs[1].default_value = second
-        return node.outputs[0]
+        return math_node(self._tree, operation, first, float(second))
 
     def _split(self, vector: bpy.types.NodeSocket) -> list[bpy.types.NodeSocket]:
         node = self._new("ShaderNodeSeparateXYZ")

@@ -45,16 +45,6 @@ class Survey:
     left_out: tuple[tuple[str, str], ...]
 
 
-def look_at(context: bpy.types.Context, armature: bpy.types.Object | None) -> Survey:
-    """`survey_steps` all at once."""
-    steps = survey_steps(context, armature)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast(Survey, end.value)
-
-
 def survey_steps(
     context: bpy.types.Context, armature: bpy.types.Object | None
 ) -> Generator[tuple[int, int, float], None, Survey]:

@@ -5,21 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-Color = Any
-"""A linear colour: three numbers, or the output socket of a node."""
-Factor = Any
-"""A float, or the output socket of a node."""
-
-
-def put(tree: Any, socket: Any, value: Color | Factor) -> None:
-    """Give an input a constant or another node's output."""
-    if not isinstance(value, (float, tuple)):
-        tree.links.new(value, socket)
-    elif hasattr(socket.default_value, "__len__"):
-        numbers = value if isinstance(value, tuple) else (value,) * 3
-        socket.default_value = (*numbers, 1.0)[: len(socket.default_value)]
-    else:
-        socket.default_value = value if isinstance(value, float) else value[0]
+from ...math_nodes import Color, Factor, math_node, put
 
 
 class Nodes:
@@ -29,11 +15,7 @@ class Nodes:
         self.tree = tree
 
     def _math(self, operation: str, *values: Factor) -> Any:
-        node = self.tree.nodes.new("ShaderNodeMath")
-        node.operation = operation
-        for socket, value in zip(node.inputs, values, strict=False):
-            put(self.tree, socket, value)
-        return node.outputs[0]
+        return math_node(self.tree, operation, *values)
 
     def _vector(self, operation: str, a: Color, b: Color | Factor) -> Any:
         node = self.tree.nodes.new("ShaderNodeVectorMath")

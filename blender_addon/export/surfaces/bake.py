@@ -11,7 +11,8 @@ import bpy
 import numpy as np
 
 from ...cycles import cycles_scene
-from .arithmetic import Color, Factor, Nodes, put
+from ...math_nodes import Color, Factor, put
+from .arithmetic import Nodes
 from .graph import LUMINANCE
 from .shaders import Shown, WorkingMaterial
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ...math_nodes import Factor, put
 from . import bake_meshes, graph
-from .arithmetic import Factor, put
 from .bake import bake
 from .dependence import dependence_of
 from .graph import Path, find

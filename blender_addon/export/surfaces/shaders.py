@@ -11,8 +11,9 @@ from typing import Any
 
 import bpy
 
+from ...math_nodes import Color, Factor
 from . import graph
-from .arithmetic import Color, Factor, Nodes
+from .arithmetic import Nodes
 from .graph import Path, find
 
 TOON = "ani3d toon"  # name of the nodes that stand for Shader to RGB
