@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,13 @@ KEPT = 3  # clips
 _kept: OrderedDict[bytes, Frames] = OrderedDict()  # a job asks for the colours of most layers two or three times
 
 
-def forget_shades() -> None:
-    """Let the files go: a job is done, and the process may wait long for another."""
-    _kept.clear()
+@contextmanager
+def shades_of_one_job() -> Iterator[None]:
+    """Let the files go at the end, however it comes: the process may wait long for another job."""
+    try:
+        yield
+    finally:
+        _kept.clear()
 
 
 def shaded_frames(

@@ -16,7 +16,7 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
 from .. import __version__
-from ..avatar.shaded import forget_shades
+from ..avatar.shaded import shades_of_one_job
 from ..clip import CoarseClip
 from ..device import to_numpy
 from ..refinement.plots import plot_losses
@@ -31,6 +31,7 @@ from .restoring import pictures_of
 from .settings import Settings
 
 
+@shades_of_one_job()
 def animate(
     shot: Shot,
     out: Path,
@@ -81,7 +82,6 @@ def animate(
     write_avatar(job, clip.avatar, coarse.avatar_key, coarse.avatar_notes)
     notes = {"avatar": coarse.avatar_notes, **refined.notes, "pose": coarse.keypoints.describe(), "device": device}
     write_report(job, clip.avatar.count, clip.pin_weights, vertices, notes, cache)
-    forget_shades()
     return out
 
 

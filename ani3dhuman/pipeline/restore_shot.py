@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ani3d_formats.shot import Shot
 
-from ..avatar.shaded import forget_shades
+from ..avatar.shaded import shades_of_one_job
 from ..storage.stage_quota import SharedStages
 from . import restoring
 from .coarse import coarse_layers
@@ -17,6 +17,7 @@ from .report import write_report
 from .settings import Settings
 
 
+@shades_of_one_job()
 def restore_shot(
     shot: Shot,
     out: Path,
@@ -54,5 +55,4 @@ def restore_shot(
         write_conditions(out, job.shot, coarse.keypoints, coarse.clip, settings.conditions.pose_style)
     notes = {"restoration": restored.notes, "pose": coarse.keypoints.describe()}
     write_report(job, coarse.clip.avatar.count, coarse.clip.pin_weights, coarse.vertices, notes)
-    forget_shades()
     return out

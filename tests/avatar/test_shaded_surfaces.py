@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from synthetic import make_arrays
 
+from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.avatar.avatar import Avatar
 from ani3dhuman.avatar.file import AvatarFile
+from ani3dhuman.avatar.shaded import shades_of_one_job
+from ani3dhuman.clip import CoarseClip
+from ani3dhuman.rigid import pose_rigid
 from ani3dhuman.storage.results import from_arrays, to_arrays
 
 
@@ -48,3 +52,13 @@ def test_gaussians_are_shaded_by_the_facets_that_they_lie_on(shot):
     sides /= np.linalg.norm(sides, axis=1, keepdims=True)
     np.testing.assert_allclose(avatar.normals(sheared), sides, atol=0.05)
     assert np.abs(replace(avatar, corners=None).normals(sheared) - sides).max() > 0.2
+
+
+def test_colours_are_made_once_in_a_job_and_let_go_however_it_ends(shot):
+    rigid = pose_rigid(shot, Progress("rigid", shot.frames))
+    clip = CoarseClip.of_shot(shot, avatar_from_shot(shot, 100), rigid, np.ones(rigid.shape[1]))
+    with pytest.raises(KeyboardInterrupt), shades_of_one_job():
+        first = clip.posed(clip.vertices).colors
+        assert clip.posed(clip.vertices).colors is first
+        raise KeyboardInterrupt
+    assert clip.posed(clip.vertices).colors is not first
