@@ -101,14 +101,15 @@ def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray, origin: tuple
         provenance: dict[str, Any] = {"program": f"ani3dhuman {__version__}", "settings": job.settings.to_dict()}
         if job.scale != 1:
             provenance["scale"] = job.scale
-        head = {"frame_start": shot.meta.frame_start, "frame_end": shot.meta.frame_end, "fps": shot.meta.fps}
         progress = job.progress("cache", shot.frames)
         with CacheWriter(
             path,
             count=clip.avatar.count,
             provenance=provenance,
             origin=origin,
-            **head,  # type: ignore[arg-type]
+            fps=shot.meta.fps,
+            frame_start=shot.meta.frame_start,
+            frame_end=shot.meta.frame_end,
         ) as writer:
             posed, size = clip.posed(vertices), np.float32(1 / job.scale)
             static = _never_changes(clip)
