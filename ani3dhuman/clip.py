@@ -20,7 +20,7 @@ from .rendering.draw import draw_tensors
 from .rendering.layers import LayerRender, Pictures, layer_when_asked, over, render_layer
 from .rendering.light_sources import Lighting
 from .rigid import bone_sizes
-from .storage.frames_on_disk import Computed, Frames
+from .storage.frames_on_disk import FrameFile, Frames, made_when_asked
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,9 @@ class CoarseClip:
             colors, alpha = draw_tensors(gaussians, gaussians.colors, self.cameras, frame)
             return to_numpy(over(colors, alpha, self.background)), to_numpy(alpha)
 
-        pictures = Computed((*size, 3), np.float32, lambda t: drawn(t)[0])
-        return pictures, Computed(size, np.float32, lambda t: drawn(t)[1])
+        files = [FrameFile(shape, np.float32, folder=self.compute.scratch) for shape in ((*size, 3), size)]
+        pictures, alphas = made_when_asked((drawn(t) for t in range(size[0])), files)
+        return pictures, alphas
 
 
 @dataclass(frozen=True)
