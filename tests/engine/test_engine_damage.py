@@ -284,6 +284,8 @@ def test_the_outcome_on_disk_is_what_the_table_says(tmp_path: Path, shot: Shot) 
     with running_engine(tmp_path / "store") as engine, engine.client() as client:
         job = client.submit(shot, {})
         wait_state(client, job, "done")
-        said = json.loads((engine.store / "jobs" / job / "outcome.json").read_text())
+        outcome = engine.store / "jobs" / job / "outcome.json"
+        wait_for(outcome.is_file, 20)  # the table is first; the folder is told beside the loop
+        said = json.loads(outcome.read_text())
         assert said["state"] == "done" and said["result"] == "out/result"
         assert [file["name"] for file in said["files"]] == [file.name for file in client.files(job)]
