@@ -86,10 +86,14 @@ class JobTable:
             with self._transaction():
                 self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
             shutil.rmtree(folder, ignore_errors=True)
-        known = {row["id"] for row in self._rows.execute("SELECT id FROM jobs")}
+        states = dict(self._rows.execute("SELECT id, state FROM jobs").fetchall())
+        known = {job for job, state in states.items() if state != "running"}
         for found in job_folders.find(self.root / "jobs", known):
-            log.warning("job %s (%s) was not in the table and is taken in as %s", found.id, found.name, found.state)
-            self._insert(found.id, found.name, found.submitted, found.arrays)
+            if found.id in states and found.state == "queued":
+                continue  # it was cut short
+            if found.id not in states:
+                log.warning("job %s (%s) was not in the table and is taken in as %s", found.id, found.name, found.state)
+                self._insert(found.id, found.name, found.submitted, found.arrays)
             if found.state != "queued":
                 status = JobStatus(
                     found.id, found.state, found.stage, found.step, found.total, 0.0, found.error, found.name

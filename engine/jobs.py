@@ -12,7 +12,7 @@ from typing import Any
 from ani3d_formats.errors import Ani3DError
 
 from . import job_folders
-from .desk import Desk, Task, Work
+from .desk import Desk, Park, Task, Work
 from .events import EventLog
 from .executors import Executor, failed
 from .job_table import JobTable
@@ -24,6 +24,7 @@ log = logging.getLogger("engine")
 
 TRIES = 3  # times that a job is begun whose process dies; memory may be short, or a driver at fault
 BACK_OFF = 4.0  # times longer that each further try waits
+FOLDERS = "folders"  # the desk's lane for small files of jobs, which are written in order
 _MAX_LOGS = 256  # jobs whose events are kept in memory after their end
 
 ErrorReply = Callable[[BaseException], m.Error]
@@ -42,7 +43,7 @@ class Jobs:
         self._desk = desk
         self.live: dict[str, JobStatus] = {}  # jobs that run, and those that failed while the disk was full
         self._ended: dict[str, tuple[JobStatus, Outcome]] = {}  # what is still to be stored
-        self._untold: dict[str, tuple[dict[str, Any], list[m.FileInfo]]] = {}  # outcomes that their folders lack
+        self._storing: set[str] = set()  # those of them that are being stored
         self._logs: dict[str, EventLog] = {}
         self._again: dict[str, float] = {}  # jobs whose process died, and when they are started again
         self._tried: dict[str, int] = {}  # how often they have been
@@ -73,15 +74,15 @@ class Jobs:
     def check_idle(self, job: str) -> None:
         """Raise Ani3DError `job.active` for a job that waits or runs, `job.unknown` for none."""
         status = self.status(job)
-        if status.state in ("queued", "running") or job in self.live:
+        if status.state in ("queued", "running"):
             raise Ani3DError("job.active", f"Job {job} is {status.state}.", "Cancel it first.")
 
     # ---- changing ----
 
     def enter(self, job: str, document: dict[str, Any]) -> None:
         """Queue a job whose input is in its folder. Raises Ani3DError `disk.full`."""
-        self._untold.pop(job, None)
         self._table.insert(job, document)
+        self._drop(job)
         self._logs[job] = EventLog()
         self._logs[job].add(self._table.status(job))
         self._thin_out()
@@ -89,7 +90,12 @@ class Jobs:
     def forget(self, job: str) -> None:
         """A job was deleted."""
         self._logs.pop(job, None)
-        self._untold.pop(job, None)
+        self._drop(job)
+
+    def _drop(self, job: str) -> None:
+        """What an earlier run of the job came to matters no longer."""
+        self._ended.pop(job, None)
+        self.live.pop(job, None)
 
     def cancel(self, job: str) -> JobStatus:
         """Stop a job: one that waits at once, one that runs soon; how it stands now."""
@@ -97,7 +103,8 @@ class Jobs:
         if status.state == "queued":
             self.log(job)
             status = replace(status, state="cancelled", eta=0.0, paused=False)
-            self._settle(status, Outcome("cancelled"))
+            self._table.note(status)
+            self._ended[job], self.live[job] = (status, Outcome("cancelled")), status
             self._logs[job].add(status)
         elif job in self._again:
             del self._again[job]
@@ -135,18 +142,21 @@ class Jobs:
                 self._end(job, news)
         if time.monotonic() >= self._retry_at:
             try:
-                self.store_ended()
-                self._tell_folders()
+                for job in self._ended.keys() - self._storing:
+                    self._desk.begin(self._store(job), partial(self._stored, explained))
                 self._start_waiting(explained)
             except Exception as error:
-                log.error("%s", explained(error).message)
-                self._retry_at = time.monotonic() + self._retry
+                self._try_later(explained(error))
+
+    def _try_later(self, why: m.Error) -> None:
+        log.error("%s", why.message)
+        self._retry_at = time.monotonic() + self._retry
 
     def close(self) -> None:
-        """Store what ended, and queue again what was running. Raises Ani3DError `disk.full`."""
-        self.store_ended()
-        for job, (outcome, files) in self._untold.items():
-            job_folders.write_outcome(self._table.folder(job), outcome, files)
+        """Store what ended, and queue again what was running; after the desk. Raises Ani3DError `disk.full`."""
+        for job, ended in list(self._ended.items()):
+            self._tell_folder(job, *ended)
+            self._note(job, *ended)
         self._table.put_back()
 
     def _may_try_again(self, job: str, outcome: Outcome) -> bool:
@@ -165,35 +175,40 @@ class Jobs:
             self.live[job] = status
             self.log(job).add(status)
 
-    def store_ended(self) -> None:
-        """Store how jobs ended. Raises Ani3DError `disk.full`; what could not be stored is tried again later."""
-        for job, (status, outcome) in list(self._ended.items()):
-            self._settle(status, outcome)
-            del self._ended[job], self.live[job]
-            if outcome.state == "done":
-                self.log(job).add(status)
-            log.info("job %s: %s", job, outcome.state)
+    def stored(self, job: str) -> Task:
+        """Wait until how the job ended is stored, if it ended. Raises Ani3DError `disk.full`."""
+        while job in self._storing:
+            yield Park(("stored", job))
+        yield from self._store(job)
 
-    def _settle(self, status: JobStatus, outcome: Outcome) -> None:
-        self._table.note(status, outcome.result, outcome.files)
-        told = {name: getattr(status, name) for name in ("state", "stage", "step", "total", "error")}
-        self._untold[status.id] = ({**told, "result": outcome.result}, outcome.files)
-
-    def _tell_folders(self) -> None:
-        """Let the folders of jobs say how they ended too, so that a lost table can be made again."""
-        for job in list(self._untold):
-            self._desk.begin(self._tell(job, *self._untold.pop(job)), lambda value, error: None)
-
-    def _tell(self, job: str, outcome: dict[str, Any], files: list[m.FileInfo]) -> Task:
-        if not self._table.known(job):
+    def _store(self, job: str) -> Task:
+        """The folder first, which is synced: whoever is told that the job is done finds it so without the table too."""
+        if job not in self._ended:
             return
+        ended = self._ended[job]
+        self._storing.add(job)
         try:
-            yield Work(partial(job_folders.write_outcome, self._table.folder(job), outcome, files), "folders")
-        except (OSError, Ani3DError) as error:
-            log.error("how job %s ended is not in its folder yet: %s", job, error)
-            self._retry_at = time.monotonic() + self._retry
-            if self._table.known(job):
-                self._untold.setdefault(job, (outcome, files))
+            yield Work(partial(self._tell_folder, job, *ended), FOLDERS)
+            if self._ended.get(job) is ended:
+                self._note(job, *ended)
+        finally:
+            self._storing.discard(job)
+            self._desk.release(("stored", job))
+
+    def _stored(self, explained: ErrorReply, _value: None, error: BaseException | None) -> None:
+        if error:
+            self._try_later(explained(error))
+
+    def _tell_folder(self, job: str, status: JobStatus, outcome: Outcome) -> None:
+        told = {name: getattr(status, name) for name in ("state", "stage", "step", "total", "error")}
+        job_folders.write_outcome(self._table.folder(job), {**told, "result": outcome.result}, outcome.files)
+
+    def _note(self, job: str, status: JobStatus, outcome: Outcome) -> None:
+        self._table.note(status, outcome.result, outcome.files)
+        self._drop(job)
+        if outcome.state == "done":
+            self.log(job).add(status)
+        log.info("job %s: %s", job, outcome.state)
 
     def _start_waiting(self, explained: ErrorReply) -> None:
         for again, when in list(self._again.items()):
@@ -205,7 +220,6 @@ class Jobs:
             self.live[job] = self._table.status(job)
             self.log(job).add(self.live[job])
             self._start(job, explained)
-            self.store_ended()
 
     def _start(self, job: str, explained: ErrorReply) -> None:
         try:

@@ -32,7 +32,7 @@ from .device_report import describe_device
 from .executors import Executor
 from .intake import Intake
 from .job_table import MAX_ERROR, JobTable
-from .jobs import Jobs
+from .jobs import FOLDERS, Jobs
 from .result_files import is_whole, read_early, read_part
 from .router import Front
 from .uploads import Uploads
@@ -43,7 +43,6 @@ log = logging.getLogger("engine")
 
 _TICK = 200  # milliseconds between looks at the workers' limits; their messages wake the loop
 _BATCH = 64  # requests answered before the workers are polled
-_FOLDERS = "folders"  # the desk's lane for small files of jobs, which are written in order
 
 
 @dataclass(frozen=True)
@@ -197,8 +196,8 @@ class Server:
             yield Park(job)
         self._entering.add(job)
         try:
-            with suppress(Exception):  # what ended while the disk was full may be submitted again as soon as it is not
-                self._jobs.store_ended()
+            with suppress(Exception):  # ended while the disk was full: submitted again as soon as it is not
+                yield from self._jobs.stored(job)
             state = self._jobs.status(job).state if self._table.known(job) else ""
             if state == "done":
                 files, folder = self._table.files(job), self._table.result(job)
@@ -207,7 +206,7 @@ class Server:
             elif state in ("queued", "running"):
                 return m.Accepted(job, state, True)
             document = {**found.document, "submitted": self._table.next_moment()}
-            yield Work(partial(job_folders.write_input, self._table.folder(job), document), _FOLDERS)
+            yield Work(partial(job_folders.write_input, self._table.folder(job), document), FOLDERS)
             self._jobs.enter(job, document)
         finally:
             self._entering.discard(job)
@@ -231,6 +230,8 @@ class Server:
         return m.Frame(message.offset, np.frombuffer(data, np.uint8))
 
     def _delete(self, job: str) -> Task:
+        with suppress(Exception):  # a full disk: deleting makes room
+            yield from self._jobs.stored(job)
         self._jobs.check_idle(job)
         digests = self._table.arrays(job)
         aside = self._table.forget(job)

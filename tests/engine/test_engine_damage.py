@@ -22,7 +22,7 @@ from ani3d_formats.errors import Ani3DError
 from engine import worker
 from engine.__main__ import main
 from engine.executors import LocalProcesses
-from engine.job_folders import set_aside
+from engine.job_folders import set_aside, write_outcome
 from engine.job_table import JobTable
 from engine.wire import Client, JobStatus, codec
 from engine.wire import messages as m
@@ -280,12 +280,23 @@ def test_a_worker_that_dies_on_a_full_disk_is_said_to_have(tmp_path: Path, monke
     assert job == "job" and outcome.error["code"] == "disk.full" and str(tmp_path) in outcome.error["message"]
 
 
-def test_the_outcome_on_disk_is_what_the_table_says(tmp_path: Path, shot: Shot) -> None:
+def test_whoever_sees_done_finds_it_in_the_folder_too(tmp_path: Path, shot: Shot) -> None:
     with running_engine(tmp_path / "store") as engine, engine.client() as client:
         job = client.submit(shot, {})
         wait_state(client, job, "done")
-        outcome = engine.store / "jobs" / job / "outcome.json"
-        wait_for(outcome.is_file, 20)  # the table is first; the folder is told beside the loop
-        said = json.loads(outcome.read_text())
+        said = json.loads((engine.store / "jobs" / job / "outcome.json").read_text())
         assert said["state"] == "done" and said["result"] == "out/result"
         assert [file["name"] for file in said["files"]] == [file.name for file in client.files(job)]
+
+
+def test_a_job_that_ended_as_the_engine_died_is_not_computed_again(tmp_path: Path, shot: Shot) -> None:
+    table = JobTable(tmp_path)
+    ended, cut_short = submit(table, shot, {}), submit(table, shot, {"n": 1})
+    for job in (ended, cut_short):
+        table.start(job)
+    told = {"state": "done", "stage": "", "step": 0, "total": 0, "error": None, "result": "out"}
+    write_outcome(table.folder(ended), told, [])
+    table.close()
+    table = JobTable(tmp_path)
+    assert table.status(ended).state == "done" and table.recover() == [cut_short]
+    table.close()
