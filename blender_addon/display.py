@@ -73,8 +73,10 @@ def ellipsoids() -> bpy.types.NodeTree:
     colored = nodes.new("GeometryNodeStoreNamedAttribute")
     colored.data_type = "FLOAT_COLOR"
     colored.inputs["Name"].default_value = COLOR_ATTRIBUTE
-    link(nodes.new("NodeGroupInput").outputs[0], colored.inputs["Geometry"])
-    link(_display_color(tree), colored.inputs["Value"])
+    points = nodes.new("NodeGroupInput").outputs[0]
+    link(points, colored.inputs["Geometry"])
+    color = _display_color(tree)
+    link(color, colored.inputs["Value"])
     instances = nodes.new("GeometryNodeInstanceOnPoints")
     link(colored.outputs["Geometry"], instances.inputs["Points"])
     link(sphere.outputs["Mesh"], painted.inputs["Geometry"])
@@ -94,7 +96,7 @@ def ellipsoids() -> bpy.types.NodeTree:
     choice.input_type = "GEOMETRY"
     link(light.outputs[0], choice.inputs["Switch"])
     link(instances.outputs["Instances"], choice.inputs["False"])
-    link(_light_points(tree, colored.outputs["Geometry"]), choice.inputs["True"])
+    link(_light_points(tree, points, color), choice.inputs["True"])
     link(choice.outputs[0], nodes.new("NodeGroupOutput").inputs[0])
     return tree
 
@@ -105,7 +107,9 @@ def ellipsoids_switch() -> bpy.types.Node | None:
     return tree.nodes.get(SWITCH) if tree else None
 
 
-def _light_points(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
+def _light_points(
+    tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, color: bpy.types.NodeSocket
+) -> bpy.types.NodeSocket:
     """The points as balls about as large as their Gaussians, in their colours; of very many every second or third,
     larger."""
     nodes, link, math = cast(Any, tree.nodes), tree.links.new, partial(math_node, tree)
@@ -128,9 +132,14 @@ def _light_points(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy
     sized = nodes.new("GeometryNodeSetPointRadius")
     link(fewer.outputs[0], sized.inputs[0])
     link(size, sized.inputs["Radius"])
+    colored = nodes.new("GeometryNodeStoreNamedAttribute")  # of those that are left
+    colored.data_type = "FLOAT_COLOR"
+    colored.inputs["Name"].default_value = COLOR_ATTRIBUTE
+    link(sized.outputs[0], colored.inputs["Geometry"])
+    link(color, colored.inputs["Value"])
     painted = nodes.new("GeometryNodeSetMaterial")
     painted.inputs["Material"].default_value = bpy.data.materials.get(POINTS) or _points_material()
-    link(sized.outputs[0], painted.inputs["Geometry"])
+    link(colored.outputs["Geometry"], painted.inputs["Geometry"])
     return painted.outputs[0]
 
 

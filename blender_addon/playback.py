@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import bpy
 
@@ -18,8 +18,9 @@ from ani3d_formats.frames import FrameCache
 from ani3d_formats.pc2 import read_pc2
 from ani3d_formats.playback_file import packing, playback_path, write_playback
 
+from . import compat
 from .paths import in_blend
-from .playback_nodes import loose_points, playback_nodes, points_read_by
+from .playback_nodes import Player, loose_points, objects_read_by, playback_nodes
 from .timeline import frame_length
 
 NAME = "Ani3D Playback"
@@ -33,17 +34,37 @@ def add_playback(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Sce
         Ani3DError: ``disk.full`` or ``file.unwritable``, when the playback files cannot be written.
     """
     write_playback(cache)
-    players = []
-    for still in (False, True):
-        plan = packing(cache, still)
-        if plan.points:
-            name = f"{item.name} {'Still ' if still else ''}Points"
-            points = _points(name, plan.points)
-            play_point_cache(points, playback_path(cache, still), cache.manifest.frame_start, scene)
-            points.modifiers.move(0, 1)  # behind what makes the points
-            players.append((points, plan))
+    still = _still_cloud(item, cache, scene)
+    players = [_player(f"{item.name} Points", cache, False, scene)]
     modifier = cast(bpy.types.NodesModifier, item.modifiers.new(NAME, "NODES"))
-    modifier.node_group = playback_nodes(f"{NAME} {item.name}", cache.manifest.count, players)
+    modifier.node_group = playback_nodes(f"{NAME} {item.name}", still or cache.manifest.count, players)
+
+
+def _still_cloud(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Scene) -> bpy.types.Object | None:
+    """A cloud of what stands still, if anything does, which `item` need not make anew at each frame."""
+    player = _player(f"{item.name} Still Points", cache, True, scene)
+    if player is None:
+        return None
+    cloud = compat.new_point_cloud_object(f"{item.name} Still", 1, scene.collection)
+    scene.collection.objects.unlink(cloud)
+    if compat.draws_splats():
+        compat.mark_as_splats(cloud.data)
+    modifier = cast(bpy.types.NodesModifier, cloud.modifiers.new(NAME, "NODES"))
+    modifier.node_group = playback_nodes(f"{NAME} {cloud.name}", cache.manifest.count, [player])
+    return cloud
+
+
+def _player(name: str, cache: FrameCache, still: bool, scene: bpy.types.Scene) -> Player | None:
+    """Loose points that play a playback file of `cache`, with its plan; None where there is nothing to play."""
+    plan = packing(cache, still)
+    if not plan.points:
+        return None
+    points = _points(name, plan.points)
+    play_point_cache(points, playback_path(cache, still), cache.manifest.frame_start, scene)
+    if still:
+        cast(bpy.types.MeshCacheModifier, points.modifiers[0]).play_mode = "CUSTOM"  # is not read at each frame
+    points.modifiers.move(0, 1)  # behind what makes the points
+    return points, plan
 
 
 def _points(name: str, count: int) -> bpy.types.Object:
@@ -73,13 +94,11 @@ def remove_playback(item: bpy.types.Object) -> None:
     trees = [cast(bpy.types.NodesModifier, each.modifiers[NAME]).node_group for each in (item, *players) if players]
     if players:
         item.modifiers.clear()
-    for tree in trees[:1]:
-        if tree.users == 0:
-            bpy.data.node_groups.remove(tree)
-    for points in players:
-        if points.users == 0:
-            bpy.data.meshes.remove(cast(bpy.types.Mesh, points.data))
-    for tree in trees[1:]:
+    for tree, owner in zip(trees, (None, *players), strict=False):  # each is read by the tree before it or by none
+        if owner is not None and owner.users == 0:
+            data = owner.data
+            kinds: Any = bpy.data.meshes if isinstance(data, bpy.types.Mesh) else bpy.data.pointclouds
+            kinds.remove(data)  # and the object with it
         if tree.users == 0:
             bpy.data.node_groups.remove(tree)
 
@@ -116,7 +135,8 @@ def _modifiers(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object, bpy.t
 
 
 def _players_of(item: bpy.types.Object) -> list[bpy.types.Object]:
+    """The objects that `item` reads, each before those that it reads itself."""
     for modifier in item.modifiers:
         if modifier.name == NAME and isinstance(modifier, bpy.types.NodesModifier) and modifier.node_group:
-            return points_read_by(modifier.node_group)
+            return [found for each in objects_read_by(modifier.node_group) for found in (each, *_players_of(each))]
     return []

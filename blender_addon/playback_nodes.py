@@ -15,18 +15,27 @@ from .math_nodes import math_node
 ATTRIBUTE_TYPES = {"scale": "FLOAT_VECTOR", "rotation": "QUATERNION", "radiance:base": "FLOAT_COLOR"}
 
 
-def playback_nodes(name: str, count: int, players: Sequence[tuple[bpy.types.Object, Packing]]) -> bpy.types.NodeTree:
-    """Geometry nodes that make `count` Gaussians of a cloud's one point, with the attributes that objects of points
-    hold as their plans say."""
+Player = tuple[bpy.types.Object, Packing]
+"""An object of loose points, and how attributes lie in them."""
+
+
+def playback_nodes(name: str, still: bpy.types.Object | int, players: Sequence[Player | None]) -> bpy.types.NodeTree:
+    """Geometry nodes that give Gaussians the attributes that `players` hold. They are those of the cloud `still`, or so
+    many made of the one point that comes in."""
     tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
     tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
     tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
-    many: Any = tree.nodes.new("GeometryNodeDuplicateElements")  # which keeps the cloud a cloud of splats
-    many.domain = "POINT"
-    many.inputs["Amount"].default_value = count
-    tree.links.new(tree.nodes.new("NodeGroupInput").outputs[0], many.inputs["Geometry"])
-    geometry = many.outputs[0]
-    for points, plan in players:
+    if isinstance(still, int):
+        many: Any = tree.nodes.new("GeometryNodeDuplicateElements")  # which keeps the cloud a cloud of splats
+        many.domain = "POINT"
+        many.inputs["Amount"].default_value = still
+        tree.links.new(tree.nodes.new("NodeGroupInput").outputs[0], many.inputs["Geometry"])
+        geometry = many.outputs[0]
+    else:
+        info: Any = tree.nodes.new("GeometryNodeObjectInfo")
+        info.inputs["Object"].default_value = still
+        geometry = info.outputs["Geometry"]
+    for points, plan in filter(None, players):
         reader = _Reader(tree, points)
         for attribute, block in plan.blocks.items():
             if attribute == "position":
@@ -56,8 +65,8 @@ def loose_points(name: str, count: int) -> bpy.types.NodeTree:
     return tree
 
 
-def points_read_by(tree: bpy.types.NodeTree) -> list[bpy.types.Object]:
-    """The objects that the nodes of `playback_nodes` read."""
+def objects_read_by(tree: bpy.types.NodeTree) -> list[bpy.types.Object]:
+    """The objects that nodes read."""
     infos: list[Any] = [node for node in tree.nodes if node.bl_idname == "GeometryNodeObjectInfo"]
     return [found for info in infos if (found := info.inputs["Object"].default_value) is not None]
 

@@ -7,6 +7,7 @@ root=$1 && shift
 if [ ! -e "$root/.ready" ]; then
     [ "$(id -u)" -eq 0 ] || { echo "Making a Debian for Blender's window needs root; or name a Blender: make gui-test BLENDER=/path/to/blender." >&2; exit 3; }
     command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap; }
+    mkdir -p "$(dirname "$root")"
     echo "Making a Debian sid with Blender in $root (700 MB)"
     debootstrap --variant=minbase sid "$root" http://deb.debian.org/debian >"$root.log" 2>&1
     chroot "$root" apt-get install -y -qq --no-install-recommends blender python3-numpy python3-cattr python3-requests \

@@ -36,6 +36,21 @@ def test_every_frame_shows_its_gaussians(addon, part, tmp_path, changing):
         rigs.assert_shows(part, rigs.gaussians(), arrays, row)
 
 
+def test_what_stands_still_is_not_made_anew_at_each_frame(result):
+    folder, *_ = result
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    changed = set()
+
+    def look(_scene, graph):
+        changed.update(update.id.name for update in graph.updates if update.is_updated_geometry)
+
+    bpy.app.handlers.frame_change_post.append(look)
+    bpy.context.scene.frame_set(4)
+    bpy.app.handlers.frame_change_post.remove(look)
+    assert "Rig Gaussians" in changed
+    assert not [name for name in changed if "Still" in name]
+
+
 def test_between_frames_gaussians_move_and_turn_smoothly(addon, part, tmp_path):
     angles = np.radians([170.0, 190.0])  # w changes its sign between these two
     turns = np.stack([np.cos(angles / 2), 0 * angles, 0 * angles, np.sin(angles / 2)], axis=1)
