@@ -28,6 +28,8 @@ class Avatar:
         tones: (N,2) angle and soft edge of toon shaders, radians, zeros of others; None where there is none.
         corners: the normals that the mesh is shaded by; None where it is smooth.
         cutouts: where the mesh is clear and lets light through.
+        harmonics: (N,K,3) spherical harmonics of the sRGB colour by view, as of `splats.splats.Splats.sh`, in each
+            Gaussian's own axes; None where the colour is the same from all sides. Only of lit ones.
     """
 
     binding: SurfaceBinding
@@ -40,6 +42,7 @@ class Avatar:
     tones: np.ndarray | None = None
     corners: CornerNormals | None = None
     cutouts: Cutouts = OPAQUE
+    harmonics: np.ndarray | None = None
 
     @property
     def count(self) -> int:

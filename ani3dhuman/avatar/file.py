@@ -19,6 +19,7 @@ from ani3d_formats.shot import save_arrays
 
 from ..mesh.corner_normals import CornerNormals
 from ..mesh.raster import OPAQUE, Cutouts
+from ..splats.splats import COEFFICIENTS
 from .avatar import Avatar
 from .binding import SurfaceBinding
 
@@ -67,6 +68,8 @@ class AvatarFile:
             arrays |= {"corner_fans": self.avatar.corners.fans, "corner_leans": self.avatar.corners.leans}
         if len(self.avatar.cutouts.texture_of):
             arrays |= {f"cutout_{name}": array for name, array in self.avatar.cutouts._asdict().items()}
+        if self.avatar.harmonics is not None:
+            arrays["harmonics"] = self.avatar.harmonics
         if binding.offsets is not None:
             arrays["offsets"] = binding.offsets.numpy()
         save_arrays(path, arrays)
@@ -100,6 +103,9 @@ def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
     shapes |= {name: 3 for name in ("gloss", "offsets") if name in arrays}
     wrong = [name for name, k in shapes.items() if arrays[name].shape != (count, k)]
     wrong += [name for name in ("tones",) if name in arrays and arrays[name].shape != (count, 2)]
+    harmonics = arrays.get("harmonics")
+    if harmonics is not None and harmonics.shape not in [(count, k, 3) for k in COEFFICIENTS]:
+        wrong.append("harmonics")
     wrong += [name for name in ("opacities", "region_ids") if arrays[name].shape != (count,)]
     if wrong or faces.ndim != 2 or not 0 <= triangles.min(initial=0) <= triangles.max(initial=0) < len(faces):
         raise ValueError(f"its arrays do not belong together: {', '.join(wrong) or 'triangle_ids'}")
@@ -112,7 +118,8 @@ def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
     )
     regions = arrays["region_ids"].astype(np.int64)
     looks = (arrays["scales"], arrays["opacities"], arrays["albedo"], regions, gloss, is_lit)
-    return Avatar(binding, *looks, arrays.get("tones"), _corners(arrays, len(faces)), _cutouts(arrays, len(faces)))
+    shape = (_corners(arrays, len(faces)), _cutouts(arrays, len(faces)))
+    return Avatar(binding, *looks, arrays.get("tones"), *shape, harmonics)
 
 
 def _corners(arrays: dict[str, np.ndarray], faces: int) -> CornerNormals | None:

@@ -19,6 +19,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ..mesh.quaternions import matrix_to_quat, quat_multiply
 from ..mesh.topology import triangle_frames
+from ..splats.harmonics import matrices, rotated
 from ..splats.splats import Splats
 from .avatar import Avatar
 from .binding import SurfaceBinding
@@ -66,7 +67,7 @@ def bind_splats(
     """Bind N Gaussians to a mesh in the same pose and axes.
 
     Args:
-        splats: in Blender's axes, metres. Colours that depend on the view count from all sides.
+        splats: in Blender's axes, metres.
         vertices: (V,3); faces: (F,3) of the proxy.
         vertex_regions: (V,) indices into `ani3d_formats.regions.REGIONS`, for the avatar's labels.
         vertex_parts: (V,) a number for the part of the body, such as the bone of the largest weight.
@@ -219,7 +220,9 @@ def _avatar(
     )
     albedo = srgb_to_linear(np.clip(splats.colors, 0, 1)).astype(np.float32)
     scales, opacities = (np.ascontiguousarray(each, np.float32) for each in (splats.scales, splats.opacities))
-    return Avatar(binding, scales, opacities, albedo, regions[triangles], None, is_lit)
+    by_view = is_lit and splats.degree > 0
+    harmonics = rotated(splats.sh, matrices(quats).transpose(0, 2, 1)).astype(np.float32) if by_view else None
+    return Avatar(binding, scales, opacities, albedo, regions[triangles], None, is_lit, harmonics=harmonics)
 
 
 def _shares(places: np.ndarray, corners: np.ndarray) -> np.ndarray:

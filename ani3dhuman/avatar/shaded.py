@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ani3d_formats.color import linear_to_srgb
-
 from ..rendering.light_sources import Lighting
 from ..storage.frames_on_disk import Computed, FrameFile, Frames, made_when_asked
 from .avatar import Avatar
-from .shading import key_of_shades, shades
+from .shading import as_captured, key_of_shades, shades
 
 KEPT = 3  # clips
 _kept: OrderedDict[bytes, Frames] = OrderedDict()  # a job asks for the colours of most layers two or three times
@@ -38,8 +36,10 @@ def shaded_frames(
     """
     shape = (len(vertices), avatar.count, 3)
     if avatar.is_lit:
-        colors = np.asarray(linear_to_srgb(avatar.albedo), np.float32)
-        return Computed(shape, np.float32, lambda t: colors)
+        if avatar.harmonics is None:
+            colors = as_captured(avatar, vertices[0], eyes[0])
+            return Computed(shape, np.float32, lambda t: colors)
+        return Computed(shape, np.float32, lambda t: as_captured(avatar, vertices[t], eyes[t]))
     vertices = np.ascontiguousarray(vertices, np.float32)
     key = key_of_shades(avatar, vertices, lighting, eyes)
     if key not in _kept:

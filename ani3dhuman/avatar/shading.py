@@ -14,6 +14,7 @@ from ani3d_formats.regions import is_loose
 from ..rendering.gloss import Shine, matte_share
 from ..rendering.light_sources import Lighting
 from ..rendering.surface_lighting import Illumination, Surface, illuminate, steadied
+from ..splats.harmonics import seen_from
 from .avatar import Avatar
 from .strand_gaussians import ACROSS, fibre_normals
 
@@ -30,8 +31,7 @@ def shades(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nd
     that is seen.
     """
     if avatar.is_lit:
-        plain = np.asarray(linear_to_srgb(avatar.albedo), np.float32)
-        yield from (plain for _ in vertices)
+        yield from (as_captured(avatar, frame, eye) for frame, eye in zip(vertices, eyes, strict=True))
         return
     vertices = np.ascontiguousarray(vertices, np.float32)
     own, thin = vertex_albedo(avatar, vertices.shape[1]), is_loose(avatar.region_ids)
@@ -46,6 +46,14 @@ def shades(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nd
         light = steadied(before[0], now[0], after[0])
         yield np.asarray(linear_to_srgb(avatar.albedo * now[1] * light.total + light.gloss), np.float32)
         before, now = now, after
+
+
+def as_captured(avatar: Avatar, vertices: np.ndarray, eye: np.ndarray) -> np.ndarray:
+    """Colours (N,3) sRGB of an avatar that keeps the light it was seen in, on vertices (V,3), for an eye (3,)."""
+    if avatar.harmonics is None:
+        return np.asarray(linear_to_srgb(avatar.albedo), np.float32)
+    means, quats = avatar.pose(vertices[None])
+    return seen_from(avatar.harmonics, means[0], quats[0], eye)
 
 
 def _light(

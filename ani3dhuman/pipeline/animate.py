@@ -20,6 +20,7 @@ from ..avatar.shaded import shades_of_one_job
 from ..clip import CoarseClip
 from ..device import to_numpy
 from ..refinement.plots import plot_losses
+from ..splats.splats import OWN_COLORS
 from ..storage.stage_quota import SharedStages
 from . import refining, restoring
 from .avatars import write_avatar
@@ -90,7 +91,8 @@ def _never_changes(clip: CoarseClip) -> set[str]:
     if clip.appearance is not None:
         return set()
     scale = {"scale"} if clip.sizes is None else set()
-    return scale | ({"radiance:base"} if clip.avatar.is_lit else set())
+    same = clip.avatar.is_lit and clip.avatar.harmonics is None
+    return scale | ({"radiance:base"} if same else set())
 
 
 def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray, origin: tuple[float, float, float]) -> Path:
@@ -112,6 +114,8 @@ def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray, origin: tuple
             frame_end=shot.meta.frame_end,
         ) as writer:
             posed, size = clip.posed(vertices), np.float32(1 / job.scale)
+            if clip.avatar.harmonics is not None and clip.appearance is None:
+                writer.static(OWN_COLORS, clip.avatar.harmonics.reshape(clip.avatar.count, -1))
             static = _never_changes(clip)
             for t in range(clip.frames):
                 means, quats, scales, opacities, colors = (to_numpy(part) for part in posed.frame(t))

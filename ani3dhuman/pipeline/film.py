@@ -15,6 +15,7 @@ import numpy as np
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.frames import FrameCache
+from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.progress import Progress
 
 from .. import __version__
@@ -23,6 +24,8 @@ from ..media.picture import Alpha, Picture, Transfer
 from ..media.video import VideoWriter
 from ..rendering.exposure import Exposure
 from ..rendering.motion_blur import render_frame
+from ..splats.harmonics import seen_from
+from ..splats.splats import OWN_COLORS
 from .job import Listener
 
 Format = Literal["exr", "png", "mp4"]
@@ -119,7 +122,7 @@ def render_shot(
             opens, closes = exposure.interval(frame)
             low, high = max(math.floor(opens), start), min(math.ceil(closes), end)
             window = slice(low - camera_start, high - camera_start + 1)
-            gaussians = cache.gaussians(low, high)
+            gaussians = _seen(cache, cache.gaussians(low, high), cameras.positions()[window] / np.float32(scale))
             try:
                 picture = render_frame(
                     gaussians if scale == 1 else gaussians.scaled(scale),
@@ -135,6 +138,15 @@ def render_shot(
                 raise _stopped(frame, last, len(files), delivery) from stop
             write(frame, picture)
     return files
+
+
+def _seen(cache: FrameCache, gaussians: GaussianFrames, eyes: np.ndarray) -> GaussianFrames:
+    """The Gaussians as they look from `eyes` (T,3), where their colour depends on that."""
+    if OWN_COLORS not in cache.arrays:
+        return gaussians
+    own = cache.arrays[OWN_COLORS].reshape(gaussians.count, -1, 3)
+    colors = [seen_from(own, m, q, eye) for m, q, eye in zip(gaussians.means, gaussians.quats, eyes, strict=True)]
+    return replace(gaussians, colors=np.stack(colors))
 
 
 def scale_of(cache: FrameCache) -> float:

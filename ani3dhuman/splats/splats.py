@@ -11,8 +11,9 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.gaussians import SH_C0
 
-from .harmonics import rotated
+from .harmonics import matrices, rotated
 
+OWN_COLORS = "radiance:own"  # attribute of a cache: `sh` in each Gaussian's own axes, which turn with it
 COEFFICIENTS = (1, 4, 9, 16)  # of each channel, by degree
 MOST = 100_000_000  # Gaussians in a file; more is a damaged header
 
@@ -38,11 +39,12 @@ class Splats:
 
     @classmethod
     def of_frame(cls, attributes: dict[str, np.ndarray]) -> Splats:
-        """A frame of a cache: `position`, `rotation`, `scale`, `radiance:base`."""
-        radiance = attributes["radiance:base"]
-        return cls(
-            attributes["position"], attributes["rotation"], attributes["scale"], radiance[:, 3], radiance[:, None, :3]
-        )
+        """A frame of a cache: `position`, `rotation`, `scale`, `radiance:base`, and `radiance:own` if it is there."""
+        radiance, quats = attributes["radiance:base"], attributes["rotation"]
+        sh = radiance[:, None, :3]
+        if OWN_COLORS in attributes:
+            sh = rotated(attributes[OWN_COLORS].reshape(len(quats), -1, 3), matrices(quats))
+        return cls(attributes["position"], quats, attributes["scale"], radiance[:, 3], sh)
 
     @classmethod
     def joined(cls, parts: Sequence[Splats]) -> Splats:

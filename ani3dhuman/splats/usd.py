@@ -90,7 +90,7 @@ def _fill(pxr: Any, stage: Any, cache: FrameCache, frames: range, shot: Shot | N
     stage.SetDefaultPrim(root.GetPrim())
     root.AddTranslateOp(pxr.UsdGeom.XformOp.PrecisionDouble).Set(pxr.Gf.Vec3d(*manifest.origin))
     gaussians = pxr.UsdVol.ParticleField3DGaussianSplat.Define(stage, "/Character/Gaussians")
-    gaussians.CreateRadianceSphericalHarmonicsDegreeAttr(0)
+    gaussians.CreateRadianceSphericalHarmonicsDegreeAttr(Splats.of_frame(cache.frame(frames[0])).degree)
     meshes = _define_meshes(pxr, stage, shot) if shot is not None else {}
     if shot is not None:
         _write_cameras(pxr, stage, shot, frames)
@@ -112,7 +112,12 @@ def _write_gaussians(pxr: Any, prim: Any, cache: FrameCache, frame: int, *, firs
         ("rotation", prim.CreateOrientationsAttr(), Vt.QuatfArray, quats[:, [1, 2, 3, 0]]),
         ("scale", prim.CreateScalesAttr(), Vt.Vec3fArray, splats.scales),
         ("radiance:base", prim.CreateOpacitiesAttr(), Vt.FloatArray, splats.opacities),
-        ("radiance:base", prim.CreateRadianceSphericalHarmonicsCoefficientsAttr(), Vt.Vec3fArray, splats.sh[:, 0]),
+        (
+            "" if splats.degree else "radiance:base",  # what depends on the view turns with the Gaussians
+            prim.CreateRadianceSphericalHarmonicsCoefficientsAttr(),
+            Vt.Vec3fArray,
+            splats.sh.reshape(-1, 3),
+        ),
     )
     for name, attribute, kind, array in values:
         data = kind.FromNumpy(np.ascontiguousarray(array, np.float32))

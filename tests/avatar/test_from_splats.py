@@ -6,24 +6,35 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
+from scipy.spatial.transform import Rotation
 from small_clip import small_clip
 from synthetic import make_shot
 
 from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.frames import FrameCache
 from ani3d_formats.gaussians import SH_C0
 from ani3dhuman.avatar import Avatar, avatar_from_shot
 from ani3dhuman.avatar.file import AvatarFile
 from ani3dhuman.avatar.from_splats import bind_splats, nearest_on_triangles
+from ani3dhuman.avatar.posing import PosedAvatar
+from ani3dhuman.avatar.shading import as_captured
 from ani3dhuman.cli import main
 from ani3dhuman.clip import CoarseClip
 from ani3dhuman.pipeline.animate import animate
+from ani3dhuman.pipeline.film import Delivery, render_shot
 from ani3dhuman.pipeline.import_avatar import import_avatar
 from ani3dhuman.pipeline.settings import Settings
+from ani3dhuman.rendering import rasterize
+from ani3dhuman.rendering.draw import draw
+from ani3dhuman.rendering.exposure import Exposure
 from ani3dhuman.splats.formats import read_splats, write_splats
-from ani3dhuman.splats.splats import Splats
+from ani3dhuman.splats.harmonics import matrices, rotated, seen
+from ani3dhuman.splats.splats import COEFFICIENTS, Splats
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +134,46 @@ def test_a_mesh_elsewhere_is_refused(clip):
     assert refused.value.code == "avatar.far"
 
 
+def with_views(splats: Splats, degree: int = 3) -> Splats:
+    """The same Gaussians with colours that depend on the view, never too dark to be seen."""
+    rest = np.random.default_rng(5).normal(0, 0.03, (splats.count, COEFFICIENTS[degree] - 1, 3))
+    return replace(splats, sh=np.concatenate([splats.sh * np.float32(0.5), rest.astype(np.float32)], axis=1))
+
+
+def test_colour_by_view_turns_with_the_mesh(clip):
+    """A character that turns by a fifth of a circle looks from an eye that goes round with it as it did before."""
+    splats = with_views(as_splats(clip.avatar, clip.bind_vertices))
+    found = bound(clip, splats).avatar
+    R, eye = Rotation.from_euler("zx", (72, 20), degrees=True).as_matrix(), np.array([0.4, -3.0, 1.2])
+    before = as_captured(found, clip.bind_vertices, eye)
+    towards = splats.means - eye
+    truth = seen(splats.sh, towards / np.linalg.norm(towards, axis=1, keepdims=True))
+    np.testing.assert_allclose(before, truth, atol=2e-4)
+    after = as_captured(found, (clip.bind_vertices @ R.T).astype(np.float32), R @ eye)
+    np.testing.assert_allclose(after, before, atol=2e-4)
+    assert np.abs(as_captured(found, clip.bind_vertices, R @ eye) - before).max() > 0.05
+
+
+def test_pictures_are_those_of_harmonics_in_the_world(clip):
+    """Colours computed in the Gaussians' own axes draw what `rasterize` makes of the turned coefficients."""
+    avatar = bound(clip, with_views(as_splats(clip.avatar, clip.bind_vertices))).avatar
+    posed = PosedAvatar(avatar, clip.vertices, clip.lighting, clip.cameras)
+    means, quats, scales, opacities, colors = posed.frame(5)
+    world = rotated(avatar.harmonics, matrices(quats.numpy()))
+    camera = [torch.from_numpy(part[5:6]) for part in (clip.cameras.viewmats, clip.cameras.Ks)]
+    size = {"width": clip.cameras.width, "height": clip.cameras.height}
+    common = means, quats, scales, opacities
+    mine = rasterize(*common, colors, *camera, **size)[0]
+    theirs = rasterize(*common, torch.from_numpy(world), *camera, **size, sh_degree=3)[0]
+    assert mine.max() > 0.2 and (mine - theirs).abs().max() < 1e-4
+
+
 def test_an_imported_person_goes_through_a_whole_job(tmp_path: Path, capsys):
     shot = make_shot(4, width=72, height=120)
     shot.save(tmp_path / "shot.npz")
     own = avatar_from_shot(shot, 1500)
-    write_splats(tmp_path / "person.ply", as_splats(own, shot["vertices"]))
+    person = with_views(as_splats(own, shot["vertices"]), 1)
+    write_splats(tmp_path / "person.ply", person)
     words = ["import", tmp_path / "person.ply", "--shot", tmp_path / "shot.npz", "-o", tmp_path / "person.avatar"]
     assert main([str(word) for word in words]) == 0
     assert (tmp_path / "person.binding.png").stat().st_size > 10_000
@@ -139,13 +185,28 @@ def test_an_imported_person_goes_through_a_whole_job(tmp_path: Path, capsys):
     assert report["notes"]["avatar"]["source"] == "person.ply"
     cached = read_first(out / f"{shot.name}.ani3d")
     assert cached.count == own.count
-    np.testing.assert_allclose(cached.colors, linear_to_srgb(own.albedo), atol=0.01)  # no light was added
+    np.testing.assert_allclose(cached.sh[:, 0], person.sh[:, 0], atol=1e-5)  # no light was added
+    own_axes = [rotated(each.sh, matrices(each.quats).transpose(0, 2, 1)) for each in (cached, person)]
+    np.testing.assert_allclose(*own_axes, atol=1e-4)
+    side = Delivery("png", shot.background_srgb, frames=(shot.meta.frame_start, shot.meta.frame_start))
+    around = Rotation.from_euler("z", 0.6).as_matrix()
+    moved = shot.cameras.viewmats.copy()
+    moved[:, :3, :3] = moved[:, :3, :3] @ around
+    cache = FrameCache.open(out / f"{shot.name}.ani3d")
+    eyes = replace(shot.cameras, viewmats=moved)
+    (file,) = render_shot(cache, eyes, shot.meta.frame_start, tmp_path / "film", Exposure(shutter=0), side)
+    picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)[..., 2::-1] / 65535
+    gaussians, towards = (
+        cache.gaussians(shot.meta.frame_start, shot.meta.frame_start),
+        cached.means - eyes.positions()[0],
+    )
+    colors = seen(cached.sh, towards / np.linalg.norm(towards, axis=1, keepdims=True))
+    true, _ = draw(gaussians, colors, eyes, 0, background=shot.background_srgb)
+    np.testing.assert_allclose(picture, true, atol=2e-3)  # as the film's camera sees them, not the shot's
     capsys.readouterr()
 
 
 def read_first(cache: Path) -> Splats:
-    from ani3d_formats.frames import FrameCache
-
     opened = FrameCache.open(cache)
     return Splats.of_frame(opened.frame(opened.manifest.frame_start))
 
