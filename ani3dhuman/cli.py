@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -18,6 +19,9 @@ from .commands.failure import cancelled_line, failure_line
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the `ani3dhuman` command; returns the exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["engine"]:  # a program above this library, found by its name
+        return int(importlib.import_module("engine.__main__").main(words[1:]))
     parser = argparse.ArgumentParser(prog="ani3dhuman", description="Rigged humans that look alive.")
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -55,7 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     prior.add_to(commands.add_parser("prior", help="train the compact prior, or fine-tune it on your character"))
     doctor.add_to(commands.add_parser("doctor", help="what this machine has, and which priors run on it"))
 
-    options = parser.parse_args(arguments)
+    commands.add_parser(
+        "engine", help="the service for Blender: serve, status, jobs, logs, stop, gc, repair", add_help=False
+    )
+
+    options = parser.parse_args(words)
     try:
         options.run(options)
         sys.stdout.flush()

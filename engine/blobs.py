@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ from ani3d_formats.manifest import MANIFEST, parse
 
 from .wire import FileInfo
 from .wire.messages import ArrayInfo
+
+SHARED = 4096  # bytes from which on result files with the same content are one file on the disk
 
 
 def list_files(folder: Path) -> list[FileInfo]:
@@ -91,6 +96,23 @@ class Blobs:
                 arrays[name] = flat.view(np.ndarray).view(dtype).reshape(shape)
         return arrays
 
+    def share(self, folder: Path, files: Iterable[FileInfo]) -> None:
+        """Make result files that hold what another job's hold one file on the disk (hard links), where that can be.
+
+        Files of results are never written to, only replaced. One that is damaged here gives way to the new one.
+        """
+        for info in files:
+            path, place = folder / info.name, self.path(info.sha256)
+            if info.size < SHARED:
+                continue
+            with suppress(OSError):  # a file system without links, a full disk, or a job that is being deleted
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if not place.exists():
+                    os.link(path, place)
+                elif not path.samefile(place):
+                    known = filecmp.cmp(path, place, shallow=False)
+                    _link_over(place, path) if known else _link_over(path, place)
+
     def remove(self, digests: Iterable[str]) -> None:
         """Forget the bytes of these digests."""
         for digest in digests:
@@ -99,3 +121,14 @@ class Blobs:
     def path(self, digest: str) -> Path:
         """Where the bytes of this digest are, or will be."""
         return self.root / digest[:2] / digest
+
+
+def _link_over(source: Path, target: Path) -> None:
+    """Put a link to `source` in the place of `target`, in one step."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    os.link(source, partial)
+    try:
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)

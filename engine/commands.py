@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +18,15 @@ from ani3dhuman.storage.stage_quota import evict
 
 from .authentication import add_client
 from .draw_film import film
+from .health import complaints, told
 from .job_quota import choose, collect
 from .job_table import JobTable
+from .logs import LOG_NAME, as_text
 from .options import add_quota, add_stages, quota
 from .private_files import tighten
 from .result_files import is_whole
 from .wire import DEFAULT_ENDPOINT, Client, JobStatus
 from .wire.credentials import READY_NAME, default_store
-
-LOG_NAME = "engine.log"
 
 
 def _client(command: str, description: str, arguments: list[str]) -> Client:
@@ -44,17 +46,29 @@ def _connected(chosen: str | None) -> Client:
 
 
 def _status(arguments: list[str]) -> int:
-    with _client("status", "Who the engine is and what it does.", arguments) as client:
+    parser = argparse.ArgumentParser(prog="ani3dhuman-engine status", description="Who the engine is, and its health.")
+    _add_where(parser)
+    parser.add_argument("--json", action="store_true", help="for programs")
+    args = parser.parse_args(arguments)
+    with _connected(args.engine) as client:
         seconds, jobs, who = client.ping(), client.jobs(), client.hello()
-    states = Counter(job.state for job in jobs)
+    states, unwell = Counter(job.state for job in jobs), complaints(who.health)
+    if args.json:
+        known = {name: value for name, value in asdict(who).items() if name != "health"}
+        said = {**known, "endpoint": client.endpoint, "answers_ms": round(1000 * seconds, 2), "jobs": states}
+        print(json.dumps({**said, **who.health, "complaints": unwell}))
+        return 1 if unwell else 0
     print(f"ani3dhuman {who.engine_version}, protocol {who.protocol}, at {client.endpoint}, process {who.pid}")
     priors = ", ".join(who.priors)
     print(f"answers in {1000 * seconds:.1f} ms; jobs compute on {who.device}; priors: {priors}")
+    print(told(who.health))
     print(", ".join(f"{number} {state}" for state, number in states.items()) or "no jobs")
     for job in jobs:
         if job.state == "running":
             print(_line(job))
-    return 0
+    for complaint in unwell:
+        print(complaint)
+    return 1 if unwell else 0
 
 
 def _jobs(arguments: list[str]) -> int:
@@ -102,6 +116,7 @@ def _logs(arguments: list[str]) -> int:
     parser.add_argument("job", nargs="?", help="a job's id (default: the engine itself)")
     parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
     parser.add_argument("--lines", type=int, default=50, help="how many (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="of the engine, as they lie in the file")
     args = parser.parse_args(arguments)
     if args.job and not is_component(args.job):
         raise Ani3DError("job.unknown", f"{args.job!r} is no job's id.", "See: ani3dhuman-engine jobs.")
@@ -111,7 +126,7 @@ def _logs(arguments: list[str]) -> int:
             lines = deque(file, max(1, args.lines))
     except OSError as error:
         raise Ani3DError("log.missing", f"There is no log {path} ({error.strerror}).", "Give --store.") from error
-    print("".join(lines), end="")
+    print("".join(lines if args.job or args.json else map(as_text, lines)), end="")
     return 0
 
 

@@ -42,15 +42,15 @@ class Intake:
         self._version = version
         self._allowed = allowed
 
-    def look(self, message: m.Submit) -> m.Wanted | Candidate:
-        """What the engine lacks, or the job that this would be.
+    def look(self, message: m.Submit, here: bool = False) -> m.Wanted | Candidate:
+        """What the engine lacks, or the job that this would be; `here` says that clients are on this machine.
 
         Raises:
             Ani3DError: `disk.full`, `settings.*`, `job.limit`, `protocol.malformed`, and what the job's check says.
         """
         missing = self.uploads.missing(message.arrays)
         if missing:
-            return m.Wanted(missing)
+            return m.Wanted(missing, str(self.uploads.folder) if here else "")
         table = table_of(message.arrays)
         shot = self.uploads.blobs.mapped(table)
         check_paths(shot, message.settings, self._allowed)

@@ -1,7 +1,8 @@
 """What outlives the engine: a job table in SQLite (WAL), arrays stored once by their sha256, a folder per job.
 
     STORE/jobs.sqlite            one row per job, and one per result file
-    STORE/blobs/ab/abcdef...     the bytes of an array, named by the sha256 of those bytes
+    STORE/blobs/ab/abcdef...     the bytes of an array or of a result file, named by the sha256 of those bytes; where
+                                 there are hard links it is the same file as that of every job that has it
     STORE/jobs/ID/input.json     what the worker reads: array table and settings; see `engine.job_folders`
     STORE/jobs/ID/out/           where the job writes; STORE/jobs/ID/worker.log what it prints
 
@@ -99,8 +100,8 @@ class JobTable:
                     found.id, found.state, found.stage, found.step, found.total, 0.0, found.error, found.name
                 )
                 self.note(status, found.result, found.files)
-        kept = {row["sha256"] for row in self._rows.execute("SELECT DISTINCT sha256 FROM arrays")}
-        self.blobs.keep(kept)
+        kept = self._rows.execute("SELECT sha256 FROM arrays UNION SELECT sha256 FROM files")
+        self.blobs.keep({row["sha256"] for row in kept})
 
     @staticmethod
     def _open(path: Path) -> sqlite3.Connection:
@@ -211,18 +212,20 @@ class JobTable:
             self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
         return aside
 
-    def arrays(self, job: str) -> set[str]:
-        """The sha256 of the job's arrays."""
-        return {row["sha256"] for row in self._rows.execute("SELECT sha256 FROM arrays WHERE job = ?", (job,))}
+    def content(self, job: str) -> set[str]:
+        """The sha256 of the job's arrays and result files."""
+        asked = "SELECT sha256 FROM arrays WHERE job = :job UNION SELECT sha256 FROM files WHERE job = :job"
+        return {row["sha256"] for row in self._rows.execute(asked, {"job": job})}
 
     def unused(self, digests: set[str]) -> set[str]:
-        """Those of the arrays that no job has."""
-        asked = "SELECT 1 FROM arrays WHERE sha256 = ? LIMIT 1"
-        return {digest for digest in digests if not self._rows.execute(asked, (digest,)).fetchone()}
+        """Those of them that no job has."""
+        asked = "SELECT 1 WHERE EXISTS (SELECT 1 FROM arrays WHERE sha256 = :sha256)"
+        asked += " OR EXISTS (SELECT 1 FROM files WHERE sha256 = :sha256)"
+        return {digest for digest in digests if not self._rows.execute(asked, {"sha256": digest}).fetchone()}
 
     def delete(self, job: str) -> None:
-        """Remove a job, its folder, and the arrays that no other job has. Takes its time."""
-        digests = self.arrays(job)
+        """Remove a job, its folder, and the content that no other job has. Takes its time."""
+        digests = self.content(job)
         shutil.rmtree(self.forget(job), ignore_errors=True)
         self.blobs.remove(self.unused(digests))
 

@@ -136,7 +136,7 @@ class Jobs:
                 self.live[job] = replace(now, stage=news.stage, step=news.step, total=news.total, eta=news.eta)
                 self.log(job).add(self.live[job], news)
             elif isinstance(news, Outcome) and self._may_try_again(job, news):
-                log.warning("job %s is tried again: %s", job, (news.error or {}).get("message"))
+                log.warning("job %s is tried again: %s", job, (news.error or {}).get("message"), extra={"job": job})
                 self._again[job] = time.monotonic() + self._retry * BACK_OFF ** (self._tried[job] - 1)
             elif isinstance(news, Outcome):
                 self._end(job, news)
@@ -208,7 +208,8 @@ class Jobs:
         self._drop(job)
         if outcome.state == "done":
             self.log(job).add(status)
-        log.info("job %s: %s", job, outcome.state)
+        extra = {"job": job, "state": outcome.state, **({"code": outcome.error["code"]} if outcome.error else {})}
+        log.info("job %s: %s", job, outcome.state, extra=extra)
 
     def _start_waiting(self, explained: ErrorReply) -> None:
         for again, when in list(self._again.items()):

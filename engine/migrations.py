@@ -31,7 +31,9 @@ CREATE INDEX arrays_job ON arrays(job);
 CREATE INDEX arrays_sha256 ON arrays(sha256);
 """
 
-STEPS = (_FIRST, _SECOND)  # from version N to N + 1
+_THIRD = "CREATE INDEX files_sha256 ON files(sha256);"
+
+STEPS = (_FIRST, _SECOND, _THIRD)  # from version N to N + 1
 SCHEMA_VERSION = len(STEPS)  # SQLite's `user_version`
 
 

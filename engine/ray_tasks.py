@@ -171,7 +171,9 @@ class RayTasks:
         result = folder / told["result"]
         for name, data in self._ray.get(files).items():
             write_bytes(result / name, data.data)
-        return Outcome("done", None, told["result"], list_files(result))
+        listed = list_files(result)
+        self._blobs.share(result, listed)
+        return Outcome("done", None, told["result"], listed)
 
     def cancel(self, job: str) -> None:
         """End the job's task."""

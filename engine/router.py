@@ -1,7 +1,8 @@
 """The engine's socket: one ROUTER behind a gate, and a bound on what waits for clients that read slowly.
 
-At most `PIPE` answers to a client are being made at a time, and as many wait in its pipe. From then on its requests
-wait, not their answers: what it costs is a few requests, whatever it asked for. It may leave at any time.
+At most `PIPE` answers to a client are being made at a time, and as many wait in its pipe; of large ones it has `CREDIT`
+bytes under way, and when all clients together have more than `BUDGET`, one answer. From then on its requests wait, not
+their answers: what it costs is a few requests, whatever it asked for. It may leave at any time.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from .wire import messages as m
 log = logging.getLogger("engine")
 
 PIPE = 8  # answers under way to one client
+CREDIT = 6 << 20  # bytes of large answers under way to one client, of which it has asked for a window at most
+BUDGET = 12 << 20  # ... to all of them
 _FRAME = 2  # bytes at least that a frame has on the wire beside its content
-_BLOCKED_POLL = 1  # milliseconds between tries while a client's pipe is full
+_BLOCKED_POLL = 1, 32  # milliseconds between tries while a client has no room: at first, and when nothing changes
 
 Answer = Callable[[bytes, list[codec.Part]], None]  # answers a client's message, or begins to; raises nothing
 
@@ -38,18 +41,23 @@ class _Line:
 
     begun: int = 0  # requests whose answers are being made
     unsent: deque[list[codec.Part]] = field(default_factory=deque)
-    waiting: deque[list[codec.Part]] = field(default_factory=deque)  # its messages
+    waiting: deque[bytes | list[bytes]] = field(default_factory=deque)  # its messages; the frame alone where it is one
+    flying: deque[tuple[zmq.MessageTracker, int]] = field(default_factory=deque)  # large answers ZeroMQ has, with sizes
+    size: int = 0  # bytes of large answers that are made, unsent or flying
     held: int = 0  # bytes of the requests that wait
     dropped: int = 0
 
-    @property
-    def is_free(self) -> bool:
-        """Whether another request may be answered."""
-        return not self.unsent and self.begun < PIPE
+    def land(self) -> int:
+        """Forget the large answers that have left; their bytes."""
+        landed = 0
+        while self.flying and self.flying[0][0].done:
+            landed += self.flying.popleft()[1]
+        self.size -= landed
+        return landed
 
     @property
     def is_over(self) -> bool:
-        return not self.begun and not self.unsent and not self.waiting
+        return not (self.begun or self.unsent or self.waiting or self.flying)
 
 
 class Front:
@@ -79,6 +87,8 @@ class Front:
         self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)  # a peer that vanished is forgotten
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
         self._lines: dict[bytes, _Line] = {}
+        self._size = 0  # of all lines
+        self._pause = _BLOCKED_POLL[0]
         try:
             self._bind(gate, host, port)
         except Ani3DError:
@@ -126,8 +136,8 @@ class Front:
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._woken, zmq.POLLIN)
-        blocked = any(line.unsent for line in self._lines.values())
-        ready = dict(poller.poll(min(milliseconds, _BLOCKED_POLL) if blocked else milliseconds))
+        blocked = any(line.unsent or line.waiting for line in self._lines.values())
+        ready = dict(poller.poll(min(milliseconds, self._pause) if blocked else milliseconds))
         if self._woken.fileno() in ready:
             with suppress(BlockingIOError):
                 self._woken.recv(1 << 16)
@@ -147,37 +157,58 @@ class Front:
     def take(self, client: bytes, frames: list[memoryview]) -> None:
         """Answer a message now, or, where the client has much under way or does not read, when there is room."""
         line = self._lines.get(client)
-        if line is None or (line.is_free and not line.waiting):
+        if line is None or (self._is_free(line) and not line.waiting):
             self._answer(client, list(frames))
             return
         size = sum(frame.nbytes for frame in frames)
         if len(line.waiting) < m.MAX_OPEN and line.held + size <= m.MAX_OPEN_BYTES:
-            line.waiting.append([bytes(frame) for frame in frames])  # a frame of ZeroMQ is ten times larger
+            whole = [bytes(frame) for frame in frames]  # a frame of ZeroMQ is ten times larger
+            line.waiting.append(whole[0] if len(whole) == 1 else whole)
             line.held += size
         else:
             line.dropped += 1
             if line.dropped == 1:
                 log.warning("a client that reads no answers asks too much: requests of it are dropped")
 
-    def begin(self, client: bytes) -> None:
-        """An answer to the client is being made elsewhere."""
-        self._lines.setdefault(client, _Line()).begun += 1
+    def _is_free(self, line: _Line) -> bool:
+        """Whether another request may be answered."""
+        if line.unsent or line.begun >= PIPE:
+            return False
+        return not line.size or line.size < (CREDIT if self._size < BUDGET else 1)
 
-    def end(self, client: bytes) -> None:
+    def begin(self, client: bytes, size: int = 0) -> None:
+        """An answer of `size` bytes of data to the client is being made elsewhere."""
+        line = self._lines.setdefault(client, _Line())
+        line.begun += 1
+        line.size += size
+        self._size += size
+
+    def end(self, client: bytes, size: int = 0) -> None:
         """It is made, and about to be sent."""
-        self._lines[client].begun -= 1
+        line = self._lines[client]
+        line.begun -= 1
+        line.size -= size
+        self._size -= size
 
     def go_on(self) -> None:
         """Send what clients have room for now, and answer what has waited for that."""
+        moved = False
         for client, line in list(self._lines.items()):
+            landed = line.land()
+            self._size -= landed
+            moved |= landed > 0
             while line.unsent and self._pass_on(client, line.unsent[0]):
                 line.unsent.popleft()
-            while line.waiting and line.is_free:
-                frames = line.waiting.popleft()
+                moved = True
+            while line.waiting and self._is_free(line):
+                kept = line.waiting.popleft()
+                frames = [kept] if isinstance(kept, bytes) else kept
                 line.held -= sum(len(frame) for frame in frames)
-                self._answer(client, frames)
+                self._answer(client, list(frames))
+                moved = True
             if line.is_over:
                 del self._lines[client]
+        self._pause = _BLOCKED_POLL[0] if moved else min(2 * self._pause, _BLOCKED_POLL[1])
 
     def send(self, client: bytes, reply: m.Message, request: int) -> None:
         """Answer a request; the answer waits where the client's pipe is full."""
@@ -191,8 +222,10 @@ class Front:
 
     def _pass_on(self, client: bytes, frames: list[codec.Part]) -> bool:
         """Hand an answer to ZeroMQ; False when the client's pipe is full. For a client that left it is dropped."""
+        size = sum(memoryview(frame).nbytes for frame in frames[1:])
+        large = size >= zmq.COPY_THRESHOLD  # ZeroMQ copies what is smaller
         try:
-            self._socket.send_multipart([client, *frames], zmq.NOBLOCK, copy=False)
+            sent = self._socket.send_multipart([client, *frames], zmq.NOBLOCK, copy=False, track=large)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
@@ -202,4 +235,10 @@ class Front:
             if line:
                 line.waiting.clear()
                 line.held = 0
+            return True
+        if sent is not None:
+            line = self._lines.setdefault(client, _Line())
+            line.flying.append((sent, size))
+            line.size += size
+            self._size += size
         return True

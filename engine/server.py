@@ -30,6 +30,7 @@ from .authentication import Gate
 from .desk import Desk, Park, Task, Work
 from .device_report import describe_device
 from .executors import Executor
+from .health import Health
 from .intake import Intake
 from .job_table import MAX_ERROR, JobTable
 from .jobs import FOLDERS, Jobs
@@ -91,6 +92,7 @@ class Server:
         self._entering: set[str] = set()  # jobs that a submission is about to queue
         self._stopping = False
         self._device = describe_device()
+        self._health = Health(table.root)
         self._front = Front(gate or Gate(), host, port, self._answer)
         self.access = self._front.access
         # on this machine a client may read results where they lie; which machine another one is on is not known
@@ -99,7 +101,7 @@ class Server:
         self._jobs = Jobs(table, executor, self._desk, retry)
         executor.on_news = self._front.wake
         for again in table.recover():
-            log.info("job %s was interrupted and is queued again", again)
+            log.info("job %s was interrupted and is queued again", again, extra={"job": again, "state": "queued"})
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Serve until a client asks for shutdown or `should_stop` says so; then end all workers."""
@@ -142,18 +144,20 @@ class Server:
         if isinstance(reply, m.Message):
             self._front.send(client, reply, request)
         elif reply is not None:
-            self._front.begin(client)
-            self._desk.begin(reply, partial(self._finish, client, request))
+            size = message.size if isinstance(message, m.Fetch) else 0
+            self._front.begin(client, size)
+            self._desk.begin(reply, partial(self._finish, client, request, size))
 
-    def _finish(self, client: bytes, request: int, reply: m.Message, error: BaseException | None) -> None:
-        self._front.end(client)
+    def _finish(self, client: bytes, request: int, size: int, reply: m.Message, error: BaseException | None) -> None:
+        self._front.end(client, size)
         self._front.send(client, error_reply(error) if error else reply, request)
 
     def _handle(self, client: bytes, request: int, message: m.Message) -> m.Message | Task | None:
         """The answer to `message`, the task that makes it, or None when it comes later."""
         match message:
             case m.Hello():
-                return Welcome(PROTOCOL_VERSION, __version__, self._device, os.getpid(), installed_priors())
+                health = self._health.report(len(self._jobs.live))
+                return Welcome(PROTOCOL_VERSION, __version__, self._device, os.getpid(), installed_priors(), health)
             case m.Ping():
                 return m.Pong()
             case m.Submit():
@@ -188,7 +192,7 @@ class Server:
         raise codec.malformed_error(f"nothing answers a '{message.kind}'")
 
     def _submit(self, client: bytes, message: m.Submit) -> Task:
-        found = yield Work(partial(self._intake.look, message), client)
+        found = yield Work(partial(self._intake.look, message, self._is_here), client)
         if isinstance(found, m.Wanted):
             return found
         job = found.id
@@ -233,7 +237,7 @@ class Server:
         with suppress(Exception):  # a full disk: deleting makes room
             yield from self._jobs.stored(job)
         self._jobs.check_idle(job)
-        digests = self._table.arrays(job)
+        digests = self._table.content(job)
         aside = self._table.forget(job)
         self._jobs.forget(job)
         yield Work(partial(shutil.rmtree, aside, ignore_errors=True))

@@ -1,6 +1,8 @@
 """Arrays that arrive in chunks: only those that a `submit` announced, checked as they come, resumed where they ended.
 
-STORE/incoming/SHA256    the first bytes of an array
+STORE/incoming/SHA256           the first bytes of an array
+STORE/incoming/SHA256.local     all of them, written by a client of the same user on this machine, who hashed them;
+                                before it is whole, SHA256.PID.local
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import file_sha256
 
 from .blobs import Blobs
+from .parent import is_alive
 from .wire.messages import ArrayInfo, Missing
+from .wire.upload import LOCAL
 
 KEPT = 86_400.0  # seconds that the beginning of an array is kept
 EXPECTED = 3600.0  # seconds that an announced array is waited for, and kept from deletion
@@ -42,14 +46,14 @@ class Uploads:
     """What is on its way into `blobs`. Every method may be called from any thread."""
 
     def __init__(self, folder: Path, blobs: Blobs) -> None:
-        self._folder = folder
+        self.folder = self._folder = folder
         self.blobs = blobs
         self._lock = threading.Lock()
         self._uploads: dict[str, _Upload] = {}
         self._whole: dict[str, tuple[float, int]] = {}  # until when an array of this date need not be hashed again
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
-            if time.time() - path.stat().st_mtime > KEPT:
+            if path.name.endswith(LOCAL) or time.time() - path.stat().st_mtime > KEPT:
                 path.unlink(missing_ok=True)
 
     def missing(self, infos: Iterable[ArrayInfo]) -> list[Missing]:
@@ -58,6 +62,7 @@ class Uploads:
         Raises:
             Ani3DError: `disk.full` where there is no room for it.
         """
+        self._sweep()
         sizes = {info.sha256: info.nbytes for info in infos}
         found, needed = [], 0
         for digest, size in sizes.items():
@@ -74,6 +79,13 @@ class Uploads:
             if usage and usage.f_bavail * usage.f_frsize < needed:
                 raise disk_full(self._folder, needed)
         return found
+
+    def _sweep(self) -> None:
+        """Remove what clients that are gone had begun to lay here."""
+        for path in self._folder.glob(f"*.*{LOCAL}"):
+            pid = path.name.split(".")[1]
+            if not (pid.isdigit() and is_alive(int(pid), False)):
+                path.unlink(missing_ok=True)
 
     def _expect(self, digest: str, size: int) -> _Upload:
         now = time.monotonic()
@@ -133,11 +145,13 @@ class Uploads:
                 "put.unknown", f"No submission waits for an array {digest[:12]}.", "Submit the shot again."
             )
         with upload.lock:
+            if not data.nbytes and offset == upload.size:
+                self._take_up(digest, upload)
             if upload.done:
                 return upload.size
             if upload.hash is None:
                 self._resume(digest, upload)
-            if offset == upload.have < upload.size and data.nbytes <= upload.size - offset:
+            if data.nbytes and offset == upload.have < upload.size and data.nbytes <= upload.size - offset:
                 self._append(digest, upload, data)
             return upload.have
 
@@ -163,16 +177,31 @@ class Uploads:
         path, good = self._folder / digest, upload.hash.hexdigest() == digest
         if good:
             path.touch()
-            place = self.blobs.path(digest)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            publish(path, place)
-            self._note_whole(digest)
+            self._publish(path, digest)
         path.unlink(missing_ok=True)
         upload.hash, upload.done = hashlib.sha256(), good
         if not good:
             upload.have = 0
             said = f"An array arrived with other bytes than its hash {digest[:12]} says."
             raise Ani3DError("put.corrupt", said, "Submit the shot again.")
+
+    def _take_up(self, digest: str, upload: _Upload) -> None:
+        """Take what a client laid here itself. Whoever can write into this folder could write any array; that it is
+        whole is seen again by the worker, which hashes all that it reads."""
+        laid = self._folder / f"{digest}{LOCAL}"
+        if upload.done:  # another client was first
+            laid.unlink(missing_ok=True)
+        elif laid.is_file() and not laid.is_symlink() and laid.stat().st_size == upload.size:
+            laid.chmod(0o600)
+            self._publish(laid, digest)
+            (self._folder / digest).unlink(missing_ok=True)
+            upload.hash, upload.have, upload.done = hashlib.sha256(), upload.size, True
+
+    def _publish(self, path: Path, digest: str) -> None:
+        place = self.blobs.path(digest)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        publish(path, place)
+        self._note_whole(digest)
 
     def is_expected(self, digest: str) -> bool:
         """Whether a submission under way may count on the array."""

@@ -95,7 +95,9 @@ def run(
         settings = write_inputs(shot, document["settings"], folder / "inputs")
         result = importlib.import_module(module).run(shot, settings, out, reporter, cancel.is_set, stages)
         relative = Path(result).resolve().relative_to(folder.resolve()).as_posix()
-        return Outcome("done", None, relative, list_files(result))
+        files = list_files(result)
+        Blobs(blobs).share(result, files)
+        return Outcome("done", None, relative, files)
     except Cancelled:
         return Outcome("cancelled")
     except Exception as error:

@@ -196,7 +196,8 @@ def disk_of_similar_jobs(folder: Path) -> dict[str, float]:
     """Bytes of twenty jobs of one shot that differ in a late setting, over those of one."""
 
     def size(place: Path) -> int:
-        return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+        files = {said.st_ino: said.st_size for path in place.rglob("*") if path.is_file() and (said := path.stat())}
+        return sum(files.values())  # a file with several names is there once
 
     with running(folder / "similar") as engine, engine.client(60) as client:
         sizes = []

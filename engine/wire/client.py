@@ -27,7 +27,7 @@ from . import messages as m
 from .connection import Connection
 from .download import Download, map_file, read_chunks
 from .inputs import attach_inputs
-from .upload import Upload, chunks, describe
+from .upload import LOCAL, Upload, chunks, describe, lay
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5817"
 _HASH_RATE = 50e6  # bytes a second granted to a submit on top of the timeout: the engine hashes what it has
@@ -114,22 +114,25 @@ class Client:
             reply = self._ask(m.Submit(arrays, settings, priority), m.Accepted | m.Wanted, patience)
             if isinstance(reply, m.Accepted):
                 return reply.job
-            self._put(reply.arrays, held, on_progress, should_cancel)
+            self._put(reply, held, on_progress, should_cancel)
         raise codec.malformed_error("the engine goes on asking for arrays that it was sent")
 
     def _put(
         self,
-        wanted: list[m.Missing],
+        wanted: m.Wanted,
         held: dict[str, memoryview],
         on_progress: Callable[[int, int], None] | None,
         should_cancel: Callable[[], bool] | None,
     ) -> None:
-        """Send what is wanted, a few chunks under way at a time; leave off where the engine does not take one."""
-        if any(missing.sha256 not in held for missing in wanted):
+        """Hand over what is wanted: on this machine as files, else in chunks, a few under way at a time.
+
+        Leaves off where the engine does not take one.
+        """
+        if any(missing.sha256 not in held for missing in wanted.arrays):
             raise codec.malformed_error("the engine asks for an array that it was not told of")
-        upload = Upload(sum(len(held[w.sha256]) - w.have for w in wanted), on_progress, should_cancel)
+        upload = Upload(sum(len(held[w.sha256]) - w.have for w in wanted.arrays), on_progress, should_cancel)
         under_way: dict[int, m.Put] = {}
-        following = chunks(wanted, held)
+        following = chunks(self._laid(wanted, held, upload), held)
         while True:
             while len(under_way) < m.PUT_WINDOW and (put := next(following, None)) is not None:
                 under_way[self._send(put)] = put
@@ -138,6 +141,29 @@ class Client:
             request = next(iter(under_way))
             if not upload.take(under_way.pop(request), self._receive(request, m.Stored)):
                 return
+
+    def _laid(self, wanted: m.Wanted, held: dict[str, memoryview], upload: Upload) -> list[m.Missing]:
+        """Lay large arrays into the engine's folder, if that is one of this machine and user; what is left to send.
+
+        The engine syncs one to the disk while the next is written.
+        """
+        left, asked = [], []
+        for missing in wanted.arrays:
+            size = len(held[missing.sha256])
+            try:
+                if not wanted.folder or missing.have or size < m.LAID:
+                    raise FileNotFoundError
+                lay(Path(wanted.folder), missing.sha256, held[missing.sha256], upload)
+            except OSError:
+                left.append(missing)
+            else:
+                put = m.Put(missing.sha256, size, np.empty(0, np.uint8))
+                asked.append((self._send(put), size, missing))
+        for request, size, missing in asked:
+            if self._receive(request, m.Stored, size / _HASH_RATE).have < size:
+                (Path(wanted.folder) / f"{missing.sha256}{LOCAL}").unlink(missing_ok=True)
+                left.append(missing)  # it lay in a folder of the same name on another machine
+        return left
 
     def status(self, job: str) -> m.JobStatus:
         """Where the job stands."""

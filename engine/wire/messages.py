@@ -17,7 +17,7 @@ import numpy as np
 
 from .dtypes import travels
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_ARRAYS = 256
@@ -29,6 +29,7 @@ MAX_DEPTH = 16  # of lists and maps inside settings
 MAX_NAME = 256  # characters of an array name or of a result file's name
 MAX_CHUNK_BYTES = 1 << 20  # of one `put` or `fetch`
 FETCH_WINDOW = 4  # chunks a client may have asked for and not yet received
+LAID = 1 << 20  # bytes from which on an array is laid into the engine's folder on the same machine
 PUT_WINDOW = 4  # chunks a client may have sent and not yet heard of
 MAX_OPEN = 5000  # requests held for a client that does not read its answers
 MAX_OPEN_BYTES = 64 << 20  # of them together
@@ -270,7 +271,10 @@ class Shutdown(Message):
 
 @dataclass(frozen=True)
 class Welcome(Message):
-    """Who answers: protocol version, the library's version, "cpu (WHY)" or "cuda: NAME", process id, priors it has."""
+    """Who answers: protocol version, the library's version, "cpu (WHY)" or "cuda: NAME", process id, priors it has.
+
+    `health` holds numbers by name: what the engine uses, and what it has left (`engine.health`).
+    """
 
     kind = "welcome"
     protocol: int
@@ -278,6 +282,7 @@ class Welcome(Message):
     device: str
     pid: int
     priors: list[str]
+    health: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -293,10 +298,14 @@ class Accepted(Message):
 
 @dataclass(frozen=True)
 class Wanted(Message):
-    """What a `submit` lacks, in the order in which it is to be put."""
+    """What a `submit` lacks, in the order in which it is to be put.
+
+    `folder` is where a client on the same machine may lay whole arrays as SHA256.local; "" elsewhere.
+    """
 
     kind = "wanted"
     arrays: list[Missing]
+    folder: str
 
 
 @dataclass(frozen=True)

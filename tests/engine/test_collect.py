@@ -76,6 +76,6 @@ def test_the_engine_keeps_to_its_quota(tmp_path: Path, shot: Shot) -> None:
     with running_engine(tmp_path / "store") as engine, engine.client() as client:
         first, second = client.submit(shot, {"n": 1}), client.submit(shot, {"n": 2})
         wait_state(client, second, "done")
-    with running_engine(tmp_path / "store", "--keep-gb", "0.008") as engine, engine.client() as client:
+    with running_engine(tmp_path / "store", "--keep-gb", "0.004") as engine, engine.client() as client:
         assert [status.id for status in client.jobs()] == [second]
         assert os.listdir(engine.store / "jobs") == [second] and first != second

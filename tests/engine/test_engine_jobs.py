@@ -17,6 +17,7 @@ from ani3dhuman import __version__
 from engine.__main__ import main
 from engine.executors import CANCEL_PATIENCE
 from engine.wire import PROTOCOL_VERSION, Client, Event
+from engine.wire import messages as m
 from engine.wire.messages import MAX_PREVIEW
 
 Shot = dict[str, np.ndarray]
@@ -257,7 +258,10 @@ def test_submissions_of_the_same_shot_at_once_are_one_job(engine: Engine, shot: 
     assert len(jobs) == 1
 
 
-def test_a_submission_that_was_cut_short_sends_only_the_rest(client: Client, shot: Shot) -> None:
+def test_a_submission_that_was_cut_short_sends_only_the_rest(
+    client: Client, shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(m, "LAID", m.MAX_SHOT_BYTES)  # as from another machine
     large = {**shot, "vertices": np.random.default_rng(6).normal(size=(800_000, 3))}
     sent: list[tuple[int, int]] = []
     with pytest.raises(Ani3DError) as caught:

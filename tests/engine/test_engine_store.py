@@ -14,6 +14,7 @@ from tables import store_arrays, submit
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import CacheWriter, file_sha256
 from engine.blobs import Blobs, identity, list_files, table_of
+from engine.job_quota import _size
 from engine.job_table import JobTable
 from engine.migrations import SCHEMA_VERSION, STEPS
 from engine.result_files import is_whole, read_part
@@ -193,3 +194,44 @@ def test_hashes_of_a_frame_cache_are_read_from_its_manifest(tmp_path: Path, monk
     files = list_files(tmp_path)
     assert {Path(info.name).name: info.sha256 for info in files} == truth
     assert sorted(hashed) == ["manifest.json", "report.json"]
+
+
+def test_results_with_the_same_bytes_are_one_file_on_the_disk(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    same, small = bytes(range(256)) * 20, b"small"
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "same.bin").write_bytes(same)
+        (tmp_path / name / "small.bin").write_bytes(small)
+        blobs.share(tmp_path / name, list_files(tmp_path / name))
+    first, second = tmp_path / "a" / "same.bin", tmp_path / "b" / "same.bin"
+    assert first.samefile(second) and not first.with_name("small.bin").samefile(second.with_name("small.bin"))
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["same.bin", "small.bin"]
+    blobs.path(file_sha256(first)).unlink()
+    blobs.path(file_sha256(first)).write_bytes(bytes(len(same)))  # damaged
+    second.unlink()
+    second.write_bytes(same)
+    blobs.share(tmp_path / "b", list_files(tmp_path / "b"))
+    assert second.read_bytes() == same and blobs.path(file_sha256(second)).read_bytes() == same
+
+
+def test_what_jobs_share_stays_until_the_last_is_deleted(tmp_path: Path, shot: Shot) -> None:
+    table = JobTable(tmp_path)
+    jobs = [submit(table, shot, {"n": n}) for n in range(2)]
+    for job in jobs:
+        (out := table.folder(job) / "out").mkdir()
+        (out / "same.bin").write_bytes(bytes(5000))
+        files = list_files(out)
+        table.blobs.share(out, files)
+        table.note(JobStatus(job, "done", "", 0, 0, 0.0, None, "Ann"), "out", files)
+    shared = table.blobs.path(files[0].sha256)
+    assert shared.stat().st_nlink == 3
+    assert sum(_size(table.folder(job) / "out") for job in jobs) == 5000
+    table.close()
+    table = JobTable(tmp_path)
+    assert shared.exists(), "a start keeps what results have"
+    table.delete(jobs[0])
+    assert shared.stat().st_nlink == 2 and is_whole(table.folder(jobs[1]) / "out", files)
+    table.delete(jobs[1])
+    assert not list((tmp_path / "blobs").glob("??/*"))
+    table.close()

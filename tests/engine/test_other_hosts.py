@@ -98,5 +98,5 @@ def test_another_host_gets_nothing_without_a_key(
         stranger = {**access, "public_key": public, "secret_key": secret}
         for name, who in (("anna", access), ("stranger", stranger)):
             (tmp_path / f"{name}.json").write_text(json.dumps(who))
-        assert there(namespace, ASK, str(tmp_path / "anna.json")) == "welcome 3"
+        assert there(namespace, ASK, str(tmp_path / "anna.json")) == "welcome 4"
         assert there(namespace, ASK, str(tmp_path / "stranger.json")) == "engine.refused"
