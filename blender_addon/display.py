@@ -28,7 +28,7 @@ TRANSPARENT_BOUNCES = 64
 FACETED = 2, 1  # subdivisions of the sphere in renders and in the viewport, which draws a quarter of the faces
 SWITCH = "Ellipsoids in Viewport"  # label of the node that says so
 POINTS = "Ani3D Points"  # the material of points
-MOST_POINTS = 30_000.0  # in the viewport
+MOST_POINTS = 20_000.0  # in the viewport
 POINT_SIZE = 1.6  # of the radius of a point, in mean standard deviations
 SIGMAS = 2.8  # radius of the drawn sphere: the density there is 2 % of its peak
 

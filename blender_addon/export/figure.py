@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import bpy
@@ -14,6 +15,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.hair_ribbons import root_pins
 from ani3d_formats.regions import is_loose
 
+from ..background import beside
 from ..regions.guess import Piece
 from ..regions.parts import slot_names
 from . import weights
@@ -108,7 +110,7 @@ def read_figure(
 def figure_steps(
     scene: bpy.types.Scene, found: Members, meshes: Sequence[RestMesh], depsgraph: bpy.types.Depsgraph
 ) -> Generator[None, None, Figure]:
-    """Join the meshes of a character that is held at rest, a mesh a step. `scene` has the list of its parts.
+    """Join the meshes of a character that is held at rest, some thousand vertices a step. `scene` lists its parts.
 
     Raises:
         Ani3DError: ``character.no_faces``.
@@ -125,7 +127,7 @@ def figure_steps(
     pairs: list[weights.Pairs] = []
     for rest in meshes:
         deforming = weights.deforming_armature(rest.carrier, rigs)
-        pairs.append(weights.skin_weights(rest, bones.row_of(deforming) if deforming else {}))
+        pairs.append((yield from weights.skin_weights(rest, bones.row_of(deforming) if deforming else {})))
         yield
     own = [rest for rest, each in zip(meshes, pairs, strict=True) if not all(each)]  # they have vertices without bones
     sizes = [float(np.ptp(rest.vertices, axis=0).max()) for rest in own]
@@ -134,8 +136,7 @@ def figure_steps(
         if rest in own:
             row = rig.object_row(rest.member)
             each[:] = [pair or [(row, 1.0)] for pair in each]
-    indices, values = weights.joined(pairs)
-    yield
+    indices, values = yield from beside(partial(weights.joined, pairs))
     starts = np.cumsum([0, *(len(rest.vertices) for rest in meshes)])
     groups = [weights.group_weights(rest) for rest in meshes]
     modifiers = [weights.armature_modifier(rest.carrier, rigs) for rest in meshes]
@@ -147,6 +148,7 @@ def figure_steps(
         rig.parents,
         groups,
     )
+    yield from beside(lambda: labelling.guesses)  # which are kept
     regions = labelling.region_ids(scene)
     yield
     return Figure(

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from functools import partial
+
 import numpy as np
 
 from ani3d_formats.pins import HOLDS
 from ani3d_formats.regions import is_loose
 
+from ..background import beside
 from ..regions.name_matching import split_words
 from ..regions.parts import Hold
 from .cloth_settings import own_cloth
@@ -31,9 +35,9 @@ PLACES = {
 }
 
 
-def holds_of(figure: Figure) -> list[Hold]:
-    """What holds the garment and hair of each object of `figure`."""
-    found = found_pins(figure)
+def holds_of(figure: Figure) -> Generator[None, None, list[Hold]]:
+    """What holds the garment and hair of each object of `figure`, in short steps."""
+    found = yield from beside(partial(found_pins, figure))
     unheld = np.zeros(len(figure.vertices), bool)
     for piece in found.unheld:
         unheld[piece] = True

@@ -88,7 +88,7 @@ def _survey(context: bpy.types.Context, armature: bpy.types.Object | None) -> Ge
         )
         for number, member in enumerate(figure.members)
     ]
-    holds = holds_of(figure.labelled(scene))
+    holds = yield from holds_of(figure.labelled(scene))
     yield
     entries = figure.labelling.entries([part.motion for part in parts], holds)
     for name, reason in found.left_out:

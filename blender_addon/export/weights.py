@@ -8,7 +8,7 @@ part in it, and a vertex without weights stays with its object. Exported weights
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 import bpy
 import numpy as np
@@ -19,6 +19,7 @@ from .members import is_used
 from .rest import RestMesh
 
 NO_WEIGHT = 1e-4  # Blender leaves a vertex alone whose weights add up to no more than this
+VERTICES = 8192  # read in a step
 Pairs = list[list[tuple[int, float]]]
 """Per vertex (row, weight), in Blender's own order, which decides the signs of dual quaternions (Preserve Volume)."""
 
@@ -38,19 +39,19 @@ def armature_modifier(item: bpy.types.Object, rigs: Sequence[bpy.types.Object]) 
     return None
 
 
-def skin_weights(rest: RestMesh, rows: Mapping[str, int]) -> Pairs:
-    """The (row, weight) pairs of each vertex as painted; empty where no bone of `rows` holds it, all of a strand as at
-    its root.
+def skin_weights(rest: RestMesh, rows: Mapping[str, int]) -> Generator[None, None, Pairs]:
+    """The (row, weight) pairs of each vertex as painted, read some thousand vertices a step; empty where no bone of
+    `rows` holds it, all of a strand as at its root.
 
     Where modifiers made a mesh without any weights, as Remesh does, each vertex has those of the nearest painted one.
     """
     if rest.strands is not None:
-        return _strand_weights(rest.strands, rows)
+        return (yield from _strand_weights(rest.strands, rows))
     row_of = {group.index: rows[group.name] for group in rest.item.vertex_groups if group.name in rows}
-    pairs = _pairs(rest.mesh, row_of)
+    pairs = yield from _pairs(rest.mesh, row_of)
     if any(pairs) or not row_of or not isinstance(rest.item.data, bpy.types.Mesh):
         return pairs
-    painted = _pairs(rest.item.data, row_of)
+    painted = yield from _pairs(rest.item.data, row_of)
     tree = KDTree(len(painted))
     for vertex, each in zip(rest.item.data.vertices, painted, strict=True):
         if each:
@@ -60,21 +61,23 @@ def skin_weights(rest: RestMesh, rows: Mapping[str, int]) -> Pairs:
     return [painted[index] for index in nearest] or pairs
 
 
-def _strand_weights(hair: Strands, rows: Mapping[str, int]) -> Pairs:
+def _strand_weights(hair: Strands, rows: Mapping[str, int]) -> Generator[None, None, Pairs]:
     each = 2 * hair.points.shape[1]
     surface = hair.surface
     if surface is None or not isinstance(surface.data, bpy.types.Mesh) or not rows or not len(surface.data.vertices):
         return [[] for _ in range(each * len(hair.points))]
     row_of = {group.index: rows[group.name] for group in surface.vertex_groups if group.name in rows}
-    painted = _pairs(surface.data, row_of)
+    painted = yield from _pairs(surface.data, row_of)
     return [painted[vertex] for vertex in nearest_vertices(hair).tolist() for _ in range(each)]
 
 
-def _pairs(mesh: bpy.types.Mesh, row_of: Mapping[int, int]) -> Pairs:
-    result = []
-    for vertex in mesh.vertices:
+def _pairs(mesh: bpy.types.Mesh, row_of: Mapping[int, int]) -> Generator[None, None, Pairs]:
+    result: Pairs = []
+    for number, vertex in enumerate(mesh.vertices, start=1):
         pairs = [(row_of[g.group], g.weight) for g in vertex.groups if g.group in row_of and g.weight > 0]
         result.append(pairs if sum(weight for _, weight in pairs) > NO_WEIGHT else [])
+        if number % VERTICES == 0:
+            yield
     return result
 
 

@@ -34,9 +34,8 @@ from .bind import bind_steps, chosen_armature
 from .engine import open_engine
 from .job import chosen_settings, read_pictures, read_settings, read_views, views_beside
 from .result import BringsResult, put_in_scene
-from .stepwise import Steps
+from .stepwise import SLICE, Steps
 
-SLICE = 0.1  # seconds of reading the scene between two looks at the keyboard
 Work = Generator[Future[Any] | None, None, None]
 """Yields what to wait for while Blender goes on, or None where it goes on by itself and the scene is in its hands."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import count
 from types import SimpleNamespace
 
+import bpy
 import pytest
 
 
@@ -111,3 +113,33 @@ def test_an_error_ends_it_in_one_line(windowed, part):
     assert work.modal(context, TICK) == {"CANCELLED"}
     assert work.told == ({"ERROR"}, "It broke. Mend it.")
     assert (closed, context.window_manager.held) == ([True], set())
+
+
+def test_work_beside_gives_back_what_it_returns_and_raises(part):
+    beside = part("background").beside
+
+    def ended(steps):
+        for _ in count():
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+
+    assert ended(beside(lambda: 5)) == 5
+    with pytest.raises(ZeroDivisionError):
+        ended(beside(lambda: 1 // 0))
+    event = threading.Event()
+    steps = beside(event.wait)
+    next(steps)  # goes on while the work waits
+    event.set()
+    assert ended(steps) is True
+
+
+def test_weights_are_read_in_steps(addon, part):
+    """However many vertices a mesh has, the window answers between some thousand of them."""
+    mesh = bpy.data.meshes.new("Many")
+    mesh.vertices.add(20_000)
+    item = bpy.data.objects.new("Many", mesh)
+    item.vertex_groups.new(name="bone").add(range(20_000), 0.5, "REPLACE")
+    steps = part("export.weights")._pairs(mesh, {0: 3})
+    assert len(list(steps)) == 2

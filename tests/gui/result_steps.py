@@ -182,18 +182,20 @@ def gaussians_in_solid_are_as_quick_as_meshes(window: Window) -> Iterator[Wait]:
     folder, _ = rigs.random_cache(window.out / "Much.ani3d", (3, 4), count=GAUSSIANS, meshes=meshes)
     with window.inside():
         bpy.ops.ani3d.import_result(directory=str(folder))
-    seconds = {}
-    for what in ("MESH", "GAUSSIANS", "BOTH"):
-        with window.inside():
-            bpy.ops.ani3d.show_result(name="Much", what=what)
-            bpy.ops.view3d.view_all()
-        yield 1.0
-        with bpy.context.temp_override(window=window.itself):
-            bpy.ops.wm.redraw_timer(type="DRAW_WIN", iterations=1)
-            started = time.perf_counter()
-            bpy.ops.wm.redraw_timer(type="DRAW_WIN", iterations=REDRAWS)
-            seconds[what] = (time.perf_counter() - started) / REDRAWS
-        window.picture(f"solid_{what.lower()}")
+    seconds = {"MESH": np.inf, "GAUSSIANS": np.inf, "BOTH": np.inf}
+    for turn in range(REDRAWS):  # by turns, the quickest of each: others use the machine too
+        for what, quickest in seconds.items():
+            with window.inside():
+                bpy.ops.ani3d.show_result(name="Much", what=what)
+                bpy.ops.view3d.view_all()
+            yield 0.3
+            with bpy.context.temp_override(window=window.itself):
+                bpy.ops.wm.redraw_timer(type="DRAW_WIN", iterations=1)
+                started = time.perf_counter()
+                bpy.ops.wm.redraw_timer(type="DRAW_WIN", iterations=1)
+                seconds[what] = min(quickest, time.perf_counter() - started)
+            if turn == 0:
+                window.picture(f"solid_{what.lower()}")
     print("  Solid:", ", ".join(f"{what} {1000 * value:.0f} ms" for what, value in seconds.items()))
     for what in ("GAUSSIANS", "MESH"):
         with window.inside():
