@@ -19,16 +19,14 @@ import bpy
 
 from ani3d_formats.gaussians import SH_C0
 
-from . import compat
+from . import compat, viewport_points
 from .math_nodes import math_node
 
 COLOR_ATTRIBUTE = "ani3d_color"  # linear RGB and opacity, what the material reads
 NAME = "Ani3D Gaussians"
 TRANSPARENT_BOUNCES = 64
 FACETED = 2, 1  # subdivisions of the sphere in renders and in the viewport, which draws a quarter of the faces
-SWITCH = "Ellipsoids in Viewport"  # label of the node that says so
 POINTS = "Ani3D Points"  # the material of points
-MOST_POINTS = 20_000.0  # in the viewport
 POINT_SIZE = 1.6  # of the radius of a point, in mean standard deviations
 SIGMAS = 2.8  # radius of the drawn sphere: the density there is 2 % of its peak
 
@@ -65,8 +63,7 @@ def ellipsoids() -> bpy.types.NodeTree:
     finer = nodes.new("GeometryNodeSwitch")
     finer.input_type = "INT"
     finer.inputs["False"].default_value, finer.inputs["True"].default_value = FACETED
-    viewport = nodes.new("GeometryNodeIsViewport").outputs[0]
-    link(viewport, finer.inputs["Switch"])
+    link(nodes.new("GeometryNodeIsViewport").outputs[0], finer.inputs["Switch"])
     link(finer.outputs[0], sphere.inputs["Subdivisions"])
     painted = nodes.new("GeometryNodeSetMaterial")
     painted.inputs["Material"].default_value = bpy.data.materials.get(NAME) or _material()
@@ -86,42 +83,22 @@ def ellipsoids() -> bpy.types.NodeTree:
         attribute.data_type = kind
         attribute.inputs["Name"].default_value = name
         link(attribute.outputs["Attribute"], instances.inputs[socket])
-    asked = nodes.new("FunctionNodeInputBool")
-    asked.label = asked.name = SWITCH
-    light = nodes.new("FunctionNodeBooleanMath")
-    light.operation = "NIMPLY"  # in the viewport, and not asked for more
-    link(viewport, light.inputs[0])
-    link(asked.outputs[0], light.inputs[1])
     choice = nodes.new("GeometryNodeSwitch")
     choice.input_type = "GEOMETRY"
-    link(light.outputs[0], choice.inputs["Switch"])
+    link(viewport_points.light(tree), choice.inputs["Switch"])
     link(instances.outputs["Instances"], choice.inputs["False"])
     link(_light_points(tree, points, color), choice.inputs["True"])
     link(choice.outputs[0], nodes.new("NodeGroupOutput").inputs[0])
     return tree
 
 
-def ellipsoids_switch() -> bpy.types.Node | None:
-    """The node whose `boolean` has the viewport show ellipsoids; None where Blender draws splats, or nothing does."""
-    tree: Any = bpy.data.node_groups.get(NAME)
-    return tree.nodes.get(SWITCH) if tree else None
-
-
 def _light_points(
     tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, color: bpy.types.NodeSocket
 ) -> bpy.types.NodeSocket:
-    """The points as balls about as large as their Gaussians, in their colours; of very many every second or third,
-    larger."""
+    """The points as balls about as large as their Gaussians, in their colours; those that stand for several larger."""
     nodes, link, math = cast(Any, tree.nodes), tree.links.new, partial(math_node, tree)
 
-    domain = nodes.new("GeometryNodeAttributeDomainSize")
-    domain.component = "POINTCLOUD"
-    link(points, domain.inputs[0])
-    nth = math("CEIL", math("DIVIDE", domain.outputs["Point Count"], MOST_POINTS), 0.0)
-    fewer = nodes.new("GeometryNodeDeleteGeometry")
-    fewer.domain = "POINT"
-    link(points, fewer.inputs["Geometry"])
-    link(math("MODULO", nodes.new("GeometryNodeInputIndex").outputs[0], nth), fewer.inputs["Selection"])
+    nth = math("MAXIMUM", viewport_points.number(tree, viewport_points.NTH), 1.0)
     scale = nodes.new("GeometryNodeInputNamedAttribute")
     scale.data_type = "FLOAT_VECTOR"
     scale.inputs["Name"].default_value = "scale"
@@ -130,9 +107,9 @@ def _light_points(
     link(scale.outputs["Attribute"], length.inputs[0])
     size = math("MULTIPLY", length.outputs["Value"], math("SQRT", math("MULTIPLY", nth, POINT_SIZE**2 / 3), 0.0))
     sized = nodes.new("GeometryNodeSetPointRadius")
-    link(fewer.outputs[0], sized.inputs[0])
+    link(points, sized.inputs[0])
     link(size, sized.inputs["Radius"])
-    colored = nodes.new("GeometryNodeStoreNamedAttribute")  # of those that are left
+    colored = nodes.new("GeometryNodeStoreNamedAttribute")
     colored.data_type = "FLOAT_COLOR"
     colored.inputs["Name"].default_value = COLOR_ATTRIBUTE
     link(sized.outputs[0], colored.inputs["Geometry"])

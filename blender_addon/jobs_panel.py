@@ -7,8 +7,7 @@ from typing import Any
 
 import bpy
 
-from . import playback
-from .display import SWITCH, ellipsoids_switch
+from . import playback, viewport_points
 from .film_nodes import has_film
 from .import_result import parts_of, result_names
 from .job_list import UNKNOWN, active_row, folder_of
@@ -114,9 +113,9 @@ def _draw_result(context: bpy.types.Context, column: bpy.types.UILayout, name: s
         column.operator("ani3d.compare_results", icon="UV_SYNC_SELECT").name = name
     if has_gaussians:
         column.operator("ani3d.render_shot", icon="RENDER_ANIMATION").result = name
-    switch = ellipsoids_switch()
+    switch = viewport_points.switch()
     if switch is not None and seen in (GAUSSIANS, BOTH):
-        column.prop(switch, "boolean", text=SWITCH)
+        column.prop(switch, "boolean", text=viewport_points.SWITCH)
     column.operator("ani3d.remove_result", text="Take out of the Scene", icon="TRASH").name = name
     for item in parts:
         if problem := playback.error_of(item):

@@ -22,6 +22,7 @@ from . import compat
 from .paths import in_blend
 from .playback_nodes import Player, loose_points, objects_read_by, playback_nodes
 from .timeline import frame_length
+from .viewport_points import every_nth
 
 NAME = "Ani3D Playback"
 COUNT = "ani3d_points"  # how many points an object without vertices plays
@@ -37,7 +38,8 @@ def add_playback(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Sce
     still = _still_cloud(item, cache, scene)
     players = [_player(f"{item.name} Points", cache, False, scene)]
     modifier = cast(bpy.types.NodesModifier, item.modifiers.new(NAME, "NODES"))
-    modifier.node_group = playback_nodes(f"{NAME} {item.name}", still or cache.manifest.count, players)
+    count = cache.manifest.count
+    modifier.node_group = playback_nodes(f"{NAME} {item.name}", still or count, players, every_nth(count))
 
 
 def _still_cloud(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Scene) -> bpy.types.Object | None:

@@ -10,6 +10,7 @@ import bpy
 
 from ani3d_formats.playback_file import Block, Packing
 
+from . import viewport_points
 from .math_nodes import math_node
 
 ATTRIBUTE_TYPES = {"scale": "FLOAT_VECTOR", "rotation": "QUATERNION", "radiance:base": "FLOAT_COLOR"}
@@ -19,9 +20,11 @@ Player = tuple[bpy.types.Object, Packing]
 """An object of loose points, and how attributes lie in them."""
 
 
-def playback_nodes(name: str, still: bpy.types.Object | int, players: Sequence[Player | None]) -> bpy.types.NodeTree:
+def playback_nodes(
+    name: str, still: bpy.types.Object | int, players: Sequence[Player | None], nth: int = 1
+) -> bpy.types.NodeTree:
     """Geometry nodes that give Gaussians the attributes that `players` hold. They are those of the cloud `still`, or so
-    many made of the one point that comes in."""
+    many made of the one point that comes in, which are numbered. The viewport may show one of `nth` of them."""
     tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
     tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
     tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
@@ -30,11 +33,13 @@ def playback_nodes(name: str, still: bpy.types.Object | int, players: Sequence[P
         many.domain = "POINT"
         many.inputs["Amount"].default_value = still
         tree.links.new(tree.nodes.new("NodeGroupInput").outputs[0], many.inputs["Geometry"])
-        geometry = many.outputs[0]
+        geometry = viewport_points.numbered(tree, many.outputs[0])
     else:
         info: Any = tree.nodes.new("GeometryNodeObjectInfo")
         info.inputs["Object"].default_value = still
         geometry = info.outputs["Geometry"]
+    if nth > 1:
+        geometry = viewport_points.thinned(tree, geometry, nth)
     for points, plan in filter(None, players):
         reader = _Reader(tree, points)
         for attribute, block in plan.blocks.items():
@@ -80,7 +85,7 @@ class _Reader:
         info.inputs["Object"].default_value = points
         self._points = info.outputs["Geometry"]
         self._place = self._new("GeometryNodeInputPosition").outputs[0]
-        self._index = self._new("GeometryNodeInputIndex").outputs[0]
+        self._index = viewport_points.number(tree, viewport_points.INDEX, "INT")
 
     def value(self, kind: str, block: Block) -> bpy.types.NodeSocket:
         """The attribute in `block`, of a type of `ATTRIBUTE_TYPES`."""

@@ -16,7 +16,9 @@ if [ ! -e "$root/.ready" ]; then
     touch "$root/.ready"
 fi
 [ $# -gt 0 ] || exit 0
+mounted=()
+trap 'for folder in "${mounted[@]}"; do umount "$folder" || umount --lazy "$folder"; done' EXIT  # or rm would follow them
 for folder in proc dev/shm; do
-    mountpoint -q "$root/$folder" || mount --bind "/$folder" "$root/$folder"
+    mountpoint -q "$root/$folder" || { mount --bind "/$folder" "$root/$folder"; mounted+=("$root/$folder"); }
 done
-exec chroot "$root" env HOME=/job LIBGL_ALWAYS_SOFTWARE=1 "$@"
+chroot "$root" env HOME=/job LIBGL_ALWAYS_SOFTWARE=1 "$@"

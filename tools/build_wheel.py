@@ -1,7 +1,8 @@
 """Builds the engine's wheel and sdist, and tries them as a user would: python -m tools.build_wheel --out dist
 
-Both go into an environment of their own, made anew below build/: the prior is inside, `doctor` runs, the program that
-Blender starts answers, and a tiny shot is animated - from an empty folder, so that nothing of the project helps.
+Each goes into an environment of its own, made anew below build/, the sdist by pip, the wheel by `uv tool install`: the
+prior is inside, `doctor` runs, the program that Blender starts answers, and a shot is animated - from an empty folder,
+so that nothing of the project helps. With `--shot` it is a shot of your own, such as the demo's.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TORCH = os.environ.get("TORCH", "torch==2.13.0")
+PROGRAMS = "Scripts" if os.name == "nt" else "bin"
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check", "install")
 PRIOR = "import ani3dhuman, pathlib; print(*pathlib.Path(ani3dhuman.__file__).parent.glob('assets/**/*'), sep=chr(10))"
 
@@ -28,14 +30,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
     parser.add_argument("--environment", type=Path, default=ROOT / "build" / "wheel-environment")
+    parser.add_argument("--shot", type=Path, help="a shot to animate instead of a tiny one")
     parser.add_argument("--untried", action="store_true", help="build only")
     options = parser.parse_args()
     wheel, sdist = build(options.out)
     print(f"{wheel} ({wheel.stat().st_size / 1e6:.1f} MB)\n{sdist} ({sdist.stat().st_size / 1e6:.1f} MB)")
     if not options.untried:
-        for package in (sdist, wheel):
-            tried(package, options.environment)
-            print(f"{package.name}: prior inside, doctor runs, the engine answers, a shot is animated")
+        for package, install in ((wheel, installed_as_tool), (sdist, installed_by_pip)):
+            shutil.rmtree(options.environment, ignore_errors=True)
+            used(package, install(package, options.environment), options.shot)
+            print(f"{package.name}: prior inside, doctor runs, the engine answers, a shot is animated", flush=True)
 
 
 def build(out: Path) -> tuple[Path, Path]:
@@ -53,18 +57,31 @@ def build(out: Path) -> tuple[Path, Path]:
     return out / names[1], out / names[0]
 
 
-def tried(package: Path, environment: Path) -> None:
-    """Install a package into a fresh environment and use it. Raises `SystemExit` that says what did not go."""
-    venv.create(environment, clear=True, with_pip=True)
-    python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
+def installed_by_pip(package: Path, environment: Path) -> Path:
+    """Install a package into a fresh environment, and the tools to build it; the Python there."""
+    venv.create(environment, with_pip=True)
+    python = environment / PROGRAMS / "python"
     run(python, *PIP, "--no-deps", "-r", ROOT / "requirements" / "engine.txt")
     run(python, *PIP, TORCH)
     run(python, *PIP, "--no-deps", "--no-build-isolation", package.resolve())
-    used(package, python)
+    return python
 
 
-def used(package: Path, python: Path) -> None:
-    """Use what is installed of a package for `python`, as `tried` says."""
+def installed_as_tool(package: Path, environment: Path) -> Path:
+    """`uv tool install`, with the tools and programs in a folder of their own; the Python there."""
+    places = {"UV_TOOL_DIR": str(environment), "UV_TOOL_BIN_DIR": str(environment / PROGRAMS)}
+    if links := os.environ.get("PIP_FIND_LINKS"):
+        places["UV_FIND_LINKS"] = links
+    options = ("--python", sys.executable, "--constraints", ROOT / "requirements" / "engine.txt", "--with", TORCH)
+    run(sys.executable, "-m", "uv", "tool", "install", *options, package.resolve(), more=places)
+    program = environment / PROGRAMS / "ani3dhuman-engine"
+    if not list(program.parent.glob(program.name + "*")):
+        raise SystemExit(f"uv tool install put no {program.name} into {program.parent}.")
+    return environment / "ani3dhuman" / PROGRAMS / "python"
+
+
+def used(package: Path, python: Path, shot: Path | None) -> None:
+    """Use what is installed of a package for `python`. Raises `SystemExit` that says what did not go."""
     programs = python.parent
     with tempfile.TemporaryDirectory(prefix="ani3d-wheel-") as folder:
         found = run(python, "-c", PRIOR, cwd=folder)
@@ -72,17 +89,20 @@ def used(package: Path, python: Path) -> None:
             raise SystemExit(f"{package.name} has no prior inside: {found}")
         run(programs / "ani3dhuman", "doctor", cwd=folder)
         run(programs / "ani3dhuman-engine", "--version", cwd=folder)
-        shot = Path(folder) / "shot.npz"
-        run(sys.executable, "-c", f"from tests.synthetic import make_shot; make_shot().save({str(shot)!r})", cwd=ROOT)
-        run(programs / "ani3dhuman", "animate", shot, "-o", "out", "--preset", "draft", cwd=folder)
+        if shot is None:
+            shot = Path(folder) / "shot.npz"
+            make = f"from tests.synthetic import make_shot; make_shot().save({str(shot)!r})"
+            run(sys.executable, "-c", make, cwd=ROOT)
+        run(programs / "ani3dhuman", "animate", shot.resolve(), "-o", "out", "--preset", "draft", cwd=folder)
         report = json.loads((Path(folder) / "out" / "report.json").read_text(encoding="utf-8"))
         if not list((Path(folder) / "out").glob("*.ani3d")) or report["settings"].get("prior") == "none":
             raise SystemExit(f"{package.name}: the shot was not animated whole.")
 
 
-def run(*arguments: object, cwd: str | Path | None = None) -> str:
+def run(*arguments: object, cwd: str | Path | None = None, more: dict[str, str] | None = None) -> str:
     """What a program says; `SystemExit` with all of it where it fails."""
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    clean |= more or {}
     result = subprocess.run([*map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=clean)
     if result.returncode:
         raise SystemExit(f"{' '.join(map(str, arguments))} failed:\n{result.stdout}{result.stderr}")

@@ -1,6 +1,7 @@
 """Runs the steps in Blender: blender --enable-event-simulate --python drive.py -- ZIP OUT [STEP ...]
 
 A timer leads them; each one's outcome is written to OUT/report.json as soon as it is known, since Blender may crash.
+After a step that ends the window OUT/left.json has the steps that wait for a new one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Course:
     def __init__(self, out: Path, names: list[str]) -> None:
         self.window, self.out = Window(out), out
         self.names = names
-        self.report: dict[str, str] = {}
+        told = out / "report.json"
+        self.report: dict[str, str] = json.loads(told.read_text()) if told.exists() else {}
         self._running = iter(())
         self._name, self._until, self._deadline = "", lambda: True, 0.0
 
@@ -54,7 +56,9 @@ class Course:
     def _next(self) -> float | None:
         if self._name and self._name not in self.report:
             self._told("passed")
-        if not self.names:
+        if self.window.ends:
+            (self.out / "left.json").write_text(json.dumps(self.names), encoding="utf-8")
+        if not self.names or self.window.ends:
             bpy.ops.wm.quit_blender()
             return None
         self._name = self.names.pop(0)

@@ -140,6 +140,39 @@ def a_job_goes_on_while_another_file_is_open(window: Window) -> Iterator[Wait]:
 
 
 @step
+def quitting_in_mid_job_loses_nothing(window: Window) -> Iterator[Wait]:
+    yield from open_small(window)
+    use_engine(window)
+    bpy.context.scene.ani3d.preset = "draft"
+    bpy.context.scene.ani3d.floor = False  # another job than those before
+    window.press("ani3d.animate")
+    session = part("session").session
+    yield lambda: session.is_working() and session.job.state == "running"
+    with window.inside():
+        bpy.ops.wm.save_mainfile()
+    window.picture("before_quitting")
+    window.ends = True
+
+
+@step
+def its_result_is_shown_after_reopening(window: Window) -> Iterator[Wait]:
+    """In a new Blender, behind the step before."""
+    with window.inside():
+        bpy.ops.wm.open_mainfile(filepath=str(window.out / "small.blend"))
+    use_engine(window)
+    yield from window.show_tab()
+    window.picture("after_quitting")
+    assert [bool(row.job) for row in rows()] == [True]
+    assert not part("import_result").result_names()
+    window.press("ani3d.start_engine")
+    yield lambda: rows()[0].state == "done"
+    window.press("ani3d.show_job", job=rows()[0].job)
+    yield shown
+    yield 0.5
+    window.picture("result_after_quitting")
+
+
+@step
 def repeating_and_redoing_any_operator_does_no_harm(window: Window) -> Iterator[Wait]:
     """Blender crashes where an operator that returned RUNNING_MODAL is redone."""
     yield from animated(window, "cloth")

@@ -42,15 +42,20 @@ def main() -> int:
         shutil.copy(file, job / file.name)
     package = shutil.copy(_extension(options.out), job)
     (job / "results").mkdir()
-    command = [
+    blender = [
         "xvfb-run", "-a", "-s", f"-screen 0 {SCREEN}", options.blender or "blender", "--factory-startup",
         "--enable-event-simulate", "--window-geometry", "0", "0", "1600", "1000", "--python", seen_from / "drive.py",
-        "--", seen_from / Path(package).name, seen_from / "results", *options.steps,
+        "--", seen_from / Path(package).name, seen_from / "results",
     ]  # fmt: skip
     if not options.blender:
-        command = [ROOT / "tools" / "blender_window.sh", options.root, *command]
+        blender = [ROOT / "tools" / "blender_window.sh", options.root, *blender]
     with _engine(options.out, job), (options.out / "blender.log").open("wb") as log:
-        ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
+        ended, steps, left = 0, options.steps, job / "results" / "left.json"
+        while not ended:
+            left.unlink(missing_ok=True)
+            ended = subprocess.run([*blender, *steps], stdout=log, stderr=subprocess.STDOUT).returncode
+            if not left.exists() or not (steps := json.loads(left.read_text())):
+                break
     for file in [*(job / "results").glob("*.png"), *(job / "results").glob("report.json")]:
         shutil.copy(file, options.out / file.name)
     return _judged(options.out, ended, options.steps)

@@ -19,6 +19,7 @@ class Window:
 
     def __init__(self, out: Path) -> None:
         self.out = out
+        self.ends = False  # set by a step that the next one shall follow in a new Blender
         self.longest = (0.0, 0.0)  # seconds of work, and in all, between two looks of the event loop, since `watch`
         self._last = (time.thread_time(), time.perf_counter())
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the viewport shows of Gaussians before Blender 5.3: points, and of very many every second or third, larger.
+
+The others are left out before anything is read for them, so a frame costs as little as there are points.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import bpy
+
+from . import compat
+from .math_nodes import math_node
+
+NAME = "Ani3D Viewport"
+SWITCH = "Ellipsoids in Viewport"  # label of the node that says so
+MOST = 20_000  # points
+INDEX = "ani3d_index"  # a Gaussian's number, where not all are there
+NTH = "ani3d_nth"  # how many Gaussians a point stands for, where it is not one
+
+
+def every_nth(count: int) -> int:
+    """One of how many of `count` Gaussians is shown."""
+    return 1 if compat.draws_splats() else max(1, math.ceil(count / MOST))
+
+
+def light(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
+    """Whether points are to be shown: in the viewport, unless ellipsoids are asked for."""
+    group: Any = tree.nodes.new("GeometryNodeGroup")
+    group.node_tree = bpy.data.node_groups.get(NAME) or _group()
+    return group.outputs[0]
+
+
+def switch() -> bpy.types.Node | None:
+    """The node whose `boolean` has the viewport show ellipsoids; None where Blender draws splats, or nothing does."""
+    tree: Any = bpy.data.node_groups.get(NAME)
+    return tree.nodes.get(SWITCH) if tree else None
+
+
+def numbered(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
+    """The points with `INDEX`."""
+    index: Any = tree.nodes.new("GeometryNodeInputIndex")
+    return _store(tree, points, INDEX, "INT", index.outputs[0])
+
+
+def thinned(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, nth: int) -> bpy.types.NodeSocket:
+    """One of `nth` points with `INDEX` and `NTH` where the viewport shows points, else all of them."""
+    nodes: Any = tree.nodes
+    fewer, choice = nodes.new("GeometryNodeDeleteGeometry"), nodes.new("GeometryNodeSwitch")
+    fewer.domain, choice.input_type = "POINT", "GEOMETRY"
+    tree.links.new(points, fewer.inputs["Geometry"])
+    tree.links.new(math_node(tree, "MODULO", number(tree, INDEX, "INT"), float(nth)), fewer.inputs["Selection"])
+    told = nodes.new("ShaderNodeValue")
+    told.outputs[0].default_value = nth
+    tree.links.new(light(tree), choice.inputs["Switch"])
+    tree.links.new(points, choice.inputs["False"])
+    tree.links.new(_store(tree, fewer.outputs[0], NTH, "FLOAT", told.outputs[0]), choice.inputs["True"])
+    return choice.outputs[0]
+
+
+def number(tree: bpy.types.NodeTree, name: str, kind: str = "FLOAT") -> bpy.types.NodeSocket:
+    """A named attribute of points, 0 where it is missing."""
+    node: Any = tree.nodes.new("GeometryNodeInputNamedAttribute")
+    node.data_type = kind
+    node.inputs["Name"].default_value = name
+    return node.outputs["Attribute"]
+
+
+def _store(
+    tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, name: str, kind: str, value: bpy.types.NodeSocket
+) -> bpy.types.NodeSocket:
+    node: Any = tree.nodes.new("GeometryNodeStoreNamedAttribute")
+    node.data_type, node.domain = kind, "POINT"
+    node.inputs["Name"].default_value = name
+    tree.links.new(points, node.inputs["Geometry"])
+    tree.links.new(value, node.inputs["Value"])
+    return node.outputs["Geometry"]
+
+
+def _group() -> bpy.types.NodeTree:
+    tree = bpy.data.node_groups.new(NAME, "GeometryNodeTree")
+    tree.interface.new_socket("Points", in_out="OUTPUT", socket_type="NodeSocketBool")
+    nodes: Any = tree.nodes
+    asked, both = nodes.new("FunctionNodeInputBool"), nodes.new("FunctionNodeBooleanMath")
+    asked.label = asked.name = SWITCH
+    both.operation = "NIMPLY"
+    tree.links.new(nodes.new("GeometryNodeIsViewport").outputs[0], both.inputs[0])
+    tree.links.new(asked.outputs[0], both.inputs[1])
+    tree.links.new(both.outputs[0], nodes.new("NodeGroupOutput").inputs[0])
+    return tree
