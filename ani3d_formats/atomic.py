@@ -74,7 +74,7 @@ def publish(partial: Path, path: Path) -> None:
     folder = partial.is_dir()
     for place in (partial, *(partial.rglob("*") if folder else ())):
         if place.is_dir():
-            _sync_folder(place)
+            sync_folder(place)
         else:
             with open(place, "rb+") as written:
                 os.fsync(written.fileno())
@@ -90,12 +90,12 @@ def publish(partial: Path, path: Path) -> None:
         if aside:
             os.rename(previous, path)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     if aside:
         shutil.rmtree(previous, ignore_errors=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Sync the names in `folder`; on Windows, and on file systems that cannot, nothing happens."""
     if os.name == "nt":
         return
@@ -128,10 +128,11 @@ def atomic_path(path: Path, needed: int | None = None) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `path` atomically. Raises `Ani3DError` ``disk.full``."""
-    with atomic_path(path, memoryview(data).nbytes) as partial, open(partial, "wb") as file:
-        file.write(data)
+def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
+    """Write `parts`, one after the other, to `path` atomically. Raises `Ani3DError` ``disk.full``."""
+    with atomic_path(path, sum(memoryview(part).nbytes for part in parts)) as partial, open(partial, "wb") as file:
+        for part in parts:
+            file.write(part)
 
 
 class WrittenWhole(ABC):

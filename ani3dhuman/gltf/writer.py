@@ -75,8 +75,11 @@ class GlbWriter:
 
     def write(self, path: Path) -> None:
         """Write the file atomically. Raises `Ani3DError` ``disk.full``, ``file.unwritable``."""
+        write_bytes(path, *self.parts())
+
+    def parts(self) -> list[bytes]:
+        """The file's bytes, one part after the other."""
         text = json.dumps({**self.document, "buffers": [{"byteLength": self._length}]}, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 4)
-        binary = b"".join(self._parts)
-        head = struct.pack("<II", len(text), JSON_CHUNK) + text + struct.pack("<II", len(binary), BINARY_CHUNK)
-        write_bytes(path, struct.pack("<III", MAGIC, 2, 12 + len(head) + len(binary)) + head + binary)
+        head = struct.pack("<II", len(text), JSON_CHUNK) + text + struct.pack("<II", self._length, BINARY_CHUNK)
+        return [struct.pack("<III", MAGIC, 2, 12 + len(head) + self._length) + head, *self._parts]

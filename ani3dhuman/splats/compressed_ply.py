@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ani3d_formats.atomic import write_bytes
 from ani3d_formats.gaussians import SH_C0
 
 from .ply import AXES_COMMENT, axes_in, read_table
 from .quantized import add_largest, drop_largest, unit
-from .splats import COEFFICIENTS, Splats, damaged_error
+from .splats import COEFFICIENTS, Parts, Splats, damaged_error
 
 CHUNK = 256
 BOUNDS = [
@@ -73,8 +72,8 @@ def _rest(path: Path, table: np.ndarray | None, count: int) -> np.ndarray:
     return values.reshape(count, 3, -1).transpose(0, 2, 1)
 
 
-def write_compressed_ply(path: Path, splats: Splats, axes: str) -> None:
-    """Write Gaussians as compressed PLY: places within 1/2047 of their chunk's extent, colours within 1/255."""
+def compressed_ply_parts(path: Path, splats: Splats, axes: str) -> Parts:
+    """Gaussians as compressed PLY: places within 1/2047 of their chunk's extent, colours within 1/255."""
     count = splats.count
     starts = np.arange(0, count, CHUNK)
     with np.errstate(divide="ignore"):
@@ -99,8 +98,8 @@ def write_compressed_ply(path: Path, splats: Splats, axes: str) -> None:
     if rest.shape[1]:
         head += [f"element sh {count}\n", *(f"property uchar f_rest_{k}\n" for k in range(rest.shape[1]))]
     eighths = np.clip(np.floor((rest / 8 + 0.5) * 256), 0, 255).astype(np.uint8)
-    body = np.concatenate(bounds, axis=1).astype("<f4").tobytes() + rows.tobytes() + eighths.tobytes()
-    write_bytes(path, ("".join(head) + "end_header\n").encode() + body)
+    body = [np.concatenate(bounds, axis=1).astype("<f4").tobytes(), rows.tobytes(), eighths.tobytes()]
+    return [("".join(head) + "end_header\n").encode(), *body]
 
 
 def _unorm(values: np.ndarray, top: int) -> np.ndarray:

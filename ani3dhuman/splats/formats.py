@@ -6,21 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ani3d_formats.atomic import cannot_write
+from ani3d_formats.atomic import cannot_write, write_bytes
 from ani3d_formats.errors import Ani3DError
 
 from .axes import turn
-from .compressed_ply import read_compressed_ply, write_compressed_ply
-from .gltf import read_gltf, write_gltf
+from .compressed_ply import compressed_ply_parts, read_compressed_ply
+from .gltf import gltf_parts, read_gltf
 from .ksplat import read_ksplat
-from .ply import read_ply, write_ply
+from .ply import ply_parts, read_ply
 from .sog import read_sog
-from .splat_file import read_splat, write_splat
-from .splats import Splats
-from .spz import read_spz, write_spz
+from .splat_file import read_splat, splat_parts
+from .splats import Parts, Splats
+from .spz import read_spz, spz_parts
 
 Reader = Callable[[Path], tuple[Splats, str | None]]
-Writer = Callable[[Path, Splats, str], None]
+Encoder = Callable[[Path, Splats, str], Parts]
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,20 @@ class Format:
     fixed_axes: bool
     degree: int
     read: Reader
-    write: Writer | None
+    parts: Encoder | None
 
 
 FORMATS = (
     Format(
-        ".compressed.ply", "compressed PLY of PlayCanvas", "y-down", False, 3, read_compressed_ply, write_compressed_ply
+        ".compressed.ply", "compressed PLY of PlayCanvas", "y-down", False, 3, read_compressed_ply, compressed_ply_parts
     ),
-    Format(".ply", "PLY as 3DGS trainers write it", "y-down", False, 3, read_ply, write_ply),
-    Format(".spz", "SPZ of Niantic", "y-up", True, 3, read_spz, write_spz),
-    Format(".splat", ".splat of antimatter15", "y-down", False, 0, read_splat, write_splat),
+    Format(".ply", "PLY as 3DGS trainers write it", "y-down", False, 3, read_ply, ply_parts),
+    Format(".spz", "SPZ of Niantic", "y-up", True, 3, read_spz, spz_parts),
+    Format(".splat", ".splat of antimatter15", "y-down", False, 0, read_splat, splat_parts),
     Format(".ksplat", ".ksplat of GaussianSplats3D", "y-down", False, 3, read_ksplat, None),
     Format(".sog", "SOG of PlayCanvas in one file", "y-down", False, 3, read_sog, None),
     Format("meta.json", "SOG of PlayCanvas in a folder", "y-down", False, 3, read_sog, None),
-    Format(".glb", "glTF with KHR_gaussian_splatting", "y-up", True, 3, read_gltf, write_gltf),
+    Format(".glb", "glTF with KHR_gaussian_splatting", "y-up", True, 3, read_gltf, gltf_parts),
 )
 
 
@@ -70,8 +70,8 @@ def format_of(path: Path) -> Format:
 def written_format(path: Path) -> Format:
     """As `format_of`; raises `Ani3DError` ``splats.format`` for a format that is only read, too."""
     kind = format_of(path)
-    if kind.write is None:
-        written = ", ".join(each.ending for each in FORMATS if each.write)
+    if kind.parts is None:
+        written = ", ".join(each.ending for each in FORMATS if each.parts)
         raise Ani3DError("splats.format", f"{kind.ending} is read, not written.", f"Written are {written}.")
     return kind
 
@@ -107,16 +107,22 @@ def write_splats(path: Path, splats: Splats, axes: str | None = None) -> None:
         Ani3DError: ``splats.format`` for formats that are only read; ``splats.axes`` where a format has its own;
             ``disk.full``, ``file.unwritable``.
     """
+    parts = encoded(path, splats, axes)
+    try:
+        write_bytes(path, *parts)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def encoded(path: Path, splats: Splats, axes: str | None = None) -> Parts:
+    """What `write_splats` writes to `path`; arguments and errors are the same."""
     kind = written_format(path)
-    assert kind.write is not None
+    assert kind.parts is not None
     if kind.fixed_axes and axes not in (None, kind.axes):
         raise Ani3DError("splats.axes", f"{kind.ending} is always {kind.axes}, not {axes}.", "Leave the axes out.")
     chosen = axes or kind.axes
     turned = splats.checked(path).with_degree(kind.degree).turned(turn("z-up", chosen))
-    try:
-        kind.write(path, turned, chosen)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    return kind.parts(path, turned, chosen)
 
 
 def _is_compressed(path: Path) -> bool:

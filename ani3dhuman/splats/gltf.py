@@ -11,7 +11,7 @@ from ani3d_formats.errors import Ani3DError
 from ..gltf.document import Document
 from ..gltf.writer import GlbWriter
 from .quantized import to_bytes, unit
-from .splats import COEFFICIENTS, Splats, damaged_error
+from .splats import COEFFICIENTS, Parts, Splats, damaged_error
 
 EXTENSION = "KHR_gaussian_splatting"
 POINTS = 0
@@ -73,8 +73,8 @@ def _primitive(document: Document, attributes: dict[str, int]) -> Splats:
     return Splats(read("POSITION"), quats, read(f"{EXTENSION}:SCALE"), read(f"{EXTENSION}:OPACITY").reshape(-1), sh)
 
 
-def write_gltf(path: Path, splats: Splats, axes: str) -> None:
-    """Write Gaussians as GLB; `axes` must be "y-up", as glTF is. Other viewers show coloured points."""
+def gltf_parts(path: Path, splats: Splats, axes: str) -> Parts:
+    """Gaussians as GLB; `axes` must be "y-up", as glTF is. Other viewers show coloured points."""
     byte_color = to_bytes(np.concatenate([splats.colors, splats.opacities[:, None]], 1) * 255)
     arrays: list[tuple[str, np.ndarray]] = [
         ("POSITION", splats.means),
@@ -96,4 +96,4 @@ def write_gltf(path: Path, splats: Splats, axes: str) -> None:
         "nodes": [{"mesh": 0, "name": path.stem}],
         "meshes": [{"primitives": [primitive]}],
     }
-    glb.write(path)
+    return glb.parts()

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ani3d_formats.atomic import write_bytes
-
 from .quantized import logit, sigmoid
-from .splats import COEFFICIENTS, MOST, Splats, damaged_error
+from .splats import COEFFICIENTS, MOST, Parts, Splats, damaged_error
 
 TYPES = {
     **dict.fromkeys(("char", "int8"), "i1"),
@@ -128,13 +126,14 @@ def _columns(rows: np.ndarray, names: list[str]) -> np.ndarray:
     return np.stack([rows[name].astype(np.float32) for name in names], axis=1)
 
 
-def write_ply(path: Path, splats: Splats, axes: str) -> None:
-    """Write Gaussians as 3DGS PLY, with normals of zero as trainers do; the axes are named in a comment."""
+def ply_parts(path: Path, splats: Splats, axes: str) -> Parts:
+    """Gaussians as 3DGS PLY, with normals of zero as trainers do; the axes are named in a comment."""
     rest = splats.sh.shape[1] - 1
     names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"]
     names += [*(f"f_rest_{k}" for k in range(3 * rest)), "opacity", "scale_0", "scale_1", "scale_2", *TURNS]
-    rows = np.zeros((splats.count, len(names)), "<f4")
+    rows = np.empty((splats.count, len(names)), "<f4")
     rows[:, 0:3] = splats.means
+    rows[:, 3:6] = 0
     rows[:, 6:9] = splats.sh[:, 0]
     rows[:, 9 : 9 + 3 * rest] = splats.sh[:, 1:].transpose(0, 2, 1).reshape(splats.count, -1)
     rows[:, -8] = logit(splats.opacities)
@@ -142,4 +141,4 @@ def write_ply(path: Path, splats: Splats, axes: str) -> None:
     rows[:, -4:] = splats.quats
     properties = "".join(f"property float {name}\n" for name in names)
     head = f"ply\nformat binary_little_endian 1.0\ncomment {AXES_COMMENT}{axes}\nelement vertex {splats.count}\n"
-    write_bytes(path, (head + properties + "end_header\n").encode() + rows.tobytes())
+    return [(head + properties + "end_header\n").encode(), rows.data]

@@ -8,15 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from ani3d_formats.atomic import cannot_write
+from ani3d_formats.atomic import cannot_write, sync_folder
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.names import safe_name
 from ani3d_formats.progress import Progress
 
-from .formats import write_splats, written_format
+from .formats import encoded, written_format
 from .splats import Splats
 
 DIGITS = 4  # of a frame's number, as Blender counts them
+WRITERS = 4  # files at a time: while some are synced others are made
 
 
 def sequence_names(cache: FrameCache, ending: str, frames: range) -> list[str]:
@@ -53,7 +54,7 @@ def write_sequence(
         shutil.rmtree(part, ignore_errors=True)  # what a killed run left
         part.mkdir(parents=True)
         write = partial(_write, cache, part, axes)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(WRITERS) as pool:
             tasks = [pool.submit(write, frame, name) for frame, name in zip(frames, names, strict=True)]
             try:
                 for task in tasks:
@@ -65,6 +66,7 @@ def write_sequence(
                 raise
         for name in names:
             os.replace(part / name, folder / name)
+        sync_folder(folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
     finally:
@@ -73,4 +75,11 @@ def write_sequence(
 
 
 def _write(cache: FrameCache, folder: Path, axes: str | None, frame: int, name: str) -> None:
-    write_splats(folder / name, Splats.of_frame(cache.frame(frame)), axes)
+    """One file in a folder that nobody sees yet, synced."""
+    parts = encoded(folder / name, Splats.of_frame(cache.frame(frame)), axes)
+    with open(folder / name, "wb", buffering=0) as file:
+        for part in parts:
+            rest = memoryview(part).cast("B")
+            while len(rest):
+                rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ani3d_formats.atomic import write_bytes
 from ani3d_formats.gaussians import SH_C0
 
 from .quantized import to_bytes, unit
-from .splats import Splats, damaged_error
+from .splats import Parts, Splats, damaged_error
 
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("color", "u1", 4), ("quat", "u1", 4)])
 
@@ -27,8 +26,8 @@ def read_splat(path: Path) -> tuple[Splats, str | None]:
     return Splats(rows["mean"].copy(), quats, rows["scale"].copy(), colors[:, 3], sh), None
 
 
-def write_splat(path: Path, splats: Splats, axes: str) -> None:
-    """Write Gaussians as .splat, the largest and most opaque first, as streaming viewers expect; `axes` go unsaid."""
+def splat_parts(path: Path, splats: Splats, axes: str) -> Parts:
+    """Gaussians as .splat, the largest and most opaque first, as streaming viewers expect; `axes` go unsaid."""
     order = np.argsort(-(splats.scales.prod(1, dtype=np.float64) * splats.opacities), kind="stable")
     kept = splats.chosen(order)
     rows = np.zeros(kept.count, ROW)
@@ -36,4 +35,4 @@ def write_splat(path: Path, splats: Splats, axes: str) -> None:
     rows["color"][:, :3] = to_bytes(kept.colors * 255)
     rows["color"][:, 3] = to_bytes(kept.opacities * 255)
     rows["quat"] = to_bytes(unit(kept.quats) * 128 + 128)
-    write_bytes(path, rows.tobytes())
+    return [rows.tobytes()]

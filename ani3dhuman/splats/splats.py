@@ -15,6 +15,7 @@ from .harmonics import matrices, rotated
 
 OWN_COLORS = "radiance:own"  # attribute of a cache: `sh` in each Gaussian's own axes, which turn with it
 COEFFICIENTS = (1, 4, 9, 16)  # of each channel, by degree
+Parts = Sequence[bytes | memoryview]  # of a file, one after the other
 MOST = 100_000_000  # Gaussians in a file; more is a damaged header
 
 
@@ -92,6 +93,15 @@ class Splats:
         means = _matrix_product(self.means, R) * np.float32(scale)
         return replace(self, means=means, quats=quats, scales=self.scales * np.float32(scale), sh=rotated(self.sh, R))
 
+    def _sound(self) -> bool:
+        """Whether nothing is wrong at a look at whole arrays, which is ten times as fast as one at rows."""
+        whole = (self.means, self.quats, self.scales, self.opacities, self.sh)
+        if not all(np.isfinite(array).all() for array in whole):
+            return False
+        turned = np.einsum("nk,nk->n", self.quats, self.quats).min(initial=1) > 0
+        low, high = self.opacities.min(initial=0), self.opacities.max(initial=0)
+        return bool(turned and self.scales.min(initial=0) >= 0 and low >= 0 and high <= 1)
+
     def with_degree(self, degree: int) -> Splats:
         """The same Gaussians with colours of at most a degree 0..3; what is cut is lost."""
         return replace(self, sh=self.sh[:, : COEFFICIENTS[min(degree, self.degree)]])
@@ -102,6 +112,8 @@ class Splats:
 
     def checked(self, path: Path) -> Splats:
         """Itself. Raises `Ani3DError` ``splats.values`` where a number is not finite, a turn or a size is zero."""
+        if self._sound():
+            return self
         rules = (
             ("a position that is not finite", ~np.isfinite(self.means).all(1)),
             ("a rotation of no length", ~(np.square(self.quats, dtype=np.float64).sum(1) > 0)),

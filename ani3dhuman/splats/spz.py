@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ani3d_formats.atomic import write_bytes
 from ani3d_formats.errors import Ani3DError
 
 from .quantized import add_largest, drop_largest, to_bytes, unit
-from .splats import COEFFICIENTS, MOST, Splats, damaged_error
+from .splats import COEFFICIENTS, MOST, Parts, Splats, damaged_error
 
 MAGIC = 0x5053474E  # "NGSP"
 HEADER = struct.Struct("<IIIBBBB")
@@ -129,8 +128,8 @@ def _turns(packed: np.ndarray) -> np.ndarray:
     return add_largest(np.where(each & 512, -sizes, sizes), (bits >> 30).astype(np.int64))
 
 
-def write_spz(path: Path, splats: Splats, axes: str, version: int = 3) -> None:
-    """Write Gaussians as SPZ; `axes` are not recorded there and must be "y-up".
+def spz_parts(path: Path, splats: Splats, axes: str, version: int = 3) -> Parts:
+    """Gaussians as SPZ; `axes` are not recorded there and must be "y-up".
 
     Raises:
         Ani3DError: ``splats.range`` for places beyond 8,388 km; ``splats.package`` for version 4 without zstandard.
@@ -167,10 +166,9 @@ def write_spz(path: Path, splats: Splats, axes: str, version: int = 3) -> None:
         pack = zstandard(path).ZstdCompressor().compress
         packed = [pack(part) for part in parts]
         table = b"".join(struct.pack("<QQ", len(a), len(b)) for a, b in zip(packed, parts, strict=True))
-        write_bytes(path, (head + struct.pack("<I", 32)).ljust(32, b"\0") + table + b"".join(packed))
-        return
+        return [(head + struct.pack("<I", 32)).ljust(32, b"\0") + table, *packed]
     stream = zlib.compressobj(6, zlib.DEFLATED, 31)
-    write_bytes(path, stream.compress(head + b"".join(parts)) + stream.flush())
+    return [stream.compress(head + b"".join(parts)), stream.flush()]
 
 
 def _coefficients(rest: np.ndarray) -> np.ndarray:

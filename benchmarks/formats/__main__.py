@@ -100,7 +100,7 @@ def writing(folder: Path) -> dict[str, float]:
 def damaged(folder: Path) -> dict[str, float]:
     """Sound files of every format, cut, with bytes flipped, or with wild counts: refused, or read to sound numbers."""
     rng = np.random.default_rng(0)
-    sound = {each.ending: folder / f"d{each.ending}" for each in FORMATS if each.write}
+    sound = {each.ending: folder / f"d{each.ending}" for each in FORMATS if each.parts}
     for path in sound.values():
         write_splats(path, some(200, 2))
     contents = {path: path.read_bytes() for path in sound.values()}
