@@ -13,7 +13,7 @@ from pathlib import Path
 from ani3d_formats.errors import Ani3DError, Cancelled
 
 from .commands import avatar, doctor, imports, models, prior, splats, view
-from .commands.common import numbers, size, watched
+from .commands.common import add_spread, numbers, size, spread_as_asked, watched
 from .commands.failure import cancelled_line, failure_line
 
 
@@ -101,6 +101,7 @@ def _add_render(render: argparse.ArgumentParser) -> None:
         "--focal", type=float, metavar="MM", help="focal length (default: from the shot's view, on a 36 mm sensor)"
     )
     render.add_argument("--seed", type=int, default=0, help="of the jitter; the same seed gives the same picture")
+    add_spread(render)
     render.set_defaults(run=_render)
 
 
@@ -193,7 +194,7 @@ def _render(options: argparse.Namespace) -> None:
     cache = FrameCache.open(options.cache)
     cameras = shot.cameras.reframed(*(wanted or picture_size(shot, options.scale)))
     apart = np.subtract(shot.meta.origin, cache.manifest.origin)
-    with watched() as (bars, stopped):
+    with watched() as (bars, stopped), spread_as_asked(options):
         files = render_shot(
             cache,
             cameras.moved(apart) if apart.any() else cameras,

@@ -91,9 +91,10 @@ def _serve(chosen: Configuration, store: Path, job: str) -> None:
         slots = slots_for(chosen.workers, describe_device())
         executor: Executor = LocalProcesses(store / "blobs", job, slots, chosen.watch, stages)
         if chosen.executor == "ray":
-            from .ray_tasks import RayTasks  # an extra
+            from .ray_tasks import Needs, RayTasks  # an extra
 
-            executor = RayTasks(store / "blobs", job, slots, chosen.ray_address, chosen.ray_cpus)
+            needs = Needs(chosen.ray_cpus, chosen.ray_gpus)
+            executor = RayTasks(store / "blobs", job, slots, chosen.ray_address, needs)
         for old in collect(table, chosen.quota):
             said = f"job {old.id} ({old.name}) is forgotten: {old.days:.0f} days, {old.size / 1e6:.0f} MB"
             logging.info(said, extra={"job": old.id, "state": "forgotten"})

@@ -44,6 +44,7 @@ class Configuration:
     executor: str
     ray_address: str
     ray_cpus: float
+    ray_gpus: float
     workers: str
     watch: Watch
     quota: Quota

@@ -31,6 +31,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ray-address", default="", help="of a Ray cluster; by default one of this machine is started")
     parser.add_argument("--ray-cpus", type=float, default=1.0, help="cores a job has there (default %(default)s)")
+    parser.add_argument("--ray-gpus", type=float, default=0.0, help="and graphics cards (default %(default)s)")
     parser.add_argument("--workers", default="1", metavar="N", help="jobs at once, or auto (default %(default)s)")
     parser.add_argument(
         "--silence",

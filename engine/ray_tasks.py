@@ -1,8 +1,8 @@
-"""Jobs as tasks of a Ray cluster: `ani3dhuman-engine --executor ray`, for a farm of machines that share no disk.
+"""Jobs, and views and windows of each, as tasks of a Ray cluster: `ani3dhuman-engine --executor ray`.
 
-What a job needs goes through Ray's object store, and so do its result files. A task that is lost with its machine is
-run again by Ray on another one; its inputs are in the store, its job stays the same. Every machine of the cluster needs
-this package in the same version.
+For a farm of machines that share no disk. What a job needs goes through Ray's object store, and so do its result files.
+A task that is lost with its machine is run again by Ray on another one; its inputs are in the store, its job stays the
+same. Every machine of the cluster needs this package in the same version.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ani3d_formats.atomic import write_bytes
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.explain import explain
 from ani3d_formats.progress import Report
+from ani3dhuman.spread import TRIES, RaySpread, spread_by
 
 from .blobs import Blobs, list_files
 from .executors import crashed, failed
@@ -35,10 +37,17 @@ from .worker import REPORT_INTERVAL, shrink
 
 log = logging.getLogger("engine")
 
-TRIES = 3  # times that a task is run again that was lost
 _LOOK = 0.2  # seconds between looks at what tasks have said
 
 Said = tuple[str, int, int, float, str, np.ndarray | None, float | None]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What Ray sets aside for a job, and for each part of it that is done elsewhere."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
 
 
 class Ear:
@@ -56,7 +65,7 @@ class Ear:
 
 
 def do_job(
-    job: str, settings: dict[str, Any], shot: dict[str, np.ndarray], module: str, ear: Any
+    job: str, settings: dict[str, Any], shot: dict[str, np.ndarray], module: str, ear: Any, needs: Needs
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """A job on whatever machine this runs: how it ended, and the bytes of its result files by name."""
     last: dict[str, float] = {}
@@ -76,7 +85,9 @@ def do_job(
             arrays = {name: array.copy() for name, array in shot.items()}  # those of Ray's store are read-only
             chosen = write_inputs(arrays, settings, folder / "inputs")
             (folder / "out").mkdir()
-            result = importlib.import_module(module).run(arrays, chosen, folder / "out", listen, lambda: False, None)
+            with spread_by(RaySpread(cpus=needs.cpus, gpus=needs.gpus)):
+                run = importlib.import_module(module).run
+                result = run(arrays, chosen, folder / "out", listen, lambda: False, None)
             files = {info.name: np.fromfile(result / info.name, np.uint8) for info in list_files(result)}
             return {"state": "done", "result": Path(result).relative_to(folder).as_posix()}, files
         except Cancelled:
@@ -94,13 +105,13 @@ class RayTasks:
         module: the job module, see `engine.job`.
         slots: how many jobs are handed to the cluster at once.
         address: of the cluster; "" starts one of this machine alone.
-        cpus: cores that Ray sets aside for a job.
+        needs: cores and graphics cards that Ray sets aside for a job, and for a part of one.
 
     Raises:
         Ani3DError: `engine.ray` where Ray is not installed or the cluster cannot be reached.
     """
 
-    def __init__(self, blobs: Path, module: str, slots: int, address: str = "", cpus: float = 1.0) -> None:
+    def __init__(self, blobs: Path, module: str, slots: int, address: str = "", needs: Needs | None = None) -> None:
         try:
             import ray
 
@@ -113,7 +124,9 @@ class RayTasks:
             raise Ani3DError("engine.ray", said, hint) from error
         self._ray = ray
         self._blobs, self._module, self._slots = Blobs(blobs), module, slots
-        self._task = ray.remote(do_job).options(num_cpus=cpus, max_retries=TRIES, num_returns=2)
+        self._needs = needs or Needs()
+        chosen = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus}
+        self._task = ray.remote(do_job).options(**chosen, max_retries=TRIES, num_returns=2)
         self._ear = ray.remote(Ear).options(num_cpus=0).remote()
         self._tasks: dict[str, Any] = {}
         self._cancelled: set[str] = set()
@@ -147,7 +160,7 @@ class RayTasks:
         try:
             document = json.loads((folder / "input.json").read_text())
             shot = self._blobs.get(document["arrays"])
-            ended, files = self._task.remote(job, document["settings"], shot, self._module, self._ear)
+            ended, files = self._task.remote(job, document["settings"], shot, self._module, self._ear, self._needs)
             self._tasks[job] = ended
             outcome = self._brought(folder, self._ray.get(ended), files)
         except Ani3DError as error:

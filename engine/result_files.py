@@ -15,7 +15,7 @@ def read_part(path: Path, offset: int, size: int) -> bytes:
     """`size` bytes of a result file from `offset` on. Raises Ani3DError `file.corrupt` when bytes are missing."""
     reason = ""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             file.seek(offset)
             data = file.read(size)
     except OSError as error:

@@ -27,7 +27,7 @@ from .wire import messages as m
 log = logging.getLogger("engine")
 
 PIPE = 8  # answers under way to one client
-CREDIT = 6 << 20  # bytes of large answers under way to one client, of which it has asked for a window at most
+CREDIT = 8 << 20  # bytes of large answers under way to one client, of which it has asked for a window at most
 BUDGET = 12 << 20  # ... to all of them
 _FRAME = 2  # bytes at least that a frame has on the wire beside its content
 _BLOCKED_POLL = 1, 32  # milliseconds between tries while a client has no room: at first, and when nothing changes

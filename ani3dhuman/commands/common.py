@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,20 @@ def watched() -> Iterator[tuple[Bars, Callable[[], bool]]]:
     finally:
         bars.close()
         signal.signal(signal.SIGINT, previous)
+
+
+def add_spread(parser: argparse._ActionsContainer) -> None:
+    """The option that names a cluster."""
+    parser.add_argument("--ray", metavar="ADDRESS", help="spread the work over this Ray cluster, such as HEAD:6379")
+
+
+@contextmanager
+def spread_as_asked(options: argparse.Namespace) -> Iterator[None]:
+    """In the block, work that falls into parts is done where ``--ray`` says. Raises Ani3DError ``farm.ray``."""
+    from ..spread import RaySpread, spread_by
+
+    with spread_by(RaySpread(options.ray)) if options.ray else nullcontext():
+        yield
 
 
 def numbers(option: str, text: str | None, pattern: str, hint: str, base: int = 10) -> list[int] | None:

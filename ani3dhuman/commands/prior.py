@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ani3d_formats.errors import Ani3DError
 
+from .common import add_spread
+
 RATE, FINE_TUNING_RATE = 1.5e-3, 3e-4
 
 
@@ -32,6 +34,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     takes.add_argument("--takes", type=int, default=16, help="takes to simulate (default: 16)")
     takes.add_argument("--frames", type=int, default=48, help="frames a take (default: 48)")
     takes.add_argument("--views", type=int, default=4, help="cameras a take (default: 4)")
+    add_spread(takes)
     train.set_defaults(run=_train)
 
 
@@ -48,7 +51,7 @@ def _train(options: argparse.Namespace) -> None:
     from ..training.blender import record_takes
     from ..training.takes import clips_of_takes, finished_takes
     from ..training.train import TrainSettings, train
-    from .common import watched
+    from .common import spread_as_asked, watched
 
     tuned = options.blend is not None
     wanted = options.start or (Path("shipped") if tuned else None)
@@ -66,7 +69,8 @@ def _train(options: argparse.Namespace) -> None:
                 lost = options.takes - made
                 bars.close()
                 print(f"{lost} of {options.takes} takes were dropped: see dropped.txt in {takes}", file=sys.stderr)
-            clips_of_takes(takes, clips, options.views, Progress("clips", 1, bars.listen, stopped), options.seed)
+            with spread_as_asked(options):
+                clips_of_takes(takes, clips, options.views, Progress("clips", 1, bars.listen, stopped), options.seed)
             folders.append(clips)
         model = train(tuple(folders), options.out, settings, Progress("train", 1, bars.listen, stopped))
     print(f"the prior is in {model}; its loss curve in {options.out / 'loss.png'}")

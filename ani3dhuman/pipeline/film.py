@@ -26,6 +26,7 @@ from ..rendering.exposure import Exposure
 from ..rendering.motion_blur import render_frame
 from ..splats.harmonics import seen_from
 from ..splats.splats import OWN_COLORS
+from ..spread import over
 from .job import Listener
 
 Format = Literal["exr", "png", "mp4"]
@@ -117,27 +118,58 @@ def render_shot(
         cameras, exposure = cameras.scaled(scale), exposure.scaled(scale)
     progress = Progress("film", (last - first + 1) * exposure.passes, listener, should_cancel)
     progress.advance(0)
-    with _opened(cache, cameras, Path(out), exposure, delivery) as (files, write):
+    scene = _Scene(scale, exposure, delivery)
+
+    def moments() -> Iterator[_Moment]:
         for frame in range(first, last + 1):
             opens, closes = exposure.interval(frame)
             low, high = max(math.floor(opens), start), min(math.ceil(closes), end)
             window = slice(low - camera_start, high - camera_start + 1)
             gaussians = _seen(cache, cache.gaussians(low, high), cameras.positions()[window] / np.float32(scale))
+            seen = replace(cameras, viewmats=cameras.viewmats[window], Ks=cameras.Ks[window])
+            yield _Moment(frame, low, gaussians, seen)
+
+    with _opened(cache, cameras, Path(out), exposure, delivery) as (files, write):
+        pictures = over(_exposed, scene, moments(), progress, exposure.passes)
+        for frame in range(first, last + 1):
             try:
-                picture = render_frame(
-                    gaussians if scale == 1 else gaussians.scaled(scale),
-                    replace(cameras, viewmats=cameras.viewmats[window], Ks=cameras.Ks[window]),
-                    frame,
-                    exposure,
-                    background=delivery.background,
-                    frame_start=low,
-                    encoding=DECLARED[delivery.format],
-                    progress=progress,
-                )
+                picture = next(pictures)
             except Cancelled as stop:
                 raise _stopped(frame, last, len(files), delivery) from stop
             write(frame, picture)
     return files
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What all frames of a film need."""
+
+    scale: float
+    exposure: Exposure
+    delivery: Delivery
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What one frame needs: Gaussians and cameras from scene frame `start` on, as far as its shutter is open."""
+
+    frame: int
+    start: int
+    gaussians: GaussianFrames
+    cameras: CameraPath
+
+
+def _exposed(scene: _Scene, moment: _Moment, progress: Progress | None) -> Picture:
+    return render_frame(
+        moment.gaussians if scene.scale == 1 else moment.gaussians.scaled(scene.scale),
+        moment.cameras,
+        moment.frame,
+        scene.exposure,
+        background=scene.delivery.background,
+        frame_start=moment.start,
+        encoding=DECLARED[scene.delivery.format],
+        progress=progress,
+    )
 
 
 def _seen(cache: FrameCache, gaussians: GaussianFrames, eyes: np.ndarray) -> GaussianFrames:

@@ -16,6 +16,7 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.regions import is_loose
 
 from ..device import to_numpy
+from ..spread import over as spread_over
 from ..storage.frames_on_disk import FrameFile, Frames, made_when_asked
 from .draw import draw_tensors
 
@@ -74,11 +75,11 @@ def render_layer(
     Returns:
         The pictures, on disk.
     """
-    files, preserved = _empty(cameras, scratch), _preserved(region_ids)
+    files, shared = _empty(cameras, scratch), (_preserved(region_ids), cameras, background)
     waiting: list[Future] = []
+    posed = ((t, frame(t)) for t in range(len(cameras)))
     with ThreadPoolExecutor(1, "pictures") as packing:  # while the next frame is drawn
-        for t in range(len(cameras)):
-            drawn = drawn_frame(frame(t), preserved, cameras, t, background)
+        for drawn in spread_over(_view, shared, posed):
             for done in waiting:
                 done.result()
             waiting = [packing.submit(file.append, part) for file, part in zip(files, drawn, strict=True)]
@@ -87,6 +88,13 @@ def render_layer(
         for done in waiting:
             done.result()
     return LayerRender(*files)
+
+
+def _view(
+    shared: tuple[Tensor, CameraPath, np.ndarray], part: tuple[int, Sequence[Tensor]], _progress: Progress | None
+) -> tuple[np.ndarray, ...]:
+    (preserved, cameras, background), (t, gaussians) = shared, part
+    return drawn_frame(gaussians, preserved, cameras, t, background)
 
 
 def _empty(cameras: CameraPath, scratch: Path | None) -> list[FrameFile]:

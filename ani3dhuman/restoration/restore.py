@@ -13,6 +13,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
 from ..clip import CoarseClip, RestoredClip
+from ..spread import over
 from ..storage.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from ..windows import Windows
 from .prior import EncodedClip, VideoPrior
@@ -146,9 +147,9 @@ def sample_latents(
     for step in range(begin, config.steps):
         sigma = float(scheduler.sigmas[step])
         cuts = []
-        for index in range(len(windows)):
-            noisy = windows.cut(latents, index)
-            cuts.append(noisy - sigma * prior.velocity(noisy, sigma, windows.cut(encoded.conditions, index)))
+        parts = ((windows.cut(latents, i), sigma, windows.cut(encoded.conditions, i)) for i in range(len(windows)))
+        for index, cut in enumerate(over(_window, prior, parts)):
+            cuts.append(cut)
             if progress and index + 1 < len(windows):  # the last one counts when the step is safe on disk
                 progress.advance()
         clean = windows.blend(cuts)
@@ -163,6 +164,12 @@ def sample_latents(
         if progress:
             progress.advance()
     return latents
+
+
+def _window(prior: VideoPrior, part: tuple[torch.Tensor, float, torch.Tensor], _: Progress | None) -> torch.Tensor:
+    """The clean latents that a window predicts at a noise level, from its noisy ones and conditions."""
+    noisy, sigma, conditions = part
+    return noisy - sigma * prior.velocity(noisy, sigma, conditions)
 
 
 def _mark(prior: VideoPrior, encoded: EncodedClip, config: RestoreConfig) -> str:

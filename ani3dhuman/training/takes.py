@@ -24,6 +24,7 @@ from ..avatar.from_mesh import DETAIL
 from ..clip import CoarseClip
 from ..cloth.pins import pin_weights
 from ..rigid import pose_rigid
+from ..spread import over
 from .clips import HELD_OUT, write_clip
 
 SHOT, TRUTH = "shot.npz", "truth.pc2"
@@ -43,7 +44,7 @@ def clips_of_takes(folder: Path, out: Path, views: int, progress: Progress | Non
 
     Args:
         folder: as the operator Record Takes wrote it.
-        out: gets TAKE_VIEW.npz; names of held-out takes begin with `HELD_OUT`.
+        out: gets TAKE_VIEW.npz; names of held-out takes begin with `HELD_OUT`. A cluster's machines share both folders.
         views: cameras a take: the shot's own, unless cloth comes too close to it, and others around the character.
         progress: counts takes.
         seed: of the Gaussians and cameras.
@@ -63,23 +64,10 @@ def clips_of_takes(folder: Path, out: Path, views: int, progress: Progress | Non
     if progress:
         progress.total = len(takes)
     written, bare = 0, 0
-    for take in takes:
-        message = ""
-        number = int(take.name.removeprefix("take_"))
-        name = f"{HELD_OUT}_{take.name}" if number % EVERY == EVERY - 1 else take.name
-        todo = {view: path for view in range(views) if not (path := out / f"{name}_{view}.npz").exists()}
-        if todo:
-            clip, truth = clip_of_take(take, seed)
-            if not is_loose(clip.avatar.region_ids).any():
-                bare += 1
-                todo, message = {}, f"{take.name} has no garment and no hair"
-            for view, path in todo.items():
-                own = view == 0 and _sees_cloth(clip)
-                cameras = clip.cameras if own else orbit(clip, np.random.default_rng([seed, number, view]))
-                write_clip(path, replace(clip, cameras=cameras), truth)
-            written += len(todo)
+    for take, made in zip(takes, over(_clips_of_take, (out, views, seed), takes), strict=True):
+        written, bare = written + max(made, 0), bare + (made < 0)
         if progress:
-            progress.advance(message=message)
+            progress.advance(message=f"{take.name} has no garment and no hair" if made < 0 else "")
     if bare == len(takes):
         raise Ani3DError(
             "training.nothing_loose",
@@ -87,6 +75,24 @@ def clips_of_takes(folder: Path, out: Path, views: int, progress: Progress | Non
             "Label garment or hair in Blender and record takes again.",
         )
     return written
+
+
+def _clips_of_take(shared: tuple[Path, int, int], take: Path, _progress: Progress | None) -> int:
+    """Write what is missing of a take's clips; how many, or -1 where it has nothing loose."""
+    out, views, seed = shared
+    number = int(take.name.removeprefix("take_"))
+    name = f"{HELD_OUT}_{take.name}" if number % EVERY == EVERY - 1 else take.name
+    todo = {view: path for view in range(views) if not (path := out / f"{name}_{view}.npz").exists()}
+    if not todo:
+        return 0
+    clip, truth = clip_of_take(take, seed)
+    if not is_loose(clip.avatar.region_ids).any():
+        return -1
+    for view, path in todo.items():
+        own = view == 0 and _sees_cloth(clip)
+        cameras = clip.cameras if own else orbit(clip, np.random.default_rng([seed, number, view]))
+        write_clip(path, replace(clip, cameras=cameras), truth)
+    return len(todo)
 
 
 def clip_of_take(take: Path, seed: int = 0) -> tuple[CoarseClip, np.ndarray]:

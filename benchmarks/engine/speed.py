@@ -22,11 +22,13 @@ import zmq
 from ani3d_formats.errors import Ani3DError
 from engine.wire import client as client_module
 from engine.wire import messages as m
+from engine.wire.download import Hasher
 
 from .harness import SETTINGS, Engine, ended, fresh, running, tiny_shot
 from .record import record
 
 ROUNDS = 5
+SHARED_MEMORY = Path("/dev/shm")
 PINGS = """
 import json, select, sys, time
 from engine.wire import Client
@@ -88,20 +90,36 @@ def large_submission(engine: Engine, megabytes: int) -> dict[str, float]:
     assert other.stdout is not None and other.stdin is not None
     other.stdout.readline()
     with engine.client(120) as client:
-        start = time.monotonic()
+        start, busy = time.monotonic(), time.process_time()
         try:
             client.submit({**shot, **large}, SETTINGS)
         except Ani3DError as error:  # more arrays than a shot has; all of them have been sent, hashed and stored
             print(f"refused after it was sent: {error.code}", flush=True)
         seconds = time.monotonic() - start
+        busy = time.process_time() - busy
     waits = json.loads(other.communicate("stop\n")[0])
     return {
         "submit_mb": float(megabytes),
         "submit_gb_per_s": size / seconds / 1e9,
+        "submit_gb_per_cpu_s": size / busy / 1e9,
+        "disk_gb_per_s": size / _written(engine.store.parent, size) / 1e9,
         "ping_p99_ms_under_load": float(np.percentile(waits, 99)),
         "ping_max_ms_under_load": max(waits),
         "pings_under_load": float(len(waits)),
     }
+
+
+def _written(folder: Path, size: int) -> float:
+    """Seconds to write and sync so many bytes, and no more."""
+    data, path = memoryview(bytes(64 << 20)), folder / "written.bin"
+    start = time.monotonic()
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(size // len(data)):
+            file.write(data)
+        os.fsync(file.fileno())
+    seconds = time.monotonic() - start
+    path.unlink()
+    return seconds
 
 
 def transfers(folder: Path, engine: Engine, megabytes: int) -> dict[str, float]:
@@ -113,22 +131,25 @@ def transfers(folder: Path, engine: Engine, megabytes: int) -> dict[str, float]:
     store = engine.store
     result = _grow(store, job, megabytes << 20)
     gigabytes = (megabytes << 20) / 1e9
-    figures: dict[str, list[float]] = {"mapped": [], "here": [], "wire": [], "bare": []}
+    figures: dict[str, list[float]] = {"mapped": [], "processor": [], "here": [], "wire": [], "bare": []}
     with running(store) as again, again.client(60) as client:
+        here = memoryview((store / "jobs" / job / "out" / result).read_bytes())
         for _ in range(ROUNDS):
-            start = time.monotonic()
+            start, busy = time.monotonic(), time.process_time()
             data = client.mapped(job, result)
             assert data is not None and len(data) == megabytes << 20
             figures["mapped"].append(gigabytes / (time.monotonic() - start))
+            figures["processor"].append(gigabytes / (time.process_time() - busy))
             del data
             start = time.monotonic()
             client.fetch(job, result, folder / "here.bin")
             figures["here"].append(gigabytes / (time.monotonic() - start))
             figures["wire"].append(gigabytes / _over_the_wire(client, job, result))
-            figures["bare"].append(gigabytes / _bare(megabytes << 20))
+            figures["bare"].append(gigabytes / _bare(here))
     best = {name: statistics.median(values) for name, values in figures.items()}
     return {
         "gb_per_s": best["mapped"],
+        "gb_per_cpu_s": best["processor"],
         "fetch_gb_per_s": best["here"],
         "wire_gb_per_s": best["wire"],
         "pyzmq_gb_per_s": best["bare"],
@@ -153,25 +174,25 @@ def _grow(store: Path, job: str, size: int) -> str:
 def _over_the_wire(client: client_module.Client, job: str, name: str) -> float:
     """Seconds to receive a file as from another machine, with its sha256, and nothing written."""
     info = next(info for info in client.files(job) if info.name == name)
-    start, digest = time.monotonic(), hashlib.sha256()
+    start, digest = time.monotonic(), Hasher()
     for chunk in client._fetched(job, info):
         digest.update(chunk)
     assert digest.hexdigest() == info.sha256
     return time.monotonic() - start
 
 
-def _bare(size: int) -> float:
-    """Seconds for the same chunks by pyzmq alone: ROUTER to DEALER, in threads, with their sha256."""
-    chunk = bytes(m.MAX_CHUNK_BYTES)
-    count = size // len(chunk)
+def _bare(data: memoryview) -> float:
+    """Seconds for the same bytes in the same chunks by pyzmq alone: ROUTER to DEALER, in threads, with their sha256."""
+    size = m.MAX_CHUNK_BYTES
+    count = len(data) // size
     context = zmq.Context()
     router = context.socket(zmq.ROUTER)
     port = router.bind_to_random_port("tcp://127.0.0.1")
 
     def serve() -> None:
-        for _ in range(count):
+        for number in range(count):
             client, _request = router.recv_multipart()
-            router.send_multipart([client, chunk], copy=False)
+            router.send_multipart([client, data[number * size : (number + 1) * size]], copy=False)
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -211,7 +232,7 @@ def main() -> None:
     """Run all of it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine.speed")
     parser.add_argument("--megabytes", type=int, default=256, help="of the result (default %(default)s)")
-    parser.add_argument("--only", choices=("submit",), help="a part alone")
+    parser.add_argument("--only", choices=("submit", "transfers"), help="a part alone")
     parser.add_argument("--submit", type=int, default=1600, help="megabytes of the submission (default %(default)s)")
     args = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="bench-engine-"))
@@ -219,11 +240,18 @@ def main() -> None:
     try:
         with fresh(place / "work") as folder:
             with running(folder / "store") as engine:
+                if args.only == "transfers":
+                    return record(transfers(folder, engine, args.megabytes))
                 if not args.only:
                     figures |= idle(engine) | pings(engine) | start_to_compute(engine)
                 figures |= large_submission(engine, args.submit)
                 record(figures)
                 print(json.dumps(figures), flush=True)
+            if SHARED_MEMORY.is_dir():  # the same without a disk that has to sync it
+                with fresh(SHARED_MEMORY / place.name) as memory, running(memory / "store") as engine:
+                    found = large_submission(engine, args.submit)
+                    names = ("submit_gb_per_s", "ping_p99_ms_under_load", "ping_max_ms_under_load")
+                    figures |= {f"memory_{name}": found[name] for name in names}
             if not args.only:
                 with running(folder / "other") as engine:
                     figures |= transfers(folder, engine, args.megabytes)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import mmap
 import shutil
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,6 +50,32 @@ def map_file(path: Path, info: FileInfo) -> memoryview:
     return data
 
 
+class Hasher:
+    """SHA-256 of chunks, counted on a thread of its own while the next ones come."""
+
+    UNDER_WAY = 4  # chunks at most
+    LARGE = 1 << 16  # bytes from which on a chunk is worth the thread
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._pool = ThreadPoolExecutor(1, "hash")
+        self._waiting: deque[Future[None]] = deque()
+
+    def update(self, chunk: memoryview) -> None:
+        """Count a chunk, which is not to be changed from now on."""
+        if not self._waiting and chunk.nbytes < self.LARGE:
+            self._digest.update(chunk)
+            return
+        if len(self._waiting) == self.UNDER_WAY:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._digest.update, chunk))
+
+    def hexdigest(self) -> str:
+        """The SHA-256 of all chunks; the last call."""
+        self._pool.shutdown()
+        return self._digest.hexdigest()
+
+
 class Download(WrittenWhole):
     """Writes chunks to a hidden file beside `destination`, and publishes it at the end if the sha256 is right.
 
@@ -59,12 +87,12 @@ class Download(WrittenWhole):
         self.destination = destination
         self.info = info
         self.written = 0
-        self._hash = hashlib.sha256()
+        self._hash = Hasher()
 
     def write(self, chunk: memoryview) -> None:
         """Append `chunk`."""
-        self._file.write(chunk)
         self._hash.update(chunk)
+        self._file.write(chunk)
         self.written += chunk.nbytes
 
     @contextmanager
