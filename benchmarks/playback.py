@@ -1,7 +1,8 @@
 """How long Blender takes to show the next frame of a result: `.venv-blender/bin/python -m benchmarks.playback`.
 
 Made-up Gaussians and one mesh copy are played by modifiers, as results are. Besides: what a result adds to a file, how
-long saving takes, and with `--large` how long a cache of 2 GB takes to be opened again.
+long saving takes, and with `--large` how long a cache of 2 GB takes to be opened again. Figures are named after the
+version of Blender; those of others stay.
 """
 
 from __future__ import annotations
@@ -127,8 +128,11 @@ def main() -> None:
     options = parser.parse_args()
     figures = measure(options) | (opened_again(options.large) if options.large else {})
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    known = {"blender": bpy.app.version_string, "gaussians": options.count, "frames": options.frames}
-    options.out.write_text(json.dumps({**known, **figures}, indent=1) + "\n", encoding="utf-8")
+    version = bpy.app.version_string.split()[0]
+    rows = json.loads(options.out.read_text()) if options.out.exists() else {}  # of other versions, which stay
+    rows |= {"gaussians": options.count, "frames": options.frames}
+    rows |= {f"blender_{version}_{name}": round(value, 3) for name, value in figures.items()}
+    options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     print(options.out.read_text(encoding="utf-8"))
 
 

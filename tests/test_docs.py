@@ -45,6 +45,14 @@ def test_a_benchmark_has_its_rows_beside_it(page: Path) -> None:
     assert json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
 
 
+def test_faults_are_kept_away_by_tests_that_exist() -> None:
+    told = (ROOT / "docs" / "notes" / "animators_faults.md").read_text(encoding="utf-8")
+    named = re.findall(r"(?:::|gui: |`)(\w{12,})`", told)
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    assert len(named) > 30
+    assert [name for name in named if f"def {name}(" not in tests] == []
+
+
 @pages
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):

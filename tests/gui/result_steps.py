@@ -237,3 +237,25 @@ def gaussians_in_solid_are_as_quick_as_meshes(window: Window) -> Iterator[Wait]:
             bpy.ops.wm.save_mainfile()
         print(f"  saving with {what} in view: {time.perf_counter() - started:.2f} s")
     assert seconds["GAUSSIANS"] < SLOWER * seconds["MESH"], seconds
+
+
+@step
+def an_error_stands_in_the_panel(window: Window) -> Iterator[Wait]:
+    yield from open_small(window)
+    use_engine(window)
+    bpy.data.objects.remove(bpy.context.scene.camera)
+    window.press("ani3d.animate")
+    yield lambda: not window.modal()
+    yield 0.5
+    assert "camera" in part("session").session.error
+    window.picture("error")
+
+
+@step
+def panels_fit_at_twice_the_size(window: Window) -> Iterator[Wait]:
+    yield from animated(window, "cloth")
+    bpy.context.preferences.view.ui_scale = 2.0
+    yield 1.0
+    window.picture("twice_the_size")
+    bpy.context.preferences.view.ui_scale = 1.0
+    yield 0.5
