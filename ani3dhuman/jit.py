@@ -13,9 +13,11 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numba
 import numba.core.event
 from numba import njit
 from numba.core.caching import IndexDataCacheFile
@@ -60,6 +62,18 @@ def kernel(function: Callable[..., Any]) -> Any:
 def parallel_kernel(function: Callable[..., Any]) -> Any:
     """Compile with `prange` loops spread over numba's threads."""
     return _compiled(function, parallel=True)
+
+
+@cache
+def threads_may_meet() -> bool:
+    """Whether two threads may run parallel kernels at once: not by numba's own pool, which ends the program then."""
+    if numba.config.THREADING_LAYER not in ("default", "safe", "threadsafe", "omp", "tbb"):  # type: ignore[attr-defined]
+        return False
+    for pool in ("tbbpool", "omppool"):  # numba takes the first that loads
+        with suppress(ImportError):
+            import_module(f"numba.np.ufunc.{pool}")
+            return True
+    return False
 
 
 def forget_former_versions(folder: Path, stamp: str) -> None:

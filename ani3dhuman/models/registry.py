@@ -36,7 +36,7 @@ class Model:
 
     Attributes:
         name: what commands and settings call it; of a user's folder its path.
-        kind: "prior", or "lora" for an adapter of a prior.
+        kind: "prior", or "lora" for an adapter of a prior: low-rank changes, or a few-step base in place of its blocks.
         licence: SPDX name or a sentence.
         commercial: whether the licence allows commercial use.
         gigabytes: size of the download in 1e9 bytes, rounded.

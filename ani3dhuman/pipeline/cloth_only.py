@@ -17,7 +17,7 @@ from .. import __version__
 from ..storage.stage_quota import SharedStages
 from . import stages
 from .job import Job, Listener
-from .moving import moving_layers
+from .moving import coarse_layer, rigid_layer
 from .report import write_report
 from .settings import Settings
 
@@ -46,7 +46,8 @@ def cloth_only(
         return lambda frame, rows, places: shown.show(frame, rows, places / np.float32(job.scale))
 
     try:
-        moving = moving_layers(job, watch)
+        rigid = rigid_layer(job)
+        moving = coarse_layer(job, rigid, watch(rigid.rigid))
         cache = _write_cache(job, moving.coarse, shot.meta.origin)
     finally:
         early.unlink(missing_ok=True)

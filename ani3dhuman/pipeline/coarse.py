@@ -14,10 +14,11 @@ from ..pose.keypoints import KeypointMap, map_keypoints
 from ..rendering.layers import LayerRender
 from . import stages
 from .avatars import job_avatar
+from .beside import beside
 from .blender_pictures import in_blender
 from .job import Job
 from .keys import stage_key
-from .moving import cloth_layer, moving_layers
+from .moving import cloth_layer, coarse_layer, rigid_layer
 from .settings import BLENDER
 
 
@@ -59,18 +60,22 @@ def coarse_layers(job: Job) -> CoarseLayers:
         stages.evaluated_layer(shot)  # a shot without is refused before anything takes its time
     keypoints = map_keypoints(shot, stages.keypoint_names(settings.conditions.keypoint_map))
     made, avatar_key = job_avatar(job)
-    moving = moving_layers(job)
-    rigid, pins, rigid_key = moving.rigid, moving.pins, moving.rigid_key
-    coarse, key = moving.coarse, moving.key
-    base, base_key = None, key
-    if settings.restore.repair and settings.coarse.layer != "physics":
-        base, base_key = cloth_layer(job, "cloth_anew", replace(settings.coarse, layer="physics"), moving)
+    begun = rigid_layer(job)
     cameras = shot.cameras.resized(*stages.picture_size(shot, settings.avatar.render_scale))
-    clip = CoarseClip.of_shot(shot, made.avatar, rigid, pins, coarse, cameras, base, job.compute)
-    seen = {
-        "rigid": render_layer(job, "render_rigid", clip, rigid, (avatar_key, rigid_key)),
-        "coarse": render_layer(job, "render_coarse", clip, coarse, (avatar_key, key)),
-    }
+    clip = CoarseClip.of_shot(shot, made.avatar, begun.rigid, begun.pins, cameras=cameras, compute=job.compute)
+
+    def rigid_pictures(job: Job, clip: CoarseClip = clip) -> LayerRender:
+        return render_layer(job, "render_rigid", clip, begun.rigid, (avatar_key, begun.rigid_key))
+
+    with beside(job, rigid_pictures) as pictures:
+        moving = coarse_layer(job, begun)
+        pins, rigid_key, coarse, key = moving.pins, moving.rigid_key, moving.coarse, moving.key
+        base, base_key = None, key
+        if settings.restore.repair and settings.coarse.layer != "physics":
+            base, base_key = cloth_layer(job, "cloth_anew", replace(settings.coarse, layer="physics"), moving)
+        seen = {"rigid": pictures()}
+    clip = replace(clip, vertices=coarse, base=base)
+    seen["coarse"] = render_layer(job, "render_coarse", clip, coarse, (avatar_key, key))
     rendered: Any = None
     if settings.coarse.pictures == BLENDER:
         if job.pictures is None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -37,18 +36,19 @@ class Moving:
     key: str
 
 
-def moving_layers(job: Job, watch: Callable[[np.ndarray], stages.Show] | None = None) -> Moving:
-    """Run, or find finished, the stages rigid and cloth.
-
-    `watch` is called with the rigid layer and gives who is shown the frames of cloth as they are simulated.
-    """
+def rigid_layer(job: Job) -> Moving:
+    """Run, or find finished, the stage rigid; the coarse layer is that one."""
     shot = job.shot
     rigid_key = stage_key("rigid", shot, shot.preserve_volume, shot.recorded)
     rigid = job.run("rigid", rigid_key, shot.frames, Layer, lambda p: Layer(pose_rigid(shot, p))).vertices
     found = find_pins(shot)
-    moving = Moving(rigid, found.weights, tuple(found.unheld), rigid_key, rigid, rigid_key)
-    coarse, key = cloth_layer(job, "cloth", job.settings.coarse, moving, watch(rigid) if watch else None)
-    return Moving(rigid, found.weights, tuple(found.unheld), rigid_key, coarse, key)
+    return Moving(rigid, found.weights, tuple(found.unheld), rigid_key, rigid, rigid_key)
+
+
+def coarse_layer(job: Job, moving: Moving, show: stages.Show | None = None) -> Moving:
+    """Run, or find finished, the stage cloth; `show` gets the frames of cloth as they are simulated."""
+    coarse, key = cloth_layer(job, "cloth", job.settings.coarse, moving, show)
+    return replace(moving, coarse=coarse, key=key)
 
 
 def cloth_layer(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ani3d_formats.atomic import write_bytes
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
@@ -19,7 +20,7 @@ from ..media.video import VideoWriter, write_png
 from ..pose.drawing import STYLES
 from ..pose.keypoints import KeypointMap
 from ..pose.video import pose_video
-from ..presentation.backdrop import compose, studio
+from ..presentation.backdrop import Floor, compose, studio
 from ..presentation.sheets import contact_sheet, lowered, sheet_frames, side_by_side
 from ..presentation.view_transform import displayed
 from ..rendering.control_maps import depth_picture
@@ -55,19 +56,27 @@ def write_pictures(
     floor = float(vertices["rigid"][:, :, 2].min())
     picks = set(sheet_frames(shot.frames))
     shown: dict[str, dict[int, np.ndarray]] = {TITLES[name]: {} for name in layers}
+    # layers that have the same pictures are composed and encoded once, under the name of the last of them
+    same = {name: [other for other in layers if layers[other] is layer][-1] for name, layer in layers.items()}
     with _Videos(out / "videos", fps) as videos:
         for t in range(shot.frames):
-            frame = {}
-            for name, layer in layers.items():
-                backdrop = studio(cameras, t, vertices.get(name, vertices["coarse"])[t], background, floor)
+            seen, own = Floor.seen(cameras, t, floor), {}
+            for name in dict.fromkeys(same.values()):
+                layer = layers[name]
+                backdrop = studio(seen, vertices.get(name, vertices["coarse"])[t], background, floor)
                 assert layer.rgb is not None and layer.alpha is not None
-                picture = displayed(compose(layer.rgb[t], layer.alpha[t], background, backdrop), table)
-                frame[name] = picture
-                if t in picks:
-                    shown[TITLES[name]][t] = picture
-            beside = {TITLES[name]: lowered(picture, SIDE_HEIGHT) for name, picture in frame.items()}
-            videos.write({"side_by_side": side_by_side(beside), **frame})
+                own[name] = displayed(compose(layer.rgb[t], layer.alpha[t], background, backdrop), table)
+            frame = {TITLES[name]: own[same[name]] for name in layers}
+            if t in picks:
+                for title, picture in frame.items():
+                    shown[title][t] = picture
+            lower = {id(picture): lowered(picture, SIDE_HEIGHT) for picture in own.values()}
+            beside = {title: lower[id(picture)] for title, picture in frame.items()}
+            videos.write({"side_by_side": side_by_side(beside), **own})
             progress.advance()
+    for name, first in same.items():
+        if name != first:
+            write_bytes(out / "videos" / f"{name}.mp4", (out / "videos" / f"{first}.mp4").read_bytes())
     write_png(out / "contact_sheet.png", contact_sheet(shown, frame_numbers(shot)))
 
 

@@ -6,6 +6,8 @@ would be one more thing for them to explain.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -42,12 +44,35 @@ def shadow_map(vertices: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarr
     return shadow, origin
 
 
-def studio(cameras: CameraPath, frame: int, vertices: np.ndarray, background: np.ndarray, floor: float) -> np.ndarray:
+@dataclass(frozen=True)
+class Floor:
+    """Where the rays of a picture's pixels meet the floor.
+
+    Attributes:
+        points: (H,W,2) world metres.
+        hit: (H,W) bool, whether they do.
+    """
+
+    points: np.ndarray
+    hit: np.ndarray
+
+    @classmethod
+    def seen(cls, cameras: CameraPath, frame: int, height: float) -> Floor:
+        """Through the camera of a frame; the floor is at a `height`, metres."""
+        origins, directions = _rays(cameras, frame)
+        down = directions[..., 2]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = (height - origins[..., 2]) / down
+        hit = (down < -1e-4) & (distance > 0)
+        distance = np.where(hit, distance, 0)
+        return cls(origins[..., :2] + distance[..., None] * directions[..., :2], hit)
+
+
+def studio(seen: Floor, vertices: np.ndarray, background: np.ndarray, floor: float) -> np.ndarray:
     """The empty set as the camera sees it: floor with shadow running into the background.
 
     Args:
-        cameras: perspective or orthographic path.
-        frame: index into it.
+        seen: of the camera.
         vertices: (V,3) character at this frame, world metres.
         background: (3,) sRGB 0..1.
         floor: height of the floor, metres.
@@ -55,25 +80,18 @@ def studio(cameras: CameraPath, frame: int, vertices: np.ndarray, background: np
     Returns:
         (H,W,3) float32 sRGB 0..1.
     """
-    origins, directions = _rays(cameras, frame)
-    drop = np.where(
-        directions[..., 2] < -1e-4, (floor - origins[..., 2]) / np.minimum(directions[..., 2], -1e-4), np.inf
-    )
-    hit = np.isfinite(drop) & (drop > 0)
-    distance = np.where(hit, drop, 0)
-    points = origins[..., :2] + distance[..., None] * directions[..., :2]
     shadow, first = shadow_map(vertices, floor)
-    cells = ((points - first) / CELL - 0.5).astype(np.float32)
+    cells = (seen.points * (1 / CELL) - (first / CELL + 0.5)).astype(np.float32)
     on_floor = cv2.remap(shadow, cells[..., 0], cells[..., 1], cv2.INTER_LINEAR, borderValue=0)
-    fade = np.where(hit, 1 - STRENGTH * on_floor, 1.0)
-    return (background * fade[..., None]).astype(np.float32)
+    fade = np.where(seen.hit, 1 - np.float32(STRENGTH) * on_floor, np.float32(1))
+    return np.asarray(background, np.float32) * fade[..., None]
 
 
 def _rays(cameras: CameraPath, frame: int) -> tuple[np.ndarray, np.ndarray]:
     """Origins and directions (H,W,3) of pixel rays in world space."""
-    x, y = np.meshgrid(np.arange(cameras.width) + 0.5, np.arange(cameras.height) + 0.5)
-    K, view = cameras.Ks[frame], cameras.viewmats[frame]
-    plane = np.stack([(x - K[0, 2]) / K[0, 0], (y - K[1, 2]) / K[1, 1]], axis=-1)
+    K, view = cameras.Ks[frame].astype(np.float64), cameras.viewmats[frame].astype(np.float64)
+    x, y = ((np.arange(n) + 0.5 - K[i, 2]) / K[i, i] for i, n in enumerate((cameras.width, cameras.height)))
+    plane = np.stack(np.meshgrid(x, y), axis=-1)
     rotation = view[:3, :3].T
     center = -rotation @ view[:3, 3]
     if cameras.camera_type == "orthographic":
@@ -95,5 +113,5 @@ def compose(rgb: np.ndarray, alpha: np.ndarray, background: np.ndarray, backdrop
         (H,W,3) uint8.
     """
     see_through = (1 - alpha.astype(np.float32))[..., None]
-    picture = rgb.astype(np.float32) / 255 + see_through * (backdrop - background)
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    picture = rgb + 255 * see_through * (backdrop - np.asarray(background, np.float32))
+    return (np.clip(picture, 0, 255) + np.float32(0.5)).astype(np.uint8)

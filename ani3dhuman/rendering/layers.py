@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.regions import is_loose
 
 from ..device import to_numpy
+from ..jit import threads_may_meet
 from ..spread import over as spread_over
 from ..storage.frames_on_disk import FrameFile, Frames, made_when_asked
 from .draw import draw_tensors
@@ -62,7 +63,7 @@ def render_layer(
     progress: Progress | None = None,
     scratch: Path | None = None,
 ) -> LayerRender:
-    """Render posed Gaussians along a camera path; of all frames there is one in memory.
+    """Render posed Gaussians along a camera path; of all frames there are two in memory.
 
     Args:
         frame: gives the N Gaussians of a frame, as `avatar.posing.PosedAvatar.frame` does.
@@ -77,9 +78,9 @@ def render_layer(
     """
     files, shared = _empty(cameras, scratch), (_preserved(region_ids), cameras, background)
     waiting: list[Future] = []
-    posed = ((t, frame(t)) for t in range(len(cameras)))
-    with ThreadPoolExecutor(1, "pictures") as packing:  # while the next frame is drawn
-        for drawn in spread_over(_view, shared, posed):
+    # while a frame is drawn, the one before is packed and the next one lit
+    with ThreadPoolExecutor(1, "pictures") as packing:
+        for drawn in spread_over(_view, shared, _ahead(frame, len(cameras))):
             for done in waiting:
                 done.result()
             waiting = [packing.submit(file.append, part) for file, part in zip(files, drawn, strict=True)]
@@ -88,6 +89,21 @@ def render_layer(
         for done in waiting:
             done.result()
     return LayerRender(*files)
+
+
+def _ahead(frame: Callable[[int], Sequence[Tensor]], count: int) -> Iterator[tuple[int, Sequence[Tensor]]]:
+    """Frames with their numbers; on the CPU the next one is made while one is used, where kernels may meet."""
+    now = frame(0)
+    if now[0].device.type != "cpu" or not threads_may_meet():
+        yield 0, now
+        yield from ((t, frame(t)) for t in range(1, count))
+        return
+    with ThreadPoolExecutor(1, "light") as lighting:
+        for t in range(count):
+            coming = lighting.submit(frame, t + 1) if t + 1 < count else None
+            yield t, now
+            if coming:
+                now = coming.result()
 
 
 def _view(

@@ -15,13 +15,7 @@ from ..jit import kernel, parallel_kernel
 from ..mesh.raster import is_clear
 
 NOTHING = np.float32(-1e30)
-_SCATTER = 1.0  # cells, how far around a point the lookups of its surroundings are scattered
-_NUMBERS = np.arange(256)
-_SCATTERED = (
-    _SCATTER * np.sqrt(_NUMBERS * 0.61803398875 % 1.0)[:, None]
-    * np.stack([np.cos(_NUMBERS * 2 * np.pi / 256), np.sin(_NUMBERS * 2 * np.pi / 256)], axis=1)
-).astype(np.float32)  # fmt: skip
-_CLEARANCE = 0.3  # cells over the plane of a surface from which on a mesh shades it
+CLEARANCE = 0.3  # cells over the plane of a surface from which on a mesh shades it
 _STEEP = 0.1  # the same, more of it where light grazes the surface
 _NEAR = 1e-3  # as a share of a map's depth unit: what is nearer to a lamp is not in its map
 
@@ -37,7 +31,7 @@ def draw_depths(vertices, faces, cutouts, views, distant, maps):  # type: ignore
         maps[s] = NOTHING
         flat = np.empty((vertices.shape[0], 3), np.float32)
         for v in range(vertices.shape[0]):
-            flat[v, 0], flat[v, 1], flat[v, 2] = _seen(views[s], distant[s], vertices[v])
+            flat[v, 0], flat[v, 1], flat[v, 2] = seen_at(views[s], distant[s], vertices[v])
         for f in range(faces.shape[0]):
             a, b, c = flat[faces[f, 0]], flat[faces[f, 1]], flat[faces[f, 2]]
             if not distant[s] and (a[2] <= 0.0 or b[2] <= 0.0 or c[2] <= 0.0):
@@ -67,7 +61,7 @@ def draw_depths(vertices, faces, cutouts, views, distant, maps):  # type: ignore
 
 
 @kernel
-def _seen(view, distant, p):  # type: ignore[no-untyped-def]
+def seen_at(view, distant, p):  # type: ignore[no-untyped-def]
     """Place of a point in a map, in cells, and how near it is; nearness 0 behind a lamp."""
     x = view[0, 0] * p[0] + view[0, 1] * p[1] + view[0, 2] * p[2] + view[0, 3]
     y = view[1, 0] * p[0] + view[1, 1] * p[1] + view[1, 2] * p[2] + view[1, 3]
@@ -86,7 +80,7 @@ def _unshadowed(view, distant, depths, p, normal, facing, cell):  # type: ignore
     It is where it lies nearer to the light and over the plane of the surface, which therefore does not shade itself,
     however steep it is and however large the `cell` (metres, at a metre from a lamp).
     """
-    x, y, near = _seen(view, distant, p)
+    x, y, near = seen_at(view, distant, p)
     if not distant and near <= 0.0:
         return 1.0
     size = depths.shape[0]
@@ -107,7 +101,7 @@ def _unshadowed(view, distant, depths, p, normal, facing, cell):  # type: ignore
         nx, ny = nx - middle_x * nz, ny - middle_y * nz
     nx, ny = nx * cell, ny * cell
     scale = 1.0 if distant else depth
-    least = scale * cell * (_CLEARANCE + _STEEP / max(facing, 0.05))
+    least = scale * cell * (CLEARANCE + _STEEP / max(facing, 0.05))
     light = 0.0
     for down in range(2):
         for right in range(2):
@@ -149,7 +143,7 @@ def _strength(kind, frame, cone, dx, dy, dz, square):  # type: ignore[no-untyped
 
 
 @kernel
-def _scattered(facing, tone):  # type: ignore[no-untyped-def]
+def scattered_by(facing, tone):  # type: ignore[no-untyped-def]
     """What a surface scatters of light of cosine `facing` to it; a toon one has an angle and a soft edge, radians."""
     if tone[0] <= 0.0:
         return facing
@@ -165,7 +159,7 @@ def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone
     """Add the light that surfaces send on: of emitters, through the maps of their `slots`.
 
     Args:
-        lit: points (N,3), normals (N,3), and of the first ones, all or none, how they scatter, as of `_scattered`.
+        lit: points (N,3), normals (N,3), and of the first ones, all or none, how they scatter, as of `scattered_by`.
         shine: how the first G points mirror, all of them or none: unit vectors to the eye (G,3), how wide the slopes of
             their microfacets are (G,), and what they mirror of what they face (G,3).
         kinds: (S,) of the emitters.
@@ -193,7 +187,7 @@ def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone
                 continue
             strength = facing
             if n < tones.shape[0]:
-                strength = _scattered(facing, tones[n])
+                strength = scattered_by(facing, tones[n])
             if kinds[s] != 0:
                 strength *= _strength(kinds[s], frames[s], cones[s], -dx, -dy, -dz, square)
             if strength <= 0.0:
@@ -230,134 +224,3 @@ def _mirrored(m, eye, light, length, width):  # type: ignore[no-untyped-def]
         seen * seen * (1.0 - square) + square
     )
     return density * 0.5 / hidden, (1.0 - faced) ** 5
-
-
-@parallel_kernel
-def draw_layers(vertices, faces, cutouts, views, depths, hits, counts):  # type: ignore[no-untyped-def]
-    """Fill maps of all surfaces behind each other, in no order, as seen from afar through `views` (S,3,4).
-
-    Args:
-        vertices, faces, cutouts: (V,3) and (F,3) of the mesh, and where it is clear.
-        views: as in `draw_depths`.
-        depths: (S,R,R,K) filled with depths, metres.
-        hits: (S,R,R,K) filled with twice the number of the face there, and 1 more where the view sees its back.
-        counts: (S,R,R) filled with how many of them there are; more than K are forgotten.
-    """
-    size, most = depths.shape[1], depths.shape[3]
-    for s in numba.prange(depths.shape[0]):
-        counts[s] = 0
-        flat = np.empty((vertices.shape[0], 3), np.float32)
-        for v in range(vertices.shape[0]):
-            x, y, near = _seen(views[s], True, vertices[v])
-            flat[v, 0], flat[v, 1], flat[v, 2] = x, y, -near
-        for f in range(faces.shape[0]):
-            a, b, c = flat[faces[f, 0]], flat[faces[f, 1]], flat[faces[f, 2]]
-            area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-            if abs(area) < 1e-9:
-                continue
-            x0 = max(0, math.ceil(min(a[0], b[0], c[0]) - 0.5))
-            x1 = min(size - 1, math.floor(max(a[0], b[0], c[0]) - 0.5))
-            y0 = max(0, math.ceil(min(a[1], b[1], c[1]) - 0.5))
-            y1 = min(size - 1, math.floor(max(a[1], b[1], c[1]) - 0.5))
-            holed = len(cutouts.texture_of) > 0 and cutouts.texture_of[f] >= 0
-            back = 1 if area > 0.0 else 0  # the rows of a view are right-handed, and the third leads away
-            for y in range(y0, y1 + 1):
-                for x in range(x0, x1 + 1):
-                    px, py = x + 0.5, y + 0.5
-                    wb = ((px - a[0]) * (c[1] - a[1]) - (py - a[1]) * (c[0] - a[0])) / area
-                    wc = ((b[0] - a[0]) * (py - a[1]) - (b[1] - a[1]) * (px - a[0])) / area
-                    wa = 1.0 - wb - wc
-                    k = counts[s, y, x]
-                    if wa >= 0.0 and wb >= 0.0 and wc >= 0.0 and k < most:
-                        if holed and is_clear(cutouts, f, wa, wb, wc, y, x):
-                            continue
-                        depths[s, y, x, k] = wa * a[2] + wb * b[2] + wc * c[2]
-                        hits[s, y, x, k] = 2 * f + back
-                        counts[s, y, x] = k + 1
-
-
-@parallel_kernel
-def gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, glossy):  # type: ignore[no-untyped-def]
-    """What comes to points from all around: of the sky, and of the mesh where that hides it.
-
-    Args:
-        lit: as of `gather`.
-        mirrors: (G,3) the middle of what each of the first G points mirrors, unit vectors; all of them or none.
-        sharpness: (G,) exponents of the cosine to it.
-        ways: (S,3) unit vectors, against which the views look; each stands for its opposite too.
-        weights: (S,2) how bright the sky is there.
-        layers: views, depths, hits and counts as of `draw_layers`, and (S,) metres of a cell.
-        sent: (2F,3) light that each side of each face sends on.
-        matte: filled with the share of the sky's light that is not hidden (N,), and what a white surface sends on of
-            the light of the mesh (N,3).
-        glossy: filled with the same of what is mirrored: (G,) and (G,3), of a mirror that takes nothing away.
-    """
-    points, normals, tones = lit
-    views, depths, hits, counts, cells = layers
-    open_, result = matte
-    mirror_open, mirrored = glossy
-    size = depths.shape[1]
-    for n in numba.prange(points.shape[0]):
-        p, m = points[n], normals[n]
-        # two unit vectors in the surface: lookups are scattered over it, since few ways would make hard edges
-        if abs(m[2]) < 0.9:
-            length = math.sqrt(m[0] * m[0] + m[1] * m[1]) + 1e-12
-            tx, ty, tz = -m[1] / length, m[0] / length, 0.0
-        else:
-            length = math.sqrt(m[1] * m[1] + m[2] * m[2]) + 1e-12
-            tx, ty, tz = 0.0, -m[2] / length, m[1] / length
-        bx, by, bz = m[1] * tz - m[2] * ty, m[2] * tx - m[0] * tz, m[0] * ty - m[1] * tx
-        seed = np.uint32(n) * np.uint32(2654435761)
-        whole, light, cosines, red, green, blue = 1e-12, 0.0, 1e-12, 0.0, 0.0, 0.0
-        mirrors_too = n < mirrors.shape[0]
-        lobe, lobe_light, lobe_red, lobe_green, lobe_blue, share = 1e-12, 0.0, 0.0, 0.0, 0.0, 0.0
-        for s in range(ways.shape[0]):
-            facing = m[0] * ways[s, 0] + m[1] * ways[s, 1] + m[2] * ways[s, 2]
-            end, sign = (0, -1.0) if facing > 0.0 else (1, 1.0)
-            facing = abs(facing)
-            seed = (seed * np.uint32(1664525) + np.uint32(1013904223)) & np.uint32(0xFFFFFFFF)
-            chance = (seed >> np.uint32(24)) & np.uint32(255)
-            u, v = cells[s] * _SCATTERED[chance, 0], cells[s] * _SCATTERED[chance, 1]
-            look = views[s]
-            x0, y0, near = _seen(look, True, p)
-            q = (p[0] + u * tx + v * bx, p[1] + u * ty + v * by, p[2] + u * tz + v * bz)
-            x, y, _ = _seen(look, True, q)
-            i, j = math.floor(x), math.floor(y)
-            # how far over the plane of the surface the middle of that cell is, at the depth of the point, and how much
-            # more of it a metre of depth brings
-            square = cells[s] * cells[s]
-            over = square * (i + 0.5 - x0) * (m[0] * look[0, 0] + m[1] * look[0, 1] + m[2] * look[0, 2])
-            over += square * (j + 0.5 - y0) * (m[0] * look[1, 0] + m[1] * look[1, 1] + m[2] * look[1, 2])
-            least = cells[s] * _CLEARANCE - over
-            if mirrors_too:
-                r = mirrors[n]
-                near_lobe = -sign * (r[0] * ways[s, 0] + r[1] * ways[s, 1] + r[2] * ways[s, 2])
-                share = facing * max(near_lobe, 0.0) ** sharpness[n]
-                lobe += share
-            scattered = facing
-            if n < tones.shape[0]:
-                scattered = _scattered(facing, tones[n])
-            cosines += scattered
-            whole += scattered * weights[s, end]
-            face, nearest = -1, np.float32(1e30)
-            if i >= 0 and j >= 0 and i < size and j < size:
-                for k in range(counts[s, j, i]):
-                    ahead = sign * (depths[s, j, i, k] + near)
-                    if ahead > 0.0 and ahead * facing > least and ahead < nearest:
-                        nearest, face = ahead, hits[s, j, i, k]
-            if face < 0:
-                light += scattered * weights[s, end]
-                lobe_light += share
-            else:
-                face ^= 1 - end  # from a point that looks towards `ways` one sees the other side than the view does
-                red += scattered * sent[face, 0]
-                green += scattered * sent[face, 1]
-                blue += scattered * sent[face, 2]
-                lobe_red += share * sent[face, 0]
-                lobe_green += share * sent[face, 1]
-                lobe_blue += share * sent[face, 2]
-        if mirrors_too:
-            mirror_open[n] = lobe_light / lobe
-            mirrored[n, 0], mirrored[n, 1], mirrored[n, 2] = lobe_red / lobe, lobe_green / lobe, lobe_blue / lobe
-        open_[n] = light / whole
-        result[n, 0], result[n, 1], result[n, 2] = red / cosines, green / cosines, blue / cosines

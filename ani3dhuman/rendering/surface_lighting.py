@@ -9,8 +9,9 @@ import numpy as np
 
 from ..mesh.kernels import point_normals
 from ..mesh.raster import OPAQUE, Cutouts
+from .around_kernels import draw_layers, gather_around
 from .gloss import Shine, harmonics_spread, mirrored_sky
-from .light_kernels import draw_depths, draw_layers, gather, gather_around
+from .light_kernels import draw_depths, gather
 from .light_sources import DISTANT, Emitters, Lighting, emitters
 
 FINE, COARSE = 1024, 384  # cells along the side of a shadow map: of a light that is one emitter, and one of several

@@ -37,15 +37,29 @@ def times(name: str, factor: float) -> Callable[[Arrays], Arrays]:
     return lambda arrays: {**arrays, name: (factor * arrays[name]).astype(np.float32)}
 
 
+def moved_camera(arrays: Arrays) -> Arrays:
+    views = arrays["viewmats"].copy()
+    views[:, 2, 3] += 0.1
+    return {**arrays, "viewmats": views}
+
+
+def renamed(arrays: Arrays) -> Arrays:
+    meta = json.loads(str(arrays["meta"][()]))
+    return {**arrays, "meta": np.array(json.dumps({**meta, "name": "other"}))}
+
+
 @pytest.mark.parametrize(
     ("change", "settings", "kept"),
     [
+        (renamed, {}, {*FIRST, "restore", "refine"}),
+        (moved_camera, {}, {"avatar", "rigid", "cloth"}),
+        (lambda arrays: arrays, {"fabric": "silk"}, {"avatar", "rigid", "render_rigid"}),
         (times("sun_colors", 1.1), {}, {"avatar", "rigid", "cloth"}),
         (lambda arrays: arrays, {"refine_steps": 13}, {*FIRST, "restore", "refine"}),
         (lambda arrays: arrays, {"appearance": True}, {*FIRST, "restore"}),
         (lambda arrays: arrays, {"prompt": "the compact prior reads none"}, {*FIRST, "restore", "refine"}),
     ],
-    ids=["sun", "steps of a fit that is not done", "appearance", "prompt"],
+    ids=["name", "camera", "fabric", "sun", "steps of a fit that is not done", "appearance", "prompt"],
 )
 def test_a_job_goes_on_from_stages_of_others(engine, change, settings, kept):
     # the refined layer is drawn anew only where other vertices came out

@@ -96,7 +96,7 @@ def arrays_of(out: Path) -> dict[str, np.ndarray]:
     ],
     ids=["rounds of meshes", "rounds, cosines and appearance", "hexplane"],
 )
-def test_a_job_gives_the_cpus_result(shot, tmp_path, on_device, changes, by_pixels):
+def test_a_job_gives_the_cpus_result(shot, tmp_path, on_device, changes, by_pixels, record_property):
     settings = TINY.changed(**changes)
     if by_pixels:
         with pictures_only():
@@ -110,13 +110,14 @@ def test_a_job_gives_the_cpus_result(shot, tmp_path, on_device, changes, by_pixe
     theirs = {"vertices": result_of(tmp_path / "cpu"), **arrays_of(tmp_path / "cpu")}
     for name, values in {"vertices": result_of(tmp_path / "device"), **arrays_of(tmp_path / "device")}.items():
         apart = np.abs(values - theirs[name])
+        record_property("standin_difference", float(apart.max()))  # for benchmarks.job
         assert (apart > WITHIN).mean() <= (FEW if by_pixels else 0), name
         assert apart.max() <= (STEP.get(name, 1e-3) if by_pixels else WITHIN), name
     notes = json.loads((tmp_path / "device" / "report.json").read_text())["notes"]
     assert notes["device"] == f"{DEVICE}: a test"
 
 
-def test_a_video_model_runs_there(tmp_path, on_device, monkeypatch):
+def test_a_video_model_runs_there(tmp_path, on_device, monkeypatch, record_property):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "restoration"))
     monkeypatch.setenv("ANI3DHUMAN_MODELS", str(tmp_path / "models"))
     from tiny_wan_repository import write_repository
@@ -127,7 +128,9 @@ def test_a_video_model_runs_there(tmp_path, on_device, monkeypatch):
     animate(small, tmp_path / "cpu", settings)
     moved = on_device(small, tmp_path / "device", settings)
     assert "restoration.wan.prior.WanVacePrior.velocity" in moved and set(moved) <= set(LISTED), set(moved)
-    np.testing.assert_allclose(result_of(tmp_path / "device"), result_of(tmp_path / "cpu"), atol=WITHIN)
+    found, theirs = result_of(tmp_path / "device"), result_of(tmp_path / "cpu")
+    record_property("standin_difference", float(np.abs(found - theirs).max()))  # for benchmarks.job
+    np.testing.assert_allclose(found, theirs, atol=WITHIN)
 
 
 def test_the_device_refuses_what_a_card_refuses():

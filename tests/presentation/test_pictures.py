@@ -14,7 +14,7 @@ from ani3dhuman.pipeline.pictures import write_conditions
 from ani3dhuman.pose.keypoints import map_keypoints
 from ani3dhuman.pose.skeleton import bone_ends, draw_skeleton
 from ani3dhuman.pose.video import pose_video
-from ani3dhuman.presentation.backdrop import compose, studio
+from ani3dhuman.presentation.backdrop import Floor, compose, studio
 from ani3dhuman.presentation.sheets import PAPER, contact_sheet, side_by_side
 from ani3dhuman.presentation.terminal import Bars, table
 from ani3dhuman.rendering.layers import LayerRender
@@ -44,7 +44,7 @@ def shot():
 
 def test_the_floor_is_darkest_below_the_character(shot):
     vertices = shot["vertices"] + [0, 0, 0.0]
-    view = studio(shot.cameras, 0, vertices, np.full(3, 0.6), 0.0)
+    view = studio(Floor.seen(shot.cameras, 0, 0.0), vertices, np.full(3, 0.6), 0.0)
     feet, _ = shot.cameras.project(np.array([[0.0, 0, 0], [1.0, 0, 0]]), 0)
     below = view[int(feet[0, 1]) - 1, int(feet[0, 0])].mean()
     aside = view[int(feet[0, 1]) - 1, 4].mean()

@@ -2,7 +2,8 @@
 
 Files come in three spellings of the same thing, diffusers' own, Wan's and kohya's; diffusers converts them. An
 adapter is fused into the weights, so that it takes no memory or time afterwards and every memory plan stays as it is.
-It is made for Wan's plain blocks; the control blocks of VACE keep their weights.
+It is made for Wan's plain blocks; the control blocks of VACE keep their weights. A file with whole blocks in place of
+low-rank changes is a base (`bases`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 
 from ani3d_formats.errors import Ani3DError
 
+from .bases import is_base, sparse_parts, take_base
 from .networks import WanModels
 
 NAME = "few_steps"
@@ -66,7 +68,6 @@ def with_adapter(models: WanModels, adapter: WanAdapter) -> WanModels:
             damaged, or it is not clear whose it is; ``restoration.adapter_base``: it is made for another model;
             ``restoration.adapter_quantised``: the weights are quantised and cannot take it in.
     """
-    _need_peft()
     digest = hashlib.sha256(f"{models.key}{adapter.scale}".encode())
     for part in ("transformer", "transformer_2"):
         network = getattr(models, part)
@@ -79,22 +80,29 @@ def with_adapter(models: WanModels, adapter: WanAdapter) -> WanModels:
                 f"The adapter {path.name} cannot be added to quantised weights.",
                 "Use the model's safetensors instead of the .gguf file, or leave the adapter out.",
             )
-        weights = read_adapter(path)
-        _check(network, weights, path)
-        network.load_lora_adapter(weights, prefix=PREFIX[:-1], adapter_name=NAME)
-        try:
-            network.fuse_lora(lora_scale=adapter.scale, adapter_names=[NAME], safe_fusing=True)
-        except ValueError as error:
-            raise Ani3DError(
-                "restoration.adapter_files",
-                f"The adapter {path.name} holds NaN or infinity ({error}).",
-                "Fetch it again, or use another one.",
-            ) from error
-        network.unload_lora()
+        weights = take_base(network, path) if is_base(path) else _fused(network, path, adapter.scale)
         for name in sorted(weights):
             digest.update(f"{part}{name}".encode())
             digest.update(weights[name].flatten()[:8].float().numpy().tobytes())
     return replace(models, key=digest.hexdigest())
+
+
+def _fused(network: Any, path: Path, scale: float) -> dict[str, torch.Tensor]:
+    """Add `scale` of a file's low-rank changes to a transformer; the file's weights."""
+    _need_peft()
+    weights = read_adapter(path)
+    _check(network, weights, path)
+    network.load_lora_adapter(weights, prefix=PREFIX[:-1], adapter_name=NAME)
+    try:
+        network.fuse_lora(lora_scale=scale, adapter_names=[NAME], safe_fusing=True)
+    except ValueError as error:
+        raise Ani3DError(
+            "restoration.adapter_files",
+            f"The adapter {path.name} holds NaN or infinity ({error}).",
+            "Fetch it again, or use another one.",
+        ) from error
+    network.unload_lora()
+    return weights
 
 
 def read_adapter(path: Path) -> dict[str, torch.Tensor]:
@@ -115,6 +123,8 @@ def read_adapter(path: Path) -> dict[str, torch.Tensor]:
 
 def left_out(path: Path) -> list[str]:
     """What an adapter changes besides low-rank layers and their biases, and what is therefore not applied."""
+    if is_base(path):
+        return sparse_parts(path)
     raw = load_file(path)
     return sorted(name for name, value in raw.items() if name.endswith((".diff", ".diff_m")) and value.any())
 

@@ -1,0 +1,64 @@
+"""A stage that runs beside others: cloth keeps one core busy, and what does not wait for cloth can have the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import copy
+from typing import Generic, TypeVar
+
+from ani3d_formats.progress import Report
+
+from ..jit import threads_may_meet
+from .job import Job
+
+Result = TypeVar("Result")
+
+
+class Beside(Generic[Result]):
+    """Work that a thread of its own does; its progress is told from when on somebody waits for it."""
+
+    def __init__(self, job: Job, work: Callable[[Job], Result]) -> None:
+        """Begin `work`, which is given the job as that thread uses it; what is noted there is the job's own."""
+        self._tell = job.listener
+        self._last: Report | None = None
+        self._waited_for = self._left = False
+        own = copy(job)
+        own.listener = self._listen
+        own.should_cancel = lambda: self._left or job.should_cancel()
+        self._pool = ThreadPoolExecutor(1, "beside")
+        self._future = self._pool.submit(work, own)
+
+    def _listen(self, report: Report) -> None:
+        self._last = report
+        if self._waited_for and self._tell:
+            self._tell(report)
+
+    def result(self) -> Result:
+        """What came of it, once it is there; raises what it raised, also `Cancelled`."""
+        self._waited_for = not self._future.done()
+        if self._tell and self._last:
+            self._tell(self._last)
+        return self._future.result()
+
+    def leave(self) -> None:
+        """Have it stop at its next step, and wait for that."""
+        self._left = True
+        self._pool.shutdown()
+
+
+@contextmanager
+def beside(job: Job, work: Callable[[Job], Result]) -> Iterator[Callable[[], Result]]:
+    """`work` begun now and done beside the block, which gets a function that waits for its result.
+
+    Where kernels of two threads must not meet, or another device does the work, it is done when it is asked for.
+    """
+    if job.compute.device != "cpu" or not threads_may_meet():
+        yield lambda: work(job)
+        return
+    begun = Beside(job, work)
+    try:
+        yield begun.result
+    finally:
+        begun.leave()
