@@ -21,7 +21,7 @@ from ani3d_formats.errors import Ani3DError
 
 os.environ.setdefault("SVT_LOG", "1")  # else the encoder tells its settings on stderr
 # constant quality, a key frame each second at 24 fps. One thread per video, since a job writes several, and few frames
-# held back: with the encoder's own look ahead a video of 1080x1920 takes .7 GB, and is no better
+# held back: by the encoder's own choice a video of 480x832 takes 177 MB in place of 76, and is no better
 AV1 = {"preset": "8", "crf": "14", "g": "24", "svtav1-params": "lp=1:lookahead=0:hierarchical-levels=3"}
 LONG, NARROWEST = 64, 32  # pixels: of pictures with a longer side the other one is at least so long
 FASTSTART = {"movflags": "+faststart"}  # the index in front, so that a player can begin before it has the whole file
