@@ -126,7 +126,8 @@ bench-farm: .venv/.ready
 gpu-check: .venv/.ready
 	.venv/bin/python -m benchmarks.gpu $(ARGS)
 
-# stages of a job: seconds, memory by length, what a change computes again
+# whole jobs: memory, disk and seconds by length and size, beside an earlier commit, and what presets are worth; may be
+# stopped and started again. ARGS=full for 250 frames at 1080x1920
 bench-job: .venv/.ready out/demo/shot.npz
 	.venv/bin/python -m benchmarks.job $(ARGS)
 

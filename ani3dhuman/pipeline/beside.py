@@ -17,13 +17,16 @@ Result = TypeVar("Result")
 
 
 class Beside(Generic[Result]):
-    """Work that a thread of its own does; its progress is told from when on somebody waits for it."""
+    """Work that a thread of its own does; its progress is told from when on somebody waits for it.
+
+    Its first picture is told at once: it is what somebody looks for, long before other stages have ended.
+    """
 
     def __init__(self, job: Job, work: Callable[[Job], Result]) -> None:
         """Begin `work`, which is given the job as that thread uses it; what is noted there is the job's own."""
         self._tell = job.listener
         self._last: Report | None = None
-        self._waited_for = self._left = False
+        self._waited_for = self._left = self._seen = False
         own = copy(job)
         own.listener = self._listen
         own.should_cancel = lambda: self._left or job.should_cancel()
@@ -32,7 +35,9 @@ class Beside(Generic[Result]):
 
     def _listen(self, report: Report) -> None:
         self._last = report
-        if self._waited_for and self._tell:
+        first = report.preview is not None and not self._seen
+        self._seen = self._seen or first
+        if self._tell and (self._waited_for or first):
             self._tell(report)
 
     def result(self) -> Result:

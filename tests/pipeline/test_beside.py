@@ -6,6 +6,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ani3d_formats.errors import Cancelled
@@ -45,6 +46,21 @@ def test_it_is_done_beside_the_block_and_told_of_from_when_on_it_is_waited_for(j
         threading.Timer(0.05, go_on.set).start()
         assert result() != threading.current_thread().name
     assert [report.step for report in told] == [1, 2]
+
+
+def test_its_first_picture_is_told_of_at_once(job, told):
+    def work(own: Any) -> None:
+        progress = progress_of(own, 3)
+        for _ in range(3):
+            progress.advance(preview=np.zeros((2, 2, 3), np.uint8))
+        done.set()
+
+    done = threading.Event()
+    with beside(job, work) as result:
+        assert done.wait(30)
+        assert [report.step for report in told] == [1]
+        result()
+    assert [report.step for report in told] == [1, 3]
 
 
 def test_what_has_ended_before_is_told_of_once(job, told):
