@@ -154,7 +154,7 @@ def gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, g
                 if i >= 0 and j >= 0 and i < size and j < size:
                     behind_each_other = np.int64(counts[s, j, i])
                     for step in range(behind_each_other):
-                        k = step if sign > 0.0 else behind_each_other - 1 - step
+                        k = np.int64(step if sign > 0.0 else behind_each_other - 1 - step)
                         ahead = sign * (depths[s, j, i, k] + nears[b])
                         if ahead > 0.0 and ahead * facing > least[b]:
                             layer = k

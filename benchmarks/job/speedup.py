@@ -40,7 +40,7 @@ def for_earlier(shot: Shot, path: Path) -> Path:
     """The shot as a file for that commit."""
     arrays = shot.to_arrays()
     meta = json.loads(str(arrays["meta"][()])) | {"version": SHOT_VERSION}
-    np.savez(path, **{**arrays, "meta": np.array(json.dumps(meta))})
+    np.savez(path, **{**arrays, "meta": np.array(json.dumps(meta))})  # type: ignore[arg-type]
     return path
 
 
