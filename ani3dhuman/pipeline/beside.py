@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from copy import copy
 from typing import Generic, TypeVar
 
@@ -31,7 +32,7 @@ class Beside(Generic[Result]):
         own.listener = self._listen
         own.should_cancel = lambda: self._left or job.should_cancel()
         self._pool = ThreadPoolExecutor(1, "beside")
-        self._future = self._pool.submit(work, own)
+        self._future = self._pool.submit(copy_context().run, work, own)  # also where parts of work are done
 
     def _listen(self, report: Report) -> None:
         self._last = report
