@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ from .splats import AXES_HELP
 if TYPE_CHECKING:
     from ani3d_formats.shot import Shot
 
+    from ..pipeline.import_avatar import Box
+
+MOST_ROWS = 8  # of the table of uncertain parts; all are in the file
 AVATAR, SHOT = ".avatar", ".npz"
 
 
@@ -34,6 +38,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     person.add_argument("--frame", type=int, help="scene frame in whose pose they stand (default: the rest pose)")
     person.add_argument("--axes", help=f"of the source: {AXES_HELP}")
     person.add_argument("--relight", action="store_true", help="light them by the scene (default: as they were seen)")
+    person.add_argument(
+        "--box",
+        metavar="REGION=X,Y,Z:X,Y,Z",
+        action="append",
+        default=[],
+        help="label of the Gaussians between two corners, metres of the scene (default: that of the mesh); repeatable",
+    )
     person.add_argument(
         "--photo-command", metavar="COMMAND", help="program that makes Gaussians of a photo: 'lhm {photo} {out}'"
     )
@@ -78,17 +89,41 @@ def _person(options: argparse.Namespace) -> None:
     from ..pipeline.photo_person import person_of_photo
     from ..splats.formats import read_splats
 
-    shot = _shot(options)
+    shot, boxes = _shot(options), [_box(text) for text in options.box]
     if options.photo_command:
         with watched() as (bars, stopped):
             progress = Progress("photo", 1, bars.listen, stopped)
             splats = person_of_photo(options.source, options.photo_command, options.axes, progress)
     else:
         splats = read_splats(options.source, options.axes)
-    bound, picture = import_avatar(splats, shot, options.out, options.source.name, options.frame, options.relight)
+    source = options.source.name
+    bound, picture = import_avatar(splats, shot, options.out, source, options.frame, options.relight, boxes)
     for name, value in bound.notes.items():
         print(f"{name:<22}{value:>12,}")
+    rows = json.loads(picture.with_suffix(".json").read_text(encoding="utf-8"))["parts"]
+    doubtful = [row for row in rows if row["uncertain"] > 0][:MOST_ROWS]
+    if doubtful:
+        print(f"\n{'uncertain at':<22}{'Gaussians':>12}{'uncertain':>11}{'median mm':>11}{'95 % mm':>9}")
+    for row in doubtful:
+        share = f"{row['uncertain']:.1%}"
+        print(
+            f"{row['part'][:21]:<22}{row['gaussians']:>12,}{share:>11}{row['median_mm']:>11}{row['95_percent_mm']:>9}"
+        )
     print(f"{options.out}; look at {picture}")
+
+
+def _box(text: str) -> Box:
+    from ..pipeline.import_avatar import Box
+
+    region, _, corners = text.partition("=")
+    try:
+        low, high = (tuple(float(number) for number in corner.split(",")) for corner in corners.split(":"))
+        if len(low) != 3 or len(high) != 3:
+            raise ValueError
+    except ValueError as error:
+        hint = "Write it as --box garment=-0.4,-0.3,0.5:0.4,0.3,1.1."
+        raise Ani3DError("cli.syntax", f"--box {text} cannot be read.", hint) from error
+    return Box(region, low, high)
 
 
 def _character(options: argparse.Namespace) -> None:

@@ -25,11 +25,18 @@ def add_export(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, required=True, help="NAME.usdc, NAME.glb, or the folder of a file a frame"
     )
     parser.add_argument(
-        "--format", default="ply", help="of a file a frame: ply (default), compressed.ply, spz, splat or glb; or mdd"
+        "--format",
+        default="ply",
+        help="of a file a frame: ply (default), compressed.ply, spz, splat, ksplat, sog or glb; or mdd",
     )
     parser.add_argument("--shot", type=Path, help="shot.npz: USD gets its faces, cameras and skeleton")
     parser.add_argument(
         "--bones", type=int, default=32, help="of each cloth in NAME.glb, which needs --shot (default: 32)"
+    )
+    parser.add_argument(
+        "--shape-keys",
+        action="store_true",
+        help="NAME.glb: a shape key a frame for such meshes, exact, instead of bones",
     )
     parser.add_argument("--blender", help="program that writes NAME.abc (default: ANI3DHUMAN_BLENDER, else blender)")
     parser.add_argument("--frames", metavar="A:B", help="first and last scene frame, or one frame (default: all)")
@@ -39,8 +46,8 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 
 def add_convert(parser: argparse.ArgumentParser) -> None:
     """Define the options of `convert`."""
-    parser.add_argument("source", type=Path, help="PLY, compressed PLY, SPZ, .splat, .ksplat, SOG or GLB")
-    parser.add_argument("target", type=Path, help="PLY, .compressed.ply, SPZ, .splat or GLB")
+    parser.add_argument("source", type=Path, help="PLY, compressed PLY, SPZ, .splat, .ksplat, SOG, GLB or USD")
+    parser.add_argument("target", type=Path, help="PLY, .compressed.ply, SPZ, .splat, .ksplat, .sog or GLB")
     parser.add_argument("--axes", help=f"of the source: {AXES_HELP}")
     parser.add_argument("--to-axes", help=f"of the target: {AXES_HELP}")
     parser.set_defaults(run=_convert)
@@ -102,7 +109,8 @@ def _bake(options: argparse.Namespace, cache: FrameCache, frames: range, shot: S
     if not 1 <= options.bones <= 1000:
         raise Ani3DError("cli.syntax", f"--bones {options.bones} is out of range.", "Give 1 to 1000.")
     out: Path = options.out
-    for name, (rms, worst) in bake(out, cache, shot, frames, options.bones, progress).items():
+    bones = None if options.shape_keys else options.bones
+    for name, (rms, worst) in bake(out, cache, shot, frames, bones, progress).items():
         print(f"{name:<24}{1000 * rms:8.2f} mm from the result, at most {1000 * worst:.1f}")
     return out
 

@@ -24,7 +24,8 @@ FLAT_EDGE = 1e-9
 @dataclass(frozen=True)
 class RiggedMesh:
     """A mesh in bind pose, Z up: `vertices` (V,3) metres, `faces` (F,3), `uvs` (F,3,2) with v upwards, `materials`
-    (F,) rows, `joints` and `weights` (V,K)."""
+    (F,) rows, `joints` and `weights` (V,K); `shapes` (T-1,V,3) are what is added to the vertices in each frame after
+    the first, or None."""
 
     name: str
     vertices: np.ndarray
@@ -33,6 +34,7 @@ class RiggedMesh:
     materials: np.ndarray
     joints: np.ndarray
     weights: np.ndarray
+    shapes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,22 @@ def write_rigged(
     for mesh in meshes:
         number = glb.append("meshes", {"name": mesh.name, "primitives": _primitives(glb, mesh)})
         node = glb.append("nodes", {"name": mesh.name, "mesh": number, "skin": skin})
+        if mesh.shapes is not None:
+            _shape_keys(glb, number, node, mesh.shapes, bones.fps)
         glb.document["scenes"][0]["nodes"].append(node)
     glb.write(path)
+
+
+def _shape_keys(glb: GlbWriter, mesh: int, node: int, shapes: np.ndarray, fps: float) -> None:
+    """Say that a mesh has a shape for each frame after the first, and move from one to the next in the clip."""
+    keys = len(shapes)
+    names = [f"frame {k + 2}" for k in range(keys)]
+    glb.document["meshes"][mesh] |= {"weights": [0.0] * keys, "extras": {"targetNames": names}}
+    clip = glb.document["animations"][0]
+    times = glb.add(np.arange(keys + 1) / fps, target=None, bounds=True)
+    weights = glb.add(np.eye(keys + 1)[:, 1:].reshape(-1), target=None)
+    clip["channels"].append({"sampler": len(clip["samplers"]), "target": {"node": node, "path": "weights"}})
+    clip["samplers"].append({"input": times, "output": weights, "interpolation": "LINEAR"})
 
 
 def _materials(glb: GlbWriter, materials: Sequence[Material], textures: Sequence[np.ndarray]) -> None:
@@ -188,7 +204,10 @@ def _primitives(glb: GlbWriter, mesh: RiggedMesh) -> list[dict[str, Any]]:
             columns = slice(SETS * k, SETS * (k + 1))
             attributes[f"JOINTS_{k}"] = glb.add(joints[taken][:, columns])
             attributes[f"WEIGHTS_{k}"] = glb.add(weights[taken][:, columns])
-        entry = {"attributes": attributes, "material": int(number)}
+        entry: dict[str, Any] = {"attributes": attributes, "material": int(number)}
+        if mesh.shapes is not None:
+            moved = (shape[taken].astype(np.float64) @ Y_TO_Z[:3, :3] for shape in mesh.shapes)
+            entry["targets"] = [{"POSITION": glb.add(each.astype(np.float32), bounds=True)} for each in moved]
         entry["indices"] = glb.add(indices.reshape(-1).astype(np.uint32), target=INDEX_BUFFER)
         found.append(entry)
     return found

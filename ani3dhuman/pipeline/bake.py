@@ -1,4 +1,4 @@
-"""A result as a rigged character for games: meshes that the skeleton moves, and cloth baked to bones of its own."""
+"""A result as a rigged character: meshes that the skeleton moves, and cloth baked to bones of its own or shape keys."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import skin
 
-from ..gltf.export_character import Bones, meshes_of, write_rigged
+from ..gltf.export_character import Bones, RiggedMesh, meshes_of, write_rigged
 from ..mesh.decomposition import ROUNDS, decompose
 
 RIGID = 1e-4  # metres: a mesh whose own weights miss the result by less keeps them
 
 
 def bake(
-    path: Path, cache: FrameCache, shot: Shot, frames: range, bones: int, progress: Progress | None = None
+    path: Path, cache: FrameCache, shot: Shot, frames: range, bones: int | None, progress: Progress | None = None
 ) -> dict[str, tuple[float, float]]:
     """Write scene frames of a result as GLB with a skeleton.
 
     Args:
-        bones: for each mesh that the shot's skeleton does not move to within `RIGID`.
+        bones: for each mesh that the shot's skeleton does not move to within `RIGID`; None gives such a mesh a shape
+            key for each frame instead, which is exact.
 
     Returns:
         By object (root mean square, largest) metres between what the file shows and the result.
@@ -57,6 +58,16 @@ def bake(
                 progress.advance(ROUNDS)
             meshes.append(mesh)
             continue
+        if bones is None:
+            meshes.append(_with_shapes(mesh, points, len(names)))
+            errors[item.name] = 0.0, 0.0
+            names.append(f"{item.name} still")
+            parents.append(-1)
+            rests.append(np.eye(4)[None])
+            poses.append(np.tile(np.eye(4), (len(frames), 1, 1, 1)))
+            if progress:
+                progress.advance(ROUNDS)
+            continue
         # from its first frame, which is as the cloth hangs, rather than from the bind pose
         found = decompose(points[0], points, bones, progress.advance if progress else None)
         errors[item.name] = found.rms, found.worst
@@ -75,3 +86,10 @@ def bake(
     all_bones = Bones(tuple(names), np.array(parents), rest, moved, cache.manifest.fps)
     write_rigged(path, meshes, all_bones, shot.meta.materials, shot.textures, extras)
     return errors
+
+
+def _with_shapes(mesh: RiggedMesh, points: np.ndarray, still: int) -> RiggedMesh:
+    """A mesh of places (T,V,3) on one bone that never moves."""
+    joints, weights = np.full((len(mesh.vertices), 1), still), np.ones((len(mesh.vertices), 1), np.float32)
+    shapes = points[1:] - points[:1]
+    return replace(mesh, vertices=points[0], joints=joints, weights=weights, shapes=shapes if len(shapes) else None)

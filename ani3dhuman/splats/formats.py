@@ -12,12 +12,15 @@ from ani3d_formats.errors import Ani3DError
 from .axes import turn
 from .compressed_ply import compressed_ply_parts, read_compressed_ply
 from .gltf import gltf_parts, read_gltf
-from .ksplat import read_ksplat
+from .ksplat import ksplat_parts, read_ksplat
 from .ply import ply_parts, read_ply
 from .sog import read_sog
+from .sog_writer import sog_parts
 from .splat_file import read_splat, splat_parts
 from .splats import Parts, Splats
 from .spz import read_spz, spz_parts
+from .usd import ENDINGS
+from .usd_reader import read_usd
 
 Reader = Callable[[Path], tuple[Splats, str | None]]
 Encoder = Callable[[Path, Splats, str], Parts]
@@ -51,9 +54,10 @@ FORMATS = (
     Format(".ply", "PLY as 3DGS trainers write it", "y-down", False, 3, read_ply, ply_parts),
     Format(".spz", "SPZ of Niantic", "y-up", True, 3, read_spz, spz_parts),
     Format(".splat", ".splat of antimatter15", "y-down", False, 0, read_splat, splat_parts),
-    Format(".ksplat", ".ksplat of GaussianSplats3D", "y-down", False, 3, read_ksplat, None),
-    Format(".sog", "SOG of PlayCanvas in one file", "y-down", False, 3, read_sog, None),
+    Format(".ksplat", ".ksplat of GaussianSplats3D", "y-down", False, 2, read_ksplat, ksplat_parts),
+    Format(".sog", "SOG of PlayCanvas in one file", "y-down", False, 3, read_sog, sog_parts),
     Format("meta.json", "SOG of PlayCanvas in a folder", "y-down", False, 3, read_sog, None),
+    *(Format(ending, "USD with Gaussians", "z-up", False, 3, read_usd, None) for ending in ENDINGS),
     Format(".glb", "glTF with KHR_gaussian_splatting", "y-up", True, 3, read_gltf, gltf_parts),
 )
 

@@ -1,4 +1,4 @@
-""".ksplat of mkkellogg's GaussianSplats3D, read: sections of Gaussians, places relative to buckets.
+""".ksplat of mkkellogg's GaussianSplats3D: sections of Gaussians, places relative to buckets.
 
 A header of 4,096 bytes, 1,024 for each section, then the sections: sizes of partly filled buckets, middles of all
 buckets, Gaussians. Mode 0 holds float32, mode 1 half precision, mode 2 bytes for colour that depends on the view.
@@ -6,6 +6,7 @@ buckets, Gaussians. Mode 0 holds float32, mode 1 half precision, mode 2 bytes fo
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import numpy as np
 
 from ani3d_formats.gaussians import SH_C0
 
-from .splats import COEFFICIENTS, MOST, Splats, damaged_error
+from .harmonics import BANDS
+from .quantized import to_bytes, unit
+from .splats import COEFFICIENTS, MOST, Parts, Splats, damaged_error
 
 HEADER, SECTION = 4096, 1024
 FLOATS = ("<f4", "<f2", "<f2")
@@ -122,3 +125,24 @@ def _decoded(rows: np.ndarray, middles: np.ndarray, section: Section, mode: int,
         sh.append(rest[:, first:past].reshape(len(rows), 3, -1).transpose(0, 2, 1))  # each degree channel by channel
     scales, quats = rows["scale"].astype(np.float32), rows["quat"].astype(np.float32)
     return Splats(means, quats, scales, colors[:, 3], np.concatenate(sh, axis=1).astype(np.float32))
+
+
+def ksplat_parts(path: Path, splats: Splats, axes: str) -> Parts:
+    """Gaussians as .ksplat in mode 0, one section with one bucket; `axes` go unsaid."""
+    count, degree = splats.count, splats.degree
+    rows = np.zeros(count, _row(0, degree))
+    rows["mean"], rows["scale"], rows["quat"] = splats.means, splats.scales, unit(splats.quats)
+    rows["color"] = to_bytes(np.concatenate([splats.colors, splats.opacities[:, None]], axis=1) * 255)
+    bands = [splats.sh[:, a:b].transpose(0, 2, 1).reshape(count, -1) for a, b in BANDS[1 : degree + 1]]
+    if bands:
+        rows["rest"] = np.concatenate(bands, axis=1)
+    bucket = np.zeros(3, "<f4").tobytes()
+    head, section = bytearray(HEADER), bytearray(SECTION)
+    head[1] = 1  # version 0.1
+    struct.pack_into("<IIII", head, 4, 1, 1, count, count)  # sections and Gaussians, those there is room for first
+    struct.pack_into("<ff", head, 36, -1.5, 1.5)
+    struct.pack_into("<IIIIf", section, 0, count, count, max(count, 1), 1, 5.0)
+    struct.pack_into("<H", section, 20, len(bucket))
+    struct.pack_into("<IIII", section, 24, 1, len(bucket) + rows.nbytes, 1, 0)
+    struct.pack_into("<H", section, 40, degree)
+    return [bytes(head + section) + bucket, rows.tobytes()]

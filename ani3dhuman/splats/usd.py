@@ -22,7 +22,8 @@ ENDINGS = (".usd", ".usdc", ".usda")
 APERTURE = 36.0  # millimetres, of a camera's film; USD counts it in tenths of a scene unit
 
 
-def _pxr(path: Path) -> Any:
+def load_pxr(path: Path) -> Any:
+    """The package usd-core. Raises `Ani3DError` ``usd.package`` where it is missing or too old for Gaussians."""
     try:
         import pxr
         from pxr import Gf, Sdf, Usd, UsdGeom, UsdSkel, UsdVol, Vt  # noqa: F401 - submodules are loaded by this
@@ -51,7 +52,7 @@ def write_usd(
             ``file.unwritable``; ``usd.shot`` for a shot of another character.
         Cancelled: within a frame of the request.
     """
-    pxr = _pxr(path)
+    pxr = load_pxr(path)
     cache.check_gaussians()
     if shot is not None:
         _check_fits(cache, shot)

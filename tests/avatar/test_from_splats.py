@@ -18,6 +18,7 @@ from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.gaussians import SH_C0
+from ani3d_formats.regions import GARMENT, HAIR
 from ani3dhuman.avatar import Avatar, avatar_from_shot
 from ani3dhuman.avatar.file import AvatarFile
 from ani3dhuman.avatar.from_splats import bind_splats, nearest_on_triangles
@@ -27,7 +28,7 @@ from ani3dhuman.cli import main
 from ani3dhuman.clip import CoarseClip
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.film import Delivery, render_shot
-from ani3dhuman.pipeline.import_avatar import import_avatar
+from ani3dhuman.pipeline.import_avatar import Box, import_avatar
 from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.rendering import rasterize
 from ani3dhuman.rendering.draw import draw
@@ -132,6 +133,22 @@ def test_a_mesh_elsewhere_is_refused(clip):
     with pytest.raises(Ani3DError, match=r"--axes.*--frame") as refused:
         bound(clip, splats.turned(np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])))
     assert refused.value.code == "avatar.far"
+
+
+def test_boxes_give_labels_and_a_table_says_what_is_uncertain(tmp_path: Path):
+    shot = make_shot(2)
+    splats = as_splats(avatar_from_shot(shot, 600), shot["vertices"])
+    boxes = [Box("hair", (-9, -9, -9), (9, 9, 9)), Box("garment", (-9, -9, -9), (9, 9, 0.8))]
+    found, picture = import_avatar(splats, shot, tmp_path / "a.avatar", "a", boxes=boxes)
+    low = splats.means[found.kept][:, 2] <= 0.8
+    assert 0 < low.mean() < 1 and found.notes["labelled by boxes"] == found.avatar.count
+    assert (found.avatar.region_ids == np.where(low, GARMENT, HAIR)).all()
+    rows = json.loads(picture.with_suffix(".json").read_text())["parts"]
+    assert sum(row["gaussians"] for row in rows) == found.avatar.count
+    assert {row["part"] for row in rows} <= set(shot.meta.bones)
+    assert sum(row["gaussians"] * row["uncertain"] for row in rows) == pytest.approx(found.uncertain.sum(), abs=0.1)
+    with pytest.raises(Ani3DError, match="lower corner first"):
+        Box("garment", (0, 0, 0), (0, 1, 1))
 
 
 def with_views(splats: Splats, degree: int = 3) -> Splats:

@@ -10,7 +10,9 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache, write_cache
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.skinning import skin
+from ani3dhuman.gltf.document import Document
 from ani3dhuman.gltf.import_character import read_character
+from ani3dhuman.gltf.skeleton import Y_TO_Z
 from ani3dhuman.pipeline.bake import bake
 
 
@@ -31,5 +33,18 @@ def test_bones_of_its_own_move_cloth_as_closely_as_is_said(tmp_path):
         own = posed[:, item.rows]
         spread = np.abs(own - meshes[item.name]).max() if own.shape == meshes[item.name].shape else np.inf
         assert spread < errors[item.name][1] + 1e-4
+    assert bake(tmp_path / "keys.glb", cache, shot, range(1, 7), None)["Skirt"] == (0, 0)
+    document = Document.read(tmp_path / "keys.glb")
+    skirt = next(mesh for mesh in document.rows("meshes") if mesh["name"] == "Skirt")["primitives"][0]
+    first = document.accessor(skirt["attributes"]["POSITION"])
+    assert len(skirt["targets"]) == 5
+    for t, target in enumerate(skirt["targets"], 1):
+        points = (first + document.accessor(target["POSITION"])) @ Y_TO_Z[:3, :3].T
+        apart = np.linalg.norm(points[:, None] - meshes["Skirt"][t][None], axis=2).min(1)
+        assert apart.max() < 1e-6
+    clip = document.rows("animations")[0]
+    (channel,) = (each for each in clip["channels"] if each["target"]["path"] == "weights")
+    weights = document.accessor(clip["samplers"][channel["sampler"]]["output"]).reshape(6, 5)
+    assert np.array_equal(weights[1:], np.eye(5)) and not weights[0].any()
     with pytest.raises(Ani3DError, match="no frames"):
         bake(tmp_path / "b.glb", cache, shot, range(1, 8), 6)

@@ -13,13 +13,13 @@ from some_splats import differences, some_splats
 from synthetic import make_shot
 
 from ani3d_formats.errors import Ani3DError, Cancelled
-from ani3d_formats.frames import FrameCache, write_cache
+from ani3d_formats.frames import CacheWriter, FrameCache, write_cache
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.progress import Progress
 from ani3dhuman.cli import main
 from ani3dhuman.splats.formats import read_splats
 from ani3dhuman.splats.sequences import write_sequence
-from ani3dhuman.splats.splats import Splats
+from ani3dhuman.splats.splats import OWN_COLORS, Splats
 from ani3dhuman.splats.usd import write_usd
 
 FIRST, FRAMES = 5, 4
@@ -98,6 +98,50 @@ def test_usd_says_what_the_cache_holds(tmp_path, cache, shot):
     assert field.GetScalesAttr().GetNumTimeSamples() == 0  # they stand still
     world = UsdGeom.Xformable(stage.GetDefaultPrim()).ComputeLocalToWorldTransform(usd.TimeCode.Default())
     assert tuple(world.ExtractTranslation()) == ORIGIN
+
+
+def test_usd_gaussians_come_back_to_the_bit(tmp_path, cache, shot):
+    pytest.importorskip("pxr.Usd")
+    own = some_splats(50, 2)
+    with CacheWriter(tmp_path / "b.ani3d", count=50, frame_start=FIRST, frame_end=FIRST, fps=24) as writer:
+        held = cache.frame(cache.manifest.frame_start)
+        writer.static(OWN_COLORS, own.sh.reshape(50, -1))
+        writer.frame({name: held[name] for name in ("position", "rotation", "scale", "radiance:base")})
+    opened = FrameCache.open(tmp_path / "b.ani3d")
+    back = read_splats(write_usd(tmp_path / "b.usdc", opened, range(FIRST, FIRST + 1)))
+    true = Splats.of_frame(opened.frame(FIRST))
+    assert back.degree == 2
+    for name in ("means", "scales", "opacities", "sh"):
+        assert np.array_equal(getattr(back, name), getattr(true, name)), name
+    np.testing.assert_allclose(back.quats, true.quats, atol=1e-6)
+
+
+REFERS = """#usda 1.0
+( subLayers = [@{}@] )
+"""
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ({"a.usda": REFERS.format("b.usda"), "b.usda": REFERS.format("a.usda")}, "refers to itself by way of a.usda"),
+        ({"a.usda": REFERS.format("a.usda")}, "refers to itself"),
+        ({"a.usda": REFERS.format("../out.usda"), "../out.usda": "#usda 1.0"}, "outside of its folder"),
+        ({"a.usda": REFERS.format("/etc/passwd")}, "outside of its folder"),
+        ({"a.usda": REFERS.format("none.usda")}, "which is not there"),
+        ({"a.usda": "#usda 1.0\ndef Mesh {"}, "not a sound USD"),
+        ({"a.usda": "#usda 1.0"}, "no prim in it"),
+    ],
+)
+def test_usd_that_refers_in_circles_or_elsewhere_is_refused(tmp_path, texts, said):
+    pytest.importorskip("pxr.Usd")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    with pytest.raises(Ani3DError, match=said) as refused:
+        read_splats(folder / "a.usda")
+    assert refused.value.code == "splats.malformed"
 
 
 def test_usd_meshes_move_at_their_velocities(tmp_path, cache, shot):
@@ -199,7 +243,7 @@ def test_the_command_line_exports_converts_and_inspects(tmp_path, cache, capsys)
     ("words", "text"),
     [
         (["--frames", "90:99"], "has no frames 90:99"),
-        (["--format", "ksplat"], "is read, not written"),
+        (["--format", "meta.json"], "is read, not written"),
         (["--format", "obj"], "no ending of a file of Gaussians"),
     ],
 )

@@ -26,7 +26,16 @@ COMPRESSED = {"means": 0.002, "degrees": 0.3, "scales": 0.006, "opacities": 0.00
 SPZ = {"means": 0.00013, "degrees": 0.3, "scales": 0.032, "opacities": 0.002, "dc": 0.0135, "rest": 0.09}
 SPLAT = {"means": 1e-7, "degrees": 1.7, "scales": 1e-5, "opacities": 0.002, "dc": 0.008, "rest": 0}
 SOG = {"means": 0.0001, "degrees": 1.5, "scales": 0.03, "opacities": 0.004, "dc": 0.01, "rest": 0.03}
-WRITTEN = {".ply": EXACT, ".compressed.ply": COMPRESSED, ".spz": SPZ, ".splat": SPLAT, ".glb": EXACT}
+KSPLAT = {**EXACT, "opacities": 0.002, "dc": 0.008}
+WRITTEN = {
+    ".ply": EXACT,
+    ".compressed.ply": COMPRESSED,
+    ".spz": SPZ,
+    ".splat": SPLAT,
+    ".glb": EXACT,
+    ".ksplat": KSPLAT,
+    ".sog": SOG,
+}
 
 
 def assert_close(splats: Splats, others: Splats, bounds: dict[str, float]) -> None:
@@ -77,6 +86,16 @@ def test_a_sog_in_a_folder(tmp_path):
     zipfile.ZipFile(OTHERS / "some.sog").extractall(tmp_path)
     splats = some_splats()
     assert_close(in_order_of(read_splats(tmp_path / "meta.json"), splats), splats, SOG)
+
+
+def test_a_sog_of_many_has_a_palette_of_like_colours(tmp_path, monkeypatch):
+    monkeypatch.setattr("ani3dhuman.splats.sog_writer.MOST_ENTRIES", 100)
+    monkeypatch.setattr("ani3dhuman.splats.sog_writer.FEWER", 64)
+    few, rng = some_splats(20), np.random.default_rng(0)
+    splats = some_splats(600)
+    splats = replace(splats, sh=few.sh[rng.integers(20, size=600)])
+    write_splats(tmp_path / "a.sog", splats)
+    assert_close(read_splats(tmp_path / "a.sog"), splats, SOG)
 
 
 @pytest.mark.parametrize("version", [3, 4])
@@ -280,7 +299,7 @@ def test_a_compressed_ply_under_a_plain_name(tmp_path):
     [
         (lambda folder: read_splats(folder / "a.obj"), "splats.format", "no ending of a file of Gaussians"),
         (lambda folder: read_splats(folder / "none.ply"), "splats.missing", "There is no file"),
-        (lambda folder: write_splats(folder / "a.ksplat", some_splats()), "splats.format", "is read, not written"),
+        (lambda folder: write_splats(folder / "meta.json", some_splats()), "splats.format", "is read, not written"),
         (lambda folder: write_splats(folder / "a.spz", some_splats(), "z-up"), "splats.axes", "always y-up"),
         (lambda folder: write_splats(folder / "a.ply", some_splats(), "up"), "splats.axes", "no axes called 'up'"),
     ],
