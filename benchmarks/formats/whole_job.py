@@ -34,7 +34,7 @@ def dancer(shot: Shot, count: int = GAUSSIANS) -> Splats:
     own = avatar_from_shot(shot, count, DETAIL)
     means, quats = own.pose(shot["vertices"][None])
     dc = ((linear_to_srgb(own.albedo) - 0.5) / SH_C0)[:, None]
-    rest = np.zeros((count, 3, 3))
+    rest = np.zeros((own.count, 3, 3))
     rest[:, 2] = SHINE * own.normals(shot["vertices"])[:, :1]  # brighter along x where the surface faces it
     sh = np.concatenate([dc, rest], axis=1).astype(np.float32)
     return Splats(means[0] + np.asarray(shot.meta.origin, np.float32), quats[0], own.scales, own.opacities, sh)
