@@ -1,8 +1,8 @@
 """The engine's socket: one ROUTER behind a gate, and a bound on what waits for clients that read slowly.
 
 At most `PIPE` answers to a client are being made at a time, and as many wait in its pipe; of large ones it has `CREDIT`
-bytes under way, and when all clients together have more than `BUDGET`, one answer. From then on its requests wait, not
-their answers: what it costs is a few requests, whatever it asked for. It may leave at any time.
+bytes under way, or one answer while others have more than `BUDGET`. From then on its requests wait, not their answers:
+what it costs is a few requests, whatever it asked for. It may leave at any time.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .wire import messages as m
 log = logging.getLogger("engine")
 
 PIPE = 8  # answers under way to one client
-CREDIT = 8 << 20  # bytes of large answers under way to one client, of which it has asked for a window at most
-BUDGET = 12 << 20  # ... to all of them
+CREDIT = 6 << 20  # bytes of large answers under way to one client, of which it has asked for a window at most
+BUDGET = 4 << 20  # ... to all others, beyond which a client has one answer at a time
 _FRAME = 2  # bytes at least that a frame has on the wire beside its content
 _BLOCKED_POLL = 1, 32  # milliseconds between tries while a client has no room: at first, and when nothing changes
 
@@ -174,7 +174,7 @@ class Front:
         """Whether another request may be answered."""
         if line.unsent or line.begun >= PIPE:
             return False
-        return not line.size or line.size < (CREDIT if self._size < BUDGET else 1)
+        return not line.size or (line.size < CREDIT and self._size - line.size < BUDGET)
 
     def begin(self, client: bytes, size: int = 0) -> None:
         """An answer of `size` bytes of data to the client is being made elsewhere."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import damage, fuzz, guided, hardship, kills
-from .harness import Trials, fresh, running
+from .harness import DRAFT, SETTINGS, Trials, fresh, running
 from .record import record
 
 OUT = Path("out/chaos")
@@ -67,6 +67,9 @@ def _disk(place: Path, quick: bool) -> dict[str, float]:
     left = hardship.LEFT[::3] if quick else hardship.LEFT
     try:
         done = [hardship.full_disk(place / "disk", wanted, megabytes) for megabytes in left]
+        for settings, stages in ((SETTINGS, ("rigid", "cloth", "cache")), (DRAFT, ("restore", "pictures"))):
+            wanted = kills.reference(place / "reference", settings)
+            done += [hardship.full_disk_at(place / "disk", settings, wanted, stage) for stage in stages]
     except OSError as error:
         print(error)
         return {}
@@ -84,9 +87,17 @@ def _clock(place: Path, quick: bool) -> dict[str, float]:
     done = [hardship.clock(place / "clock", wanted, days) for days in ((-2.0, 30.0) if quick else (-2.0, 30.0, -400.0))]
     for row in done:
         print(row, flush=True)
-    print(hardship.odd_stores(place / "odd"))
     good = [row["order"] and row["equal"] and set(row["ends"]) == {"done"} for row in done]
     return {"clock_jumps": len(done), "clock_jumps_lost": good.count(False)}
+
+
+def _odd(place: Path, quick: bool) -> dict[str, float]:
+    said = hardship.odd_stores(place / "odd")
+    print(json.dumps(said, indent=1), flush=True)
+    clear = [words.startswith("store.unusable: ") for words in said.values()]
+    figures = {"odd_stores": float(len(said)), "odd_stores_unclear": float(clear.count(False))}
+    figures |= hardship.full_queue(place / "queue", 50 if quick else 500)
+    return figures | hardship.cancels(place / "cancels", 3 if quick else 10, 10_000 if quick else 250_000)
 
 
 PARTS: dict[str, Callable[[Path, bool], dict[str, float]]] = {
@@ -96,6 +107,7 @@ PARTS: dict[str, Callable[[Path, bool], dict[str, float]]] = {
     "crowd": _crowd,
     "disk": _disk,
     "clock": _clock,
+    "odd": _odd,
 }
 
 

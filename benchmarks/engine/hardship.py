@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
+from benchmarks.cloth.speed import skirt
 
-from .harness import ROOT, SETTINGS, Engine, ended, fresh, hashes, running, tiny_shot
+from .harness import ROOT, SETTINGS, ended, fresh, hashes, running, tiny_shot
 
 MEGABYTE = 1 << 20
 LEFT = (0.01, 0.1, 0.3, 0.6, 1.0, 2.0, 3.0, 5.0, 8.0)  # megabytes of room when the shot is submitted
@@ -30,7 +32,7 @@ for _ in range(int(sys.argv[4])):
     s.setsockopt(zmq.SNDHWM, 0); s.setsockopt(zmq.RCVHWM, 1)
     s.plain_username = b"ani3dhuman"; s.plain_password = access.token.encode(); s.connect(access.endpoint)
     for i in range(4000):
-        s.send_multipart(codec.encode(m.Fetch(sys.argv[2], sys.argv[3], 0, 1 << 16), i))
+        s.send_multipart(codec.encode(m.Fetch(sys.argv[2], sys.argv[3], 0, 1 << 20), i))
     sockets.append(s)
 print("asked", flush=True)
 time.sleep(4)
@@ -78,6 +80,80 @@ def full_disk(folder: Path, wanted: dict[str, str], left: float) -> dict[str, An
     return record
 
 
+def full_disk_at(folder: Path, settings: dict[str, Any], wanted: dict[str, str], stage: str) -> dict[str, Any]:
+    """Fill the disk to the last byte when a job reports `stage`; then make room, and submit again."""
+    record: dict[str, Any] = {"at": stage}
+    with fresh(folder) as place, small_disk(place / "disk", 96 * MEGABYTE) as disk:
+        ballast = disk / "ballast"
+        with running(disk / "store") as engine, engine.client() as client:
+            job = client.submit(tiny_shot(), settings)
+            for event in client.follow(job):
+                if event.stage == stage and not ballast.exists():
+                    size = 64 * MEGABYTE
+                    while size:
+                        try:
+                            with open(ballast, "ab", buffering=0) as file:
+                                while file.write(bytes(size)) == size:
+                                    pass
+                        except OSError:
+                            pass
+                        size //= 2
+            record["hit"] = ballast.exists()
+            record["first"] = ended(client, job)
+            error = client.status(job).error
+            record["said"] = str(error["message"])[:120] if error else ""
+            ballast.unlink(missing_ok=True)
+            job = client.submit(tiny_shot(), settings)
+            record["then"] = ended(client, job)
+            record["equal"] = record["then"] == "done" and hashes(client, job) == wanted
+            record["lives"] = engine.is_running
+    return record
+
+
+def cancels(folder: Path, count: int, free: int) -> dict[str, float]:
+    """Cancel a job with a cloth of `free` vertices at so many moments; seconds until it is cancelled."""
+    waits = []
+    shot = skirt(free, 12).to_arrays()
+    with fresh(folder) as place, running(place / "store") as engine, engine.client(120) as client:
+        for number in range(count):
+            job = client.submit(shot, {**SETTINGS, "seed": number})
+            stop = time.monotonic() + 0.3 + 1.5 * number
+            while time.monotonic() < stop and client.status(job).state in ("queued", "running"):
+                time.sleep(0.02)
+            start, before = time.monotonic(), client.status(job)
+            client.cancel(job)
+            while (state := client.status(job).state) == "running":
+                time.sleep(0.005)
+            waits.append(time.monotonic() - start)
+            print(f"cancelled in {before.stage} {before.step}: {state} after {waits[-1]:.2f} s", flush=True)
+    return {"cancels": float(count), "cancel_max_s": max(waits), "cancel_vertices": float(free)}
+
+
+def full_queue(folder: Path, count: int) -> dict[str, float]:
+    """Queue so many jobs behind one that is held back; a bystander's pings meanwhile, and all of them cancelled."""
+    with fresh(folder) as place, running(place / "store") as engine, engine.client(60) as client:
+        jobs = [client.submit(tiny_shot(3), SETTINGS)]
+        client.adjust(jobs[0], paused=True)
+        pings = []
+        for number in range(1, count):
+            jobs.append(client.submit(tiny_shot(3), {**SETTINGS, "seed": number}, priority=-1))
+            client.adjust(jobs[-1], paused=True)
+            pings.append(1000 * client.ping())
+        start = time.monotonic()
+        listed = client.jobs()
+        seconds = time.monotonic() - start
+        for job in jobs:
+            client.cancel(job)
+        left = [status for status in client.jobs() if status.state in ("queued", "running")]
+        good = len(listed) == count and len(left) <= 1
+        return {
+            "queued": float(count),
+            "queue_lost": float(not good),
+            "queue_ping_p99_ms": float(np.percentile(pings, 99)),
+            "queue_list_s": seconds,
+        }
+
+
 def clock(folder: Path, wanted: dict[str, str], days: float) -> dict[str, Any]:
     """The clock jumps by `days` while a job runs and another waits: both end, in order."""
     with fresh(folder) as place:
@@ -99,10 +175,10 @@ def clock(folder: Path, wanted: dict[str, str], days: float) -> dict[str, Any]:
 def crowd(folder: Path, clients: int, silent: int, seconds: float) -> dict[str, float]:
     """Pings of a bystander while `clients` ask at once, and while `silent` ask for much and read nothing."""
     with fresh(folder) as place, running(place / "store") as engine, engine.client() as client:
-        job = client.submit(tiny_shot(), SETTINGS)
+        job = client.submit(tiny_shot(20), SETTINGS)
         assert ended(client, job) == "done"
         largest = max(client.files(job), key=lambda info: info.size)
-        assert largest.size >= 1 << 16
+        assert largest.size >= MEGABYTE
         before, most = engine.memory, 0.0
         asking = [sys.executable, "-c", SILENT, str(engine.store), job, largest.name, str(silent)]
         process = subprocess.Popen(asking, cwd=ROOT, stdout=subprocess.PIPE)
@@ -149,20 +225,21 @@ def crowd(folder: Path, clients: int, silent: int, seconds: float) -> dict[str, 
 def odd_stores(folder: Path) -> dict[str, str]:
     """What an engine says of stores that cannot be one: one sentence each."""
     said = {}
-    with fresh(folder) as place:
+    with fresh(folder) as place, small_disk(place / "locked", MEGABYTE) as locked:
         (place / "file").touch()
         (place / "newer").mkdir()
+        (locked / "store").mkdir()
         with running(place / "newer"):
             pass
-        import sqlite3
-
-        rows = sqlite3.connect(place / "newer" / "jobs.sqlite")
-        rows.execute("PRAGMA user_version = 99")
-        rows.close()
-        for name in ("file", "newer"):
+        with closing(sqlite3.connect(place / "newer" / "jobs.sqlite")) as rows:
+            rows.execute("PRAGMA user_version = 99")
+        subprocess.run(["mount", "-o", "remount,ro", str(locked)], check=True)
+        for name, store in (("file", place / "file"), ("newer", place / "newer"), ("read-only", locked / "store")):
+            ready = place / f"{name}.json"
+            command = [sys.executable, "-m", "engine", "--port", "0", "--store", str(store), "--ready-file", str(ready)]
             try:
-                Engine(place / name).end()
-                said[name] = "started"
-            except Ani3DError as error:
-                said[name] = error.message
+                done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+                said[name] = done.stderr.strip().splitlines()[-1] if done.returncode == 1 else f"rc {done.returncode}"
+            except subprocess.TimeoutExpired:
+                said[name] = "no end"
     return said

@@ -24,6 +24,10 @@ from engine.wire import Client
 ROOT = Path(__file__).parents[2]
 Shot = dict[str, np.ndarray]
 SETTINGS: dict[str, Any] = {"preset": "cloth"}
+DRAFT: dict[str, Any] = {  # all stages, each of them small
+    "preset": "draft", "render_scale": 0.15, "gaussians": 1500,
+    "refine_steps": 12, "refine_height": 96, "sampling_steps": 2,
+}  # fmt: skip
 UNEQUAL = ("report.json",)  # tells times
 START = 30.0  # seconds that an engine may take to listen, on a busy machine
 

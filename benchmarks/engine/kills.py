@@ -27,10 +27,10 @@ CLIENT = (
 )
 
 
-def reference(folder: Path) -> dict[str, str]:
+def reference(folder: Path, settings: dict[str, Any] = SETTINGS) -> dict[str, str]:
     """The hashes of an undisturbed run."""
     with fresh(folder) as place, running(place / "store") as engine, engine.client() as client:
-        job = client.submit(tiny_shot(), SETTINGS)
+        job = client.submit(tiny_shot(), settings)
         assert ended(client, job) == "done"
         return hashes(client, job)
 
