@@ -14,6 +14,7 @@ from ani3d_formats.shot import Shot
 from ..mesh.kernels import point_normals
 from ..mesh.surface import Obstacle
 from ..mesh.topology import edges_of
+from ..mesh.windings import windings
 
 REACH = 0.4  # metres around the cloth's whole way in which colliders are kept
 FINE = 0.12  # metres of the longest edge of a triangle near the cloth
@@ -67,7 +68,8 @@ def obstacle_of(shot: Shot, skinned: np.ndarray, loose: np.ndarray, floor: bool,
     frames = [np.broadcast_to(mesh.vertices, (len(skinned), *mesh.vertices.shape[1:])) for mesh in ready]
     faces = np.concatenate([mesh.faces + start for mesh, start in zip(ready, starts, strict=False)])
     rough = np.repeat([mesh.friction for mesh in ready], [len(mesh.faces) for mesh in ready])
-    return Obstacle(np.concatenate(frames, 1, dtype=np.float32), faces, friction=rough)
+    part = np.repeat(np.arange(len(ready)), [mesh.vertices.shape[1] for mesh in ready])
+    return Obstacle(np.concatenate(frames, 1, dtype=np.float32), faces, friction=rough, part=part)
 
 
 def _meshes(shot: Shot, warn: Warn) -> list[Mesh]:
@@ -196,7 +198,7 @@ def turned(vertices: np.ndarray, faces: np.ndarray, places: np.ndarray) -> np.nd
         own = np.flatnonzero(piece == number)
         corners = vertices[faces[own]]
         if _is_closed(faces[own]):
-            inside = np.abs(_windings(corners, places)) > 0.5
+            inside = np.abs(windings(vertices, faces[own], places)) > 0.5
             outward = np.einsum("fk,fk->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() > 0
             flip = outward == (inside.mean() > 0.5)
         else:
@@ -247,15 +249,3 @@ def _by_pair(one: np.ndarray, other: np.ndarray, values: np.ndarray) -> dict[tup
 def _is_closed(faces: np.ndarray) -> bool:
     edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     return bool((np.unique(edges, axis=0, return_counts=True)[1] % 2 == 0).all())
-
-
-def _windings(corners: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """How often triangles (F,3,3) go around each place (Q,): 0 outside a closed mesh, 1 or -1 inside."""
-    found = np.zeros(len(places))
-    for number, place in enumerate(places):
-        a, b, c = (corners[:, k] - place for k in range(3))
-        la, lb, lc = (np.linalg.norm(each, axis=1) for each in (a, b, c))
-        volume = (a * np.cross(b, c)).sum(1)
-        rest = la * lb * lc + (a * b).sum(1) * lc + (b * c).sum(1) * la + (c * a).sum(1) * lb
-        found[number] = np.arctan2(volume, rest).sum() / (2 * np.pi)
-    return found

@@ -28,7 +28,8 @@ TORN = 1.3  # times its length at rest, and in the rigid layer, that a piece's e
 COARSE = 0.04  # metres of an edge: the body comes through longer ones between their ends
 BULGE = 0.1  # metres, the radius of a body part that comes through
 FURTHEST = 0.03  # metres that coarse cloth is kept further away for this
-CARRIERS = 8  # vertices of the cloth that carry a button
+CARRIERS, ABOUT = 8, 64  # vertices of the cloth that carry a button, and among which they are looked for
+HOST = 0.5  # times its size, that what lies on a loose piece may have to go with it
 
 Tell = Callable[[str, np.ndarray], None]
 """Called with a reason and the vertices of what follows the skeleton for it."""
@@ -228,11 +229,32 @@ class Pieces:
             return
         cloth = np.flatnonzero(on)
         tree = cKDTree(self.rest[cloth])
-        for number in np.flatnonzero(self.buttons):
-            own = np.flatnonzero(self.part == number)
-            if tree.query(self.rest[own])[0].min() > 1.5 * ON_CLOTH:
+        goes_with = np.where(on, -1, self._hosts()[self.part])
+        for number in np.unique(goes_with[~on]):
+            own = np.flatnonzero(goes_with == number)
+            away, nearest = tree.query(self.rest[own])
+            if away.min() > 1.5 * ON_CLOTH:
                 continue
-            near = cloth[np.atleast_1d(tree.query(self.rest[own].mean(0), k=min(CARRIERS, len(cloth)))[1])]
+            about = cloth[np.atleast_1d(tree.query(self.rest[own].mean(0), k=min(ABOUT, len(cloth)))[1])]
+            same = about[self.part[about] == self.part[cloth[nearest[away.argmin()]]]]  # the piece that it lies on
+            near = (same if len(same) >= CARRIERS else about)[:CARRIERS]
             for t in range(len(moved)):
                 R, offset = rigid_fit(self.rest[near], moved[t, near])
                 moved[t, own] = self.rest[own] @ R.T + offset
+
+    def _hosts(self) -> np.ndarray:
+        """(K,) the piece that each button goes with: the largest that it lies on, or itself.
+
+        What is sewn to a patch would pass through it if each went with the cloth by itself.
+        """
+        hosts, numbers = np.arange(len(self.edged)), np.flatnonzero(self.buttons)
+        order = np.argsort(self.part, kind="stable")
+        starts = np.searchsorted(self.part[order], numbers)
+        ends = np.searchsorted(self.part[order], numbers, side="right")
+        own = [self.rest[order[start:end]] for start, end in zip(starts, ends, strict=True)]
+        low, high = np.array([points.min(0) for points in own]), np.array([points.max(0) for points in own])
+        size = np.linalg.norm(high - low, axis=1)
+        for k in np.argsort(size, kind="stable"):  # the largest has the last word
+            upon = (size <= HOST * size[k]) & ((low <= high[k]) & (high >= low[k])).all(1)
+            hosts[numbers[upon]] = numbers[k]
+        return hosts

@@ -26,7 +26,9 @@ FASTEST_PUSH = 7.2  # m/s, how much faster than the body that may be
 LONG, LONGEST = 1.1, 1.2  # times its rest, of an edge before and after the body pushes, which so cannot tear it
 CATCH_UP = 3.0  # m/s that an edge too long may gain in a substep, so that cloth follows what pulls it
 PRESSED = 0.05  # times its own, the mobility of what the body pushes against other cloth, so that it stays outside
-OPPOSED = -0.2  # cosine between two pushes of the body from which on what is between is pinched: they meet half-way
+OPPOSED = -0.2  # cosine between two pushes of the body from which on what is between is pinched
+OVERLAP = 0.004, 0.016  # metres that touched places of the body lie under a new one, from and to which that gives way
+AWAY = 1.0  # metres, of what is left out for a frame
 
 
 class Cloth(NamedTuple):
@@ -97,6 +99,7 @@ class Body(NamedTuple):
         faces: (F,3); around[starts[q]:starts[q + 1]]: the triangles at point q.
         deepest: metres under the surface below which a particle is left alone.
         friction: (F,) float32 share of the sliding over it that is lost in a substep, below 0 as the fabric says.
+        radii: (Q,) float32 metres, see `Obstacle.radii`.
     """
 
     near: np.ndarray
@@ -106,6 +109,7 @@ class Body(NamedTuple):
     around: np.ndarray
     deepest: float
     friction: np.ndarray
+    radii: np.ndarray
 
 
 @kernel
@@ -232,14 +236,16 @@ def _limit_tethers(x, base, inv_mass, anchor, reach):  # type: ignore[no-untyped
 def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, bounds, fabric):  # type: ignore[no-untyped-def]
     """Push particles out of the body: along the line to the nearest surface point of each tracked place.
 
-    What is between two places that push against each other comes to lie half-way. `mobile`: see `State`.
+    What is between two places that push against each other comes to lie between them, as deep in both for their
+    thickness: where the body passes through itself it must not come out on the other side of the thinner limb. Another
+    place that it is deep under meanwhile is such another side, and is left out. `mobile`: see `State`.
 
     `near` (P,C) are places on the body that are followed from substep to substep, `clear` (P,C) a distance in which
     nothing can be touched, used up by the motion of the particle and of the body. `bounds`: metres that the body goes
     in the substep at most, and that a push may have. What lies under the surface by more than `deepest` is left alone.
     `points` (Q,3) is where the body is now.
     """
-    near, clear, faces, starts, around, deepest, rough = body
+    near, clear, faces, starts, around, deepest, rough, radii = body
     fastest, strongest = bounds
     for i in prange(x.shape[0]):
         if inv_mass[i] == 0.0:
@@ -247,7 +253,9 @@ def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, bo
         thickness = fabric.thickness[i]
         mx, my, mz = x[i, 0] - previous[i, 0], x[i, 1] - previous[i, 1], x[i, 2] - previous[i, 2]
         travel = math.sqrt(mx * mx + my * my + mz * mz) + fastest
-        ox, oy, oz, lacked, pushed = 0.0, 0.0, 0.0, 0.0, 0.0  # where the last push went, how far it had to, and did
+        ox, oy, oz = 0.0, 0.0, 0.0  # where the last push went
+        lacked, pushed, wide = 0.0, 0.0, 0.0  # how far it had to, and did, and how thick the body is there
+        touched, pinched = False, False
         for c in range(near.shape[1]):
             clear[i, c] -= travel
             if clear[i, c] > 0.0:
@@ -265,13 +273,25 @@ def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, bo
                 continue
             friction = fabric.friction[i]
             lack = thickness - height
-            push = min(lack, strongest)
+            push, facing, weight = min(lack, strongest), ox * nx + oy * ny + oz * nz, 1.0
+            if pinched and abs(facing) > -OPPOSED:  # between these sides it is already
+                continue
+            if touched and c > 1:
+                weight = (2.0 * thickness + OVERLAP[1] - lack) / (OVERLAP[1] - OVERLAP[0])
+                weight = min(max(weight, 0.0), 1.0)
+                if weight == 0.0:
+                    clear[i, c] = AWAY
+                    continue
             mobile[i] = f4(PRESSED) * inv_mass[i]
-            if ox * nx + oy * ny + oz * nz < OPPOSED:
-                half = (lacked - lack + pushed) / 2
-                push = pushed - max(min(half, strongest), -strongest)
+            radius = radii[near[i, c]]
+            if touched and facing < OPPOSED:
+                back = (lacked * radius - (lack - pushed) * wide) / (radius + wide)
+                push = pushed - max(min(back, strongest), -strongest)
                 mobile[i] = inv_mass[i]
-            ox, oy, oz, lacked, pushed = nx, ny, nz, lack, push
+                pinched = True
+            push *= weight
+            touched = True
+            ox, oy, oz, lacked, pushed, wide = nx, ny, nz, lack, push, radius
             x[i, 0] += push * nx
             x[i, 1] += push * ny
             x[i, 2] += push * nz
@@ -324,7 +344,7 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
     fastest = math.sqrt(fastest)
     bounds = fastest, min(STRONGEST_PUSH, FASTEST_PUSH * h + fastest)
     tree, sheet = (cover.faces, cover.owns, cover.first, cover.beside), (cover.rest, cover.half, cover.garment)
-    about = cover.patches, cover.members, cover.fans, cover.around
+    about = cover.seam, cover.patches, cover.members, cover.fans, cover.around
     pressed = Cover(*tree, *sheet, mobile, *about)
     for s in range(first, min(last, substeps)):
         b = f4((s + 1.0) / substeps)

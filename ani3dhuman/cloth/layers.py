@@ -15,7 +15,7 @@ from scipy.sparse import coo_array, csr_array
 from ..mesh.surface import Obstacle, Surface, triangles_around
 from .constraints import Constraints
 from .contact.candidates import Cover
-from .contact.touch import Lists, find_crossings
+from .contact.touch import Lists, crossings
 
 REACH = 0.05  # metres: what lies further beyond a sheet is taken to belong there
 MARGINS = (1.3, 2.6, 5.2)  # times the distance to be kept, that is made: more where edges still cross
@@ -222,11 +222,7 @@ def let_cards_cross(cover: Cover, lists: Lists) -> None:
 
 def _hits(x: np.ndarray, cover: Cover, lists: Lists) -> np.ndarray:
     """(N,2) triangles that cross."""
-    if len(cover.faces) == 0 or find_crossings(x, cover, lists) == 0:
-        return np.zeros((0, 2), int)
-    room = len(lists.hits) // len(lists.hit_counts)
-    rows = [lists.hits[b * room : b * room + min(n, room)] for b, n in enumerate(lists.hit_counts)]
-    return np.concatenate(rows)[:, [0, 2]]
+    return crossings(x, cover, lists)[:, [0, 2]]
 
 
 def _neighbours(constraints: Constraints, count: int) -> csr_array:

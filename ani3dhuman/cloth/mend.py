@@ -13,7 +13,7 @@ from .kernels import Pose
 
 MAX_STRETCH = 1.22  # times its rest length, of an edge: the body may push one end of a short one far
 ROUNDS = 3  # in which lengths, body and other cloth have their say
-LIMIT_ROUNDS = 12
+LIMIT_ROUNDS = 60  # most of them where a row of edges is too long as a whole
 CLEAR = 0.5  # share of the distance to be kept from the body that is enough
 UNSEEN = 1e-7  # metres
 

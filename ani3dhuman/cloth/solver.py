@@ -10,17 +10,19 @@ import numpy as np
 from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 
-from ..mesh.kernels import point_normals
 from ..mesh.surface import Contacts, Obstacle
 from .arcs import stops
+from .arrivals import WayIn
 from .constraints import Constraints
 from .contact.candidates import Cover
-from .contact.touch import DONE, USED, cover_of, empty_lists, renew_lists
+from .contact.seams import find_seams
+from .contact.touch import DONE, FAILED, USED, cover_of, empty_lists, renew_lists
 from .fabrics import SUBSTEP, ClothSettings
 from .kernels import Body, Cloth, Fabric, Pose, State, step_frame
 from .layers import Stack, let_cards_cross, pulled_apart
 from .mend import Mender
 from .preroll import JUMP, Preroll, rigid_fit
+from .sunk import brought_out
 from .surroundings import Sheet, Surroundings
 from .worn import Worn
 
@@ -57,7 +59,7 @@ def run(
     hold = np.maximum(worn.each("hold") * np.clip(pin_weights, 0, 1) ** 2, worn.each("shape"))
     hear(progress)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll, around.way_in)
-    contacts = Contacts(obstacle, ~constraints.pinned)
+    contacts = Contacts(obstacle, ~constraints.pinned, around.colliders)
     hinges = c.hinges, c.hinge_weights, _give(worn.each("bend")[c.hinges[:, 0]], m.bend)
     joints = c.joints, _give(worn.each("bend")[c.joints[:, 0]], m.joints)
     edges = c.edges, c.edge_rest, _give(worn.each("stretch")[c.edges[:, 0]], m.stretch)
@@ -66,10 +68,14 @@ def run(
     deepest = obstacle.deepest if obstacle else 0.0
     starts, at_point = contacts.around
     rough = np.full(len(contacts.faces), -1.0) if obstacle is None or obstacle.friction is None else obstacle.friction
-    body = Body(contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest, rough.astype(np.float32))
+    radii = obstacle.radii if obstacle else np.zeros(0, np.float32)
+    body = Body(
+        contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest, rough.astype(np.float32), radii
+    )
     gravity = np.array([0, 0, -settings.gravity]) if around.gravity is None else around.gravity
     sheet = Sheet(c.faces, masses)
-    end = _pose(preroll, skinned, rest, around, 0)
+    way_in = WayIn(preroll, skinned, rest, around)
+    end = way_in.pose(0)
     steady = constraints.pinned if constraints.pinned.sum() >= 3 else np.ones(len(rest), bool)
     moves = preroll.velocity
     x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
@@ -84,11 +90,12 @@ def run(
         order = around.direction.layer if around.direction else np.zeros(len(rest), int)
         underneath = Obstacle(end.body[None], contacts.faces) if obstacle else None
         x = pulled_apart(x, Stack(order, worn.hair), constraints, thickness, underneath, (cover, lists))
+    find_seams(x, worn.garment == 0 if worn.hair else np.ones(len(x), bool), cover, lists)
     mender = Mender(c, inv_mass, thickness, contacts)
     frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
     for step in range(preroll.count + len(skinned)):
         if step > 0:
-            start, end = end, _pose(preroll, skinned, rest, around, step)
+            start, end = end, way_in.pose(step)
             moves, before = end.skin[steady].mean(0) - start.skin[steady].mean(0), moves
             if JUMP < np.linalg.norm(moves - before) < FURTHEST_JUMP:
                 R, offset = (a.astype(np.float32) for a in rigid_fit(start.skin[steady], end.skin[steady]))
@@ -131,6 +138,8 @@ def run(
                         lost |= _freeze(state, goal.skin, constraints, cover)
                         lists = renew_lists(at[1], state.began, x, h, cover, lists)
             lost |= _freeze(state, end.skin, constraints, cover)
+            x, failed, spare = brought_out(x, end, contacts, cover, spare)
+            lists.clock[FAILED] += failed
         if step >= preroll.count:
             done = frames[step - preroll.count]
             done[:], spare = mender.mended(x, end, cover, spare)  # what is mended here is seen, and swings on as it was
@@ -182,19 +191,6 @@ def _pushed(accelerations: np.ndarray | None, gravity: np.ndarray, count: int) -
 def _rescaled(share: np.ndarray | float, substeps: float) -> np.ndarray:
     """A share lost in `SUBSTEP` seconds, rescaled to so many times `SUBSTEP`."""
     return 1 - (1 - np.asarray(share)) ** substeps
-
-
-def _pose(preroll: Preroll, skinned: np.ndarray, rest: np.ndarray, around: Surroundings, step: int) -> Pose:
-    """Skin and body at a step."""
-    obstacle = around.obstacle
-    skin = preroll.at(skinned, rest, step)
-    if obstacle is None:
-        nothing = np.zeros((0, 3), np.float32)
-        return Pose(skin, nothing, nothing)
-    body = preroll.at(obstacle.vertices, obstacle.rest, step)
-    if around.colliders and step < preroll.count:
-        body[-around.colliders :] = preroll.at(obstacle.vertices[:1, -around.colliders :], None, step)
-    return Pose(skin, body, point_normals(body, obstacle.faces))
 
 
 def _speed(start: Pose, end: Pose, v: np.ndarray, near: np.ndarray, fps: float) -> float:

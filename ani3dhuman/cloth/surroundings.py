@@ -146,8 +146,10 @@ def _joined(body: Obstacle, colliders: Obstacle) -> Obstacle:
     faces = np.concatenate([body.faces, colliders.faces + body.vertices.shape[1]])
     rest = None if body.rest is None else np.concatenate([body.rest, colliders.vertices[0]])
     rough = [-np.ones(len(m.faces)) if m.friction is None else m.friction for m in (body, colliders)]
+    part = np.zeros(colliders.vertices.shape[1], int) if colliders.part is None else colliders.part
     return replace(
         body,
+        part=np.concatenate([np.full(body.vertices.shape[1], -1), part]),
         friction=np.concatenate(rough),
         vertices=np.concatenate([body.vertices, colliders.vertices], 1),
         faces=faces,

@@ -18,9 +18,10 @@ UNDER = 0.7  # cosine to the normal from which on a point is under a surface, an
 def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
     """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place.
 
-    Each end moves in proportion to its `freedom` (V,).
+    Each end moves in proportion to its `freedom` (V,). At most so many `rounds`; fewer where all are.
     """
     for _ in range(rounds):
+        moved = False
         for e in range(edges.shape[0]):
             i, j = edges[e, 0], edges[e, 1]
             w = freedom[i] + freedom[j]
@@ -31,6 +32,7 @@ def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[n
             wanted = min(max(length, shortest[e]), longest[e])
             if wanted == length or length < 1e-9:
                 continue
+            moved = True
             s = (wanted - length) / (length * w)
             a, b = s * freedom[i], s * freedom[j]
             x[i, 0] += a * dx
@@ -39,6 +41,8 @@ def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[n
             x[j, 0] -= b * dx
             x[j, 1] -= b * dy
             x[j, 2] -= b * dz
+        if not moved:
+            break
 
 
 @kernel

@@ -14,6 +14,8 @@ from .kernels import heights_over, point_normals
 AMONG, WITHIN = 8, 0.04  # points, metres: where a place that faces the nearest one is looked for
 FACING, BEHIND = -0.3, 0.01  # cosine of their normals; metres that a particle may be under it
 CLOSE = 0.01  # metres from such a place within which it is kept
+THICK, SHRINKS = 0.15, 6  # metres of radius of the largest ball in the body; steps in which it is made smaller
+SPARSE = 0.1  # metres within which the nearest point of the scene is followed, whose points are far between
 CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is closer already
 MIN_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
 
@@ -29,6 +31,7 @@ class Obstacle:
         deepest: metres under the surface beyond which a point is taken to belong to another side, and left alone.
         friction: (F,) share of the sliding over each face that is lost in 1/720 s, -1 where what slides knows it; None
             where it knows it everywhere.
+        part: (P,) which thing of the scene each point belongs to, -1 for the body; None where all is one.
     """
 
     vertices: np.ndarray
@@ -36,6 +39,7 @@ class Obstacle:
     rest: np.ndarray | None = None
     deepest: float = 0.08
     friction: np.ndarray | None = None
+    part: np.ndarray | None = None
 
     @classmethod
     def of_faces(cls, vertices: np.ndarray, faces: np.ndarray, rest: np.ndarray | None = None) -> Obstacle | None:
@@ -49,6 +53,24 @@ class Obstacle:
     def around(self) -> tuple[np.ndarray, np.ndarray]:
         """As of `triangles_around`."""
         return triangles_around(self.faces, self.vertices.shape[1])
+
+    @cached_property
+    def radii(self) -> np.ndarray:
+        """(P,) metres, of the largest ball that touches each point from within: how thick a limb is there.
+
+        Ma, Bae, Choi, "3D medial axis point approximation using nearest neighbors and the normal field" (2012).
+        """
+        points = np.ascontiguousarray(self.vertices[0] if self.rest is None else self.rest, np.float64)
+        normals = point_normals(points.astype(np.float32), self.faces).astype(np.float64)
+        tree, radii = cKDTree(points), np.full(len(points), THICK)
+        for _ in range(SHRINKS):
+            middles = points - radii[:, None] * normals
+            away, near = tree.query(middles)
+            across = points - points[near]
+            towards = (across * normals).sum(1)
+            smaller = (away < 0.99 * radii) & (towards > 1e-4)
+            radii[smaller] = ((across**2).sum(1) / (2 * np.maximum(towards, 1e-4)))[smaller]
+        return np.clip(radii, 0.002, THICK).astype(np.float32)
 
     def at(self, frame: int) -> Surface:
         """The surface of one frame."""
@@ -111,25 +133,38 @@ def wanted_heights(heights: np.ndarray) -> np.ndarray:
 
 
 class Contacts:
-    """Places on the body for each particle: where it was nearest before, is now, will be, and across from that.
+    """Places on the body for each particle: where it was nearest before, across from that, where it is now, will be.
 
     Kept places guard against passing through a limb; new ones notice another limb that comes near, or presses from the
-    other side.
+    other side. Where there is a scene, its nearest place is one more: between a body and a chair each is asked.
     """
 
-    def __init__(self, obstacle: Obstacle | None, free: np.ndarray) -> None:
-        """For P particles, of which those that are `free` (P,) bool may touch an obstacle."""
-        self.obstacle, self.rows = obstacle, np.flatnonzero(free)
+    def __init__(self, obstacle: Obstacle | None, free: np.ndarray, scene: int = 0) -> None:
+        """For P particles, of which those that are `free` (P,) bool may touch an obstacle.
+
+        `scene`: how many of the obstacle's points, the last ones, are no part of the body.
+        """
+        self.obstacle, self.rows, self.scene = obstacle, np.flatnonzero(free), scene
         self.faces = obstacle.faces.astype(np.int64) if obstacle else np.zeros((0, 3), np.int64)
         self.around = obstacle.around if obstacle else (np.zeros(1, np.int64), np.zeros(0, np.int64))
         self.fresh = True
-        self.clear = np.zeros((len(free), 4 if obstacle else 0), np.float32)
+        self.clear = np.zeros((len(free), (5 if scene else 4) if obstacle else 0), np.float32)
         self.near = np.zeros(self.clear.shape, np.int64)
 
     @property
     def places(self) -> np.ndarray:
         """The points of the obstacle that are followed; none before the first frame."""
         return np.zeros(0, np.int64) if self.fresh else np.unique(self.near[self.rows])
+
+    def nearest(self, x: np.ndarray, body: np.ndarray) -> np.ndarray:
+        """The point (N,) of the obstacle, where it is at `body` (Q,3), that is nearest to each of `x` (N,3)."""
+        tree = cKDTree(body, balanced_tree=False, compact_nodes=False)
+        return np.asarray(tree.query(x, workers=get_num_threads())[1])
+
+    def follow(self, rows: np.ndarray, near: np.ndarray) -> None:
+        """Follow nothing but the points `near` (N,) from now on, for particles `rows` (N,)."""
+        self.near[rows], self.clear[rows] = near[:, None], 1e6
+        self.clear[rows, 0] = 0
 
     def update(self, x: np.ndarray, ahead: np.ndarray, start: np.ndarray, end: np.ndarray, normals: np.ndarray) -> None:
         """Find the places for a frame: particles go from `x` to about `ahead` (P,3), the body from `start` to `end`.
@@ -152,9 +187,18 @@ class Contacts:
             left = np.where(against, clear, np.inf)
             across = np.where(left.min(1) < CLOSE, near[each, left.argmin(1)], across)
         self.fresh = False
+        places = [kept, np.maximum(across, 0), now, then]
         clear = np.zeros_like(clear)
-        clear[now == kept, 1] = clear[then == kept, 2] = clear[then == now, 2] = clear[across < 0, 3] = 1e6  # not twice
-        self.near[rows] = np.stack([kept, now, then, np.maximum(across, 0)], 1)
+        clear[across < 0, 1] = clear[(now == kept) | (now == across), 2] = 1e6  # not twice
+        clear[(then == kept) | (then == across) | (then == now), 3] = 1e6
+        if self.scene:
+            first = len(start) - self.scene
+            away, point = cKDTree(start[first:]).query(x[rows], distance_upper_bound=SPARSE, workers=get_num_threads())
+            point = np.where(away < SPARSE, point + first, 0)
+            twice = (point == kept) | (point == across) | (point == now) | (point == then)
+            clear[twice | (away >= SPARSE), 4] = 1e6
+            places.append(point)
+        self.near[rows] = np.stack(places, 1)
         self.clear[rows] = clear
 
 

@@ -25,10 +25,15 @@ Row = dict[str, Any]
 
 
 def kept(solver: str) -> dict[str, Row]:
-    """Rows by sequence of a solver: "ours", of the solver as it is now, or one of `PEERS`."""
+    """Rows by sequence of a solver: "ours", or one of `PEERS`."""
     files = {name: HARD / solver / f"{name}.json" for name in SEQUENCES}
-    rows = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
-    return {name: row for name, row in rows.items() if solver != "ours" or row["key"] == SOLVED}
+    return {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
+
+
+def of_peers(page: str) -> dict[str, list[str]]:
+    """The cells of other solvers in the table of a `page`, by sequence: theirs stay where they are not run again."""
+    lines = [line.strip("|").split("|") for line in page.partition(START)[2].partition(END)[0].splitlines()]
+    return {cells[0]: cells[-2 * len(PEERS) :] for cells in lines if cells[0] in SEQUENCES}
 
 
 def flat(ours: dict[str, Row], speed: dict[int, Row], others: dict[str, float]) -> dict[str, float]:
@@ -37,6 +42,7 @@ def flat(ours: dict[str, Row], speed: dict[int, Row], others: dict[str, float]) 
         "hard_success_rate": sum(row["success"] for row in ours.values()) / len(SEQUENCES),
         "hard_sequences": len(SEQUENCES),
         "hard_sequences_run": len(ours),
+        "hard_sequences_of_this_solver": sum(row["key"] == SOLVED for row in ours.values()),
     }
     for criterion in SHORT:
         found[f"hard_failed_{criterion}"] = sum(criterion in row.get("failed", {}) for row in ours.values())
@@ -63,17 +69,23 @@ def flat(ours: dict[str, Row], speed: dict[int, Row], others: dict[str, float]) 
     return {name: float(f"{value:.5g}") for name, value in (found | others).items()}
 
 
-def table(ours: dict[str, Row]) -> str:
-    """A row for each sequence; without blanks, which count as words."""
+def table(ours: dict[str, Row], before: dict[str, list[str]]) -> str:
+    """A row for each sequence; without blanks, which count as words. `before`: cells of `of_peers`."""
     lines = [
-        "|sequence|free|s/frame|held|Blender|held|Newton|held|",
-        "|---|--:|--:|---|--:|---|--:|---|",
+        "|sequence|free|s/frame|held|commit|Blender|held|Newton|held|",
+        "|---|--:|--:|---|---|--:|---|--:|---|",
     ]
     peers = {solver: kept(solver) for solver in PEERS}
-    for name, row in ours.items():
-        cells = [name, str(row.get("free_vertices", "")), f"{row.get('cpu_frame', 0):.3f}", verdict(row)]
-        for solver in PEERS:
+    for name in SEQUENCES:
+        row = ours.get(name, {})
+        cells = [name, str(row.get("free_vertices", "")), f"{row['cpu_frame']:.3f}" if row.get("cpu_frame") else ""]
+        old = "" if not row or row["key"] == SOLVED else "*"
+        cells += [verdict(row) if row else "not&nbsp;run", row.get("commit", "") + old]
+        for number, solver in enumerate(PEERS):
             other = peers[solver].get(name)
+            if other is None and name in before:
+                cells += before[name][2 * number : 2 * number + 2]
+                continue
             cells += [f"{other['cpu_frame']:.2f}" if other and "cpu_frame" in other else "", verdict(other)]
         lines.append("|" + "|".join(cells) + "|")
     return "\n".join(lines)
@@ -124,14 +136,20 @@ def write(speed: dict[int, Row], others: dict[str, float]) -> dict[str, float]:
     """Everything; returns the figures."""
     ours = kept("ours")
     found = flat(ours, speed, others)
-    for path in (ROOT / "out" / "bench" / "cloth.json", PAGE.with_suffix(".json")):
+    copy = PAGE.with_suffix(".json")
+    old = json.loads(copy.read_text()) if copy.exists() else {}
+    ours_before = [f"{name}_{what}" for name in SEQUENCES for what in ("success", "cpu_frame")]
+    found = {name: value for name, value in old.items() if name not in ours_before} | found  # of what was not run again
+    for path in (ROOT / "out" / "bench" / "cloth.json", copy):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if PAGE.exists():
         text = PAGE.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)
-        PAGE.write_text(f"{before}{START}\n\n{table(ours)}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-    strips(PAGE.with_suffix(".jpg"))
+        rows = table(ours, of_peers(text))
+        PAGE.write_text(f"{before}{START}\n\n{rows}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    if any((HARD / "pictures").glob("*.png")):
+        strips(PAGE.with_suffix(".jpg"))
     if len(speed) > 1:
         plot(PAGE.with_suffix(".png"), speed)
     return found

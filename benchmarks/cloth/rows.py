@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,8 +54,22 @@ def fingerprint(paths: Iterable[str]) -> str:
     return found.hexdigest()[:12]
 
 
+def commit() -> str:
+    """The commit at hand, with a + where the solver or the judge is changed since; "" outside a repository."""
+
+    def git(*words: str) -> str:
+        try:
+            return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return ""
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *SOLVER, *JUDGE)
+    return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+
+
 MADE = fingerprint(MAKERS)  # at once, as what is imported now is what runs, whatever becomes of the files
 SOLVED = fingerprint((*MAKERS, *SOLVER, *JUDGE))
+COMMIT = commit()
 
 
 def shot_file(name: str) -> Path:
@@ -87,6 +102,7 @@ def row(name: str, again: bool = False) -> dict[str, Any]:
         found: dict[str, Any] = {
             "name": name,
             "key": key,
+            "commit": COMMIT,
             "error": f"{code}: {error}",
             "detail": detail,
             "success": False,
@@ -94,7 +110,13 @@ def row(name: str, again: bool = False) -> dict[str, Any]:
     else:
         judge = Judge(shot, solved.pins)
         verdict = judge.verdict(solved.vertices)
-        found = {"name": name, "key": key, "about": ABOUT[name], **figures(shot, solved, verdict, judge)}
+        found = {
+            "name": name,
+            "key": key,
+            "commit": COMMIT,
+            "about": ABOUT[name],
+            **figures(shot, solved, verdict, judge),
+        }
         pictures(name, shot, solved.vertices, verdict)
     write_bytes(made, json.dumps(found, indent=1).encode())
     return found

@@ -12,6 +12,7 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.regions import BODY
 from ani3dhuman.cloth.character import sentences, simulate_shot
 from ani3dhuman.cloth.fabrics import FABRICS
+from ani3dhuman.cloth.garment import Pieces
 from ani3dhuman.cloth.pins import find_pins
 from ani3dhuman.mesh.topology import edges_of
 from ani3dhuman.pipeline.coarse import coarse_layers
@@ -114,6 +115,28 @@ def test_a_button_goes_with_the_cloth_it_lies_on():
     near = cloth.start + np.argsort(np.linalg.norm(shot["vertices"][cloth] - place, axis=1))[:8]
     gap = np.linalg.norm(moved[:, own].mean(1) - moved[:, near].mean(1), axis=1)
     assert np.ptp(gap) < 0.01 < off[:, near].max()
+
+
+def test_what_is_sewn_to_a_patch_goes_with_the_patch():
+    """A cloth that rolls up, a patch on it, and single triangles on the patch and beside it."""
+    cloth, faces = sheet([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0.5, 0.5, 0]], 26, 26)
+    patch, patch_faces = sheet([[0.1, 0.1, 0.01], [0.2, 0.1, 0.01], [0.1, 0.2, 0.01], [0.2, 0.2, 0.01]], 4, 4)
+    triangle = np.array([[0, 0, -0.005], [0.015, 0, 0.005], [0, 0.015, 0]])
+    parts = [cloth, patch, *(triangle + np.array([at, at, 0.01]) for at in (0.18, 0.4))]
+    starts = np.cumsum([0, *map(len, parts)])
+    rest = np.concatenate(parts).astype(np.float32)
+    all_faces = np.concatenate([faces, patch_faces + starts[1], [[0, 1, 2]] + starts[2], [[0, 1, 2]] + starts[3]])
+    pins = np.zeros(len(rest), np.float32)
+    pins[:26] = 1
+    pieces = Pieces.of_mesh(all_faces, rest, pins)
+    bend = np.linspace(0, 6, 5)[:, None] * rest[:, 0]
+    moved = np.stack([0.2 * np.sin(bend), np.broadcast_to(rest[:, 1], bend.shape), 0.2 * np.cos(bend)], 2)
+    moved = moved.astype(np.float32)
+    pieces.carry_buttons(moved)
+    between = np.linalg.norm(moved[:, starts[1] : starts[2], None] - moved[:, None, starts[2] : starts[3]], axis=-1)
+    np.testing.assert_allclose(between[1:], np.broadcast_to(between[1:2], between[1:].shape), atol=1e-5)
+    alone = moved[:, starts[3] :].mean(1) - moved[:, starts[1] : starts[2]].mean(1)
+    assert np.ptp(np.linalg.norm(alone, axis=1)) > 0.02  # goes with the cloth that it lies on
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from synthetic import tube
 
+from ani3dhuman.cloth.arrivals import aside
+from ani3dhuman.cloth.contact.touch import Layers, cover_of, empty_lists
 from ani3dhuman.cloth.fabrics import FABRICS
+from ani3dhuman.cloth.kernels import Pose
 from ani3dhuman.cloth.simulate import simulate
+from ani3dhuman.cloth.sunk import brought_out
 from ani3dhuman.cloth.surroundings import Sheet, Surroundings
-from ani3dhuman.mesh.surface import Obstacle
+from ani3dhuman.mesh.kernels import point_normals
+from ani3dhuman.mesh.surface import Contacts, Obstacle
 
 FPS = 24.0
 
@@ -111,3 +116,65 @@ def test_a_collider_that_sticks_carries_cloth_along_and_one_that_slides_does_not
         went[friction] = float((moved[-1] - sheet)[:, 0].mean())
     assert abs(went[0.0]) < 0.02 and went[1.0] > 0.2
     assert went[0.0] < went[-1.0] < went[1.0]
+
+
+def pressed(heights, table=False):
+    """Heights (T,P) of a sheet that lies on the body, or on a table, while a body comes down to `heights` (T,)."""
+    sheet, faces = grid(5, 5, 0.03)
+    sheet += np.float32([0.05, 0.05, FABRICS["generic"].thickness])
+    above, above_faces = grid(13, 13, 0.02)
+    above = np.repeat(above[None], len(heights), 0)
+    above[:, :, 2] = np.asarray(heights)[:, None]
+    over = Obstacle(above, above_faces[:, ::-1])
+    low, low_faces = grid(3, 3, 0.12) if table else grid(13, 13, 0.02)
+    low = Obstacle(np.repeat(low[None], len(heights), 0), low_faces)
+    both = Surroundings(low).over(over).obstacle
+    around = Surroundings(both, colliders=9 if table else 0, way_in="none")
+    return simulate(np.repeat(sheet[None], len(heights), 0), faces, sheet, np.zeros(len(sheet)), around, FPS)[..., 2]
+
+
+def test_between_a_body_and_a_table_whose_points_are_far_between_cloth_notices_both():
+    away = np.concatenate([np.linspace(0.04, 0.004, 10), np.full(4, 0.004)])
+    lowest = pressed(away, table=True)
+    assert lowest.min() > 0 and (lowest[-1] < 0.004).all()
+
+
+def test_where_the_body_passes_through_itself_cloth_stays_at_the_side_where_it_was():
+    into = np.concatenate([np.linspace(0.05, -0.04, 14), np.full(4, -0.04), np.linspace(-0.04, 0.05, 14)])
+    found = pressed(into)
+    assert found.min() > -0.008 and (found[14:18] > 0).all()
+    assert found[-1].min() > 0 and found[-1].max() < 0.02
+
+
+def test_what_is_in_the_body_at_the_end_of_a_frame_comes_out_and_what_lies_where_the_body_overlaps_does_not():
+    limb, limb_faces = tube(np.array([0.01, *np.full(9, 0.05), 0.01]), np.linspace(0.5, -0.5, 11))
+    other = limb + np.float32([0.06, 0, 0.3])
+    points = np.concatenate([limb, other]).astype(np.float32)
+    faces = np.concatenate([limb_faces, limb_faces + len(limb)])
+    sheet, sheet_faces = grid(7, 9, 0.02)
+    x = sheet[:, [0, 2, 1]] + np.float32([-0.02, -0.03, -0.06])  # in front of the limb
+    deep, overlapped = 31, len(x)
+    x[deep] = [0.0, -0.02, 0.01]
+    x = np.concatenate([x, [[0.03, 0, 0.2]]]).astype(np.float32)
+    contacts = Contacts(Obstacle(points[None], faces), np.ones(len(x), bool))
+    normals = point_normals(points, faces)
+    contacts.update(x, x, points, points, normals)
+    layers = Layers(sheet_faces, np.full(len(x), 0.001), np.zeros(len(x)), np.zeros(len(x), np.float32))
+    cover = cover_of(layers, x, np.ones(len(x), np.float32))
+    done, failed, _ = brought_out(x, Pose(x, points, normals), contacts, cover, empty_lists(cover))
+    assert not failed and done[deep, 1] < -0.04 and (done[overlapped] == x[overlapped]).all()
+    assert np.abs(np.delete(done, deep, 0) - np.delete(x, deep, 0)).max() < 0.02
+
+
+def test_a_thing_that_stands_in_the_cloth_comes_in_from_aside_and_the_ground_stays():
+    skirt, _ = tube(np.linspace(0.2, 0.4, 9), np.linspace(1, 0.1, 9))
+    seat, seat_faces = tube(np.array([0.01, 0.25, 0.25, 0.01]), np.array([0.46, 0.46, 0.41, 0.41]))
+    seat = seat + np.float32([0, 0.4, 0])
+    lamp, ground = seat + np.float32([2, 0, 0]), grid(9, 9, 0.5)
+    points = np.concatenate([seat, lamp, ground[0] - np.float32([2, 2, -0.3])]).astype(np.float32)
+    faces = np.concatenate([seat_faces, seat_faces + len(seat), ground[1] + 2 * len(seat)])
+    part = np.repeat([0, 1, 2], [len(seat), len(lamp), len(ground[0])])
+    obstacle = Obstacle(points[None], faces, part=part)
+    offsets = aside(skirt, obstacle, len(points))
+    assert (offsets[len(seat) :] == 0).all() and (offsets[: len(seat), [0, 2]] == 0).all()
+    assert 0.2 < offsets[0, 1] < 0.35 and np.ptp(offsets[: len(seat), 1]) == 0

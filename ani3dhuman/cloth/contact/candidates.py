@@ -19,6 +19,7 @@ BIG, NONE, THIRD = np.float32(1e30), np.float32(0), np.float32(1 / 3)
 NUMBER = 32  # bits of a mark that hold the number of a leaf
 LEAVES = (1 << NUMBER) - 1
 BLOCKS = 16  # parts that the search is done in, whatever the number of threads, so that its order does not change
+SEWN, BESIDE = 2, 1  # of `Cover.seam`
 KEPT_AT_REST = 0.9  # share of the distance that two primitives of one garment have at rest which may be kept
 
 
@@ -31,6 +32,7 @@ class Cover(NamedTuple):
         garment: (V,) int32, the garment that a vertex belongs to; within one no more distance is kept than at rest,
             and none within one of a number below 0.
         inv_mass: (V,) 0 for what is moved from outside.
+        seam: (V,) int8, 2 about crossings that the skeleton keeps, 1 beside that; see `seams`.
         patches, members, fans, around: of `Patches` about its triangles.
     """
 
@@ -42,6 +44,7 @@ class Cover(NamedTuple):
     half: np.ndarray
     garment: np.ndarray
     inv_mass: np.ndarray
+    seam: np.ndarray
     patches: np.ndarray
     members: np.ndarray
     fans: np.ndarray
@@ -158,14 +161,15 @@ def _near_at_rest(kind, i, j, k, m, rest, within):  # type: ignore[no-untyped-de
 
 @kernel
 def _never_meet(a, b, cover):  # type: ignore[no-untyped-def]
-    """Whether two triangles are of one garment that passes itself, or both are moved from outside."""
-    garment, inv_mass, faces = cover.garment, cover.inv_mass, cover.faces
+    """Whether two triangles are of one garment that passes itself, or of a seam, or both are moved from outside."""
+    garment, inv_mass, seam, faces = cover.garment, cover.inv_mass, cover.seam, cover.faces
     if garment[faces[a, 0]] < 0 and garment[faces[a, 0]] == garment[faces[b, 0]]:
         return True
-    mobile = 0.0
+    mobile, sewn = 0.0, True
     for c in range(3):
         mobile += inv_mass[faces[a, c]] + inv_mass[faces[b, c]]
-    return mobile == 0.0
+        sewn = sewn and seam[faces[a, c]] == SEWN and seam[faces[b, c]] == SEWN
+    return sewn or mobile == 0.0
 
 
 @kernel
@@ -215,7 +219,8 @@ def _add(row, x, y, slack, cover, tangled, pairs, count):  # type: ignore[no-unt
     else:
         crossed = (tangled[i] or tangled[j]) and (tangled[k] or tangled[m])
     mobile = cover.inv_mass[i] + cover.inv_mass[j] + cover.inv_mass[k] + cover.inv_mass[m] > 0.0
-    if crossed or not mobile:
+    sewn = min(min(cover.seam[i], cover.seam[j]), min(cover.seam[k], cover.seam[m])) == SEWN
+    if crossed or sewn or not mobile:
         return count
     distance, nx, ny, nz, _wa, _wb, _wc, _wd = nearest_of_pair(kind, i, j, k, m, x)
     keep = cover.half[i] + cover.half[m]

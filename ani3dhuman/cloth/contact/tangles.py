@@ -31,7 +31,7 @@ def _segment_apart(p, q, face, t):  # type: ignore[no-untyped-def]
 @kernel
 def _note(a, b, x, cover, boxes, hits, count):  # type: ignore[no-untyped-def]
     """Note each edge that triangle `a` owns and that pierces `b`, and the other way."""
-    faces, owns = cover.faces, cover.owns
+    faces, owns, seam = cover.faces, cover.owns, cover.seam
     number = cover.garment[faces[a, 0]]
     if number < 0 and number == cover.garment[faces[b, 0]]:
         return count
@@ -46,6 +46,8 @@ def _note(a, b, x, cover, boxes, hits, count):  # type: ignore[no-untyped-def]
                 continue
             if _segment_apart(x[e], x[f], boxes.face, q):
                 continue
+            if min(seam[e], seam[f]) > 0 and min(seam[j], seam[k]) > 0 and seam[m] > 0:
+                continue
             if pierces(x[e], x[f], x[j], x[k], x[m])[0]:
                 if count < hits.shape[0]:
                     hits[count, 0], hits[count, 1], hits[count, 2] = p, c, q
@@ -57,8 +59,8 @@ def _note(a, b, x, cover, boxes, hits, count):  # type: ignore[no-untyped-def]
 def list_crossings(x, cover, boxes, hits, counts):  # type: ignore[no-untyped-def]
     """Find the edges that pierce triangles: block b of `hits` (N,3) int32, from b N / BLOCKS, gets counts[b] of them.
 
-    A row is the triangle that owns the edge, the edge's side of it, and the triangle pierced. Boxes are those of the
-    places `x` (V,3) alone.
+    A row is the triangle that owns the edge, the edge's side of it, and the triangle pierced; those of a seam are left
+    out. Boxes are those of the places `x` (V,3) alone.
     """
     first = cover.first
     leaves = first.shape[0] - 1

@@ -78,7 +78,8 @@ def cover_of(layers: Layers, rest: np.ndarray, inv_mass: np.ndarray) -> Cover:
     tree = build_tree(layers.faces, rest)
     half, garment = layers.half.astype(np.float32), layers.garment.astype(np.int32)
     patches = patches_of(tree.faces, rest, PATCH * half)
-    return Cover(*tree, np.ascontiguousarray(rest, np.float32), half, garment, inv_mass, *patches)
+    seam = np.zeros(len(rest), np.int8)
+    return Cover(*tree, np.ascontiguousarray(rest, np.float32), half, garment, inv_mass, seam, *patches)
 
 
 def empty_lists(cover: Cover) -> Lists:
@@ -124,6 +125,14 @@ def find_crossings(x: np.ndarray, cover: Cover, lists: Lists) -> int:
     mark_tangled(cover, lists.hits, lists.hit_counts, lists.tangled)
     lists.clock[CROSSED] = lists.hit_counts.sum()
     return int(lists.hit_counts.sum())
+
+
+def crossings(x: np.ndarray, cover: Cover, lists: Lists) -> np.ndarray:
+    """(N,3) what crosses at places `x` (V,3), as of `list_crossings`; no more than there is room for."""
+    if len(cover.faces) == 0 or find_crossings(x, cover, lists) == 0:
+        return np.zeros((0, 3), np.int32)
+    room = len(lists.hits) // len(lists.hit_counts)
+    return np.concatenate([lists.hits[b * room : b * room + min(n, room)] for b, n in enumerate(lists.hit_counts)])
 
 
 def make_lists(x0: np.ndarray, x: np.ndarray, h: float, span: float, cover: Cover, lists: Lists) -> Lists:
