@@ -138,7 +138,7 @@ def run(
                         lost |= _freeze(state, goal.skin, constraints, cover)
                         lists = renew_lists(at[1], state.began, x, h, cover, lists)
             lost |= _freeze(state, end.skin, constraints, cover)
-            x, failed, spare = brought_out(x, end, contacts, cover, spare)
+            x, failed, spare = brought_out(x, end, contacts, c, cover, spare)
             lists.clock[FAILED] += failed
         if step >= preroll.count:
             done = frames[step - preroll.count]

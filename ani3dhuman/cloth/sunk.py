@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..mesh.kernels import heights_over
+from ..mesh.kernels import heights_over, limit_edges
 from ..mesh.surface import Contacts
 from ..mesh.windings import windings
+from .constraints import Constraints
 from .contact.candidates import Cover
 from .contact.touch import FAILED, Lists, go_between
 from .kernels import Pose
@@ -18,11 +19,13 @@ from .kernels import Pose
 DEEP = 0.0015  # metres
 NEAR = 0.01  # metres from the followed places, within which a particle is looked at
 MOST = 100  # particles in a frame, the deepest
+LONG, ROUNDS = 1.15, 20  # times its rest that an edge may become for it; in which neighbours are drawn along
+HALVES = 4  # times that the way of what would still be torn is halved
 HEAVY = 0.02  # times its own, the mobility of what is brought out: other cloth gives way
 
 
 def brought_out(
-    x: np.ndarray, pose: Pose, contacts: Contacts, cover: Cover, spare: Lists
+    x: np.ndarray, pose: Pose, contacts: Contacts, constraints: Constraints, cover: Cover, spare: Lists
 ) -> tuple[np.ndarray, bool, Lists]:
     """Places (P,3) in which what lies in the body, once, comes to its surface, crossing nothing on the way.
 
@@ -44,12 +47,34 @@ def brought_out(
     sunk = sunk[((turns > 0.5) & (turns < 1.5)) | (near[sunk] >= first)]
     if len(sunk) == 0:
         return x, False, spare
-    done, mobile, chosen = x.copy(), cover.inv_mass.copy(), rows[sunk]
-    done[chosen] -= height[sunk, None] * away[sunk]
+    mobile, chosen = cover.inv_mass.copy(), rows[sunk]
     mobile[chosen] *= np.float32(HEAVY)
+    done = _drawn(x, chosen, -height[sunk, None] * away[sunk], mobile, constraints)
     contacts.follow(chosen, near[sunk])
     failed = False
     if len(cover.faces):
         spare = go_between(x, done, cover._replace(inv_mass=mobile), spare)
         failed = bool(spare.clock[FAILED] > 0)
     return done, failed, spare
+
+
+def _drawn(
+    x: np.ndarray, chosen: np.ndarray, way: np.ndarray, mobile: np.ndarray, constraints: Constraints
+) -> np.ndarray:
+    """Places (P,3) with particles `chosen` (N,) moved by `way` (N,3), or less where their neighbours cannot follow."""
+    edges, rest = constraints.edges, constraints.edge_rest
+    longest, share = np.float32(LONG) * rest, np.ones((len(chosen), 1), np.float32)
+
+    def lengths(places: np.ndarray) -> np.ndarray:
+        return np.asarray(np.linalg.norm(places[edges[:, 0]] - places[edges[:, 1]], axis=1))
+
+    usual = np.maximum(lengths(x), longest) * 1.01
+    for turn in range(HALVES + 1):
+        done = x.copy()
+        done[chosen] += share * way
+        limit_edges(done, mobile, edges, np.zeros_like(rest), longest, ROUNDS)
+        torn = np.isin(chosen, edges[lengths(done) > usual])
+        if not torn.any():
+            return done
+        share[torn] *= 0.5 if turn < HALVES - 1 else 0.0
+    return x.copy()

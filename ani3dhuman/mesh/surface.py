@@ -193,7 +193,8 @@ class Contacts:
         clear[(then == kept) | (then == across) | (then == now), 3] = 1e6
         if self.scene:
             first = len(start) - self.scene
-            away, point = cKDTree(start[first:]).query(x[rows], distance_upper_bound=SPARSE, workers=get_num_threads())
+            scene = cKDTree(start[first:], balanced_tree=False, compact_nodes=False)
+            away, point = scene.query(x[rows], distance_upper_bound=SPARSE, workers=get_num_threads())
             point = np.where(away < SPARSE, point + first, 0)
             twice = (point == kept) | (point == across) | (point == now) | (point == then)
             clear[twice | (away >= SPARSE), 4] = 1e6
