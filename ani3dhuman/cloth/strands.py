@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from ani3d_formats.hair_ribbons import tangents
 from ani3d_formats.progress import Progress
 
-from ..mesh.surface import Obstacle
+from ..mesh.surface import Obstacle, Surface
 from .constraints import PINNED, Constraints
 from .fabrics import FABRICS
 from .garment import Pieces, Tell, simulate_pieces
@@ -27,6 +27,7 @@ FOLLOWED = 3
 CLEAR = 0.001  # metres from the body that strands are shown at least
 SAME = 1e-5  # metres
 TURNS = 4  # of a segment out of the body
+STRAIGHT = 0.05  # share of a segment's length: what lies less along the skin leads straight into it
 
 
 def simulate_strands(
@@ -138,13 +139,42 @@ def keep_out(moved: np.ndarray, free: np.ndarray, obstacle: Obstacle | None) -> 
         long = np.linalg.norm(along, axis=2, keepdims=True)
         for k in range(along.shape[1]):
             before = strands[rows, k]
-            place = before + along[:, k]
-            for _ in range(TURNS):
-                lack = CLEAR - surface.heights(place)[0]
-                off = place + surface.pushes(place, CLEAR) - before
-                turned = before + off * (long[:, k] / np.maximum(np.linalg.norm(off, axis=1, keepdims=True), 1e-9))
-                place = np.where(lack[:, None] > 0, turned, place)
+            place = _turned_out(surface, before, before + along[:, k], long[:, k])
+            height = surface.heights(place)[0]
+            still = np.flatnonzero((height < CLEAR / 2) & (height > -surface.deepest))
+            if len(still):
+                place[still] = _led_out(surface, before[still], along[still, k], place[still])
             strands[rows, k + 1] = np.where(free[rows, k + 1, None], place, strands[rows, k + 1])
+
+
+def _turned_out(surface: Surface, before: np.ndarray, place: np.ndarray, long: np.ndarray) -> np.ndarray:
+    """Ends (N,3) of segments `long` (N,1) metres from `before` (N,3), turned from `place` (N,3) towards the outside."""
+    for _ in range(TURNS):
+        lack = CLEAR - surface.heights(place)[0]
+        off = place + surface.pushes(place, CLEAR) - before
+        turned = before + off * (long / np.maximum(np.linalg.norm(off, axis=1, keepdims=True), 1e-9))
+        place = np.where(lack[:, None] > 0, turned, place)
+    return place
+
+
+def _led_out(surface: Surface, before: np.ndarray, along: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Ends (N,3) of segments `along` (N,3) from `before` (N,3), which turning towards the nearest skin left at `place`.
+
+    Between an ear and the head that leads nowhere. Ways along the skin, away from it and aside are tried as well.
+    """
+    long = np.linalg.norm(along, axis=1, keepdims=True)
+    away = surface.heights(before)[1]
+    flat = along - (along * away).sum(1, keepdims=True) * away
+    out, aside = long * away, np.cross(flat, away)
+    best = surface.heights(place)[0]
+    for aim in (flat, flat + out, out, out - flat, out + aside, out - aside):
+        size = np.linalg.norm(aim, axis=1, keepdims=True)
+        start = before + np.where(size > STRAIGHT * long, aim * (long / np.maximum(size, 1e-9)), out)
+        tried = _turned_out(surface, before, start, long)
+        height = surface.heights(tried)[0]
+        better = (best < CLEAR) & (height > best)
+        best, place = np.where(better, height, best), np.where(better[:, None], tried, place)
+    return place
 
 
 @dataclass(frozen=True)

@@ -201,3 +201,16 @@ def test_a_strand_that_leads_into_the_body_is_turned_out_of_it_and_keeps_its_len
     assert np.linalg.norm(moved[..., :2], axis=3).min() > 0.098  # a polygon of 20 sides
     np.testing.assert_allclose(np.linalg.norm(np.diff(moved[1, 0], axis=0), axis=1), long, rtol=1e-4)
     np.testing.assert_array_equal(moved[:, :, 0], line[:, :, 0])
+
+
+def test_a_strand_that_leads_straight_into_a_head_is_led_along_it():
+    z = np.linspace(1, -1, 13)
+    head, faces = tube(0.1 * np.sqrt(1 - 0.999 * z**2), 0.1 * z)
+    line = np.array([0.02, 0.01, 0.1]) * np.linspace(1.05, -0.2, 8)[:, None]
+    moved = np.repeat(line[None, None], 2, 0).astype(np.float32)
+    free = np.arange(8)[None] > 0
+    body = Obstacle(np.repeat(head[None], 2, 0).astype(np.float32), faces)
+    strands.keep_out(moved, free, body)
+    assert body.at(0).heights(moved[0, 0])[0].min() > 0
+    lengths = np.linalg.norm(np.diff(moved[0, 0], axis=0), axis=1)
+    np.testing.assert_allclose(lengths, np.linalg.norm(np.diff(line, axis=0), axis=1), rtol=1e-4)
