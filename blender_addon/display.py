@@ -19,7 +19,7 @@ import bpy
 
 from ani3d_formats.gaussians import SH_C0
 
-from . import compat, viewport_points
+from . import compat, facing, viewport_points
 from .math_nodes import math_node
 
 COLOR_ATTRIBUTE = "ani3d_color"  # linear RGB and opacity, what the material reads
@@ -33,11 +33,12 @@ SIGMAS = 2.8  # radius of the drawn sphere: the density there is 2 % of its peak
 
 def add_display(item: bpy.types.Object) -> None:
     """Make the point cloud object `item` visible as Gaussians, the native way where there is one."""
-    if compat.draws_splats():
+    native = compat.draws_splats()
+    if native:
         compat.mark_as_splats(item.data)
-        return
-    modifier = cast(bpy.types.NodesModifier, item.modifiers.new(NAME, "NODES"))
-    modifier.node_group = bpy.data.node_groups.get(NAME) or ellipsoids()
+    name, make = (facing.NAME, facing.facing) if native else (NAME, ellipsoids)
+    modifier = cast(bpy.types.NodesModifier, item.modifiers.new(name, "NODES"))
+    modifier.node_group = bpy.data.node_groups.get(name) or make()
 
 
 def raise_transparent_bounces(scene: bpy.types.Scene, warn: Callable[[str], None]) -> None:
@@ -75,7 +76,7 @@ def ellipsoids() -> bpy.types.NodeTree:
     color = _display_color(tree)
     link(color, colored.inputs["Value"])
     instances = nodes.new("GeometryNodeInstanceOnPoints")
-    link(colored.outputs["Geometry"], instances.inputs["Points"])
+    link(facing.facing_camera(tree, colored.outputs["Geometry"]), instances.inputs["Points"])
     link(sphere.outputs["Mesh"], painted.inputs["Geometry"])
     link(painted.outputs["Geometry"], instances.inputs["Instance"])
     for name, kind, socket in (("scale", "FLOAT_VECTOR", "Scale"), ("rotation", "QUATERNION", "Rotation")):

@@ -60,7 +60,7 @@ IN_BLENDER = (
     *(f"benchmarks.characters.{each}" for each in ("bodies", "in_blender", "others", "rigs", "speed")),
     "benchmarks.cloth.in_blender", "benchmarks.cloth.scene", "benchmarks.film.in_blender",
     "benchmarks.lights.in_blender",
-    "benchmarks.avatar.native_in_blender", "benchmarks.avatar.others_in_blender", "benchmarks.avatar.rigs",
+    "benchmarks.avatar.others_in_blender", "benchmarks.avatar.rigs",
 )  # fmt: skip
 _COMPILERS = {"njit", "jit", "kernel", "parallel_kernel"}
 _Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -17,6 +17,10 @@ from mathutils import Vector
 
 ENGINE = f"{Path('.venv/bin/python').absolute()} -m engine"
 SAMPLES = 64
+SPLAT_SAMPLES, ELLIPSOID_SAMPLES = (
+    128,
+    16,
+)  # Cycles throws a die at every splat that a ray meets, and none at ellipsoids
 
 
 def part(name: str) -> Any:
@@ -41,10 +45,15 @@ def main(what: str, out: Path, blend: Path, folder: Path, frames: list[int]) -> 
         for frame in frames:
             _film(scene, out, name, frame)
     else:
-        part("results_shown").show_as(name, part("results_shown").GAUSSIANS)
+        (out / "version.txt").write_text(bpy.app.version_string.split()[0])
         scene.render.film_transparent = True
-        for frame in frames:
-            _render(scene, out / f"gaussians_{frame:04d}.exr", frame)
+        for kind, shown in (("mesh", "MESH"), ("gaussians", "GAUSSIANS")):
+            part("results_shown").show_as(name, shown)
+            scene.cycles.use_denoising = kind == "mesh"  # which would smear what splats make fine
+            drawn = SPLAT_SAMPLES if part("compat").draws_splats() else ELLIPSOID_SAMPLES
+            scene.cycles.samples = SAMPLES if kind == "mesh" else drawn
+            for frame in frames:
+                _render(scene, out / f"{kind}_{frame:04d}.exr", frame)
 
 
 def _film(scene: Any, out: Path, name: str, frame: int) -> None:

@@ -2,7 +2,8 @@
 
 `film`: the engine's film frames merged with Blender's picture, beside Cycles' picture of the result's meshes; a cube
 stands in front and a wall behind. `gaussians`: the result's Gaussians as this Blender draws them in Cycles, beside the
-engine's picture. Figures go into out/bench/WHAT.json.
+engine's picture and beside Cycles' of the result's meshes. Figures go into out/bench/WHAT.json; those of the Gaussians
+are named after the version of Blender, and others' stay.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ani3dhuman.rendering.exposure import Exposure
 from ani3dhuman.rendering.motion_blur import render_frame
 
 FULL = 0.98  # alpha from which on a pixel is inside
+BACKDROP = 0.8  # sRGB-encoded, behind pictures that are shown
 FRAMES = (12, 24, 40)
 
 
@@ -48,9 +50,17 @@ def main() -> None:
         env = {**os.environ, "BLENDER_USER_RESOURCES": user, "ANI3D_EXTENSION": str(Path(zipped).resolve())}
         subprocess.run([options.python, *map(str, [*script, *options.frames])], check=True, env=env)
     judge = _film if options.what == "film" else _gaussians
-    found = {str(frame): judge(out, frame, options.demo) for frame in options.frames}
-    (options.out.parent / f"{options.what}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1))
+    found = {frame: judge(out, frame, options.demo) for frame in options.frames}
+    flat = {f"{name}_{frame}": value for frame, figures in found.items() for name, value in figures.items()}
+    file = options.out.parent / f"{options.what}.json"
+    if options.what == "gaussians":
+        version = (out / "version.txt").read_text()
+        flat = {f"blender_{version}_{name}": value for name, value in flat.items()}
+        for name in ("engine_db", "mesh_db"):
+            flat[f"blender_{version}_{name}"] = round(float(np.mean([each[name] for each in found.values()])), 2)
+        flat = (json.loads(file.read_text()) if file.exists() else {}) | flat
+    file.write_text(json.dumps(flat, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(flat, indent=1))
 
 
 def _film(out: Path, frame: int, _demo: Path) -> dict[str, float]:
@@ -80,24 +90,26 @@ def _film(out: Path, frame: int, _demo: Path) -> dict[str, float]:
 
 
 def _gaussians(out: Path, frame: int, demo: Path) -> dict[str, float]:
-    """Decibels inside the silhouette, sRGB-encoded, over grey; how far the mean of each channel is off, in levels."""
+    """Decibels inside the silhouette, sRGB-encoded: beside the engine's picture, and beside Cycles' of the meshes, each
+    with how far the mean of each channel is off, in levels; coverage beside the engine's."""
     cache, shot = FrameCache.open(demo / "result" / "Rig.ani3d"), Shot.load(demo / "shot.npz")
     row = frame - shot.meta.frame_start
     cameras = replace(shot.cameras, viewmats=shot.cameras.viewmats[[row]], Ks=shot.cameras.Ks[[row]])
     still = Exposure(samples=1, shutter=0)
     ours = render_frame(cache.gaussians(frame, frame), cameras, frame, still, frame_start=frame).rgba
-    theirs = _read(out / f"gaussians_{frame:04d}.exr")
-    inside = cv2.erode((ours[..., 3] > FULL).astype(np.uint8), np.ones((3, 3))) > 0
-    pictures = [linear_to_srgb(np.clip(each[..., :3], 0, 1)) for each in (theirs, ours)]
-    for name, picture in zip(("blender", "engine"), pictures, strict=True):
-        cv2.imwrite(str(out / f"{name}_{frame:04d}.png"), (picture[..., ::-1] * 255 + 0.5).astype(np.uint8))
-    error = (pictures[0] - pictures[1])[inside]
-    alpha = (theirs[..., 3] - ours[..., 3])[inside]
-    return {
-        "inside_db": round(float(-10 * np.log10(np.square(error).mean())), 2),
-        "coverage_db": round(float(-10 * np.log10(np.square(alpha).mean() + 1e-12)), 2),
-        **{f"bias_{name}": round(float(255 * value), 2) for name, value in zip("rgb", error.mean(0), strict=True)},
-    }
+    pictures = {"engine": ours} | {kind: _read(out / f"{kind}_{frame:04d}.exr") for kind in ("gaussians", "mesh")}
+    figures: dict[str, float] = {}
+    for other in ("engine", "mesh"):
+        inside = cv2.erode((pictures[other][..., 3] > FULL).astype(np.uint8), np.ones((3, 3))) > 0
+        first, second = (_encoded(pictures[kind])[inside] for kind in ("gaussians", other))
+        figures[f"{other}_db"] = _decibels(first, second)
+        for channel, value in zip("rgb", (first - second).mean(0), strict=True):
+            figures[f"{other}_bias_{channel}"] = round(float(255 * value), 2)
+        if other == "engine":
+            figures["coverage_db"] = _decibels(pictures["gaussians"][inside][:, 3], ours[inside][:, 3])
+    strip = np.hstack([_over(pictures[kind]) for kind in ("engine", "gaussians", "mesh")])[..., ::-1] * 255 + 0.5
+    cv2.imwrite(str(out / f"engine_blender_mesh_{frame:04d}.png"), strip.astype(np.uint8))
+    return figures
 
 
 def _read(path: Path) -> np.ndarray:
@@ -107,7 +119,17 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _shown(path: Path) -> np.ndarray:
-    return linear_to_srgb(np.clip(_read(path)[..., :3], 0, 1))
+    return _encoded(_read(path))
+
+
+def _encoded(picture: np.ndarray) -> np.ndarray:
+    return linear_to_srgb(np.clip(picture[..., :3], 0, 1))
+
+
+def _over(picture: np.ndarray) -> np.ndarray:
+    """(H,W,3) sRGB-encoded 0..1, over the backdrop."""
+    alpha = picture[..., 3:]
+    return _encoded(picture / np.maximum(alpha, 1e-6)) * alpha + BACKDROP * (1 - alpha)
 
 
 def _decibels(first: np.ndarray, second: np.ndarray) -> float:
