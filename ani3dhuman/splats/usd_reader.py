@@ -44,8 +44,15 @@ def read_usd(path: Path) -> tuple[Splats, str | None]:
     except Ani3DError:
         raise
     except Exception as error:  # its C++ core has errors of its own, for text and for bytes that changed
-        raise damaged_error(path, f"{type(error).__name__}: {' '.join(str(error).split())}"[:200], "USD") from error
+        raise damaged_error(path, _said(error)[:200], "USD") from error
     return Splats.joined(parts).turned(np.eye(3), metres), "z-up" if up == "Z" else "y-up"
+
+
+def _said(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    except UnicodeDecodeError:  # the text quotes bytes of the file
+        return type(error).__name__
 
 
 def _check_layers(pxr: Any, path: Path, folder: Path, above: tuple[Path, ...], seen: set[Path]) -> None:

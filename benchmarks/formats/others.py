@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from ani3dhuman.splats.formats import read_splats, write_splats
 from ani3dhuman.splats.splats import Splats
 
-PACKAGES = ("@playcanvas/splat-transform@3.7.0", "gltf-validator@2.0.0-dev.3.10")
+PACKAGES = ("@playcanvas/splat-transform@3.7.0", "gltf-validator@2.0.0-dev.3.10", "@spz-loader/core@0.3.1")
 NEAR = 0.005  # metres, of the largest error of a place that counts as read
 VALIDATE = """
 const validator = require('gltf-validator'), fs = require('fs');
@@ -55,7 +55,7 @@ def exchange(folder: Path, splats: Splats) -> dict[str, float]:
     sound, ways = folder / "sound.ply", 0
     write_splats(sound, splats)
     failed: list[str] = []
-    for ending in (".ply", ".compressed.ply", ".spz", ".splat"):
+    for ending in (".ply", ".compressed.ply", ".spz", ".splat", ".ksplat", ".sog"):
         ours, back = folder / f"ours{ending}", folder / f"ours{ending}.ply"
         write_splats(ours, splats)
         ways += 1

@@ -144,6 +144,13 @@ def test_usd_that_refers_in_circles_or_elsewhere_is_refused(tmp_path, texts, sai
     assert refused.value.code == "splats.malformed"
 
 
+def test_usd_text_that_is_no_text_is_refused(tmp_path):
+    pytest.importorskip("pxr.Usd")
+    (tmp_path / "a.usda").write_bytes(b'#usda 1.0\ndef Mesh "\xb0\xff" {')  # its parser quotes the bytes
+    with pytest.raises(Ani3DError, match="not a sound USD"):
+        read_splats(tmp_path / "a.usda")
+
+
 def test_usd_meshes_move_at_their_velocities(tmp_path, cache, shot):
     usd = pytest.importorskip("pxr.Usd")
     from pxr import UsdGeom

@@ -1,0 +1,142 @@
+"""300 damaged files of all formats: each is refused with a sentence, or read to sound numbers; nothing is written.
+
+    python -m benchmarks.formats.damage FOLDER
+
+By itself, so that memory is its own and a crash of somebody's library is seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ani3d_formats.errors import Ani3DError
+from ani3d_formats.frames import CacheWriter, FrameCache
+from ani3dhuman.splats.formats import FORMATS, read_splats, write_splats
+from ani3dhuman.splats.splats import Splats
+from ani3dhuman.splats.usd import write_usd
+
+from .samples import some
+
+DAMAGED = 300
+COUNT = 200
+HUGE = 1 << 31
+
+
+def cut(data: bytearray, rng: np.random.Generator) -> bytearray:
+    return data[: int(rng.integers(len(data)))]
+
+
+def flipped(data: bytearray, rng: np.random.Generator) -> bytearray:
+    for place in rng.integers(0, len(data), 4):
+        data[place] = int(rng.integers(256))
+    return data
+
+
+def wild(data: bytearray, rng: np.random.Generator) -> bytearray:
+    place = int(rng.integers(0, min(400, len(data) - 4)))
+    data[place : place + 4] = b"\xff\xff\xff\x7f"
+    return data
+
+
+def not_a_number(data: bytearray, rng: np.random.Generator) -> bytearray:
+    place = len(data) - 4 * int(rng.integers(1, max(2, len(data) // 8)))
+    data[place : place + 4] = struct.pack("<f", np.nan)
+    return data
+
+
+DAMAGES: tuple[Callable[[bytearray, np.random.Generator], bytearray], ...] = (cut, flipped, wild, not_a_number)
+
+
+def made_of(folder: Path, splats: Splats) -> dict[str, bytes]:
+    """A sound file of every format by its name."""
+    for each in FORMATS:
+        if each.parts:
+            write_splats(folder / f"d{each.ending}", splats)
+    cache = folder / "d.ani3d"
+    with CacheWriter(cache, count=splats.count, frame_start=1, frame_end=1, fps=24) as writer:
+        radiance = np.concatenate([splats.sh[:, 0], splats.opacities[:, None]], axis=1)
+        values = {"position": splats.means, "rotation": splats.quats, "scale": splats.scales}
+        writer.frame({**values, "radiance:base": radiance})
+    for ending in (".usda", ".usdc"):
+        write_usd(folder / f"d{ending}", FrameCache.open(cache), range(1, 2))
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def traps(folder: Path) -> dict[str, bytes]:
+    """Files made to harm: they unpack to gigabytes, point in circles, or name files elsewhere."""
+    bomb = folder / "bomb.sog"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("meta.json", b" " * (1 << 28) + b"{}")
+    found = {"bomb.sog": bomb.read_bytes()}
+    for name in ("../out.webp", "/tmp/out.webp", "..\\out.webp", "a/../../out.webp"):
+        with zipfile.ZipFile(bomb, "w") as archive:
+            means = {"mins": [0, 0, 0], "maxs": [1, 1, 1], "files": [name, name]}
+            archive.writestr("meta.json", json.dumps({"version": 2, "count": 1, "means": means}))
+            archive.writestr(name, b"RIFF")
+        found[f"leaves{len(found)}.sog"] = bomb.read_bytes()
+    bomb.unlink()
+    head = struct.pack("<IIIBBBB", 0x5053474E, 3, 90_000_000, 3, 12, 0, 0)
+    found["bomb.spz"] = zlib.compress(head + b"\0" * 30_000_000, 9, 31)
+    rows = "".join(f"property float p{k}\n" for k in range(60))
+    found["huge.ply"] = f"ply\nformat binary_little_endian 1.0\nelement vertex 99999999\n{rows}end_header\n".encode()
+    found["endless.ply"] = b"ply\n" + b"comment " + b"x" * (1 << 21)
+    found["huge.ksplat"] = bytes(struct.pack("<BBHIIII", 0, 1, 0, 1, 1, HUGE - 1, HUGE - 1)).ljust(6000, b"\xff")
+    refers = "#usda 1.0\n( subLayers = [@{}@] )\n"
+    found |= {f"circle{k}.usda": refers.format(f"circle{(k + 1) % 3}.usda").encode() for k in range(3)}
+    found |= {f"leaves{k}.usda": refers.format(to).encode() for k, to in enumerate(("/etc/passwd", "../../x.usda"))}
+    found["prim.usda"] = b'#usda 1.0\ndef "A" ( references = @prim.usda@</A> ) { def "B" ( references = </A> ) {} }\n'
+    return found
+
+
+def sound(path: Path) -> bool:
+    """Whether a file is refused with a code and a hint, or read to finite numbers."""
+    try:
+        read = read_splats(path)
+    except Ani3DError as refused:
+        return refused.code.startswith("splats.") and bool(refused.hint)
+    return bool(np.isfinite(read.means).all() and np.isfinite(read.sh).all())
+
+
+def main(folder: Path) -> dict[str, float]:
+    rng, wrong = np.random.default_rng(0), 0
+    inside = folder / "in"
+    inside.mkdir(parents=True, exist_ok=True)
+    files = made_of(inside, some(COUNT, 2))
+    trapped = traps(inside)
+    cases = [*trapped.items()]
+    names = list(files)
+    for number in range(DAMAGED - len(cases)):
+        name = names[number % len(names)]
+        damage = DAMAGES[number // len(names) % len(DAMAGES)]
+        cases.append((name, bytes(damage(bytearray(files[name]), rng))))
+    for name, data in trapped.items():
+        (inside / name).write_bytes(data)
+    before = sorted(folder.rglob("*"))
+    for number, (name, data) in enumerate(cases):
+        (inside / name).write_bytes(data)
+        try:
+            good = sound(inside / name)
+        except Exception as error:
+            good = False
+            print(f"{name}, number {number}: {type(error).__name__}: {error}", file=sys.stderr)
+        wrong += not good
+        if name in files:
+            (inside / name).write_bytes(files[name])
+    wrong += sorted(folder.rglob("*")) != before  # somebody wrote what was not asked for
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {"malformed": len(cases), "malformed_traps": len(trapped), "malformed_bad": wrong, "malformed_peak_gb": peak}
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    print(json.dumps(main(Path(sys.argv[1]))))

@@ -1,0 +1,69 @@
+"""What survives in each format, measured: the largest differences after writing and reading, and what a file says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ani3dhuman.splats.formats import FORMATS, read_splats, write_splats
+from ani3dhuman.splats.splats import Splats
+
+HEAD = ("format", "places m", "turns °", "sizes %", "opacity", "colour", "by view", "to the bit", "axes said")
+
+
+def measured(folder: Path, splats: Splats) -> list[tuple[str, ...]]:
+    """A row for each format that is written, of the columns `HEAD`."""
+    rows = []
+    for each in FORMATS:
+        if each.parts is None:
+            continue
+        path = folder / f"survives{each.ending}"
+        write_splats(path, splats, None if each.fixed_axes else "z-up")
+        _, named = each.read(path)
+        back = read_splats(path, named or (each.axes if each.fixed_axes else "z-up"))
+        path.unlink()
+        back = _in_order(back, splats) if each.ending == ".splat" else back
+        exact = [name for name in ("means", "quats", "scales", "opacities", "sh") if _same(back, splats, name)]
+        rows.append(
+            (f"`{each.ending}`", *_differences(back, splats), ", ".join(exact) or "nothing", _said(each, named))
+        )
+    return rows
+
+
+def _said(each: object, named: str | None) -> str:
+    if named:
+        return "in a comment"
+    return "fixed" if getattr(each, "fixed_axes", False) else "no"
+
+
+def _same(back: Splats, splats: Splats, name: str) -> bool:
+    a, b = getattr(back, name), getattr(splats, name)
+    return bool(a.shape == b.shape and np.array_equal(a, b))
+
+
+def _in_order(splats: Splats, others: Splats) -> Splats:
+    from scipy.spatial import cKDTree
+
+    return splats.chosen(cKDTree(splats.means).query(others.means)[1])
+
+
+def _differences(a: Splats, b: Splats) -> tuple[str, ...]:
+    turns = [s.quats / np.linalg.norm(s.quats, axis=1, keepdims=True) for s in (a, b)]
+    cosine = np.clip(np.abs((turns[0].astype(np.float64) * turns[1]).sum(1)), 0, 1)
+    both = min(a.sh.shape[1], b.sh.shape[1])
+    by_view = "no" if both == 1 else f"degree {a.degree}, {np.abs(a.sh[:, 1:both] - b.sh[:, 1:both]).max():.2g}"
+    return (
+        f"{np.abs(a.means - b.means).max():.2g}",
+        f"{np.degrees(2 * np.arccos(cosine.min())):.2g}",
+        f"{100 * np.abs(np.log(a.scales / b.scales)).max():.2g}",
+        f"{np.abs(a.opacities - b.opacities).max():.2g}",
+        f"{np.abs(a.sh[:, 0] - b.sh[:, 0]).max():.2g}",
+        by_view,
+    )
+
+
+def table(rows: list[tuple[str, ...]], head: tuple[str, ...] = HEAD) -> str:
+    """Rows as Markdown."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines) + "\n"
