@@ -59,7 +59,7 @@ IN_BLENDER = (
     "benchmarks.avatar.in_blender", "benchmarks.playback",
     *(f"benchmarks.characters.{each}" for each in ("bodies", "in_blender", "others", "rigs", "speed")),
     "benchmarks.cloth.in_blender", "benchmarks.cloth.scene", "benchmarks.film.in_blender",
-    "benchmarks.lights.in_blender",
+    "benchmarks.lights.in_blender", "benchmarks.formats.back_in_blender",
     "benchmarks.avatar.others_in_blender", "benchmarks.avatar.rigs",
 )  # fmt: skip
 _COMPILERS = {"njit", "jit", "kernel", "parallel_kernel"}
