@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -35,13 +37,20 @@ def describe(shot: Mapping[str, np.ndarray]) -> tuple[list[m.ArrayInfo], dict[st
             raise Ani3DError("protocol.limit", said, "Send a smaller shot (docs/protocol.md, limits).")
     parts = [array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"") for array in arrays.values()]
     threads = os.cpu_count() or 1 if sum(map(len, parts)) > _LARGE else 1
-    with ThreadPoolExecutor(min(threads, 8)) as pool:
+    with ThreadPoolExecutor(min(threads, 8), initializer=_step_back) as pool:
         digests = list(pool.map(lambda data: hashlib.sha256(data).hexdigest(), parts))
     infos = [
         m.ArrayInfo(name, array.dtype.str, list(array.shape), digest)
         for (name, array), digest in zip(arrays.items(), digests, strict=True)
     ]
     return infos, dict(zip(digests, parts, strict=True))
+
+
+def _step_back() -> None:
+    """Let other threads of the machine go before this one, such as those of an engine that answers somebody else."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def chunks(wanted: list[m.Missing], held: Mapping[str, memoryview]) -> Iterator[m.Put]:
