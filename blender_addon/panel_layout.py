@@ -25,10 +25,13 @@ class Sidebar(_Base):
     bl_category = "Ani3D"
 
 
-def sentences(context: bpy.types.Context, layout: bpy.types.UILayout, text: str, icon: Any = "NONE") -> None:
-    """`text` in as many lines as the sidebar's width asks for, since a label does not wrap; `icon` before the first."""
+def sentences(
+    context: bpy.types.Context, layout: bpy.types.UILayout, text: str, icon: Any = "NONE", beside: int = 0
+) -> None:
+    """`text` in as many lines as the sidebar's width asks for, since a label does not wrap; `icon` before the first.
+    `beside` it stands what is as wide as so many letters."""
     width = context.region.width / context.preferences.system.ui_scale if context.region else DEFAULT_WIDTH
-    room = max(20, int(width / LETTER_WIDTH) - (8 if icon == "NONE" else 12))
+    room = max(20, int(width / LETTER_WIDTH) - (8 if icon == "NONE" else 12) - beside)
     column = layout.column(align=True)
     for row, line in enumerate(textwrap.wrap(text, room)):
         if icon == "NONE":
@@ -42,5 +45,5 @@ def draw_error(context: bpy.types.Context, layout: bpy.types.UILayout, text: str
     box = layout.box()
     box.alert = True
     row = box.row()
-    sentences(context, row, text, "ERROR")
+    sentences(context, row, text, "ERROR", beside=6)
     row.operator("ani3d.copy_text", text="", icon="COPYDOWN", emboss=False).text = text

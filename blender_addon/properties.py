@@ -172,6 +172,21 @@ class Ani3DScene(bpy.types.PropertyGroup):
         name="Prompt",
         description="What the video shows, for priors that read text; empty for a fitting default",
     )
+    reference: bpy.props.StringProperty(
+        name="Reference",
+        description="A picture of who it is, for priors that read one; empty for the first picture of the motion",
+        subtype="FILE_PATH",
+        options=compat.relative_path_options(),
+    )
+    device: bpy.props.EnumProperty(
+        name="Compute On",
+        description="What the engine's computer works with",
+        items=(
+            ("auto", "Best There Is", "A CUDA card where there is one that works, else the processor"),
+            ("cpu", "Processor", "The processor, whatever else is there"),
+            ("cuda", "CUDA Card", "The first CUDA card; a job is refused where there is none"),
+        ),
+    )
     shot_path: bpy.props.StringProperty(
         name="Shot",
         description="Where the exported shot is written; empty for a folder beside the .blend",

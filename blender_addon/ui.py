@@ -47,6 +47,7 @@ class LookPanel(Sidebar, bpy.types.Panel):
         column.prop(settings, "prior")
         if settings.prior not in TEXTLESS:
             column.prop(settings, "prompt", placeholder="Made from the scene")
+            column.prop(settings, "reference", placeholder="First picture")
         column.prop(settings, "pictures")
         if settings.pictures == "blender":
             column.operator("ani3d.render_pictures", icon="RENDER_ANIMATION")
@@ -91,6 +92,8 @@ class EnginePanel(Sidebar, bpy.types.Panel):
             known = preferences.get(context).endpoint
             row.operator("ani3d.start_engine", text="Connect to Engine" if known else "Start Engine", icon="PLAY")
             row.operator("preferences.addon_show", text="", icon="PREFERENCES").module = __package__
+        column.use_property_split, column.use_property_decorate = True, False
+        column.prop(scene_group(context.scene), "device")
 
 
 class TrainingPanel(Sidebar, bpy.types.Panel):

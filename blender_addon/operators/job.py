@@ -257,6 +257,10 @@ def chosen_settings(scene_settings: Ani3DScene) -> dict[str, object]:
     chosen: dict[str, object] = {name: getattr(scene_settings, name) for name in NAMES}
     if scene_settings.prior not in TEXTLESS:
         chosen["prompt"] = scene_settings.prompt
+        if scene_settings.reference:
+            chosen["reference"] = str(absolute(scene_settings.reference))
+    if scene_settings.device != "auto":
+        chosen["device"] = scene_settings.device
     if scene_settings.preset != "cloth":
         chosen["pictures"] = scene_settings.pictures
     return chosen

@@ -213,6 +213,15 @@ def test_an_error_stands_in_lines_that_fit_and_can_be_copied(session, part, monk
     layout = _draw(part, "AnimatePanel")
     assert text not in layout.drawn
     first = next(line for line in layout.drawn if line.startswith("The engine"))
-    assert len(first) < 45
+    assert len(first) < 30  # an icon and a button stand beside it
     assert text.startswith(first)
     assert next(button for button in layout.buttons if button.operator == "ani3d.copy_text").text == text
+
+
+def test_reference_and_device_are_settings_of_a_job_where_they_are_chosen(addon, part, tmp_path):
+    settings, chosen = bpy.context.scene.ani3d, part("operators.job").chosen_settings
+    assert not {"reference", "device"} & set(chosen(settings))
+    settings.prior, settings.reference, settings.device = "wan2.1-vace-1.3b", str(tmp_path / "face.png"), "cpu"
+    assert (chosen(settings)["reference"], chosen(settings)["device"]) == (str(tmp_path / "face.png"), "cpu")
+    settings.prior = "compact"  # which looks at no picture of a person
+    assert "reference" not in chosen(settings)
