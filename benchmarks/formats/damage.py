@@ -20,12 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.frames import CacheWriter, FrameCache
 from ani3dhuman.splats.formats import FORMATS, read_splats, write_splats
 from ani3dhuman.splats.splats import Splats
 from ani3dhuman.splats.usd import write_usd
 
-from .samples import some
+from .samples import one_frame, some
 
 DAMAGED = 300
 COUNT = 200
@@ -62,13 +61,9 @@ def made_of(folder: Path, splats: Splats) -> dict[str, bytes]:
     for each in FORMATS:
         if each.parts:
             write_splats(folder / f"d{each.ending}", splats)
-    cache = folder / "d.ani3d"
-    with CacheWriter(cache, count=splats.count, frame_start=1, frame_end=1, fps=24) as writer:
-        radiance = np.concatenate([splats.sh[:, 0], splats.opacities[:, None]], axis=1)
-        values = {"position": splats.means, "rotation": splats.quats, "scale": splats.scales}
-        writer.frame({**values, "radiance:base": radiance})
+    cache = one_frame(folder / "d.ani3d", splats)
     for ending in (".usda", ".usdc"):
-        write_usd(folder / f"d{ending}", FrameCache.open(cache), range(1, 2))
+        write_usd(folder / f"d{ending}", cache, range(1, 2))
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from ani3dhuman.splats.formats import FORMATS, read_splats, write_splats
 from ani3dhuman.splats.splats import Splats
+from ani3dhuman.splats.usd import write_usd
+
+from .samples import one_frame
 
 HEAD = ("format", "places m", "turns °", "sizes %", "opacity", "colour", "by view", "to the bit", "axes said")
 
@@ -24,11 +27,16 @@ def measured(folder: Path, splats: Splats) -> list[tuple[str, ...]]:
         back = read_splats(path, named or (each.axes if each.fixed_axes else "z-up"))
         path.unlink()
         back = _in_order(back, splats) if each.ending == ".splat" else back
-        exact = [name for name in ("means", "quats", "scales", "opacities", "sh") if _same(back, splats, name)]
-        rows.append(
-            (f"`{each.ending}`", *_differences(back, splats), ", ".join(exact) or "nothing", _said(each, named))
-        )
+        rows.append(_row(each.ending, back, splats, _said(each, named)))
+    cache = one_frame(folder / "survives.ani3d", splats)
+    path = write_usd(folder / "survives.usdc", cache, range(1, 2))
+    rows.append(_row(path.suffix, read_splats(path), Splats.of_frame(cache.frame(1)), "yes"))
     return rows
+
+
+def _row(ending: str, back: Splats, splats: Splats, axes: str) -> tuple[str, ...]:
+    exact = [name for name in ("means", "quats", "scales", "opacities", "sh") if _same(back, splats, name)]
+    return f"`{ending}`", *_differences(back, splats), ", ".join(exact) or "nothing", axes
 
 
 def _said(each: object, named: str | None) -> str:
@@ -49,13 +57,13 @@ def _in_order(splats: Splats, others: Splats) -> Splats:
 
 
 def _differences(a: Splats, b: Splats) -> tuple[str, ...]:
-    turns = [s.quats / np.linalg.norm(s.quats, axis=1, keepdims=True) for s in (a, b)]
-    cosine = np.clip(np.abs((turns[0].astype(np.float64) * turns[1]).sum(1)), 0, 1)
+    p, q = (s.quats / np.linalg.norm(s.quats.astype(np.float64), axis=1, keepdims=True) for s in (a, b))
+    half = np.minimum(np.linalg.norm(p - q, axis=1), np.linalg.norm(p + q, axis=1)).max() / 2
     both = min(a.sh.shape[1], b.sh.shape[1])
     by_view = "no" if both == 1 else f"degree {a.degree}, {np.abs(a.sh[:, 1:both] - b.sh[:, 1:both]).max():.2g}"
     return (
         f"{np.abs(a.means - b.means).max():.2g}",
-        f"{np.degrees(2 * np.arccos(cosine.min())):.2g}",
+        f"{np.degrees(4 * np.arcsin(half)):.2g}",
         f"{100 * np.abs(np.log(a.scales / b.scales)).max():.2g}",
         f"{np.abs(a.opacities - b.opacities).max():.2g}",
         f"{np.abs(a.sh[:, 0] - b.sh[:, 0]).max():.2g}",

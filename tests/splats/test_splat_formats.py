@@ -88,6 +88,17 @@ def test_a_sog_in_a_folder(tmp_path):
     assert_close(in_order_of(read_splats(tmp_path / "meta.json"), splats), splats, SOG)
 
 
+def test_another_reader_opens_our_ply(tmp_path):
+    gsply = pytest.importorskip("gsply")
+    splats = some_splats()
+    write_splats(tmp_path / "a.ply", splats, "z-up")
+    read = gsply.plyread(str(tmp_path / "a.ply"))
+    assert np.array_equal(read.means, splats.means) and np.array_equal(read.quats, splats.quats)
+    assert np.array_equal(read.sh0, splats.sh[:, 0]) and np.array_equal(read.shN, splats.sh[:, 1:])
+    np.testing.assert_allclose(np.exp(read.scales), splats.scales, rtol=1e-5)
+    np.testing.assert_allclose(1 / (1 + np.exp(-read.opacities)), splats.opacities, atol=1e-6)
+
+
 def test_a_sog_of_many_has_a_palette_of_like_colours(tmp_path, monkeypatch):
     monkeypatch.setattr("ani3dhuman.splats.sog_writer.MOST_ENTRIES", 100)
     monkeypatch.setattr("ani3dhuman.splats.sog_writer.FEWER", 64)
