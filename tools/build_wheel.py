@@ -46,6 +46,7 @@ def build(out: Path) -> tuple[Path, Path]:
     """The wheel and the sdist in `out`, of a copy of what belongs in them: setuptools looks into every folder."""
     from setuptools import build_meta
 
+    out = out.resolve()  # here, as the build goes on in another folder
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ani3d-wheel-") as folder:
         for name in ("ani3d_formats", "ani3dhuman", "engine"):
@@ -53,7 +54,7 @@ def build(out: Path) -> tuple[Path, Path]:
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, folder)
         with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
-            names = [build_meta.build_sdist(str(out.resolve())), build_meta.build_wheel(str(out.resolve()))]
+            names = [build_meta.build_sdist(str(out)), build_meta.build_wheel(str(out))]
     return out / names[1], out / names[0]
 
 
