@@ -50,8 +50,8 @@ class Avatar:
 
     def scaled(self, factor: float) -> Avatar:
         """The same Gaussians on a mesh `factor` times as large."""
-        offsets = self.binding.offsets
-        binding = self.binding if offsets is None else replace(self.binding, offsets=offsets * factor)
+        sized = {name: getattr(self.binding, name) for name in ("offsets", "rest_shapes")}
+        binding = replace(self.binding, **{name: each * factor for name, each in sized.items() if each is not None})
         return replace(self, binding=binding, scales=self.scales * np.float32(factor))
 
     @property
@@ -76,6 +76,12 @@ class Avatar:
             weights = self.binding.barycentrics.numpy()
             found = np.einsum("nc,nck->nk", weights, self.corners.at(vertices, faces)[triangles])
         return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+
+    def placed(self, vertices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Means (N,3), quats (N,4) and scales (N,3) on mesh vertices (V,3)."""
+        points = torch.from_numpy(np.array(vertices, np.float32))
+        means, quats = self.binding.pose(points)
+        return means, *self.binding.stretch(points, quats, torch.from_numpy(np.array(self.scales, np.float32)))
 
     def pose(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means (T,N,3) and quats (T,N,4) for mesh vertices (T,V,3), frame by frame to bound memory."""

@@ -13,6 +13,7 @@ import torch
 from ..mesh.quaternions import matrix_to_quat, quat_multiply
 from ..mesh.topology import rows, triangle_frames
 from .carrying import carry
+from .stretching import TINY, strains_of, stretched
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class SurfaceBinding:
         local_quats: (N,4) float32 wxyz, rotation of the Gaussian in its triangle's frame.
         offsets: (N,3) float32 metres from that place along the triangle's tangent, bitangent and normal; None for
             Gaussians that lie in the surface.
+        rest_shapes: (F,3) of the triangles at rest, as of `stretching.shapes_of`, zeros for those that stretch nothing;
+            None where none does.
     """
 
     faces: torch.Tensor
@@ -33,6 +36,7 @@ class SurfaceBinding:
     barycentrics: torch.Tensor
     local_quats: torch.Tensor
     offsets: torch.Tensor | None = None
+    rest_shapes: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> SurfaceBinding:
         """The same on another device."""
@@ -42,6 +46,7 @@ class SurfaceBinding:
             self.barycentrics.to(device),
             self.local_quats.to(device),
             None if self.offsets is None else self.offsets.to(device),
+            None if self.rest_shapes is None else self.rest_shapes.to(device),
         )
 
     def interpolate(self, values: torch.Tensor) -> torch.Tensor:
@@ -68,4 +73,25 @@ class SurfaceBinding:
         """The binding of some of its Gaussians, (N,) bool or indices."""
         offsets = None if self.offsets is None else self.offsets[keep]
         kept = self.triangle_ids[keep], self.barycentrics[keep], self.local_quats[keep]
-        return SurfaceBinding(self.faces, *kept, offsets)
+        return SurfaceBinding(self.faces, *kept, offsets, self.rest_shapes)
+
+    def strains(self, vertices: torch.Tensor, sizes: torch.Tensor | None = None) -> torch.Tensor:
+        """(F,3) how the triangles deform on a mesh (V,3), as of `stretching.strains_of`.
+
+        What bones make of their `sizes` (V,) is left out of it.
+        """
+        if self.rest_shapes is None:
+            return vertices.new_tensor([1.0, 0.0, 1.0]).expand(len(self.faces), 3).contiguous()
+        found = strains_of(self.rest_shapes, vertices, self.faces)
+        return found if sizes is None else found / sizes[self.faces].mean(1).clamp(min=TINY)[:, None]
+
+    def stretch(
+        self, vertices: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, sizes: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `pose` on vertices (V,3) gave as quats (N,4), and scales (N,3), stretched with the triangles.
+
+        Where bones scale a vertex's surroundings by `sizes` (V,), the scales have that in them already.
+        """
+        if self.rest_shapes is None:
+            return quats, scales
+        return stretched(self.strains(vertices, sizes), self.triangle_ids, self.local_quats, quats, scales)

@@ -70,8 +70,9 @@ class AvatarFile:
             arrays |= {f"cutout_{name}": array for name, array in self.avatar.cutouts._asdict().items()}
         if self.avatar.harmonics is not None:
             arrays["harmonics"] = self.avatar.harmonics
-        if binding.offsets is not None:
-            arrays["offsets"] = binding.offsets.numpy()
+        for name in ("offsets", "rest_shapes"):
+            if getattr(binding, name) is not None:
+                arrays[name] = getattr(binding, name).numpy()
         save_arrays(path, arrays)
 
     @classmethod
@@ -99,7 +100,7 @@ def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
     faces, triangles = arrays["faces"].astype(np.int64), arrays["triangle_ids"].astype(np.int64)
     count = len(triangles)
     shapes = {"barycentrics": 3, "local_quats": 4, "scales": 3, "albedo": 3}
-    gloss, offsets = arrays.get("gloss"), arrays.get("offsets")
+    gloss, offsets, rest = arrays.get("gloss"), arrays.get("offsets"), arrays.get("rest_shapes")
     shapes |= {name: 3 for name in ("gloss", "offsets") if name in arrays}
     wrong = [name for name, k in shapes.items() if arrays[name].shape != (count, k)]
     wrong += [name for name in ("tones",) if name in arrays and arrays[name].shape != (count, 2)]
@@ -109,12 +110,15 @@ def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
     wrong += [name for name in ("opacities", "region_ids") if arrays[name].shape != (count,)]
     if wrong or faces.ndim != 2 or not 0 <= triangles.min(initial=0) <= triangles.max(initial=0) < len(faces):
         raise ValueError(f"its arrays do not belong together: {', '.join(wrong) or 'triangle_ids'}")
+    if rest is not None and (rest.shape != faces.shape or not np.isfinite(rest).all()):
+        raise ValueError("its arrays do not belong together: rest_shapes")
     binding = SurfaceBinding(
         torch.from_numpy(faces),
         torch.from_numpy(triangles),
         torch.from_numpy(arrays["barycentrics"]),
         torch.from_numpy(arrays["local_quats"]),
         None if offsets is None else torch.from_numpy(offsets),
+        None if rest is None else torch.from_numpy(rest.astype(np.float32)),
     )
     regions = arrays["region_ids"].astype(np.int64)
     looks = (arrays["scales"], arrays["opacities"], arrays["albedo"], regions, gloss, is_lit)

@@ -16,6 +16,7 @@ from .avatar import Avatar
 from .binding import SurfaceBinding
 from .sampling import random_points, spread_samples
 from .strand_gaussians import shares_of, strand_objects, strand_samples
+from .stretching import shapes_of
 from .surface_colors import CLEAR, cutouts_of, has_holes, surface_colors, surface_gloss, surface_tones
 
 OPACITY = 0.95
@@ -87,6 +88,7 @@ def avatar_from_shot(
         torch.from_numpy(triangle_ids),
         torch.from_numpy(barycentrics),
         torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(len(scales), 1),
+        rest_shapes=_rest_shapes(vertices, faces, solid),
     )
     albedo, alpha = surface_colors(shot, triangle_ids, barycentrics)
     gloss = surface_gloss(shot, triangle_ids, barycentrics)
@@ -94,6 +96,12 @@ def avatar_from_shot(
     shaded = None if normals is None else CornerNormals.at_rest(vertices, faces, normals)
     looks = (scales, _opacities(alpha), albedo, face_regions[triangle_ids], gloss)
     return Avatar(binding, *looks, tones=surface_tones(shot, triangle_ids), corners=shaded, cutouts=cutouts_of(shot))
+
+
+def _rest_shapes(vertices: np.ndarray, faces: np.ndarray, solid: np.ndarray) -> torch.Tensor:
+    """(F,3) as a binding has them, zeros for strands of hair: those keep their thickness."""
+    points = torch.from_numpy(np.array(vertices, np.float32))
+    return shapes_of(points, torch.from_numpy(faces.astype(np.int64))) * torch.from_numpy(solid)[:, None]
 
 
 def _visible(shot: Shot, own: np.ndarray, triangles: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:

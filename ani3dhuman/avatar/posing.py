@@ -100,13 +100,18 @@ class PosedAvatar:
     @torch.no_grad()
     def means(self, frame: int) -> Tensor:
         """(N,3) world metres."""
-        return self._placed(frame)[0]
+        return self.binding.pose(self.compute.tensor(self.vertices[frame]))[0]
 
     @torch.no_grad()
     def frame(self, frame: int) -> Posed:
         """One of them, 0..T-1."""
-        means, quats = self._placed(frame)
-        scales = self._plain_scales if self.sizes is None else self.compute.tensor(self.scales_at(frame))
+        vertices, sizes = self.compute.tensor(self.vertices[frame]), None
+        means, quats = self.binding.pose(vertices)
+        scales = self._plain_scales
+        if self.sizes is not None:
+            sizes = self.compute.tensor(self.sizes[frame])
+            scales = self.compute.tensor(self.avatar.scales * self.avatar.per_vertex(self.sizes[frame])[:, None])
+        quats, scales = self.binding.stretch(vertices, quats, scales, sizes)
         opacities = self.opacities
         colors = means[:, :0] if self.colors is None else self.compute.tensor(self.colors[frame])
         if self.appearance is not None and self.colors is not None:
@@ -114,18 +119,14 @@ class PosedAvatar:
             scales, opacities, colors = apply_appearance(self.binding, *given)
         return Posed(means, quats, scales, opacities, colors)
 
-    def scales_at(self, frame: int) -> np.ndarray:
-        """(N,3) metres, without appearance."""
-        if self.sizes is None:
-            return self.avatar.scales
-        return self.avatar.scales * self.avatar.per_vertex(self.sizes[frame])[:, None]
+    @property
+    def keeps_scales(self) -> bool:
+        """Whether Gaussians are of the same size in all frames."""
+        return self.sizes is None and self.appearance is None and self.binding.rest_shapes is None
 
     @cached_property
     def _plain_scales(self) -> Tensor:
         return self.compute.tensor(self.avatar.scales)
-
-    def _placed(self, frame: int) -> tuple[Tensor, Tensor]:
-        return self.binding.pose(self.compute.tensor(self.vertices[frame]))
 
     def all(self) -> GaussianFrames:
         """All frames at once as arrays: for a few."""
@@ -133,7 +134,7 @@ class PosedAvatar:
         means, quats, scales, opacities, colors = (np.stack(parts) for parts in zip(*shown, strict=True))
         if self.appearance is None:
             opacities = self.avatar.opacities
-            if self.sizes is None:
+            if self.keeps_scales:
                 scales = np.broadcast_to(self.avatar.scales, scales.shape)
         return GaussianFrames(means, quats, scales, opacities, colors)
 

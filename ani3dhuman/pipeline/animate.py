@@ -90,7 +90,7 @@ def _never_changes(clip: CoarseClip) -> set[str]:
     """What of the Gaussians is the same in all frames, and is stored once."""
     if clip.appearance is not None:
         return set()
-    scale = {"scale"} if clip.sizes is None else set()
+    scale = {"scale"} if clip.sizes is None and clip.avatar.binding.rest_shapes is None else set()
     same = clip.avatar.is_lit and clip.avatar.harmonics is None
     return scale | ({"radiance:base"} if same else set())
 

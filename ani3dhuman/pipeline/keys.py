@@ -13,15 +13,15 @@ from ..storage.stage_store import content_key
 
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
-    "avatar": 4,
-    "fit": 5,
+    "avatar": 5,
+    "fit": 6,
     "rigid": 2,
     "cloth": 9,
-    "render": 7,
+    "render": 8,
     "restore": 2,
     "limits": 2,
     "conditions": 1,
-    "refine": 11,
+    "refine": 12,
 }
 
 SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")

@@ -114,8 +114,11 @@ class FitScene:
         seen = self.views[view]
         scales, opacities = self.scales if self.scales.ndim == 2 else self.scales[frame], self.opacities
         colors = seen.colors(frame)
+        static = self.static_means.shape[1]
+        if self.binding.rest_shapes is not None and self.scales.ndim == 2:
+            quats, stretched = self.binding.stretch(active, quats, scales[static:])
+            scales = torch.cat([scales[:static], stretched])
         if appearance is not None:
-            static = self.static_means.shape[1]
             around = appearance.new_zeros(len(active) - len(appearance), appearance.shape[1])
             given = scales[static:], opacities[static:], colors[static:]
             changed = apply_appearance(self.binding, torch.cat([appearance, around]), *given)
@@ -197,6 +200,7 @@ def build_scene(
             moves.barycentrics,
             moves.local_quats,
             moves.offsets,
+            None if moves.rest_shapes is None else moves.rest_shapes[torch.from_numpy(active_faces)],
         ),
         static_means=torch.stack([means for means, _ in poses]),
         static_quats=torch.stack([quats for _, quats in poses]),

@@ -17,7 +17,7 @@ from ..avatar import Avatar
 from ..from_mesh import DETAIL
 from .targets import Target
 
-FACES = 16.0  # weight of a face's error: it is looked at from nearer
+FACES = 32.0  # weight of a face's error: it is looked at from nearer
 LEAST, MOST = 0.15, 8.0  # density over the mean one
 SMOOTH = 3  # times that each face shares with those around, or gaps open where small Gaussians meet large ones
 GREY = 0.5  # behind the pictures
@@ -51,14 +51,14 @@ def better_density(
 def blame(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> np.ndarray:
     """(N,) squared error of the pictures' pixels, summed, each pixel's shared by the Gaussians that it shows."""
     own = torch.from_numpy(linear_to_srgb(avatar.albedo).astype(np.float32))
-    looks = torch.from_numpy(np.array(avatar.scales)), torch.from_numpy(np.array(avatar.opacities))
-    placed = [avatar.binding.pose(torch.from_numpy(np.array(pose, np.float32))) for pose in poses]
+    opacities = torch.from_numpy(np.array(avatar.opacities))
+    placed = [avatar.placed(pose) for pose in poses]
     total = np.zeros(avatar.count)
     for target in targets:
         colors, (height, width) = own.clone().requires_grad_(), target.alpha.shape
         image, _, _ = rasterize(
             *placed[target.pose],
-            *looks,
+            opacities,
             colors,
             torch.from_numpy(target.viewmat)[None],
             torch.from_numpy(target.K)[None],

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.ndimage import maximum_filter
 
 from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.progress import Progress
@@ -23,6 +24,7 @@ MARGIN = 8  # pixels around a picture in which Gaussians count too
 DEEP = 0.003  # of the character's height; deeper under what a picture shows, colours learn nothing from it
 SURE = 0.5  # coverage, over all pictures, from which on they tell a Gaussian's colour
 HIDDEN = 3  # times as deep, and a Gaussian is hidden for sure
+OUTLINE = 5  # pixels from an outline within which a hidden Gaussian may show
 EDGE_ON = 0.15  # cosine to the normal below which the same holds
 
 
@@ -60,7 +62,7 @@ def fit(
     through, instead of shrinking. Of those that are `fixed` (N,) nothing but colours changes.
     """
     surfels = Surfels(avatar, poses[0], fixed)
-    posed = [Posed.of(pose, avatar.binding.faces) for pose in poses]
+    posed = [Posed.of(pose, avatar.binding) for pose in poses]
     shown = _all_shown(avatar, poses, targets)
     backdrops = np.random.default_rng(config.seed).random((config.steps, 3), np.float32)
     weights = np.array([config.absolute, config.squared, config.coverage])
@@ -104,7 +106,10 @@ def _all_shown(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> 
 
 @dataclass(frozen=True)
 class _Shown:
-    """Numbers (n,) of the Gaussians that a picture is drawn of, and (n,) which of them it shows and which it hides."""
+    """Numbers (n,) of the Gaussians that a picture is drawn of, and (n,) which of them it shows and which it hides.
+
+    Those that are hidden far from any outline are not drawn.
+    """
 
     ids: np.ndarray
     visible: np.ndarray
@@ -122,7 +127,9 @@ def _shown(target: Target, points: np.ndarray, normals: np.ndarray, deep: float)
     under = local[ids, 2] - target.depth[row, column]
     facing = ((normals[ids] @ target.viewmat[:3, :3].T) * local[ids]).sum(1) / np.linalg.norm(local[ids], axis=1)
     visible = (under < deep) & (np.abs(facing) > EDGE_ON)
-    return _Shown(ids, visible, under > HIDDEN * deep)
+    around = maximum_filter(np.where(target.depth > 0, target.depth, np.inf), 2 * OUTLINE + 1)
+    drawn = local[ids, 2] < around[row, column] + HIDDEN * deep
+    return _Shown(ids[drawn], visible[drawn], (under > HIDDEN * deep)[drawn])
 
 
 def _in_order(count: int, config: FitConfig) -> np.ndarray:

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from ...jit import kernel, parallel_kernel
+from ..stretching import FLAT, in_its_frame, principal
 
 DECAY, DECAY_OF_SQUARES, TINY = 0.9, 0.99, 1e-15  # of Adam
 
@@ -23,7 +24,7 @@ class Bound(NamedTuple):
         corners: (N,3) int64 vertices of each one's triangle.
         triangles: (N,) int64.
         shares: (N,3) barycentric coordinates.
-        local: (N,4) wxyz in the triangle's frame.
+        turns: (N,) about the triangle's normal, radians.
         slopes: (N,2,3) change of the shares a shift of 1 along tangent and bitangent.
         scales: (N,3) standard deviations, metres.
         fixed: (N,) bool, Gaussians of which nothing but colours changes.
@@ -32,7 +33,7 @@ class Bound(NamedTuple):
     corners: np.ndarray
     triangles: np.ndarray
     shares: np.ndarray
-    local: np.ndarray
+    turns: np.ndarray
     slopes: np.ndarray
     scales: np.ndarray
     fixed: np.ndarray
@@ -60,10 +61,10 @@ class Descent(NamedTuple):
 
 
 @parallel_kernel
-def place(ids, values, bound, vertices, turns, means, quats, spread, opacities):  # type: ignore[no-untyped-def]
+def place(ids, values, bound, vertices, turns, strains, means, quats, spread, opacities):  # type: ignore[no-untyped-def]
     """Fill `means` (n,3), `quats` (n,4), `spread` (n,3) and `opacities` (n,) of the rows `ids` (n,) of `values` (N,9).
 
-    `vertices` (V,3) are the mesh's, `turns` (F,4) wxyz its triangles' rotations.
+    `vertices` (V,3) are the mesh's, `turns` (F,4) wxyz its triangles' rotations, `strains` (F,3) how they deform.
     """
     for n in numba.prange(len(ids)):
         g = ids[n]
@@ -73,24 +74,32 @@ def place(ids, values, bound, vertices, turns, means, quats, spread, opacities):
             share = bound.shares[g, k] + values[g, 0] * bound.slopes[g, 0, k] + values[g, 1] * bound.slopes[g, 1, k]
             for i in range(3):
                 means[n, i] += share * vertices[bound.corners[g, k], i]
-        w, x, y, z = _turned(turns[bound.triangles[g]], bound.local[g])
-        c, s = math.cos(values[g, 2] / 2), math.sin(values[g, 2] / 2)
+        (c, s), _, (first, second), _, _ = _axes(g, values, bound, strains)
+        w, x, y, z = turns[bound.triangles[g]]
         quats[n, 0], quats[n, 1], quats[n, 2], quats[n, 3] = w * c - z * s, x * c + y * s, y * c - x * s, z * c + w * s
-        spread[n, 0] = bound.scales[g, 0] * math.exp(values[g, 3])
-        spread[n, 1] = bound.scales[g, 1] * math.exp(values[g, 4])
-        spread[n, 2] = bound.scales[g, 2]
+        spread[n, 0], spread[n, 1], spread[n, 2] = first, second, bound.scales[g, 2]
         opacities[n] = 1.0 / (1.0 + math.exp(-values[g, 5]))
 
 
 @kernel
-def _turned(p, q):  # type: ignore[no-untyped-def]
-    """Hamilton product of wxyz quaternions."""
-    return (
-        p[0] * q[0] - p[1] * q[1] - p[2] * q[2] - p[3] * q[3],
-        p[0] * q[1] + p[1] * q[0] + p[2] * q[3] - p[3] * q[2],
-        p[0] * q[2] - p[1] * q[3] + p[2] * q[0] + p[3] * q[1],
-        p[0] * q[3] + p[1] * q[2] - p[2] * q[1] + p[3] * q[0],
-    )
+def _axes(g, values, bound, strains):  # type: ignore[no-untyped-def]
+    """Gaussian `g` on the deformed mesh.
+
+    Returns:
+        Cosine and sine of half its turn about the normal; those of the turn that the deformation adds; both sizes on
+        the deformed mesh, and at rest; and the deformation as the Gaussian sees it, row-major.
+    """
+    xx, xy, yy = strains[bound.triangles[g]]
+    first, second = bound.scales[g, 0] * math.exp(values[g, 3]), bound.scales[g, 1] * math.exp(values[g, 4])
+    half = 0.5 * (bound.turns[g] + values[g, 2])
+    w, z = math.cos(half), math.sin(half)
+    if bound.fixed[g] or abs(xx - 1) + abs(xy) + abs(yy - 1) < FLAT:
+        return (w, z), (1.0, 0.0), (first, second), (first, second), (1.0, 0.0, 0.0, 1.0)
+    a, b, c, d = in_its_frame(xx, xy, yy, w * w - z * z, 2 * w * z)
+    cosine, sine, one, two = principal(a, b, c, d, first, second)
+    more = math.sqrt(0.5 + 0.5 * cosine)
+    less = 0.5 * sine / more
+    return (w * more - z * less, w * less + z * more), (cosine, sine), (one, two), (first, second), (a, b, c, d)
 
 
 @parallel_kernel
@@ -111,7 +120,7 @@ def mismatch(image, alphas, colors, alpha, backdrop, weights, on_image, on_alpha
 
 
 @parallel_kernel
-def descend(ids, values, bound, vertices, turns, on_means, on_quats, on_looks, shown, descent, rate):  # type: ignore[no-untyped-def]
+def descend(ids, values, bound, vertices, turns, strains, on_means, on_quats, on_looks, shown, descent, rate):  # type: ignore[no-untyped-def]
     """A step of Adam on the rows `ids` (n,) of `values` (N,9), from the gradients of what `place` filled.
 
     Args:
@@ -122,43 +131,60 @@ def descend(ids, values, bound, vertices, turns, on_means, on_quats, on_looks, s
     """
     for n in numba.prange(len(ids)):
         g = ids[n]
-        gradient = np.zeros(9)
+        first, second = _next(descent.times, g)
         if not bound.fixed[g]:
-            _shape_gradient(g, values, bound, vertices, turns, on_means[n], on_quats[n], on_looks[n], gradient)
-        if shown[n]:
+            along, across = 0.0, 0.0
             for k in range(3):
-                gradient[6 + k] = on_looks[n, 4 + k]
-        _adam(g, values, gradient, descent, rate)
+                down = 0.0
+                for i in range(3):
+                    down += on_means[n, i] * vertices[bound.corners[g, k], i]
+                along += down * bound.slopes[g, 0, k]
+                across += down * bound.slopes[g, 1, k]
+            turn, long, wide = _on_axes(g, values, bound, turns, strains, on_quats[n], on_looks[n])
+            opacity = 1.0 / (1.0 + math.exp(-values[g, 5]))
+            for p, slope in enumerate((along, across, turn, long, wide, on_looks[n, 3] * opacity * (1 - opacity))):
+                _adam(g, p, slope, values, descent, rate, first, second)
+        for k in range(3):
+            _adam(g, 6 + k, on_looks[n, 4 + k] if shown[n] else 0.0, values, descent, rate, first, second)
 
 
 @kernel
-def _shape_gradient(g, values, bound, vertices, turns, on_mean, on_quat, on_look, gradient):  # type: ignore[no-untyped-def]
-    """Fill the first six of `gradient` (9,), of all but the colour."""
-    for k in range(3):
-        along = 0.0
-        for i in range(3):
-            along += on_mean[i] * vertices[bound.corners[g, k], i]
-        gradient[0] += along * bound.slopes[g, 0, k]
-        gradient[1] += along * bound.slopes[g, 1, k]
-    w, x, y, z = _turned(turns[bound.triangles[g]], bound.local[g])
-    c, s = 0.5 * math.cos(values[g, 2] / 2), -0.5 * math.sin(values[g, 2] / 2)
-    gradient[2] = on_quat[0] * (w * s - z * c) + on_quat[1] * (x * s + y * c)
-    gradient[2] += on_quat[2] * (y * s - x * c) + on_quat[3] * (z * s + w * c)
-    gradient[3] = on_look[0] * bound.scales[g, 0] * math.exp(values[g, 3])
-    gradient[4] = on_look[1] * bound.scales[g, 1] * math.exp(values[g, 4])
-    opacity = 1.0 / (1.0 + math.exp(-values[g, 5]))
-    gradient[5] = on_look[3] * opacity * (1 - opacity)
+def _next(times, g):  # type: ignore[no-untyped-def]
+    """Count a step; what the moments of so few are to be divided by."""
+    times[g] += 1
+    return 1 - DECAY ** times[g], 1 - DECAY_OF_SQUARES ** times[g]
 
 
 @kernel
-def _adam(g, values, gradient, descent, rate):  # type: ignore[no-untyped-def]
-    """One step on row `g`."""
-    descent.times[g] += 1
-    first, second = 1 - DECAY ** descent.times[g], 1 - DECAY_OF_SQUARES ** descent.times[g]
-    for p in range(len(gradient)):
-        slope = gradient[p] + descent.pull[p] * (values[g, p] - descent.first[g, p])
-        descent.means[g, p] = DECAY * descent.means[g, p] + (1 - DECAY) * slope
-        descent.squares[g, p] = DECAY_OF_SQUARES * descent.squares[g, p] + (1 - DECAY_OF_SQUARES) * slope * slope
-        size = math.sqrt(descent.squares[g, p] / second) + TINY
-        moved = values[g, p] - rate * descent.rates[p] * descent.means[g, p] / first / size
-        values[g, p] = min(max(moved, descent.least[g, p]), descent.most[g, p])
+def _on_axes(g, values, bound, turns, strains, on_quat, on_look):  # type: ignore[no-untyped-def]
+    """Gradients of the turn and of the logarithms of both sizes."""
+    (c, s), u, (one, two), (first, second), (a0, b0, a1, b1) = _axes(g, values, bound, strains)
+    w, x, y, z = turns[bound.triangles[g]]
+    c, s = 0.5 * c, -0.5 * s
+    on_angle = on_quat[0] * (w * s - z * c) + on_quat[1] * (x * s + y * c)
+    on_angle += on_quat[2] * (y * s - x * c) + on_quat[3] * (z * s + w * c)
+    # M = A S = U diag(one, two) V^T; of P = U^T dM V the diagonal changes the sizes, and what is beside it turns U
+    apart = one * one - two * two
+    apart = math.copysign(max(abs(apart), 1e-4 * one * one), apart)
+    a0, a1 = u[0] * a0 + u[1] * a1, u[0] * a1 - u[1] * a0
+    b0, b1 = u[0] * b0 + u[1] * b1, u[0] * b1 - u[1] * b0
+    v = a0 * first / one, b0 * second / one  # the first of V's columns
+    long = first * (on_look[0] * a0 * v[0] - on_look[1] * a1 * v[1])
+    long += first * on_angle * (one * a1 * v[0] - two * a0 * v[1]) / apart
+    wide = second * (on_look[0] * b0 * v[1] + on_look[1] * b1 * v[0])
+    wide += second * on_angle * (one * b1 * v[1] + two * b0 * v[0]) / apart
+    p00, p01 = first * b0 * v[0] - second * a0 * v[1], -first * b0 * v[1] - second * a0 * v[0]
+    p10, p11 = first * b1 * v[0] - second * a1 * v[1], -first * b1 * v[1] - second * a1 * v[0]
+    turned = on_look[0] * p00 + on_look[1] * p11 + on_angle * (one * p10 + two * p01) / apart
+    return turned, long, wide
+
+
+@kernel
+def _adam(g, p, gradient, values, descent, rate, first, second):  # type: ignore[no-untyped-def]
+    """One step on one value; `first` and `second` correct the moments of early steps."""
+    slope = gradient + descent.pull[p] * (values[g, p] - descent.first[g, p])
+    mean = DECAY * descent.means[g, p] + (1 - DECAY) * slope
+    square = DECAY_OF_SQUARES * descent.squares[g, p] + (1 - DECAY_OF_SQUARES) * slope * slope
+    descent.means[g, p], descent.squares[g, p] = mean, square
+    moved = values[g, p] - rate * descent.rates[p] * mean / first / (math.sqrt(square / second) + TINY)
+    values[g, p] = min(max(moved, descent.least[g, p]), descent.most[g, p])

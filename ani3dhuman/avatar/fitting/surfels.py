@@ -14,6 +14,7 @@ from ani3d_formats.color import linear_to_srgb, srgb_to_linear
 from ...mesh.quaternions import matrix_to_quat, quat_multiply
 from ...mesh.topology import triangle_frames
 from ..avatar import Avatar
+from ..binding import SurfaceBinding
 from .kernels import Bound, Descent, descend, place
 
 MOST_SHIFT = 0.8  # of a Gaussian in the surface, over its standard deviation
@@ -31,15 +32,17 @@ ANY_TURN = 1e6  # radians
 
 @dataclass(frozen=True)
 class Posed:
-    """The mesh in one pose: vertices (V,3) and its triangles' rotations (F,4) wxyz, float32."""
+    """The mesh in one pose: vertices (V,3), its triangles' rotations (F,4) wxyz and how they deform (F,3), float32."""
 
     vertices: np.ndarray
     turns: np.ndarray
+    strains: np.ndarray
 
     @classmethod
-    def of(cls, vertices: np.ndarray, faces: Tensor) -> Posed:
-        points = np.array(vertices, np.float32)
-        return cls(points, matrix_to_quat(triangle_frames(torch.from_numpy(points), faces)).numpy())
+    def of(cls, vertices: np.ndarray, binding: SurfaceBinding) -> Posed:
+        points = torch.from_numpy(np.array(vertices, np.float32))
+        turns = matrix_to_quat(triangle_frames(points, binding.faces))
+        return cls(points.numpy(), turns.numpy(), binding.strains(points).numpy())
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Surfels:
             np.ascontiguousarray(bound.faces[bound.triangle_ids].numpy()),
             np.ascontiguousarray(bound.triangle_ids.numpy()),
             np.ascontiguousarray(bound.barycentrics.numpy()),
-            np.ascontiguousarray(bound.local_quats.numpy()),
+            2 * np.arctan2(bound.local_quats[:, 3].numpy(), bound.local_quats[:, 0].numpy()),
             np.ascontiguousarray((slopes * unit[:, None, None]).numpy()),
             np.ascontiguousarray(avatar.scales, np.float32),
             np.zeros(count, bool) if fixed is None else fixed,
@@ -101,7 +104,7 @@ class Surfels:
         """The Gaussians `ids` (n,) on a mesh."""
         shapes = ((len(ids), 3), (len(ids), 4), (len(ids), 3), (len(ids),))
         found = Placed(*(np.empty(shape, np.float32) for shape in shapes))
-        place(ids, self.values, self.bound, posed.vertices, posed.turns, *vars(found).values())
+        place(ids, self.values, self.bound, *vars(posed).values(), *vars(found).values())
         return found
 
     def step(
@@ -116,7 +119,7 @@ class Surfels:
         """
         looks = np.concatenate([gradient.scales, gradient.opacities[:, None], colors], 1)
         means, quats = (np.ascontiguousarray(array) for array in (gradient.means, gradient.quats))
-        state = (self.values, self.bound, posed.vertices, posed.turns)
+        state = (self.values, self.bound, *vars(posed).values())
         descend(ids, *state, means, quats, looks, shown, self.descent, rate)
 
     def avatar(self) -> Avatar:
