@@ -17,7 +17,7 @@ from ..avatar import Avatar
 from ..from_mesh import DETAIL
 from .targets import Target
 
-FACES = 32.0  # weight of a face's error: it is looked at from nearer
+FACES = 16.0  # weight of a face's error: it is looked at from nearer
 LEAST, MOST = 0.15, 8.0  # density over the mean one
 SMOOTH = 3  # times that each face shares with those around, or gaps open where small Gaussians meet large ones
 GREY = 0.5  # behind the pictures

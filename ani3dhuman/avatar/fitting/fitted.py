@@ -27,8 +27,7 @@ from .poses import tried_poses
 from .targets import Target, surface_targets, view_targets
 
 POSES = 5
-PICTURES, MOST_PICTURES = 80, 160  # drawn of the mesh
-STEPS_A_PICTURE = 12  # at least, beyond those
+PICTURES = 80  # drawn of the mesh
 HELD_OUT = 10  # every such picture is not fitted to, and tells how good the fit is
 APART = 6 / 255  # mean difference from Blender's colours above which the shot's own pictures are not fitted to
 AROUND = 4  # pixels around a silhouette that are judged with it
@@ -59,11 +58,10 @@ def fitted_avatar(
         views.check_fits(len(shot["vertices"]), shot.meta.character)
     rng, alike = np.random.default_rng(seed), True
     poses = tried_poses(shot, POSES, rng)
-    pictures = max(PICTURES, min(MOST_PICTURES, steps // STEPS_A_PICTURE))
-    cameras, pose_of = cameras_around(poses, shot["faces"], pictures, rng)
-    progress.total = pictures + steps
+    cameras, pose_of = cameras_around(poses, shot["faces"], PICTURES, rng)
+    progress.total = PICTURES + steps
     targets = surface_targets(shot, poses, cameras, pose_of, progress)
-    start = _well_spread(shot, count, seed, poses, [t for k, t in enumerate(targets[:PICTURES]) if k % HELD_OUT])
+    start = _well_spread(shot, count, seed, poses, [t for k, t in enumerate(targets) if k % HELD_OUT])
     notes: dict[str, Any] = {"pictures": f"{len(targets)} of its own surfaces", "steps": steps}
     if views is not None:
         rendered, apart = view_targets(shot, views, len(poses))
