@@ -68,7 +68,7 @@ class AvatarSettings:
 
     gaussians: int = 80_000
     render_scale: float = 1.0
-    fit_steps: int = 2000
+    fit_steps: int = 1600
     views: str = ""
     file: str = ""
 

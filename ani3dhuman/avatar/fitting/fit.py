@@ -24,7 +24,7 @@ MARGIN = 8  # pixels around a picture in which Gaussians count too
 DEEP = 0.003  # of the character's height; deeper under what a picture shows, colours learn nothing from it
 SURE = 0.5  # coverage, over all pictures, from which on they tell a Gaussian's colour
 HIDDEN = 3  # times as deep, and a Gaussian is hidden for sure
-OUTLINE = 5  # pixels from an outline within which a hidden Gaussian may show
+OUTLINE = 16  # pixels from an outline within which a hidden Gaussian may show
 EDGE_ON = 0.15  # cosine to the normal below which the same holds
 
 
