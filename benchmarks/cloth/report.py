@@ -32,7 +32,7 @@ def kept(solver: str) -> dict[str, Row]:
 
 def of_peers(page: str) -> dict[str, list[str]]:
     """The cells of other solvers in the table of a `page`, by sequence: theirs stay where they are not run again."""
-    lines = [line.strip("|").split("|") for line in page.partition(START)[2].partition(END)[0].splitlines()]
+    lines = [line.split("|")[1:-1] for line in page.partition(START)[2].partition(END)[0].splitlines() if "|" in line]
     return {cells[0]: cells[-2 * len(PEERS) :] for cells in lines if cells[0] in SEQUENCES}
 
 
@@ -109,7 +109,7 @@ def strips(path: Path, columns: int = 3, wide: int = 600) -> None:
     found = []
     for name in SEQUENCES:
         file = HARD / "pictures" / f"{name}.png"
-        if (picture := cv2.imread(str(file))) is not None:
+        if file.exists() and (picture := cv2.imread(str(file))) is not None:
             whole = picture[:300]
             found.append(cv2.resize(whole, (wide, round(300 * wide / whole.shape[1])), interpolation=cv2.INTER_AREA))
     found += [np.full_like(found[0], 255)] * (-len(found) % columns)
