@@ -75,7 +75,6 @@ def main() -> None:
         "gaussians": moved.count,
         "degree": moved.degree,
         "coefficients_out_again": float(np.abs(back.sh - moved.sh).max()),
-        "swing_cm": 100 * float(np.percentile(np.ptp(cache.arrays["position"], axis=0).max(1), 95)),
         **seconds,
     }
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
