@@ -50,7 +50,7 @@ def main(what: str, out: Path, blend: Path, folder: Path, frames: list[int]) -> 
         for kind, shown in (("mesh", "MESH"), ("gaussians", "GAUSSIANS")):
             part("results_shown").show_as(name, shown)
             scene.cycles.use_denoising = kind == "mesh"  # which would smear what splats make fine
-            drawn = SPLAT_SAMPLES if part("compat").draws_splats() else ELLIPSOID_SAMPLES
+            drawn = SPLAT_SAMPLES if part("compat").draws_splats() else SAMPLES
             scene.cycles.samples = SAMPLES if kind == "mesh" else drawn
             for frame in frames:
                 _render(scene, out / f"{kind}_{frame:04d}.exr", frame)
