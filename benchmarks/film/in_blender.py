@@ -17,10 +17,7 @@ from mathutils import Vector
 
 ENGINE = f"{Path('.venv/bin/python').absolute()} -m engine"
 SAMPLES = 64
-SPLAT_SAMPLES, ELLIPSOID_SAMPLES = (
-    128,
-    16,
-)  # Cycles throws a die at every splat that a ray meets, and none at ellipsoids
+SPLAT_SAMPLES = 128  # Cycles throws a die at every splat that a ray meets
 
 
 def part(name: str) -> Any:
