@@ -84,7 +84,11 @@ class Constraints:
 
     def that_move(self) -> Constraints:
         """The same without edges and hinges of pinned particles alone."""
-        edge, hinge = (~self.pinned[rows].all(1) for rows in (self.edges, self.hinges))
+        edge, hinge = (np.flatnonzero(~self.pinned[rows].all(1)) for rows in (self.edges, self.hinges))
+        return self.in_order(edge, hinge, np.arange(len(self.joints)))
+
+    def in_order(self, edge: np.ndarray, hinge: np.ndarray, joint: np.ndarray) -> Constraints:
+        """The same with these of its edges, hinges and joints, in this order."""
         m = self.material
         return replace(
             self,
@@ -92,7 +96,8 @@ class Constraints:
             edge_rest=self.edge_rest[edge],
             hinges=self.hinges[hinge],
             hinge_weights=self.hinge_weights[hinge],
-            material=m._replace(stretch=m.stretch[edge], bend=m.bend[hinge]),
+            joints=self.joints[joint],
+            material=m._replace(stretch=m.stretch[edge], bend=m.bend[hinge], joints=m.joints[joint]),
         )
 
     def islands(self) -> np.ndarray:

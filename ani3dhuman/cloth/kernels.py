@@ -1,8 +1,6 @@
 """Compiled inner loops of the cloth solver (numba): one call advances one scene frame.
 
-XPBD as in Macklin, Mueller, Chentanez, "XPBD: Position-Based Simulation of Compliant Constrained
-Dynamics" (2016), with one iteration per small substep (Macklin et al., "Small Steps in Physics
-Simulation", 2019). Serial Gauss-Seidel: the result does not depend on the number of threads.
+What holds cloth together is in `pulls`, what keeps it from other cloth in `contact`, what keeps it from the body here.
 Arithmetic stays as written (no fastmath): reordered sums would change with the compilation, and folds grow from that.
 """
 
@@ -18,17 +16,16 @@ from ..jit import kernel, parallel_kernel
 from ..mesh.kernels import height_over, nearest_around
 from .contact.candidates import Cover
 from .contact.touch import DONE, hold_apart
-from .rods import bend_strands
+from .pulls import draw_back, go_on, keep_whole, new_speeds
 
 f4 = np.float32
 STRONGEST_PUSH = 0.01  # metres a particle is pushed out of the body in one substep
 FASTEST_PUSH = 7.2  # m/s, how much faster than the body that may be
-LONG, LONGEST = 1.1, 1.2  # times its rest, of an edge before and after the body pushes, which so cannot tear it
-CATCH_UP = 3.0  # m/s that an edge too long may gain in a substep, so that cloth follows what pulls it
 PRESSED = 0.05  # times its own, the mobility of what the body pushes against other cloth, so that it stays outside
 OPPOSED = -0.2  # cosine between two pushes of the body from which on what is between is pinched
 OVERLAP = 0.004, 0.016  # metres that touched places of the body lie under a new one, from and to which that gives way
 AWAY = 1.0  # metres, of what is left out for a frame
+TRUSTED = 0.03  # metres in which nothing is touched, reckoned with at most: further off another place is nearest
 
 
 class Cloth(NamedTuple):
@@ -38,6 +35,7 @@ class Cloth(NamedTuple):
         inv_mass: (P,) 1/kg, 0 for pinned particles.
         edge_give, hinge_give, joint_give: (E,), (H,), (S,) compliances, m/N.
         joints: (S,3) neighbours along strands; see `rods.bend_strands`.
+        members, starts, edge_parts, hinge_parts, joint_parts: of `Parts`, the order in which all that is solved.
     """
 
     inv_mass: np.ndarray
@@ -51,6 +49,11 @@ class Cloth(NamedTuple):
     joint_give: np.ndarray
     anchor: np.ndarray
     reach: np.ndarray
+    members: np.ndarray
+    starts: np.ndarray
+    edge_parts: np.ndarray
+    hinge_parts: np.ndarray
+    joint_parts: np.ndarray
 
 
 class Fabric(NamedTuple):
@@ -100,6 +103,7 @@ class Body(NamedTuple):
         deepest: metres under the surface below which a particle is left alone.
         friction: (F,) float32 share of the sliding over it that is lost in a substep, below 0 as the fabric says.
         radii: (Q,) float32 metres, see `Obstacle.radii`.
+        stray: (Q,) float32 metres by which what lies about a point goes another way than it in a substep.
     """
 
     near: np.ndarray
@@ -110,154 +114,37 @@ class Body(NamedTuple):
     deepest: float
     friction: np.ndarray
     radii: np.ndarray
-
-
-@kernel
-def _solve_distances(x, inv_mass, pairs, rest, give, h):  # type: ignore[no-untyped-def]
-    """Pull each pair towards its rest length in a substep of `h` seconds."""
-    per = f4(1.0 / (h * h))
-    for e in range(pairs.shape[0]):
-        i, j = pairs[e, 0], pairs[e, 1]
-        w = inv_mass[i] + inv_mass[j]
-        if w == 0.0:
-            continue
-        dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
-        length = math.sqrt(dx * dx + dy * dy + dz * dz)
-        if length < 1e-9:
-            continue
-        s = (rest[e] - length) / ((w + give[e] * per) * length)
-        a, b = s * inv_mass[i], s * inv_mass[j]
-        x[i, 0] += a * dx
-        x[i, 1] += a * dy
-        x[i, 2] += a * dz
-        x[j, 0] -= b * dx
-        x[j, 1] -= b * dy
-        x[j, 2] -= b * dz
-
-
-@kernel
-def _limit_stretch(x, base, gain, inv_mass, pairs, rest, longest):  # type: ignore[no-untyped-def]
-    """Bring what is longer than `longest` times its rest back to that: no fabric of a garment gives so much.
-
-    It takes the speed at which it grows longer, and adds no more than `gain` metres in the substep: `base` (P,3), from
-    which speeds are reckoned, goes along by the rest.
-    """
-    for e in range(pairs.shape[0]):
-        i, j = pairs[e, 0], pairs[e, 1]
-        dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
-        square, most = dx * dx + dy * dy + dz * dz, f4(longest) * rest[e]
-        if square <= most * most:
-            continue
-        w = inv_mass[i] + inv_mass[j]
-        if w == 0.0:
-            continue
-        length = math.sqrt(square)
-        grown = dx * (x[i, 0] - base[i, 0] - x[j, 0] + base[j, 0])
-        grown += dy * (x[i, 1] - base[i, 1] - x[j, 1] + base[j, 1])
-        grown += dz * (x[i, 2] - base[i, 2] - x[j, 2] + base[j, 2])
-        share = f4(1.0) - min(max((grown / length + gain) / (length - most), f4(0.0)), f4(1.0))
-        s = (most / length - f4(1.0)) / w
-        a, b = s * inv_mass[i], s * inv_mass[j]
-        x[i, 0] += a * dx
-        x[i, 1] += a * dy
-        x[i, 2] += a * dz
-        x[j, 0] -= b * dx
-        x[j, 1] -= b * dy
-        x[j, 2] -= b * dz
-        base[i, 0] += share * a * dx
-        base[i, 1] += share * a * dy
-        base[i, 2] += share * a * dz
-        base[j, 0] -= share * b * dx
-        base[j, 1] -= share * b * dy
-        base[j, 2] -= share * b * dz
-
-
-@kernel
-def _solve_hinges(x, inv_mass, hinges, weights, give, h):  # type: ignore[no-untyped-def]
-    """Bend: pull sum_k K_k x_k of each hinge to zero, which is flat, whatever its stretch (isometric bending)."""
-    per = f4(1.0 / (h * h))
-    for e in range(hinges.shape[0]):
-        rx, ry, rz, w = 0.0, 0.0, 0.0, 0.0
-        for k in range(4):
-            p, K = hinges[e, k], weights[e, k]
-            rx += K * x[p, 0]
-            ry += K * x[p, 1]
-            rz += K * x[p, 2]
-            w += inv_mass[p] * K * K
-        if w == 0.0:
-            continue
-        for k in range(4):
-            p = hinges[e, k]
-            m = -inv_mass[p] * weights[e, k] / (w + give[e] * per)
-            x[p, 0] += m * rx
-            x[p, 1] += m * ry
-            x[p, 2] += m * rz
-
-
-@kernel
-def _rub_threads(v, inv_mass, edges, rub):  # type: ignore[no-untyped-def]
-    """Internal friction: neighbours lose a share of their difference, which quiets jitter and spares the swing."""
-    for e in range(edges.shape[0]):
-        i, j = edges[e, 0], edges[e, 1]
-        w = inv_mass[i] + inv_mass[j]
-        if w == 0.0:
-            continue
-        a, b = rub[e] * inv_mass[i] / w, rub[e] * inv_mass[j] / w
-        for k in range(3):
-            d = v[j, k] - v[i, k]
-            v[i, k] += a * d
-            v[j, k] -= b * d
-
-
-@kernel
-def _limit_tethers(x, base, inv_mass, anchor, reach):  # type: ignore[no-untyped-def]
-    """No particle goes further from its anchor than along the cloth (long-range attachment); speeds as there above."""
-    for i in range(x.shape[0]):
-        a = anchor[i]
-        if a < 0 or inv_mass[i] == 0.0:
-            continue
-        dx, dy, dz = x[i, 0] - x[a, 0], x[i, 1] - x[a, 1], x[i, 2] - x[a, 2]
-        length = math.sqrt(dx * dx + dy * dy + dz * dz)
-        if length > reach[i]:
-            grown = dx * (x[i, 0] - base[i, 0] - x[a, 0] + base[a, 0])
-            grown += dy * (x[i, 1] - base[i, 1] - x[a, 1] + base[a, 1])
-            grown += dz * (x[i, 2] - base[i, 2] - x[a, 2] + base[a, 2])
-            s = reach[i] / length
-            share = (f4(1.0) - min(max(grown / (length * (length - reach[i])), f4(0.0)), f4(1.0))) * (s - f4(1.0))
-            x[i, 0] = x[a, 0] + dx * s
-            x[i, 1] = x[a, 1] + dy * s
-            x[i, 2] = x[a, 2] + dz * s
-            base[i, 0] += share * dx
-            base[i, 1] += share * dy
-            base[i, 2] += share * dz
+    stray: np.ndarray
 
 
 @parallel_kernel
-def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, bounds, fabric):  # type: ignore[no-untyped-def]
-    """Push particles out of the body: along the line to the nearest surface point of each tracked place.
+def _collide(x, previous, cloth, hold, mobile, body, now, body_step, strongest, fabric):  # type: ignore[no-untyped-def]
+    """Draw particles back, and push them out of the body: on the line to the nearest point of each tracked place.
 
     What is between two places that push against each other comes to lie between them, as deep in both for their
     thickness: where the body passes through itself it must not come out on the other side of the thinner limb. Another
     place that it is deep under meanwhile is such another side, and is left out. `mobile`: see `State`.
 
     `near` (P,C) are places on the body that are followed from substep to substep, `clear` (P,C) a distance in which
-    nothing can be touched, used up by the motion of the particle and of the body. `bounds`: metres that the body goes
-    in the substep at most, and that a push may have. What lies under the surface by more than `deepest` is left alone.
-    `points` (Q,3) is where the body is now.
+    nothing can be touched, used up by how the particle moves against the body there. `strongest`: metres that a push
+    may have. What lies under the surface by more than `deepest` is left alone.
+    `now` is the body's `Pose`.
     """
-    near, clear, faces, starts, around, deepest, rough, radii = body
-    fastest, strongest = bounds
+    inv_mass, points, normals = cloth.inv_mass, now.body, now.normals
+    near, clear, faces, starts, around, deepest, rough, radii, stray = body
     for i in prange(x.shape[0]):
         if inv_mass[i] == 0.0:
             continue
+        draw_back(i, x, previous, cloth, hold, now.skin)
         thickness = fabric.thickness[i]
-        mx, my, mz = x[i, 0] - previous[i, 0], x[i, 1] - previous[i, 1], x[i, 2] - previous[i, 2]
-        travel = math.sqrt(mx * mx + my * my + mz * mz) + fastest
+        vx, vy, vz = x[i, 0] - previous[i, 0], x[i, 1] - previous[i, 1], x[i, 2] - previous[i, 2]
         ox, oy, oz = 0.0, 0.0, 0.0  # where the last push went
         lacked, pushed, wide = 0.0, 0.0, 0.0  # how far it had to, and did, and how thick the body is there
         touched, pinched = False, False
         for c in range(near.shape[1]):
-            clear[i, c] -= travel
+            q = near[i, c]
+            dx, dy, dz = vx - body_step[q, 0], vy - body_step[q, 1], vz - body_step[q, 2]
+            clear[i, c] -= math.sqrt(dx * dx + dy * dy + dz * dz) + stray[q]
             if clear[i, c] > 0.0:
                 continue
             px, py, pz = x[i, 0], x[i, 1], x[i, 2]
@@ -268,7 +155,7 @@ def _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, bo
             if no_side:
                 clear[i, c] = 0.0
                 continue
-            clear[i, c] = max(height - thickness, 0.0)
+            clear[i, c] = min(max(height - thickness, 0.0), TRUSTED)
             if height >= thickness or height < -deepest:
                 continue
             friction = fabric.friction[i]
@@ -329,67 +216,26 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
     x, v, began, previous, mobile = state
     first, phase, last = at
     cover, lists = contact
-    inv_mass, edges, edge_rest, edge_give, hinges, hinge_weights, hinge_give = cloth[:7]
-    joints, joint_give, anchor, reach = cloth[7:]
     air, rub, gravity, _, _, grip = fabric
-    skin_from, body_from, normals_from = start
-    skin_to, body_to, normals_to = end
-    n = x.shape[0]
-    keep, style = np.exp(-air * h), np.empty_like(x)
-    points, normals = np.empty_like(body_from), np.empty_like(body_from)
-    body_step = (body_to - body_from) / f4(substeps)
+    keep, now = np.exp(-air * h), Pose(np.empty_like(start.skin), np.empty_like(start.body), np.empty_like(start.body))
+    body_step = (end.body - start.body) / f4(substeps)
     fastest = 0.0
-    for i in range(points.shape[0]):
+    for i in range(body_step.shape[0]):
         fastest = max(fastest, body_step[i, 0] ** 2 + body_step[i, 1] ** 2 + body_step[i, 2] ** 2)
     fastest = math.sqrt(fastest)
-    bounds = fastest, min(STRONGEST_PUSH, FASTEST_PUSH * h + fastest)
+    strongest = min(STRONGEST_PUSH, FASTEST_PUSH * h + fastest)
     tree, sheet = (cover.faces, cover.owns, cover.first, cover.beside), (cover.rest, cover.half, cover.garment)
     about = cover.seam, cover.patches, cover.members, cover.fans, cover.around
     pressed = Cover(*tree, *sheet, mobile, *about)
     for s in range(first, min(last, substeps)):
-        b = f4((s + 1.0) / substeps)
         if phase == DONE:
-            for i in range(n):
-                for k in range(3):
-                    previous[i, k] = began[i, k] = x[i, k]
-                mobile[i] = inv_mass[i]
-                for k in range(3):
-                    if inv_mass[i] == 0.0:
-                        x[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
-                    else:
-                        v[i, k] *= keep[i]
-                        if k == 2:
-                            v[i, k] -= gravity * h
-                        if push.shape[0]:
-                            v[i, k] += push[i, k] * h
-                        x[i, k] += h * v[i, k]
-            _solve_hinges(x, inv_mass, hinges, hinge_weights, hinge_give, h)
-            if joints.shape[0]:
-                for i in range(n):
-                    for k in range(3):
-                        style[i, k] = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
-                bend_strands(x, inv_mass, style, joints, joint_give, h)
-            _solve_distances(x, inv_mass, edges, edge_rest, edge_give, h)
-            _limit_stretch(x, previous, f4(CATCH_UP * h), inv_mass, edges, edge_rest, LONG)
-            for i in range(n):
-                if inv_mass[i] > 0.0 and hold[i] > 0.0:
-                    for k in range(3):
-                        goal = skin_from[i, k] + b * (skin_to[i, k] - skin_from[i, k])
-                        x[i, k] += hold[i] * (goal - x[i, k])
-            _limit_tethers(x, previous, inv_mass, anchor, reach)
+            go_on(state, cloth, start, end, f4((s + 1.0) / substeps), now, keep, gravity, push, h)
+            _collide(x, previous, cloth, hold, mobile, body, now, body_step, strongest, fabric)
             if body.near.shape[1]:
-                for i in range(points.shape[0]):
-                    for k in range(3):
-                        points[i, k] = body_from[i, k] + b * (body_to[i, k] - body_from[i, k])
-                        normals[i, k] = normals_from[i, k] + b * (normals_to[i, k] - normals_from[i, k])
-                _collide(x, previous, inv_mass, mobile, body, points, normals, body_step, bounds, fabric)
-                _limit_stretch(x, previous, f4(0.0), mobile, edges, edge_rest, LONGEST)
+                keep_whole(x, previous, mobile, cloth)
         if cover.faces.shape[0]:
             phase = hold_apart(phase, began, x, previous, h, pressed, lists, grip)
             if phase != DONE:
                 return s, phase
-        for i in range(n):
-            for k in range(3):
-                v[i, k] = (x[i, k] - previous[i, k]) / h
-        _rub_threads(v, inv_mass, edges, rub)
+        new_speeds(x, v, previous, cloth, rub, h)
     return min(last, substeps), DONE

@@ -10,6 +10,7 @@ import numpy as np
 from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 
+from ..mesh.kernels import strays
 from ..mesh.surface import Contacts, Obstacle
 from .arcs import stops
 from .arrivals import WayIn
@@ -21,12 +22,14 @@ from .fabrics import SUBSTEP, ClothSettings
 from .kernels import Body, Cloth, Fabric, Pose, State, step_frame
 from .layers import Stack, let_cards_cross, pulled_apart
 from .mend import Mender
+from .parts import in_parts
 from .preroll import JUMP, Preroll, rigid_fit
 from .sunk import brought_out
 from .surroundings import Sheet, Surroundings
 from .worn import Worn
 
 REFERENCE_SPEED = 2.4  # m/s, the speed of the fastest moving part at which `ClothSettings.substeps` holds
+RINGS = 3  # of the body's mesh about a place, whose own ways are heeded while cloth is near that place
 MIN_FACTOR, MAX_FACTOR = 0.6, 4.0  # bounds of that number's factor
 AT_ONCE = 200_000  # particles times substeps between two looks at whether to stop
 FURTHEST = 1e7  # metres from the origin; what is further away has blown up
@@ -52,7 +55,7 @@ def run(
     """
     around = surroundings or Surroundings()
     obstacle = around.obstacle
-    c = constraints.that_move()
+    c, parts = in_parts(constraints, rest)
     m, settings = c.material, worn.settings
     masses = worn.each("density") * m.sizes
     inv_mass = np.where(constraints.pinned, 0, 1 / masses).astype(np.float32)
@@ -63,15 +66,14 @@ def run(
     hinges = c.hinges, c.hinge_weights, _give(worn.each("bend")[c.hinges[:, 0]], m.bend)
     joints = c.joints, _give(worn.each("bend")[c.joints[:, 0]], m.joints)
     edges = c.edges, c.edge_rest, _give(worn.each("stretch")[c.edges[:, 0]], m.stretch)
-    cloth = Cloth(inv_mass, *edges, *hinges, *joints, c.anchor, c.reach)
+    cloth = Cloth(inv_mass, *edges, *hinges, *joints, c.anchor, c.reach, *parts)
     rubbing = worn.each("damping")[c.edges[:, 0]] * m.stretch * inv_mass[c.edges].sum(1, dtype=np.float64)  # 1/s
     deepest = obstacle.deepest if obstacle else 0.0
     starts, at_point = contacts.around
     rough = np.full(len(contacts.faces), -1.0) if obstacle is None or obstacle.friction is None else obstacle.friction
-    radii = obstacle.radii if obstacle else np.zeros(0, np.float32)
-    body = Body(
-        contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest, rough.astype(np.float32), radii
-    )
+    none = np.zeros(0, np.float32)  # those two are known in each frame
+    radii = obstacle.radii if obstacle else none
+    body = Body(contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest, none, radii, none)
     gravity = np.array([0, 0, -settings.gravity]) if around.gravity is None else around.gravity
     sheet = Sheet(c.faces, masses)
     way_in = WayIn(preroll, skinned, rest, around)
@@ -125,7 +127,8 @@ def run(
                     grip=layers.friction,
                 )
                 rubbed = np.where(rough < 0, -1, _rescaled(np.clip(rough, 0, 1), share)).astype(np.float32)
-                body = body._replace(friction=rubbed)
+                stray = strays(goal.body - start.body, contacts.faces, RINGS) / np.float32(count)
+                body = body._replace(friction=rubbed, stray=stray)
                 held = _rescaled(wished, share).astype(np.float32)
                 state = State(x, v, np.empty_like(x), np.empty_like(x), inv_mass.copy())
                 h = 1 / rate / count

@@ -140,6 +140,24 @@ def point_normals(vertices, faces):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def strays(steps, faces, rings):  # type: ignore[no-untyped-def]
+    """By how much points of a mesh, within so many rings of each, go another way than it: (Q,) metres, no less.
+
+    `steps` (Q,3) is how the points go.
+    """
+    far = np.zeros(steps.shape[0], np.float32)
+    for _ in range(rings):
+        before = far.copy()
+        for t in range(faces.shape[0]):
+            for c in range(3):
+                i, j = faces[t, c], faces[t, (c + 1) % 3]
+                dx, dy, dz = steps[i, 0] - steps[j, 0], steps[i, 1] - steps[j, 1], steps[i, 2] - steps[j, 2]
+                d = math.sqrt(dx * dx + dy * dy + dz * dz)
+                far[i], far[j] = max(far[i], before[j] + d), max(far[j], before[i] + d)
+    return far
+
+
+@kernel
 def height_over(px, py, pz, d2, triangle, wa, wb, wc, body, normals, faces):  # type: ignore[no-untyped-def]
     """Signed distance of a point from its nearest surface point, as of `nearest_around`, and where it grows.
 

@@ -10,6 +10,7 @@ from synthetic import tube
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress
 from ani3dhuman.cloth import kernels as cloth_kernels
+from ani3dhuman.cloth import pulls as cloth_pulls
 from ani3dhuman.cloth.character import simulate_character
 from ani3dhuman.cloth.constraints import hinges_of
 from ani3dhuman.cloth.fabrics import FABRICS, ClothSettings
@@ -264,7 +265,8 @@ def test_cloth_beside_the_rim_of_an_open_surface_is_left_alone():
 
 
 def test_arithmetic_stays_as_written_so_that_every_compilation_gives_the_same_bits():
-    kernels = {k for m in (cloth_kernels, mesh_kernels) for k in vars(m).values() if hasattr(k, "targetoptions")}
+    modules = cloth_kernels, cloth_pulls, mesh_kernels
+    kernels = {k for m in modules for k in vars(m).values() if hasattr(k, "targetoptions")}
     assert len(kernels) >= 10
     assert not any(k.targetoptions.get("fastmath") for k in kernels)
 

@@ -12,8 +12,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numba import prange
 
-from ...jit import kernel
+from ...jit import kernel, parallel_kernel
 from .candidates import BLOCKS, heed_rest
 from .geometry import VERTEX, gap_along, nearest_of_pair
 
@@ -41,42 +42,48 @@ class Touching(NamedTuple):
 
 
 @kernel
+def _look(b, x0, x, share, fresh, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
+    """`look` for a block."""
+    first = b * (pairs.kind.shape[0] // BLOCKS)
+    count = 0 if fresh else touching.counts[b]
+    for p in range(first, first + counts[b]):
+        if fresh:
+            touching.on[p] = False
+        elif touching.on[p]:
+            continue
+        kind, i, j, k, m = pairs.kind[p], pairs.at[p, 0], pairs.at[p, 1], pairs.at[p, 2], pairs.at[p, 3]
+        nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
+        least = share * pairs.keep[p]
+        if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= least:
+            continue
+        if not pairs.rested[p]:
+            heed_rest(p, pairs, cover)
+            least = share * pairs.keep[p]
+        if pairs.keep[p] <= 0.0:
+            continue
+        distance, nx, ny, nz, wa, wb, wc, wd = nearest_of_pair(kind, i, j, k, m, x0)
+        if distance <= 0.0:
+            continue
+        pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2] = nx, ny, nz
+        if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= least:
+            continue
+        touching.on[p] = True
+        touching.distance[p] = distance
+        touching.weights[p, 0], touching.weights[p, 1] = wa, wb
+        touching.weights[p, 2], touching.weights[p, 3] = wc, wd
+        touching.lists[first + count] = p
+        count += 1
+    touching.counts[b] = count
+
+
+@parallel_kernel
 def look(x0, x, share, fresh, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
     """Put on the lists what is nearer than `share` of its distance to be kept, at places `x`, by its old plane.
 
     Those get a new plane, of places `x0` at the start of the step. `fresh` empties the lists first.
     """
-    room = pairs.kind.shape[0] // BLOCKS
-    for b in range(BLOCKS):
-        count = 0 if fresh else touching.counts[b]
-        for p in range(b * room, b * room + counts[b]):
-            if fresh:
-                touching.on[p] = False
-            elif touching.on[p]:
-                continue
-            kind, i, j, k, m = pairs.kind[p], pairs.at[p, 0], pairs.at[p, 1], pairs.at[p, 2], pairs.at[p, 3]
-            nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
-            least = share * pairs.keep[p]
-            if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= least:
-                continue
-            if not pairs.rested[p]:
-                heed_rest(p, pairs, cover)
-                least = share * pairs.keep[p]
-            if pairs.keep[p] <= 0.0:
-                continue
-            distance, nx, ny, nz, wa, wb, wc, wd = nearest_of_pair(kind, i, j, k, m, x0)
-            if distance <= 0.0:
-                continue
-            pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2] = nx, ny, nz
-            if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= least:
-                continue
-            touching.on[p] = True
-            touching.distance[p] = distance
-            touching.weights[p, 0], touching.weights[p, 1] = wa, wb
-            touching.weights[p, 2], touching.weights[p, 3] = wc, wd
-            touching.lists[b * room + count] = p
-            count += 1
-        touching.counts[b] = count
+    for b in prange(BLOCKS):
+        _look(b, x0, x, share, fresh, cover, pairs, counts, touching)
 
 
 @kernel

@@ -173,6 +173,13 @@ def _never_meet(a, b, cover):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _beside(a, b, faces):  # type: ignore[no-untyped-def]
+    """Whether two triangles share a vertex, so that no plane parts them."""
+    i, j, k = faces[a, 0], faces[a, 1], faces[a, 2]
+    return faces[b, 0] in (i, j, k) or faces[b, 1] in (i, j, k) or faces[b, 2] in (i, j, k)
+
+
+@kernel
 def compare(a, b, x, y, slack, cover, boxes, near):  # type: ignore[no-untyped-def]
     """Pairs of what triangle `a` owns and `b`, and the other way, that a first look cannot tell apart; how many.
 
@@ -180,7 +187,9 @@ def compare(a, b, x, y, slack, cover, boxes, near):  # type: ignore[no-untyped-d
     """
     faces, owns, half = cover.faces, cover.owns, cover.half
     count = 0
-    if _never_meet(a, b, cover) or _triangles_parted(a, b, faces, x, y, boxes.margin[a] + boxes.margin[b]):
+    if _never_meet(a, b, cover):
+        return count
+    if not _beside(a, b, faces) and _triangles_parted(a, b, faces, x, y, boxes.margin[a] + boxes.margin[b]):
         return count
     for turn in range(2):
         p, q = (a, b) if turn == 0 else (b, a)
@@ -211,7 +220,7 @@ def compare(a, b, x, y, slack, cover, boxes, near):  # type: ignore[no-untyped-d
 
 
 @kernel
-def _add(row, x, y, slack, cover, tangled, pairs, count):  # type: ignore[no-untyped-def]
+def add_pair(row, x, y, slack, cover, tangled, pairs, count):  # type: ignore[no-untyped-def]
     """Add a pair (5,) to the list, if it can touch; returns the new count, which may exceed the room."""
     kind, i, j, k, m = row[0], row[1], row[2], row[3], row[4]
     if kind == VERTEX:
@@ -246,13 +255,11 @@ def heed_rest(p, pairs, cover):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add_pair(row, x, y, block, cover, lists):  # type: ignore[no-untyped-def]
-    """Add a pair (5,) to a block of `Lists`, if it can touch on the way from places `x` to `y` (V,3)."""
-    pairs = lists.pairs
+def block_of(pairs, block):  # type: ignore[no-untyped-def]
+    """The part of `Pairs` that is a block's."""
     room = pairs.kind.shape[0] // BLOCKS
     part = slice(block * room, (block + 1) * room)
-    own = Pairs(pairs.kind[part], pairs.at[part], pairs.normal[part], pairs.keep[part], pairs.rested[part])
-    lists.counts[block] = _add(row, x, y, lists.slack, cover, lists.tangled, own, lists.counts[block])
+    return Pairs(pairs.kind[part], pairs.at[part], pairs.normal[part], pairs.keep[part], pairs.rested[part])
 
 
 @kernel
@@ -350,7 +357,7 @@ def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, apart, marks, pairs, c
                         continue
                 found = compare(a, b, x, y, slack, cover, boxes, near)
                 for row in range(found):
-                    count = _add(near[row], x, y, slack, cover, tangled, pairs, count)
+                    count = add_pair(near[row], x, y, slack, cover, tangled, pairs, count)
 
 
 @parallel_kernel
@@ -361,16 +368,8 @@ def list_pairs(x, y, slack, cover, tangled, boxes, pairs, counts):  # type: igno
     room says that there was not enough.
     """
     leaves, apart = cover.first.shape[0] - 1, _never_meeting(cover)
-    room = pairs.kind.shape[0] // BLOCKS
     for b in prange(BLOCKS):
-        own = Pairs(
-            pairs.kind[b * room : (b + 1) * room],
-            pairs.at[b * room : (b + 1) * room],
-            pairs.normal[b * room : (b + 1) * room],
-            pairs.keep[b * room : (b + 1) * room],
-            pairs.rested[b * room : (b + 1) * room],
-        )
-        count = 0
+        own, count = block_of(pairs, b), 0
         marks = np.full(cover.faces.shape[0], LEAVES, np.int64)
         for leaf in range(b, leaves, BLOCKS):
             count = _pairs_from(leaf, x, y, slack, cover, tangled, boxes, apart, marks, own, count)

@@ -19,7 +19,7 @@ from .tree import build_tree, refit
 SLACK = 0.2, 1.5  # of the distance kept: bounds of how far a vertex may leave its straight line before lists are due
 AHEAD, FORGET = 2.0, 0.8  # that slack: times how far it was left last time, or so much of what it was
 PATCH = 4.0  # times half the distance kept, about each triangle, that it is looked whether cloth is flat
-LONGEST, USUAL, SHORTEST = 8.0, 8.0, 2.0  # steps that lists may serve
+LONGEST, USUAL, SHORTEST = 12.0, 8.0, 2.0  # steps that lists may serve
 DONE, DUE, LEFT = range(3)  # phases of a step
 AGAIN = 3  # how often lists are made anew in one step, as what was put back leaves its line
 MOST = 12  # lists made early in a frame; in worse ones, where body and cloth fight, nothing is promised

@@ -1,0 +1,231 @@
+"""What holds cloth together, in one substep (numba): bend, stretch, strands, and friction within the cloth.
+
+XPBD as in Macklin, Mueller, Chentanez, "XPBD: Position-Based Simulation of Compliant Constrained
+Dynamics" (2016), with one iteration per small substep (Macklin et al., "Small Steps in Physics
+Simulation", 2019). Gauss-Seidel within each part of the cloth, then between parts: the result does not depend on the
+number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import prange
+
+from ..jit import kernel, parallel_kernel
+from .parts import PARTS
+from .rods import bend_strands
+
+f4 = np.float32
+LONG, LONGEST = 1.1, 1.2  # times its rest, of an edge before and after the body pushes, which so cannot tear it
+CATCH_UP = 3.0  # m/s that an edge too long may gain in a substep, so that cloth follows what pulls it
+
+
+@kernel
+def _solve_distances(x, cloth, h, part):  # type: ignore[no-untyped-def]
+    """Pull each pair of a part towards its rest length in a substep of `h` seconds."""
+    inv_mass, pairs, rest, give = cloth.inv_mass, cloth.edges, cloth.edge_rest, cloth.edge_give
+    per = f4(1.0 / (h * h))
+    for e in range(cloth.edge_parts[part], cloth.edge_parts[part + 1]):
+        i, j = pairs[e, 0], pairs[e, 1]
+        w = inv_mass[i] + inv_mass[j]
+        if w == 0.0:
+            continue
+        dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
+        length = math.sqrt(dx * dx + dy * dy + dz * dz)
+        if length < 1e-9:
+            continue
+        s = (rest[e] - length) / ((w + give[e] * per) * length)
+        a, b = s * inv_mass[i], s * inv_mass[j]
+        x[i, 0] += a * dx
+        x[i, 1] += a * dy
+        x[i, 2] += a * dz
+        x[j, 0] -= b * dx
+        x[j, 1] -= b * dy
+        x[j, 2] -= b * dz
+
+
+@kernel
+def _limit_stretch(x, base, gain, inv_mass, cloth, longest, part):  # type: ignore[no-untyped-def]
+    """Bring what is longer than `longest` times its rest back to that: no fabric of a garment gives so much.
+
+    It takes the speed at which it grows longer, and adds no more than `gain` metres in the substep: `base` (P,3), from
+    which speeds are reckoned, goes along by the rest.
+    """
+    pairs, rest = cloth.edges, cloth.edge_rest
+    for e in range(cloth.edge_parts[part], cloth.edge_parts[part + 1]):
+        i, j = pairs[e, 0], pairs[e, 1]
+        dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
+        square, most = dx * dx + dy * dy + dz * dz, f4(longest) * rest[e]
+        if square <= most * most:
+            continue
+        w = inv_mass[i] + inv_mass[j]
+        if w == 0.0:
+            continue
+        length = math.sqrt(square)
+        grown = dx * (x[i, 0] - base[i, 0] - x[j, 0] + base[j, 0])
+        grown += dy * (x[i, 1] - base[i, 1] - x[j, 1] + base[j, 1])
+        grown += dz * (x[i, 2] - base[i, 2] - x[j, 2] + base[j, 2])
+        share = f4(1.0) - min(max((grown / length + gain) / (length - most), f4(0.0)), f4(1.0))
+        s = (most / length - f4(1.0)) / w
+        a, b = s * inv_mass[i], s * inv_mass[j]
+        x[i, 0] += a * dx
+        x[i, 1] += a * dy
+        x[i, 2] += a * dz
+        x[j, 0] -= b * dx
+        x[j, 1] -= b * dy
+        x[j, 2] -= b * dz
+        base[i, 0] += share * a * dx
+        base[i, 1] += share * a * dy
+        base[i, 2] += share * a * dz
+        base[j, 0] -= share * b * dx
+        base[j, 1] -= share * b * dy
+        base[j, 2] -= share * b * dz
+
+
+@kernel
+def _solve_hinges(x, cloth, h, part):  # type: ignore[no-untyped-def]
+    """Bend: pull sum_k K_k x_k of each hinge to zero, which is flat, whatever its stretch (isometric bending)."""
+    inv_mass, hinges, weights, give = cloth.inv_mass, cloth.hinges, cloth.hinge_weights, cloth.hinge_give
+    per = f4(1.0 / (h * h))
+    for e in range(cloth.hinge_parts[part], cloth.hinge_parts[part + 1]):
+        rx, ry, rz, w = f4(0.0), f4(0.0), f4(0.0), f4(0.0)
+        for k in range(4):
+            p, K = hinges[e, k], weights[e, k]
+            rx += K * x[p, 0]
+            ry += K * x[p, 1]
+            rz += K * x[p, 2]
+            w += inv_mass[p] * K * K
+        if w == f4(0.0):
+            continue
+        share = f4(-1.0) / (w + give[e] * per)
+        for k in range(4):
+            p = hinges[e, k]
+            m = inv_mass[p] * weights[e, k] * share
+            x[p, 0] += m * rx
+            x[p, 1] += m * ry
+            x[p, 2] += m * rz
+
+
+@kernel
+def _rub_threads(v, cloth, rub, part):  # type: ignore[no-untyped-def]
+    """Internal friction: neighbours lose a share of their difference, which quiets jitter and spares the swing."""
+    inv_mass, edges = cloth.inv_mass, cloth.edges
+    for e in range(cloth.edge_parts[part], cloth.edge_parts[part + 1]):
+        i, j = edges[e, 0], edges[e, 1]
+        w = inv_mass[i] + inv_mass[j]
+        if w == 0.0:
+            continue
+        a, b = rub[e] * inv_mass[i] / w, rub[e] * inv_mass[j] / w
+        for k in range(3):
+            d = v[j, k] - v[i, k]
+            v[i, k] += a * d
+            v[j, k] -= b * d
+
+
+@kernel
+def draw_back(i, x, base, cloth, hold, skin):  # type: ignore[no-untyped-def]
+    """Draw a particle to the skin (P,3) by its share `hold` (P,), and no further from its anchor than along the cloth.
+
+    The latter is long-range attachment; speeds as of `_limit_stretch`.
+    """
+    if cloth.inv_mass[i] == 0.0:
+        return
+    if hold[i] > 0.0:
+        for k in range(3):
+            x[i, k] += hold[i] * (skin[i, k] - x[i, k])
+    a, reach = cloth.anchor[i], cloth.reach
+    if a < 0:
+        return
+    dx, dy, dz = x[i, 0] - x[a, 0], x[i, 1] - x[a, 1], x[i, 2] - x[a, 2]
+    length = math.sqrt(dx * dx + dy * dy + dz * dz)
+    if length > reach[i]:
+        grown = dx * (x[i, 0] - base[i, 0] - x[a, 0] + base[a, 0])
+        grown += dy * (x[i, 1] - base[i, 1] - x[a, 1] + base[a, 1])
+        grown += dz * (x[i, 2] - base[i, 2] - x[a, 2] + base[a, 2])
+        s = reach[i] / length
+        share = (f4(1.0) - min(max(grown / (length * (length - reach[i])), f4(0.0)), f4(1.0))) * (s - f4(1.0))
+        x[i, 0] = x[a, 0] + dx * s
+        x[i, 1] = x[a, 1] + dy * s
+        x[i, 2] = x[a, 2] + dz * s
+        base[i, 0] += share * dx
+        base[i, 1] += share * dy
+        base[i, 2] += share * dz
+
+
+@kernel
+def _mix(a, b, share, out, part):  # type: ignore[no-untyped-def]
+    for i in range(part * a.shape[0] // PARTS, (part + 1) * a.shape[0] // PARTS):
+        for k in range(3):
+            out[i, k] = a[i, k] + share * (b[i, k] - a[i, k])
+
+
+@kernel
+def _move(state, cloth, start, end, share, skin, keep, gravity, push, h, part):  # type: ignore[no-untyped-def]
+    """Begin a substep: each particle of a part goes on as it went, or with the `skin` (P,3), which is written."""
+    x, v, began, previous, mobile = state
+    members, starts = cloth.members, cloth.starts
+    for n in range(starts[part], starts[part + 1]):
+        i = members[n]
+        for k in range(3):
+            previous[i, k] = began[i, k] = x[i, k]
+            skin[i, k] = start[i, k] + share * (end[i, k] - start[i, k])
+        mobile[i] = cloth.inv_mass[i]
+        if cloth.inv_mass[i] == 0.0:
+            for k in range(3):
+                x[i, k] = skin[i, k]
+            continue
+        for k in range(3):
+            v[i, k] *= keep[i]
+            if k == 2:
+                v[i, k] -= gravity * h
+            if push.shape[0]:
+                v[i, k] += push[i, k] * h
+            x[i, k] += h * v[i, k]
+
+
+@kernel
+def _pull(x, previous, cloth, skin, h, part):  # type: ignore[no-untyped-def]
+    _solve_hinges(x, cloth, h, part)
+    first, last = cloth.joint_parts[part], cloth.joint_parts[part + 1]
+    if last > first:
+        bend_strands(x, cloth.inv_mass, skin, cloth.joints[first:last], cloth.joint_give[first:last], h)
+    _solve_distances(x, cloth, h, part)
+    _limit_stretch(x, previous, f4(CATCH_UP * h), cloth.inv_mass, cloth, LONG, part)
+
+
+@parallel_kernel
+def go_on(state, cloth, start, end, share, now, keep, gravity, push, h):  # type: ignore[no-untyped-def]
+    """Begin a substep of `h` seconds: all go on as they went, are bent back and pulled together.
+
+    Arguments as of `kernels.step_frame`; `now`, the `Pose` by a `share` of the way from `start` to `end`, is written;
+    `keep` (P,) is the share of their speeds that air leaves them.
+    """
+    for part in prange(PARTS):
+        _mix(start.body, end.body, share, now.body, part)
+        _mix(start.normals, end.normals, share, now.normals, part)
+        _move(state, cloth, start.skin, end.skin, share, now.skin, keep, gravity, push, h, part)
+        _pull(state.x, state.previous, cloth, now.skin, h, part)
+    _pull(state.x, state.previous, cloth, now.skin, h, PARTS)
+
+
+@parallel_kernel
+def keep_whole(x, previous, mobile, cloth):  # type: ignore[no-untyped-def]
+    """Bring back what the body made too long; `mobile` (P,) are inverse masses."""
+    for part in prange(PARTS):
+        _limit_stretch(x, previous, f4(0.0), mobile, cloth, LONGEST, part)
+    _limit_stretch(x, previous, f4(0.0), mobile, cloth, LONGEST, PARTS)
+
+
+@parallel_kernel
+def new_speeds(x, v, previous, cloth, rub, h):  # type: ignore[no-untyped-def]
+    """End a substep: speeds by what it moved, less friction within the cloth."""
+    members, starts = cloth.members, cloth.starts
+    for part in prange(PARTS):
+        for n in range(starts[part], starts[part + 1]):
+            i = members[n]
+            for k in range(3):
+                v[i, k] = (x[i, k] - previous[i, k]) / h
+        _rub_threads(v, cloth, rub, part)
+    _rub_threads(v, cloth, rub, PARTS)
