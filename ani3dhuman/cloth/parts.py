@@ -36,7 +36,7 @@ def in_parts(constraints: Constraints, rest: np.ndarray) -> tuple[Constraints, P
         places = np.stack(means, 1)[piece]
     part = np.zeros(len(places), np.int64)
     for _ in range(PARTS.bit_length() - 1):
-        for number in range(part.max(initial=0) + 1):
+        for number in range(part.max(initial=0), -1, -1):  # upwards, new numbers would be taken for old ones
             own = np.flatnonzero(part == number)
             part[own] = 2 * number
             if len(own):
