@@ -27,8 +27,10 @@ from .poses import tried_poses
 from .targets import Target, surface_targets, view_targets
 
 POSES = 5
-PICTURES = 80  # drawn of the mesh
+PICTURES, MOST_PICTURES = 80, 240  # drawn of the mesh
+STEPS_EACH = 10  # as many are drawn that each is seen so often, or a fit learns what only these pictures show
 HELD_OUT = 10  # every such picture is not fitted to, and tells how good the fit is
+JUDGED = 72  # pictures that say where samples are worth most
 APART = 6 / 255  # mean difference from Blender's colours above which the shot's own pictures are not fitted to
 AROUND = 4  # pixels around a silhouette that are judged with it
 GREY = 0.5  # behind judged pictures, sRGB-encoded
@@ -57,11 +59,13 @@ def fitted_avatar(
     if views is not None:
         views.check_fits(len(shot["vertices"]), shot.meta.character)
     rng, alike = np.random.default_rng(seed), True
+    pictures = min(max(steps // STEPS_EACH, PICTURES), MOST_PICTURES)
     poses = tried_poses(shot, POSES, rng)
-    cameras, pose_of = cameras_around(poses, shot["faces"], PICTURES, rng)
-    progress.total = PICTURES + steps
+    cameras, pose_of = cameras_around(poses, shot["faces"], pictures, rng)
+    progress.total = pictures + steps
     targets = surface_targets(shot, poses, cameras, pose_of, progress)
-    start = _well_spread(shot, count, seed, poses, [t for k, t in enumerate(targets) if k % HELD_OUT])
+    judged = [target for k, target in enumerate(targets) if k % HELD_OUT][:JUDGED]
+    start = _well_spread(shot, count, seed, poses, judged)
     notes: dict[str, Any] = {"pictures": f"{len(targets)} of its own surfaces", "steps": steps}
     if views is not None:
         rendered, apart = view_targets(shot, views, len(poses))
