@@ -6,10 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ani3d_formats.atomic import write_bytes
 
@@ -34,6 +31,10 @@ def plot_losses(history: dict[str, list[float]], png: Path, title: str = "Residu
 
     Of a history in rounds, which validates twice where a round begins, each begins at a line.
     """
+    import matplotlib  # half a second, which jobs that fit no pixels need not wait for
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 5), dpi=110, layout="constrained")
         axes = figure.add_subplot()

@@ -10,10 +10,14 @@ windows) and `loading` (a prior from its name). The rooms import these, and `vid
     wan, ltx     the video models
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .compact.prior import CompactPrior, load_compact_prior
 from .prior import EncodedClip, VideoPrior
 from .restore import RestoreConfig, restore
-from .sampler.scheduler import SelfGuidedFlowMatchScheduler
+
+if TYPE_CHECKING:
+    from .sampler.scheduler import SelfGuidedFlowMatchScheduler
 
 __all__ = [
     "CompactPrior",
@@ -24,3 +28,12 @@ __all__ = [
     "load_compact_prior",
     "restore",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The sampler, which loads diffusers: seconds that only those who restore shall wait for."""
+    if name == "SelfGuidedFlowMatchScheduler":
+        from .sampler.scheduler import SelfGuidedFlowMatchScheduler
+
+        return SelfGuidedFlowMatchScheduler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

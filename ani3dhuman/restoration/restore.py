@@ -18,7 +18,6 @@ from ..storage.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from ..windows import Windows
 from .prior import EncodedClip, VideoPrior
 from .sampler.correction import Correction
-from .sampler.scheduler import SelfGuidedFlowMatchScheduler
 
 OUT_OF_MEMORY = "restoration.out_of_memory"  # code of that error
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # of CUDA, MPS and CPU allocators
@@ -120,6 +119,8 @@ def sample_latents(
     checkpoint: Path | None = None,
 ) -> torch.Tensor:
     """Clean latents (A+T',C,h,w), the clip's way through all noise levels."""
+    from .sampler.scheduler import SelfGuidedFlowMatchScheduler  # diffusers, which takes seconds to load
+
     scheduler = SelfGuidedFlowMatchScheduler(
         shift=config.shift,
         strength=config.strength,

@@ -25,11 +25,11 @@ from ...device import to_numpy
 from ..prior import EncodedClip
 from .feature_maps import CHANNELS, SurfaceMaps, offset_maps, surface_maps
 from .lifting import lift_offsets, visibility
-from .network import DisplacementNet
 from .noise import colour
 
 if TYPE_CHECKING:
     from ..loading import Plans, PriorRequest
+    from .network import DisplacementNet
 
 DEPENDS_ON = ()  # of what a job may choose for a prior: it looks at meshes alone
 WEIGHTS = Path(__file__).parents[2] / "assets" / "compact_prior"
@@ -163,6 +163,8 @@ def amount_for(clip: CoarseClip) -> float:
 
 def load_compact_prior(folder: Path = WEIGHTS, amount: float | None = None, device: str = "cpu") -> CompactPrior:
     """The shipped prior, or one that training wrote to `folder`; `amount` and `device` as of `CompactPrior`."""
+    from .network import DisplacementNet  # diffusers, which takes seconds to load
+
     if not (Path(folder) / "config.json").is_file():
         raise Ani3DError(
             "restoration.no_prior",
