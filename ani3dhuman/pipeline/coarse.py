@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ani3d_formats.coarse_pictures import missing
+from ani3d_formats.progress import Progress
 
 from ..clip import CoarseClip
 from ..pose.keypoints import KeypointMap, map_keypoints
-from ..rendering.layers import LayerRender
+from ..rendering.layers import LayerRender, Pictures
 from . import stages
 from .avatars import job_avatar
 from .beside import beside
@@ -20,6 +21,18 @@ from .job import Job
 from .keys import stage_key
 from .moving import cloth_layer, coarse_layer, rigid_layer
 from .settings import BLENDER
+
+
+@dataclass(frozen=True)
+class SeenLayer:
+    """Pictures of a layer that is only looked at: its depths and regions, which nobody asks for, are not kept.
+
+    Attributes:
+        rgb, alpha: as of `LayerRender`.
+    """
+
+    rgb: Pictures
+    alpha: Pictures
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,7 @@ class CoarseLayers:
     """
 
     clip: CoarseClip
-    rigid_pictures: LayerRender
+    rigid_pictures: SeenLayer
     keypoints: KeypointMap
     avatar_key: str
     avatar_notes: dict[str, Any]
@@ -64,7 +77,7 @@ def coarse_layers(job: Job) -> CoarseLayers:
     cameras = shot.cameras.resized(*stages.picture_size(shot, settings.avatar.render_scale))
     clip = CoarseClip.of_shot(shot, made.avatar, begun.rigid, begun.pins, cameras=cameras, compute=job.compute)
 
-    def rigid_pictures(job: Job, clip: CoarseClip = clip) -> LayerRender:
+    def rigid_pictures(job: Job, clip: CoarseClip = clip) -> SeenLayer:
         return render_layer(job, "render_rigid", clip, begun.rigid, (avatar_key, begun.rigid_key))
 
     with beside(job, rigid_pictures) as pictures:
@@ -73,19 +86,20 @@ def coarse_layers(job: Job) -> CoarseLayers:
         base, base_key = None, key
         if settings.restore.repair and settings.coarse.layer != "physics":
             base, base_key = cloth_layer(job, "cloth_anew", replace(settings.coarse, layer="physics"), moving)
-        seen = {"rigid": pictures()}
+        shows_rigid = pictures()
     clip = replace(clip, vertices=coarse, base=base)
-    seen["coarse"] = render_layer(job, "render_coarse", clip, coarse, (avatar_key, key))
+    drawn_key = render_key(job, clip, avatar_key, key)
+    seen = job.run("render_coarse", drawn_key, clip.frames, LayerRender, lambda p: clip.draw_layer(coarse, p))
     rendered: Any = None
     if settings.coarse.pictures == BLENDER:
         if job.pictures is None:
             raise missing()
         job.pictures.check_fits(shot.meta, len(shot["vertices"]))
-        seen["coarse"], rendered = in_blender(job.pictures, clip, seen["coarse"], job.scale), job.pictures.colors
+        seen, rendered = in_blender(job.pictures, clip, seen, job.scale), job.pictures.colors
     drawn = render_key(job, clip, avatar_key)
     whole = stage_key("restore", shot, drawn, rigid_key, key, base_key, pins, clip.fps, rendered)
-    clip = replace(clip, pictures=seen["coarse"])
-    return CoarseLayers(clip, seen["rigid"], keypoints, avatar_key, made.notes, whole)
+    clip = replace(clip, pictures=seen)
+    return CoarseLayers(clip, shows_rigid, keypoints, avatar_key, made.notes, whole)
 
 
 def render_key(job: Job, clip: CoarseClip, *inputs: Any) -> str:
@@ -93,7 +107,12 @@ def render_key(job: Job, clip: CoarseClip, *inputs: Any) -> str:
     return stage_key("render", job.shot, asdict(clip.cameras), clip.sizes, *inputs)
 
 
-def render_layer(job: Job, stage: str, clip: CoarseClip, vertices: np.ndarray, inputs: tuple[Any, ...]) -> LayerRender:
+def render_layer(job: Job, stage: str, clip: CoarseClip, vertices: np.ndarray, inputs: tuple[Any, ...]) -> SeenLayer:
     """Pictures of the clip's avatar on vertices (T,V,3) as a stage; `inputs` as of `render_key`."""
     key = render_key(job, clip, *inputs)
-    return job.run(stage, key, clip.frames, LayerRender, lambda p: clip.draw_layer(vertices, p))
+
+    def drawn(progress: Progress) -> SeenLayer:
+        layer = clip.draw_layer(vertices, progress)
+        return SeenLayer(layer.rgb, layer.alpha)
+
+    return job.run(stage, key, clip.frames, SeenLayer, drawn)

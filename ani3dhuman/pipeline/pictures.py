@@ -21,10 +21,11 @@ from ..pose.drawing import STYLES
 from ..pose.keypoints import KeypointMap
 from ..pose.video import pose_video
 from ..presentation.backdrop import Floor, compose, studio
-from ..presentation.sheets import contact_sheet, lowered, sheet_frames, side_by_side
+from ..presentation.sheets import contact_sheet, lowered, sheet_frames, side_by_side, thumbnail
 from ..presentation.view_transform import displayed
 from ..rendering.control_maps import depth_picture
 from ..rendering.layers import LayerRender
+from .coarse import SeenLayer
 from .restoring import Restored
 
 TITLES = {"rigid": "Rigid", "coarse": "Coarse with cloth", "restored": "Restored", "refined": "Refined"}
@@ -35,7 +36,7 @@ def write_pictures(
     out: Path,
     shot: Shot,
     cameras: CameraPath,
-    layers: Mapping[str, LayerRender | Restored],
+    layers: Mapping[str, LayerRender | SeenLayer | Restored],
     vertices: Mapping[str, np.ndarray],
     progress: Progress,
 ) -> None:
@@ -69,7 +70,7 @@ def write_pictures(
             frame = {TITLES[name]: own[same[name]] for name in layers}
             if t in picks:
                 for title, picture in frame.items():
-                    shown[title][t] = picture
+                    shown[title][t] = thumbnail(picture)
             lower = {id(picture): lowered(picture, SIDE_HEIGHT) for picture in own.values()}
             beside = {title: lower[id(picture)] for title, picture in frame.items()}
             videos.write({"side_by_side": side_by_side(beside), **own})

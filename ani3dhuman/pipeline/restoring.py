@@ -34,7 +34,7 @@ from ..restoration.loading import (
 from ..storage.frames_on_disk import Computed, on_disk
 from ..storage.stage_store import content_key
 from . import stages
-from .coarse import CoarseLayers, render_layer
+from .coarse import CoarseLayers, SeenLayer, render_layer
 from .job import Job
 from .keys import METHODS, stage_key
 from .left_out import why_left_out
@@ -93,8 +93,8 @@ def run(job: Job, coarse: CoarseLayers) -> tuple[Restored, str]:
 
 
 def pictures_of(
-    job: Job, coarse: CoarseLayers, restored: Restored, same: LayerRender | None = None
-) -> LayerRender | Restored:
+    job: Job, coarse: CoarseLayers, restored: Restored, same: SeenLayer | None = None
+) -> LayerRender | SeenLayer | Restored:
     """Pictures of the restored layer: the prior's own, or of its mesh; those are drawn unless `same` are given."""
     if restored.vertices is None:
         return restored

@@ -49,6 +49,12 @@ def lowered(picture: np.ndarray, height: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
+def thumbnail(picture: np.ndarray, height: int = 360) -> np.ndarray:
+    """A picture (H,W,3) at a height in pixels, as sheets show it; one of that height stays as it is."""
+    width = round(picture.shape[1] * height / picture.shape[0])
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
 def contact_sheet(
     layers: Mapping[str, np.ndarray | Mapping[int, np.ndarray]],
     frame_numbers: list[int],
@@ -69,8 +75,6 @@ def contact_sheet(
     chosen = sheet_frames(len(frame_numbers), picks)
     rows = []
     for title, frames in layers.items():
-        full = frames[chosen[0]].shape
-        width = round(full[1] * height / full[0])
-        small = [cv2.resize(frames[i], (width, height), interpolation=cv2.INTER_AREA) for i in chosen]
+        small = [thumbnail(frames[i], height) for i in chosen]
         rows.append(side_by_side({f"{title}  {frame_numbers[i]}": s for i, s in zip(chosen, small, strict=True)}))
     return np.concatenate(rows)
