@@ -193,7 +193,8 @@ def _simulate(
                 steps.advance(len(skinned))
             continue
         both = np.concatenate([own, layer.met])
-        around = surroundings.part(both).over(Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices))
+        skin = Obstacle.of_faces(moved, faces[layers[0].beneath]) if layer.strands else None
+        around = surroundings.part(both).over(Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices), skin)
 
         def follow(reason: str, chosen: np.ndarray, own: np.ndarray = own) -> None:
             tell(reason, own[chosen[chosen < len(own)]])

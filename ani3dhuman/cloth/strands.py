@@ -12,6 +12,7 @@ from ani3d_formats.hair_ribbons import tangents
 from ani3d_formats.progress import Progress
 
 from ..mesh.surface import Obstacle, Surface
+from ..mesh.windings import windings
 from .constraints import PINNED, Constraints
 from .fabrics import FABRICS
 from .garment import Pieces, Tell, simulate_pieces
@@ -26,6 +27,8 @@ MOST = 800  # strands that are simulated; others follow the nearest of them
 FOLLOWED = 3
 CLEAR = 0.001  # metres from the body that strands are shown at least
 SAME = 1e-5  # metres
+DOUBTFUL = 0.02  # metres over the skin, up to which that is asked twice
+WHOLE = 0.1  # of a time around, that a place in a closed surface may be off for rounding
 TURNS = 4  # of a segment out of the body
 STRAIGHT = 0.05  # share of a segment's length: what lies less along the skin leads straight into it
 
@@ -72,7 +75,8 @@ def simulate_strands(
     moved = guides.follow(line, led, pins <= PINNED)
     keep_lengths(moved, line, pins <= PINNED)
     simulated = np.abs(moved - line).max((0, 2, 3)) > SAME  # others follow the skeleton, wherever it leads
-    keep_out(moved, (pins <= PINNED) & simulated[:, None], surroundings.obstacle)
+    for solid in (surroundings.obstacle, surroundings.skin):  # a way out of the skin may lead through what is worn
+        keep_out(moved, (pins <= PINNED) & simulated[:, None], solid)
     ribbons = np.empty(skinned.shape, np.float32)
     for t, now in enumerate(moved):
         half = (skinned[t, 1::2] - skinned[t, 0::2]) / 2
@@ -131,7 +135,7 @@ def keep_out(moved: np.ndarray, free: np.ndarray, obstacle: Obstacle | None) -> 
         return
     for t, strands in enumerate(moved):
         surface = obstacle.at(t)
-        height = surface.heights(strands.reshape(-1, 3))[0].reshape(free.shape)
+        height = _heights(surface, strands.reshape(-1, 3))[0].reshape(free.shape)
         rows = np.flatnonzero((free & (height < CLEAR) & (height > -surface.deepest)).any(1))
         if len(rows) == 0:
             continue
@@ -140,7 +144,7 @@ def keep_out(moved: np.ndarray, free: np.ndarray, obstacle: Obstacle | None) -> 
         for k in range(along.shape[1]):
             before = strands[rows, k]
             place = _turned_out(surface, before, before + along[:, k], long[:, k])
-            height = surface.heights(place)[0]
+            height = _heights(surface, place)[0]
             still = np.flatnonzero((height < CLEAR / 2) & (height > -surface.deepest))
             if len(still):
                 place[still] = _led_out(surface, before[still], along[still, k], place[still])
@@ -150,8 +154,9 @@ def keep_out(moved: np.ndarray, free: np.ndarray, obstacle: Obstacle | None) -> 
 def _turned_out(surface: Surface, before: np.ndarray, place: np.ndarray, long: np.ndarray) -> np.ndarray:
     """Ends (N,3) of segments `long` (N,1) metres from `before` (N,3), turned from `place` (N,3) towards the outside."""
     for _ in range(TURNS):
-        lack = CLEAR - surface.heights(place)[0]
-        off = place + surface.pushes(place, CLEAR) - before
+        height, away = _heights(surface, place)
+        lack = np.where(height > -surface.deepest, np.maximum(CLEAR - height, 0), 0)
+        off = place + lack[:, None] * away - before
         turned = before + off * (long / np.maximum(np.linalg.norm(off, axis=1, keepdims=True), 1e-9))
         place = np.where(lack[:, None] > 0, turned, place)
     return place
@@ -163,18 +168,33 @@ def _led_out(surface: Surface, before: np.ndarray, along: np.ndarray, place: np.
     Between an ear and the head that leads nowhere. Ways along the skin, away from it and aside are tried as well.
     """
     long = np.linalg.norm(along, axis=1, keepdims=True)
-    away = surface.heights(before)[1]
+    away = _heights(surface, before)[1]
     flat = along - (along * away).sum(1, keepdims=True) * away
     out, aside = long * away, np.cross(flat, away)
-    best = surface.heights(place)[0]
+    best = _heights(surface, place)[0]
     for aim in (flat, flat + out, out, out - flat, out + aside, out - aside):
         size = np.linalg.norm(aim, axis=1, keepdims=True)
         start = before + np.where(size > STRAIGHT * long, aim * (long / np.maximum(size, 1e-9)), out)
         tried = _turned_out(surface, before, start, long)
-        height = surface.heights(tried)[0]
+        height = _heights(surface, tried)[0]
         better = (best < CLEAR) & (height > best)
         best, place = np.where(better, height, best), np.where(better[:, None], tried, place)
     return place
+
+
+def _heights(surface: Surface, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `Surface.heights` of places (N,3); where the nearest point says otherwise, by how the surface goes around.
+
+    In the fold where a mouth begins the skin's normals do not tell the inside.
+    """
+    near = surface.tree.query(places)[1]
+    height, away = surface.heights(places, near)
+    over = ((places - surface.points[near]) * surface.normals[near]).sum(1)
+    doubt = np.flatnonzero((height > CLEAR) & (height < DOUBTFUL) & (over < 0))
+    turns = windings(surface.points, surface.faces, places[doubt])
+    inside = doubt[np.abs(turns - 1) < WHOLE]  # open surfaces go around by any share
+    height[inside], away[inside] = -height[inside], -away[inside]
+    return height, away
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def brought_out(
     obstacle = contacts.obstacle
     if obstacle is None or contacts.fresh:
         return x, False, spare
-    rows = contacts.rows[contacts.clear[contacts.rows].min(1) < NEAR]
+    rows = contacts.touching(x, pose.body, NEAR)
     near = contacts.nearest(x[rows], pose.body)
     height, away = heights_over(x[rows], near, pose.body, pose.normals, contacts.faces, *contacts.around)
     sunk = np.flatnonzero((height < -DEEP) & (height > -obstacle.deepest))

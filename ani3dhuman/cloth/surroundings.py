@@ -84,6 +84,7 @@ class Surroundings:
         direction: an artist's wishes for the particles; None for none.
         way_in: how the shot begins, of `preroll.WAYS_IN`.
         shown: is called with each frame as it is simulated; None for nobody.
+        skin: the body without what is worn over it, where the obstacle holds that too; None where it does not.
     """
 
     obstacle: Obstacle | None = None
@@ -93,6 +94,7 @@ class Surroundings:
     direction: ArtDirection | None = None
     way_in: str = FROM_REST
     shown: Shown | None = None
+    skin: Obstacle | None = None
 
     def part(self, rows: np.ndarray, index: np.ndarray | None = None) -> Surroundings:
         """The surroundings of particles `rows` alone; `index` as of `Shown.part`."""
@@ -113,11 +115,11 @@ class Surroundings:
         forces = self.forces.played(frames) if self.forces else None
         return replace(self, obstacle=obstacle, forces=forces, direction=direction, shown=None)
 
-    def over(self, body: Obstacle | None) -> Surroundings:
-        """These surroundings, whose obstacle holds colliders alone, with a body in front of them."""
+    def over(self, body: Obstacle | None, skin: Obstacle | None = None) -> Surroundings:
+        """These surroundings, whose obstacle holds colliders alone, with a body in front of them; `skin`: see there."""
         if body is None or self.obstacle is None:
-            return replace(self, obstacle=body or self.obstacle)
-        return replace(self, obstacle=_joined(body, self.obstacle))
+            return replace(self, obstacle=body or self.obstacle, skin=skin)
+        return replace(self, obstacle=_joined(body, self.obstacle), skin=skin)
 
     def accelerations(self, frame: float, x: np.ndarray, v: np.ndarray, sheet: Sheet) -> np.ndarray | None:
         """What forces and fields add to gravity.

@@ -15,6 +15,7 @@ AMONG, WITHIN = 8, 0.04  # points, metres: where a place that faces the nearest 
 FACING, BEHIND = -0.3, 0.01  # cosine of their normals; metres that a particle may be under it
 CLOSE = 0.01  # metres from such a place within which it is kept
 THICK, SHRINKS = 0.15, 6  # metres of radius of the largest ball in the body; steps in which it is made smaller
+TOWARDS = 0.5  # of the distance to the body, that a particle goes in a frame and may then have met it anywhere
 SPARSE = 0.1  # metres within which the nearest point of the scene is followed, whose points are far between
 CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is closer already
 MIN_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
@@ -148,6 +149,7 @@ class Contacts:
         self.faces = obstacle.faces.astype(np.int64) if obstacle else np.zeros((0, 3), np.int64)
         self.around = obstacle.around if obstacle else (np.zeros(1, np.int64), np.zeros(0, np.int64))
         self.fresh = True
+        self.began: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self.clear = np.zeros((len(free), (5 if scene else 4) if obstacle else 0), np.float32)
         self.near = np.zeros(self.clear.shape, np.int64)
 
@@ -160,6 +162,18 @@ class Contacts:
         """The point (N,) of the obstacle, where it is at `body` (Q,3), that is nearest to each of `x` (N,3)."""
         tree = cKDTree(body, balanced_tree=False, compact_nodes=False)
         return np.asarray(tree.query(x, workers=get_num_threads())[1])
+
+    def touching(self, x: np.ndarray, body: np.ndarray, close: float) -> np.ndarray:
+        """Which particles (N,) may touch the body, at `body` (Q,3), since `update`.
+
+        They came within `close` metres of a place that is followed; or they went so far against the body that they may
+        have met a place that is not.
+        """
+        near = self.clear[self.rows].min(1) < close
+        if self.began is not None:
+            far, off, below = self.began
+            near |= np.linalg.norm(x[self.rows] - body[below] - off, axis=1) > TOWARDS * far
+        return self.rows[near]
 
     def follow(self, rows: np.ndarray, near: np.ndarray) -> None:
         """Follow nothing but the points `near` (N,) from now on, for particles `rows` (N,)."""
@@ -176,6 +190,7 @@ class Contacts:
         rows, each = self.rows, np.arange(len(self.rows))
         tree, later = (cKDTree(points, balanced_tree=False, compact_nodes=False) for points in (start, end))
         far, now = tree.query(x[rows], workers=get_num_threads())
+        self.began = far, x[rows] - start[now], now
         then = later.query(ahead[rows], workers=get_num_threads())[1]
         near, clear = self.near[rows], self.clear[rows]
         kept = now if self.fresh else near[each, clear.argmin(1)]

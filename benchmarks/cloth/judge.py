@@ -104,7 +104,7 @@ class Judge:
         self.about = self._about_held(np.concatenate([self.mesh.edges[found[:, 0]], self.mesh.faces[found[:, 1]]], 1))
         body = self.body_faces
         self.body_mesh = Mesh.of(body)
-        self.body_before = _keys(self.body_mesh.pairs(rest), len(body))
+        self.body_before = _keys(self.body_mesh.pairs(rest), len(self.body_mesh.faces))
 
     def verdict(self, vertices: np.ndarray) -> Verdict:
         """Judge vertices (T,V,3) of the shot, scene metres."""

@@ -179,3 +179,17 @@ def test_a_thing_that_stands_in_the_cloth_comes_in_from_aside_and_the_ground_sta
     offsets = aside(skirt, obstacle, len(points))
     assert (offsets[len(seat) :] == 0).all() and (offsets[: len(seat), [0, 2]] == 0).all()
     assert 0.2 < offsets[0, 1] < 0.35 and np.ptp(offsets[: len(seat), 1]) == 0
+
+
+def test_what_flies_onto_a_limb_that_nothing_followed_may_touch_it():
+    limb, limb_faces = tube(np.full(12, 0.05), np.linspace(0.5, -0.5, 12))
+    points = np.concatenate([limb, limb + np.float32([0.4, 0, 0])]).astype(np.float32)
+    faces = np.concatenate([limb_faces, limb_faces + len(limb)])
+    x = np.float32([[0.12, 0, 0], [0.12, 0, 0.1]])
+    contacts = Contacts(Obstacle(points[None], faces), np.ones(2, bool))
+    contacts.update(x, x, points, points, point_normals(points, faces))
+    contacts.clear[:] = 0.03
+    there = x + np.float32([[0.24, 0, 0], [0, 0, 0]])  # in the other limb
+    assert contacts.touching(x, points, 0.01).tolist() == []
+    assert contacts.touching(there, points, 0.01).tolist() == [0]
+    assert contacts.touching(there + np.float32([1, 0, 0]), points + np.float32([1, 0, 0]), 0.01).tolist() == [0]
