@@ -14,7 +14,7 @@ from ..storage.stage_store import content_key
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
     "avatar": 5,
-    "fit": 7,
+    "fit": 8,
     "rigid": 2,
     "cloth": 9,
     "render": 8,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ani3d_formats.color import linear_to_srgb
-from ani3d_formats.regions import FACE
+from ani3d_formats.regions import FACE, HAIR
 from ani3d_formats.shot import Shot
 
 from ...rendering import rasterize
@@ -17,10 +17,11 @@ from ..avatar import Avatar
 from ..from_mesh import DETAIL
 from .targets import Target
 
-FACES = 16.0  # weight of a face's error: it is looked at from nearer
+WEIGHTS = {FACE: 32.0, HAIR: 4.0}  # of a region's error: a face, and the hair around it, are looked at from nearer
 LEAST, MOST = 0.15, 8.0  # density over the mean one
 SMOOTH = 3  # times that each face shares with those around, or gaps open where small Gaussians meet large ones
 GREY = 0.5  # behind the pictures
+PLAIN = 0.003  # squared error counted besides: light varies on plain surfaces too, and these pictures have none
 
 
 def usual_density(shot: Shot) -> np.ndarray:
@@ -40,16 +41,16 @@ def better_density(
     """
     faces, count = shot["faces"], len(shot["vertices"])
     area = _area(shot)
-    wrong = np.bincount(avatar.binding.triangle_ids.numpy(), blame(avatar, poses, targets), len(faces))
-    wrong *= np.where(shot["region_ids"][faces[:, 0]] == FACE, FACES, 1.0)
+    wrong = np.bincount(avatar.binding.triangle_ids.numpy(), blame(avatar, poses, targets, PLAIN), len(faces))
+    wrong *= np.array([WEIGHTS.get(region, 1.0) for region in range(256)])[shot["region_ids"][faces[:, 0]]]
     error = _shared(wrong, faces, count) / np.maximum(_shared(area, faces, count), 1e-20)
     wanted = np.sqrt(np.maximum(error, 0) * density)
     wanted = np.clip(wanted / max((wanted * area).sum() / area.sum(), 1e-20), LEAST, MOST)
     return wanted * (area * usual_density(shot)).sum() / (area * wanted).sum()
 
 
-def blame(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> np.ndarray:
-    """(N,) squared error of the pictures' pixels, summed, each pixel's shared by the Gaussians that it shows."""
+def blame(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target], besides: float = 0.0) -> np.ndarray:
+    """(N,) squared error of pixels, and what covered ones have `besides`, summed, shared by the Gaussians they show."""
     own = torch.from_numpy(linear_to_srgb(avatar.albedo).astype(np.float32))
     opacities = torch.from_numpy(np.array(avatar.opacities))
     placed = [avatar.placed(pose) for pose in poses]
@@ -68,9 +69,9 @@ def blame(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> np.nd
             eps2d=BLUR,
         )
         off = image.detach()[0].numpy() - target.colors - GREY * (1 - target.alpha[..., None])
-        error = np.square(off).mean(-1, keepdims=True).repeat(3, -1)
+        error = np.square(off).mean(-1) + np.where(target.alpha > 0.5, np.float32(besides), 0)
         # the gradient of a sum of pixels for a Gaussian's colour is how much the pixels show it
-        (shares,) = torch.autograd.grad(image, colors, torch.from_numpy(error)[None])
+        (shares,) = torch.autograd.grad(image, colors, torch.from_numpy(error[..., None].repeat(3, -1))[None])
         total += shares[:, 0].numpy()
     return total
 
