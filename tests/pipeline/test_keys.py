@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,15 @@ class Recorded(dict[str, np.ndarray]):
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         super().__init__(arrays)
-        self.stage = ""
+        self.stage = ContextVar("stage", default="")  # stages may run side by side
         self.read: dict[str, set[str]] = defaultdict(set)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        self.read[self.stage].add(name)
+        self.read[self.stage.get()].add(name)
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        self.read[self.stage].add(name)
+        self.read[self.stage.get()].add(name)
         return super().get(name, default)
 
 
@@ -110,11 +111,11 @@ def test_stages_read_no_array_that_their_key_does_not_hold(
 
     def watched(store: StageStore, stage: str, key: str, kind: Any, compute: Any) -> Any:
         def inside() -> Any:
-            arrays.stage = stage
+            before = arrays.stage.set(stage)
             try:
                 return compute()
             finally:
-                arrays.stage = ""
+                arrays.stage.reset(before)
 
         return run(store, stage, key, kind, inside)
 
