@@ -20,6 +20,7 @@ import bpy
 from ani3d_formats.gaussians import SH_C0
 
 from . import compat, facing, viewport_points
+from .attribute_nodes import named_attribute, stored_attribute
 from .math_nodes import math_node
 
 COLOR_ATTRIBUTE = "ani3d_color"  # linear RGB and opacity, what the material reads
@@ -68,22 +69,14 @@ def ellipsoids() -> bpy.types.NodeTree:
     link(finer.outputs[0], sphere.inputs["Subdivisions"])
     painted = nodes.new("GeometryNodeSetMaterial")
     painted.inputs["Material"].default_value = bpy.data.materials.get(NAME) or _material()
-    colored = nodes.new("GeometryNodeStoreNamedAttribute")
-    colored.data_type = "FLOAT_COLOR"
-    colored.inputs["Name"].default_value = COLOR_ATTRIBUTE
-    points = nodes.new("NodeGroupInput").outputs[0]
-    link(points, colored.inputs["Geometry"])
-    color = _display_color(tree)
-    link(color, colored.inputs["Value"])
+    points, color = nodes.new("NodeGroupInput").outputs[0], _display_color(tree)
+    colored = stored_attribute(tree, points, COLOR_ATTRIBUTE, "FLOAT_COLOR", color)
     instances = nodes.new("GeometryNodeInstanceOnPoints")
-    link(facing.facing_camera(tree, colored.outputs["Geometry"]), instances.inputs["Points"])
+    link(facing.facing_camera(tree, colored), instances.inputs["Points"])
     link(sphere.outputs["Mesh"], painted.inputs["Geometry"])
     link(painted.outputs["Geometry"], instances.inputs["Instance"])
     for name, kind, socket in (("scale", "FLOAT_VECTOR", "Scale"), ("rotation", "QUATERNION", "Rotation")):
-        attribute = nodes.new("GeometryNodeInputNamedAttribute")
-        attribute.data_type = kind
-        attribute.inputs["Name"].default_value = name
-        link(attribute.outputs["Attribute"], instances.inputs[socket])
+        link(named_attribute(tree, name, kind), instances.inputs[socket])
     choice = nodes.new("GeometryNodeSwitch")
     choice.input_type = "GEOMETRY"
     link(viewport_points.light(tree), choice.inputs["Switch"])
@@ -99,25 +92,18 @@ def _light_points(
     """The points as balls about as large as their Gaussians, in their colours; those that stand for several larger."""
     nodes, link, math = cast(Any, tree.nodes), tree.links.new, partial(math_node, tree)
 
-    nth = math("MAXIMUM", viewport_points.number(tree, viewport_points.NTH), 1.0)
-    scale = nodes.new("GeometryNodeInputNamedAttribute")
-    scale.data_type = "FLOAT_VECTOR"
-    scale.inputs["Name"].default_value = "scale"
+    nth = math("MAXIMUM", named_attribute(tree, viewport_points.NTH), 1.0)
     length = nodes.new("ShaderNodeVectorMath")
     length.operation = "LENGTH"
-    link(scale.outputs["Attribute"], length.inputs[0])
+    link(named_attribute(tree, "scale", "FLOAT_VECTOR"), length.inputs[0])
     size = math("MULTIPLY", length.outputs["Value"], math("SQRT", math("MULTIPLY", nth, POINT_SIZE**2 / 3), 0.0))
     sized = nodes.new("GeometryNodeSetPointRadius")
     link(points, sized.inputs[0])
     link(size, sized.inputs["Radius"])
-    colored = nodes.new("GeometryNodeStoreNamedAttribute")
-    colored.data_type = "FLOAT_COLOR"
-    colored.inputs["Name"].default_value = COLOR_ATTRIBUTE
-    link(sized.outputs[0], colored.inputs["Geometry"])
-    link(color, colored.inputs["Value"])
+    colored = stored_attribute(tree, sized.outputs[0], COLOR_ATTRIBUTE, "FLOAT_COLOR", color)
     painted = nodes.new("GeometryNodeSetMaterial")
     painted.inputs["Material"].default_value = bpy.data.materials.get(POINTS) or _points_material()
-    link(colored.outputs["Geometry"], painted.inputs["Geometry"])
+    link(colored, painted.inputs["Geometry"])
     return painted.outputs[0]
 
 
@@ -137,11 +123,8 @@ def _display_color(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
     """Linear RGB and opacity of `radiance:base`: raw SH DC of an sRGB colour, and opacity 0..1."""
     nodes, link, math = cast(Any, tree.nodes), tree.links.new, partial(math_node, tree)
 
-    radiance = nodes.new("GeometryNodeInputNamedAttribute")
-    radiance.data_type = "FLOAT_COLOR"
-    radiance.inputs["Name"].default_value = "radiance:base"
     split, joined = nodes.new("FunctionNodeSeparateColor"), nodes.new("FunctionNodeCombineColor")
-    link(radiance.outputs["Attribute"], split.inputs[0])
+    link(named_attribute(tree, "radiance:base", "FLOAT_COLOR"), split.inputs[0])
     for channel in range(3):
         encoded = math("MINIMUM", math("MAXIMUM", math("MULTIPLY_ADD", split.outputs[channel], SH_C0, 0.5), 0.0), 1.0)
         # the two pieces of the sRGB curve, which meet at 0.04045

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import bpy
 
+from .attribute_nodes import named_attribute, stored_attribute
 from .math_nodes import math_node
 
 NAME = "Ani3D Facing"
@@ -35,9 +36,9 @@ def facing_camera(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy
     place = nodes.new("GeometryNodeObjectInfo")
     place.transform_space = "RELATIVE"
     link(camera, place.inputs["Object"])
-    measured = _stored(tree, points, FACING, "FLOAT_VECTOR", _across_the_view(tree, camera, place))
+    measured = stored_attribute(tree, points, FACING, "FLOAT_VECTOR", _across_the_view(tree, camera, place))
     found = nodes.new("ShaderNodeSeparateXYZ")
-    link(_attribute(tree, FACING, "FLOAT_VECTOR"), found.inputs[0])
+    link(named_attribute(tree, FACING, "FLOAT_VECTOR"), found.inputs[0])
     size, turn = nodes.new("ShaderNodeCombineXYZ"), nodes.new("FunctionNodeAxisAngleToRotation")
     for axis, factor in enumerate((SHRINK, SHRINK, THICKNESS)):
         link(math_node(tree, "MULTIPLY", found.outputs[min(axis, 1)], factor), size.inputs[axis])
@@ -46,8 +47,8 @@ def facing_camera(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy
     with_camera = nodes.new("FunctionNodeRotateRotation")
     link(turn.outputs[0], with_camera.inputs[0])
     link(place.outputs["Rotation"], with_camera.inputs[1])
-    turned = _stored(tree, measured, "scale", "FLOAT_VECTOR", size.outputs[0])
-    turned = _stored(tree, turned, "rotation", "QUATERNION", with_camera.outputs[0])
+    turned = stored_attribute(tree, measured, "scale", "FLOAT_VECTOR", size.outputs[0])
+    turned = stored_attribute(tree, turned, "rotation", "QUATERNION", with_camera.outputs[0])
     return _in_renders(tree, camera, points, turned)
 
 
@@ -85,8 +86,8 @@ def _across_the_view(
     lens = _perspective(tree, camera)
     slopes = [math("MULTIPLY", math("DIVIDE", side, z), lens) for side in (x, y)]
     scale = nodes.new("ShaderNodeSeparateXYZ")
-    link(_attribute(tree, "scale", "FLOAT_VECTOR"), scale.inputs[0])
-    rotation = _attribute(tree, "rotation", "QUATERNION")
+    link(named_attribute(tree, "scale", "FLOAT_VECTOR"), scale.inputs[0])
+    rotation = named_attribute(tree, "rotation", "QUATERNION")
     sums: list[Any] = [0.0, 0.0, 0.0]  # xx, xy, yy
     for axis in range(3):
         unit = nodes.new("FunctionNodeRotateVector")
@@ -126,21 +127,3 @@ def _in_renders(
     tree.links.new(rendered, choice.inputs["False"])
     tree.links.new(otherwise, choice.inputs["True"])
     return choice.outputs[0]
-
-
-def _attribute(tree: bpy.types.NodeTree, name: str, kind: str) -> bpy.types.NodeSocket:
-    read: Any = tree.nodes.new("GeometryNodeInputNamedAttribute")
-    read.data_type = kind
-    read.inputs["Name"].default_value = name
-    return read.outputs["Attribute"]
-
-
-def _stored(
-    tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, name: str, kind: str, value: bpy.types.NodeSocket
-) -> bpy.types.NodeSocket:
-    store: Any = tree.nodes.new("GeometryNodeStoreNamedAttribute")
-    store.data_type, store.domain = kind, "POINT"
-    store.inputs["Name"].default_value = name
-    tree.links.new(points, store.inputs["Geometry"])
-    tree.links.new(value, store.inputs["Value"])
-    return store.outputs["Geometry"]

@@ -11,6 +11,7 @@ import bpy
 from ani3d_formats.playback_file import Block, Packing
 
 from . import viewport_points
+from .attribute_nodes import named_attribute, stored_attribute
 from .math_nodes import math_node
 
 ATTRIBUTE_TYPES = {"scale": "FLOAT_VECTOR", "rotation": "QUATERNION", "radiance:base": "FLOAT_COLOR"}
@@ -46,15 +47,10 @@ def playback_nodes(
             if attribute == "position":
                 setter: Any = tree.nodes.new("GeometryNodeSetPosition")
                 tree.links.new(reader.vector(block.first), setter.inputs["Position"])
-            elif attribute in ATTRIBUTE_TYPES:
-                setter = tree.nodes.new("GeometryNodeStoreNamedAttribute")
-                setter.data_type, setter.domain = ATTRIBUTE_TYPES[attribute], "POINT"
-                setter.inputs["Name"].default_value = attribute
-                tree.links.new(reader.value(ATTRIBUTE_TYPES[attribute], block), setter.inputs["Value"])
-            else:
-                continue
-            tree.links.new(geometry, setter.inputs["Geometry"])
-            geometry = setter.outputs["Geometry"]
+                tree.links.new(geometry, setter.inputs["Geometry"])
+                geometry = setter.outputs["Geometry"]
+            elif kind := ATTRIBUTE_TYPES.get(attribute):
+                geometry = stored_attribute(tree, geometry, attribute, kind, reader.value(kind, block))
     tree.links.new(geometry, tree.nodes.new("NodeGroupOutput").inputs[0])
     return tree
 
@@ -85,7 +81,7 @@ class _Reader:
         info.inputs["Object"].default_value = points
         self._points = info.outputs["Geometry"]
         self._place = self._new("GeometryNodeInputPosition").outputs[0]
-        self._index = viewport_points.number(tree, viewport_points.INDEX, "INT")
+        self._index = named_attribute(tree, viewport_points.INDEX, "INT")
 
     def value(self, kind: str, block: Block) -> bpy.types.NodeSocket:
         """The attribute in `block`, of a type of `ATTRIBUTE_TYPES`."""

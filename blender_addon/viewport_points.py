@@ -12,6 +12,7 @@ from typing import Any
 import bpy
 
 from . import compat
+from .attribute_nodes import named_attribute, stored_attribute
 from .math_nodes import math_node
 
 NAME = "Ani3D Viewport"
@@ -42,7 +43,7 @@ def switch() -> bpy.types.Node | None:
 def numbered(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
     """The points with `INDEX`."""
     index: Any = tree.nodes.new("GeometryNodeInputIndex")
-    return _store(tree, points, INDEX, "INT", index.outputs[0])
+    return stored_attribute(tree, points, INDEX, "INT", index.outputs[0])
 
 
 def thinned(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, nth: int) -> bpy.types.NodeSocket:
@@ -51,32 +52,15 @@ def thinned(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, nth: int) ->
     fewer, choice = nodes.new("GeometryNodeDeleteGeometry"), nodes.new("GeometryNodeSwitch")
     fewer.domain, choice.input_type = "POINT", "GEOMETRY"
     tree.links.new(points, fewer.inputs["Geometry"])
-    tree.links.new(math_node(tree, "MODULO", number(tree, INDEX, "INT"), float(nth)), fewer.inputs["Selection"])
+    tree.links.new(
+        math_node(tree, "MODULO", named_attribute(tree, INDEX, "INT"), float(nth)), fewer.inputs["Selection"]
+    )
     told = nodes.new("ShaderNodeValue")
     told.outputs[0].default_value = nth
     tree.links.new(light(tree), choice.inputs["Switch"])
     tree.links.new(points, choice.inputs["False"])
-    tree.links.new(_store(tree, fewer.outputs[0], NTH, "FLOAT", told.outputs[0]), choice.inputs["True"])
+    tree.links.new(stored_attribute(tree, fewer.outputs[0], NTH, "FLOAT", told.outputs[0]), choice.inputs["True"])
     return choice.outputs[0]
-
-
-def number(tree: bpy.types.NodeTree, name: str, kind: str = "FLOAT") -> bpy.types.NodeSocket:
-    """A named attribute of points, 0 where it is missing."""
-    node: Any = tree.nodes.new("GeometryNodeInputNamedAttribute")
-    node.data_type = kind
-    node.inputs["Name"].default_value = name
-    return node.outputs["Attribute"]
-
-
-def _store(
-    tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, name: str, kind: str, value: bpy.types.NodeSocket
-) -> bpy.types.NodeSocket:
-    node: Any = tree.nodes.new("GeometryNodeStoreNamedAttribute")
-    node.data_type, node.domain = kind, "POINT"
-    node.inputs["Name"].default_value = name
-    tree.links.new(points, node.inputs["Geometry"])
-    tree.links.new(value, node.inputs["Value"])
-    return node.outputs["Geometry"]
 
 
 def _group() -> bpy.types.NodeTree:
