@@ -13,7 +13,7 @@ import torch
 from ..mesh.quaternions import matrix_to_quat, quat_multiply
 from ..mesh.topology import rows, triangle_frames
 from .carrying import carry
-from .stretching import TINY, strains_of, stretched
+from .stretching import TINY, lasting, strains_of, stretched
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,10 @@ class SurfaceBinding:
         if self.rest_shapes is None:
             return vertices.new_tensor([1.0, 0.0, 1.0]).expand(len(self.faces), 3).contiguous()
         found = strains_of(self.rest_shapes, vertices, self.faces)
-        return found if sizes is None else found / sizes[self.faces].mean(1).clamp(min=TINY)[:, None]
+        if sizes is None:
+            return found
+        size = sizes[self.faces].mean(1).clamp(min=TINY)[:, None]
+        return torch.where(lasting(self.rest_shapes)[:, None], found / size, found)
 
     def stretch(
         self, vertices: torch.Tensor, quats: torch.Tensor, scales: torch.Tensor, sizes: torch.Tensor | None = None

@@ -32,18 +32,23 @@ def shapes_of(vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.stack([length, along, across], -1)
 
 
+def lasting(rest: Tensor) -> Tensor:
+    """(F,) whether triangles of such shapes (F,3) at rest stretch what is on them."""
+    return (rest[:, 0] > SMALL) & (rest[:, 2] > SMALL)
+
+
 def strains_of(rest: Tensor, vertices: Tensor, faces: Tensor) -> Tensor:
     """Deformation gradients (F,3) from shapes (F,3) at rest to a mesh (V,3): xx, xy, yy; yx is 0. None is 1, 0, 1."""
     if vertices.device.type == "cpu" and vertices.dtype == torch.float32:
         given = (rest, vertices.detach(), faces)
         return torch.from_numpy(_strains(*(np.ascontiguousarray(tensor.numpy()) for tensor in given)))
     now = shapes_of(vertices.detach(), faces)
-    lasting = (rest[:, 0] > SMALL) & (rest[:, 2] > SMALL)
-    length, across = (torch.where(lasting, rest[:, k], 1) for k in (0, 2))
+    lasts = lasting(rest)
+    length, across = (torch.where(lasts, rest[:, k], 1) for k in (0, 2))
     xx, yy = now[:, 0] / length, now[:, 2] / across
     xy = (now[:, 1] - rest[:, 1] * xx) / across
     plain = rest.new_tensor([1.0, 0.0, 1.0])
-    return torch.where(lasting[:, None], torch.stack([xx, xy, yy], -1), plain)
+    return torch.where(lasts[:, None], torch.stack([xx, xy, yy], -1), plain)
 
 
 @kernel

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ..mesh.kernels import point_normals
 from ..mesh.surface import Obstacle
@@ -36,8 +37,7 @@ def aside(cloth: np.ndarray, obstacle: Obstacle, scene: int) -> np.ndarray:
         inside = cloth[((cloth > points.min(0)) & (cloth < points.max(0))).all(1)]
         if len(inside) == 0:
             continue
-        apart = np.linalg.norm(inside[:, None] - points, axis=2)
-        if not (surface.heights(inside, own[apart.argmin(1)])[0] < 0).any():
+        if not (surface.heights(inside, own[cKDTree(points).query(inside)[1]])[0] < 0).any():
             continue
         ways = np.stack([high - points.min(0), points.max(0) - low])  # up along each axis, down along each
         down, axis = divmod(int(ways.argmin()), 3)

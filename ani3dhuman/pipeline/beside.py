@@ -1,4 +1,4 @@
-"""A stage that runs beside others: cloth keeps one core busy, and what does not wait for cloth can have the rest."""
+"""A stage that runs beside others: what does not wait for cloth is done meanwhile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from copy import copy
+from dataclasses import replace
+from threading import Lock
 from typing import Generic, TypeVar
+
+import numpy as np
 
 from ani3d_formats.progress import Report
 
@@ -20,13 +24,17 @@ Result = TypeVar("Result")
 class Beside(Generic[Result]):
     """Work that a thread of its own does; its progress is told from when on somebody waits for it.
 
-    Its first picture is told at once: it is what somebody looks for, long before other stages have ended.
+    Its first picture is shown at once, with what the block tells of its own stage, so that progress never jumps:
+    the picture is what somebody looks for, long before other stages have ended.
     """
 
     def __init__(self, job: Job, work: Callable[[Job], Result]) -> None:
         """Begin `work`, which is given the job as that thread uses it; what is noted there is the job's own."""
-        self._tell = job.listener
+        self.tell = job.listener
+        self._lock = Lock()
         self._last: Report | None = None
+        self._of_block: Report | None = None
+        self._picture: np.ndarray | None = None
         self._waited_for = self._left = self._seen = False
         own = copy(job)
         own.listener = self._listen
@@ -34,18 +42,37 @@ class Beside(Generic[Result]):
         self._pool = ThreadPoolExecutor(1, "beside")
         self._future = self._pool.submit(copy_context().run, work, own)  # also where parts of work are done
 
+    def hear(self, report: Report) -> None:
+        """What the block tells of its own stages."""
+        with self._lock:
+            if report.stage != "warning":
+                if self._picture is not None and report.preview is None:
+                    report, self._picture = replace(report, preview=self._picture), None
+                self._of_block = report
+            self._say(report)
+
     def _listen(self, report: Report) -> None:
-        self._last = report
-        first = report.preview is not None and not self._seen
-        self._seen = self._seen or first
-        if self._tell and (self._waited_for or first):
-            self._tell(report)
+        with self._lock:
+            self._last = report
+            if self._waited_for:
+                self._say(report)
+            elif report.preview is not None and not self._seen:
+                self._seen = True
+                if self._of_block:
+                    self._say(replace(self._of_block, preview=report.preview))
+                else:
+                    self._picture = report.preview
+
+    def _say(self, report: Report) -> None:
+        if self.tell:
+            self.tell(report)
 
     def result(self) -> Result:
         """What came of it, once it is there; raises what it raised, also `Cancelled`."""
-        self._waited_for = not self._future.done()
-        if self._tell and self._last:
-            self._tell(self._last)
+        with self._lock:
+            self._waited_for = not self._future.done()
+            if self._last:
+                self._say(self._last)
         return self._future.result()
 
     def leave(self) -> None:
@@ -64,7 +91,9 @@ def beside(job: Job, work: Callable[[Job], Result]) -> Iterator[Callable[[], Res
         yield lambda: work(job)
         return
     begun = Beside(job, work)
+    job.listener = begun.hear
     try:
         yield begun.result
     finally:
+        job.listener = begun.tell
         begun.leave()

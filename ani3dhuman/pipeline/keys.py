@@ -14,9 +14,9 @@ from ..storage.stage_store import content_key
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
     "avatar": 5,
-    "fit": 8,
+    "fit": 9,
     "rigid": 2,
-    "cloth": 9,
+    "cloth": 10,
     "render": 8,
     "restore": 2,
     "limits": 2,

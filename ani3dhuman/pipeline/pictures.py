@@ -75,9 +75,9 @@ def write_pictures(
             beside = {title: lower[id(picture)] for title, picture in frame.items()}
             videos.write({"side_by_side": side_by_side(beside), **own})
             progress.advance()
-    for name, first in same.items():
-        if name != first:
-            write_bytes(out / "videos" / f"{name}.mp4", (out / "videos" / f"{first}.mp4").read_bytes())
+    for name, kept in same.items():
+        if name != kept:
+            write_bytes(out / "videos" / f"{name}.mp4", (out / "videos" / f"{kept}.mp4").read_bytes())
     write_png(out / "contact_sheet.png", contact_sheet(shown, frame_numbers(shot)))
 
 

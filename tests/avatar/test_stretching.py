@@ -83,6 +83,13 @@ def test_cloth_that_is_pulled_stays_closed_and_bones_sizes_count_once():
     np.testing.assert_allclose(grown[:, 2], 1, rtol=1e-5)
     sized = replace(wide, sizes=np.full(vertices.shape[:2], 1.5, np.float32)).frame(0).scales.numpy() / avatar.scales
     np.testing.assert_allclose(sized, 1.5, rtol=1e-3)
+    shapes = avatar.binding.rest_shapes
+    assert shapes is not None
+    nothing = replace(avatar.binding, rest_shapes=torch.zeros_like(shapes))  # as of strands
+    of_strands = replace(
+        wide, avatar=replace(avatar, binding=nothing), sizes=np.full(vertices.shape[:2], 1.5, np.float32)
+    )
+    np.testing.assert_allclose(of_strands.frame(0).scales.numpy() / avatar.scales, 1.5, rtol=1e-5)
 
 
 def test_the_fits_gradient_is_that_of_what_it_places():
@@ -125,3 +132,14 @@ def test_the_fits_gradient_is_that_of_what_it_places():
     found = surfels.descent.means[:, 2:5] / 0.1  # the first mean is a tenth of the gradient
     pull = surfels.descent.pull[2:5] * (before - surfels.descent.first)[:, 2:5]
     np.testing.assert_allclose(found - pull, np.stack(numeric, 1), atol=2e-3 * np.abs(numeric).max())
+
+
+def test_a_fit_goes_on_where_a_pose_makes_triangles_collapse():
+    shot = make_shot(1)
+    avatar = avatar_from_shot(shot, 400)
+    surfels = Surfels(avatar, shot["vertices"])
+    ids, posed = np.arange(avatar.count), Posed.of(shot["vertices"] * np.float32([1, 1, 0]), avatar.binding)
+    drawn = surfels.placed(ids, posed)
+    ones = [np.ones_like(part) for part in (drawn.means, drawn.quats, drawn.scales, drawn.opacities)]
+    surfels.step(ids, posed, Placed(*ones), np.ones_like(drawn.means), np.ones(avatar.count, bool), 0.1)
+    assert np.isfinite(surfels.values).all() and (surfels.placed(ids, posed).scales > 0).all()

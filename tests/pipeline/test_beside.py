@@ -48,19 +48,38 @@ def test_it_is_done_beside_the_block_and_told_of_from_when_on_it_is_waited_for(j
     assert [report.step for report in told] == [1, 2]
 
 
-def test_its_first_picture_is_told_of_at_once(job, told):
+def test_its_first_picture_is_shown_at_once_with_the_stage_of_the_block(job, told):
     def work(own: Any) -> None:
+        assert go_on.wait(30)
         progress = progress_of(own, 3)
         for _ in range(3):
             progress.advance(preview=np.zeros((2, 2, 3), np.uint8))
         done.set()
 
-    done = threading.Event()
+    go_on, done = threading.Event(), threading.Event()
     with beside(job, work) as result:
+        Progress("cloth", 2, job.listener).advance()
+        go_on.set()
         assert done.wait(30)
-        assert [report.step for report in told] == [1]
+        assert [(report.stage, report.step, report.preview is None) for report in told] == [
+            ("cloth", 1, True),
+            ("cloth", 1, False),
+        ]
         result()
-    assert [report.step for report in told] == [1, 3]
+    assert (told[-1].stage, told[-1].step) == ("render_rigid", 3) and len(told) == 3
+
+
+def test_a_picture_before_the_block_tells_anything_comes_with_what_it_tells_first(job, told):
+    def work(own: Any) -> None:
+        progress_of(own, 1).advance(preview=np.zeros((2, 2, 3), np.uint8))
+        done.set()
+
+    done, before = threading.Event(), job.listener
+    with beside(job, work):
+        assert done.wait(30) and not told
+        Progress("cloth", 2, job.listener).advance()
+        assert [report.stage for report in told] == ["cloth"] and told[0].preview is not None
+    assert job.listener == before
 
 
 def test_what_has_ended_before_is_told_of_once(job, told):

@@ -86,7 +86,7 @@ def test_minutes_fall_with_the_card_and_rise_with_the_size():
 def test_wrong_prior_and_wrong_adapter_are_said():
     with pytest.raises(Ani3DError, match="not a Wan prior"):
         shot_cost("compact", 480, 832, 81)
-    with pytest.raises(Ani3DError, match="none: there is none"):
+    with pytest.raises(Ani3DError, match=r"not made for wan2\.1-vace-1\.3b\. Use one of fastwan-1\.3b"):
         shot_cost("wan2.1-vace-1.3b", 480, 832, 81, "lightx2v-14b")
 
 

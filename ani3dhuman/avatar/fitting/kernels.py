@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from ...jit import kernel, parallel_kernel
-from ..stretching import FLAT, in_its_frame, principal
+from ..stretching import FLAT, LEAST, MOST, in_its_frame, principal
 
 DECAY, DECAY_OF_SQUARES, TINY = 0.9, 0.99, 1e-15  # of Adam
 
@@ -97,6 +97,7 @@ def _axes(g, values, bound, strains):  # type: ignore[no-untyped-def]
         return (w, z), (1.0, 0.0), (first, second), (first, second), (1.0, 0.0, 0.0, 1.0)
     a, b, c, d = in_its_frame(xx, xy, yy, w * w - z * z, 2 * w * z)
     cosine, sine, one, two = principal(a, b, c, d, first, second)
+    one, two = min(max(one, LEAST * first), MOST * first), min(max(two, LEAST * second), MOST * second)
     more = math.sqrt(0.5 + 0.5 * cosine)
     less = 0.5 * sine / more
     return (w * more - z * less, w * less + z * more), (cosine, sine), (one, two), (first, second), (a, b, c, d)
