@@ -25,6 +25,7 @@ from ani3d_formats.errors import Ani3DError
 from . import codec
 from . import messages as m
 from .connection import Connection
+from .credentials import is_folder_of
 from .download import Download, map_file, read_chunks
 from .inputs import attach_inputs
 from .upload import LOCAL, Upload, chunks, describe, lay
@@ -148,12 +149,14 @@ class Client:
         The engine syncs one to the disk while the next is written.
         """
         left, asked = [], []
+        folder = Path(wanted.folder)
+        ours = bool(wanted.folder) and is_folder_of(folder, self._connection.access)
         for missing in wanted.arrays:
             size = len(held[missing.sha256])
             try:
-                if not wanted.folder or missing.have or size < m.LAID:
+                if not ours or missing.have or size < m.LAID:
                     raise FileNotFoundError
-                lay(Path(wanted.folder), missing.sha256, held[missing.sha256], upload)
+                lay(folder, missing.sha256, held[missing.sha256], upload)
             except OSError:
                 left.append(missing)
             else:
@@ -161,8 +164,9 @@ class Client:
                 asked.append((self._send(put), size, missing))
         for request, size, missing in asked:
             if self._receive(request, m.Stored, size / _HASH_RATE).have < size:
-                (Path(wanted.folder) / f"{missing.sha256}{LOCAL}").unlink(missing_ok=True)
-                left.append(missing)  # it lay in a folder of the same name on another machine
+                (folder / f"{missing.sha256}{LOCAL}").unlink(missing_ok=True)
+                upload.done -= size
+                left.append(missing)  # it is to be sent after all
         return left
 
     def status(self, job: str) -> m.JobStatus:

@@ -14,7 +14,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from ani3d_formats.errors import Ani3DError
 
-from .credentials import PLAIN_USER, TOKEN_VARIABLE, find_access
+from .credentials import PLAIN_USER, TOKEN_VARIABLE, Access, find_access
 from .messages import MAX_MESSAGE_BYTES
 
 # A refused connection shows as CLOSED, a peer that is no ZeroMQ or hangs up early as a failed handshake.
@@ -35,6 +35,7 @@ class Connection:
 
     def __init__(self, where: str, token: str | None = None) -> None:
         self.endpoint = where
+        self.access = Access(where)  # as it was opened last
         self._where = where
         self._token = token
         self._welcome = self._refused = False
@@ -80,7 +81,7 @@ class Connection:
         return None
 
     def _open(self) -> None:
-        access = find_access(self._where, self._token)
+        access = self.access = find_access(self._where, self._token)
         self.endpoint, self._welcome, self._refused = access.endpoint, False, False
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)

@@ -57,6 +57,23 @@ def read_access(path: Path) -> Access | None:
         return None
 
 
+def is_folder_of(folder: Path, access: Access) -> bool:
+    """Whether `folder` lies in the store of the engine that `access` opens, on this machine and for this user alone.
+
+    A peer may name any folder: one at the end of a tunnel names its own machine's.
+    """
+    left = read_access(folder.parent / READY_NAME)
+    if left is None or not access.token + access.server_key:
+        return False
+    if (left.token, left.server_key) != (access.token, access.server_key):
+        return False
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    return os.name == "nt" or (found.st_uid == os.getuid() and not found.st_mode & 0o077)
+
+
 def _is_ours(pid: Any) -> bool:
     """Whether the process runs and is of this user: what a killed engine leaves names a port that others may take."""
     if os.name == "nt" or type(pid) is not int:

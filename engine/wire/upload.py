@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ani3d_formats.atomic import cannot_write
 from ani3d_formats.errors import Ani3DError
 
 from . import messages as m
@@ -66,10 +65,10 @@ def lay(folder: Path, digest: str, data: memoryview, upload: Upload) -> None:
     """Write a whole array where an engine of this machine and user takes it up; it appears there whole.
 
     Raises:
-        Ani3DError: `disk.full`, `cancelled`.
-        OSError: where this folder cannot be written to, so that the array has to be sent.
+        Ani3DError: `cancelled`.
+        OSError: where it cannot be written here, so that the array has to be sent; `upload` is as it was.
     """
-    partial = folder / f"{digest}.{os.getpid()}{LOCAL}"
+    partial, before = folder / f"{digest}.{os.getpid()}{LOCAL}", upload.done
     with open(partial, "xb", buffering=0) as file:
         try:
             for start in range(0, len(data), _PIECE):
@@ -78,8 +77,9 @@ def lay(folder: Path, digest: str, data: memoryview, upload: Upload) -> None:
                     piece = piece[file.write(piece) :]
                 upload.note(min(_PIECE, len(data) - start))
             os.replace(partial, folder / f"{digest}{LOCAL}")
-        except OSError as error:
-            raise cannot_write(partial, error, len(data)) from error
+        except OSError:
+            upload.done = before
+            raise
         finally:
             with suppress(OSError):
                 partial.unlink()

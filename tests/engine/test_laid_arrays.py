@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from ani3d_formats.errors import Ani3DError
 from engine.blobs import Blobs, table_of
 from engine.uploads import Uploads
 from engine.wire import messages as m
+from engine.wire.credentials import READY_NAME
 from engine.wire.upload import LOCAL, Upload, describe, lay
 
 Shot = dict[str, np.ndarray]
@@ -42,17 +46,35 @@ def test_a_large_array_is_laid_and_a_small_one_sent(
         assert path.read_bytes() == LARGE.tobytes() and path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_folder_of_the_same_name_on_another_machine_costs_nothing(tmp_path: Path, shot: Shot) -> None:
+@pytest.mark.parametrize("named", ["another's", "open to all", "another engine's", "own"])
+def test_only_the_engines_own_folder_is_written_to(
+    tmp_path: Path, shot: Shot, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running_engine(tmp_path / "store") as engine, engine.client() as client:
-        ask = client._ask
+        folder = tmp_path / "elsewhere" / "incoming"
+        folder.mkdir(parents=True, mode=0o700)
+        ready = json.loads((engine.store / READY_NAME).read_text())
+        if named == "another engine's":
+            ready["token"] = "of a tunnel's other end"
+        if named != "another's":
+            (folder.parent / READY_NAME).write_text(json.dumps(ready))
+        folder.chmod(0o755 if named == "open to all" else 0o700)
+        asked, laid, told = client._ask, [], []
 
-        def elsewhere(message: m.Message, *rest: object) -> m.Message:
-            reply = ask(message, *rest)  # type: ignore[arg-type]
-            return m.Wanted(reply.arrays, str(tmp_path)) if isinstance(reply, m.Wanted) else reply
+        def ask(message: m.Message, *rest: object) -> m.Message:
+            reply = asked(message, *rest)  # type: ignore[arg-type]
+            return m.Wanted(reply.arrays, str(folder)) if isinstance(reply, m.Wanted) else reply
 
-        client._ask = elsewhere  # type: ignore[assignment, method-assign]
-        wait_state(client, client.submit({**shot, "large": LARGE}, {}), "done")
-    assert not list(tmp_path.glob(f"*{LOCAL}"))
+        def noted(*given: Any) -> None:
+            laid.append(given)
+            lay(*given)
+
+        monkeypatch.setattr(client, "_ask", ask)
+        monkeypatch.setattr("engine.wire.client.lay", noted)
+        job = client.submit({**shot, "large": LARGE}, {}, on_progress=lambda *done: told.append(done))
+        wait_state(client, job, "done")
+    assert bool(laid) == (named == "own") and not list(folder.iterdir())
+    assert told[-1][0] == told[-1][1] == max(done for done, _ in told), "what was laid in vain counts once"
 
 
 def test_what_was_laid_wrong_is_never_computed_with(tmp_path: Path) -> None:
@@ -91,3 +113,16 @@ def test_what_was_cut_short_leaves_nothing(tmp_path: Path) -> None:
     lay(uploads.folder, info.sha256, held[info.sha256], no_end(info.nbytes))
     assert uploads.put(info.sha256, info.nbytes, memoryview(b"")) == info.nbytes
     assert np.array_equal(uploads.blobs.get(table_of([info]))["large"], LARGE)
+
+
+def test_a_full_disk_leaves_the_array_to_be_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (info,), held = describe({"large": LARGE})
+    upload = Upload(info.nbytes, None, None)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="full"):
+        lay(tmp_path, info.sha256, held[info.sha256], upload)
+    assert upload.done == 0 and not list(tmp_path.iterdir())
