@@ -79,13 +79,13 @@ class RaySpread:
 
     Args:
         address: of the cluster; "" takes the one this process already belongs to, or starts one of this machine.
-        cpus, gpus: what Ray sets aside for a part.
+        cpus: what Ray sets aside for a part.
 
     Raises:
         Ani3DError: ``farm.ray`` where Ray is not installed or the cluster cannot be reached.
     """
 
-    def __init__(self, address: str = "", cpus: float = 1.0, gpus: float = 0.0) -> None:
+    def __init__(self, address: str = "", cpus: float = 1.0) -> None:
         try:
             import ray
 
@@ -98,13 +98,14 @@ class RaySpread:
             raise Ani3DError("farm.ray", said, hint) from error
         self._ray, self._cpus = ray, cpus
         self._kept: tuple[Any, Any] = (None, None)  # what was shared last, and where the cluster has it
-        self._task = ray.remote(_do).options(num_cpus=cpus, num_gpus=gpus, max_retries=TRIES)
+        self._task = ray.remote(_do).options(num_cpus=cpus, max_retries=TRIES)
 
     def over(self, call: Call, shared: Any, parts: Iterable[Any]) -> Iterator[Any]:
         """`call(shared, part, None)` for every part, in order."""
-        if self._kept[1] is None or self._kept[0] is not shared:  # the steps of a sampler share one prior
-            self._kept = shared, self._ray.put(shared)
-        kept, waiting = self._kept[1], deque[Any]()
+        last = self._kept  # another thread may set it
+        if last[1] is None or last[0] is not shared:  # the steps of a sampler share one prior
+            last = self._kept = shared, self._ray.put(shared)
+        kept, waiting = last[1], deque[Any]()
         wide = AHEAD * max(1, int(self._ray.cluster_resources().get("CPU", 1) / max(self._cpus, 0.01)))
         try:
             for part in parts:
@@ -122,6 +123,9 @@ class RaySpread:
         try:
             result, error = self._ray.get(task)
         except self._ray.exceptions.RayError as lost:
+            raised = getattr(lost, "cause", None)
+            if isinstance(raised, Exception) and not isinstance(raised, self._ray.exceptions.RayError):
+                raise raised from lost  # by the part itself
             said = f"A part of the work was lost {TRIES + 1} times ({type(lost).__name__})."
             raise Ani3DError("farm.lost", said, "Look at the cluster's machines; memory may be short.") from lost
         if error:

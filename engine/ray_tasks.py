@@ -44,7 +44,7 @@ Said = tuple[str, int, int, float, str, np.ndarray | None, float | None]
 
 @dataclass(frozen=True)
 class Needs:
-    """What Ray sets aside for a job, and for each part of it that is done elsewhere."""
+    """What Ray sets aside for a job, and the cores for each part of it; the parts of one with cards are done in it."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -85,7 +85,8 @@ def do_job(
             arrays = {name: array.copy() for name, array in shot.items()}  # those of Ray's store are read-only
             chosen = write_inputs(arrays, settings, folder / "inputs")
             (folder / "out").mkdir()
-            with spread_by(RaySpread(cpus=needs.cpus, gpus=needs.gpus)):
+            # A task that waits for its parts keeps its cards, so that parts which want cards may wait for ever.
+            with contextlib.nullcontext() if needs.gpus else spread_by(RaySpread(cpus=needs.cpus)):
                 run = importlib.import_module(module).run
                 result = run(arrays, chosen, folder / "out", listen, lambda: False, None)
             files = {info.name: np.fromfile(result / info.name, np.uint8) for info in list_files(result)}
@@ -105,7 +106,7 @@ class RayTasks:
         module: the job module, see `engine.job`.
         slots: how many jobs are handed to the cluster at once.
         address: of the cluster; "" starts one of this machine alone.
-        needs: cores and graphics cards that Ray sets aside for a job, and for a part of one.
+        needs: cores and graphics cards that Ray sets aside for a job.
 
     Raises:
         Ani3DError: `engine.ray` where Ray is not installed or the cluster cannot be reached.

@@ -23,7 +23,8 @@ class EncodedClip:
         context: whatever the prior's `decode` needs again.
         anchors: how many of the first latent frames belong in front of every window, as reference pictures do.
         key: hash of model, clip and everything else that the result depends on besides `RestoreConfig`; "" where
-            the prior gives none, and then there are no checkpoints.
+            the prior gives none, as one does that keeps state between steps; then there are no checkpoints, and
+            windows are not spread over machines.
     """
 
     latents: torch.Tensor

@@ -149,7 +149,9 @@ def sample_latents(
         sigma = float(scheduler.sigmas[step])
         cuts = []
         parts = ((windows.cut(latents, i), sigma, windows.cut(encoded.conditions, i)) for i in range(len(windows)))
-        for index, cut in enumerate(over(_window, prior, parts)):
+        # Without a key the network keeps something from step to step, which copies of it elsewhere would not.
+        made = over(_window, prior, parts) if encoded.key else (_window(prior, part, None) for part in parts)
+        for index, cut in enumerate(made):
             cuts.append(cut)
             if progress and index + 1 < len(windows):  # the last one counts when the step is safe on disk
                 progress.advance()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,15 @@ def test_windows_elsewhere_give_the_same_latents() -> None:
     assert elsewhere.parts == config.steps * 3 and np.array_equal(here.frames, there.frames)
 
 
+def test_windows_of_a_prior_that_keeps_state_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = Believing.encode
+    monkeypatch.setattr(Believing, "encode", lambda *given: replace(encode(*given), key=""))
+    elsewhere, prior, config = Elsewhere(), Counting(), RestoreConfig(schedule_steps=4, overlap=4)
+    with spread.spread_by(elsewhere):
+        restore(prior, clip_of(40), config)
+    assert elsewhere.parts == 0 and prior.calls == config.steps * 3
+
+
 class Believing(ToyPrior):
     """`ToyPrior` that can be sent."""
 
@@ -54,6 +65,14 @@ class Believing(ToyPrior):
 
     def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
         return (latents - conditions[0, 0, 0, 0]) / sigma
+
+
+class Counting(Believing):
+    """`Believing` with something that it keeps."""
+
+    def velocity(self, latents: torch.Tensor, sigma: float, conditions: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return super().velocity(latents, sigma, conditions)
 
 
 def test_views_elsewhere_give_the_same_pictures() -> None:
@@ -110,3 +129,43 @@ def test_without_ray_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Ani3DError) as caught:
         spread.RaySpread("nowhere:1")
     assert caught.value.code == "farm.ray" and "ani3dhuman[farm]" in caught.value.hint
+
+
+class FakeRay:
+    """What `RaySpread` uses of Ray; `failing` is raised by every part."""
+
+    class RayError(Exception):
+        """As Ray's: of the cluster, or with what a part raised as its cause."""
+
+        cause: BaseException | None = None
+
+    exceptions = SimpleNamespace(RayError=RayError)
+
+    def __init__(self, failing: Exception) -> None:
+        self.failing = failing
+
+    def remote(self, do: Any) -> Any:
+        task = SimpleNamespace(remote=lambda *given: None)
+        return SimpleNamespace(options=lambda **chosen: task)
+
+    def get(self, task: None) -> Any:
+        raise self.failing
+
+    is_initialized = staticmethod(lambda: True)
+    put = staticmethod(lambda shared: shared)
+    cancel = staticmethod(lambda task, force: None)
+    cluster_resources = staticmethod(lambda: {"CPU": 1})
+
+
+def test_what_a_part_raises_is_not_called_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong, lost = FakeRay.RayError("part"), FakeRay.RayError("machine")
+    wrong.cause = ZeroDivisionError("of a part")
+    monkeypatch.setitem(sys.modules, "ray", FakeRay(wrong))
+    with pytest.raises(ZeroDivisionError, match="of a part"):
+        list(spread.RaySpread().over(_counted, 1, range(3)))
+    for cause in (None, FakeRay.RayError("its input is gone")):
+        lost.cause = cause
+        monkeypatch.setitem(sys.modules, "ray", FakeRay(lost))
+        with pytest.raises(Ani3DError) as caught:
+            list(spread.RaySpread().over(_counted, 1, range(3)))
+        assert caught.value.code == "farm.lost"
