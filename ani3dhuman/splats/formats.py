@@ -76,7 +76,8 @@ def written_format(path: Path) -> Format:
     kind = format_of(path)
     if kind.parts is None:
         written = ", ".join(each.ending for each in FORMATS if each.parts)
-        raise Ani3DError("splats.format", f"{kind.ending} is read, not written.", f"Written are {written}.")
+        hint = "Use `ani3dhuman export`." if kind.ending in ENDINGS else f"Written are {written}."
+        raise Ani3DError("splats.format", f"{kind.ending} is read, not written.", hint)
     return kind
 
 

@@ -1,7 +1,7 @@
 """Gaussians of a USD stage, read: ParticleField3DGaussianSplat prims as they are at the stage's first moment.
 
-What a file refers to is looked at before it is composed: references in a circle, and files outside its folder, are
-refused.
+What a file refers to is looked at before it is composed: references in a circle, files outside its folder, and value
+clips, which name files by patterns, are refused.
 """
 
 from __future__ import annotations
@@ -71,6 +71,11 @@ def _check_layers(pxr: Any, path: Path, folder: Path, above: tuple[Path, ...], s
     layer = pxr.Sdf.Layer.FindOrOpen(str(own))
     if layer is None:
         raise damaged_error(own, "it cannot be parsed", "USD")
+    specs: list[Any] = []
+    layer.Traverse(pxr.Sdf.Path.absoluteRootPath, specs.append)
+    for spec in specs:
+        if (spec.IsPrimPath() or spec.IsPrimVariantSelectionPath()) and layer.GetObjectAtPath(spec).HasInfo("clips"):
+            raise damaged_error((*above, own)[0], f"{spec} refers to value clips, which are not read", "USD")
     for name in layer.GetCompositionAssetDependencies():
         if name:
             _check_layers(pxr, own.parent / name, folder, (*above, own), seen)

@@ -89,6 +89,8 @@ def traps(folder: Path) -> dict[str, bytes]:
     refers = "#usda 1.0\n( subLayers = [@{}@] )\n"
     found |= {f"circle{k}.usda": refers.format(f"circle{(k + 1) % 3}.usda").encode() for k in range(3)}
     found |= {f"leaves{k}.usda": refers.format(to).encode() for k, to in enumerate(("/etc/passwd", "../../x.usda"))}
+    clips = 'clips = { dictionary default = { string templateAssetPath = "../x.#.usda" } }'
+    found["clips.usda"] = f'#usda 1.0\ndef "A" ( {clips} ) {{}}\n'.encode()
     found["prim.usda"] = b'#usda 1.0\ndef "A" ( references = @prim.usda@</A> ) { def "B" ( references = </A> ) {} }\n'
     return found
 

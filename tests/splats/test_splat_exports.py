@@ -116,6 +116,21 @@ def test_usd_gaussians_come_back_to_the_bit(tmp_path, cache, shot):
     np.testing.assert_allclose(back.quats, true.quats, atol=1e-6)
 
 
+CLIPS = 'clips = { dictionary default = { string templateAssetPath = "../x.#.usda" } }'
+IN_A_VARIANT = f"""#usda 1.0
+def "A" (
+    variants = {{ string v = "far" }}
+    prepend variantSets = "v"
+)
+{{
+    variantSet "v" = {{
+        "far" (
+            {CLIPS}
+        ) {{
+        }}
+    }}
+}}
+"""
 REFERS = """#usda 1.0
 ( subLayers = [@{}@] )
 """
@@ -129,6 +144,8 @@ REFERS = """#usda 1.0
         ({"a.usda": REFERS.format("../out.usda"), "../out.usda": "#usda 1.0"}, "outside of its folder"),
         ({"a.usda": REFERS.format("/etc/passwd")}, "outside of its folder"),
         ({"a.usda": REFERS.format("none.usda")}, "which is not there"),
+        ({"a.usda": f'#usda 1.0\ndef "A" ( {CLIPS} ) {{}}'}, "/A refers to value clips"),
+        ({"a.usda": REFERS.format("b.usda"), "b.usda": IN_A_VARIANT}, "refers to value clips"),
         ({"a.usda": "#usda 1.0\ndef Mesh {"}, "not a sound USD"),
         ({"a.usda": "#usda 1.0"}, "no prim in it"),
     ],

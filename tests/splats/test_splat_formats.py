@@ -311,6 +311,11 @@ def test_a_compressed_ply_under_a_plain_name(tmp_path):
         (lambda folder: read_splats(folder / "a.obj"), "splats.format", "no ending of a file of Gaussians"),
         (lambda folder: read_splats(folder / "none.ply"), "splats.missing", "There is no file"),
         (lambda folder: write_splats(folder / "meta.json", some_splats()), "splats.format", "is read, not written"),
+        (
+            lambda folder: write_splats(folder / "b.usdc", some_splats()),
+            "splats.format",
+            "read, not written. Use `ani3dh",
+        ),
         (lambda folder: write_splats(folder / "a.spz", some_splats(), "z-up"), "splats.axes", "always y-up"),
         (lambda folder: write_splats(folder / "a.ply", some_splats(), "up"), "splats.axes", "no axes called 'up'"),
     ],
