@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns Gaussians to the scene's camera in renders, so that Blender's picture of them is the engine's.
+"""Turns Gaussians to the scene's camera in renders, so that Blender's picture of them is near the engine's.
 
 The engine puts Gaussians behind each other by the depths of their centres; a ray tracer by where each ray meets them,
 which on a surface of overlapping flat ones is another order, and so another picture. Of two that both face the
@@ -10,6 +10,8 @@ vectors' outer products has the new one's axes.
 
 Blender mixes Gaussians in linear light, where what is bright grows over what is dark; the engine mixes encoded
 colours. Drawn a little smaller they mix less.
+
+In mirrors, in shadows and from other views than that camera's they are seen as the cards they are.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def facing_camera(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy
     link(place.outputs["Rotation"], with_camera.inputs[1])
     turned = stored_attribute(tree, measured, "scale", "FLOAT_VECTOR", size.outputs[0])
     turned = stored_attribute(tree, turned, "rotation", "QUATERNION", with_camera.outputs[0])
-    return _in_renders(tree, camera, points, turned)
+    return _in_renders(tree, points, turned)
 
 
 def facing() -> bpy.types.NodeTree:
@@ -116,10 +118,7 @@ def _perspective(tree: bpy.types.NodeTree, camera: bpy.types.NodeSocket) -> Any:
 
 
 def _in_renders(
-    tree: bpy.types.NodeTree,
-    camera: bpy.types.NodeSocket,
-    otherwise: bpy.types.NodeSocket,
-    rendered: bpy.types.NodeSocket,
+    tree: bpy.types.NodeTree, otherwise: bpy.types.NodeSocket, rendered: bpy.types.NodeSocket
 ) -> bpy.types.NodeSocket:
     choice: Any = tree.nodes.new("GeometryNodeSwitch")
     choice.input_type = "GEOMETRY"
