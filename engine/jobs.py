@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -35,12 +35,16 @@ class Jobs:
 
     Args:
         retry: seconds until a write that found the disk full is tried again, and until a job whose process died is.
+        distrust: called with the sha256 of what a job has that found an array changed.
     """
 
-    def __init__(self, table: JobTable, executor: Executor, desk: Desk, retry: float) -> None:
+    def __init__(
+        self, table: JobTable, executor: Executor, desk: Desk, retry: float, distrust: Callable[[set[str]], None]
+    ) -> None:
         self._table = table
         self._executor = executor
         self._desk = desk
+        self._distrust = distrust
         self.live: dict[str, JobStatus] = {}  # jobs that run, and those that failed while the disk was full
         self._ended: dict[str, tuple[JobStatus, Outcome]] = {}  # what is still to be stored
         self._storing: set[str] = set()  # those of them that are being stored
@@ -128,8 +132,11 @@ class Jobs:
 
     # ---- workers ----
 
-    def tick(self, explained: ErrorReply) -> None:
-        """Read the workers' messages, store what ended, start what waits."""
+    def tick(self, explained: ErrorReply, entering: Set[str]) -> None:
+        """Read the workers' messages, store what ended, start what waits.
+
+        How an earlier run of jobs ended that are `entering` is not stored: it could come after their new input.
+        """
         for job, news in self._executor.poll():
             if isinstance(news, ProgressReport):
                 now = self.live[job]
@@ -142,7 +149,7 @@ class Jobs:
                 self._end(job, news)
         if time.monotonic() >= self._retry_at:
             try:
-                for job in self._ended.keys() - self._storing:
+                for job in self._ended.keys() - self._storing - entering:
                     self._desk.begin(self._store(job), partial(self._stored, explained))
                 self._start_waiting(explained)
             except Exception as error:
@@ -171,6 +178,8 @@ class Jobs:
         self._tried.pop(job, None)
         status = replace(self.live[job], state=outcome.state, eta=0.0, error=outcome.error, paused=False)
         self._ended[job] = (status, outcome)
+        if outcome.error and outcome.error["code"] == "store.corrupt":
+            self._distrust(self._table.content(job))
         if outcome.state != "done":
             self.live[job] = status
             self.log(job).add(status)

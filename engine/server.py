@@ -98,7 +98,7 @@ class Server:
         # on this machine a client may read results where they lie; which machine another one is on is not known
         self._is_here = ipaddress.ip_address(self.access.endpoint[6:].rpartition(":")[0]).is_loopback
         self._desk = Desk(self._front.wake)
-        self._jobs = Jobs(table, executor, self._desk, retry)
+        self._jobs = Jobs(table, executor, self._desk, retry, self._uploads.distrust)
         executor.on_news = self._front.wake
         for again in table.recover():
             log.info("job %s was interrupted and is queued again", again, extra={"job": again, "state": "queued"})
@@ -111,7 +111,7 @@ class Server:
                     self._answer_waiting()
                 self._desk.go_on()
                 self._front.go_on()
-                self._jobs.tick(error_reply)
+                self._jobs.tick(error_reply, self._entering)
                 self._answer_watchers()
         finally:
             self._executor.stop()
@@ -156,7 +156,7 @@ class Server:
         """The answer to `message`, the task that makes it, or None when it comes later."""
         match message:
             case m.Hello():
-                health = self._health.report(len(self._jobs.live))
+                health = self._health.report(sum(job.state == "running" for job in self._jobs.live.values()))
                 return Welcome(PROTOCOL_VERSION, __version__, self._device, os.getpid(), installed_priors(), health)
             case m.Ping():
                 return m.Pong()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterable
@@ -189,9 +190,10 @@ class Uploads:
         """Take what a client laid here itself. Whoever can write into this folder could write any array; that it is
         whole is seen again by the worker, which hashes all that it reads."""
         laid = self._folder / f"{digest}{LOCAL}"
-        if upload.done:  # another client was first
+        if upload.done or self._is_whole(digest, upload.size):  # another client was first; what was hashed stays
             laid.unlink(missing_ok=True)
-        elif laid.is_file() and not laid.is_symlink() and laid.stat().st_size == upload.size:
+            upload.done = True
+        elif _is_laid(laid, upload.size):
             laid.chmod(0o600)
             self._publish(laid, digest)
             (self._folder / digest).unlink(missing_ok=True)
@@ -203,7 +205,22 @@ class Uploads:
         publish(path, place)
         self._note_whole(digest)
 
+    def distrust(self, digests: Iterable[str]) -> None:
+        """Hash these arrays again before they count as whole: a job found one of them changed."""
+        with self._lock:
+            for digest in digests:
+                self._whole.pop(digest, None)
+
     def is_expected(self, digest: str) -> bool:
         """Whether a submission under way may count on the array."""
         upload = self._uploads.get(digest)
         return upload is not None and upload.expected_until > time.monotonic()
+
+
+def _is_laid(path: Path, size: int) -> bool:
+    """Whether a file of this size is here under no other name, by which its bytes could be written to later."""
+    try:
+        said = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(said.st_mode) and said.st_nlink == 1 and said.st_size == size

@@ -89,11 +89,30 @@ def test_what_was_laid_wrong_is_never_computed_with(tmp_path: Path) -> None:
     laid.symlink_to("/etc/passwd")
     assert uploads.put(info.sha256, info.nbytes, nothing) == 0, "a link"
     laid.unlink()
+    (tmp_path / "kept").write_bytes(LARGE.tobytes())
+    os.link(tmp_path / "kept", laid)
+    assert uploads.put(info.sha256, info.nbytes, nothing) == 0, "under another name too"
+    laid.unlink()
     laid.write_bytes(bytes(LARGE.size))
     assert uploads.put(info.sha256, info.nbytes, nothing) == info.nbytes
     with pytest.raises(Ani3DError) as caught:
         uploads.blobs.get(table_of([info]))
     assert caught.value.code == "store.corrupt"
+    uploads.distrust([info.sha256])
+    assert [missing.sha256 for missing in uploads.missing([info])] == [info.sha256], "it is asked for again"
+
+
+def test_what_is_whole_does_not_give_way(tmp_path: Path) -> None:
+    (info,), held = describe({"large": LARGE})
+    uploads = Uploads(tmp_path / "incoming", Blobs(tmp_path / "blobs"))
+    uploads.missing([info])
+    place = uploads.blobs.path(info.sha256)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(held[info.sha256])
+    laid = tmp_path / "incoming" / f"{info.sha256}{LOCAL}"
+    laid.write_bytes(bytes(LARGE.size))
+    assert uploads.put(info.sha256, info.nbytes, memoryview(b"")) == info.nbytes
+    assert place.read_bytes() == LARGE.tobytes() and not laid.exists()
 
 
 def test_what_was_cut_short_leaves_nothing(tmp_path: Path) -> None:
