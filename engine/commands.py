@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import closing
@@ -17,6 +18,7 @@ from ani3d_formats.names import is_component
 from ani3dhuman.storage.stage_quota import evict
 
 from .authentication import add_client
+from .configuration import Configuration, read
 from .draw_film import film
 from .health import complaints, told
 from .job_quota import choose, collect
@@ -26,7 +28,7 @@ from .options import add_quota, add_stages, quota
 from .private_files import tighten
 from .result_files import is_whole
 from .wire import DEFAULT_ENDPOINT, Client, JobStatus
-from .wire.credentials import READY_NAME, default_store
+from .wire.credentials import READY_NAME
 
 
 def _client(command: str, description: str, arguments: list[str]) -> Client:
@@ -41,8 +43,19 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 
 
 def _connected(chosen: str | None) -> Client:
-    own = default_store()
-    return Client(chosen or (str(own) if (own / READY_NAME).exists() else DEFAULT_ENDPOINT))
+    if not chosen:
+        own = _usual().store
+        chosen = str(own) if (own / READY_NAME).exists() else DEFAULT_ENDPOINT
+    return Client(chosen)
+
+
+def _usual() -> Configuration:
+    """What an engine would be started with that is given no options."""
+    return read([], [], os.environ)
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", type=Path, help="the store (default: your own engine's)")
 
 
 def _status(arguments: list[str]) -> int:
@@ -114,13 +127,14 @@ def _logs(arguments: list[str]) -> int:
     description = "The end of the engine's log, or of what a job printed."
     parser = argparse.ArgumentParser(prog="ani3dhuman-engine logs", description=description)
     parser.add_argument("job", nargs="?", help="a job's id (default: the engine itself)")
-    parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
+    _add_store(parser)
     parser.add_argument("--lines", type=int, default=50, help="how many (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="of the engine, as they lie in the file")
     args = parser.parse_args(arguments)
     if args.job and not is_component(args.job):
         raise Ani3DError("job.unknown", f"{args.job!r} is no job's id.", "See: ani3dhuman-engine jobs.")
-    path = args.store / "jobs" / args.job / "worker.log" if args.job else args.store / LOG_NAME
+    store = args.store or _usual().store
+    path = store / "jobs" / args.job / "worker.log" if args.job else store / LOG_NAME
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines = deque(file, max(1, args.lines))
@@ -132,8 +146,8 @@ def _logs(arguments: list[str]) -> int:
 
 def _repair(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ani3dhuman-engine repair", description="Make a store's table again.")
-    parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
-    store = parser.parse_args(arguments).store.resolve()
+    _add_store(parser)
+    store = (parser.parse_args(arguments).store or _usual().store).resolve()
     with closing(JobTable(store, rebuild=True)) as table:
         tighten(store)
         jobs = table.all_jobs()
@@ -146,17 +160,21 @@ def _repair(arguments: list[str]) -> int:
 
 def _collect(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ani3dhuman-engine gc", description="Forget old jobs of a store.")
-    parser.add_argument("--store", type=Path, default=default_store(), help="the store (default %(default)s)")
+    _add_store(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say which")
     add_quota(parser)
     add_stages(parser)
+    usual = _usual()
+    days, size = usual.quota.days, usual.quota.size / 1e9
+    parser.set_defaults(store=usual.store, keep_days=days, keep_gb=size, stages_gb=usual.stages_gb)
     args = parser.parse_args(arguments)
-    with closing(JobTable(args.store.resolve())) as table:
+    store = args.store.resolve()
+    with closing(JobTable(store)) as table:
         leaving = (choose if args.dry_run else collect)(table, quota(args))
     for job in leaving:
         print(f"{job.id} {job.days:8.1f} days {job.size / 1e6:10.1f} MB {job.name}")
     if not args.dry_run:
-        gone = evict(args.store.resolve() / "stages", int(args.stages_gb * 1e9))
+        gone = evict(store / "stages", int(args.stages_gb * 1e9))
         print(f"{len(gone)} finished stages removed")
     said = "would be forgotten" if args.dry_run else "forgotten"
     print(f"{len(leaving)} jobs with {sum(job.size for job in leaving) / 1e6:,.1f} MB {said}")

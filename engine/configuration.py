@@ -22,7 +22,7 @@ from .executors import Watch
 from .job_quota import Quota
 from .options import add_quota, add_stages, add_workers, quota, watch
 from .wire import DEFAULT_ENDPOINT, PROTOCOL_VERSION
-from .wire.credentials import default_store
+from .wire.credentials import TOKEN_VARIABLE, default_store
 
 PREFIX = "ANI3D_ENGINE_"
 USUAL_FILE = Path(".config") / "ani3dhuman" / "engine.toml"  # in the user's home
@@ -54,19 +54,23 @@ def read(arguments: Sequence[str], commands: Sequence[str], environment: Mapping
     """The configuration that flags, environment and file give together; `commands` are named in the help.
 
     Raises:
-        Ani3DError: `engine.config` for a file that cannot be read, an option that is none, a value that it cannot have.
+        Ani3DError: `engine.config` for a file that cannot be read, an option or a variable that is none, a value that
+            it cannot have.
     """
     parser = _parser(commands)
     options = {a.dest: a for a in parser._actions if a.dest not in _NOT_IN_FILES}
     chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     chosen.add_argument("--config", type=Path, default=environment.get(f"{PREFIX}CONFIG"))
     path = chosen.parse_known_args(arguments)[0].config
+    usual: dict[str, Any] = {}
     if path or (Path.home() / USUAL_FILE).is_file():
-        parser.set_defaults(**_from_file(Path(path or Path.home() / USUAL_FILE), options))
-    parser.set_defaults(**_from_environment(environment, options))
+        usual |= _from_file(Path(path or Path.home() / USUAL_FILE).expanduser(), options)
+    usual |= _from_environment(environment, options)
+    folders = usual.pop("allow_path", [])  # as a default, flags would add to it
+    parser.set_defaults(**usual)
     args = parser.parse_args(arguments)
     taken = {name: value for name, value in vars(args).items() if name in Configuration.__dataclass_fields__}
-    allowed = tuple(args.allow_path)
+    allowed = tuple(folders if args.allow_path is None else args.allow_path)
     return Configuration(**{**taken, "allow_path": allowed, "watch": watch(args), "quota": quota(args)})
 
 
@@ -96,8 +100,12 @@ def _from_file(path: Path, options: Mapping[str, argparse.Action]) -> dict[str, 
 
 def _from_environment(environment: Mapping[str, str], options: Mapping[str, argparse.Action]) -> dict[str, Any]:
     values = {}
-    for dest, option in options.items():
-        name = f"{PREFIX}{dest.upper()}"
+    names = {f"{PREFIX}{dest.upper()}": (dest, option) for dest, option in options.items()}
+    for name in environment:
+        if name.startswith(PREFIX) and name not in (*names, f"{PREFIX}CONFIG", TOKEN_VARIABLE):
+            known = ", ".join(sorted(names))
+            raise Ani3DError("engine.config", f"No option has the variable {name}.", f"Known are {known}.")
+    for name, (dest, option) in names.items():
         if name in environment:
             many = isinstance(option, argparse._AppendAction)
             parts = environment[name].split(os.pathsep) if many else [environment[name]]
@@ -110,7 +118,9 @@ def _converted(where: str, option: argparse.Action, text: str) -> Any:
     """The value of an option that was written as text. Raises Ani3DError `engine.config`."""
     try:
         value = option.type(text) if callable(option.type) else text
-    except ValueError:
+        if isinstance(value, Path):
+            value = value.expanduser()
+    except (ValueError, RuntimeError):  # the latter for the home of somebody who is not known
         said = f"{where} is '{text}', which this option cannot be."
         raise Ani3DError("engine.config", said, "See `ani3dhuman-engine --help`.") from None
     if option.choices is not None and value not in option.choices:
@@ -122,7 +132,7 @@ def _converted(where: str, option: argparse.Action, text: str) -> Any:
 def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
     default_port = int(DEFAULT_ENDPOINT.rpartition(":")[2])
     described = f"Serve ani3dhuman to Blender. Other commands, each with --help: {', '.join(commands)}."
-    parser = argparse.ArgumentParser(prog="ani3dhuman-engine", description=described)
+    parser = argparse.ArgumentParser(prog="ani3dhuman-engine", description=described, allow_abbrev=False)
     usual = f"TOML file of these options (default: ~/{USUAL_FILE} where there is one)"
     parser.add_argument("--config", type=Path, metavar="FILE", help=usual)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default %(default)s)")
@@ -139,7 +149,6 @@ def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
         "--allow-path",
         type=Path,
         action="append",
-        default=[],
         metavar="FOLDER",
         help="settings of jobs may name files and models in it; besides it only the folder of models",
     )

@@ -39,7 +39,8 @@ class Health:
         """Numbers by name; `running` is how many jobs do. What the system does not say is left out."""
         said: dict[str, Any] = {"up_s": round(time.monotonic() - self._since, 1), "running": running}
         said["errors"] = self._count.errors
-        said["memory_mb"] = round(resident(os.getpid()) / 1e6, 1)
+        if used := resident(os.getpid()):
+            said["memory_mb"] = round(used / 1e6, 1)
         with suppress(OSError):
             said["free_gb"] = round(shutil.disk_usage(self._store).free / 1e9, 3)
         if (free := available_memory()) is not None:
@@ -48,10 +49,15 @@ class Health:
 
 
 def told(health: Mapping[str, Any]) -> str:
-    """A health report as one line."""
-    hours = f"up {health.get('up_s', 0) / 3600:.1f} h, {health.get('errors', 0)} errors in its log"
-    rest = f"{health.get('free_gb', 0):.1f} GB free, {health.get('free_memory_mb', 0):,.0f} MB of memory free"
-    return f"{hours}; has {health.get('memory_mb', 0):.0f} MB; {rest}"
+    """A health report as one line, of what it has."""
+    wordings = {
+        "up_s": lambda seconds: f"up {seconds / 3600:.1f} h",
+        "errors": lambda number: f"{number} errors in its log",
+        "memory_mb": lambda size: f"has {size:.0f} MB",
+        "free_gb": lambda size: f"{size:.1f} GB free",
+        "free_memory_mb": lambda size: f"{size:,.0f} MB of memory free",
+    }
+    return "; ".join(say(health[name]) for name, say in wordings.items() if name in health)
 
 
 def complaints(health: Mapping[str, Any]) -> list[str]:
