@@ -99,7 +99,7 @@ class Blobs:
     def share(self, folder: Path, files: Iterable[FileInfo]) -> None:
         """Make result files that hold what another job's hold one file on the disk (hard links), where that can be.
 
-        Files of results are never written to, only replaced. One that is damaged here gives way to the new one.
+        Files of results are never written to, only replaced. One that is damaged here gives way to a whole new one.
         """
         for info in files:
             path, place = folder / info.name, self.path(info.sha256)
@@ -110,8 +110,10 @@ class Blobs:
                 if not place.exists():
                     os.link(path, place)
                 elif not path.samefile(place):
-                    known = filecmp.cmp(path, place, shallow=False)
-                    _link_over(place, path) if known else _link_over(path, place)
+                    if filecmp.cmp(path, place, shallow=False):
+                        _link_over(place, path)
+                    elif file_sha256(path) == info.sha256:
+                        _link_over(path, place)
 
     def remove(self, digests: Iterable[str]) -> None:
         """Forget the bytes of these digests."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from .job_table import JobTable
 
 DAY = 86_400.0
+_File = tuple[int, int]  # device and number: what jobs share is one file
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Quota:
 
 @dataclass(frozen=True)
 class Leaving:
-    """A job that a quota has no place for."""
+    """A job that a quota has no place for; `size` are the bytes that go with it, of shared ones with the newest."""
 
     id: str
     name: str
@@ -34,16 +35,23 @@ class Leaving:
 
 def choose(table: JobTable, quota: Quota) -> list[Leaving]:
     """The jobs that have to go, oldest first. Those that wait or run are never among them."""
-    leaving, total = [], 0
+    leaving, stays, total = [], set[_File](), 0
     now = time.time()
     for status, submitted in table.ended():  # newest first
-        size = _size(table.folder(status.id))
-        total += size
+        files = _files(table.folder(status.id))
         days = (now - submitted) / DAY
-        if days > quota.days or total > quota.size:
-            leaving.append(Leaving(status.id, status.name, days, size))
-            total -= size
-    return leaving[::-1]
+        more = sum(size for file, size in files.items() if file not in stays)
+        if days > quota.days or total + more > quota.size:
+            leaving.append((status, days, files))
+        else:
+            stays |= files.keys()
+            total += more
+    said = []
+    for status, days, files in leaving:
+        freed = sum(size for file, size in files.items() if file not in stays)
+        stays |= files.keys()  # said once
+        said.append(Leaving(status.id, status.name, days, freed))
+    return said[::-1]
 
 
 def collect(table: JobTable, quota: Quota) -> list[Leaving]:
@@ -54,12 +62,12 @@ def collect(table: JobTable, quota: Quota) -> list[Leaving]:
     return leaving
 
 
-def _size(folder: Path) -> int:
-    """Bytes of all files below a folder; of those that several jobs have, one job's share."""
-    total = 0
+def _files(folder: Path) -> dict[_File, int]:
+    """The bytes of every file below a folder."""
+    found = {}
     for place, _folders, files in os.walk(folder):
         for name in files:
             with suppress(OSError):
                 said = os.lstat(Path(place, name))
-                total += said.st_size // max(1, said.st_nlink - 1)  # one more link is among the blobs
-    return total
+                found[said.st_dev, said.st_ino] = said.st_size
+    return found

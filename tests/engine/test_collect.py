@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from engine_process import running_engine, wait_state
 from tables import submit
 
 from engine.__main__ import main
-from engine.job_quota import DAY
+from engine.job_quota import DAY, Quota, choose
 from engine.job_table import JobTable
 from engine.wire import JobStatus
 
@@ -72,10 +73,36 @@ def test_old_jobs_go_and_waiting_ones_stay(
     assert len(list((root / "blobs").glob("??/*"))) == blobs - 2 * len(gone), "what others share stays"
 
 
+def test_the_quota_of_the_configuration_holds_too(
+    store: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANI3D_ENGINE_STORE", str(store[0]))
+    monkeypatch.setenv("ANI3D_ENGINE_KEEP_DAYS", "15")
+    assert main(["gc", "--keep-days", "30"]) == 0 and left(store[0]) == ALL - {"shot40"}
+    assert main(["gc"]) == 0 and left(store[0]) == ALL - {"shot40", "shot20"}
+
+
+def test_what_jobs_share_counts_once_for_the_newest_that_stays(store: tuple[Path, dict[str, str]]) -> None:
+    root, jobs = store
+    by_name = {name: root / "jobs" / job for job, name in jobs.items()}
+    for name in ("shot40", "shot20", "shot10"):
+        os.link(by_name["shot0"] / "large.bin", by_name[name] / "more.bin")
+    table = JobTable(root)
+
+    def chosen(size: float) -> list[tuple[str, float]]:
+        return [(job.name, round(job.size / 1e6, 1)) for job in choose(table, Quota(math.inf, size))]
+
+    assert chosen(8.1e6) == [], "2 MB of each; what they share is the newest's"
+    assert chosen(6.1e6) == [("shot40", 2.0)]
+    assert chosen(1e6) == [("shot40", 2.0), ("shot20", 2.0), ("shot10", 2.0), ("shot0", 2.0)]
+    table.close()
+
+
 def test_the_engine_keeps_to_its_quota(tmp_path: Path, shot: Shot) -> None:
     with running_engine(tmp_path / "store") as engine, engine.client() as client:
         first, second = client.submit(shot, {"n": 1}), client.submit(shot, {"n": 2})
         wait_state(client, second, "done")
-    with running_engine(tmp_path / "store", "--keep-gb", "0.004") as engine, engine.client() as client:
+    (tmp_path / "store" / "jobs" / first / "own.bin").write_bytes(bytes(4_000_000))  # the rest they share
+    with running_engine(tmp_path / "store", "--keep-gb", "0.008") as engine, engine.client() as client:
         assert [status.id for status in client.jobs()] == [second]
         assert os.listdir(engine.store / "jobs") == [second] and first != second
