@@ -296,7 +296,7 @@ class JobTable:
         """The folder of a job's result files. Raises Ani3DError `job.unknown`, `job.unfinished`."""
         row = self._row(job)
         if row["state"] != "done":
-            raise Ani3DError("job.unfinished", f"Job {job} is {row['state']}, so it has no files.", "Wait for it.")
+            raise no_files(job, row["state"])
         return self.folder(job) / row["result"]
 
     @contextmanager
@@ -310,6 +310,12 @@ class JobTable:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
                 raise disk_full(self.root / "jobs.sqlite") from error
             raise
+
+
+def no_files(job: str, state: str) -> Ani3DError:
+    """The error for who asks for files of a job that is not done."""
+    hint = "Wait for it." if state in ("queued", "running") else "Submit the shot again."
+    return Ani3DError("job.unfinished", f"Job {job} is {state}, so it has no files.", hint)
 
 
 def _store_error(root: Path, error: OSError | sqlite3.Error) -> Ani3DError:

@@ -15,7 +15,7 @@ from . import job_folders
 from .desk import Desk, Park, Task, Work
 from .events import EventLog
 from .executors import Executor, failed
-from .job_table import JobTable
+from .job_table import JobTable, no_files
 from .pipe import Outcome, ProgressReport
 from .wire import JobStatus
 from .wire import messages as m
@@ -80,6 +80,15 @@ class Jobs:
         status = self.status(job)
         if status.state in ("queued", "running"):
             raise Ani3DError("job.active", f"Job {job} is {status.state}.", "Cancel it first.")
+
+    def check_done(self, job: str) -> None:
+        """Raise Ani3DError `job.unfinished` for a job that is not done, `job.unknown` for none.
+
+        A failure is known before it is stored.
+        """
+        state = self.status(job).state
+        if state != "done":
+            raise no_files(job, state)
 
     # ---- changing ----
 

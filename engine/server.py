@@ -180,6 +180,7 @@ class Server:
             case m.Adjust():
                 return m.Job(self._jobs.adjust(message.job, message.priority, message.paused))
             case m.Files():
+                self._jobs.check_done(message.job)
                 files = self._table.files(message.job)
                 return m.Listing(files, str(self._table.result(message.job)) if self._is_here else "")
             case m.Fetch():
@@ -228,6 +229,7 @@ class Server:
             path = self._table.folder(message.job) / "out" / early_frames.NAME
             read = partial(read_early, path, message.offset, message.size)
         else:
+            self._jobs.check_done(message.job)
             path = self._table.place(message.job, message.name, message.offset, message.size)
             read = partial(read_part, path, message.offset, message.size)
         data = yield Work(read, client)
