@@ -20,7 +20,7 @@ import bpy
 from ani3d_formats.gaussians import SH_C0
 
 from . import compat, facing, viewport_points
-from .attribute_nodes import named_attribute, stored_attribute
+from .geometry_nodes import chosen, named_attribute, stored_attribute
 from .math_nodes import math_node
 
 COLOR_ATTRIBUTE = "ani3d_color"  # linear RGB and opacity, what the material reads
@@ -77,12 +77,10 @@ def ellipsoids() -> bpy.types.NodeTree:
     link(painted.outputs["Geometry"], instances.inputs["Instance"])
     for name, kind, socket in (("scale", "FLOAT_VECTOR", "Scale"), ("rotation", "QUATERNION", "Rotation")):
         link(named_attribute(tree, name, kind), instances.inputs[socket])
-    choice = nodes.new("GeometryNodeSwitch")
-    choice.input_type = "GEOMETRY"
-    link(viewport_points.light(tree), choice.inputs["Switch"])
-    link(instances.outputs["Instances"], choice.inputs["False"])
-    link(_light_points(tree, points, color), choice.inputs["True"])
-    link(choice.outputs[0], nodes.new("NodeGroupOutput").inputs[0])
+    shown = chosen(
+        tree, viewport_points.light(tree), instances.outputs["Instances"], _light_points(tree, points, color)
+    )
+    link(shown, nodes.new("NodeGroupOutput").inputs[0])
     return tree
 
 
@@ -130,12 +128,7 @@ def _display_color(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
         # the two pieces of the sRGB curve, which meet at 0.04045
         low = math("DIVIDE", encoded, 12.92)
         high = math("POWER", math("DIVIDE", math("ADD", encoded, 0.055), 1.055), 2.4)
-        choice = nodes.new("GeometryNodeSwitch")
-        choice.input_type = "FLOAT"
-        link(math("GREATER_THAN", encoded, 0.04045), choice.inputs["Switch"])
-        link(low, choice.inputs["False"])
-        link(high, choice.inputs["True"])
-        link(choice.outputs[0], joined.inputs[channel])
+        link(chosen(tree, math("GREATER_THAN", encoded, 0.04045), low, high, "FLOAT"), joined.inputs[channel])
     link(split.outputs["Alpha"], joined.inputs["Alpha"])
     return joined.outputs[0]
 

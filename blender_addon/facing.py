@@ -21,7 +21,7 @@ from typing import Any, cast
 
 import bpy
 
-from .attribute_nodes import named_attribute, stored_attribute
+from .geometry_nodes import chosen, named_attribute, stored_attribute
 from .math_nodes import math_node
 
 NAME = "Ani3D Facing"
@@ -51,7 +51,7 @@ def facing_camera(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy
     link(place.outputs["Rotation"], with_camera.inputs[1])
     turned = stored_attribute(tree, measured, "scale", "FLOAT_VECTOR", size.outputs[0])
     turned = stored_attribute(tree, turned, "rotation", "QUATERNION", with_camera.outputs[0])
-    return _in_renders(tree, points, turned)
+    return chosen(tree, nodes.new("GeometryNodeIsViewport").outputs[0], turned, points)
 
 
 def facing() -> bpy.types.NodeTree:
@@ -115,14 +115,3 @@ def _perspective(tree: bpy.types.NodeTree, camera: bpy.types.NodeSocket) -> Any:
     info = tree.nodes.new("GeometryNodeCameraInfo")
     tree.links.new(camera, info.inputs[0])
     return math_node(tree, "SUBTRACT", 1.0, info.outputs["Is Orthographic"])
-
-
-def _in_renders(
-    tree: bpy.types.NodeTree, otherwise: bpy.types.NodeSocket, rendered: bpy.types.NodeSocket
-) -> bpy.types.NodeSocket:
-    choice: Any = tree.nodes.new("GeometryNodeSwitch")
-    choice.input_type = "GEOMETRY"
-    tree.links.new(tree.nodes.new("GeometryNodeIsViewport").outputs[0], choice.inputs["Switch"])
-    tree.links.new(rendered, choice.inputs["False"])
-    tree.links.new(otherwise, choice.inputs["True"])
-    return choice.outputs[0]

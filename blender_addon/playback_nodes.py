@@ -11,7 +11,7 @@ import bpy
 from ani3d_formats.playback_file import Block, Packing
 
 from . import viewport_points
-from .attribute_nodes import named_attribute, stored_attribute
+from .geometry_nodes import named_attribute, stored_attribute
 from .math_nodes import math_node
 
 ATTRIBUTE_TYPES = {"scale": "FLOAT_VECTOR", "rotation": "QUATERNION", "radiance:base": "FLOAT_COLOR"}

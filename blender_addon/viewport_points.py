@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 
 from . import compat
-from .attribute_nodes import named_attribute, stored_attribute
+from .geometry_nodes import chosen, named_attribute, stored_attribute
 from .math_nodes import math_node
 
 NAME = "Ani3D Viewport"
@@ -49,18 +49,15 @@ def numbered(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.type
 def thinned(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, nth: int) -> bpy.types.NodeSocket:
     """One of `nth` points with `INDEX` and `NTH` where the viewport shows points, else all of them."""
     nodes: Any = tree.nodes
-    fewer, choice = nodes.new("GeometryNodeDeleteGeometry"), nodes.new("GeometryNodeSwitch")
-    fewer.domain, choice.input_type = "POINT", "GEOMETRY"
+    fewer = nodes.new("GeometryNodeDeleteGeometry")
+    fewer.domain = "POINT"
     tree.links.new(points, fewer.inputs["Geometry"])
     tree.links.new(
         math_node(tree, "MODULO", named_attribute(tree, INDEX, "INT"), float(nth)), fewer.inputs["Selection"]
     )
     told = nodes.new("ShaderNodeValue")
     told.outputs[0].default_value = nth
-    tree.links.new(light(tree), choice.inputs["Switch"])
-    tree.links.new(points, choice.inputs["False"])
-    tree.links.new(stored_attribute(tree, fewer.outputs[0], NTH, "FLOAT", told.outputs[0]), choice.inputs["True"])
-    return choice.outputs[0]
+    return chosen(tree, light(tree), points, stored_attribute(tree, fewer.outputs[0], NTH, "FLOAT", told.outputs[0]))
 
 
 def _group() -> bpy.types.NodeTree:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Geometry nodes that read and write named attributes of points."""
+"""Geometry nodes that the trees of results share: named attributes of points, and a choice between two values."""
 
 from __future__ import annotations
 
@@ -26,3 +26,19 @@ def stored_attribute(
     tree.links.new(points, node.inputs["Geometry"])
     tree.links.new(value, node.inputs["Value"])
     return node.outputs["Geometry"]
+
+
+def chosen(
+    tree: bpy.types.NodeTree,
+    condition: bpy.types.NodeSocket,
+    otherwise: bpy.types.NodeSocket,
+    value: bpy.types.NodeSocket,
+    kind: str = "GEOMETRY",
+) -> bpy.types.NodeSocket:
+    """`value` where the condition holds, else `otherwise`."""
+    node: Any = tree.nodes.new("GeometryNodeSwitch")
+    node.input_type = kind
+    tree.links.new(condition, node.inputs["Switch"])
+    tree.links.new(otherwise, node.inputs["False"])
+    tree.links.new(value, node.inputs["True"])
+    return node.outputs[0]
