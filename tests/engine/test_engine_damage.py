@@ -55,7 +55,8 @@ def test_a_lost_or_garbled_table_is_made_again_from_the_folders(
     store = tmp_path / "store"
     with running_engine(store) as engine, engine.client() as client:
         done, failed = client.submit(shot, {}), client.submit(shot, {"do": "known error"})
-        wait_state(client, failed, "failed")
+        wait_state(client, failed, "failed")  # which shows at once; success only when it is stored
+        wait_state(client, done, "done")
         files = client.files(done)
     written = (store / "jobs" / done / "out" / "result" / "large.bin").stat().st_mtime_ns
     harm(store / "jobs.sqlite")
@@ -93,7 +94,8 @@ def test_repair_says_what_each_job_is_worth(tmp_path: Path, shot: Shot, capsys: 
     store = tmp_path / "store"
     with running_engine(store) as engine, engine.client() as client:
         good, bad = client.submit(shot, {"n": 1}), client.submit(shot, {"n": 2})
-        wait_state(client, bad, "done")
+        for job in (good, bad):
+            wait_state(client, job, "done")
     flip(store / "jobs" / bad / "out" / "result" / "large.bin")
     assert main(["repair", "--store", str(store)]) == 0
     said = capsys.readouterr().out.splitlines()
