@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,7 @@ TYPES = {
     **dict.fromkeys(("double", "float64"), "f8"),
 }
 LONGEST_HEADER = 1 << 20  # bytes
+AT_ONCE = 1 << 20  # bytes of rows that are filled together
 SMALLEST = np.float32(1e-12)  # metres; a size of zero has no logarithm
 NAMES = ("x", "y", "z", "opacity", *(f"{name}_{k}" for name in ("scale", "f_dc") for k in range(3)))
 TURNS = tuple(f"rot_{k}" for k in range(4))
@@ -132,13 +134,22 @@ def ply_parts(path: Path, splats: Splats, axes: str) -> Parts:
     names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"]
     names += [*(f"f_rest_{k}" for k in range(3 * rest)), "opacity", "scale_0", "scale_1", "scale_2", *TURNS]
     rows = np.empty((splats.count, len(names)), "<f4")
-    rows[:, 0:3] = splats.means
-    rows[:, 3:6] = 0
-    rows[:, 6:9] = splats.sh[:, 0]
-    rows[:, 9 : 9 + 3 * rest] = splats.sh[:, 1:].transpose(0, 2, 1).reshape(splats.count, -1)
-    rows[:, -8] = logit(splats.opacities)
-    rows[:, -7:-4] = np.log(np.maximum(splats.scales, SMALLEST))
-    rows[:, -4:] = splats.quats
+    further = splats.sh[:, 1:].transpose(0, 2, 1).reshape(splats.count, -1)
+    sizes, solid = np.log(np.maximum(splats.scales, SMALLEST)), logit(splats.opacities)[:, None]
+    normals = np.broadcast_to(np.float32(0), (splats.count, 3))
+    _fill(rows, (splats.means, normals, splats.sh[:, 0], further, solid, sizes, splats.quats))
     properties = "".join(f"property float {name}\n" for name in names)
     head = f"ply\nformat binary_little_endian 1.0\ncomment {AXES_COMMENT}{axes}\nelement vertex {splats.count}\n"
     return [(head + properties + "end_header\n").encode(), rows.data]
+
+
+def _fill(rows: np.ndarray, parts: Sequence[np.ndarray]) -> None:
+    """Put `parts` (N,k) side by side into rows (N,K), some rows at a time, so that they stay in the cache meanwhile."""
+    step = max(1, AT_ONCE // (4 * rows.shape[1]))
+    for start in range(0, len(rows), step):
+        block, column = rows[start : start + step], 0
+        for part in parts:
+            values = part[start : start + step]
+            for k in range(part.shape[1]):
+                block[:, column] = values[:, k]
+                column += 1

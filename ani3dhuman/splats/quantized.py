@@ -13,8 +13,9 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def logit(opacities: np.ndarray) -> np.ndarray:
     """The inverse of `sigmoid`; 0 and 1 become -16.1 and 16.1, which come back as 1e-7 from them."""
-    kept = np.clip(opacities.astype(np.float64), 1e-7, 1 - 1e-7)
-    return (np.log(kept) - np.log1p(-kept)).astype(np.float32)
+    least = np.float32(1e-7)
+    # the difference from 1 is exact where it is small
+    return np.log(np.maximum(opacities, least)) - np.log(np.maximum(1 - opacities, least))
 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:
