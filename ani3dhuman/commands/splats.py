@@ -46,8 +46,16 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 
 def add_convert(parser: argparse.ArgumentParser) -> None:
     """Define the options of `convert`."""
-    parser.add_argument("source", type=Path, help="PLY, compressed PLY, SPZ, .splat, .ksplat, SOG, GLB or USD")
-    parser.add_argument("target", type=Path, help="PLY, .compressed.ply, SPZ, .splat, .ksplat, .sog or GLB")
+    parser.add_argument(
+        "source",
+        type=Path,
+        nargs="+",
+        help="PLY, compressed PLY, SPZ, .splat, .ksplat, SOG, GLB or USD; some, or a folder",
+    )
+    parser.add_argument(
+        "target", type=Path, help="PLY, .compressed.ply, SPZ, .splat, .ksplat, .sog or GLB; or a folder, with --format"
+    )
+    parser.add_argument("--format", help="of the files in the target's folder: ply, compressed.ply, spz ...")
     parser.add_argument("--axes", help=f"of the source: {AXES_HELP}")
     parser.add_argument("--to-axes", help=f"of the target: {AXES_HELP}")
     parser.set_defaults(run=_convert)
@@ -116,10 +124,37 @@ def _bake(options: argparse.Namespace, cache: FrameCache, frames: range, shot: S
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from ..splats.formats import format_of, read_splats, write_splats
+    from ..splats.formats import format_of
+    from ..splats.sequences import convert_files
 
-    splats = read_splats(options.source, options.axes)
-    write_splats(options.target, splats, options.to_axes)
-    lost = splats.degree - format_of(options.target).degree
+    sources, targets = _pairs(options)
+    with watched() as (bars, stopped):
+        progress = Progress("convert", 2 * len(sources), bars.listen, stopped)
+        found = convert_files(sources, targets, options.axes, options.to_axes, progress)
+    lost = max(degree for _, degree in found) - format_of(targets[0]).degree
     note = ", without the colours that depend on the view" if lost > 0 else ""
-    print(f"{splats.count:,} Gaussians in {options.target}, {options.target.stat().st_size / 1e6:.1f} MB{note}")
+    size = sum(target.stat().st_size for target in targets) / 1e6
+    place = targets[0] if len(targets) == 1 else f"{len(targets)} files of {targets[0].parent}"
+    print(f"{sum(count for count, _ in found):,} Gaussians in {place}, {size:.1f} MB{note}")
+
+
+def _pairs(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """The files to read, and where each goes."""
+    from ..splats.formats import FORMATS, format_of, written_format
+
+    sources: list[Path] = []
+    for source in options.source:
+        if source.is_dir():
+            known = tuple(each.ending for each in FORMATS)
+            sources += [file for file in sorted(source.iterdir()) if file.name.lower().endswith(known)]
+        else:
+            sources.append(source)
+    if not sources:
+        raise Ani3DError("cli.syntax", f"{options.source[0]} holds no file of Gaussians.", "Check the folder.")
+    if options.format is None:
+        if len(sources) > 1 or options.target.is_dir():
+            raise Ani3DError("cli.syntax", "--format is missing.", "Give it, such as --format spz, and a folder.")
+        return sources, [options.target]
+    ending = written_format(Path(f"a.{options.format.lstrip('.')}")).ending
+    stems = [source.name[: -len(format_of(source).ending)] or source.parent.name for source in sources]
+    return sources, [options.target / f"{stem}{ending}" for stem in stems]

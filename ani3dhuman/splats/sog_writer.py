@@ -9,6 +9,7 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def sog_parts(path: Path, splats: Splats, axes: str) -> Parts:
         "sh0.webp": _square(base),
     }
     if splats.degree and splats.count:
-        palette, labels = _palette(splats.sh[:, 1:].reshape(splats.count, -1))
+        palette, labels = yield from _palette(splats.sh[:, 1:].reshape(splats.count, -1))
         book, numbers = _coded(palette.reshape(len(palette), -1, 3))
         files = ["shN_centroids.webp", "shN_labels.webp"]
         meta["shN"] = {"count": len(palette), "bands": splats.degree, "codebook": book, "files": files}
@@ -62,12 +63,11 @@ def sog_parts(path: Path, splats: Splats, axes: str) -> Parts:
         pictures |= {files[0]: rows.reshape(-1, PALETTE * numbers.shape[1], 3), files[1]: _square(two)}
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in {
-            "meta.json": json.dumps(meta).encode(),
-            **{n: _webp(p) for n, p in pictures.items()},
-        }.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
-    return [whole.getvalue()]
+        archive.writestr(zipfile.ZipInfo("meta.json"), json.dumps(meta).encode())
+        for name, picture in pictures.items():
+            archive.writestr(zipfile.ZipInfo(name), _webp(picture))
+            yield b""
+    yield whole.getvalue()
 
 
 def _coded(values: np.ndarray) -> tuple[list[float], np.ndarray]:
@@ -86,7 +86,7 @@ def _coded(values: np.ndarray) -> tuple[list[float], np.ndarray]:
     return book.tolist(), numbers.astype(np.uint8).reshape(values.shape)
 
 
-def _palette(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _palette(rows: np.ndarray) -> Generator[bytes, None, tuple[np.ndarray, np.ndarray]]:
     """Entries (P,C) that stand for rows (N,C), and the number of each row's (N,)."""
     if len(rows) <= MOST_ENTRIES:
         return rows, np.arange(len(rows))
@@ -94,16 +94,19 @@ def _palette(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     some = rows[rng.choice(len(rows), min(len(rows), 8 * FEWER), replace=False)]
     entries = some[:FEWER].copy()
     for _ in range(PALETTE_ROUNDS):
-        owner = _nearest(some, entries)
+        owner = yield from _nearest(some, entries)
         held = np.bincount(owner, minlength=len(entries))[:, None]
         sums = np.stack([np.bincount(owner, column, len(entries)) for column in some.T], axis=1)
         entries = np.where(held > 0, sums / np.maximum(held, 1), entries).astype(np.float32)
-    return entries, _nearest(rows, entries)
+    return entries, (yield from _nearest(rows, entries))
 
 
-def _nearest(rows: np.ndarray, entries: np.ndarray) -> np.ndarray:
-    half = np.square(entries).sum(1) / 2
-    return np.concatenate([(half - rows[k : k + 4096] @ entries.T).argmin(1) for k in range(0, len(rows), 4096)])
+def _nearest(rows: np.ndarray, entries: np.ndarray) -> Generator[bytes, None, np.ndarray]:
+    half, found = np.square(entries).sum(1) / 2, np.empty(len(rows), np.int64)
+    for k in range(0, len(rows), 4096):
+        found[k : k + 4096] = (half - rows[k : k + 4096] @ entries.T).argmin(1)
+        yield b""
+    return found
 
 
 def _square(pixels: np.ndarray) -> np.ndarray:

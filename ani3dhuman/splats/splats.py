@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from .harmonics import matrices, rotated
 
 OWN_COLORS = "radiance:own"  # attribute of a cache: `sh` in each Gaussian's own axes, which turn with it
 COEFFICIENTS = (1, 4, 9, 16)  # of each channel, by degree
-Parts = Sequence[bytes | memoryview]  # of a file, one after the other
+# of a file, one after the other; where that is long work made as they are taken, some empty, so that it can be stopped
+Parts = Iterable[bytes | memoryview]
 MOST = 100_000_000  # Gaussians in a file; more is a damaged header
 
 

@@ -26,6 +26,7 @@ COLOR = 0.15  # of a byte's range that one unit of the first coefficient takes
 MOST_BITS = 12  # of a fraction, .24 mm
 GREATEST = (1 << 23) - 1
 ROTATION_BYTES = {2: 3, 3: 4, 4: 4}
+AT_ONCE = 1 << 20  # bytes that are compressed between two looks at whether to stop
 KEPT_BITS = 5, 4  # of coefficients of degree 1, and of higher ones
 
 
@@ -166,9 +167,11 @@ def spz_parts(path: Path, splats: Splats, axes: str, version: int = 3) -> Parts:
         pack = zstandard(path).ZstdCompressor().compress
         packed = [pack(part) for part in parts]
         table = b"".join(struct.pack("<QQ", len(a), len(b)) for a, b in zip(packed, parts, strict=True))
-        return [(head + struct.pack("<I", 32)).ljust(32, b"\0") + table, *packed]
-    stream = zlib.compressobj(6, zlib.DEFLATED, 31)
-    return [stream.compress(head + b"".join(parts)), stream.flush()]
+        yield from ((head + struct.pack("<I", 32)).ljust(32, b"\0") + table, *packed)
+        return
+    stream, whole = zlib.compressobj(6, zlib.DEFLATED, 31), memoryview(head + b"".join(parts))
+    yield from (stream.compress(whole[start : start + AT_ONCE]) for start in range(0, len(whole), AT_ONCE))
+    yield stream.flush()
 
 
 def _coefficients(rest: np.ndarray) -> np.ndarray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -17,8 +19,9 @@ from ani3d_formats.frames import CacheWriter, FrameCache, write_cache
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.progress import Progress
 from ani3dhuman.cli import main
-from ani3dhuman.splats.formats import read_splats
-from ani3dhuman.splats.sequences import write_sequence
+from ani3dhuman.splats import sog_writer
+from ani3dhuman.splats.formats import read_splats, write_splats
+from ani3dhuman.splats.sequences import convert_files, write_sequence
 from ani3dhuman.splats.splats import OWN_COLORS, Splats
 from ani3dhuman.splats.usd import write_usd
 
@@ -71,6 +74,62 @@ def test_a_stopped_sequence_leaves_what_was_there(tmp_path, cache):
     with pytest.raises(Cancelled):
         write_sequence(cache, tmp_path / "out", "spz", all_frames(cache), progress=stopped)
     assert {file: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_folder_of_files_is_converted_whole_or_not_at_all(tmp_path, cache, capsys):
+    write_sequence(cache, tmp_path / "in", "ply", all_frames(cache))
+    (tmp_path / "in" / "notes.txt").write_text("no Gaussians")
+    assert run("convert", tmp_path / "in", tmp_path / "out", "--format", "spz") == 0
+    assert f"{FRAMES * 50} Gaussians in {FRAMES} files" in capsys.readouterr().out
+    made = sorted((tmp_path / "out").iterdir())
+    assert [file.name for file in made] == [f"walk.{frame:04d}.spz" for frame in all_frames(cache)]
+    moved = [read_splats(file).means[:, 0].mean() for file in made]
+    np.testing.assert_allclose(np.diff(moved), 0.1, atol=1e-3)
+
+    next((tmp_path / "in").glob("*.ply")).write_bytes(b"ply")
+    assert run("convert", tmp_path / "in", tmp_path / "other", "--format", "spz") == 1
+    assert "is not a sound PLY" in capsys.readouterr().err
+    assert not list((tmp_path / "other").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["a.ply", "b.ply", "out"], "--format is missing"),
+        (["a.ply", "a.spz", "out", "--format", "splat"], "Two of the files would become a.splat"),
+        (["a.ply", "out", "--format", "usdc"], "is read, not written"),
+        (["empty", "out", "--format", "ply"], "holds no file of Gaussians"),
+    ],
+)
+def test_what_cannot_be_converted_is_said(tmp_path, capsys, words, text, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for name in ("a.ply", "b.ply", "a.spz"):
+        write_splats(tmp_path / name, some_splats(5))
+    assert run("convert", *words) == 1
+    assert text in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_long_conversion_stops_within_a_file(tmp_path, monkeypatch):
+    """Asked to stop while its only file is made, a conversion leaves nothing, and what stood there stays."""
+    monkeypatch.setattr(sog_writer, "MOST_ENTRIES", 100)
+    monkeypatch.setattr(sog_writer, "FEWER", 50)
+    write_splats(tmp_path / "a.ply", some_splats(700, 1))
+    (tmp_path / "a.sog").write_bytes(b"what stood there")
+    begun, given = Event(), sog_writer._nearest
+
+    def slow(rows, entries):
+        begun.set()
+        for _ in range(1000):
+            time.sleep(0.01)
+            yield b""
+        return (yield from given(rows, entries))
+
+    monkeypatch.setattr(sog_writer, "_nearest", slow)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(Cancelled):
+        convert_files([tmp_path / "a.ply"], [tmp_path / "a.sog"], progress=Progress("a", 2, should_cancel=begun.is_set))
+    assert sorted(tmp_path.iterdir()) == before and (tmp_path / "a.sog").read_bytes() == b"what stood there"
 
 
 def test_names_of_frames_sort_and_say_minus(tmp_path, cache):
