@@ -154,8 +154,10 @@ def _bones(glb: GlbWriter, bones: Bones) -> list[int]:
         entry: dict[str, Any] = {"name": name, **{what: part.tolist() for what, part in parts.items()}}
         children = [first + int(child) for child in np.flatnonzero(parents == row)]
         glb.append("nodes", entry | ({"children": children} if children else {}))
-        if parents[row] < 0:
-            glb.document["scenes"][0]["nodes"].append(first + row)
+    roots = [first + int(row) for row in np.flatnonzero(parents < 0)]
+    if len(roots) > 1:  # joints of a skin have a node above them all
+        roots = [glb.append("nodes", {"name": "Armature", "children": roots})]
+    glb.document["scenes"][0]["nodes"] += roots
     times = glb.add(np.arange(len(pose)) / bones.fps, target=None, bounds=True)
     samplers: list[dict[str, Any]] = []
     channels: list[dict[str, Any]] = []

@@ -30,7 +30,7 @@ from ani3dhuman.splats.ply import read_ply
 from ani3dhuman.splats.sequences import write_sequence
 from ani3dhuman.splats.splats import Splats
 
-from .natives import in_blender
+from .natives import reads_right
 from .others import exchange, install
 from .round_trip import found_blenders, round_trip
 from .samples import some
@@ -103,24 +103,9 @@ def damaged(folder: Path) -> dict[str, float]:
 
 
 def natives(folder: Path) -> dict[str, float]:
-    """PLY and SPZ in each Blender's own importer: 1 where every place is right, in 5.3 as splats with all colours."""
-    one, figures = some(2000, 3), {}
-    write_splats(folder / "probe.ply", one, "z-up")
-    write_splats(folder / "probe.spz", one)
-    for version, python in found_blenders().items():
-        (folder / "again.ply").unlink(missing_ok=True)
-        read = in_blender(python, folder)
-        good = np.array_equal(read["ply/position"], one.means)
-        if str(read["ply/type"]) == "POINTCLOUD":
-            good &= int(read["ply/coefficients"]) == int(read["spz/coefficients"]) == 15
-            good &= float(np.abs(read["spz/position"] - one.means).max()) < 2e-4
-            good &= float(np.abs(read["ply/radiance:base"][:, :3] - one.sh[:, 0]).max()) < 1e-6
-        else:
-            again, first = read_splats(folder / "again.ply", "z-up"), read_splats(folder / "probe.ply")
-            names = ("means", "quats", "scales", "opacities", "sh")
-            good &= all(np.array_equal(getattr(again, name), getattr(first, name)) for name in names)
-        figures[f"gaussians_{version}"] = float(good)
-    return figures
+    """PLY and SPZ in each Blender's own importer: 1 where all is read right."""
+    found = found_blenders().items()
+    return {f"gaussians_{version}": float(reads_right(python, folder, some(2000, 3))) for version, python in found}
 
 
 def baked(folder: Path, cache: FrameCache, shot: Shot) -> dict[str, float]:

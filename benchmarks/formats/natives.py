@@ -12,6 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ani3dhuman.splats.formats import read_splats, write_splats
+from ani3dhuman.splats.splats import Splats
+
 READ = """
 import bpy, sys, numpy as np
 from pathlib import Path
@@ -56,6 +59,25 @@ def in_blender(python: Path, folder: Path) -> dict[str, np.ndarray]:
         raise RuntimeError(done.stdout[-500:] + done.stderr[-1500:])
     with np.load(folder / "natives.npz") as found:
         return {name: found[name] for name in found.files}
+
+
+def reads_right(python: Path, folder: Path, splats: Splats) -> bool:
+    """Whether a Blender shows every place of `splats`, of degree 3, from PLY and SPZ files written in `folder`.
+
+    From 5.3 on as native splats with all colours; before, as points whose PLY out of Blender again is ours to the bit.
+    """
+    write_splats(folder / "probe.ply", splats, "z-up")
+    write_splats(folder / "probe.spz", splats)
+    (folder / "again.ply").unlink(missing_ok=True)
+    read = in_blender(python, folder)
+    good = np.array_equal(read["ply/position"], splats.means)
+    if str(read["ply/type"]) == "POINTCLOUD":
+        good &= int(read["ply/coefficients"]) == int(read["spz/coefficients"]) == 15
+        good &= float(np.abs(read["spz/position"] - splats.means).max()) < 2e-4
+        return bool(good and np.abs(read["ply/radiance:base"][:, :3] - splats.sh[:, 0]).max() < 1e-6)
+    again, first = read_splats(folder / "again.ply", "z-up"), read_splats(folder / "probe.ply")
+    names = ("means", "quats", "scales", "opacities", "sh")
+    return bool(good and all(np.array_equal(getattr(again, name), getattr(first, name)) for name in names))
 
 
 if __name__ == "__main__":

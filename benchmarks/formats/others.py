@@ -50,6 +50,19 @@ def furthest(splats: Splats, others: Splats) -> float:
     return min(float(cKDTree(others.means).query(splats.turned(R).means)[0].max()) for R in flips)
 
 
+def wrong_in(folder: Path, path: Path) -> list[str]:
+    """What Khronos' validator finds wrong in a GLB; nothing where all is right.
+
+    It does not know KHR_gaussian_splatting: the names of that extension's attributes are all that it may find wrong.
+    """
+    said = subprocess.run(["node", "-e", VALIDATE, str(path.resolve())], cwd=folder, capture_output=True, text=True)
+    if said.returncode:
+        return [f"no answer: {said.stderr[-300:]}"]
+    messages = json.loads(said.stdout)["messages"]
+    wrong = [each for each in messages if each["severity"] == 0 and "/KHR_gaussian_splatting:" not in each["pointer"]]
+    return [str(each) for each in wrong]
+
+
 def exchange(folder: Path, splats: Splats) -> dict[str, float]:
     """How many files of ours they read, and of theirs we: counts, and the counts that failed."""
     sound, ways = folder / "sound.ply", 0
@@ -67,12 +80,7 @@ def exchange(folder: Path, splats: Splats) -> dict[str, float]:
         if not transform(folder, sound, theirs) or furthest(splats, read_splats(theirs)) > NEAR:
             failed.append(f"we read {ending}")
     write_splats(folder / "ours.glb", splats)
-    said = subprocess.run(
-        ["node", "-e", VALIDATE, str((folder / "ours.glb").resolve())], cwd=folder, capture_output=True, text=True
-    )
-    # the validator does not know the extension: its attributes' names are all that it may find wrong
-    messages = json.loads(said.stdout or '{"messages": [{"severity": 0, "pointer": "no answer"}]}')["messages"]
-    wrong = [each for each in messages if each["severity"] == 0 and "/KHR_gaussian_splatting:" not in each["pointer"]]
+    wrong = wrong_in(folder, folder / "ours.glb")
     ways += 1
     failed += [f"glTF validator: {wrong}"] if wrong else []
     for text in failed:

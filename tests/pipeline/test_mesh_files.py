@@ -16,12 +16,17 @@ from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.skinning import skin
 from ani3dhuman import cli
 
-BLENDER = Path(__file__).parents[2] / ".venv-blender" / "bin" / "python"
+ROOT = Path(__file__).parents[2]
+BLENDER = ROOT / ".venv-blender" / "bin" / "python"
+VERSIONS = ("-5.0.1", "-5.2.3", "-5.3.0")
 READ = """
 import bpy, sys, numpy as np
 bpy.ops.wm.read_factory_settings(use_empty=True)
 bpy.context.scene.render.fps = 24
-bpy.ops.wm.alembic_import(filepath=sys.argv[1], as_background_job=False)
+if sys.argv[1].endswith(".abc"):
+    bpy.ops.wm.alembic_import(filepath=sys.argv[1], as_background_job=False)
+else:
+    bpy.ops.wm.usd_import(filepath=sys.argv[1])
 found = {}
 for frame in (2, 3, 4):
     bpy.context.scene.frame_set(frame)
@@ -68,12 +73,16 @@ def test_mdd_has_times_and_places_and_the_sidecar_says_where_they_came_from(resu
     assert len(said["source_manifest_sha256"]) == 64
 
 
-@pytest.mark.skipif(not BLENDER.exists(), reason="Blender writes Alembic, and it is not here")
-def test_alembic_comes_back_into_blender_with_velocities(result, tmp_path):
+@pytest.mark.parametrize("ending", ["abc", "usdc"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_meshes_come_back_into_blender_with_velocities(result, tmp_path, ending, version):
+    python = ROOT / f".venv-blender{version}" / "bin" / "python"
+    if not BLENDER.exists() or not python.exists():
+        pytest.skip(f"Blender {version[1:]}, or the one that writes Alembic, is not here: its importers were not tried")
     path, meshes = result
-    shot, out = path.parent / "shot.npz", tmp_path / "she.abc"
+    shot, out = path.parent / "shot.npz", tmp_path / f"she.{ending}"
     assert cli.main(["export", str(path), "-o", str(out), "--shot", str(shot), "--blender", str(BLENDER)]) == 0
-    subprocess.run([str(BLENDER), "-c", READ, str(out), str(tmp_path / "read.npz")], check=True, capture_output=True)
+    subprocess.run([str(python), "-c", READ, str(out), str(tmp_path / "read.npz")], check=True, capture_output=True)
     with np.load(tmp_path / "read.npz") as found:
         for name, points in meshes.items():
             for frame in (2, 3, 4):
