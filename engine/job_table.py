@@ -40,6 +40,7 @@ MAX_SHOT_NAME = 200  # characters
 MAX_PAGE = 900_000  # bytes of one list, which has to fit into a message
 MAX_ERROR = 1000  # characters of a job's error that are told
 MAX_ATTEMPTS = 3  # a job that has taken the engine down this often is not started again
+_ASK_FOR_FILES = "Ask for the list of its files."
 
 
 class JobTable:
@@ -56,6 +57,9 @@ class JobTable:
     def __init__(self, root: Path, rebuild: bool = False) -> None:
         self.root = root
         self.blobs = Blobs(root / "blobs")
+        # where files are that are fetched, in many chunks, and their bytes; until a job changes
+        self._places: dict[tuple[str, str], tuple[Path, int]] = {}
+        self._none_waits = False  # is known, until a job changes
         try:
             (root / "jobs").mkdir(parents=True, exist_ok=True)
             self._rows = self._open_whole(root / "jobs.sqlite", rebuild)
@@ -153,9 +157,12 @@ class JobTable:
 
     def next_queued(self) -> str | None:
         """The id of the job whose turn it is: of the highest priority the one that has waited longest."""
+        if self._none_waits:
+            return None
         row = self._rows.execute(
             "SELECT id FROM jobs WHERE state = 'queued' AND NOT paused ORDER BY priority DESC, queued LIMIT 1"
         ).fetchone()
+        self._none_waits = row is None
         return row["id"] if row else None
 
     def start(self, job: str) -> None:
@@ -275,12 +282,18 @@ class JobTable:
         Raises:
             Ani3DError: `job.unknown`, `job.unfinished`, `file.unknown`.
         """
-        folder = self.result(job)
-        row = self._rows.execute("SELECT size FROM files WHERE job = ? AND name = ?", (job, name)).fetchone()
-        if row is None or offset + size > row["size"]:
-            what = f"no file '{name}'" if row is None else f"no {offset + size:,} bytes in '{name}'"
-            raise Ani3DError("file.unknown", f"Job {job} has {what}.", "Ask for the list of its files.")
-        return folder / name
+        found = self._places.get((job, name))
+        if found is None:
+            folder = self.result(job)
+            row = self._rows.execute("SELECT size FROM files WHERE job = ? AND name = ?", (job, name)).fetchone()
+            if row is None:
+                raise Ani3DError("file.unknown", f"Job {job} has no file '{name}'.", _ASK_FOR_FILES)
+            found = self._places[job, name] = folder / name, row["size"]
+        path, whole = found
+        if offset + size > whole:
+            text = f"Job {job} has no {offset + size:,} bytes in '{name}'."
+            raise Ani3DError("file.unknown", text, _ASK_FOR_FILES)
+        return path
 
     def known(self, job: str) -> bool:
         """Whether there is such a job."""
@@ -302,6 +315,8 @@ class JobTable:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All or nothing. Raises Ani3DError `disk.full` where SQLite finds no room."""
+        self._places.clear()
+        self._none_waits = False
         try:
             with self._rows:
                 self._rows.execute("BEGIN")

@@ -81,14 +81,13 @@ class Jobs:
         if status.state in ("queued", "running"):
             raise Ani3DError("job.active", f"Job {job} is {status.state}.", "Cancel it first.")
 
-    def check_done(self, job: str) -> None:
-        """Raise Ani3DError `job.unfinished` for a job that is not done, `job.unknown` for none.
+    def check_stored(self, job: str) -> None:
+        """Raise Ani3DError `job.unfinished` for a job of which the table does not know yet how it stands.
 
         A failure is known before it is stored.
         """
-        state = self.status(job).state
-        if state != "done":
-            raise no_files(job, state)
+        if job in self.live:
+            raise no_files(job, self.live[job].state)
 
     # ---- changing ----
 

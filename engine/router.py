@@ -1,8 +1,8 @@
 """The engine's socket: one ROUTER behind a gate, and a bound on what waits for clients that read slowly.
 
 At most `PIPE` answers to a client are being made at a time, and as many wait in its pipe; of large ones it has `CREDIT`
-bytes under way, or one answer while others have more than `BUDGET`. From then on its requests wait, not their answers:
-what it costs is a few requests, whatever it asked for. It may leave at any time.
+bytes under way, or one short answer while others have more than `BUDGET`. From then on its requests wait, not their
+answers: what it costs is a few requests, whatever it asked for. It may leave at any time.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from .wire import messages as m
 log = logging.getLogger("engine")
 
 PIPE = 8  # answers under way to one client
-CREDIT = 6 << 20  # bytes of large answers under way to one client, of which it has asked for a window at most
-BUDGET = 4 << 20  # ... to all others, beyond which a client has one answer at a time
+CREDIT = m.FETCH_WINDOW * m.MAX_CHUNK_BYTES  # bytes of large answers under way to one client
+BUDGET = 8 << 20  # ... to all others, beyond which a client has one answer at a time, and a short one
+SHARE = 256 << 10  # bytes of that
 _FRAME = 2  # bytes at least that a frame has on the wire beside its content
+_EVENTS, _READABLE, _NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)  # enumerations count slowly
 _BLOCKED_POLL = 1, 32  # milliseconds between tries while a client has no room: at first, and when nothing changes
 
 Answer = Callable[[bytes, list[codec.Part]], None]  # answers a client's message, or begins to; raises nothing
@@ -86,6 +88,9 @@ class Front:
         self._socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)  # milliseconds until a peer has to have shown its token
         self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)  # a peer that vanished is forgotten
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._woken, zmq.POLLIN)
         self._lines: dict[bytes, _Line] = {}
         self._size = 0  # of all lines
         self._pause = _BLOCKED_POLL[0]
@@ -133,11 +138,8 @@ class Front:
 
     def poll(self, milliseconds: int) -> bool:
         """Whether a message is there, after at most so long, or as soon as `wake` was called."""
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._woken, zmq.POLLIN)
         blocked = any(line.unsent or line.waiting for line in self._lines.values())
-        ready = dict(poller.poll(min(milliseconds, self._pause) if blocked else milliseconds))
+        ready = dict(self._poller.poll(min(milliseconds, self._pause) if blocked else milliseconds))
         if self._woken.fileno() in ready:
             with suppress(BlockingIOError):
                 self._woken.recv(1 << 16)
@@ -145,10 +147,9 @@ class Front:
 
     def receive(self) -> tuple[bytes, list[memoryview]] | None:
         """The next message's sender and frames, or None."""
-        try:
-            client, *frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
+        if not self._socket.getsockopt(_EVENTS) & _READABLE:  # an exception would cost as much as a message
             return None
+        client, *frames = self._socket.recv_multipart(_NOBLOCK, copy=False)
         if frames:
             size = sum(len(frame.buffer) + _FRAME for frame in frames)
             self._guard.handed_over(int(frames[0].get(zmq.SRCFD)), size)
@@ -175,6 +176,12 @@ class Front:
         if line.unsent or line.begun >= PIPE:
             return False
         return not line.size or (line.size < CREDIT and self._size - line.size < BUDGET)
+
+    def share(self, client: bytes, size: int) -> int:
+        """How many of `size` bytes may be made for the client now."""
+        line = self._lines.get(client)
+        others = self._size - (line.size if line else 0)
+        return size if others < BUDGET else min(size, SHARE)
 
     def begin(self, client: bytes, size: int = 0) -> None:
         """An answer of `size` bytes of data to the client is being made elsewhere."""
@@ -225,7 +232,7 @@ class Front:
         size = sum(memoryview(frame).nbytes for frame in frames[1:])
         large = size >= zmq.COPY_THRESHOLD  # ZeroMQ copies what is smaller
         try:
-            sent = self._socket.send_multipart([client, *frames], zmq.NOBLOCK, copy=False, track=large)
+            sent = self._socket.send_multipart([client, *frames], _NOBLOCK, copy=False, track=large)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:

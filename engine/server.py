@@ -34,7 +34,7 @@ from .health import Health
 from .intake import Intake
 from .job_table import MAX_ERROR, JobTable
 from .jobs import FOLDERS, Jobs
-from .result_files import is_whole, read_early, read_part
+from .result_files import Buffers, is_whole, read_at_once, read_early, read_part
 from .router import Front
 from .uploads import Uploads
 from .wire import PROTOCOL_VERSION, Welcome, codec
@@ -88,6 +88,7 @@ class Server:
         self._executor = executor
         self._uploads = Uploads(table.root / "incoming", table.blobs)
         self._intake = Intake(self._uploads, job, __version__, allowed)
+        self._buffers = Buffers()
         self._watchers: list[_Watcher] = []
         self._entering: set[str] = set()  # jobs that a submission is about to queue
         self._stopping = False
@@ -138,6 +139,8 @@ class Server:
             request = codec.peek(frames)[1]
             header = codec.read_header(frames)
             message = codec.decode(header, frames[1:], m.REQUESTS)
+            if isinstance(message, m.Fetch):
+                message = replace(message, size=self._front.share(client, message.size))
             reply = self._handle(client, request, message)
         except Exception as error:
             reply = error_reply(error)
@@ -180,7 +183,7 @@ class Server:
             case m.Adjust():
                 return m.Job(self._jobs.adjust(message.job, message.priority, message.paused))
             case m.Files():
-                self._jobs.check_done(message.job)
+                self._jobs.check_stored(message.job)
                 files = self._table.files(message.job)
                 return m.Listing(files, str(self._table.result(message.job)) if self._is_here else "")
             case m.Fetch():
@@ -227,12 +230,13 @@ class Server:
         if message.name == early_frames.NAME:
             self._jobs.status(message.job)
             path = self._table.folder(message.job) / "out" / early_frames.NAME
-            read = partial(read_early, path, message.offset, message.size)
+            data = yield Work(partial(read_early, path, message.offset, message.size), client)
         else:
-            self._jobs.check_done(message.job)
+            self._jobs.check_stored(message.job)
             path = self._table.place(message.job, message.name, message.offset, message.size)
-            read = partial(read_part, path, message.offset, message.size)
-        data = yield Work(read, client)
+            data = self._buffers.take(message.size)
+            if not read_at_once(path, message.offset, data):
+                yield Work(partial(read_part, path, message.offset, data), client)
         return m.Frame(message.offset, np.frombuffer(data, np.uint8))
 
     def _delete(self, job: str) -> Task:

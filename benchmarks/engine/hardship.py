@@ -16,6 +16,7 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from benchmarks.cloth.speed import skirt
+from engine.wire import messages as m
 
 from .harness import ROOT, SETTINGS, ended, fresh, hashes, running, tiny_shot
 
@@ -32,7 +33,7 @@ for _ in range(int(sys.argv[4])):
     s.setsockopt(zmq.SNDHWM, 0); s.setsockopt(zmq.RCVHWM, 1)
     s.plain_username = b"ani3dhuman"; s.plain_password = access.token.encode(); s.connect(access.endpoint)
     for i in range(4000):
-        s.send_multipart(codec.encode(m.Fetch(sys.argv[2], sys.argv[3], 0, 1 << 20), i))
+        s.send_multipart(codec.encode(m.Fetch(sys.argv[2], sys.argv[3], 0, m.MAX_CHUNK_BYTES), i))
     sockets.append(s)
 print("asked", flush=True)
 time.sleep(4)
@@ -80,15 +81,17 @@ def full_disk(folder: Path, wanted: dict[str, str], left: float) -> dict[str, An
     return record
 
 
-def full_disk_at(folder: Path, settings: dict[str, Any], wanted: dict[str, str], stage: str) -> dict[str, Any]:
-    """Fill the disk to the last byte when a job reports `stage`; then make room, and submit again."""
-    record: dict[str, Any] = {"at": stage}
+def full_disk_at(
+    folder: Path, settings: dict[str, Any], wanted: dict[str, str], stage: str, step: int = 0
+) -> dict[str, Any]:
+    """Fill the disk to the last byte when a job reports `step` of `stage`; then make room, and submit again."""
+    record: dict[str, Any] = {"at": stage, "step": step}
     with fresh(folder) as place, small_disk(place / "disk", 96 * MEGABYTE) as disk:
         ballast = disk / "ballast"
         with running(disk / "store") as engine, engine.client() as client:
             job = client.submit(tiny_shot(), settings)
             for event in client.follow(job):
-                if event.stage == stage and not ballast.exists():
+                if event.stage == stage and event.step >= step and not ballast.exists():
                     size = 64 * MEGABYTE
                     while size:
                         try:
@@ -101,7 +104,7 @@ def full_disk_at(folder: Path, settings: dict[str, Any], wanted: dict[str, str],
             record["hit"] = ballast.exists()
             record["first"] = ended(client, job)
             error = client.status(job).error
-            record["said"] = str(error["message"])[:120] if error else ""
+            record["said"] = str(error["message"]).replace(str(engine.store), "STORE") if error else ""
             ballast.unlink(missing_ok=True)
             job = client.submit(tiny_shot(), settings)
             record["then"] = ended(client, job)
@@ -175,10 +178,10 @@ def clock(folder: Path, wanted: dict[str, str], days: float) -> dict[str, Any]:
 def crowd(folder: Path, clients: int, silent: int, seconds: float) -> dict[str, float]:
     """Pings of a bystander while `clients` ask at once, and while `silent` ask for much and read nothing."""
     with fresh(folder) as place, running(place / "store") as engine, engine.client() as client:
-        job = client.submit(tiny_shot(20), SETTINGS)
+        job = client.submit(tiny_shot(60), SETTINGS)
         assert ended(client, job) == "done"
         largest = max(client.files(job), key=lambda info: info.size)
-        assert largest.size >= MEGABYTE
+        assert largest.size >= m.MAX_CHUNK_BYTES
         before, most = engine.memory, 0.0
         asking = [sys.executable, "-c", SILENT, str(engine.store), job, largest.name, str(silent)]
         process = subprocess.Popen(asking, cwd=ROOT, stdout=subprocess.PIPE)

@@ -12,7 +12,7 @@ import platform
 import time
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -237,7 +237,7 @@ class Client:
         while len(data) < wanted:
             size = min(m.MAX_CHUNK_BYTES, wanted - len(data))
             more = self._early(job, early_frames.HEADER.size + len(data), size)
-            if len(more) < size:  # the job has ended meanwhile
+            if not more:  # the job has ended meanwhile
                 return np.zeros((0, vertices, 3), np.float32)
             data += more
         return np.frombuffer(data, "<f4").reshape(ready, vertices, 3)
@@ -300,20 +300,31 @@ class Client:
         return map_file(here, info) if here else None
 
     def _fetched(self, job: str, info: m.FileInfo) -> Iterator[memoryview]:
-        """A file's chunks as they come over the wire, a few under way at a time."""
-        offsets = range(0, info.size, m.MAX_CHUNK_BYTES)
-        asked: dict[int, int] = {}  # request id -> offset; its size is the credit in use
-        following = iter(offsets)
-        for offset in offsets:
-            while len(asked) < m.FETCH_WINDOW and (ahead := next(following, None)) is not None:
-                size = min(m.MAX_CHUNK_BYTES, info.size - ahead)
-                asked[self._send(m.Fetch(job, info.name, ahead, size))] = ahead
-            request = next(iter(asked))
-            frame = self._receive(request, m.Frame)
-            del asked[request]
-            if frame.offset != offset:
-                raise codec.malformed_error(f"a frame of offset {frame.offset} came in the place of {offset}")
-            yield frame.data.data
+        """A file's bytes in order as they come over the wire, a few chunks under way at a time."""
+        asked: dict[int, m.Fetch] = {}  # by request
+        early: dict[int, memoryview] = {}  # what came before its turn, by its offset
+        offset = ahead = 0
+
+        def ask(start: int, size: int) -> None:
+            fetch = m.Fetch(job, info.name, start, size)
+            asked[self._send(fetch)] = fetch
+
+        while offset < info.size:
+            while len(asked) + len(early) < m.FETCH_WINDOW and ahead < info.size:
+                ask(ahead, min(m.MAX_CHUNK_BYTES, info.size - ahead))
+                ahead += min(m.MAX_CHUNK_BYTES, info.size - ahead)
+            while offset not in early:
+                request, frame = self._receive_one(asked, m.Frame)
+                fetch, data = asked.pop(request), frame.data.data
+                if frame.offset != fetch.offset or not 0 < len(data) <= fetch.size:
+                    said = f"{len(data)} bytes of offset {frame.offset} came for {fetch.size} of {fetch.offset}"
+                    raise codec.malformed_error(said)
+                early[fetch.offset] = data
+                if len(data) < fetch.size:  # the engine has much under way to others
+                    ask(fetch.offset + len(data), fetch.size - len(data))
+            data = early.pop(offset)
+            offset += len(data)
+            yield data
 
     # ---- one request, one answer ----
 
@@ -326,19 +337,24 @@ class Client:
         return request
 
     def _receive(self, request: int, expected: type[Reply] | types.UnionType, patience: float = 0.0) -> Reply:
-        """The answer to `request`; answers to requests given up earlier are passed over."""
+        return self._receive_one((request,), expected, patience)[1]
+
+    def _receive_one(
+        self, requests: Container[int], expected: type[Reply] | types.UnionType, patience: float = 0.0
+    ) -> tuple[int, Reply]:
+        """The first answer to any of `requests`, and to which; answers to requests given up earlier are passed over."""
         deadline = time.monotonic() + self.timeout + patience
         while (frames := self._connection.receive(deadline - time.monotonic())) is not None:
             header = codec.read_header(frames)
             # Request 0 is the engine's answer to a message in which it found no id.
-            if header.request not in (request, 0):
+            if header.request and header.request not in requests:
                 continue
             reply = codec.decode(header, frames[1:], m.REPLIES)
             if isinstance(reply, m.Error):
                 raise Ani3DError(reply.code, reply.message, reply.hint)
             if not isinstance(reply, expected):
                 raise codec.malformed_error(f"a '{reply.kind}' came where another answer was due")
-            return typing.cast(Reply, reply)
+            return header.request, typing.cast(Reply, reply)
         raise Ani3DError(
             "engine.timeout",
             f"What listens at {self.endpoint} gave no answer in {self.timeout + patience:g} s.",

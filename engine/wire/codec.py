@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 import numpy as np
@@ -25,6 +25,17 @@ from .dtypes import travels
 Part = bytes | memoryview  # one frame of a multipart message
 
 _HEADER_KEYS = {"protocol", "kind", "request", "body", "arrays"}
+_PLAIN = {bool, int, float, str, dict, type(None)}  # what msgpack holds as it is
+Check = Callable[[Any, str, dict[str, np.ndarray]], Any]  # a value, its place and the arrays; what is taken of them
+
+
+class _Entry(NamedTuple):
+    """A field of a message or a record."""
+
+    name: str
+    check: Check | None  # None for arrays
+    many: bool  # of arrays: a map of them
+    optional: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,24 +107,21 @@ def _check_sizes(header: int, arrays: Sequence[int]) -> None:
 
 def _pack(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
     """`value` as msgpack can hold it; arrays met on the way go into `arrays` under their place."""
-    if dataclasses.is_dataclass(value):
-        packed, hints = {}, _hints(value.__class__)
-        for field in dataclasses.fields(value):
-            item = getattr(value, field.name)
-            inner = f"{place}/{field.name}" if place else field.name
-            if _carries_arrays(hints[field.name]):
-                found = {inner: item} if not isinstance(item, Mapping) else _prefixed(inner, item)
-                arrays.update({name: array for name, array in found.items() if array is not None})
-            else:
-                packed[field.name] = _pack(item, inner, arrays)
-        return packed
     if isinstance(value, list):
         return [_pack(item, f"{place}/{i}", arrays) for i, item in enumerate(value)]
-    return value
-
-
-def _prefixed(place: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{place}/{name}": array for name, array in arrays.items()}
+    if type(value) in _PLAIN or not dataclasses.is_dataclass(value):
+        return value
+    packed = {}
+    for entry in _entries(type(value)):
+        item = getattr(value, entry.name)
+        inner = f"{place}/{entry.name}" if place else entry.name
+        if entry.check:
+            packed[entry.name] = _pack(item, inner, arrays)
+        elif isinstance(item, Mapping):
+            arrays.update({f"{inner}/{name}": array for name, array in item.items() if array is not None})
+        elif item is not None:
+            arrays[inner] = item
+    return packed
 
 
 # ---- from frames ----
@@ -215,20 +223,20 @@ def _array(name: str, dtype: np.dtype, shape: tuple[int, ...], frame: Part) -> n
 
 def _unpack(cls: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
     """An instance of the dataclass `cls` from the map `value`, taking its arrays out of `arrays`."""
-    hints = _hints(cls)
-    plain = {name for name, hint in hints.items() if not _carries_arrays(hint)}
+    entries = _entries(cls)
     where = place or getattr(cls, "kind", cls.__name__)
-    if not isinstance(value, dict) or set(value) != plain:
-        raise malformed_error(f"'{where}' should have the entries {sorted(plain)}")
+    if not isinstance(value, dict) or value.keys() != {entry.name for entry in entries if entry.check}:
+        plain = sorted(entry.name for entry in entries if entry.check)
+        raise malformed_error(f"'{where}' should have the entries {plain}")
     found: dict[str, Any] = {}
-    for name, hint in hints.items():
+    for name, check, many, optional in entries:
         inner = f"{place}/{name}" if place else name
-        if name in plain:
-            found[name] = _checked(hint, value[name], inner, arrays)
-        elif hint == dict[str, np.ndarray]:
+        if check:
+            found[name] = check(value[name], inner, arrays)
+        elif many:
             keys = [key for key in arrays if key.startswith(inner + "/")]
             found[name] = {key[len(inner) + 1 :]: arrays.pop(key) for key in keys}
-        elif inner in arrays or type(None) in typing.get_args(hint):
+        elif inner in arrays or optional:
             found[name] = arrays.pop(inner, None)
         else:
             raise malformed_error(f"the array '{inner}' is missing")
@@ -238,24 +246,27 @@ def _unpack(cls: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -> 
         raise malformed_error(f"in '{where}', {error}") from None
 
 
-def _checked(hint: Any, value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
+@cache
+def _checker(hint: Any) -> Check:
+    """What checks a value of the type `hint`, found once: asking types costs more than a message does otherwise."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        hint = next(part for part in parts if part is not type(None))
-        return _checked(hint, value, place, arrays)
-    if origin is list and isinstance(value, list):
-        return [_checked(parts[0], item, f"{place}/{i}", arrays) for i, item in enumerate(value)]
+        inner = _checker(next(part for part in parts if part is not type(None)))
+        return lambda value, place, arrays: None if value is None else inner(value, place, arrays)
     if dataclasses.is_dataclass(hint):
-        return _unpack(hint, value, place, arrays)
-    if origin is dict and isinstance(value, dict) and _is_plain(value):
-        return value
-    if hint is float and type(value) in (int, float):
-        return float(value)
-    if type(value) is hint:
-        return value
-    raise malformed_error(f"'{place}' should be {getattr(hint, '__name__', hint)}")
+        return lambda value, place, arrays: _unpack(hint, value, place, arrays)
+    item = _checker(parts[0]) if origin is list else None
+
+    def check(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
+        if type(value) is hint or (origin is dict and isinstance(value, dict) and _is_plain(value)):
+            return value
+        if item and isinstance(value, list):
+            return [item(entry, f"{place}/{i}", arrays) for i, entry in enumerate(value)]
+        if hint is float and type(value) is int:
+            return float(value)
+        raise malformed_error(f"'{place}' should be {getattr(hint, '__name__', hint)}")
+
+    return check
 
 
 def _is_plain(value: Any, depth: int = m.MAX_DEPTH) -> bool:
@@ -268,11 +279,14 @@ def _is_plain(value: Any, depth: int = m.MAX_DEPTH) -> bool:
 
 
 @cache
-def _hints(cls: Any) -> dict[str, Any]:
-    """The field types of a dataclass, by name, in order; class variables such as `kind` left out."""
+def _entries(cls: Any) -> tuple[_Entry, ...]:
+    """The fields of a dataclass in order; class variables such as `kind` left out."""
     hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    return tuple(_entry(field.name, hints[field.name]) for field in dataclasses.fields(cls))
 
 
-def _carries_arrays(hint: Any) -> bool:
-    return hint is np.ndarray or np.ndarray in typing.get_args(hint)
+def _entry(name: str, hint: Any) -> _Entry:
+    parts = typing.get_args(hint)
+    if hint is np.ndarray or np.ndarray in parts:
+        return _Entry(name, None, hint == dict[str, np.ndarray], type(None) in parts)
+    return _Entry(name, _checker(hint), False, False)

@@ -23,6 +23,7 @@ _WELCOME = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _LOST = zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED | _REFUSED
 # A context that is collected as garbage waits for its sockets, for ever where they are garbage too: these are not.
 _OPEN: set[zmq.Context] = set()
+_EVENTS, _READABLE = int(zmq.EVENTS), int(zmq.POLLIN)
 _LAST_WORDS = 50  # milliseconds for an answer that was under way when the peer left
 
 
@@ -43,6 +44,7 @@ class Connection:
         _OPEN.add(self._context)
         self._socket: zmq.Socket | None = None
         self._monitor: zmq.Socket | None = None
+        self._poller = zmq.Poller()  # of both
 
     def close(self) -> None:
         """Drop the connection for good."""
@@ -67,11 +69,8 @@ class Connection:
         """
         if self._socket is None or self._monitor is None:
             raise self._unreachable_error()
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._monitor, zmq.POLLIN)
         deadline = time.monotonic() + seconds
-        while ready := dict(poller.poll(max(0, int((deadline - time.monotonic()) * 1000)))):
+        while ready := dict(self._poller.poll(max(0, int((deadline - time.monotonic()) * 1000)))):
             gone = self._socket not in ready and self._lost()
             if self._socket in ready or (gone and self._socket.poll(_LAST_WORDS)):
                 return [frame.buffer for frame in self._socket.recv_multipart(copy=False)]
@@ -87,6 +86,9 @@ class Connection:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._monitor = self._socket.get_monitor_socket(_LOST | _WELCOME)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
         try:
             if access.server_key:
                 self._socket.curve_serverkey = access.server_key.encode()
@@ -104,7 +106,7 @@ class Connection:
         """Whether the monitor has reported a loss since the last call."""
         assert self._monitor is not None
         lost = False
-        while self._monitor.poll(0):
+        while self._monitor.getsockopt(_EVENTS) & _READABLE:
             event = recv_monitor_message(self._monitor)["event"]
             if event == _WELCOME:
                 self._welcome = True

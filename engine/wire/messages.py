@@ -17,7 +17,7 @@ import numpy as np
 
 from .dtypes import travels
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_ARRAYS = 256
@@ -27,8 +27,8 @@ MAX_SHOT_BYTES = 4 << 30  # of all its arrays
 MAX_MESSAGE_BYTES = 16 << 20  # of the frames of one message
 MAX_DEPTH = 16  # of lists and maps inside settings
 MAX_NAME = 256  # characters of an array name or of a result file's name
-MAX_CHUNK_BYTES = 1 << 20  # of one `put` or `fetch`
-FETCH_WINDOW = 6  # chunks a client may have asked for and not yet received
+MAX_CHUNK_BYTES = 4 << 20  # of one `put` or `fetch`
+FETCH_WINDOW = 3  # chunks a client may have asked for and not yet received
 LAID = 1 << 20  # bytes from which on an array is laid into the engine's folder on the same machine
 PUT_WINDOW = 4  # chunks a client may have sent and not yet heard of
 MAX_OPEN = 5000  # requests held for a client that does not read its answers

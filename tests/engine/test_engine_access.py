@@ -215,7 +215,7 @@ def test_clients_that_stop_reading_cost_little_and_harm_nobody(engine: Engine, c
         "s.setsockopt(zmq.SNDHWM, 0); s.setsockopt(zmq.RCVHWM, 1)\n"
         "s.plain_username = b'ani3dhuman'; s.plain_password = access.token.encode(); s.connect(access.endpoint)\n"
         "for i in range(4000):\n"
-        "    s.send_multipart(codec.encode(m.Fetch(sys.argv[2], 'large.bin', 0, 1 << 20), i))\n"
+        "    s.send_multipart(codec.encode(m.Fetch(sys.argv[2], 'large.bin', 0, m.MAX_CHUNK_BYTES), i))\n"
         "time.sleep(3)\n"
     )
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
@@ -226,7 +226,7 @@ def test_clients_that_stop_reading_cost_little_and_harm_nobody(engine: Engine, c
     while any(process.poll() is None for process in slow):
         assert client.ping() < 5
         most = max(most, memory(engine.process.pid))
-    assert most - before < 200e6
+    assert most - before < 100e6
     assert client.fetch(job, "large.bin", engine.store.parent / "fetched.bin").stat().st_size == 5_500_000
     assert engine.process.poll() is None
 

@@ -17,10 +17,11 @@ from engine.blobs import Blobs, identity, list_files, table_of
 from engine.job_quota import Quota, choose
 from engine.job_table import JobTable
 from engine.migrations import SCHEMA_VERSION, STEPS
-from engine.result_files import is_whole, read_part
+from engine.result_files import Buffers, is_whole, read_part
 from engine.uploads import Uploads
 from engine.wire import JobStatus
 from engine.wire import messages as m
+from engine.wire.messages import MAX_CHUNK_BYTES
 from engine.wire.upload import chunks, describe
 
 Shot = dict[str, np.ndarray]
@@ -81,12 +82,25 @@ def test_results_that_are_gone_are_noticed(tmp_path: Path, shot: Shot) -> None:
     store.note(JobStatus(job, "done", "", 0, 0, 0.0, None, "Ann"), "out", files)
     assert store.files(job) == files and is_whole(result, files)
     path = store.place(job, "a.txt", 0, 1)
-    assert read_part(path, 0, 1) == b"a"
+    buffer = Buffers().take(1)
+    read_part(path, 0, buffer)
+    assert bytes(buffer) == b"a"
     path.unlink()
     with pytest.raises(Ani3DError) as caught:
-        read_part(path, 0, 1)
+        read_part(path, 0, buffer)
     assert caught.value.code == "file.corrupt" and not is_whole(result, files)
     store.close()
+
+
+def test_buffers_are_used_again_once_nobody_holds_them() -> None:
+    buffers = Buffers()
+    first = buffers.take(MAX_CHUNK_BYTES)
+    array = np.frombuffer(first, np.uint8)  # as an answer under way holds it
+    del first
+    assert not np.shares_memory(array, buffers.take(MAX_CHUNK_BYTES))
+    place = array.ctypes.data
+    del array
+    assert np.frombuffer(buffers.take(MAX_CHUNK_BYTES - 1), np.uint8).ctypes.data == place
 
 
 def test_a_store_of_another_schema_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
@@ -138,7 +152,7 @@ def test_priority_goes_before_age_and_what_is_paused_waits(tmp_path: Path, shot:
 
 
 def test_an_upload_goes_on_where_an_earlier_engine_left_it(tmp_path: Path) -> None:
-    data = np.random.default_rng(0).integers(0, 256, 2_500_000, dtype=np.uint8)
+    data = np.random.default_rng(0).integers(0, 256, MAX_CHUNK_BYTES * 5 // 2, dtype=np.uint8)
     infos, held = describe({"large": data})
     blobs = Blobs(tmp_path / "blobs")
     uploads = Uploads(tmp_path / "incoming", blobs)
