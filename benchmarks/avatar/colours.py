@@ -1,7 +1,7 @@
 """How many ways to colour and light a surface come out as Blender's: python -m benchmarks.avatar.colours.
 
 Runs the tests that compare exported colours with Cycles' picture (mean within 3/255, or one warning that names the
-material) and exported suns and lamps with Cycles' light, and counts; figures go into out/bench/colours.json.
+material) and exported suns and lamps with Cycles' light, and counts; figures go among those of out/bench/avatar.json.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TESTS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", default=".venv-blender/bin/python", help="of a Blender")
-    parser.add_argument("--out", type=Path, default=Path("out/bench/colours.json"))
+    parser.add_argument("--out", type=Path, default=Path("out/bench/avatar.json"))
     options = parser.parse_args()
     found: dict[str, float] = {}
     for name, (file, chosen) in TESTS.items():
@@ -42,7 +42,8 @@ def main() -> None:
     total = sum(value for name, value in found.items() if name.endswith("_cases"))
     found["colour_cases_ok"] = round(1 - sum(found[f"{name}_failed"] for name in TESTS) / total, 4)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    known = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    options.out.write_text(json.dumps(known | found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
