@@ -65,12 +65,12 @@ def report(machine: Machine, root: Path, clip: ClipShape) -> str:
         lines.append(f"{name}: {'installed' if there else 'not installed'} ({OPTIONAL[name]})")
     lines.append("")
     for model in known_models().values():
-        lines.append(f"{model.name:<22}{state(model, root)}")
+        lines.append(f"{model.name:<25}{state(model, root)}")
     device, budget = machine.budget
     tier = _tier(budget) if device == "cuda" else "CPU"
     lines += ["", f"memory tier: {tier}; one window of {clip.width}x{clip.height}, {clip.frames} frames:"]
-    lines.append(f"{'compact':<22}runs here")
-    lines += [f"{model.name:<22}{_advice(model.name, clip, budget, device, machine.host_gb)}" for model in priors()]
+    lines.append(f"{'compact':<25}runs here")
+    lines += [f"{model.name:<25}{_advice(model.name, clip, budget, device, machine.host_gb)}" for model in priors()]
     if device == "cpu":
         lines.append("Without CUDA a Wan prior takes hours for seconds of film, where it fits at all; use compact.")
     return "\n".join(lines)
@@ -100,10 +100,10 @@ def memory_table(clip: ClipShape) -> str:
     from ..restoration.wan.memory import TIERS, plan_for
 
     lines = [f"predicted peak GB, one window of {clip.width}x{clip.height}, {clip.frames} frames"]
-    lines.append(f"{'model':<22}{'tier':<7}{'text':>6}{'encode':>8}{'denoise':>9}{'decode':>8}{'host':>7}  measures")
+    lines.append(f"{'model':<25}{'tier':<7}{'text':>6}{'encode':>8}{'denoise':>9}{'decode':>8}{'host':>7}  measures")
     for model in priors():
         for tier in (*TIERS, 0):
-            head = f"{model.name:<22}{f'{tier} GB' if tier else 'CPU':<7}"
+            head = f"{model.name:<25}{f'{tier} GB' if tier else 'CPU':<7}"
             try:
                 plan = plan_for(model.name, clip, tier or float("inf"), "cuda" if tier else "cpu")
             except Ani3DError as error:
@@ -131,7 +131,7 @@ def time_table(width: int, height: int, frames: int) -> str:
 
     clip = ClipShape(width, height, min(frames, WINDOW), references=1)
     lines = [f"expected minutes for {frames} frames of {width}x{height} at {UTILISATION:.0%} of the card's peak"]
-    lines.append(f"{'model':<22}{'steps':<22}{'PFLOP':>7}" + "".join(f"{card.name:>16}" for card in CARDS))
+    lines.append(f"{'model':<25}{'steps':<25}{'PFLOP':>7}" + "".join(f"{card.name:>16}" for card in CARDS))
     for model in priors():
         adapters = [other.name for other in adapters_of(model.name)]
         for adapter in ("", *adapters):
@@ -145,6 +145,6 @@ def time_table(width: int, height: int, frames: int) -> str:
                     times.append("does not fit")
             total = (cost.transformer + cost.vae + cost.text) / 1e15
             label = f"{cost.passes} passes" + (f", {adapter}" if adapter else "")
-            lines.append(f"{model.name:<22}{label:<22}{total:>7.1f}" + "".join(f"{time:>16}" for time in times))
+            lines.append(f"{model.name:<25}{label:<25}{total:>7.1f}" + "".join(f"{time:>16}" for time in times))
     lines.append("A factor of two either way is to be expected; loading the weights is not included.")
     return "\n".join(lines)

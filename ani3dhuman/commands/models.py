@@ -38,13 +38,13 @@ def listing(root: Path | None) -> str:
     from ..models.registry import known_models
     from ..models.store import state
 
-    head = f"{'name':<22}{'kind':<7}{'GB':>7}  {'weights bf16/fp8':<18}{'here':<12}{'pinned':<14}licence"
+    head = f"{'name':<25}{'kind':<7}{'GB':>7}  {'weights bf16/fp8':<18}{'here':<12}{'pinned':<14}licence"
     rows = [head]
     for model in known_models().values():
         weights = f"{model.weights_gb(2):.1f} / {model.weights_gb(1):.1f} GB" if model.transformer else "-"
         pinned = "ships" if model.ships else model.revision[:12] if model.revision else "not pinned"
         rows.append(
-            f"{model.name:<22}{model.kind:<7}{model.gigabytes:>7.3g}  {weights:<18}{state(model, root):<12}"
+            f"{model.name:<25}{model.kind:<7}{model.gigabytes:>7.3g}  {weights:<18}{state(model, root):<12}"
             f"{pinned:<14}{model.licence}"
         )
     return "\n".join(rows)

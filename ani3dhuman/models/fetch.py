@@ -74,7 +74,7 @@ def fetch(
     if offline:
         raise offline_error(model, folder, "--offline was given")
     revision, files = list_remote(model, folder)
-    if model.kind == "prior":  # of an adapter's repository only the named files matter
+    if not model.named_only:
         refuse_pickles(model, [file.path for file in files])
     files = [file for file in files if wanted(model, file.path)]
     lacking = {file.path for file in model.files} - {file.path for file in files}
@@ -103,7 +103,7 @@ def fetch(
 
 def wanted(model: Model, path: str) -> bool:
     """Whether a file of the repository is fetched: safetensors, JSON and tokenizer files of the components."""
-    if model.kind == "lora":
+    if model.named_only:
         return path in {file.path for file in model.files}
     folder, _, name = path.rpartition("/")
     if not folder:
@@ -157,7 +157,7 @@ def _hub_reported(model: Model, folder: Path) -> Iterator[None]:
 def offline_error(model: Model, folder: Path, reason: str) -> Ani3DError:
     """The error of a machine that cannot reach the hub, with the commands that fetch elsewhere."""
     what = " ".join(f'"{file.path}"' for file in model.files)
-    if model.kind != "lora":
+    if not model.named_only:
         what = '--include "model_index.json" --include "*/*.json" --include "*/*.safetensors" --include "tokenizer/*"'
     at = f" --revision {model.revision}" if model.revision else ""
     return Ani3DError(

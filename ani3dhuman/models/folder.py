@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from ani3d_formats.errors import Ani3DError
 
 from .paths import CONFIG, INDEX
-from .registry import COMPACT, Model, ModelFile, known_models
+from .registry import COMPACT, FUN_CONTROL, Model, ModelFile, known_models
 from .shapes import WanShape
 
 EXPERTS = ("transformer", "transformer_2")
@@ -20,7 +20,8 @@ NETWORKS = (*EXPERTS, "text_encoder", "vae")
 
 
 def model_in(folder: Path) -> Model:
-    """What a folder holds, a pipeline in diffusers' layout or a compact prior that `ani3dhuman prior train` wrote.
+    """What a folder holds: a pipeline in diffusers' layout, a Wan-Fun-Control as published, or a compact prior that
+    `ani3dhuman prior train` wrote.
 
     It is given as if it stood in the registry; its name is its path.
 
@@ -32,7 +33,7 @@ def model_in(folder: Path) -> Model:
     """
     folder = Path(folder)
     if not (folder / INDEX).is_file():
-        return _compact(folder)
+        return _single(folder)
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         kind = str(index["_class_name"])
@@ -67,19 +68,24 @@ def model_in(folder: Path) -> Model:
     )
 
 
-def _compact(folder: Path) -> Model:
-    """A compact prior in a folder."""
-    known = known_models()[COMPACT]
+def _single(folder: Path) -> Model:
+    """A network alone in a folder: a compact prior, or the transformer of a Wan-Fun-Control."""
     try:
-        kind = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["_class_name"]
-        if kind != known.pipeline:
-            raise ValueError(f"it holds a {kind}")
-        counts = {"net": _count(folder)}
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if "in_dim" in config and config.get("model_type") in ("t2v", "i2v"):
+            known, component = known_models()[FUN_CONTROL], "transformer"
+            known = replace(known, transformer=WanShape.from_published(config))
+        else:
+            known, component = known_models()[COMPACT], "net"
+            if config["_class_name"] != known.pipeline:
+                raise ValueError(f"it holds a {config['_class_name']}")
+        counts = {**(known.parameters or {}), component: _count(folder)}
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise Ani3DError(
             "models.folder",
             f"{folder} holds no prior ({error}).",
-            "Give the folder model/ that `ani3dhuman prior train` wrote, or one of a pipeline with model_index.json.",
+            "Give the folder model/ that `ani3dhuman prior train` wrote, one of a pipeline with model_index.json, or a "
+            "published Wan-Fun-Control.",
         ) from error
     files = tuple(folder.glob("*.safetensors"))
     return replace(
@@ -88,6 +94,7 @@ def _compact(folder: Path) -> Model:
         licence="the user's own",
         gigabytes=round(_bytes(list(files)) / 1e9, 3),
         files=(ModelFile(CONFIG), *(ModelFile(path.name) for path in files)),
+        repository=None,
         local=folder,
         parameters=counts,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from .shapes import WanShape
 
 COMPACT = "compact"  # the prior that ships in the package
+FUN_CONTROL = "wan2.1-fun-1.3b-control"  # as which a folder of its kind is run
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Model:
         transformer: shape of one transformer, or None.
         quantised_gb: size of all transformers where they are stored quantised (.gguf), else None.
         distilled: of an adapter for few steps, else None.
+        beside: of a prior that is a transformer alone the prior whose VAE and text encoder it runs with, else None.
     """
 
     name: str
@@ -74,12 +76,18 @@ class Model:
     transformer: WanShape | None = None
     quantised_gb: float | None = None
     distilled: Distilled | None = None
+    beside: str | None = None
     commercial: bool = True
 
     @property
     def ships(self) -> bool:
         """Whether the package holds it."""
         return self.repository is None and self.local is None
+
+    @property
+    def named_only(self) -> bool:
+        """Whether nothing of its repository matters but the named files: of an adapter, or of a transformer alone."""
+        return self.kind == "lora" or self.beside is not None
 
     def count(self, component: str) -> int:
         """Parameters of a component, 0 where there is none."""

@@ -43,7 +43,14 @@ class ClipShape:
 
 @dataclass(frozen=True)
 class WanShape:
-    """Shape of a `WanVACETransformer3DModel`; `vace` is the number of control blocks, 0 for a plain Wan."""
+    """Shape of a `WanVACETransformer3DModel`, or of a `WanTransformer3DModel` where there are no control blocks.
+
+    Attributes:
+        vace: number of control blocks.
+        channels, outputs: of the network's input, conditions included, and of its output.
+        image_dim: of the picture's features that image-to-video networks attend to, 0 for others.
+        reference: channels of a reference convolution, as Wan-Fun-Control may have, or 0.
+    """
 
     layers: int
     heads: int
@@ -54,6 +61,9 @@ class WanShape:
     freq_dim: int = 256
     channels: int = 16
     vace_channels: int = 96
+    outputs: int = 16
+    image_dim: int = 0
+    reference: int = 0
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> WanShape:
@@ -68,6 +78,27 @@ class WanShape:
             freq_dim=config["freq_dim"],
             channels=config["in_channels"],
             vace_channels=config.get("vace_in_channels") or 0,
+            outputs=config.get("out_channels") or config["in_channels"],
+            image_dim=config.get("image_dim") or 0,
+            reference=config.get("reference_channels") or 0,
+        )
+
+    @classmethod
+    def from_published(cls, config: Mapping[str, Any]) -> WanShape:
+        """The shape that a `config.json` of a Wan-Fun-Control describes, in the words of Wan's authors."""
+        return cls(
+            layers=config["num_layers"],
+            heads=config["num_heads"],
+            head_dim=config["dim"] // config["num_heads"],
+            ffn=config["ffn_dim"],
+            vace=0,
+            text_dim=config.get("text_dim", 4096),
+            freq_dim=config.get("freq_dim", 256),
+            channels=config["in_dim"],
+            vace_channels=0,
+            outputs=config["out_dim"],
+            image_dim=config.get("image_dim", 1280) if config["model_type"] == "i2v" else 0,
+            reference=config.get("in_dim_ref_conv", config["out_dim"]) if config.get("add_ref_conv") else 0,
         )
 
     @property
@@ -80,7 +111,8 @@ class WanShape:
         """Of one block: two attentions (four projections, two norms), the feed-forward net, norm and modulation."""
         d = self.hidden
         attention = 4 * (d * d + d) + 2 * d
-        return 2 * attention + 2 * d * self.ffn + self.ffn + d + 2 * d + 6 * d
+        picture = 2 * (d * d + d) + d if self.image_dim else 0  # keys and values of its features, and a norm
+        return 2 * attention + picture + 2 * d * self.ffn + self.ffn + d + 2 * d + 6 * d
 
     @property
     def parameters(self) -> int:
@@ -93,7 +125,11 @@ class WanShape:
         embeddings = 4 * self.channels * d + d
         embeddings += self.freq_dim * d + d + d * d + d + 6 * d * d + 6 * d  # time
         embeddings += self.text_dim * d + d + d * d + d
-        head = d * 4 * self.channels + 4 * self.channels + 2 * d
+        if self.image_dim:
+            embeddings += self.image_dim * (self.image_dim + 1) + self.image_dim * d + d + 2 * (self.image_dim + d)
+        if self.reference:
+            embeddings += 4 * self.reference * d + d
+        head = d * 4 * self.outputs + 4 * self.outputs + 2 * d
         return self.layers * self.block_parameters + control + embeddings + head
 
 

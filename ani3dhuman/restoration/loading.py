@@ -29,12 +29,13 @@ from .restore import OUT_OF_MEMORY, RestoreConfig, memory_reported, restore
 
 @dataclass(frozen=True)
 class FoundPrior:
-    """A prior, and perhaps an adapter of it, whose files are there and whole."""
+    """A prior, perhaps an adapter of it, and the folder of the one that `Model.beside` names; their files are whole."""
 
     model: Model
     folder: Path
     adapter: Model | None = None
     adapter_folder: Path | None = None
+    beside: Path | None = None
 
 
 def find_prior(name: str, adapter: str = "", root: Path | None = None) -> FoundPrior:
@@ -67,7 +68,8 @@ def find_prior(name: str, adapter: str = "", root: Path | None = None) -> FoundP
                 f"{entry.name} needs {' and '.join(missing)}, which is not installed.",
                 f"Install it with: pip install {' '.join(missing)}",
             )
-    return FoundPrior(model, local_path(name, root), other, local_path(adapter, root) if adapter else None)
+    beside = local_path(model.beside, root) if model.beside else None
+    return FoundPrior(model, local_path(name, root), other, local_path(adapter, root) if adapter else None, beside)
 
 
 def depends_on(
@@ -87,7 +89,7 @@ def depends_on(
         Ani3DError: ``models.no_loader``.
     """
     module, _ = loader_of(found.model)
-    folders = [folder for folder in (found.folder, found.adapter_folder) if folder is not None]
+    folders = [folder for folder in (found.folder, found.adapter_folder, found.beside) if folder is not None]
     files = [content_hashes(folder, advance) for folder in folders]
     return {"files": files, **{name: choices[name] for name in getattr(module, "DEPENDS_ON", choices)}}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from diffusers import WanVACETransformer3DModel
+from diffusers import WanTransformer3DModel, WanVACETransformer3DModel
 from tiny_networks import TEXT, TRANSFORMER, inputs, transformer, vae
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -19,6 +19,7 @@ from ani3dhuman.restoration.wan.cost import (
     shot_cost,
     transformer_flops,
 )
+from ani3dhuman.restoration.wan.memory import IMAGE_TOKENS, TEXT_TOKENS
 
 CLIPS = [ClipShape(64, 48, 5), ClipShape(96, 64, 17, references=1)]
 
@@ -41,16 +42,27 @@ def test_transformer_operations_are_what_torch_counts(clip, control):
 def test_operations_of_the_real_transformers_are_what_torch_counts():
     for model in priors():
         shape, clip = model.transformer, ClipShape(480, 832, 81)
+        sizes = {
+            "num_layers": shape.layers,
+            "num_attention_heads": shape.heads,
+            "attention_head_dim": shape.head_dim,
+            "ffn_dim": shape.ffn,
+        }
+        given = inputs(clip, device="meta", text_dim=4096)
         with torch.device("meta"):  # shapes only: nothing is computed
-            network = WanVACETransformer3DModel(
-                num_layers=shape.layers,
-                num_attention_heads=shape.heads,
-                attention_head_dim=shape.head_dim,
-                ffn_dim=shape.ffn,
-                vace_layers=list(range(shape.vace)),
-            )
-        found = counted(lambda net=network, clip=clip: net(**inputs(clip, device="meta", text_dim=4096)))
-        assert transformer_flops(shape, clip, TEXT) == pytest.approx(found, rel=0.001)
+            if shape.vace:
+                network = WanVACETransformer3DModel(**sizes, vace_layers=list(range(shape.vace)))
+            else:
+                network = WanTransformer3DModel(
+                    **sizes, in_channels=shape.channels, image_dim=shape.image_dim, added_kv_proj_dim=shape.hidden
+                )
+                given.pop("control_hidden_states")
+                given["hidden_states"] = given["hidden_states"].repeat(1, 3, 1, 1, 1)
+                given["encoder_hidden_states"] = torch.empty(1, TEXT_TOKENS, shape.text_dim)
+                given["encoder_hidden_states_image"] = torch.empty(1, IMAGE_TOKENS, shape.image_dim)
+        found = counted(lambda net=network, given=given: net(**given))
+        tokens = given["encoder_hidden_states"].shape[1]
+        assert transformer_flops(shape, clip, tokens) == pytest.approx(found, rel=0.001)
 
 
 @pytest.mark.parametrize("clip", [ClipShape(64, 48, 5), ClipShape(96, 64, 17)])

@@ -178,7 +178,8 @@ def models_key(*networks: Any) -> str:
     for network in networks:
         if network is None:
             continue
-        shape = {name: value for name, value in network.config.items() if not name.startswith("_")}
+        config = network.config if isinstance(network.config, Mapping) else network.config.to_dict()
+        shape = {name: value for name, value in config.items() if not name.startswith("_")}
         digest.update(json.dumps(shape, sort_keys=True, default=list).encode())
         for name, weight in network.named_parameters():
             digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())

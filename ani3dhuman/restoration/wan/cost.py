@@ -15,7 +15,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ...models.find import find
 from ...models.shapes import ClipShape, VaeShape, WanShape
-from .memory import TEXT_TOKENS
+from .memory import IMAGE_TOKENS, TEXT_TOKENS
 
 WINDOW, OVERLAP = 81, 17  # frames that the Wan priors take at once, and that neighbouring windows share
 STEPS = 7  # of self-guided sampling at strength 0.7
@@ -32,12 +32,14 @@ def transformer_flops(shape: WanShape, clip: ClipShape, text: int = TEXT_TOKENS)
         text: tokens of the prompt, padding included.
     """
     length, d = clip.tokens, shape.hidden
-    projections = 6 * length * d * d + 2 * text * d * d  # q, k, v, out; then q, out of tokens and k, v of text
-    attention = 2 * length * (length + text) * d
+    seen = text + (IMAGE_TOKENS if shape.image_dim else 0)
+    projections = 6 * length * d * d + 2 * seen * d * d  # q, k, v, out; then q, out of tokens and k, v of what is seen
+    attention = 2 * length * (length + seen) * d
     block = 2 * (projections + attention + 2 * length * d * shape.ffn)
     control = 2 * length * d * d * (shape.vace + 1) if shape.vace else 0
-    cells = 4 * (shape.channels + shape.vace_channels * bool(shape.vace) + shape.channels)  # in, control, out
+    cells = 4 * (shape.channels + shape.vace_channels * bool(shape.vace) + shape.outputs)  # in, control, out
     embeddings = 2 * length * d * cells + 2 * text * d * (shape.text_dim + d) + 2 * d * (shape.freq_dim + 7 * d)
+    embeddings += 2 * (seen - text) * shape.image_dim * (shape.image_dim + d)
     return float((shape.layers + shape.vace) * block + control + embeddings)
 
 

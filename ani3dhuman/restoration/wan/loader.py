@@ -1,4 +1,4 @@
-"""Wan VACE loaded from a folder, and made ready for a request: conditions drawn, memory plan chosen and applied."""
+"""Wan VACE and Wan-Fun-Control from a folder, ready for a request: conditions drawn, memory plan chosen and applied."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from ..restore import RestoreConfig
 from ..video.prompts import PromptEncoder
 from .adapters import WanAdapter, adapter_in, left_out, with_adapter
 from .apply_memory_plan import apply_plan
+from .fun_control import load_fun_prior
 from .layout import wan_layout
 from .measure_cache import measure_cache
 from .memory import Measure, MemoryPlan, next_lower, plan_for
 from .networks import WanModels, compile_transformers, load_prompt_encoder, load_wan_models
-from .prior import WanConditions, WanOptions, WanVacePrior
+from .prior import WanConditions, WanOptions, WanPrior, WanVacePrior
 from .step_cache import StepCache, with_cache
 
 
@@ -32,10 +33,23 @@ def prepare(request: PriorRequest) -> Plans:
     Raises:
         Ani3DError: ``models.memory``: no plan fits, or none is left; as `load_wan_prior`.
     """
+    return _plans(request, load_wan_prior)
+
+
+def prepare_fun(request: PriorRequest) -> Plans:
+    """The same of a Wan-Fun-Control, which takes VAE and text encoder from the prior that it is used beside.
+
+    Raises:
+        Ani3DError: also as `load_fun_prior`.
+    """
+    return _plans(request, partial(load_fun_prior, parts=request.found.beside))
+
+
+def _plans(request: PriorRequest, load: Callable[..., WanPrior]) -> Plans:
     made = request.conditions()
     plan = _first_plan(request)
     while True:
-        yield partial(_load, request, made, plan)
+        yield partial(_load, request, made, plan, load)
         plan = next_lower(plan)
 
 
@@ -45,7 +59,7 @@ def _options(request: PriorRequest) -> WanOptions:
     return WanOptions(guidance=guidance, window_frames=request.options.window_frames)
 
 
-def _load(request: PriorRequest, made: SceneConditions, plan: MemoryPlan) -> WanVacePrior:
+def _load(request: PriorRequest, made: SceneConditions, plan: MemoryPlan, load: Callable[..., WanPrior]) -> WanPrior:
     found, run = request.found, request.options
     adapter = None
     if found.adapter is not None and found.adapter_folder is not None:
@@ -60,14 +74,15 @@ def _load(request: PriorRequest, made: SceneConditions, plan: MemoryPlan) -> Wan
     )
     dtype = torch.bfloat16 if plan.device == "cuda" else torch.float32
     text_device = "cpu" if Measure.TEXT_ON_CPU in plan.measures else plan.device
-    prior = load_wan_prior(
+    texts = found.beside or found.folder
+    prior = load(
         found.folder,
         conditions=conditions,
-        prompts=load_prompt_encoder(found.folder, dtype=dtype, device=text_device, cache=request.cache),
+        prompts=load_prompt_encoder(texts, dtype=dtype, device=text_device, cache=request.cache),
         dtype=dtype,
         device=plan.device,
         options=_options(request),
-        adapter=adapter,
+        **({} if adapter is None else {"adapter": adapter}),
         place=lambda models: apply_plan(models, plan),
     )
     if run.compile_blocks:
@@ -81,15 +96,15 @@ def _load(request: PriorRequest, made: SceneConditions, plan: MemoryPlan) -> Wan
         "conditions": [f"control: {made.kind}", *made.notes],
         "prompt": made.prompt,
     }
-    models = prior.models
     if run.step_cache > 1:
         cache = StepCache(interval=run.step_cache)
         if run.measure_cache:
             errors = measure_cache(prior, request.clip, request.config or RestoreConfig(), cache)
             notes["step_cache_error"] = [round(error, 4) for error in errors]
-        models = with_cache(models, cache)
+        prior.models = with_cache(prior.models, cache)
         notes["step_cache"] = str(cache)
-    return WanVacePrior(models, prior.prompts, conditions, prior.options, notes)
+    prior.notes |= notes
+    return prior
 
 
 def _first_plan(request: PriorRequest) -> MemoryPlan:

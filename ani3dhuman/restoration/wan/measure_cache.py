@@ -10,13 +10,13 @@ from ...clip import CoarseClip
 from ...windows import Windows
 from ..prior import EncodedClip
 from ..restore import RestoreConfig, sample_latents
-from .prior import WanVacePrior
+from .prior import WanPrior
 from .step_cache import StepCache, enabled
 
 
 @torch.no_grad()
 def measure_cache(
-    prior: WanVacePrior, clip: CoarseClip, config: RestoreConfig, cache: StepCache, encoded: EncodedClip | None = None
+    prior: WanPrior, clip: CoarseClip, config: RestoreConfig, cache: StepCache, encoded: EncodedClip | None = None
 ) -> list[float]:
     """Error of the cached velocities at the latents that uncached sampling passes through.
 
@@ -49,7 +49,7 @@ def measure_cache(
 class RecordingPrior:
     """A prior that keeps every velocity with the arguments it was computed from."""
 
-    def __init__(self, prior: WanVacePrior) -> None:
+    def __init__(self, prior: WanPrior) -> None:
         self._prior = prior
         self.calls: list[tuple[tuple[torch.Tensor, float, torch.Tensor], torch.Tensor]] = []
 

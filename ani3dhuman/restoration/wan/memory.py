@@ -20,6 +20,7 @@ TIERS = (24, 16, 12, 8)  # GB of the cards that plans are named after
 CONTEXT = 0.6e9  # bytes that CUDA and its libraries hold (assumed)
 SLACK = 1.1  # allocator's gaps and kernels' workspace (assumed)
 TEXT_TOKENS = 512
+IMAGE_TOKENS = 257  # of CLIP ViT-H/14, which image-to-video networks attend to besides
 TEXT_WORK = 0.3e9  # bytes of the text encoder's activations
 
 HALF, FULL = 2, 4  # bytes of bfloat16 and float32
@@ -116,7 +117,7 @@ def denoise_bytes(shape: WanShape, clip: ClipShape, each: int = HALF) -> float:
         work = max(work, MODULATION)
     tables = 2 * clip.tokens * shape.head_dim * FULL
     attention = clip.tokens * shape.heads * FULL
-    latents = 4 * clip.tokens * (shape.vace_channels + 4 * shape.channels) * FULL
+    latents = 4 * clip.tokens * (shape.vace_channels + shape.channels + 3 * shape.outputs) * FULL
     return (shape.vace + work) * tensor + tables + attention + latents
 
 

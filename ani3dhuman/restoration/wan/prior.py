@@ -1,18 +1,19 @@
-"""The video prior Wan VACE: a text-to-video model that follows a control video and a reference picture.
+"""The video priors of Wan: text-to-video models that follow a control video and a reference picture.
 
 The coarse clip is rendered, laid out as Wan's video (`layout`), and becomes VAE latents (`vae`), from which the
-sampler starts. The transformer sees beside them the control latents (`vae`) and the prompt (`video.prompts`). A
-reference picture is one more latent frame in front of every window, an anchor. It runs the networks of diffusers'
-`WanVACEPipeline` (`networks`) and gives that pipeline's results.
+sampler starts. The transformer sees beside them what the kind of Wan makes of the control video, and the prompt
+(`video.prompts`). `WanVacePrior` runs the networks of diffusers' `WanVACEPipeline` (`networks`) and gives that
+pipeline's results; a reference picture is one more latent frame in front of every window, an anchor.
 """
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -101,8 +102,8 @@ class _Sources:
     layout: VideoLayout
 
 
-class WanVacePrior:
-    """`VideoPrior` of Wan VACE; latents are those of its VAE, normalised.
+class WanPrior(ABC):
+    """`VideoPrior` of a kind of Wan; latents are those of its VAE, normalised.
 
     Args:
         models: the networks.
@@ -110,7 +111,14 @@ class WanVacePrior:
         conditions: of the clip that is to be restored.
         options: how to run.
         notes: for the report: what the prior was loaded as.
+
+    Attributes:
+        name: for the report.
+        anchored: whether a reference picture is a latent frame in front of every window.
     """
+
+    name: ClassVar[str]
+    anchored: ClassVar[bool]
 
     def __init__(
         self,
@@ -125,7 +133,7 @@ class WanVacePrior:
         self.conditions = conditions
         self.options = options or WanOptions()
         self.vae = WanVae(models.vae, models.device)
-        self.notes = notes or {}
+        self.notes = dict(notes or {})
 
     @property
     def window(self) -> int:
@@ -139,8 +147,20 @@ class WanVacePrior:
         positive, negative = self.prompts.encode([self.conditions.prompt, self.conditions.negative_prompt])
         return positive, negative
 
+    @abstractmethod
+    def seen(
+        self, control: torch.Tensor, reference: torch.Tensor | None, progress: Progress | None = None
+    ) -> torch.Tensor:
+        """Conditions (1,K,R+T',h,w) of a control video (1,3,T,h,w) in -1..1 and reference latents (1,16,1,h,w)."""
+
+    @abstractmethod
+    def predict(
+        self, expert: Any, latents: torch.Tensor, timestep: torch.Tensor, texts: torch.Tensor, conditions: torch.Tensor
+    ) -> torch.Tensor:
+        """Velocity (B,16,R+W,h,w) of a transformer for latents of that shape, on its device and in its precision."""
+
     def encode(self, clip: CoarseClip, progress: Progress | None = None) -> EncodedClip:
-        """Latents (R+T',16,h,w), R = 1 with a reference picture, preserved there; conditions (R+T',96,h,w).
+        """Latents (R+T',16,h,w), R = 1 with an anchor, preserved there; conditions (R+T',K,h,w).
 
         The prompts come first, so that the text encoder is gone before the video is touched.
 
@@ -160,8 +180,9 @@ class WanVacePrior:
         front = None
         if reference is not None:
             front = self.vae.encode(as_video(layout.still(reference)[None]), progress)
-            latents, mask = with_reference_frames(latents, mask, front)
-        conditions = control_latents(self.vae, as_video(layout.drawings(control)), front, progress)
+            if self.anchored:
+                latents, mask = with_reference_frames(latents, mask, front)
+        conditions = self.seen(as_video(layout.drawings(control)), front, progress)
         texts = positive.float(), None if negative is None else negative.float()
         sources = _Sources(self.models.key, layer.rgb, preserve, control, reference, *texts, layout)
         return EncodedClip(
@@ -169,7 +190,7 @@ class WanVacePrior:
             as_frames(mask),
             as_frames(conditions),
             layout,
-            anchors=0 if front is None else front.shape[2],
+            anchors=0 if front is None or not self.anchored else front.shape[2],
             key="" if self.models.transformer.is_cache_enabled else fingerprint(sources, self.options),
         )
 
@@ -188,13 +209,13 @@ class WanVacePrior:
             count = len(texts)
             window = _window_name(conditions) if expert.is_cache_enabled else ""  # a step cache keeps windows apart
             with expert.cache_context(f"{called} {window}"):
-                return expert(
-                    hidden_states=as_batch(latents).to(device, dtype).expand(count, -1, -1, -1, -1),
-                    timestep=(torch.tensor([sigma]) * TRAIN_TIMESTEPS).to(device).expand(count),
-                    encoder_hidden_states=torch.cat(texts).to(device, dtype),
-                    control_hidden_states=as_batch(conditions).to(device, dtype).expand(count, -1, -1, -1, -1),
-                    return_dict=False,
-                )[0].float()
+                return self.predict(
+                    expert,
+                    as_batch(latents).to(device, dtype).expand(count, -1, -1, -1, -1),
+                    (torch.tensor([sigma]) * TRAIN_TIMESTEPS).to(device).expand(count),
+                    torch.cat(texts).to(device, dtype),
+                    as_batch(conditions).to(device, dtype).expand(count, -1, -1, -1, -1),
+                ).float()
 
         if negative is None:
             return as_frames(predict(positive, called="positive")).to(latents)
@@ -211,7 +232,7 @@ class WanVacePrior:
         layout: VideoLayout = encoded.context
         video = self.vae.decode(as_batch(latents[encoded.anchors :]), progress)
         report = {
-            "prior": "wan-vace",
+            "prior": self.name,
             "video_size": [layout.video_width, layout.video_height],
             "video_frames": layout.video_frames,
             "video_fps": round(clip.fps / layout.step, 3),
@@ -248,6 +269,30 @@ class WanVacePrior:
         if picture is None:
             return None
         return fit_reference(picture, clip.cameras.width, clip.cameras.height, clip.background)
+
+
+class WanVacePrior(WanPrior):
+    """`VideoPrior` of Wan VACE."""
+
+    name = "wan-vace"
+    anchored = True
+
+    def seen(
+        self, control: torch.Tensor, reference: torch.Tensor | None, progress: Progress | None = None
+    ) -> torch.Tensor:
+        return control_latents(self.vae, control, reference, progress)
+
+    def predict(
+        self, expert: Any, latents: torch.Tensor, timestep: torch.Tensor, texts: torch.Tensor, conditions: torch.Tensor
+    ) -> torch.Tensor:
+        velocity: torch.Tensor = expert(
+            hidden_states=latents,
+            timestep=timestep,
+            encoder_hidden_states=texts,
+            control_hidden_states=conditions,
+            return_dict=False,
+        )[0]
+        return velocity
 
 
 def _window_name(conditions: torch.Tensor) -> str:

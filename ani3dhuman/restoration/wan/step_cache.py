@@ -51,7 +51,7 @@ class StepCache:
 def with_cache(models: WanModels, cache: StepCache) -> WanModels:
     """Turn the cache on; the models come back under a key of their own, since results differ.
 
-    Windows and passes are kept apart by the name that `WanVacePrior.velocity` gives each.
+    Windows and passes are kept apart by the name that `WanPrior.velocity` gives each.
     """
     for network in transformers_of(models):
         network.enable_cache(
