@@ -89,7 +89,7 @@ def read_splats(path: Path, axes: str | None = None) -> Splats:
 
     Raises:
         Ani3DError: ``splats.format``, ``splats.missing``, ``splats.unreadable``, ``splats.malformed``,
-            ``splats.values``, ``splats.axes``, ``splats.package``.
+            ``splats.values``, ``splats.axes``, ``splats.package``, ``splats.memory``.
     """
     kind = format_of(path)
     if not path.is_file():
@@ -97,9 +97,14 @@ def read_splats(path: Path, axes: str | None = None) -> Splats:
     reader = read_compressed_ply if kind.ending == ".ply" and _is_compressed(path) else kind.read
     try:
         splats, named = reader(path)
+        return splats.checked(path).turned(turn(axes or named or kind.axes, "z-up"))
+    except MemoryError as error:
+        what = f"There is not memory enough for {path.name} ({path.stat().st_size:,} bytes)."
+        raise Ani3DError(
+            "splats.memory", what, "Prune it first (SuperSplat does), or use a machine with more."
+        ) from error
     except OSError as error:
         raise Ani3DError("splats.unreadable", f"'{path}' cannot be read ({error.strerror}).", "Check it.") from error
-    return splats.checked(path).turned(turn(axes or named or kind.axes, "z-up"))
 
 
 def write_splats(path: Path, splats: Splats, axes: str | None = None) -> None:

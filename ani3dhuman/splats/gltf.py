@@ -11,10 +11,11 @@ from ani3d_formats.errors import Ani3DError
 from ..gltf.document import Document
 from ..gltf.writer import GlbWriter
 from .quantized import to_bytes, unit
-from .splats import COEFFICIENTS, Parts, Splats, damaged_error
+from .splats import COEFFICIENTS, MOST, Parts, Splats, check_unpacked, damaged_error
 
 EXTENSION = "KHR_gaussian_splatting"
 POINTS = 0
+ROW = 56  # bytes of a Gaussian of degree 0
 
 
 def coefficient_names(count: int) -> list[str]:
@@ -38,6 +39,7 @@ def _read(path: Path) -> Splats:
         document = Document.read(path)
     except ValueError as error:
         raise damaged_error(path, str(error)[:200], "GLB") from error
+    size, count = path.stat().st_size, 0
     nodes, parts, world = document.rows("nodes"), [], {-1: np.eye(4)}
     for node, above in document.tree():
         world[node] = world[above] @ document.local(node)
@@ -45,6 +47,10 @@ def _read(path: Path) -> Splats:
             continue
         for primitive in document.data["meshes"][nodes[node]["mesh"]]["primitives"]:
             if EXTENSION in primitive.get("extensions", {}):
+                count += document.data["accessors"][primitive["attributes"]["POSITION"]]["count"]
+                check_unpacked(path, size, ROW * min(count, MOST), "GLB")
+                if count > MOST:
+                    raise damaged_error(path, f"its nodes show {count:,} Gaussians", "GLB")
                 parts.append(_moved(_primitive(document, primitive["attributes"]), world[node]))
     if not parts:
         raise damaged_error(path, f"no mesh in it has {EXTENSION}", "GLB with Gaussians")

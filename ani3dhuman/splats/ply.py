@@ -24,6 +24,7 @@ TYPES = {
     **dict.fromkeys(("double", "float64"), "f8"),
 }
 LONGEST_HEADER = 1 << 20  # bytes
+MOST_DIGITS = 12  # of a count
 AT_ONCE = 1 << 20  # bytes of rows that are filled together
 SMALLEST = np.float32(1e-12)  # metres; a size of zero has no logarithm
 NAMES = ("x", "y", "z", "opacity", *(f"{name}_{k}" for name in ("scale", "f_dc") for k in range(3)))
@@ -57,7 +58,7 @@ def read_table(path: Path) -> Table:
             comments.append(rest)
         elif word == "format":
             order = {"binary_little_endian": "<", "binary_big_endian": ">"}.get(parts[0] if parts else "", "")
-        elif word == "element" and len(parts) == 2 and parts[1].isdecimal():
+        elif word == "element" and len(parts) == 2 and parts[1].isdecimal() and len(parts[1]) <= MOST_DIGITS:
             layout.append((parts[0], int(parts[1]), []))
         elif word == "property" and len(parts) == 2 and layout and parts[0] in TYPES:
             layout[-1][2].append((parts[1], order + TYPES[parts[0]]))

@@ -18,10 +18,14 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.names import is_file_name
 
 from .quantized import add_largest
-from .splats import COEFFICIENTS, MOST, Splats, damaged_error
+from .splats import COEFFICIENTS, MOST, Splats, check_unpacked, damaged_error
 
 LARGEST = 1 << 28  # bytes of a picture in the file
+ROW = 20  # bytes of a Gaussian in pictures
+FEWEST = 1 << 20  # pixels that any picture may have; a palette needs nearly as many
 PALETTE = 64  # entries of the palette in a row of its picture
+
+PNG = b"\x89PNG\r\n\x1a\n"
 
 Load = Callable[[str], bytes]
 
@@ -33,7 +37,8 @@ def read_sog(path: Path) -> tuple[Splats, str | None]:
     """
     try:
         if path.name.endswith(".json"):
-            return _read(path, lambda name: (path.parent / name).read_bytes(), path.name), None
+            beside = sum(file.stat().st_size for file in path.parent.iterdir() if file.is_file())
+            return _read(path, lambda name: (path.parent / name).read_bytes(), path.name, beside), None
         with zipfile.ZipFile(path) as archive:
             sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
 
@@ -42,22 +47,25 @@ def read_sog(path: Path) -> tuple[Splats, str | None]:
                     raise damaged_error(path, f"{name} has {sizes[name]:,} bytes", "SOG")
                 return archive.read(name)
 
-            return _read(path, load, "meta.json"), None
-    except Ani3DError:
+            return _read(path, load, "meta.json", path.stat().st_size), None
+    except (Ani3DError, MemoryError):
         raise
     except Exception as error:  # a damaged archive fails in many ways, in the names and types of its metadata too
         raise damaged_error(path, f"{type(error).__name__}: {error}"[:200], "SOG") from error
 
 
-def _read(path: Path, load: Load, meta_name: str) -> Splats:
+def _read(path: Path, load: Load, meta_name: str, packed: int) -> Splats:
     meta = json.loads(load(meta_name))
     count, version = meta["count"], meta.get("version")
     if version != 2 or not isinstance(count, int) or not 0 <= count <= MOST:
         raise damaged_error(path, f"it says version {version!r}, {count!r} Gaussians", "SOG")
 
+    check_unpacked(path, packed, ROW * count, "SOG")
+    most = max(FEWEST, 4 * count)
+
     def pixels(part: str, index: int = 0) -> np.ndarray:
         """(N,4) bytes of the first Gaussians."""
-        picture = _picture(path, load, meta[part]["files"][index])
+        picture = _picture(path, load, meta[part]["files"][index], most)
         if len(picture) * picture.shape[1] < count:
             raise damaged_error(path, f"the picture of {part} has too few pixels for {count:,}", "SOG")
         return picture.reshape(-1, 4)[:count]
@@ -82,7 +90,7 @@ def _read(path: Path, load: Load, meta_name: str) -> Splats:
 def _rest(path: Path, load: Load, meta: dict[str, Any], labels: np.ndarray) -> np.ndarray:
     """Coefficients above the first, (N,K-1,3), by each Gaussian's entry of the palette."""
     width = COEFFICIENTS[int(meta["bands"])] - 1
-    palette = _picture(path, load, meta["files"][0])
+    palette = _picture(path, load, meta["files"][0], FEWEST)
     number = labels[:, 0].astype(np.int64) + labels[:, 1].astype(np.int64) * 256
     rows, first = number // PALETTE, number % PALETTE * width
     if palette.shape[1] != PALETTE * width or (len(number) and rows.max() >= len(palette)):
@@ -91,15 +99,20 @@ def _rest(path: Path, load: Load, meta: dict[str, Any], labels: np.ndarray) -> n
     return np.asarray(meta["codebook"], np.float32)[entries]
 
 
-def _picture(path: Path, load: Load, name: str) -> np.ndarray:
-    """(H,W,4) bytes RGBA of a WebP or PNG."""
+def _picture(path: Path, load: Load, name: str, most: int) -> np.ndarray:
+    """(H,W,4) bytes RGBA of a WebP or PNG of at most so many pixels."""
     import cv2
 
     if not isinstance(name, str) or not is_file_name(name):
         raise damaged_error(path, f"{name!r} is no name of a picture in it", "SOG")
     data = load(name)
-    wide, high = _webp_size(data) if data[8:12] == b"WEBP" else (1, 1)
-    if wide * high > MOST:
+    if data[8:12] == b"WEBP":
+        wide, high = _webp_size(data)
+    elif data.startswith(PNG):
+        wide, high = struct.unpack(">II", data[16:24])
+    else:
+        raise damaged_error(path, f"{name} is neither WebP nor PNG", "SOG")
+    if wide * high > most:
         raise damaged_error(path, f"{name} has {wide} x {high} pixels", "SOG")
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.ndim != 3 or picture.dtype != np.uint8:

@@ -18,6 +18,7 @@ COEFFICIENTS = (1, 4, 9, 16)  # of each channel, by degree
 # of a file, one after the other; where that is long work made as they are taken, some empty, so that it can be stopped
 Parts = Iterable[bytes | memoryview]
 MOST = 100_000_000  # Gaussians in a file; more is a damaged header
+LARGE, TIGHTEST = 1 << 26, 50  # bytes unpacked, from which on no real file is packed so many times smaller
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,12 @@ def _matrix_product(vectors: np.ndarray, R: np.ndarray) -> np.ndarray:
         taken = np.abs(R).argmax(1)
         return np.ascontiguousarray(vectors[:, taken]) * R[np.arange(3), taken].astype(np.float32)
     return (vectors.astype(np.float64) @ R.T).astype(np.float32)
+
+
+def check_unpacked(path: Path, packed: int, whole: int, form: str) -> None:
+    """Raise ``splats.malformed`` where `packed` bytes say that they unpack to so many that only a trap would."""
+    if whole > max(LARGE, TIGHTEST * packed):
+        raise damaged_error(path, f"its {packed:,} bytes say that they unpack to {whole:,}", form)
 
 
 def damaged_error(path: Path, what: str, form: str) -> Ani3DError:

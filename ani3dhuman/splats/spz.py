@@ -17,7 +17,7 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 
 from .quantized import add_largest, drop_largest, to_bytes, unit
-from .splats import COEFFICIENTS, MOST, Parts, Splats, damaged_error
+from .splats import COEFFICIENTS, MOST, Parts, Splats, check_unpacked, damaged_error
 
 MAGIC = 0x5053474E  # "NGSP"
 HEADER = struct.Struct("<IIIBBBB")
@@ -43,6 +43,7 @@ def read_spz(path: Path) -> tuple[Splats, str | None]:
     if degree >= len(COEFFICIENTS) or count > MOST or bits > 23:
         raise damaged_error(path, f"it says {count:,} Gaussians of degree {degree}, {bits} bits a fraction", "SPZ")
     widths = [9, 1, 3, 3, ROTATION_BYTES[version], 3 * (COEFFICIENTS[degree] - 1)]
+    check_unpacked(path, len(data), count * sum(widths), "SPZ")
     if version < 4:
         whole = _gunzipped(path, data, HEADER.size + count * sum(widths))[HEADER.size :]
         cuts = np.cumsum([0, *(count * width for width in widths)])

@@ -13,10 +13,12 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
-from .splats import COEFFICIENTS, MOST, Splats, damaged_error
+from .splats import COEFFICIENTS, MOST, Splats, check_unpacked, damaged_error
 from .usd import load_pxr
+from .usd_limits import check_depth, check_prims
 
 MOST_LAYERS = 1000
+ROW = 56  # bytes of a Gaussian of degree 0
 
 
 def read_usd(path: Path) -> tuple[Splats, str | None]:
@@ -26,22 +28,26 @@ def read_usd(path: Path) -> tuple[Splats, str | None]:
     """
     pxr = load_pxr(path)
     try:
-        _check_layers(pxr, path, path.resolve().parent, (), set())
+        layers: dict[Path, Any] = {}
+        _check_layers(pxr, path, path.resolve().parent, (), layers)
+        check_prims(path, layers)
+        packed, count = sum(layer.stat().st_size for layer in layers), 0
         stage = pxr.Usd.Stage.Open(str(path))
         if stage.GetCompositionErrors():
             raise damaged_error(path, str(stage.GetCompositionErrors()[0])[:200], "USD")
         timed = stage.HasAuthoredTimeCodeRange()
         time = pxr.Usd.TimeCode(stage.GetStartTimeCode()) if timed else pxr.Usd.TimeCode.EarliestTime()
-        parts = [
-            _placed(pxr, path, prim, time)
-            for prim in stage.Traverse()
-            if prim.IsA(pxr.UsdVol.ParticleField3DGaussianSplat)
-        ]
+        parts = []
+        for prim in stage.Traverse():
+            if prim.IsA(pxr.UsdVol.ParticleField3DGaussianSplat):
+                parts.append(_placed(pxr, path, prim, time))
+                count += parts[-1].count
+                check_unpacked(path, packed, ROW * count, "USD")
         if not parts:
             raise damaged_error(path, "no prim in it is a ParticleField3DGaussianSplat", "USD with Gaussians")
         metres = float(pxr.UsdGeom.GetStageMetersPerUnit(stage))
         up = str(pxr.UsdGeom.GetStageUpAxis(stage))
-    except Ani3DError:
+    except (Ani3DError, MemoryError):
         raise
     except Exception as error:  # its C++ core has errors of its own, for text and for bytes that changed
         raise damaged_error(path, _said(error)[:200], "USD") from error
@@ -55,8 +61,13 @@ def _said(error: Exception) -> str:
         return type(error).__name__
 
 
-def _check_layers(pxr: Any, path: Path, folder: Path, above: tuple[Path, ...], seen: set[Path]) -> None:
-    """Raise ``splats.malformed`` for what a file refers to in a circle, outside `folder`, or not there."""
+def _check_layers(pxr: Any, path: Path, folder: Path, above: tuple[Path, ...], seen: dict[Path, Any]) -> None:
+    """Raise ``splats.malformed`` for what a file refers to in a circle, outside `folder`, or not there.
+
+    Args:
+        above: files that refer to this one.
+        seen: gets the layer of each file.
+    """
     own = path.resolve()
     if own in above:
         raise damaged_error(above[0], f"it refers to itself by way of {path.name}", "USD")
@@ -64,11 +75,11 @@ def _check_layers(pxr: Any, path: Path, folder: Path, above: tuple[Path, ...], s
         raise damaged_error(above[0], f"it refers to {str(path)!r}, outside of its folder", "USD")
     if own in seen:
         return
-    seen.add(own)
-    if len(seen) > MOST_LAYERS or not own.is_file():
+    if len(seen) >= MOST_LAYERS or not own.is_file():
         what = "it refers to too many files" if own.is_file() else f"it refers to {path.name!r}, which is not there"
         raise damaged_error((*above, own)[0], what, "USD")
-    layer = pxr.Sdf.Layer.FindOrOpen(str(own))
+    check_depth(own)
+    layer = seen[own] = pxr.Sdf.Layer.FindOrOpen(str(own))
     if layer is None:
         raise damaged_error(own, "it cannot be parsed", "USD")
     specs: list[Any] = []

@@ -1,4 +1,7 @@
-"""`python -m benchmarks.formats [--shot SHOT]`: writes out/bench/formats.json."""
+"""`python -m benchmarks.formats [--shot SHOT]`: writes out/bench/formats.json.
+
+A run that was stopped goes on: parts that were measured at this commit are kept.
+"""
 
 from __future__ import annotations
 
@@ -154,17 +157,29 @@ def likeness(shot: Shot, rigid: np.ndarray, first: Avatar, second: Avatar, chose
     return float(-10 * np.log10(np.mean((pictures[0] - pictures[1])[inside] ** 2)))
 
 
+def survival(folder: Path) -> dict[str, float]:
+    """The table of what survives in which format, as survives.md; no figure."""
+    (folder / "survives.md").write_text(table(measured(folder, some(2000, 3))), encoding="utf-8")
+    return {}
+
+
+def commit() -> str:
+    """The commit at hand, with a + where something is changed since."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True)
+    return done.stdout.strip() or "+"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shot", type=Path, default=Path("out/demo/shot.npz"), help="of the demo (make demo)")
     parser.add_argument("--result", type=Path, default=Path("out/demo/result/Rig.ani3d"), help="its result")
     parser.add_argument("--only", nargs="*", help="some parts: damaged, reading, writing, exchange ...")
+    parser.add_argument("--again", action="store_true", help="measure also what was measured at this commit")
     parser.add_argument("--out", type=Path, default=Path("out/bench/formats"))
     options = parser.parse_args()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    path = out.with_suffix(".json")
-    figures: dict[str, float] = {}
+    path, kept, at = out.with_suffix(".json"), out / "commits.json", commit()
     shot, peers = Shot.load(options.shot), out / "peers"
     cache = FrameCache.open(options.result) if options.result.is_dir() else None
     with_npm = install(peers)
@@ -174,6 +189,7 @@ def main() -> None:
         "writing": lambda: writing(out),
         "natives": lambda: natives(out),
         "person": lambda: person(out, shot),
+        "survival": lambda: survival(out),
     }
     if with_npm:
         parts |= {"exchange": lambda: exchange(peers, some(2000, 3)), "spz": lambda: beside_reference(out, peers)}
@@ -184,14 +200,16 @@ def main() -> None:
             "round_trip": lambda: round_trip(out, result, shot),
             "bake": lambda: baked(out, result, shot),
         }
+    commits: dict[str, str] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    figures: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for name, work in parts.items():
-        if not options.only or name in options.only:
-            print(f"{name} ...", flush=True)
-            figures |= work()
-    known = json.loads(path.read_text(encoding="utf-8")) if options.only and path.is_file() else {}
-    path.write_text(json.dumps(known | {k: round(v, 7) for k, v in figures.items()}, indent=1) + "\n", encoding="utf-8")
-    (out / "survives.md").write_text(table(measured(out, some(2000, 3))), encoding="utf-8")
-    print(path.read_text(encoding="utf-8"), (out / "survives.md").read_text(encoding="utf-8"), sep="\n")
+        if name not in (options.only or parts) or (commits.get(name) == at and not options.again and "+" not in at):
+            continue
+        print(f"{name} ...", flush=True)
+        figures |= {key: round(value, 7) for key, value in work().items()}
+        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        kept.write_text(json.dumps(commits := {**commits, name: at}, indent=1) + "\n", encoding="utf-8")
+    print(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

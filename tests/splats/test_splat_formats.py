@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ from ani3dhuman.splats.axes import AXES, turn
 from ani3dhuman.splats.formats import FORMATS, format_of, read_splats, write_splats
 from ani3dhuman.splats.harmonics import basis
 from ani3dhuman.splats.splats import Splats
+from benchmarks.formats.traps import nested, swollen
 
 OTHERS = Path(__file__).parent / "made_by_others"
 # largest differences that each format's bits allow, in the order of `differences`
@@ -249,7 +251,7 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path):
     (tmp_path / "a.spz").write_bytes(zlib.compress(huge + b"\0" * 1_000_000, 9, 31))
     with pytest.raises(Ani3DError, match="4,000,000,000 Gaussians"):
         read_splats(tmp_path / "a.spz")
-    many = struct.pack("<IIIBBBB", 0x5053474E, 3, 60_000_000, 3, 12, 0, 0)
+    many = struct.pack("<IIIBBBB", 0x5053474E, 3, 600_000, 3, 12, 0, 0)
     (tmp_path / "a.spz").write_bytes(zlib.compress(many, 9, 31))
     with pytest.raises(Ani3DError, match="holds 16 of"):
         read_splats(tmp_path / "a.spz")
@@ -265,6 +267,41 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path):
     (tmp_path / "a.sog").write_bytes(buffer.getvalue())
     with pytest.raises(Ani3DError, match=r"meta\.json has 268,435,458 bytes"):
         read_splats(tmp_path / "a.sog")
+
+
+@pytest.mark.parametrize("made", [swollen, nested])
+def test_small_files_that_would_take_the_machine_are_refused(tmp_path, made):
+    pytest.importorskip("pxr.Usd")
+    for name, data in made().items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(Ani3DError, match=f"{name} is not a sound") as refused:
+            read_splats(tmp_path / name)
+        assert refused.value.code == "splats.malformed"
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f" + struct.pack("<I", 16382 | 16382 << 14),
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 16383, 16383),
+    ],
+    ids=["WebP", "PNG"],
+)
+def test_a_picture_far_larger_than_its_gaussians_is_refused_unseen(tmp_path, picture):
+    means = {"mins": [0, 0, 0], "maxs": [1, 1, 1], "files": ["a", "a"]}
+    with zipfile.ZipFile(tmp_path / "a.sog", "w") as archive:
+        archive.writestr("meta.json", json.dumps({"version": 2, "count": 4, "means": means}))
+        archive.writestr("a", picture)
+    with pytest.raises(Ani3DError, match="a has 16383 x 16383 pixels"):
+        read_splats(tmp_path / "a.sog")
+
+
+def test_too_little_memory_is_said(tmp_path, monkeypatch):
+    write_splats(tmp_path / "a.ply", some_splats(5))
+    monkeypatch.setattr(Splats, "checked", lambda self, path: np.empty(1 << 55))
+    with pytest.raises(Ani3DError, match=r"not memory enough for a\.ply") as refused:
+        read_splats(tmp_path / "a.ply")
+    assert refused.value.code == "splats.memory"
 
 
 @pytest.mark.parametrize(
