@@ -1,14 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Long work that touches none of Blender's data, on another thread, while the window goes on."""
+"""Long work in steps between which the window goes on; what touches none of Blender's data on another thread."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from concurrent import futures
-from typing import TypeVar
+from typing import TypeVar, cast
 
 Result = TypeVar("Result")
+Step = TypeVar("Step")
 WAIT = 0.005  # seconds of a step
+
+
+def at_once(steps: Generator[Step, None, Result], told: Callable[[Step], None] = lambda _: None) -> Result:
+    """What a generator of steps returns, all of them done; `told` gets what each yields."""
+    while True:
+        try:
+            told(next(steps))
+        except StopIteration as end:
+            return cast(Result, end.value)
 
 
 def beside(work: Callable[[], Result]) -> Generator[None, None, Result]:

@@ -26,6 +26,7 @@ from .export.figure import Figure
 from .export.members import Member
 from .export.pin_weights import pins_of
 from .export.survey import rest_figure
+from .export.triangles import coordinates, triangles_of
 from .properties import SWATCHES, region_listeners, scene_group
 from .session import redraw
 
@@ -175,23 +176,20 @@ def _batch(shader: Any, layer: _Layer, depsgraph: bpy.types.Depsgraph) -> Any:
     try:
         if mesh is None or len(mesh.vertices) != len(layer.colors):
             return None
-        points, normals = np.empty((2, len(mesh.vertices) * 3), np.float32)
-        mesh.vertices.foreach_get("co", points)
+        points, normals = coordinates(mesh), np.empty(len(mesh.vertices) * 3, np.float32)
         mesh.vertex_normals.foreach_get("vector", normals)
-        mesh.calc_loop_triangles()
-        triangles = np.empty(len(mesh.loop_triangles) * 3, np.int32)
-        mesh.loop_triangles.foreach_get("vertices", triangles)
+        triangles, _ = triangles_of(mesh)
     finally:
         evaluated.to_mesh_clear()
     world = layer.member.world(depsgraph)
     world[:3, 3] += layer.member.origin
-    placed = points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+    placed = points @ world[:3, :3].T + world[:3, 3]
     facing = normals.reshape(-1, 3) @ world[:3, :3].T
     facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-12)
     colors = layer.colors.copy()
     colors[:, :3] *= 0.6 + 0.4 * np.abs(facing @ LIGHT)[:, None]
     fields = {"pos": placed.astype(np.float32), "color": colors.astype(np.float32)}
-    return batch_for_shader(shader, "TRIS", fields, indices=triangles.reshape(-1, 3))
+    return batch_for_shader(shader, "TRIS", fields, indices=triangles)
 
 
 def _nearer(projection: Matrix) -> Matrix:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import bpy
@@ -28,11 +29,11 @@ def own_cloth(item: bpy.types.Object) -> bpy.types.ClothModifier | None:
     return next((m for m in item.modifiers if isinstance(m, bpy.types.ClothModifier)), None)
 
 
-def cloth_pins(rest: RestMesh) -> np.ndarray | None:
+def cloth_pins(rest: RestMesh) -> Generator[None, None, np.ndarray | None]:
     """Pin weights (V,) 0..1 by the pin group of the mesh's Cloth modifier; None where it has none."""
     modifier = own_cloth(rest.item)
     name = modifier.settings.vertex_group_mass if modifier else ""
-    weights = group_weights(rest, (name,)).get(name) if name else None
+    weights = (yield from group_weights(rest, (name,))).get(name) if name else None
     return weights if weights is not None and weights.any() else None
 
 

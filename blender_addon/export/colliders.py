@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 
 from ..properties import object_group
+from .triangles import coordinates, triangles_of
 
 UNTOUCHED_THICKNESS, UNTOUCHED_FRICTION = 0.02, 5.0  # of a new Collision modifier: nobody chose them
 STICKS = 10.0  # friction of a Collision modifier from which on nothing slides
@@ -149,10 +150,7 @@ class Collider:
 def _shape(evaluated: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
     mesh = evaluated.to_mesh()
     try:
-        mesh.calc_loop_triangles()
-        faces = np.empty(3 * len(mesh.loop_triangles), np.int32)
-        mesh.loop_triangles.foreach_get("vertices", faces)
-        return _places(mesh), faces.reshape(-1, 3)
+        return coordinates(mesh), triangles_of(mesh)[0]
     finally:
         evaluated.to_mesh_clear()
 
@@ -160,15 +158,9 @@ def _shape(evaluated: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
 def _vertices(evaluated: bpy.types.Object) -> np.ndarray:
     mesh = evaluated.to_mesh()
     try:
-        return _places(mesh)
+        return coordinates(mesh)
     finally:
         evaluated.to_mesh_clear()
-
-
-def _places(mesh: bpy.types.Mesh) -> np.ndarray:
-    values = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", values)
-    return values.reshape(-1, 3)
 
 
 def collider_arrays(colliders: list[Collider], origin: np.ndarray) -> dict[str, np.ndarray]:

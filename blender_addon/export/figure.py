@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import bpy
 import numpy as np
@@ -15,7 +15,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.hair_ribbons import root_pins
 from ani3d_formats.regions import is_loose
 
-from ..background import beside
+from ..background import at_once, beside
 from ..regions.guess import Piece
 from ..regions.parts import slot_names
 from . import weights
@@ -99,18 +99,13 @@ def read_figure(
     scene: bpy.types.Scene, found: Members, meshes: Sequence[RestMesh], depsgraph: bpy.types.Depsgraph
 ) -> Figure:
     """`figure_steps` all at once."""
-    steps = figure_steps(scene, found, meshes, depsgraph)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast(Figure, end.value)
+    return at_once(figure_steps(scene, found, meshes, depsgraph))
 
 
 def figure_steps(
     scene: bpy.types.Scene, found: Members, meshes: Sequence[RestMesh], depsgraph: bpy.types.Depsgraph
 ) -> Generator[None, None, Figure]:
-    """Join the meshes of a character that is held at rest, some thousand vertices a step. `scene` lists its parts.
+    """Join the meshes of a character that is held at rest, a thousand vertices a step. `scene` lists its parts.
 
     Raises:
         Ani3DError: ``character.no_faces``.
@@ -129,16 +124,17 @@ def figure_steps(
         deforming = weights.deforming_armature(rest.carrier, rigs)
         pairs.append((yield from weights.skin_weights(rest, bones.row_of(deforming) if deforming else {})))
         yield
-    own = [rest for rest, each in zip(meshes, pairs, strict=True) if not all(each)]  # they have vertices without bones
+    lacking = [number for number, each in enumerate(pairs) if (each.counts == 0).any()]  # vertices without bones
+    own = [meshes[number] for number in lacking]
     sizes = [float(np.ptp(rest.vertices, axis=0).max()) for rest in own]
     rig = bones.with_objects([rest.member for rest in own], [rest.world for rest in own], sizes)
-    for rest, each in zip(meshes, pairs, strict=True):
-        if rest in own:
-            row = rig.object_row(rest.member)
-            each[:] = [pair or [(row, 1.0)] for pair in each]
+    for number in lacking:
+        pairs[number] = pairs[number].filled(rig.object_row(meshes[number].member))
     indices, values = yield from beside(partial(weights.joined, pairs))
     starts = np.cumsum([0, *(len(rest.vertices) for rest in meshes)])
-    groups = [weights.group_weights(rest) for rest in meshes]
+    groups: list[dict[str, np.ndarray]] = []
+    for rest in meshes:
+        groups.append((yield from weights.group_weights(rest)))
     modifiers = [weights.armature_modifier(rest.carrier, rigs) for rest in meshes]
     shares = zip(np.split(indices, starts[1:-1]), np.split(values, starts[1:-1]), strict=True)
     labelling = Labelling(
@@ -148,6 +144,7 @@ def figure_steps(
         rig.parents,
         groups,
     )
+    pins = yield from _pin_weights(meshes, groups)
     yield from beside(lambda: labelling.guesses)  # which are kept
     regions = labelling.region_ids(scene)
     yield
@@ -162,7 +159,7 @@ def figure_steps(
         weight_values=values,
         labelling=labelling,
         region_ids=regions,
-        pin_weights=_pin_weights(meshes, groups),
+        pin_weights=pins,
     )
 
 
@@ -175,15 +172,19 @@ def _piece(rest: RestMesh, indices: np.ndarray, values: np.ndarray) -> Piece:
     )  # fmt: skip
 
 
-def _pin_weights(meshes: Sequence[RestMesh], groups: Sequence[dict[str, np.ndarray]]) -> np.ndarray | None:
+def _pin_weights(
+    meshes: Sequence[RestMesh], groups: Sequence[dict[str, np.ndarray]]
+) -> Generator[None, None, np.ndarray | None]:
     """(V,) of the group `ani3d_pin`, else of a Cloth modifier's; -1 on meshes without, None when no mesh has one.
 
     Strands are held at their roots.
     """
-    painted = [
-        root_pins(POINTS, len(rest.strands.points)) if rest.strands else each.get(PIN_GROUP, cloth_pins(rest))
-        for rest, each in zip(meshes, groups, strict=True)
-    ]
+    painted: list[np.ndarray | None] = []
+    for rest, each in zip(meshes, groups, strict=True):
+        if rest.strands:
+            painted.append(root_pins(POINTS, len(rest.strands.points)))
+        else:
+            painted.append(each[PIN_GROUP] if PIN_GROUP in each else (yield from cloth_pins(rest)))
     if all(each is None for each in painted):
         return None
     unpainted = (np.full(len(rest.vertices), -1.0, np.float32) for rest in meshes)

@@ -14,6 +14,8 @@ from mathutils.kdtree import KDTree
 
 from ani3d_formats.hair_ribbons import resampled, ribbons
 
+from .triangles import coordinates
+
 POINTS = 10  # of every strand
 LIMIT = 3000  # strands of one head of hair
 DEFAULT_THICKNESS = 0.01  # metres, of hair curves without radii, as Cycles draws them
@@ -192,14 +194,13 @@ def _of_threads(
     evaluated = item.evaluated_get(depsgraph)
     mesh = bpy.data.meshes.new_from_object(evaluated, depsgraph=depsgraph)
     try:
-        values = np.empty(len(mesh.vertices) * 3, np.float32)
-        mesh.vertices.foreach_get("co", values)
+        values = coordinates(mesh)
         edges = np.empty(len(mesh.edges) * 2, np.int32)
         mesh.edges.foreach_get("vertices", edges)
     finally:
         bpy.data.meshes.remove(mesh)
     world = np.array(evaluated.matrix_world, np.float64)
-    places = values.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+    places = values @ world[:3, :3].T + world[:3, 3]
     lines = list(_chains(edges.reshape(-1, 2), np.c_[places, np.full(len(places), THREAD)]))
     slot = cast(Any, item.data).splines[0].material_index if len(cast(Any, item.data).splines) else 0
     return [lines[number] for number in _chosen(len(lines), limit)], len(lines), slot

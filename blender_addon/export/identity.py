@@ -13,9 +13,10 @@ import bpy
 import numpy as np
 
 from .figure import Figure
-from .rest import RestMesh, coordinates
+from .rest import RestMesh
 from .surfaces.fingerprint import material_facts
 from .surfaces.mesh_data import attributes_of
+from .triangles import coordinates
 
 _VERSION = b"1"
 
@@ -38,7 +39,7 @@ def character_hash(figure: Figure, meshes: Sequence[RestMesh]) -> str:
 def _mesh_facts(rest: RestMesh) -> Iterator[bytes]:
     """Where the artist put the vertices of an object, before shape keys and modifiers, and its UV maps and colours."""
     own = rest.item.data if isinstance(rest.item.data, bpy.types.Mesh) and rest.strands is None else rest.mesh
-    yield coordinates(own).astype(np.float32).tobytes()
+    yield coordinates(own).tobytes()
     for name, kind, domain, values in attributes_of(own):
         if name != "position":
             yield f"{name} {kind} {domain} {values.shape}".encode(errors="replace")

@@ -69,6 +69,17 @@ class Comparison:
 
     def look(self, depsgraph: bpy.types.Depsgraph, pose: np.ndarray, frame: int) -> None:
         """Compare at the frame that is evaluated now; `pose` (B,4,4) are the skeleton's world matrices."""
+        self.compare(self.read(depsgraph, frame), pose)
+
+    def read(self, depsgraph: bpy.types.Depsgraph, frame: int) -> list[np.ndarray]:
+        """What `compare` needs of the frame that is evaluated now: places of each object's vertices, world."""
+        return [
+            world_vertices(self.figure.members[number], depsgraph, int(np.diff(self.figure.starts)[number]), frame, own)
+            for number, own in self._samples.items()
+        ]
+
+    def compare(self, places: list[np.ndarray], pose: np.ndarray) -> None:
+        """Compare with what was read; uses no `bpy`."""
         if not self._samples:
             return
         figure, chosen = self.figure, self._vertices
@@ -80,10 +91,8 @@ class Comparison:
             transforms,
             self._volume,
         )[0]
-        for (number, samples), start in zip(self._samples.items(), self._starts, strict=False):
-            rows = figure.rows(number)
-            points = world_vertices(figure.members[number], depsgraph, rows.stop - rows.start, frame, samples)
-            distance = np.linalg.norm(skinned[start : start + len(samples)] - points, axis=1).max()
+        for number, points, start in zip(self._samples, places, self._starts, strict=False):
+            distance = np.linalg.norm(skinned[start : start + len(points)] - points, axis=1).max()
             self.worst[number] = max(self.worst[number], distance if np.isfinite(distance) else np.inf)
 
     def recorded(self) -> frozenset[int]:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import bpy
 import numpy as np
 
+from ..background import beside
 from . import motion
 from .figure import Figure
 from .members import Member, is_used
@@ -18,7 +20,7 @@ from .members import Member, is_used
 def probe(
     context: bpy.types.Context, figure: Figure, frames: range, numbers: Sequence[int]
 ) -> Generator[None, None, tuple[Figure, frozenset[int]]]:
-    """Look at the objects `numbers` of a figure, a frame a step.
+    """Look at the objects `numbers` of a figure, a frame in some steps.
 
     Returns:
         The figure, in which hair that Blender leaves behind is carried by its surface; which of the objects skinning
@@ -28,9 +30,10 @@ def probe(
     comparison = motion.Comparison(figure, numbers, most=len(figure.vertices))
     for frame in motion.probed(frames) if numbers else ():
         context.scene.frame_set(frame)
-        depsgraph = context.evaluated_depsgraph_get()
-        comparison.look(depsgraph, figure.rig.pose(depsgraph), frame)
         yield
+        depsgraph = context.evaluated_depsgraph_get()
+        places, pose = comparison.read(depsgraph, frame), figure.rig.pose(depsgraph)
+        yield from beside(partial(comparison.compare, places, pose))
     return figure, comparison.recorded()
 
 

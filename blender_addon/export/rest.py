@@ -6,19 +6,23 @@ Vertex groups go through modifiers with the vertices, so mirrored, subdivided an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, cast
 
 import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
+from ..background import beside
 from .hair import Strands, read_strands, ribbon_mesh
 from .members import Member, Members, repeats
 from .modifiers import switched_off
 from .roots import find_roots
+from .triangles import Faces
 
 WHY_NO_INSTANCES = {  # by whether they are particles
     False: "its Geometry Nodes do not make them part of the mesh; end them with a Realize Instances node",
@@ -101,28 +105,37 @@ def at_rest(found: Members, view_layer: bpy.types.ViewLayer) -> Iterator[None]:
 
 
 @contextmanager
-def rest_meshes(found: Members, depsgraph: bpy.types.Depsgraph) -> Iterator[list[RestMesh]]:
-    """The meshes of a character as evaluated now, those with faces; removed again afterwards. Call it inside `at_rest`.
+def rest_meshes(found: Members, depsgraph: bpy.types.Depsgraph) -> Iterator[Generator[None, None, list[RestMesh]]]:
+    """Steps to the meshes of a character as evaluated now, those with faces; these are removed again afterwards. Call
+    it inside `at_rest`.
 
     What has no faces is added to what is left out of `found`.
     """
     with ExitStack() as stack:
-        meshes = []
-        for member in found.shapes:
-            mesh = new_mesh(member.item, depsgraph)
-            if mesh is not None:
-                stack.callback(bpy.data.meshes.remove, mesh)
-            hair = list(_read_hair(member, depsgraph)) if found.with_hair else []
-            if mesh is not None and len(mesh.polygons):
-                if not hair or member.item.show_instancer_for_render:
-                    meshes.append(_read(member, mesh, member.world(depsgraph)))
-            elif member.item.type != "META" and not hair:  # all metaballs of a family are in the mesh of the first
-                found.left_out.append((member.name, "it has no faces"))
-            for rest in hair:
-                stack.callback(bpy.data.meshes.remove, rest.mesh)
-            meshes += hair
-        found.left_out += instanced(found, depsgraph)
-        yield meshes
+        yield _rest_meshes(found, depsgraph, stack)
+
+
+def _rest_meshes(
+    found: Members, depsgraph: bpy.types.Depsgraph, stack: ExitStack
+) -> Generator[None, None, list[RestMesh]]:
+    meshes = []
+    for member in found.shapes:
+        mesh = new_mesh(member.item, depsgraph)
+        if mesh is not None:
+            stack.callback(bpy.data.meshes.remove, mesh)
+        yield
+        hair = list(_read_hair(member, depsgraph)) if found.with_hair else []
+        if mesh is not None and len(mesh.polygons):
+            if not hair or member.item.show_instancer_for_render:
+                meshes.append((yield from _read(member, mesh, member.world(depsgraph))))
+        elif member.item.type != "META" and not hair:  # all metaballs of a family are in the mesh of the first
+            found.left_out.append((member.name, "it has no faces"))
+        for rest in hair:
+            stack.callback(bpy.data.meshes.remove, rest.mesh)
+        meshes += hair
+        yield
+    found.left_out += instanced(found, depsgraph)
+    return meshes
 
 
 def instanced(found: Members, depsgraph: bpy.types.Depsgraph) -> list[tuple[str, str]]:
@@ -147,8 +160,14 @@ def new_mesh(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.type
         return None
 
 
-def _read(member: Member, mesh: bpy.types.Mesh, world: np.ndarray) -> RestMesh:
-    local = coordinates(mesh)
+def _read(member: Member, mesh: bpy.types.Mesh, world: np.ndarray) -> Generator[None, None, RestMesh]:
+    faces, slots = Faces.read(mesh), _slots(mesh)
+    yield
+    return (yield from beside(partial(_joined, member, mesh, world, faces, slots)))
+
+
+def _joined(member: Member, mesh: bpy.types.Mesh, world: np.ndarray, faces: Faces, slots: np.ndarray) -> RestMesh:
+    local = faces.points.astype(np.float64)
     distances = np.abs(local).max(axis=1)
     usual = distances[np.isfinite(distances) & (distances > 0)]  # many may be collapsed to the origin
     broken = ~(distances < FARTHEST * max(1e-6, float(np.median(usual)) if len(usual) else 0.0))
@@ -161,8 +180,10 @@ def _read(member: Member, mesh: bpy.types.Mesh, world: np.ndarray) -> RestMesh:
         )
     if not has_size(world):  # any place will do, as long as it can be inverted
         world = np.block([[np.eye(3), world[:3, 3:]], [np.zeros(3), 1]])
-    triangles, corners, slots = _triangles(mesh, flipped=np.linalg.det(world[:3, :3]) < 0)
-    return RestMesh(member, mesh, world, local @ world[:3, :3].T + world[:3, 3], triangles, corners, slots)
+    corners, owners = faces.triangles()
+    corners = corners[:, [0, 2, 1] if np.linalg.det(world[:3, :3]) < 0 else [0, 1, 2]]
+    places = local @ world[:3, :3].T + world[:3, 3]
+    return RestMesh(member, mesh, world, places, faces.corner_vertices[corners], corners, slots[owners])
 
 
 def _read_hair(member: Member, depsgraph: bpy.types.Depsgraph) -> Iterator[RestMesh]:
@@ -184,21 +205,9 @@ def has_size(world: np.ndarray) -> bool:
     return bool(stretch[2] > 1e-6 * stretch[0] > 0)
 
 
-def coordinates(mesh: bpy.types.Mesh) -> np.ndarray:
-    """Vertices (V,3) float64 in object space."""
-    values = np.empty(len(mesh.vertices) * 3, np.float32)
-    mesh.vertices.foreach_get("co", values)
-    return values.reshape(-1, 3).astype(np.float64)
-
-
-def _triangles(mesh: bpy.types.Mesh, flipped: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Triangles as vertices (F,3), as face corners (F,3), and material slots (F,)."""
-    mesh.calc_loop_triangles()
-    count = len(mesh.loop_triangles)
-    vertices, corners = np.empty(count * 3, np.int32), np.empty(count * 3, np.int32)
-    slots = np.empty(count, np.int32)
-    mesh.loop_triangles.foreach_get("vertices", vertices)
-    mesh.loop_triangles.foreach_get("loops", corners)
-    mesh.loop_triangles.foreach_get("material_index", slots)
-    order = [0, 2, 1] if flipped else [0, 1, 2]
-    return vertices.reshape(-1, 3)[:, order], corners.reshape(-1, 3)[:, order], slots
+def _slots(mesh: bpy.types.Mesh) -> np.ndarray:
+    """(P,) material slots of the faces."""
+    slots = np.zeros(len(mesh.polygons), np.int32)
+    if "material_index" in mesh.attributes:
+        cast(Any, mesh.attributes["material_index"].data).foreach_get("value", slots)
+    return slots

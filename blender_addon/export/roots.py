@@ -17,6 +17,7 @@ from mathutils.bvhtree import BVHTree
 
 from .hair import Strands
 from .members import FOLLOWING, TYING, Member
+from .triangles import coordinates, triangles_of
 
 TOUCHING = 0.02  # of the surface's size: curves that name no surface grow on their parent when their roots are so near
 SAME_PLACE = 1e-5  # in texture space
@@ -88,12 +89,11 @@ class _Skin:
         try:
             if mesh is None or not len(mesh.polygons):
                 return None
-            points, normals = np.empty(len(mesh.vertices) * 3, np.float32), np.empty(len(mesh.loops) * 3, np.float32)
-            mesh.vertices.foreach_get("co", points)
+            points, normals = coordinates(mesh), np.empty(len(mesh.loops) * 3, np.float32)
             mesh.corner_normals.foreach_get("vector", normals)
         finally:
             evaluated.to_mesh_clear()
-        return cls(points.reshape(-1, 3).astype(np.float64), normals.reshape(-1, 3).astype(np.float64))
+        return cls(points.astype(np.float64), normals.reshape(-1, 3).astype(np.float64))
 
     def frames(self, at: Triangles) -> tuple[np.ndarray, np.ndarray]:
         """Places (S,3) on triangles, and axes (S,3,3) there: along the first edge, sideways, and the normal."""
@@ -153,11 +153,8 @@ def _all_triangles(evaluated: bpy.types.Object, texture: str) -> tuple[Triangles
     """The triangles of an evaluated mesh, and their corners (F,3,2) in the UV map `texture`, if it has that."""
     mesh = cast(bpy.types.Mesh, evaluated.to_mesh())
     try:
-        mesh.calc_loop_triangles()
-        vertices, corners = np.empty((2, len(mesh.loop_triangles) * 3), np.int32)
-        mesh.loop_triangles.foreach_get("vertices", vertices)
-        mesh.loop_triangles.foreach_get("loops", corners)
-        found = Triangles(vertices.reshape(-1, 3), corners.reshape(-1, 3), np.zeros((len(vertices) // 3, 3)))
+        vertices, corners = triangles_of(mesh)
+        found = Triangles(vertices, corners, np.zeros((len(vertices), 3)))
         layer = mesh.uv_layers.get(texture) if texture else None
         if layer is None:
             return found, None

@@ -22,6 +22,7 @@ from ani3d_formats.shot import stored
 from ani3d_formats.shot_meta import SCHEMA, VERSION, ShotMeta
 from ani3d_formats.skinning import skin
 
+from ..background import at_once
 from ..timeline import frame_restored, warn_of_preview_range
 from . import camera, character, lights, motion
 from .cloth_scene import ClothScene
@@ -97,14 +98,12 @@ def export_shot(
         Ani3DError: codes ``character.*``, ``shot.*``, ``camera.*``; nothing in the scene is changed.
     """
     request = Request(armature, shot_frames(context.scene, frame_start, frame_end), evaluate, only)
-    steps = export_steps(context, request, on_warning or _ignore)
-    while True:
-        try:
-            done, total, left = next(steps)
-        except StopIteration as end:
-            return end.value
-        if on_progress and done:
-            on_progress(done, total, left)
+
+    def told(step: tuple[int, int, float]) -> None:
+        if on_progress and step[0]:
+            on_progress(*step)
+
+    return at_once(export_steps(context, request, on_warning or _ignore), told)
 
 
 def export_steps(
@@ -130,7 +129,8 @@ def _export(
     scene, view_layer = context.scene, context.view_layer
     with ExitStack() as stack:
         found = prepared(context, request, stack)
-        with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
+        with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as reading:
+            meshes = yield from _before_frames(reading, request)
             figure = yield from _before_frames(
                 figure_steps(scene, found, meshes, context.evaluated_depsgraph_get()), request
             )

@@ -12,6 +12,7 @@ from typing import cast
 
 import bpy
 
+from ..background import at_once
 from ..regions.parts import PartEntry
 from ..timeline import frame_restored
 from . import character, shot
@@ -72,9 +73,11 @@ def _survey(context: bpy.types.Context, armature: bpy.types.Object | None) -> Ge
     with frame_restored(scene), ExitStack() as stack:
         scene.frame_set(frames.start)
         found = shot.prepared(context, shot.Request(armature, frames), stack)
-        with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
-            yield
+        yield
+        with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as reading:
+            meshes = yield from reading
             figure = yield from figure_steps(scene, found, meshes, context.evaluated_depsgraph_get())
+        yield
         try:
             figure, recorded = yield from probe(context, figure, frames, range(len(figure.members)))
         except OtherVertices:  # exporting finds out which modifier it is
@@ -105,8 +108,8 @@ def rest_figure(context: bpy.types.Context, armature: bpy.types.Object | None) -
     frames = range(scene.frame_current, scene.frame_current + 1)
     with frame_restored(scene), ExitStack() as stack:
         found = shot.prepared(context, shot.Request(armature, frames), stack)
-        with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
-            return read_figure(scene, found, meshes, context.evaluated_depsgraph_get())
+        with at_rest(found, view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as reading:
+            return read_figure(scene, found, at_once(reading), context.evaluated_depsgraph_get())
 
 
 def _motion(figure: Figure, number: int, recorded: frozenset[int]) -> str:

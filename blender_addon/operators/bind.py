@@ -10,6 +10,7 @@ import bpy
 
 from ani3d_formats.errors import Ani3DError
 
+from ..background import at_once
 from ..export import camera
 from ..export.members import owner_of
 from ..export.survey import Survey, survey_steps
@@ -48,12 +49,7 @@ class BindCharacter(WorksInSteps, bpy.types.Operator):
 
 def bind(context: bpy.types.Context, armature: bpy.types.Object | None, warn: Callable[[str], None]) -> Survey:
     """`bind_steps` all at once."""
-    steps = bind_steps(context, armature, warn)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast(Survey, end.value)
+    return cast(Survey, at_once(bind_steps(context, armature, warn)))
 
 
 def bind_steps(context: bpy.types.Context, armature: bpy.types.Object | None, warn: Callable[[str], None]) -> Steps:

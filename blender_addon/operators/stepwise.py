@@ -16,7 +16,7 @@ from ..properties import scene_group
 from ..session import session
 from .base import Outcome, ReportsErrors
 
-SLICE = 0.03  # seconds of work between two looks at the keyboard
+SLICE = 0.02  # seconds of work between two looks at the keyboard
 Steps = Generator[tuple[int, int, float], None, Any]
 """Yields (steps done, steps in all, seconds left); closing it puts the scene back."""
 

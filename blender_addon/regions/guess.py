@@ -73,7 +73,9 @@ class Piece:
         """Indices of the vertices of a part's faces; of all vertices where the piece has no faces."""
         if not len(self.triangles):
             return np.arange(len(self.vertices) if part == 0 else 0)
-        return np.unique(self.triangles[self.face_parts == part])
+        used = np.zeros(len(self.vertices), bool)
+        used[self.triangles[self.face_parts == part]] = True
+        return np.flatnonzero(used)
 
 
 @dataclass(frozen=True)

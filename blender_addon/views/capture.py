@@ -19,6 +19,7 @@ from ani3d_formats.names import safe_name
 from ani3d_formats.skinning import skin
 from ani3d_formats.views import Views, ViewsMeta
 
+from ..background import at_once
 from ..export import character
 from ..export.figure import Figure, read_figure
 from ..export.identity import character_hash
@@ -90,7 +91,8 @@ def _capture(
     with ExitStack() as stack:
         found = prepared(context, Request(wanted.armature, wanted.frames), stack)
         held = scene.frame_current
-        with at_rest(found, context.view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as meshes:
+        with at_rest(found, context.view_layer), rest_meshes(found, context.evaluated_depsgraph_get()) as reading:
+            meshes = at_once(reading)
             figure = read_figure(scene, found, meshes, context.evaluated_depsgraph_get())
             identity = character_hash(figure, meshes)
             facing = _facing(found.armature.world(context.evaluated_depsgraph_get()))
