@@ -1,16 +1,17 @@
-"""The playback files: what moves in a frame cache, packed as the points of one PC2, and what stands still as another.
+"""The playback files: each attribute of a frame cache that changes as points of a PC2, what stands still as another.
 
 Blender's Mesh Cache modifier plays a PC2 on its own, between frames too, but knows positions only. So each attribute
 fills points of its own: N points with the first three numbers of every Gaussian, then, for attributes of
 four, N/3 points with the fourth numbers, three to a point. Quaternions of consecutive frames lie in one hemisphere, so
-that the point halfway between two frames is the rotation between them.
+that the point halfway between two frames is the rotation between them. Attributes have files of their own since
+Blender reads several side by side.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from .pc2 import PC2Writer, read_pc2
 from .progress import Progress
 
 ROTATION = "rotation"
+STILL = "still"  # the file of what does not change
 
 
 @dataclass(frozen=True)
@@ -35,23 +37,28 @@ class Block:
 
 @dataclass(frozen=True)
 class Packing:
-    """How the moving attributes of `count` Gaussians fill `points` points."""
+    """How attributes of `count` Gaussians fill the `points` points of a file."""
 
     count: int
     points: int
     blocks: Mapping[str, Block]
 
 
-def packing(cache: FrameCache, still: bool = False) -> Packing:
-    """The packing of the attributes of `cache` that change, or of those that do not; without any it has no points."""
-    count, points = cache.manifest.count, 0
-    blocks = {}
+def packings(cache: FrameCache) -> dict[str, Packing]:
+    """The packing of each file: `STILL` of all attributes that never change, if any, the others by their names."""
+    count, still, points, found = cache.manifest.count, dict[str, Block](), 0, dict[str, Packing]()
     for name, array in sorted(cache.arrays.items()):
-        if array.ndim == (2 if still else 3) and array.shape[-1] in (3, 4):
-            fourth = points + count if array.shape[-1] == 4 else None
-            blocks[name] = Block(points, fourth)
-            points += count + (-(-count // 3) if fourth is not None else 0)
-    return Packing(count, points, blocks)
+        if array.shape[-1] not in (3, 4):
+            continue
+        wanted = count + (-(-count // 3) if array.shape[-1] == 4 else 0)
+        first = points if array.ndim == 2 else 0
+        block = Block(first, first + count if array.shape[-1] == 4 else None)
+        if array.ndim == 2:
+            still[name] = block
+            points += wanted
+        else:
+            found[name] = Packing(count, wanted, {name: block})
+    return ({STILL: Packing(count, points, still)} if still else {}) | found
 
 
 def packed(packing: Packing, attributes: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -64,55 +71,57 @@ def packed(packing: Packing, attributes: Mapping[str, np.ndarray]) -> np.ndarray
     return points
 
 
-def playback_path(cache: FrameCache, still: bool = False) -> Path:
-    """Where a playback file of `cache` lies: in its folder, named after what it was made of."""
+def playback_path(cache: FrameCache, file: str) -> Path:
+    """Where the playback file of an attribute of `cache`, or `STILL`, lies: in its folder, named after what it was made
+    of."""
     made_of = hashlib.sha256("".join(entry.sha256 for entry in cache.manifest.attributes).encode())
-    return cache.path / f"playback-{made_of.hexdigest()[:12]}{'-still' if still else ''}.pc2"
+    return cache.path / f"playback-{made_of.hexdigest()[:12]}-{file.replace(':', '-')}.pc2"
 
 
-def write_playback(cache: FrameCache, progress: Progress | None = None) -> Path:
-    """Write the playback files of `cache` unless they are there; the path of what moves. Files made of an older cache
-    there go away.
+def write_playback(cache: FrameCache, progress: Progress | None = None) -> list[Path]:
+    """Write the playback files of `cache` unless they are there; their paths. Files made of an older cache there go
+    away.
 
     Raises:
         Ani3DError: ``disk.full``, ``file.unwritable``, or ``cancelled`` by `progress`.
     """
-    path, plan = playback_path(cache), packing(cache)
-    own = {path, playback_path(cache, still=True)}
-    for other in set(cache.path.glob("playback-*.pc2")) - own:
+    plans = packings(cache)
+    paths = {name: playback_path(cache, name) for name in plans}
+    for other in set(cache.path.glob("playback-*.pc2")) - set(paths.values()):
         with suppress(OSError):  # another Blender may read it
             other.unlink()
-    if plan.points and not _is_whole(path, plan, cache.manifest.frames):
-        _write_moving(cache, path, plan, progress)
-    _write_still(cache)
-    return path
+    moving = range(cache.manifest.frame_start, cache.manifest.frame_end + 1)
+    missing = {
+        name: plan
+        for name, plan in plans.items()
+        if not _is_whole(paths[name], plan, 1 if name == STILL else len(moving))
+    }
+    still = missing.pop(STILL, None)
+    if missing:
+        _write(cache, {paths[name]: plan for name, plan in missing.items()}, moving, progress)
+    if still:
+        _write(cache, {paths[STILL]: still}, moving[:1], None)
+    return list(paths.values())
 
 
-def _write_moving(cache: FrameCache, path: Path, plan: Packing, progress: Progress | None) -> None:
+def _write(cache: FrameCache, files: Mapping[Path, Packing], frames: range, progress: Progress | None) -> None:
     try:
-        with PC2Writer(path, plan.points, cache.manifest.frame_start, cache.manifest.frames) as writer:
+        with ExitStack() as stack:
+            writers = [
+                (stack.enter_context(PC2Writer(path, plan.points, frames.start, len(frames))), plan)
+                for path, plan in files.items()
+            ]
             before: np.ndarray | None = None
-            for frame in range(cache.manifest.frame_start, cache.manifest.frame_end + 1):
+            for frame in frames:
                 attributes = cache.frame(frame)
-                if ROTATION in plan.blocks:
-                    before = _in_one_hemisphere(attributes[ROTATION], before)
-                    attributes[ROTATION] = before
-                writer.write(packed(plan, attributes))
+                if ROTATION in attributes:
+                    before = attributes[ROTATION] = _in_one_hemisphere(attributes[ROTATION], before)
+                for writer, plan in writers:
+                    writer.write(packed(plan, attributes))
                 if progress:
                     progress.advance()
     except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def _write_still(cache: FrameCache) -> None:
-    path, plan = playback_path(cache, still=True), packing(cache, still=True)
-    if not plan.points or _is_whole(path, plan, 1):
-        return
-    try:
-        with PC2Writer(path, plan.points, cache.manifest.frame_start, 1) as writer:
-            writer.write(packed(plan, cache.frame(cache.manifest.frame_start)))
-    except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(next(iter(files)), error) from error
 
 
 def _is_whole(path: Path, plan: Packing, frames: int) -> bool:

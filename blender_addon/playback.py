@@ -16,7 +16,7 @@ import bpy
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.pc2 import read_pc2
-from ani3d_formats.playback_file import packing, playback_path, write_playback
+from ani3d_formats.playback_file import STILL, Packing, packings, playback_path, write_playback
 
 from . import compat
 from .paths import in_blend
@@ -35,18 +35,22 @@ def add_playback(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Sce
         Ani3DError: ``disk.full`` or ``file.unwritable``, when the playback files cannot be written.
     """
     write_playback(cache)
-    still = _still_cloud(item, cache, scene)
-    players = [_player(f"{item.name} Points", cache, False, scene)]
+    plans = packings(cache)
+    still = _still_cloud(item, cache, plans.pop(STILL, None), scene)
+    players = [_player(f"{item.name} Points", cache, name, plan, scene) for name, plan in plans.items()]
     modifier = cast(bpy.types.NodesModifier, item.modifiers.new(NAME, "NODES"))
     count = cache.manifest.count
     modifier.node_group = playback_nodes(f"{NAME} {item.name}", still or count, players, every_nth(count))
 
 
-def _still_cloud(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Scene) -> bpy.types.Object | None:
+def _still_cloud(
+    item: bpy.types.Object, cache: FrameCache, plan: Packing | None, scene: bpy.types.Scene
+) -> bpy.types.Object | None:
     """A cloud of what stands still, if anything does, which `item` need not make anew at each frame."""
-    player = _player(f"{item.name} Still Points", cache, True, scene)
-    if player is None:
+    if plan is None:
         return None
+    points, _ = player = _player(f"{item.name} Still Points", cache, STILL, plan, scene)
+    cast(bpy.types.MeshCacheModifier, points.modifiers[1]).play_mode = "CUSTOM"  # is not read at each frame
     cloud = compat.new_point_cloud_object(f"{item.name} Still", 1, scene.collection)
     scene.collection.objects.unlink(cloud)
     if compat.draws_splats():
@@ -56,15 +60,10 @@ def _still_cloud(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Sce
     return cloud
 
 
-def _player(name: str, cache: FrameCache, still: bool, scene: bpy.types.Scene) -> Player | None:
-    """Loose points that play a playback file of `cache`, with its plan; None where there is nothing to play."""
-    plan = packing(cache, still)
-    if not plan.points:
-        return None
+def _player(name: str, cache: FrameCache, file: str, plan: Packing, scene: bpy.types.Scene) -> Player:
+    """Loose points that play a playback file of `cache`, with its plan."""
     points = _points(name, plan.points)
-    play_point_cache(points, playback_path(cache, still), cache.manifest.frame_start, scene)
-    if still:
-        cast(bpy.types.MeshCacheModifier, points.modifiers[0]).play_mode = "CUSTOM"  # is not read at each frame
+    play_point_cache(points, playback_path(cache, file), cache.manifest.frame_start, scene)
     points.modifiers.move(0, 1)  # behind what makes the points
     return points, plan
 

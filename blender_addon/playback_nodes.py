@@ -22,7 +22,7 @@ Player = tuple[bpy.types.Object, Packing]
 
 
 def playback_nodes(
-    name: str, still: bpy.types.Object | int, players: Sequence[Player | None], nth: int = 1
+    name: str, still: bpy.types.Object | int, players: Sequence[Player], nth: int = 1
 ) -> bpy.types.NodeTree:
     """Geometry nodes that give Gaussians the attributes that `players` hold. They are those of the cloud `still`, or so
     many made of the one point that comes in, which are numbered. The viewport may show one of `nth` of them."""
@@ -41,7 +41,7 @@ def playback_nodes(
         geometry = info.outputs["Geometry"]
     if nth > 1:
         geometry = viewport_points.thinned(tree, geometry, nth)
-    for points, plan in filter(None, players):
+    for points, plan in players:
         reader = _Reader(tree, points)
         for attribute, block in plan.blocks.items():
             if attribute == "position":

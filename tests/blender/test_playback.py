@@ -273,7 +273,9 @@ def test_a_cache_that_vanished_is_said_in_the_panel_and_loses_nothing(result, pa
     bpy.ops.ani3d.import_result(directory=str(folder))
     error_of = part("playback").error_of
     assert error_of(rigs.gaussians()) == error_of(_mesh_copy()) == ""
-    next(file for file in folder.glob("playback-*.pc2") if "still" not in file.name).rename(folder / "gone")
+    for file in folder.glob("playback-*.pc2"):
+        if "still" not in file.name:
+            file.rename(folder / f"gone-{file.name}")
     whole = (folder / "Skirt.pc2").read_bytes()
     (folder / "Skirt.pc2").write_bytes(whole[:-4])
     bpy.context.scene.frame_set(6)
