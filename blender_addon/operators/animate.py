@@ -34,7 +34,7 @@ from .bind import bind_steps, chosen_armature
 from .engine import open_engine
 from .job import chosen_settings, read_pictures, read_settings, read_views, views_beside
 from .result import BringsResult, put_in_scene
-from .stepwise import SLICE, Steps
+from .stepwise import SLICE, Steps, until_undo
 
 Work = Generator[Future[Any] | None, None, None]
 """Yields what to wait for while Blender goes on, or None where it goes on by itself and the scene is in its hands."""
@@ -121,7 +121,7 @@ class Animate(BringsResult, bpy.types.Operator):
 
     def _read(self, steps: Steps, stage: str) -> Generator[None, None, Any]:
         """What `steps` return, which read the scene."""
-        with closing(steps):  # puts the scene back
+        with closing(until_undo(steps)) as steps:  # puts the scene back
             while True:
                 try:
                     step, total, left = next(steps)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from typing import Any, ClassVar
+from contextlib import suppress
+from typing import Any, ClassVar, TypeVar, cast
 
 import bpy
 
@@ -17,8 +18,39 @@ from ..session import session
 from .base import Outcome, ReportsErrors
 
 SLICE = 0.02  # seconds of work between two looks at the keyboard
+Step = TypeVar("Step")
+Result = TypeVar("Result")
 Steps = Generator[tuple[int, int, float], None, Any]
 """Yields (steps done, steps in all, seconds left); closing it puts the scene back."""
+
+
+def until_undo(steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
+    """The same steps, which read the scene. Undo, as another window or a script may call it meanwhile, replaces what
+    the scene is made of: they put it back before, and the next one raises `Ani3DError` ``cancelled``."""
+    undone = False
+
+    def let_go(*_arguments: object) -> None:
+        nonlocal undone
+        undone = True
+        with suppress(ValueError):  # Undo called inside a step
+            steps.close()
+
+    lists = bpy.app.handlers.undo_pre, bpy.app.handlers.redo_pre
+    for handlers in lists:
+        handlers.append(let_go)
+    try:
+        while not undone:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return cast(Result, end.value)
+            yield step
+        raise Ani3DError("cancelled", "Undo or Redo came between.", "Start it again.")
+    finally:
+        steps.close()
+        for handlers in lists:
+            with suppress(ValueError):  # opening a file takes handlers away
+                handlers.remove(let_go)
 
 
 class WorksInSteps(ReportsErrors):
@@ -87,7 +119,7 @@ class WorksInSteps(ReportsErrors):
         self._end(context)
 
     def _begin(self, context: bpy.types.Context) -> None:
-        self._steps = self.begin(context)
+        self._steps: Steps = until_undo(self.begin(context))
 
     def _advance(self, context: bpy.types.Context) -> bool:
         """Work for a while; True when it is finished."""

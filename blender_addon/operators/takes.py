@@ -20,8 +20,7 @@ from ..session import session
 from ..takes.record import Step, Takes, record
 from ..takes.view import some_camera
 from .base import Outcome, ReportsErrors
-
-SLICE = 0.2  # seconds of work between two looks at the keyboard
+from .stepwise import SLICE, until_undo
 
 
 class RecordTakes(ReportsErrors, bpy.types.Operator):
@@ -77,7 +76,7 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
         folder = absolute(self.folder) if self.folder else output_folder(context) / "takes"
         self._takes = Takes(folder, self.takes, self.frames, self.seed)
         armature = _bound(context)
-        self._steps: Generator[Step] = record(context, armature, self._takes, self.warn)
+        self._steps: Generator[Step] = until_undo(record(context, armature, self._takes, self.warn))
 
     def _wait(self) -> None:
         try:

@@ -41,7 +41,9 @@ class _Windows:
 def windowed(addon, part, monkeypatch):
     """An operator in a window, whose steps are given; and the window's context."""
     stepwise = part("operators.stepwise")
-    monkeypatch.setattr(stepwise, "bpy", SimpleNamespace(app=SimpleNamespace(background=False)))
+    monkeypatch.setattr(
+        stepwise, "bpy", SimpleNamespace(app=SimpleNamespace(background=False, handlers=bpy.app.handlers))
+    )
     ticks = count()
     monkeypatch.setattr(stepwise, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     monkeypatch.setattr(stepwise, "SLICE", 1.5)  # of looks at the clock: one step a slice
@@ -143,3 +145,23 @@ def test_weights_are_read_in_steps(addon, part):
     item.vertex_groups.new(name="bone").add(range(20_000), 0.5, "REPLACE")
     steps = part("export.weights")._pairs(mesh, {0: 3})
     assert len(list(steps)) == 20
+
+
+def test_undo_in_the_middle_puts_the_scene_back_first(bound, part):
+    """As another window can do it while a shot is exported."""
+    stepwise, shot = part("operators.stepwise"), part("export.shot")
+    armature = bound
+    for message in ("Before", "After"):
+        bpy.ops.ed.undo_push(message=message)
+    request = shot.Request(armature, range(1, 4))
+    steps = stepwise.until_undo(shot.export_steps(bpy.context, request, print))
+    while armature.data.pose_position != "REST":
+        next(steps)
+    seen = []
+    bpy.app.handlers.undo_pre.append(lambda *_: seen.append(armature.data.pose_position))
+    bpy.ops.ed.undo()
+    assert seen == ["POSE"]
+    with pytest.raises(Exception, match="Undo or Redo came between"):
+        next(steps)
+    assert len(bpy.app.handlers.undo_pre) == 1 and not bpy.app.handlers.redo_pre
+    assert bpy.data.armatures[0].pose_position == "POSE"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,31 @@ def one_press_leads_to_a_moving_result(window: Window) -> Iterator[Wait]:
         yield 0.1
     print(f"  scrubbing: at most {window.longest[0]:.3f} s of work at a time")
     assert np.abs(np.diff(places, axis=0)).max(axis=(1, 2)).min() > 0, "it does not move"
+
+
+@step
+def the_demo_moves_after_one_press(window: Window) -> Iterator[Wait]:
+    """From the saved file to a moving result: one press, no key, quality Cloth, an engine that runs."""
+    demo = window.out / "demo.blend"
+    shutil.copy(window.out.parent / "demo.blend", demo)
+    with window.inside():
+        bpy.ops.wm.open_mainfile(filepath=str(demo))
+    use_engine(window)
+    yield from window.show_tab()
+    bpy.context.scene.ani3d.preset = "cloth"
+    window.watch()
+    started = time.monotonic()
+    assert window.press("ani3d.animate") == {"RUNNING_MODAL"}
+    yield shown
+    print(f"  the demo, Animate, cloth: {time.monotonic() - started:.1f} s until the result is in the scene")
+    window.picture("demo_result")
+    dress = next(item for item in bpy.data.objects if item.ani3d.kind == "MESH" and "Dress" in item.name)
+    places = []
+    for frame in (10, 30, 50):
+        bpy.context.scene.frame_set(frame)
+        places.append(rigs.evaluated_vertices(dress))
+        yield 0.1
+    assert np.abs(np.diff(places, axis=0)).max(axis=(1, 2)).min() > 0.01, "it does not move"
 
 
 @step
