@@ -26,17 +26,24 @@ STAGES = {
     "fetch": ("Fetching the result", 6),
 }
 FIRST = next(iter(STAGES))
+OF_PICTURES = {"avatar", "render_rigid", "render_coarse", "restore", "refine", "render_refined", "pictures"}
+CLOTH = "cloth"  # the quality that does without them, and the stage that every new job goes through
 KNOWN_FROM = 0.1  # share of the whole that must have passed before its pace is told
 
 
 class Course:
-    """The way through `STAGES` of one job. `job` is its id, "" while it has none.
+    """The way through `STAGES` of one job. `job` is its id, "" while it has none; `preset` its quality, `frames` how
+    many it has, where known.
 
     `factor` (0..1) never goes back; `left` is seconds, inf while unknown.
     """
 
-    def __init__(self, now: float, job: str = "") -> None:
-        self.job = job
+    def __init__(self, now: float, job: str = "", preset: str = "", frames: int = 0) -> None:
+        self.job, self.preset, self.frames = job, preset, frames
+        self._weights = {
+            name: 0 if preset == CLOTH and name in OF_PICTURES else weight for name, (_, weight) in STAGES.items()
+        }
+        self._seen: set[str] = set()
         self.stage = "queued" if job else FIRST
         self.factor = 0.0
         self.left = math.inf
@@ -54,15 +61,21 @@ class Course:
         self.stage = stage
         if stage not in STAGES:
             return
-        whole = sum(weight for _, weight in STAGES.values())
-        names = list(STAGES)
-        before = sum(STAGES[name][1] for name in names[: names.index(stage)])
-        reached = (before + min(max(share, 0.0), 1.0) * STAGES[stage][1]) / whole
+        self._seen.add(stage)
+        weights = self._weights
+        names = list(weights)
+        before = sum(weights[name] for name in names[: names.index(stage)])
+        reached = (before + min(max(share, 0.0), 1.0) * weights[stage]) / sum(weights.values())
         if self._began is None:  # a job that was found again may be far already
             self._began = (self._first, 0.0) if self._is_new else (now, reached)
         self.factor = max(self.factor, reached)
         seconds, done = now - self._began[0], self.factor - self._began[1]
         self.left = seconds / done * (1 - self.factor) if done >= KNOWN_FROM else math.inf
+
+    def took(self, now: float) -> float | None:
+        """Seconds a frame of a job that is done `now`; None where it was not followed from its beginning, or was there
+        already."""
+        return (now - self._first) / self.frames if self._is_new and self.frames and CLOTH in self._seen else None
 
 
 def words_of(stage: str) -> str:

@@ -7,6 +7,7 @@ Undo takes the file back to before a job was submitted, but not the job: rows th
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from engine.wire import JobStatus
 from .import_result import find_cache
 from .jobs import ENDED, Moment, sentence
 from .paths import absolute, in_blend, output_folder
+from .preferences import note_seconds_a_frame
 from .properties import Ani3DJob, scene_group
 from .session import redraw, session
 
@@ -54,7 +56,12 @@ lasting = Lasting()
 
 
 def add_job(
-    context: bpy.types.Context, job: str, name: str, settings: Mapping[str, object], wanted: bool = False
+    context: bpy.types.Context,
+    job: str,
+    name: str,
+    settings: Mapping[str, object],
+    wanted: bool = False,
+    scene: bpy.types.Scene | None = None,
 ) -> None:
     """Put a job on top of the list; the same work submitted again is the same row.
 
@@ -62,11 +69,13 @@ def add_job(
         name: of the character.
         settings: that the job was submitted with.
         wanted: with a window, the result is fetched and shown when the job is done.
+        scene: whose list; by default the one that is open.
     """
-    group = scene_group(context.scene)
+    scene = scene or context.scene
+    group = scene_group(scene)
     known = next((number for number, row in enumerate(group.jobs) if row.job == job), None)
     if known is None:
-        row = _on_top(context.scene)
+        row = _on_top(scene)
         row.job, row.folder = job, in_blend(output_folder(context) / job)
     else:
         group.jobs.move(known, 0)
@@ -77,7 +86,7 @@ def add_job(
     session.foreign = [status for status in session.foreign if status.id != job]
     if wanted:
         lasting.wanted.add(job)
-    lasting.note(context.scene)
+    lasting.note(scene)
 
 
 def remove_row(scene: bpy.types.Scene, job: str) -> None:
@@ -134,7 +143,16 @@ def heard(moment: Moment) -> None:
             lasting.wanted.discard(moment.job)
         if any(row.state not in ENDED for _, row in _rows()):
             session.ask_for_all()
+        _note_pace(moment)
         show_wanted()
+
+
+def _note_pace(moment: Moment) -> None:
+    course = session.course
+    if moment.state != "done" or course is None or course.job != moment.job or not course.preset:
+        return
+    if (seconds := course.took(time.monotonic())) is not None:
+        note_seconds_a_frame(bpy.context, course.preset, seconds)
 
 
 def heard_all(statuses: Sequence[JobStatus]) -> None:
@@ -152,7 +170,7 @@ def heard_all(statuses: Sequence[JobStatus]) -> None:
     session.foreign = [status for status in unfinished if status.id not in listed]
     own = sorted((s for s in unfinished if s.id in listed), key=lambda s: s.state != "running")
     if own and not bpy.app.background and (session.job is None or session.job.state in ENDED):
-        session.watch(own[0].id)
+        session.watch(own[0].id, next(row.preset for _, row in _rows() if row.job == own[0].id))
     show_wanted()
     redraw()
 

@@ -36,11 +36,14 @@ class Moment:
 
 
 def time_left(seconds: float) -> str:
-    """`seconds` as a person would say them; empty when unknown."""
-    if not math.isfinite(seconds):
-        return ""
+    """That `seconds` are left, as a person would say it; empty when unknown."""
+    return f"{duration(seconds)} left" if math.isfinite(seconds) else ""
+
+
+def duration(seconds: float) -> str:
+    """`seconds` as a person would say them."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s left" if minutes else f"{rest} s left"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def print_moment(moment: Moment) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -27,6 +29,9 @@ class Ani3DPreferences(bpy.types.AddonPreferences):
         description="Folder where the engine keeps jobs and results; empty for one in your user folder",
         subtype="DIR_PATH",
     )
+    took: bpy.props.StringProperty(
+        name="Took", description="Seconds a frame that jobs of each quality took here, as JSON", options={"HIDDEN"}
+    )
 
     def draw(self, _context: bpy.types.Context) -> None:
         column = self.layout.column()
@@ -38,6 +43,20 @@ class Ani3DPreferences(bpy.types.AddonPreferences):
 def get(context: bpy.types.Context) -> Ani3DPreferences:
     """The add-on's preferences."""
     return cast(Ani3DPreferences, context.preferences.addons[__package__].preferences)
+
+
+def seconds_a_frame(context: bpy.types.Context) -> dict[str, float]:
+    """How long a frame took on this machine, by quality, of the qualities that ran here."""
+    with suppress(ValueError):
+        found = json.loads(get(context).took)
+        return {str(name): float(value) for name, value in found.items()} if isinstance(found, dict) else {}
+    return {}
+
+
+def note_seconds_a_frame(context: bpy.types.Context, preset: str, seconds: float) -> None:
+    """Remember how long a frame of a job of a quality took."""
+    get(context).took = json.dumps(seconds_a_frame(context) | {preset: round(seconds, 3)})
+    context.preferences.is_dirty = True  # saved with the others as Blender ends
 
 
 def store_folder(context: bpy.types.Context) -> Path:

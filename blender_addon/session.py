@@ -170,10 +170,10 @@ class Session:
             ) from None
         raise_if_failed(moment)
 
-    def watch(self, job: str) -> None:
-        """Follow `job` by the timer from now on."""
+    def watch(self, job: str, preset: str = "") -> None:
+        """Follow `job`, which has the quality `preset`, by the timer from now on."""
         if self.course is None or self.course.job != job:
-            self.course = Course(time.monotonic(), job)
+            self.course = Course(time.monotonic(), job, preset)
         self.job, self.error, self._question, self._since = Moment(job, "queued", "", 0, 0, math.inf), "", None, 0
         self._run_timer()
 
@@ -184,10 +184,10 @@ class Session:
         if self.course and self.course.job:
             self.course = None
 
-    def prepare(self, stage: str, share: float) -> None:
+    def prepare(self, stage: str, share: float, preset: str = "", frames: int = 0) -> None:
         """Say how far the preparation of a job is: `share` (0..1) of the first stages of `animate_progress.STAGES`."""
         if self.course is None or self.course.job:
-            self.course = Course(time.monotonic())
+            self.course = Course(time.monotonic(), "", preset, frames)
         self.course.see(stage, share, time.monotonic())
 
     def prepared(self, job: str) -> None:

@@ -9,7 +9,7 @@ from . import preferences
 from .animate_progress import words_of
 from .checks_panel import ChecksPanel
 from .cloth_panel import ClothPanel
-from .jobs import time_left
+from .jobs import duration, time_left
 from .jobs_panel import JobsList, JobsPanel
 from .panel_layout import Sidebar, draw_error
 from .parts_panel import PartsList, PartsPanel, WarningsPanel
@@ -26,6 +26,9 @@ class AnimatePanel(Sidebar, bpy.types.Panel):
         column.use_property_split, column.use_property_decorate = True, False
         column.prop(settings, "armature", placeholder="Selected")
         column.prop(settings, "preset")
+        if (each := preferences.seconds_a_frame(context).get(settings.preset)) is not None:
+            frames = context.scene.frame_end - context.scene.frame_start + 1
+            column.label(text=f"About {duration(each * frames)} on this computer", icon="TIME")
         if not _draw_progress(column, settings.preset):
             row = column.row()
             row.scale_y = 1.6

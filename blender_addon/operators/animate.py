@@ -99,8 +99,11 @@ class Animate(BringsResult, bpy.types.Operator):
 
     def _prepare(self, context: bpy.types.Context) -> Work:
         """All until the engine has the job."""
-        group = scene_group(context.scene)
+        group, home = scene_group(context.scene), context.scene.session_uid
         settings = read_settings(self.settings) if self.settings else chosen_settings(group)
+        session.prepare(
+            "bind", 0.0, str(settings.get("preset", "")), context.scene.frame_end - context.scene.frame_start + 1
+        )
         # again, for what the character wears now
         yield from self._read(bind_steps(context, group.armature or chosen_armature(context), self.warn), "bind")
         name = group.armature.name
@@ -117,7 +120,8 @@ class Animate(BringsResult, bpy.types.Operator):
         sending = session.current().transfer(lambda client: client.submit({**shot, **more}, settings))
         yield sending
         self._job = sending.result()
-        add_job(context, self._job, name, settings, wanted=True)
+        scene = next((each for each in bpy.data.scenes if each.session_uid == home), None)  # another may be open now
+        add_job(context, self._job, name, settings, wanted=True, scene=scene)
 
     def _read(self, steps: Steps, stage: str) -> Generator[None, None, Any]:
         """What `steps` return, which read the scene."""

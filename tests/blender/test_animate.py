@@ -171,6 +171,36 @@ def test_with_a_window_the_scene_is_free_once_it_is_read(preferences, session, p
     assert link.call(lambda client: client.cancel(row.job)).result().id == row.job
 
 
+@pytest.mark.parametrize("what", ["left", "deleted", "undone"])
+def test_the_scene_is_another_when_the_engine_has_the_job(preferences, session, part, monkeypatch, what):
+    """While the engine starts people go on: to another scene, or back."""
+    monkeypatch.setattr(part("operators.animate"), "SLICE", 0.0)
+    rigs.character()
+    for message in ("Before", "After"):
+        bpy.ops.ed.undo_push(message=message)
+    home, window = bpy.context.scene.name, _Window(part, monkeypatch)
+    outcome, deadline = window.press(), time.monotonic() + 60
+    while outcome == {"RUNNING_MODAL"} and time.monotonic() < deadline:
+        outcome = window.event()
+    assert outcome == {"PASS_THROUGH"} and session.course.words == "Starting the engine"
+    if what == "undone":
+        bpy.ops.ed.undo()
+    else:
+        window.context.scene = bpy.data.scenes.new("Other")
+        if what == "deleted":
+            bpy.context.window.scene = window.context.scene
+            bpy.data.scenes.remove(bpy.data.scenes[home])
+    window.context.scene = bpy.context.scene if what == "undone" else bpy.data.scenes["Other"]
+    while outcome <= {"RUNNING_MODAL", "PASS_THROUGH"} and time.monotonic() < deadline:
+        outcome = window.event()
+        time.sleep(0.01)
+    assert outcome == {"FINISHED"}, window.reports
+    has_it = [scene.name for scene in bpy.data.scenes if scene.ani3d.jobs]
+    assert has_it == ["Other" if what == "deleted" else home]
+    job = session.job.job
+    assert session.current().call(lambda client: client.cancel(job)).result().id == job
+
+
 def test_a_job_sent_after_it_was_stopped_is_cancelled(session, part, monkeypatch):
     cancelled = []
     link = SimpleNamespace(call=lambda function: function(SimpleNamespace(cancel=cancelled.append)), alive=lambda: True,

@@ -163,6 +163,29 @@ def test_the_time_left_is_that_of_the_whole_work(part):
     assert course.factor == 1 and course.left == 0
 
 
+def test_a_job_of_cloth_alone_is_half_done_when_its_cloth_is(part):
+    course = part("animate_progress").Course(0.0, "7", "cloth")
+    course.see("cloth", 0.5, 10.0)
+    assert 0.4 < course.factor < 0.8
+
+
+def test_how_long_a_quality_takes_here_is_told_beside_it(addon, session, part, monkeypatch):
+    """By the last job that was followed from its beginning; one that the engine had already says nothing."""
+    progress, jobs, preferences = part("animate_progress"), part("jobs"), part("preferences")
+    clock = [100.0]
+    monkeypatch.setattr(part("job_list"), "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    for job, stages, expected in (("1", ["cloth"], {"cloth": 0.5}), ("2", [], {"cloth": 0.5})):
+        session.course = progress.Course(100.0, "", "cloth", 40)
+        session.course.job = job
+        for stage in stages:
+            session.tell(jobs.Moment(job, "running", stage, 1, 2, 1.0))
+        clock[0] = 120.0
+        session.tell(jobs.Moment(job, "done", "", 0, 0, 0.0))
+        assert preferences.seconds_a_frame(bpy.context) == expected
+    preferences.get(bpy.context).took = "[nonsense"
+    assert preferences.seconds_a_frame(bpy.context) == {}
+
+
 def test_of_a_job_that_was_found_again_the_time_is_told_once_it_moves(part):
     course = part("animate_progress").Course(0.0, "7")
     course.see("refine", 0.5, 1000.0)

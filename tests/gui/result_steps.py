@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 import rigs
 from fingerprint import fingerprint
-from steps import open_small, step
+from steps import EXTENSION, open_small, step
 from window import Wait, Window
 
 BLOCK = 0.05  # seconds that a window may not answer while a job is followed and a result is looked at
@@ -24,7 +24,7 @@ REDRAWS = 5
 
 def part(name: str) -> ModuleType:
     """A module of the installed extension."""
-    return importlib.import_module(f"bl_ext.user_default.ani3dhuman.{name}")
+    return importlib.import_module(f"{EXTENSION}.{name}")
 
 
 def use_engine(window: Window) -> None:
