@@ -97,13 +97,13 @@ def _draw_job(context: bpy.types.Context, column: bpy.types.UILayout, row: Ani3D
 
 
 def _draw_result(context: bpy.types.Context, column: bpy.types.UILayout, name: str) -> None:
-    line = column.row(align=True)
     parts = parts_of(name)
     if not parts:
         sentences(context, column, f"'{name}' is linked from another file.")
         return
     seen = shown_as(name)
     has_gaussians = any(object_group(item).kind == "GAUSSIANS" for item in parts)
+    line = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)  # names fit at any width
     for what, label, _ in ITEMS:
         if (what == FILM and not has_film(name)) or (what in (GAUSSIANS, BOTH) and not has_gaussians):
             continue
