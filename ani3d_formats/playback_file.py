@@ -24,14 +24,15 @@ from .pc2 import PC2Writer, read_pc2
 from .progress import Progress
 
 ROTATION = "rotation"
-STILL = "still"  # the file of what does not change
+STILL, FOURTH = "still", "-fourth"  # the file of what does not change; ends the names of files of fourth numbers
 
 
 @dataclass(frozen=True)
 class Block:
-    """Where an attribute lies: the `first` point of its first three numbers, and that of its `fourth`, if any."""
+    """Where an attribute lies in a file: the `first` point of its first three numbers, and of its `fourth`; None where
+    the file has none of them."""
 
-    first: int
+    first: int | None
     fourth: int | None
 
 
@@ -45,19 +46,20 @@ class Packing:
 
 
 def packings(cache: FrameCache) -> dict[str, Packing]:
-    """The packing of each file: `STILL` of all attributes that never change, if any, the others by their names."""
+    """The packing of each file: `STILL` of all attributes that never change, if any; by their names those that do, and
+    with `FOURTH` behind it a file of the fourth numbers."""
     count, still, points, found = cache.manifest.count, dict[str, Block](), 0, dict[str, Packing]()
     for name, array in sorted(cache.arrays.items()):
         if array.shape[-1] not in (3, 4):
             continue
-        wanted = count + (-(-count // 3) if array.shape[-1] == 4 else 0)
-        first = points if array.ndim == 2 else 0
-        block = Block(first, first + count if array.shape[-1] == 4 else None)
+        thirds = -(-count // 3) if array.shape[-1] == 4 else 0
         if array.ndim == 2:
-            still[name] = block
-            points += wanted
-        else:
-            found[name] = Packing(count, wanted, {name: block})
+            still[name] = Block(points, points + count if thirds else None)
+            points += count + thirds
+            continue
+        found[name] = Packing(count, count, {name: Block(0, None)})
+        if thirds:
+            found[name + FOURTH] = Packing(count, thirds, {name: Block(None, 0)})
     return ({STILL: Packing(count, points, still)} if still else {}) | found
 
 
@@ -65,7 +67,8 @@ def packed(packing: Packing, attributes: Mapping[str, np.ndarray]) -> np.ndarray
     """One frame's points (P,3) float32 of its `attributes`, name -> (N,k)."""
     points = np.zeros((packing.points, 3), np.float32)
     for name, block in packing.blocks.items():
-        points[block.first : block.first + packing.count] = attributes[name][:, :3]
+        if block.first is not None:
+            points[block.first : block.first + packing.count] = attributes[name][:, :3]
         if block.fourth is not None:
             points[block.fourth :].reshape(-1)[: packing.count] = attributes[name][:, 3]
     return points

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import bpy
 
-from ani3d_formats.playback_file import Block, Packing
+from ani3d_formats.playback_file import Packing
 
 from . import viewport_points
 from .geometry_nodes import named_attribute, stored_attribute
@@ -41,16 +41,23 @@ def playback_nodes(
         geometry = info.outputs["Geometry"]
     if nth > 1:
         geometry = viewport_points.thinned(tree, geometry, nth)
+    vectors, fourths = dict[str, bpy.types.NodeSocket](), dict[str, bpy.types.NodeSocket]()
     for points, plan in players:
         reader = _Reader(tree, points)
         for attribute, block in plan.blocks.items():
-            if attribute == "position":
-                setter: Any = tree.nodes.new("GeometryNodeSetPosition")
-                tree.links.new(reader.vector(block.first), setter.inputs["Position"])
-                tree.links.new(geometry, setter.inputs["Geometry"])
-                geometry = setter.outputs["Geometry"]
-            elif kind := ATTRIBUTE_TYPES.get(attribute):
-                geometry = stored_attribute(tree, geometry, attribute, kind, reader.value(kind, block))
+            if block.first is not None:
+                vectors[attribute] = reader.vector(block.first)
+            if block.fourth is not None:
+                fourths[attribute] = reader.fourth(block.fourth)
+    for attribute, vector in vectors.items():
+        if attribute == "position":
+            setter: Any = tree.nodes.new("GeometryNodeSetPosition")
+            tree.links.new(vector, setter.inputs["Position"])
+            tree.links.new(geometry, setter.inputs["Geometry"])
+            geometry = setter.outputs["Geometry"]
+        elif kind := ATTRIBUTE_TYPES.get(attribute):
+            value = _joined(tree, kind, vector, fourths.get(attribute))
+            geometry = stored_attribute(tree, geometry, attribute, kind, value)
     tree.links.new(geometry, tree.nodes.new("NodeGroupOutput").inputs[0])
     return tree
 
@@ -72,6 +79,20 @@ def objects_read_by(tree: bpy.types.NodeTree) -> list[bpy.types.Object]:
     return [found for info in infos if (found := info.inputs["Object"].default_value) is not None]
 
 
+def _joined(
+    tree: bpy.types.NodeTree, kind: str, vector: bpy.types.NodeSocket, fourth: bpy.types.NodeSocket | None
+) -> bpy.types.NodeSocket:
+    """An attribute of a type of `ATTRIBUTE_TYPES`."""
+    if kind == "FLOAT_VECTOR" or fourth is None:
+        return vector
+    name = "FunctionNodeQuaternionToRotation" if kind == "QUATERNION" else "FunctionNodeCombineColor"
+    combine, split = tree.nodes.new(name), tree.nodes.new("ShaderNodeSeparateXYZ")
+    tree.links.new(vector, split.inputs[0])
+    for source, target in zip([*split.outputs, fourth], combine.inputs, strict=True):
+        tree.links.new(source, target)
+    return combine.outputs[0]
+
+
 class _Reader:
     """Makes the nodes that read packed numbers from the points of one object."""
 
@@ -80,44 +101,21 @@ class _Reader:
         info = self._new("GeometryNodeObjectInfo")
         info.inputs["Object"].default_value = points
         self._points = info.outputs["Geometry"]
-        self._place = self._new("GeometryNodeInputPosition").outputs[0]
-        self._index = named_attribute(tree, viewport_points.INDEX, "INT")
 
-    def value(self, kind: str, block: Block) -> bpy.types.NodeSocket:
-        """The attribute in `block`, of a type of `ATTRIBUTE_TYPES`."""
-        if kind == "FLOAT_VECTOR" or block.fourth is None:
-            return self.vector(block.first)
-        combine = self._new("FunctionNodeQuaternionToRotation" if kind == "QUATERNION" else "FunctionNodeCombineColor")
-        split = self._split(self.vector(block.first))
-        for source, target in zip([*split, self._fourth(block.fourth)], combine.inputs, strict=True):
-            self._link(source, target)
-        return combine.outputs[0]
-
-    def vector(self, first: int, index: bpy.types.NodeSocket | None = None) -> bpy.types.NodeSocket:
-        """Point number `first` + `index`, by default the Gaussian's own."""
+    def vector(self, first: int, index: str = viewport_points.INDEX) -> bpy.types.NodeSocket:
+        """Point `first` + the attribute `index` of the Gaussian."""
         sample = self._new("GeometryNodeSampleIndex")
         sample.data_type, sample.domain = "FLOAT_VECTOR", "POINT"
         self._link(self._points, sample.inputs["Geometry"])
-        self._link(self._place, sample.inputs["Value"])
-        self._link(self._number("ADD", index or self._index, first), sample.inputs["Index"])
+        self._link(self._new("GeometryNodeInputPosition").outputs[0], sample.inputs["Value"])
+        number = named_attribute(self._tree, index, "INT")
+        self._link(math_node(self._tree, "ADD", number, float(first)) if first else number, sample.inputs["Index"])
         return sample.outputs["Value"]
 
-    def _fourth(self, first: int) -> bpy.types.NodeSocket:
+    def fourth(self, first: int) -> bpy.types.NodeSocket:
         """The Gaussian's number of those packed by three from point `first` on."""
-        choose = self._new("GeometryNodeIndexSwitch")
-        choose.data_type = "FLOAT"
-        choose.index_switch_items.new()
-        self._link(self._number("MODULO", self._index, 3), choose.inputs["Index"])
-        point = self._number("FLOOR", self._number("DIVIDE", self._index, 3), 0)
-        numbers = self._split(self.vector(first, point))
-        for place, number in enumerate(numbers, start=1):
-            self._link(number, choose.inputs[place])
-        return choose.outputs["Output"]
-
-    def _number(self, operation: str, first: bpy.types.NodeSocket, second: int) -> bpy.types.NodeSocket:
-        return math_node(self._tree, operation, first, float(second))
-
-    def _split(self, vector: bpy.types.NodeSocket) -> list[bpy.types.NodeSocket]:
-        node = self._new("ShaderNodeSeparateXYZ")
-        self._link(vector, node.inputs[0])
-        return list(node.outputs)
+        product = self._new("ShaderNodeVectorMath")
+        product.operation = "DOT_PRODUCT"
+        self._link(self.vector(first, viewport_points.THIRD), product.inputs[0])
+        self._link(named_attribute(self._tree, viewport_points.PLACE, "FLOAT_VECTOR"), product.inputs[1])
+        return product.outputs["Value"]

@@ -19,6 +19,7 @@ NAME = "Ani3D Viewport"
 SWITCH = "Ellipsoids in Viewport"  # label of the node that says so
 MOST = 20_000  # points
 INDEX = "ani3d_index"  # a Gaussian's number, where not all are there
+THIRD, PLACE = "ani3d_third", "ani3d_place"  # a third of that number, and 1 where the rest is 0, 1 or 2
 NTH = "ani3d_nth"  # how many Gaussians a point stands for, where it is not one
 
 
@@ -41,9 +42,16 @@ def switch() -> bpy.types.Node | None:
 
 
 def numbered(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
-    """The points with `INDEX`."""
-    index: Any = tree.nodes.new("GeometryNodeInputIndex")
-    return stored_attribute(tree, points, INDEX, "INT", index.outputs[0])
+    """The points with `INDEX`, `THIRD` and `PLACE`."""
+    nodes: Any = tree.nodes
+    index, third = nodes.new("GeometryNodeInputIndex").outputs[0], nodes.new("ShaderNodeCombineXYZ")
+    rest = math_node(tree, "MODULO", index, 3.0)
+    for place, socket in enumerate(third.inputs):
+        tree.links.new(math_node(tree, "COMPARE", rest, float(place), 0.5), socket)
+    point = math_node(tree, "FLOOR", math_node(tree, "DIVIDE", math_node(tree, "ADD", index, 0.5), 3.0))
+    points = stored_attribute(tree, points, INDEX, "INT", index)
+    points = stored_attribute(tree, points, THIRD, "INT", point)
+    return stored_attribute(tree, points, PLACE, "FLOAT_VECTOR", third.outputs[0])
 
 
 def thinned(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, nth: int) -> bpy.types.NodeSocket:

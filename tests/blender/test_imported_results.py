@@ -59,7 +59,7 @@ def test_writing_the_playback_file_is_told_and_can_be_stopped(result, part):
     assert steps == [(1, 8), (2, 8), (3, 8)]
     assert not list(folder.glob("*playback*"))
     open_cache(folder, lambda report: steps.append((report.step, report.total)))
-    assert steps[-1] == (8, 8) and len(list(folder.glob("playback-*.pc2"))) == 3
+    assert steps[-1] == (8, 8) and len(list(folder.glob("playback-*.pc2"))) == 4
 
 
 def test_an_appended_result_plays(result, part, tmp_path):

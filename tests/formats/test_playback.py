@@ -9,7 +9,7 @@ import pytest
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import CacheWriter, FrameCache
-from ani3d_formats.playback_file import STILL, packings, playback_path, write_playback
+from ani3d_formats.playback_file import FOURTH, STILL, packings, playback_path, write_playback
 
 
 def cache_of(path, frames, static=None):
@@ -37,12 +37,14 @@ def test_numbers_lie_where_the_format_says(tmp_path):
     rotation[1] = [0.5, 0.5, 0.5, -0.5]
     frames = [{"position": p, "rotation": r} for p, r in zip(position, rotation, strict=True)]
     cache = cache_of(tmp_path / "a.ani3d", frames, {"scale": scale})
-    assert set(write_playback(cache)) == {playback_path(cache, name) for name in (STILL, "position", "rotation")}
+    assert set(write_playback(cache)) == {
+        playback_path(cache, name) for name in (STILL, "position", "rotation", "rotation" + FOURTH)
+    }
     assert np.array_equal(points_in(playback_path(cache, "position")), position)
-    points = points_in(playback_path(cache, "rotation"))
-    assert points.shape == (2, 4 + 2, 3)  # three of each quaternion, the fourths by three
-    assert np.array_equal(points[:, :4], rotation[..., :3])
-    assert np.array_equal(points[:, 4:].reshape(2, -1)[:, :4], rotation[..., 3])
+    assert np.array_equal(points_in(playback_path(cache, "rotation")), rotation[..., :3])
+    points = points_in(playback_path(cache, "rotation" + FOURTH))
+    assert points.shape == (2, 2, 3)  # the fourths by three
+    assert np.array_equal(points.reshape(2, -1)[:, :4], rotation[..., 3])
 
 
 def test_consecutive_quaternions_lie_in_one_hemisphere(tmp_path):
