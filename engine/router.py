@@ -147,7 +147,7 @@ class Front:
 
     def receive(self) -> tuple[bytes, list[memoryview]] | None:
         """The next message's sender and frames, or None."""
-        if not self._socket.getsockopt(_EVENTS) & _READABLE:  # an exception would cost as much as a message
+        if not int(self._socket.getsockopt(_EVENTS)) & _READABLE:  # an exception would cost as much as a message
             return None
         client, *frames = self._socket.recv_multipart(_NOBLOCK, copy=False)
         if frames:

@@ -109,10 +109,11 @@ def _pack(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
     """`value` as msgpack can hold it; arrays met on the way go into `arrays` under their place."""
     if isinstance(value, list):
         return [_pack(item, f"{place}/{i}", arrays) for i, item in enumerate(value)]
-    if type(value) in _PLAIN or not dataclasses.is_dataclass(value):
+    kind: Any = type(value)
+    if kind in _PLAIN or not dataclasses.is_dataclass(value):
         return value
     packed = {}
-    for entry in _entries(type(value)):
+    for entry in _entries(kind):
         item = getattr(value, entry.name)
         inner = f"{place}/{entry.name}" if place else entry.name
         if entry.check:

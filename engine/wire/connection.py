@@ -106,7 +106,7 @@ class Connection:
         """Whether the monitor has reported a loss since the last call."""
         assert self._monitor is not None
         lost = False
-        while self._monitor.getsockopt(_EVENTS) & _READABLE:
+        while int(self._monitor.getsockopt(_EVENTS)) & _READABLE:
             event = recv_monitor_message(self._monitor)["event"]
             if event == _WELCOME:
                 self._welcome = True
