@@ -41,8 +41,9 @@ def main() -> int:
     for file in [*HERE.glob("*.py"), *(HERE.parent / "blender" / name for name in BESIDE)]:
         shutil.copy(file, job / file.name)
     package = shutil.copy(_extension(options.out), job)
-    scene = [ROOT / ".venv-blender" / "bin" / "python", ROOT / "examples" / "demo" / "build_scene.py"]
-    subprocess.run([*scene, "--out", job / "demo.blend"], check=True, capture_output=True)
+    if not options.steps or any("demo" in name for name in options.steps):
+        scene = [ROOT / ".venv-blender" / "bin" / "python", ROOT / "examples" / "demo" / "build_scene.py"]
+        subprocess.run([*scene, "--out", job / "demo.blend"], check=True, capture_output=True)
     (job / "results").mkdir()
     blender = [
         "xvfb-run", "-a", "-s", f"-screen 0 {SCREEN}", options.blender or "blender", "--factory-startup",
