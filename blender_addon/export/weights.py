@@ -110,7 +110,7 @@ def _strand_weights(hair: Strands, rows: Mapping[str, int]) -> Generator[None, N
 def _pairs(mesh: bpy.types.Mesh, row_of: Mapping[int, int]) -> Generator[None, None, Pairs]:
     count, parts = len(mesh.vertices), [Pairs.none(0)]
     for start in range(0, count, VERTICES):
-        counts, pairs = [], []
+        counts, pairs = list[int](), list[tuple[int, float]]()
         for number in range(start, min(start + VERTICES, count)):
             own = [(row_of[g.group], g.weight) for g in mesh.vertices[number].groups if g.group in row_of]
             own = [pair for pair in own if pair[1] > 0]
@@ -118,8 +118,8 @@ def _pairs(mesh: bpy.types.Mesh, row_of: Mapping[int, int]) -> Generator[None, N
                 own = []
             counts.append(len(own))
             pairs += own
-        rows, shares = zip(*pairs, strict=True) if pairs else ((), ())
-        parts.append(Pairs(np.array(counts, np.int64), np.array(rows, np.int64), np.array(shares, np.float64)))
+        rows, shares = np.array([row for row, _ in pairs], np.int64), np.array([share for _, share in pairs])
+        parts.append(Pairs(np.array(counts, np.int64), rows, shares.astype(np.float64)))
         yield
     return Pairs.one_behind_the_other(parts)
 
