@@ -209,5 +209,5 @@ def _slots(mesh: bpy.types.Mesh) -> np.ndarray:
     """(P,) material slots of the faces."""
     slots = np.zeros(len(mesh.polygons), np.int32)
     if "material_index" in mesh.attributes:
-        cast(Any, mesh.attributes["material_index"].data).foreach_get("value", slots)
+        cast(Any, mesh.attributes["material_index"]).data.foreach_get("value", slots)
     return slots

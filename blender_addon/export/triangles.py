@@ -33,7 +33,7 @@ class Faces:
         """Of a mesh that is not in Edit Mode."""
         owners = np.empty(len(mesh.loops), np.int32)
         if len(owners):
-            cast(Any, mesh.attributes[".corner_vert"].data).foreach_get("value", owners)
+            cast(Any, mesh.attributes[".corner_vert"]).data.foreach_get("value", owners)
         starts = np.empty(len(mesh.polygons), np.int32)
         mesh.polygons.foreach_get("loop_start", starts)
         return cls(owners, starts, coordinates(mesh), _of_large_faces(mesh, _sizes(starts, len(owners))))
