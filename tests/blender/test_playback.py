@@ -180,7 +180,7 @@ def test_the_file_holds_none_of_the_gaussians(addon, tmp_path):
     bpy.ops.ani3d.import_result(directory=str(folder))
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "after.blend"))
     grown = (tmp_path / "after.blend").stat().st_size - (tmp_path / "before.blend").stat().st_size
-    assert 0 < grown < 400_000
+    assert 0 < grown < 1_000_000  # nodes alone, .7 MB before 5.0, which compresses; one frame of Gaussians has 2.2
 
 
 def test_mesh_copy_plays_the_point_cache(result):
