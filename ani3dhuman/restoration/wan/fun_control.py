@@ -92,8 +92,8 @@ def read_transformer(folder: Path, dtype: torch.dtype) -> Any:
         assign=True,
     )
     if reference:
-        weight = reference["weight"]
-        conv = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2:], stride=weight.shape[2:])
+        width, channels, rows, columns = reference["weight"].shape
+        conv = nn.Conv2d(channels, width, (rows, columns), (rows, columns))
         conv.load_state_dict(reference)
         network.patch_embedding = PatchesWithReference(network.patch_embedding, conv.to(dtype))
     return network.eval().requires_grad_(False)
