@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -91,11 +92,21 @@ def avatar_from_shot(
         rest_shapes=_rest_shapes(vertices, faces, solid),
     )
     albedo, alpha = surface_colors(shot, triangle_ids, barycentrics)
-    gloss = surface_gloss(shot, triangle_ids, barycentrics)
+    avatar = Avatar(binding, scales, _opacities(alpha), albedo, face_regions[triangle_ids])
+    return with_surface_of(shot, avatar)
+
+
+def with_surface_of(shot: Shot, avatar: Avatar) -> Avatar:
+    """Gaussians bound to a shot's mesh that answer light as it does: its gloss, toon shading, normals and holes."""
+    triangle_ids, barycentrics = avatar.binding.triangle_ids.numpy(), avatar.binding.barycentrics.numpy()
     normals = shot.arrays.get("corner_normals")
-    shaded = None if normals is None else CornerNormals.at_rest(vertices, faces, normals)
-    looks = (scales, _opacities(alpha), albedo, face_regions[triangle_ids], gloss)
-    return Avatar(binding, *looks, tones=surface_tones(shot, triangle_ids), corners=shaded, cutouts=cutouts_of(shot))
+    return replace(
+        avatar,
+        gloss=surface_gloss(shot, triangle_ids, barycentrics),
+        tones=surface_tones(shot, triangle_ids),
+        corners=None if normals is None else CornerNormals.at_rest(shot["vertices"], shot["faces"], normals),
+        cutouts=cutouts_of(shot),
+    )
 
 
 def _rest_shapes(vertices: np.ndarray, faces: np.ndarray, solid: np.ndarray) -> torch.Tensor:

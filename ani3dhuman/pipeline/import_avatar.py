@@ -17,6 +17,7 @@ from ani3d_formats.regions import REGIONS
 from ani3d_formats.shot import Shot
 
 from ..avatar.file import AvatarFile
+from ..avatar.from_mesh import with_surface_of
 from ..avatar.from_splats import Bound, bind_splats
 from ..presentation.binding_sheet import plot_binding
 from ..rigid import pose_rigid
@@ -61,7 +62,8 @@ def import_avatar(
         out: NAME.avatar.
         source: where they are from, for the notes.
         frame: scene frame in whose pose they stand; None for the rest pose.
-        relight: let the scene's light fall on them; else they keep the light that they were seen in.
+        relight: let the scene's light fall on them, with the mesh's gloss and normals; else they keep the light that
+            they were seen in.
         boxes: labels of the Gaussians in them, in the place of those of the mesh; the last one counts.
 
     Returns:
@@ -74,6 +76,8 @@ def import_avatar(
     vertices = _posed(shot, frame)
     placed = replace(splats, means=splats.means - np.asarray(shot.meta.origin, np.float32))
     bound = bind_splats(placed, vertices, shot["faces"], shot["region_ids"], parts, not relight)
+    if relight:
+        bound = replace(bound, avatar=with_surface_of(shot, bound.avatar))
     bound = _labelled(bound, splats.means[bound.kept], boxes)
     notes = {**bound.notes, "source": source, "pose": "rest" if frame is None else f"frame {frame}"}
     AvatarFile(bound.avatar, shot.name, content_key(shot["faces"], vertices), notes).save(out)
