@@ -24,6 +24,9 @@ def explain(error: BaseException, folder: Path, code: str, hint: str) -> Ani3DEr
         code, hint: of the error for what nobody foresaw.
     """
     chain = list(_chain(error))
+    told = next((e for e in chain if isinstance(e, Ani3DError) and e.code == "disk.full"), None)
+    if told is not None:  # which names the file, as what the system raised does not
+        return told
     full = next((e for e in chain if is_disk_full(e)), None)
     if isinstance(full, OSError):
         return disk_full(Path(os.fsdecode(full.filename)) if isinstance(full.filename, str | bytes) else folder)

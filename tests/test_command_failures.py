@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from synthetic import make_shot
 
+from ani3d_formats.atomic import full_disk_reported
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.explain import explain
 from ani3d_formats.shot import Shot
@@ -195,6 +196,13 @@ def test_any_exception_is_explained(error: Exception, code: str, said: str, tmp_
     outer.__cause__ = error
     if not isinstance(error, Ani3DError) and code != "work.failed":
         assert explain(outer, tmp_path, "work.failed", "See the log.").code == code
+
+
+def test_a_full_disk_is_told_by_the_file_that_had_no_room(tmp_path: Path) -> None:
+    with pytest.raises(Ani3DError) as caught, full_disk_reported(tmp_path / "step.safetensors"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write says it: without a name
+    told = explain(caught.value, tmp_path, "job.failed", "")
+    assert told.code == "disk.full" and str(tmp_path / "step.safetensors") in told.message
 
 
 def test_a_shot_with_changed_bytes_is_refused_or_read(place: Path, tmp_path: Path) -> None:
