@@ -15,6 +15,7 @@ import zmq
 from engine_process import running_engine
 
 from engine.__main__ import main
+from engine.wire import PROTOCOL_VERSION
 
 HERE, THERE = "10.213.77.1", "10.213.77.2"
 LOOK = """
@@ -98,5 +99,5 @@ def test_another_host_gets_nothing_without_a_key(
         stranger = {**access, "public_key": public, "secret_key": secret}
         for name, who in (("anna", access), ("stranger", stranger)):
             (tmp_path / f"{name}.json").write_text(json.dumps(who))
-        assert there(namespace, ASK, str(tmp_path / "anna.json")) == "welcome 4"
+        assert there(namespace, ASK, str(tmp_path / "anna.json")) == f"welcome {PROTOCOL_VERSION}"
         assert there(namespace, ASK, str(tmp_path / "stranger.json")) == "engine.refused"

@@ -42,7 +42,7 @@ LISTED = {
     "restoration.compact.feature_maps.cloth_depths.<locals>.<genexpr>": "the same maps' depth",
     "restoration.compact.prior.CompactPrior.velocity": "latents of the compact prior, which the sampler keeps",
     "restoration.compact.prior.CompactPrior._key": "weights, for a checkpoint's name",
-    "restoration.wan.prior.WanVacePrior.velocity": "latents of a video model, likewise",
+    "restoration.wan.prior.WanPrior.velocity": "latents of a video model, likewise",
     "restoration.wan.vae.WanVae.encode": "latents of pictures",
     "restoration.wan.vae.WanVae.decode": "the video",
     "restoration.video.prompts.PromptEncoder._encode": "embeddings, to be kept",
@@ -127,7 +127,7 @@ def test_a_video_model_runs_there(tmp_path, on_device, monkeypatch, record_prope
     small = make_shot(5, width=48, height=64)
     animate(small, tmp_path / "cpu", settings)
     moved = on_device(small, tmp_path / "device", settings)
-    assert "restoration.wan.prior.WanVacePrior.velocity" in moved and set(moved) <= set(LISTED), set(moved)
+    assert "restoration.wan.prior.WanPrior.velocity" in moved and set(moved) <= set(LISTED), set(moved)
     found, theirs = result_of(tmp_path / "device"), result_of(tmp_path / "cpu")
     record_property("standin_difference", float(np.abs(found - theirs).max()))  # for benchmarks.job
     np.testing.assert_allclose(found, theirs, atol=WITHIN)
