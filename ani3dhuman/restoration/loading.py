@@ -56,7 +56,8 @@ def find_prior(name: str, adapter: str = "", root: Path | None = None) -> FoundP
         )
     other = find(adapter) if adapter else None
     made_for = other.distilled.priors if other is not None and other.distilled is not None else ()
-    if other is not None and name not in made_for and model.local is None:  # with a folder it shows when it is loaded
+    shows_later = model.local is not None and model.beside is None  # when it is merged into the folder's weights
+    if other is not None and name not in made_for and not shows_later:
         raise Ani3DError(
             "models.wrong_base", f"{adapter} does not go with {name}.", f"It is for {', '.join(made_for)}."
         )

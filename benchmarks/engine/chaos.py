@@ -67,10 +67,9 @@ def _disk(place: Path, quick: bool) -> dict[str, float]:
     left = hardship.LEFT[::3] if quick else hardship.LEFT
     try:
         done = [hardship.full_disk(place / "disk", wanted, megabytes) for megabytes in left]
-        moments = {"rigid": 0, "cloth": 0, "cache": 0}, {"restore": 0, "pictures": 0}
-        for settings, stages in zip((SETTINGS, DRAFT), moments, strict=True):
+        for settings, stages in ((SETTINGS, ("rigid", "cloth", "cache")), (DRAFT, ("restore", "pictures"))):
             wanted = kills.reference(place / "reference", settings)
-            done += [hardship.full_disk_at(place / "disk", settings, wanted, *moment) for moment in stages.items()]
+            done += [hardship.full_disk_at(place / "disk", settings, wanted, stage) for stage in stages]
         settings = {**DRAFT, "sampling_steps": 8}  # what is written next, after a step, is the checkpoint
         wanted = kills.reference(place / "reference", settings)
         done.append(hardship.full_disk_at(place / "disk", settings, wanted, "restore", 2))

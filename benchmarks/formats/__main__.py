@@ -32,6 +32,7 @@ from ani3dhuman.splats.formats import read_splats, write_splats
 from ani3dhuman.splats.ply import read_ply
 from ani3dhuman.splats.sequences import write_sequence
 from ani3dhuman.splats.splats import Splats
+from benchmarks.commit import commit
 
 from .natives import reads_right
 from .others import exchange, install
@@ -161,12 +162,6 @@ def survival(folder: Path) -> dict[str, float]:
     """The table of what survives in which format, as survives.md; no figure."""
     (folder / "survives.md").write_text(table(measured(folder, some(2000, 3))), encoding="utf-8")
     return {}
-
-
-def commit() -> str:
-    """The commit at hand, with a + where something is changed since."""
-    done = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True)
-    return done.stdout.strip() or "+"
 
 
 def main() -> None:

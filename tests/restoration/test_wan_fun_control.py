@@ -24,6 +24,7 @@ from ani3dhuman.clip import CoarseClip
 from ani3dhuman.models.find import find
 from ani3dhuman.models.registry import known_models
 from ani3dhuman.restoration import RestoreConfig, restore
+from ani3dhuman.restoration.loading import find_prior
 from ani3dhuman.restoration.video.prompts import PromptEncoder
 from ani3dhuman.restoration.video.vae import as_batch, as_frames
 from ani3dhuman.restoration.wan.fun_control import (
@@ -192,6 +193,13 @@ def test_what_is_wrong_with_a_folder_is_named(
     with pytest.raises(Ani3DError) as caught:
         read_transformer(tmp_path, torch.float32)
     assert caught.value.code == code and named in caught.value.message
+
+
+def test_adapters_which_are_all_of_vace_are_refused(tmp_path: Path) -> None:
+    write_published(tmp_path)
+    with pytest.raises(Ani3DError, match=r"fastwan-1\.3b does not go with") as caught:
+        find_prior(str(tmp_path), "fastwan-1.3b")
+    assert caught.value.code == "models.wrong_base"
 
 
 def test_a_folder_of_ones_own_is_known_for_what_it_is(tmp_path: Path) -> None:

@@ -32,13 +32,13 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress
 
 from ...models.paths import CONFIG
+from ...models.shapes import WanShape
 from ..video.diffusers_folder import DiffusersFolder, models_key
 from ..video.prompts import PromptEncoder
 from .memory import IMAGE_TOKENS
-from .networks import MAX_TOKENS, WAN_VACE, WanModels, load_prompt_encoder
+from .networks import WAN_VACE, WanModels, load_prompt_encoder, put
 from .prior import WanConditions, WanOptions, WanPrior
 
-IMAGE_DIM = 1280  # of the features of CLIP ViT-H/14, as Wan's image-to-video networks read it
 _MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pictures that CLIP was trained with
 _STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -101,21 +101,21 @@ def read_transformer(folder: Path, dtype: torch.dtype) -> Any:
 
 def transformer_config(config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of diffusers' `WanTransformer3DModel` for a published config.json."""
-    image = config["model_type"] == "i2v"
+    shape = WanShape.from_published(config)
     return {
         "patch_size": tuple(config.get("patch_size", (1, 2, 2))),
-        "num_attention_heads": config["num_heads"],
-        "attention_head_dim": config["dim"] // config["num_heads"],
-        "in_channels": config["in_dim"],
-        "out_channels": config["out_dim"],
-        "text_dim": config.get("text_dim", 4096),
-        "freq_dim": config.get("freq_dim", 256),
-        "ffn_dim": config["ffn_dim"],
-        "num_layers": config["num_layers"],
+        "num_attention_heads": shape.heads,
+        "attention_head_dim": shape.head_dim,
+        "in_channels": shape.channels,
+        "out_channels": shape.outputs,
+        "text_dim": shape.text_dim,
+        "freq_dim": shape.freq_dim,
+        "ffn_dim": shape.ffn,
+        "num_layers": shape.layers,
         "cross_attn_norm": config.get("cross_attn_norm", True),
         "eps": config.get("eps", 1e-6),
-        "image_dim": config.get("image_dim", IMAGE_DIM) if image else None,
-        "added_kv_proj_dim": config["dim"] if image else None,
+        "image_dim": shape.image_dim or None,
+        "added_kv_proj_dim": shape.hidden if shape.image_dim else None,
     }
 
 
@@ -264,7 +264,7 @@ def load_fun_prior(
         Ani3DError: as `read_transformer`, and as `load_wan_models` for `parts`; a prompt that is too long.
     """
     parts = parts or folder
-    prompts = prompts or load_prompt_encoder(parts, dtype=dtype, device=device, max_tokens=MAX_TOKENS)
+    prompts = prompts or load_prompt_encoder(parts, dtype=dtype, device=device)
     prompts.encode([conditions.prompt, conditions.negative_prompt])  # before the other networks need the memory
     source = DiffusersFolder(Path(parts), WAN_VACE)
     source.check("vae")
@@ -278,9 +278,5 @@ def load_fun_prior(
         reader = PictureReader(tower.eval(), device)
     key = models_key(vae, transformer, None if reader is None else reader.network)
     models = WanModels(vae, transformer, None, None, torch.device(device), key)
-    if place is not None:
-        place(models)
-    else:
-        vae.to(device)
-        transformer.to(device)
+    put(models, place)
     return FunControlPrior(models, prompts, conditions, options, reader=reader)

@@ -116,12 +116,17 @@ def load_wan_models(
     )
     if change is not None:
         models = change(models)
+    put(models, place)
+    return models
+
+
+def put(models: WanModels, place: Callable[[WanModels], object] | None) -> None:
+    """Put networks that lie on the CPU where they belong: as `place` does, else all where they compute."""
     if place is not None:
         place(models)
-    else:
-        for network in networks.values():
-            network.to(device)
-    return models
+        return
+    for network in (models.vae, *transformers_of(models)):
+        network.to(models.device)
 
 
 def compile_transformers(models: WanModels, backend: str = "inductor") -> None:
