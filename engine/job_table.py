@@ -5,6 +5,7 @@
                                  there are hard links it is the same file as that of every job that has it
     STORE/jobs/ID/input.json     what the worker reads: array table and settings; see `engine.job_folders`
     STORE/jobs/ID/out/           where the job writes; STORE/jobs/ID/worker.log what it prints
+    STORE/reserve                bytes given up when a full disk has none for taking a row out
 
 Every file is written beside its place, synced and renamed, and the row comes last, so that a kill at any moment
 leaves either the whole job or none of it. A job's id is a hash of its input: the same input is the same job. A table
@@ -20,11 +21,11 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ani3d_formats.atomic import disk_full, is_disk_full
+from ani3d_formats.atomic import disk_full, is_disk_full, write_bytes
 from ani3d_formats.errors import Ani3DError
 
 from . import job_folders
@@ -40,6 +41,7 @@ MAX_SHOT_NAME = 200  # characters
 MAX_PAGE = 900_000  # bytes of one list, which has to fit into a message
 MAX_ERROR = 1000  # characters of a job's error that are told
 MAX_ATTEMPTS = 3  # a job that has taken the engine down this often is not started again
+RESERVE = 1 << 18  # bytes that are given up to delete something from a full disk
 _ASK_FOR_FILES = "Ask for the list of its files."
 
 
@@ -57,15 +59,34 @@ class JobTable:
     def __init__(self, root: Path, rebuild: bool = False) -> None:
         self.root = root
         self.blobs = Blobs(root / "blobs")
+        self._reserve = root / "reserve"
         # where files are that are fetched, in many chunks, and their bytes; until a job changes
         self._places: dict[tuple[str, str], tuple[Path, int]] = {}
         self._none_waits = False  # is known, until a job changes
         try:
             (root / "jobs").mkdir(parents=True, exist_ok=True)
-            self._rows = self._open_whole(root / "jobs.sqlite", rebuild)
-            self._reconcile()
+            try:
+                self._rows = self._open_whole(root / "jobs.sqlite", rebuild)
+                self._reconcile()
+            except Ani3DError as error:
+                if error.code != "disk.full":
+                    raise
+                self._use_reserve()
+                self._reconcile()
         except (OSError, sqlite3.Error) as error:
             raise _store_error(root, error) from error
+        self._keep_reserve()
+
+    def _use_reserve(self) -> None:
+        """Make room on a full disk; what the log of SQLite had taken up is free too afterwards."""
+        self._reserve.unlink(missing_ok=True)
+        self._rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _keep_reserve(self) -> None:
+        """Take up the bytes of the reserve, while the disk has them."""
+        with suppress(OSError, Ani3DError):
+            if not self._reserve.exists():
+                write_bytes(self._reserve, bytes(RESERVE))
 
     def _open_whole(self, path: Path, rebuild: bool) -> sqlite3.Connection:
         """The table; one that is garbled, or that shall be made again, is set aside first."""
@@ -212,29 +233,46 @@ class JobTable:
             self._rows.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
         return [row["id"] for row in rows]
 
-    def forget(self, job: str) -> Path:
-        """Take a job out of the table; its folder, which is now aside, to be removed."""
-        aside = job_folders.set_aside(self.folder(job))
+    def set_aside(self, job: str) -> Path:
+        """Begin to delete a job, which the next start would end; its folder, which is now aside, to be removed."""
+        self._places.clear()
+        return job_folders.set_aside(self.folder(job))
+
+    def forget(self, job: str) -> None:
+        """Take a job out of the table, on a full disk in the place of the reserve. Raises Ani3DError `disk.full`."""
+        try:
+            self._drop(job)
+        except Ani3DError:
+            self._use_reserve()
+            self._drop(job)
+        self._keep_reserve()
+
+    def _drop(self, job: str) -> None:
         with self._transaction():
             self._rows.execute("DELETE FROM jobs WHERE id = ?", (job,))
-        return aside
 
     def content(self, job: str) -> set[str]:
         """The sha256 of the job's arrays and result files."""
         asked = "SELECT sha256 FROM arrays WHERE job = :job UNION SELECT sha256 FROM files WHERE job = :job"
         return {row["sha256"] for row in self._rows.execute(asked, {"job": job})}
 
-    def unused(self, digests: set[str]) -> set[str]:
-        """Those of them that no job has."""
-        asked = "SELECT 1 WHERE EXISTS (SELECT 1 FROM arrays WHERE sha256 = :sha256)"
-        asked += " OR EXISTS (SELECT 1 FROM files WHERE sha256 = :sha256)"
-        return {digest for digest in digests if not self._rows.execute(asked, {"sha256": digest}).fetchone()}
+    def unused(self, digests: set[str], job: str) -> set[str]:
+        """Those of them that no other job has."""
+        asked = "SELECT 1 WHERE EXISTS (SELECT 1 FROM arrays WHERE sha256 = :sha256 AND job <> :job)"
+        asked += " OR EXISTS (SELECT 1 FROM files WHERE sha256 = :sha256 AND job <> :job)"
+        values = [{"sha256": digest, "job": job} for digest in digests]
+        return {one["sha256"] for one in values if not self._rows.execute(asked, one).fetchone()}
 
     def delete(self, job: str) -> None:
-        """Remove a job, its folder, and the content that no other job has. Takes its time."""
-        digests = self.content(job)
-        shutil.rmtree(self.forget(job), ignore_errors=True)
-        self.blobs.remove(self.unused(digests))
+        """Remove a job, its folder, and the content that no other job has. Takes its time.
+
+        Raises:
+            Ani3DError: `disk.full`, where what goes makes no room for the table; the next start ends the deletion.
+        """
+        unused = self.unused(self.content(job), job)
+        shutil.rmtree(self.set_aside(job), ignore_errors=True)  # first: the disk may be full
+        self.blobs.remove(unused)
+        self.forget(job)
 
     # ---- asking ----
 

@@ -140,10 +140,10 @@ class Jobs:
 
     # ---- workers ----
 
-    def tick(self, explained: ErrorReply, entering: Set[str]) -> None:
+    def tick(self, explained: ErrorReply, changing: Set[str]) -> None:
         """Read the workers' messages, store what ended, start what waits.
 
-        How an earlier run of jobs ended that are `entering` is not stored: it could come after their new input.
+        How an earlier run of jobs ended that are `changing` is not stored: it could come after their new input.
         """
         for job, news in self._executor.poll():
             if isinstance(news, ProgressReport):
@@ -157,7 +157,7 @@ class Jobs:
                 self._end(job, news)
         if time.monotonic() >= self._retry_at:
             try:
-                for job in self._ended.keys() - self._storing - entering:
+                for job in self._ended.keys() - self._storing - changing:
                     self._desk.begin(self._store(job), partial(self._stored, explained))
                 self._start_waiting(explained)
             except Exception as error:

@@ -90,7 +90,7 @@ class Server:
         self._intake = Intake(self._uploads, job, __version__, allowed)
         self._buffers = Buffers()
         self._watchers: list[_Watcher] = []
-        self._entering: set[str] = set()  # jobs that a submission is about to queue
+        self._changing: set[str] = set()  # jobs that a submission is about to queue, or that are being deleted
         self._stopping = False
         self._device = describe_device()
         self._health = Health(table.root)
@@ -112,7 +112,7 @@ class Server:
                     self._answer_waiting()
                 self._desk.go_on()
                 self._front.go_on()
-                self._jobs.tick(error_reply, self._entering)
+                self._jobs.tick(error_reply, self._changing)
                 self._answer_watchers()
         finally:
             self._executor.stop()
@@ -200,9 +200,9 @@ class Server:
         if isinstance(found, m.Wanted):
             return found
         job = found.id
-        while job in self._entering:
+        while job in self._changing:
             yield Park(job)
-        self._entering.add(job)
+        self._changing.add(job)
         try:
             with suppress(Exception):  # ended while the disk was full: submitted again as soon as it is not
                 yield from self._jobs.stored(job)
@@ -217,7 +217,7 @@ class Server:
             yield Work(partial(job_folders.write_input, self._table.folder(job), document), FOLDERS)
             self._jobs.enter(job, document)
         finally:
-            self._entering.discard(job)
+            self._changing.discard(job)
             self._desk.release(job)
         return m.Accepted(job, "queued", False)
 
@@ -240,15 +240,22 @@ class Server:
         return m.Frame(message.offset, np.frombuffer(data, np.uint8))
 
     def _delete(self, job: str) -> Task:
-        with suppress(Exception):  # a full disk: deleting makes room
-            yield from self._jobs.stored(job)
-        self._jobs.check_idle(job)
-        digests = self._table.content(job)
-        aside = self._table.forget(job)
-        self._jobs.forget(job)
-        yield Work(partial(shutil.rmtree, aside, ignore_errors=True))
-        unused = {digest for digest in self._table.unused(digests) if not self._uploads.is_expected(digest)}
-        yield Work(partial(self._table.blobs.remove, unused))
+        while job in self._changing:
+            yield Park(job)
+        self._changing.add(job)
+        try:
+            with suppress(Exception):  # a full disk: deleting makes room
+                yield from self._jobs.stored(job)
+            self._jobs.check_idle(job)
+            digests = self._table.content(job)
+            yield Work(partial(shutil.rmtree, self._table.set_aside(job), ignore_errors=True))
+            unused = {one for one in self._table.unused(digests, job) if not self._uploads.is_expected(one)}
+            yield Work(partial(self._table.blobs.remove, unused))
+            self._table.forget(job)
+            self._jobs.forget(job)
+        finally:
+            self._changing.discard(job)
+            self._desk.release(job)
         return m.Done()
 
     def _answer_watchers(self) -> None:

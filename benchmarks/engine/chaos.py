@@ -73,6 +73,7 @@ def _disk(place: Path, quick: bool) -> dict[str, float]:
         settings = {**DRAFT, "sampling_steps": 8}  # what is written next, after a step, is the checkpoint
         wanted = kills.reference(place / "reference", settings)
         done.append(hardship.full_disk_at(place / "disk", settings, wanted, "restore", 2))
+        done.append(hardship.full_disk_asked(place / "disk", SETTINGS, kills.reference(place / "reference")))
     except OSError as error:
         print(error)
         return {}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 from benchmarks.cloth.speed import skirt
+from engine.wire import Client
 from engine.wire import messages as m
 
 from .harness import ROOT, SETTINGS, ended, fresh, hashes, running, tiny_shot
@@ -53,21 +54,28 @@ def small_disk(place: Path, size: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=False)
 
 
+def _fill(ballast: Path, left: float = 0.0) -> None:
+    """Fill the disk to the last byte, but for so many megabytes."""
+    size = 64 * MEGABYTE
+    while size:
+        try:
+            with open(ballast, "ab", buffering=0) as file:
+                while file.write(bytes(size)) == size:
+                    pass
+        except OSError:
+            pass
+        size //= 2
+    with open(ballast, "rb+") as file:
+        file.truncate(max(0, ballast.stat().st_size - int(left * MEGABYTE)))
+
+
 def full_disk(folder: Path, wanted: dict[str, str], left: float) -> dict[str, Any]:
     """Submit where only `left` megabytes are free; then make room, and submit again."""
     record: dict[str, Any] = {"left_mb": left}
     with fresh(folder) as place, small_disk(place / "disk", 64 * MEGABYTE) as disk:
         ballast = disk / "ballast"
         with running(disk / "store") as engine, engine.client() as client:
-            size = 64 * MEGABYTE
-            while size > 4096:  # what is left after the engine has begun is filled but for so much
-                try:
-                    with open(ballast, "ab") as file:
-                        file.write(bytes(size))
-                except OSError:
-                    size //= 2
-            with open(ballast, "rb+") as file:
-                file.truncate(max(0, ballast.stat().st_size - int(left * MEGABYTE)))
+            _fill(ballast, left)
             try:
                 job = client.submit(tiny_shot(), SETTINGS)
                 record["first"] = ended(client, job)
@@ -92,15 +100,7 @@ def full_disk_at(
             job = client.submit(tiny_shot(), settings)
             for event in client.follow(job):
                 if event.stage == stage and event.step >= step and not ballast.exists():
-                    size = 64 * MEGABYTE
-                    while size:
-                        try:
-                            with open(ballast, "ab", buffering=0) as file:
-                                while file.write(bytes(size)) == size:
-                                    pass
-                        except OSError:
-                            pass
-                        size //= 2
+                    _fill(ballast)
             record["hit"] = ballast.exists()
             record["first"] = ended(client, job)
             error = client.status(job).error
@@ -111,6 +111,76 @@ def full_disk_at(
             record["equal"] = record["then"] == "done" and hashes(client, job) == wanted
             record["lives"] = engine.is_running
     return record
+
+
+def full_disk_asked(folder: Path, settings: dict[str, Any], wanted: dict[str, str]) -> dict[str, Any]:
+    """Fill the disk of an engine whose jobs wait, ask it for all that its database and log are written for, end it,
+    start it on the full disk; then make room, and let the jobs go on."""
+    said: dict[str, str] = {}
+
+    def ask(what: str, call: Callable[[], Any]) -> None:
+        try:
+            call()
+            said[what] = "done"
+        except Ani3DError as error:
+            said[what] = error.code
+
+    with fresh(folder) as place, small_disk(place / "disk", 96 * MEGABYTE) as disk:
+        ballast = disk / "ballast"
+        with running(disk / "store") as engine, engine.client() as client:
+            first = client.submit(tiny_shot(), settings)
+            done = ended(client, first)
+            waiting = [client.submit(tiny_shot(), {**settings, "seed": seed}) for seed in (1, 2, 3)]
+            for job in waiting:
+                client.adjust(job, paused=True)
+            _fill(ballast)
+            ask("ping", client.ping)
+            ask("list", client.jobs)
+            ask("files", lambda: client.files(first))
+            for turn in range(20):  # of which each is a row, and what goes wrong a line of the log
+                ask(f"adjust {turn}", lambda turn=turn: client.adjust(waiting[0], priority=turn))  # type: ignore[misc]
+            ask("cancel", lambda: client.cancel(waiting[1]))
+            ask("submit", lambda: client.submit(tiny_shot(6), settings))
+            ask("go on", lambda: client.adjust(waiting[2], paused=False))
+            time.sleep(3)
+            ask("status", lambda: client.status(waiting[2]))
+            ask("delete", lambda: client.delete(first))
+            lives = engine.is_running
+        _fill(ballast)
+        try:
+            with running(disk / "store") as engine, engine.client() as client:
+                ask("start", client.ping)
+                ballast.unlink()
+                record = _after(client, settings, waiting, wanted)
+                lives = lives and engine.is_running
+        except Ani3DError as error:
+            said["start"] = "disk.full" if "disk.full" in error.message else error.message
+            command = [sys.executable, "-m", "engine", "gc", "--store", str(disk / "store"), "--keep-days", "0"]
+            gone = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+            said["gc"] = "done" if gone.returncode == 0 else gone.stderr
+            ballast.unlink(missing_ok=True)
+            with running(disk / "store") as engine, engine.client() as client:
+                record = _after(client, settings, waiting, wanted)
+                lives = lives and engine.is_running
+    clear = done == "done" and all(answer in ("done", "disk.full") for answer in said.values())
+    answers = {what: answer for what, answer in said.items() if not what.startswith("adjust")}
+    refused = sum(answer == "disk.full" for what, answer in said.items() if what.startswith("adjust"))
+    told = {"at": "database, log", "adjust": f"{refused} of 20 disk.full", **answers}
+    return {**told, "first": "done" if clear else "unclear", **record, "lives": lives}
+
+
+def _after(client: Client, settings: dict[str, Any], waiting: list[str], wanted: dict[str, str]) -> dict[str, Any]:
+    """How the jobs of an engine end that has room again, and whether the undisturbed one is what it should be."""
+    kept = {status.id for status in client.jobs()}
+    waiting = [job for job in waiting if job in kept]  # what had ended is collected
+    for job in waiting:
+        with suppress(Ani3DError):  # it is cancelled, or over
+            client.adjust(job, paused=False)
+    ends = [ended(client, job) for job in waiting]
+    job = client.submit(tiny_shot(), settings)
+    then = ended(client, job)
+    good = all(end in ("done", "cancelled None", "failed disk.full") for end in ends)
+    return {"ends": ends, "then": then, "equal": good and then == "done" and hashes(client, job) == wanted}
 
 
 def cancels(folder: Path, count: int, free: int) -> dict[str, float]:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_process import HERE, running_engine, wait_for, wait_state
+from tables import submit
 
 from ani3d_formats.atomic import disk_full
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.explain import explain
 from engine.executors import LocalProcesses
-from engine.job_table import JobTable
+from engine.job_table import RESERVE, JobTable
 from engine.server import Server
 from engine.wire import Client, JobStatus
 
@@ -114,6 +115,27 @@ def test_an_outcome_that_cannot_be_stored_is_stored_later(
     thread.join(5)
     assert {status.state for status in store.all_jobs()} == {"failed", "done"}
     store.close()
+
+
+def test_a_job_is_deleted_from_a_full_disk_in_the_place_of_the_reserve(
+    tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = JobTable(tmp_path / "store")
+    job = submit(table, shot, {})
+    reserve = table.root / "reserve"
+    assert reserve.stat().st_size == RESERVE
+    drop = table._drop
+
+    def full_while_reserved(job: str) -> None:
+        if reserve.exists():
+            raise disk_full(tmp_path)
+        drop(job)
+
+    monkeypatch.setattr(table, "_drop", full_while_reserved)
+    table.delete(job)
+    assert not table.known(job) and not table.folder(job).exists()
+    assert reserve.exists(), "it is kept again once there is room"
+    table.close()
 
 
 def explained(error: Exception, folder: Path) -> Ani3DError:
