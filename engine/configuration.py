@@ -20,7 +20,7 @@ from ani3dhuman import __version__
 
 from .executors import Watch
 from .job_quota import Quota
-from .options import add_quota, add_stages, add_workers, quota, watch
+from .options import Number, add_quota, add_stages, add_workers, quota, watch
 from .wire import DEFAULT_ENDPOINT, PROTOCOL_VERSION
 from .wire.credentials import TOKEN_VARIABLE, default_store
 
@@ -88,7 +88,7 @@ def _from_file(path: Path, options: Mapping[str, argparse.Action]) -> dict[str, 
             raise Ani3DError("engine.config", f"{path}: there is no option '{name}'.", f"Known are {known}.")
         many = isinstance(option, argparse._AppendAction)
         parts = value if many and isinstance(value, list) else [value]
-        number = option.type in (int, float)
+        number = isinstance(option.type, Number)
         for part in parts:
             if isinstance(part, bool) or not isinstance(part, int | float if number else str | int):
                 kind = "a number" if number else "text"
@@ -120,6 +120,8 @@ def _converted(where: str, option: argparse.Action, text: str) -> Any:
         value = option.type(text) if callable(option.type) else text
         if isinstance(value, Path):
             value = value.expanduser()
+    except argparse.ArgumentTypeError as error:
+        raise Ani3DError("engine.config", f"{where}: {error}.", "See `ani3dhuman-engine --help`.") from None
     except (ValueError, RuntimeError):  # the latter for the home of somebody who is not known
         said = f"{where} is '{text}', which this option cannot be."
         raise Ani3DError("engine.config", said, "See `ani3dhuman-engine --help`.") from None
@@ -136,7 +138,12 @@ def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
     usual = f"TOML file of these options (default: ~/{USUAL_FILE} where there is one)"
     parser.add_argument("--config", type=Path, metavar="FILE", help=usual)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default %(default)s)")
-    parser.add_argument("--port", type=int, default=default_port, help="0 takes a free one (default %(default)s)")
+    parser.add_argument(
+        "--port",
+        type=Number(0, 65535, whole=True),
+        default=default_port,
+        help="0 takes a free one (default %(default)s)",
+    )
     parser.add_argument(
         "--store",
         type=Path,
@@ -152,7 +159,7 @@ def _parser(commands: Sequence[str]) -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="settings of jobs may name files and models in it; besides it only the folder of models",
     )
-    parser.add_argument("--parent-pid", type=int, help="stop when this process is gone")
+    parser.add_argument("--parent-pid", type=Number(1, 2**31, whole=True), help="stop when this process is gone")
     add_stages(parser)
     add_workers(parser)
     add_quota(parser)

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ class Guard:
             while True:
                 if monitor.poll(_INTERVAL):
                     self._note(recv_monitor_message(monitor))
-                else:
+                    continue
+                with suppress(OSError):  # no descriptor is free: at the next look
                     self._look()
         except (zmq.ZMQError, zmq.error.ContextTerminated):
             monitor.close(linger=0)

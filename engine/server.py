@@ -277,6 +277,10 @@ def error_reply(error: BaseException) -> m.Error:
     if isinstance(error, OSError) and is_disk_full(error):
         name = getattr(error, "filename", None)
         error = disk_full(Path(name) if name else Path.cwd())
+    if isinstance(error, FileNotFoundError):  # the engine makes what it needs: others took it away
+        log.warning("gone from the store: %s", error.filename)
+        text = f"{error.filename} is gone: something removed it from the engine's store while the engine ran."
+        error = Ani3DError("store.gone", text, "Restart the engine, and submit the shot again.")
     if isinstance(error, Ani3DError):
         return m.Error(error.code, error.message[:MAX_ERROR], error.hint[:MAX_ERROR])
     log.error("an error of the engine itself", exc_info=error)

@@ -38,6 +38,7 @@ ERROR_CODES = {
     "store.locked": "another engine is using the store",
     "store.unusable": "the folder given as the store cannot be one",
     "store.corrupt": "the store's files do not hold what was put in",
+    "store.gone": "a file or folder of the engine's store was removed while the engine ran",
     "memory.full": "a job ran out of memory",
     "disk.full": "there is no room left to write a file",
     "cancelled": "the caller asked to stop",

@@ -44,6 +44,12 @@ def test_flags_go_before_the_environment_and_that_before_the_file(tmp_path: Path
         ("store = 1.5", "not text"),
         ('executor = "clouds"', "local or ray"),
         ("nice = true", "nice"),
+        ("port = 99999", "from 0 to 65535"),
+        ("workers = 0", "from 1 to 1000"),
+        ("keep-gb = -1", "at least 0"),
+        ("keep-days = nan", "at least 0"),
+        ("stages-gb = inf", "from 0 to 1e+06"),
+        ("silence = 0", "at least 5"),
         ("= 1", "cannot be read"),
     ],
 )

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -307,3 +308,25 @@ def test_a_message_without_an_end_costs_its_sender_the_connection(
         assert most - before < 700e6
         large = {**shot, "large": np.zeros(100_000_000, np.uint8)}
         wait_state(client, client.submit(large, {}), "done")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_clients_beyond_the_descriptors_of_the_engine_do_not_stop_it(tmp_path: Path, shot: Shot) -> None:
+    with running_engine(tmp_path / "store") as engine:
+        import resource
+
+        resource.prlimit(engine.process.pid, resource.RLIMIT_NOFILE, (40, 40))
+        with ExitStack() as many:
+            for _ in range(40):
+                one = many.enter_context(engine.client(0.5))
+                try:
+                    one.ping()
+                except Ani3DError:
+                    break
+            else:
+                pytest.fail("all were let in")
+            time.sleep(1.0)  # the guard looks at its connections, and can open no file
+        with engine.client() as client:
+            wait_state(client, client.submit(shot, {}), "done")
+        engine.end()
+        assert engine.process.returncode == 0

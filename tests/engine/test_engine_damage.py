@@ -303,3 +303,20 @@ def test_a_job_that_ended_as_the_engine_died_is_not_computed_again(tmp_path: Pat
     table = JobTable(tmp_path)
     assert table.status(ended).state == "done" and table.recover() == [cut_short]
     table.close()
+
+
+def test_a_store_that_is_removed_while_the_engine_runs_is_told(tmp_path: Path, shot: Shot) -> None:
+    with running_engine(tmp_path / "store") as engine, engine.client() as client:
+        job = client.submit(shot, {})
+        wait_state(client, job, "done")
+        shutil.rmtree(engine.store)
+        for submitted in (shot, {**shot, "more": np.arange(3)}):
+            with pytest.raises(Ani3DError) as caught:
+                client.submit(submitted, {})
+            assert caught.value.code == "store.gone" and "Restart" in caught.value.hint
+        with pytest.raises(Ani3DError) as caught:
+            client.fetch(job, "large.bin", tmp_path / "large.bin")
+        assert caught.value.code == "file.corrupt"
+        client.ping()
+        engine.end()
+        assert engine.process.returncode == 0
