@@ -20,7 +20,7 @@ from typing import Protocol
 from ani3d_formats.atomic import disk_full
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.explain import NEARLY_FULL
-from ani3dhuman.storage.stage_quota import SharedStages
+from ani3dhuman.storage.stage_quota import SharedStages, sweep
 
 from . import pipe
 from .pipe import Alive, Outcome
@@ -111,6 +111,7 @@ class LocalProcesses:
         self._watch = watch or Watch()
         self._blobs = blobs
         self._slots = slots
+        self._stages = stages
         self._command = [sys.executable, "-m", "engine.worker", "--blobs", str(blobs), "--job", module]
         self._command += ["--nice", str(self._watch.nice)]
         if stages:
@@ -267,6 +268,8 @@ class LocalProcesses:
         except (OSError, ValueError):  # the engine stops, and has closed the pipe
             pass
         worker.code = worker.process.reap(patience=1)
+        if self._stages:
+            sweep(self._stages.folder, worker.process.pid)
         self._messages.put((worker, None))
         self.on_news()
 

@@ -38,7 +38,7 @@ def evict(folder: Path, room: int, kept: Set[str] = frozenset()) -> list[str]:
     return gone
 
 
-def sweep(folder: Path) -> None:
-    """Remove what writers that were killed left in a shared folder. Only while none writes to it."""
-    for partial in folder.glob(".*.partial"):
+def sweep(folder: Path, process: int | None = None) -> None:
+    """Remove what a writer that was killed left in a shared folder; that of all of them only while none writes."""
+    for partial in folder.glob(".*.partial" if process is None else f".*.{process}.partial"):
         shutil.rmtree(partial, ignore_errors=True)

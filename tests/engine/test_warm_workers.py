@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from engine_process import HERE, Engine, is_running, wait_for, wait_state
 from tables import submit
 
+from ani3dhuman.storage.stage_quota import SharedStages
 from engine import worker
 from engine.executors import LocalProcesses, Watch, slots_for
 from engine.job_table import JobTable
@@ -61,7 +63,8 @@ def test_a_cancelled_job_does_not_cancel_the_next(engine: Engine, client: Client
 @contextmanager
 def processes(folder: Path, monkeypatch: pytest.MonkeyPatch, watch: Watch) -> Iterator[LocalProcesses]:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
-    executor = LocalProcesses(folder / "blobs", "fake_job", watch=watch)
+    stages = SharedStages(folder / "stages", 1 << 30)
+    executor = LocalProcesses(folder / "blobs", "fake_job", watch=watch, stages=stages)
     try:
         yield executor
     finally:
@@ -119,6 +122,26 @@ def test_a_process_waits_for_another_job_no_longer_than_told(
             return not is_running(pid)
 
         wait_for(gone)
+
+
+def test_what_a_killed_process_was_writing_goes_with_it(
+    tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = JobTable(tmp_path)
+    job = submit(table, shot, {"steps": 1000, "seconds": 0.05})
+    table.close()
+    with processes(tmp_path, monkeypatch, Watch()) as executor:
+        executor.start(job, tmp_path / "jobs" / job)
+        place = tmp_path / "jobs" / job / "out" / "worker.pid"
+        wait_for(lambda: place.exists() and place.read_text())
+        pid = int(place.read_text())
+        of_it, of_another = (tmp_path / "stages" / f".cloth-ab.{number}.partial" for number in (pid, pid + 1))
+        for folder in (of_it, of_another):
+            folder.mkdir(parents=True)
+            (folder / "vertices.npy").touch()
+        os.kill(pid, signal.SIGKILL)
+        assert (outcome_of(executor).error or {})["code"] == "job.crashed"
+        assert not of_it.exists() and of_another.exists()
 
 
 def test_a_process_with_traces_of_its_job_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
