@@ -28,6 +28,7 @@ from engine.wire import Client, Welcome
 from engine.wire.credentials import READY_NAME
 
 T = TypeVar("T")
+INSTALL = "uv tool install ani3dhuman-0.1.0-py3-none-any.whl"  # the wheel that `make wheel` builds
 START_SECONDS = 120.0  # the first start compiles bytecode of large packages
 STOP_SECONDS = 10.0
 ANSWER_SECONDS = 15.0  # the engine answers in milliseconds, but its computer may be busy with the job
@@ -151,7 +152,7 @@ def start(command: str, store: Path) -> Link:
             raise Ani3DError(
                 "engine.command",
                 f"The engine could not be started with '{command}' ({_reason(error)}).",
-                "Install the engine and set its command in the add-on's preferences.",
+                f"Install it ({INSTALL}), or set its command in the add-on's preferences.",
             ) from error
         try:
             endpoint = _wait_until_ready(process, ready, store / "engine.log")
@@ -210,6 +211,14 @@ def find_program(name: str) -> str:
         places += [roaming / "uv" / "tools" / "ani3dhuman" / "Scripts", *sorted(roaming.glob("Python/Python*/Scripts"))]
     files = (place / f"{name}{ending}" for place in places for ending in ("", ".exe"))
     return next((str(file) for file in files if file.is_file()), name)
+
+
+def is_installed(command: str) -> bool:
+    """Whether the program of a command is there."""
+    try:
+        return shutil.which(split_command(command)[0]) is not None
+    except ValueError:  # a quotation that does not end
+        return False
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> str:

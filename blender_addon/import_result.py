@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from . import compat, film_nodes, playback
 from .aside import put_aside, take_back
 from .display import add_display, raise_transparent_bounces
 from .mesh_copy import copy_object
-from .properties import object_group
+from .properties import object_group, timing_of
 from .rest_shape import own_shape, rest_shapes
 from .sources import Source, find_sources
 
@@ -93,6 +94,7 @@ def import_result(
             f"None of the meshes in '{cache.path.name}' is an object of this file as it was exported.",
             "Open the file that it was made from, or undo what changed its meshes.",
         )
+    timing = next((timing_of(object_group(item)) for item in parts_of(name)), playback.Timing())
     remove_result(name)
     collection = bpy.data.collections.new(f"Ani3D {name}")
     collection[RESULT] = name
@@ -122,6 +124,8 @@ def import_result(
         raise
     for item in collection.objects:
         item.location = cache.manifest.origin
+    for field, value in asdict(timing).items():
+        setattr(object_group(collection.objects[0]), field, value)  # the others follow
     if cache.manifest.count:
         raise_transparent_bounces(context.scene, warn)
     return collection
@@ -161,6 +165,16 @@ def parts_of(name: str) -> list[bpy.types.Object]:
         for item in bpy.data.objects
         if not item.library and object_group(item).kind != "NONE" and object_group(item).result == name
     ]
+
+
+def check_own_time(name: str) -> None:
+    """Raises `Ani3DError` ``result.retimed`` where a result plays at another time than that of its frames."""
+    if any(timing_of(object_group(item)) != playback.Timing() for item in parts_of(name)):
+        raise Ani3DError(
+            "result.retimed",
+            f"The result '{name}' plays at another time than its own.",
+            "Set its Offset to 0 and its Speed to 1, and switch Loop off.",
+        )
 
 
 def result_names() -> list[str]:

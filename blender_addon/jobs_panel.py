@@ -109,6 +109,10 @@ def _draw_result(context: bpy.types.Context, column: bpy.types.UILayout, name: s
             continue
         button = line.operator("ani3d.show_result", text=label, depress=seen == what)
         button.name, button.what = name, what
+    line, timing = column.row(align=True), object_group(parts[0])
+    line.prop(timing, "offset")
+    line.prop(timing, "speed")
+    line.prop(timing, "loop", text="", icon="FILE_REFRESH")
     if others_of(name):
         column.operator("ani3d.compare_results", icon="UV_SYNC_SELECT").name = name
     if has_gaussians:

@@ -8,6 +8,7 @@ numbers from those points, so the .blend holds none of them, however many there 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,15 @@ from .viewport_points import every_nth
 
 NAME = "Ani3D Playback"
 COUNT = "ani3d_points"  # how many points an object without vertices plays
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When a result plays: `offset` frames later than it was made for, at `speed` times its own, in a `loop`."""
+
+    offset: float = 0.0
+    speed: float = 1.0
+    loop: bool = False
 
 
 def add_playback(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Scene) -> None:
@@ -83,10 +93,38 @@ def play_point_cache(item: bpy.types.Object, file: Path, frame_start: int, scene
     modifier.cache_format = "PC2"
     modifier.filepath = in_blend(file)
     modifier.time_mode = "FRAME"
-    modifier.play_mode = "SCENE"
-    modifier.frame_start = frame_start
-    modifier.frame_scale = 1 / frame_length(scene)  # Blender gives modifiers the remapped frame
+    _play(modifier, frame_start, Timing(), scene)
     item.modifiers.move(len(item.modifiers) - 1, 0)  # what a copy has kept of its original comes after it
+
+
+def retime(item: bpy.types.Object, timing: Timing, scene: bpy.types.Scene) -> None:
+    """Have `item`, a part of a result, play at another time; a cache that is not there plays as before.
+
+    In a loop the last frame is followed by the first, and frames before the first are those of the loop before.
+    """
+    for owner, modifier in _modifiers(item):
+        try:
+            cache = read_pc2(_file(owner, modifier))
+        except Ani3DError:
+            continue  # the panel says so
+        if len(cache.vertices) == 1:
+            continue
+        _play(modifier, cache.start, timing, scene)
+        modifier.driver_remove("eval_frame")
+        if timing.loop:
+            modifier.play_mode = "CUSTOM"
+            driver = cast(bpy.types.FCurve, modifier.driver_add("eval_frame")).driver
+            driver.type, length = "SCRIPTED", len(cache.vertices)
+            played = f"frame * {modifier.frame_scale!r} - {modifier.frame_start!r}"
+            # fmod keeps signs; so plain an expression is no script, which Blender would ask about
+            driver.expression = f"fmod(fmod({played}, {length}) + {length}, {length})"
+
+
+def _play(modifier: bpy.types.MeshCacheModifier, start: float, timing: Timing, scene: bpy.types.Scene) -> None:
+    """Have a modifier play its file, whose first sample is frame `start`, once."""
+    modifier.play_mode = "SCENE"
+    modifier.frame_scale = timing.speed / frame_length(scene)  # Blender gives modifiers the remapped frame
+    modifier.frame_start = (start + timing.offset) * timing.speed  # subtracted from the scaled frame
 
 
 def remove_playback(item: bpy.types.Object) -> None:

@@ -10,6 +10,8 @@ from typing import cast
 
 import bpy
 
+from .connection import INSTALL, is_installed
+
 
 class Ani3DPreferences(bpy.types.AddonPreferences):
     bl_idname = __package__
@@ -38,6 +40,11 @@ class Ani3DPreferences(bpy.types.AddonPreferences):
         column.prop(self, "engine_command")
         column.prop(self, "endpoint", placeholder="Start an engine on this computer")
         column.prop(self, "store", placeholder="A folder of this extension")
+        if not self.endpoint and not is_installed(self.engine_command):
+            column.label(text="The engine was not found on this computer. To install it:", icon="INFO")
+            row = column.row()
+            row.label(text=INSTALL)
+            row.operator("ani3d.copy_text", text="", icon="COPYDOWN", emboss=False).text = INSTALL
 
 
 def get(context: bpy.types.Context) -> Ani3DPreferences:

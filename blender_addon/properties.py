@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from ani3d_formats.names import safe_name
 from ani3d_formats.regions import REGIONS
 from ani3d_formats.views import SUFFIX
 
-from . import compat
+from . import compat, playback
 from .paths import absolute, output_folder
 from .session import session
 
@@ -222,6 +223,17 @@ def _find_fabrics(_group: bpy.types.PropertyGroup, _context: bpy.types.Context, 
     return list(FABRICS)
 
 
+def _retime(group: Ani3DObject, context: bpy.types.Context) -> None:
+    """Play an object, and with it the rest of its result, at the time that was set."""
+    playback.retime(cast(bpy.types.Object, group.id_data), timing_of(group), context.scene)
+    for item in bpy.data.objects:
+        other = object_group(item)
+        if not item.library and other.kind != "NONE" and other.result == group.result:
+            for field in fields(playback.Timing):
+                if getattr(other, field.name) != getattr(group, field.name):
+                    setattr(other, field.name, getattr(group, field.name))  # and so on, until all are alike
+
+
 class Ani3DObject(bpy.types.PropertyGroup):
     """`object.ani3d`: what part of a result an object is, and what is wished of its cloth."""
 
@@ -280,6 +292,30 @@ class Ani3DObject(bpy.types.PropertyGroup):
     source: bpy.props.PointerProperty(
         name="Source", description="The character's mesh that this one replaces", type=bpy.types.Object
     )
+    offset: bpy.props.FloatProperty(
+        name="Offset",
+        description="Frames by which the result plays later",
+        step=100,
+        precision=1,
+        update=_retime,
+        options=set(),
+    )
+    speed: bpy.props.FloatProperty(
+        name="Speed",
+        description="How fast the result plays",
+        default=1,
+        min=0.01,
+        soft_max=10,
+        precision=2,
+        update=_retime,
+        options=set(),
+    )
+    loop: bpy.props.BoolProperty(
+        name="Loop",
+        description="The result plays again and again, before its first frame too",
+        update=_retime,
+        options=set(),
+    )
 
 
 CLASSES = (Ani3DPart, Ani3DJob, Ani3DScene, Ani3DObject)
@@ -288,6 +324,11 @@ CLASSES = (Ani3DPart, Ani3DJob, Ani3DScene, Ani3DObject)
 def scene_group(scene: bpy.types.Scene) -> Ani3DScene:
     """`scene.ani3d`, with its type."""
     return cast(Any, scene).ani3d
+
+
+def timing_of(group: Ani3DObject) -> playback.Timing:
+    """When the part of a result plays whose settings `group` has."""
+    return playback.Timing(group.offset, group.speed, group.loop)
 
 
 def bound_armature(scene: bpy.types.Scene) -> bpy.types.Object:

@@ -17,7 +17,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.film_camera import FilmMeta
 from ani3d_formats.frames import FrameCache
 
-from ..import_result import parts_of
+from ..import_result import check_own_time, parts_of
 from ..playback import cache_file
 from ..properties import object_group
 from ..timeline import frame_restored
@@ -41,7 +41,9 @@ class Wanted:
 
 
 def cache_of(name: str) -> FrameCache:
-    """The frame cache that the Gaussians of a result play. Raises `Ani3DError` ``film.no_gaussians``, ``cache.*``."""
+    """The frame cache that the Gaussians of a result play. Raises `Ani3DError` ``film.no_gaussians``,
+    ``result.retimed``, ``cache.*``."""
+    check_own_time(name)
     for item in parts_of(name):
         file = cache_file(item)
         if file is not None and object_group(item).kind == "GAUSSIANS":
@@ -67,7 +69,7 @@ def shoot(context: bpy.types.Context, wanted: Wanted) -> Steps:
     """Yields (frames drawn, frames in all, seconds left) and returns the files. Closing it ends all work.
 
     Raises:
-        Ani3DError: ``film.*``, ``camera.*``, ``engine.*``, ``disk.full``.
+        Ani3DError: ``film.*``, ``result.retimed``, ``camera.*``, ``engine.*``, ``disk.full``.
     """
     scene, cache = context.scene, cache_of(wanted.name)
     count = len(wanted.frames)

@@ -17,7 +17,7 @@ from ..properties import scene_group
 from ..session import session
 from .base import Outcome, ReportsErrors
 
-SLICE = 0.02  # seconds of work between two looks at the keyboard
+SLICE = 0.01  # seconds of work between two looks at the keyboard
 Step = TypeVar("Step")
 Result = TypeVar("Result")
 Steps = Generator[tuple[int, int, float], None, Any]

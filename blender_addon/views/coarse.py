@@ -20,7 +20,7 @@ from ani3d_formats.shot_meta import ShotMeta
 
 from .. import compat
 from ..export.world import without_results
-from ..import_result import parts_of
+from ..import_result import check_own_time, parts_of
 from ..properties import object_group
 from ..results_shown import MESH, show_as, shown_as
 from ..timeline import frame_restored
@@ -43,8 +43,9 @@ def picture_steps(context: bpy.types.Context, wanted: Wanted) -> Steps:
     """Yields (frames done, frames in all, seconds left) and returns the pictures. Closing it puts the scene back.
 
     Raises:
-        Ani3DError: ``pictures.no_mesh``, ``pictures.render``, ``cancelled``.
+        Ani3DError: ``pictures.no_mesh``, ``pictures.render``, ``result.retimed``, ``cancelled``.
     """
+    check_own_time(wanted.name)
     scene: Any = context.scene
     copies = [item for item in parts_of(wanted.name) if object_group(item).kind == "MESH"]
     if not copies:

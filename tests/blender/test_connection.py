@@ -217,8 +217,10 @@ def test_the_engine_is_found_where_installers_put_it(part, tmp_path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     assert connection.split_command("ani3dhuman-engine --workers 2") == ["ani3dhuman-engine", "--workers", "2"]
+    assert not connection.is_installed("ani3dhuman-engine --workers 2")
     program = tmp_path / ".local" / "bin" / "ani3dhuman-engine"
     program.parent.mkdir(parents=True)
-    program.touch()
+    program.touch(0o755)
+    assert connection.is_installed("ani3dhuman-engine --workers 2")
     assert connection.split_command("ani3dhuman-engine --workers 2") == [str(program), "--workers", "2"]
     assert connection.split_command("/other/ani3dhuman-engine") == ["/other/ani3dhuman-engine"]
