@@ -5,6 +5,7 @@ No torch before something is asked for: the engine and cloth alone do without.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AUTO, CPU_NAME, CUDA = "auto", "cpu", "cuda"
+CARD_VARIABLE = "ANI3D_CARD"  # number of the card that "auto" and "cuda" mean: an engine gives each process one
 ALLOWED = "auto, cpu, cuda, or cuda:N for one of several cards"
 
 
@@ -71,7 +73,7 @@ def to_numpy(tensor: Tensor) -> np.ndarray:
 
 
 def choose(wanted: str, draw_one: Callable[[str], None]) -> Compute:
-    """The device for a job; "auto" takes the first CUDA card on which Gaussians can be drawn, or else the CPU.
+    """The device for a job; "auto" takes the process's CUDA card where it can draw Gaussians, or else the CPU.
 
     Args:
         wanted: the setting.
@@ -85,7 +87,7 @@ def choose(wanted: str, draw_one: Callable[[str], None]) -> Compute:
         raise Ani3DError("compute.device", f"There is no device {wanted!r}.", f"Choose {ALLOWED}.")
     if wanted == CPU_NAME:
         return CPU
-    device = "cuda:0" if wanted in (AUTO, CUDA) else wanted
+    device = f"cuda:{os.environ.get(CARD_VARIABLE, '0')}" if wanted in (AUTO, CUDA) else wanted
     if not (why_not := _no_such_card(device)):
         import torch
 

@@ -21,7 +21,7 @@ from ani3dhuman.storage.stage_quota import SharedStages, sweep
 from .authentication import Gate, Keys
 from .commands import COMMANDS
 from .configuration import Configuration, read
-from .device_report import describe_device
+from .device_report import usable_cards
 from .executors import Executor, LocalProcesses, slots_for
 from .job_quota import collect
 from .job_table import JobTable
@@ -88,8 +88,9 @@ def _serve(chosen: Configuration, store: Path, job: str) -> None:
         allowed = [folder.absolute() for folder in (*chosen.allow_path, default_root())]
         stages = SharedStages(store / "stages", int(chosen.stages_gb * 1e9))
         sweep(stages.folder)
-        slots = slots_for(chosen.workers, describe_device())
-        executor: Executor = LocalProcesses(store / "blobs", job, slots, chosen.watch, stages)
+        cards = usable_cards()
+        slots = slots_for(chosen.workers, cards)
+        executor: Executor = LocalProcesses(store / "blobs", job, slots, chosen.watch, stages, cards)
         if chosen.executor == "ray":
             from .ray_tasks import Needs, RayTasks  # an extra
 

@@ -20,6 +20,7 @@ from typing import Protocol
 from ani3d_formats.atomic import disk_full
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.explain import NEARLY_FULL
+from ani3dhuman.device import CARD_VARIABLE
 from ani3dhuman.storage.stage_quota import SharedStages, sweep
 
 from . import pipe
@@ -79,6 +80,7 @@ class Watch:
 @dataclass
 class _Worker:
     process: WorkerProcess
+    card: int = 0
     job: str = ""  # "" while it waits for one
     cancelled_at: float | None = None
     started_at: float = field(default_factory=time.monotonic)
@@ -98,6 +100,7 @@ class LocalProcesses:
         slots: how many jobs run at once.
         watch: when a worker is ended.
         stages: where all jobs keep their finished stages; None keeps them in each job's own folder.
+        cards: CUDA cards that the jobs share: each process has the one that the fewest others have.
     """
 
     def __init__(
@@ -107,11 +110,13 @@ class LocalProcesses:
         slots: int = 1,
         watch: Watch | None = None,
         stages: SharedStages | None = None,
+        cards: int = 1,
     ) -> None:
         self._watch = watch or Watch()
         self._blobs = blobs
         self._slots = slots
         self._stages = stages
+        self._cards = max(cards, 1)
         self._command = [sys.executable, "-m", "engine.worker", "--blobs", str(blobs), "--job", module]
         self._command += ["--nice", str(self._watch.nice)]
         if stages:
@@ -146,7 +151,9 @@ class LocalProcesses:
         self._busy[job] = worker
 
     def _spawn(self, folder: Path) -> _Worker:
-        worker = _Worker(WorkerProcess(self._command, folder / "worker.log"))
+        taken = [worker.card for worker in (*self._busy.values(), *self._idle)]
+        card = min(range(self._cards), key=taken.count)
+        worker = _Worker(WorkerProcess(self._command, folder / "worker.log", {CARD_VARIABLE: str(card)}), card)
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
         return worker
 
@@ -305,11 +312,11 @@ def _is_full(folder: Path) -> bool:
     return False
 
 
-def slots_for(asked: str, device: str) -> int:
-    """How many jobs run at once: a number, or "auto" for one a GPU, and else as many as memory and cores allow."""
+def slots_for(asked: str, cards: int) -> int:
+    """How many jobs run at once: a number, or "auto" for one a card, without one as many as memory and cores allow."""
     if asked != "auto":
-        return max(1, int(asked))
-    if device != "cpu":
-        return 1
+        return int(asked)
+    if cards:
+        return cards
     free = available_memory()
     return max(1, min((os.cpu_count() or 1) // 4, 1 if free is None else free // (6 << 30)))

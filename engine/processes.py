@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -17,12 +18,13 @@ class WorkerProcess:
     Args:
         command: that starts it.
         log: file that gets what it prints until its first job.
+        environment: variables that it has beside the engine's.
 
     Raises:
         OSError: when no process or log can be made.
     """
 
-    def __init__(self, command: list[str], log: Path) -> None:
+    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str]) -> None:
         with open(log, "ab") as printed:
             # In a session of its own a Ctrl-C in the engine's terminal does not reach it: the engine decides.
             self._popen = subprocess.Popen(
@@ -30,6 +32,7 @@ class WorkerProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=printed,
+                env={**os.environ, **environment},
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # the same on Windows
                 | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),

@@ -37,6 +37,7 @@ def run(
     stages: object = None,
 ) -> Path:
     (out / "worker.pid").write_text(str(os.getpid()))
+    (out.parent / "card").write_text(os.environ.get("ANI3D_CARD", ""))
     todo = settings.get("do", "finish")
     if todo == "disk full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out / "position.npy"))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tables import submit
 
 from ani3dhuman.storage.stage_quota import SharedStages
 from engine import worker
+from engine.device_report import describe_device, usable_cards
 from engine.executors import LocalProcesses, Watch, slots_for
 from engine.job_table import JobTable
 from engine.pipe import Outcome
@@ -161,9 +163,56 @@ def test_a_process_with_traces_of_its_job_is_not_kept(monkeypatch: pytest.Monkey
 def test_slots_are_for_cards_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.executors.os.cpu_count", lambda: 64)
     monkeypatch.setattr("engine.executors.available_memory", lambda: 40 << 30)
-    assert [slots_for(asked, device) for asked, device in (("3", "cpu"), ("auto", "cuda: X"), ("auto", "cpu"))] == [
-        3,
-        1,
-        6,
-    ]
-    assert slots_for("0", "cpu") == 1
+    assert [slots_for(asked, cards) for asked, cards in (("3", 0), ("auto", 2), ("auto", 0))] == [3, 2, 6]
+
+
+def test_each_card_has_a_process_of_its_own(tmp_path: Path, shot: Shot, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = JobTable(tmp_path)
+    jobs = [submit(table, shot, {"steps": 1000, "seconds": 0.05, "seed": seed}) for seed in range(3)]
+    table.close()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
+    executor = LocalProcesses(tmp_path / "blobs", "fake_job", slots=3, watch=Watch(reserve=0), cards=2)
+
+    def card(job: str) -> str:
+        place = tmp_path / "jobs" / job / "card"
+        wait_for(lambda: place.exists() and place.read_text())
+        return place.read_text()
+
+    try:
+        for job in jobs:
+            executor.start(job, tmp_path / "jobs" / job)
+        assert [card(job) for job in jobs] == ["0", "1", "0"]
+        executor.cancel(jobs[1])
+        assert outcome_of(executor).state == "cancelled"
+        executor.start(jobs[1], tmp_path / "jobs" / jobs[1])
+        assert card(jobs[1]) == "1"
+    finally:
+        executor.stop()
+
+
+def test_cards_are_told_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Driver:
+        """Answers as CUDA's driver does on a machine with two cards."""
+
+        cuInit = staticmethod(lambda flags: 0)  # noqa: N815 - its name in the driver
+
+        @staticmethod
+        def cuDeviceGetCount(count: Any) -> int:  # noqa: N802
+            count._obj.value = 2
+            return 0
+
+        @staticmethod
+        def cuDeviceGet(device: Any, number: int) -> int:  # noqa: N802
+            device._obj.value = number
+            return 0
+
+        @staticmethod
+        def cuDeviceGetName(name: Any, size: int, device: Any) -> int:  # noqa: N802
+            name.value = f"card {device.value}".encode()
+            return 0
+
+    monkeypatch.setattr("engine.device_report.ctypes.CDLL", lambda name: Driver)
+    monkeypatch.setattr("engine.device_report.no_cuda_in_torch", lambda: "")
+    assert describe_device() == "cuda: card 0, card 1" and usable_cards() == 2
+    monkeypatch.setattr(Driver, "cuInit", staticmethod(lambda flags: 100))
+    assert describe_device().startswith("cpu (") and usable_cards() == 0

@@ -178,6 +178,10 @@ def test_auto_takes_the_cpu_where_there_is_no_card_and_says_why(monkeypatch):
     monkeypatch.setattr(device, "_no_such_card", lambda device: "")
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     assert choose("auto", lambda device: None).device == "cuda:0"
+    monkeypatch.setenv(device.CARD_VARIABLE, "1")
+    found = [choose(wanted, lambda device: None).device for wanted in ("auto", "cuda", "cuda:0")]
+    assert found == ["cuda:1", "cuda:1", "cuda:0"], "the process's own, or the one that is named"
+    monkeypatch.delenv(device.CARD_VARIABLE)
 
     def broken(device: str) -> None:
         raise RuntimeError("no kernel image")
