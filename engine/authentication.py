@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import re
 import secrets
 import threading
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import zmq.utils.z85
 from ani3d_formats.errors import Ani3DError
 
 from .private_files import write_private
-from .wire.credentials import PLAIN_USER, Access
+from .wire.credentials import PLAIN_USER, TOKEN_VARIABLE, Access
 
 log = logging.getLogger("engine")
 
@@ -89,10 +90,16 @@ class Gate:
     Args:
         keys: CURVE keys; without them the token decides.
         token: 256 bits as text; a new one unless given.
+
+    Raises:
+        Ani3DError: `engine.config` for a token that could be guessed, or that a client could not show.
     """
 
     def __init__(self, keys: Keys | None = None, token: str | None = None) -> None:
         self.keys = keys
+        if token and not re.fullmatch(r"[!-~]{20,200}", token):
+            said = f"{TOKEN_VARIABLE} is no token: it needs 20 to 200 letters, digits or signs, without spaces."
+            raise Ani3DError("engine.config", said, "Leave it empty: the engine makes one and writes it down.")
         self._token = "" if keys else token or secrets.token_urlsafe(32)
         self._own = tuple(part.decode() for part in zmq.curve_keypair()) if keys else ("", "")
 

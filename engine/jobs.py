@@ -51,6 +51,7 @@ class Jobs:
         self._logs: dict[str, EventLog] = {}
         self._again: dict[str, float] = {}  # jobs whose process died, and when they are started again
         self._tried: dict[str, int] = {}  # how often they have been
+        self._ending: set[str] = set()  # those that run and have been told to stop
         self._retry = retry
         self._retry_at = 0.0
 
@@ -122,8 +123,14 @@ class Jobs:
             del self._again[job]
             self._end(job, Outcome("cancelled"))
         elif status.state == "running":
+            self._ending.add(job)
             self._executor.cancel(job)
         return status
+
+    def ended(self, job: str) -> Task:
+        """Wait until the job has stopped, if it was told to."""
+        while job in self._ending:
+            yield Park(("ended", job))
 
     def adjust(self, job: str, priority: int | None, paused: bool | None) -> JobStatus:
         """Another priority for a job, or hold it back, or let it go on; how it stands now."""
@@ -175,8 +182,8 @@ class Jobs:
         self._table.put_back()
 
     def _may_try_again(self, job: str, outcome: Outcome) -> bool:
-        """Whether the job's process died, and not for the last time."""
-        if not outcome.error or outcome.error["code"] != "job.crashed":
+        """Whether the job's process died unasked, and not for the last time."""
+        if not outcome.error or outcome.error["code"] != "job.crashed" or job in self._ending:
             return False
         self._tried[job] = self._tried.get(job, 0) + 1
         return self._tried[job] < TRIES
@@ -191,6 +198,8 @@ class Jobs:
         if outcome.state != "done":
             self.live[job] = status
             self.log(job).add(status)
+        self._ending.discard(job)
+        self._desk.release(("ended", job))
 
     def stored(self, job: str) -> Task:
         """Wait until how the job ended is stored, if it ended. Raises Ani3DError `disk.full`."""

@@ -204,6 +204,7 @@ class Server:
             yield Park(job)
         self._changing.add(job)
         try:
+            yield from self._jobs.ended(job)
             with suppress(Exception):  # ended while the disk was full: submitted again as soon as it is not
                 yield from self._jobs.stored(job)
             state = self._jobs.status(job).state if self._table.known(job) else ""

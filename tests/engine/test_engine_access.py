@@ -20,6 +20,7 @@ from engine_process import Engine, running_engine, wait_state
 
 from ani3d_formats.errors import Ani3DError
 from engine.__main__ import main
+from engine.authentication import Gate
 from engine.private_files import tighten, write_private
 from engine.wire import Client, codec
 from engine.wire import messages as m
@@ -50,6 +51,13 @@ def test_the_token_opens_and_nothing_else_does(engine: Engine) -> None:
     assert not asks(engine.endpoint, curve_serverkey=public, curve_publickey=public, curve_secretkey=secret)
     with engine.client() as client:
         assert client.ping() < 5
+
+
+@pytest.mark.parametrize("token", ["short", "é" * 30, "x" * 300, "with spaces in between it"])
+def test_a_token_that_could_be_guessed_or_not_be_shown_is_refused(token: str) -> None:
+    with pytest.raises(Ani3DError) as caught:
+        Gate(token=token)
+    assert caught.value.code == "engine.config" and "ANI3D_ENGINE_TOKEN" in caught.value.message
 
 
 def test_a_stranger_sees_the_greeting_of_zeromq_alone(engine: Engine) -> None:

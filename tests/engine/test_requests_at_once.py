@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
-from engine_process import HERE, wait_state
+from engine_process import HERE, wait_for, wait_state
 
 from engine import router, server
 from engine.executors import LocalProcesses
@@ -62,6 +62,20 @@ def test_a_job_that_is_submitted_while_it_is_deleted_runs_again(
         deleting.join(5)
         wait_state(other, job, "done")
         assert {info.name for info in other.files(job)} >= {"large.bin"}
+
+
+@pytest.mark.parametrize("do", ["finish", "be deaf"])
+def test_a_job_that_is_submitted_while_it_stops_runs_again(here: Server, shot: Shot, do: str) -> None:
+    settings = {"do": do, "steps": 1000, "seconds": 0.05}
+    with Client(here.access.endpoint, token=here.access.token) as client:
+        job = client.submit(shot, settings)
+        wait_for(lambda: client.status(job).step > 0)
+        client.cancel(job)
+        assert client.submit(shot, settings) == job
+        assert client.status(job).state in ("queued", "running")
+        wait_for(lambda: client.status(job).step > 10)
+        client.cancel(job)
+        wait_state(client, job, "cancelled")
 
 
 def test_fetches_are_answered_in_short_while_others_have_much_under_way(
