@@ -17,10 +17,11 @@ from .atomic import atomic_path, cannot_write
 from .camera import CameraPath
 from .color import linear_to_srgb
 from .errors import Ani3DError
+from .names import safe_name
 from .npz import read_npz
 from .shot_checks import check_content
 from .shot_lights import OPTIONAL_LIGHTS, REQUIRED_LIGHTS, scaled_lights
-from .shot_meta import RECORDED, SKINNED, ShotMeta, bad
+from .shot_meta import RECORDED, SKINNED, Material, ObjectRange, ShotMeta, bad
 from .shot_scene import FRAMES, SCENE_ARRAYS, scaled_scene
 
 # name -> (shape with symbolic sizes, kind); symbols must agree across arrays
@@ -142,6 +143,25 @@ class Shot:
         objects = tuple(replace(item, motion=SKINNED) for item in self.meta.objects)
         meta = replace(self.meta, frame_end=self.meta.frame_start + count - 1, objects=objects)
         return Shot(meta, arrays, self.textures)
+
+    def with_mesh(self, name: str, arrays: Mapping[str, np.ndarray], material: Material) -> Shot:
+        """The same scene and skeleton, with one mesh in the place of all that the skeleton carries.
+
+        Args:
+            name: of the mesh and the shot.
+            arrays: `vertices`, `faces`, `weight_indices`, `weight_values`, `region_ids` and `vertex_tints`.
+
+        Raises:
+            Ani3DError: ``shot.*`` where they do not belong together.
+        """
+        tables, own = {**_ARRAYS, **_OPTIONAL}, {"V", "F", "R", "O"}
+        kept = {key: array for key, array in self.arrays.items() if not own & set(tables[key][0])}
+        count = len(arrays["faces"])
+        blank = {"face_uvs": np.zeros((count, 3, 2)), "face_materials": np.zeros(count, int)}
+        made = {key: stored(key, array) for key, array in {**blank, **arrays}.items()}
+        mesh = (ObjectRange(name, 0, len(arrays["vertices"])),)
+        meta = replace(self.meta, name=safe_name(name), objects=mesh, materials=(material,), character="")
+        return Shot.from_arrays({"meta": meta.to_array(), **kept, **made})
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Shot:

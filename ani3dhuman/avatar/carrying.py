@@ -69,7 +69,7 @@ def _frames(vertices, faces):  # type: ignore[no-untyped-def]
         shapes[f, 0] = length
         shapes[f, 1] = second[0] * t[0] + second[1] * t[1] + second[2] * t[2]
         shapes[f, 2] = area / max(length, TINY)
-        _quat(t, s, n, turns[f])
+        quat_of_axes(t, s, n, turns[f])
     return frames, shapes, turns
 
 
@@ -81,7 +81,7 @@ def _cross(u, v, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _quat(x, y, z, out):  # type: ignore[no-untyped-def]
+def quat_of_axes(x, y, z, out):  # type: ignore[no-untyped-def]
     """The quaternion wxyz of a rotation with columns x, y, z: the candidate of `binding.matrix_to_quat`."""
     w2, x2 = 1 + x[0] + y[1] + z[2], 1 + x[0] - y[1] - z[2]
     y2, z2 = 1 - x[0] + y[1] - z[2], 1 - x[0] - y[1] + z[2]

@@ -89,7 +89,7 @@ def avatar_from_shot(
         torch.from_numpy(triangle_ids),
         torch.from_numpy(barycentrics),
         torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(len(scales), 1),
-        rest_shapes=_rest_shapes(vertices, faces, solid),
+        rest_shapes=rest_shapes(shot, vertices),
     )
     albedo, alpha = surface_colors(shot, triangle_ids, barycentrics)
     avatar = Avatar(binding, scales, _opacities(alpha), albedo, face_regions[triangle_ids])
@@ -109,8 +109,12 @@ def with_surface_of(shot: Shot, avatar: Avatar) -> Avatar:
     )
 
 
-def _rest_shapes(vertices: np.ndarray, faces: np.ndarray, solid: np.ndarray) -> torch.Tensor:
-    """(F,3) as a binding has them, zeros for strands of hair: those keep their thickness."""
+def rest_shapes(shot: Shot, vertices: np.ndarray) -> torch.Tensor:
+    """(F,3) as a binding has them of the shot's mesh on `vertices` (V,3), zeros for hair strands: they keep their
+    thickness."""
+    faces, solid = shot["faces"], np.ones(len(shot["faces"]), bool)
+    for _, own in strand_objects(shot):
+        solid[own] = False
     points = torch.from_numpy(np.array(vertices, np.float32))
     return shapes_of(points, torch.from_numpy(faces.astype(np.int64))) * torch.from_numpy(solid)[:, None]
 

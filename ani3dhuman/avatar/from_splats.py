@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.progress import Progress
 
 from ..mesh.quaternions import matrix_to_quat, quat_multiply
 from ..mesh.topology import triangle_frames
@@ -35,6 +36,7 @@ CLOSE = 0.005  # of the height, that another part may be further away for this
 ISLAND = 0.02  # of the height; groups of Gaussians further than this from all others are on their own
 ISLAND_SHARE = 0.002  # of all, that a group on its own needs
 FAINT = 1 / 255  # opacity that nobody sees
+CHUNK = 1 << 16  # Gaussians whose candidates are weighed at a time, which bounds memory
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def bind_splats(
     vertex_regions: np.ndarray,
     vertex_parts: np.ndarray,
     is_lit: bool = True,
+    progress: Progress | None = None,
 ) -> Bound:
     """Bind N Gaussians to a mesh in the same pose and axes.
 
@@ -72,22 +75,26 @@ def bind_splats(
         vertex_regions: (V,) indices into `ani3d_formats.regions.REGIONS`, for the avatar's labels.
         vertex_parts: (V,) a number for the part of the body, such as the bone of the largest weight.
         is_lit: see `Avatar`.
+        progress: advanced by `binding_steps`.
 
     Returns:
         The avatar. Faint Gaussians, small groups that float on their own, and those out of reach are left out.
 
     Raises:
         Ani3DError: ``avatar.far`` where fewer than half of the Gaussians are near the mesh: other axes, size or pose.
+        Cancelled: between chunks.
     """
+    progress = progress or Progress("bind", binding_steps(splats.count))
     height = float(np.ptp(vertices, axis=0).max())
     corners = vertices[faces].astype(np.float64)
     regions, parts = (_of_faces(values, faces) for values in (vertex_regions, vertex_parts))
-    candidates, places, costs = _candidates(splats, corners, TILT * height)
+    candidates, places, costs = _candidates(splats, corners, TILT * height, progress)
     chosen = costs.argmin(1)
     pick = np.arange(splats.count), chosen
     distances = np.linalg.norm(splats.means - places[pick], axis=1)
     groups = parts * (1 + regions.max()) + regions
     chosen, uncertain = _agreed(splats.means, groups[candidates], costs, CLOSE * height)
+    progress.advance(message="neighbours")
     near = distances <= REACH * height
     if near.mean() < 0.5:
         raise Ani3DError(
@@ -101,6 +108,7 @@ def bind_splats(
     pick = np.arange(splats.count)[kept], chosen[kept]
     avatar = _avatar(splats.chosen(kept), vertices, faces, candidates[pick], places[pick], regions, is_lit)
     found = np.linalg.norm(splats.means[kept] - places[pick], axis=1)
+    progress.advance(message="turns")
     notes = {
         "gaussians": int(kept.sum()),
         "too far": int((~near).sum()),
@@ -113,13 +121,20 @@ def bind_splats(
     return Bound(avatar, kept, found, uncertain[kept], notes)
 
 
+def binding_steps(count: int) -> int:
+    """How often `bind_splats` advances the progress for `count` Gaussians."""
+    return -(-count // CHUNK) + 2
+
+
 def _of_faces(values: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(F,) what two of a face's corners have, else the first of them."""
     a, b, c = values[faces].T
     return np.where(b == c, b, a).astype(np.int64)
 
 
-def _candidates(splats: Splats, corners: np.ndarray, tilt: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _candidates(
+    splats: Splats, corners: np.ndarray, tilt: float, progress: Progress
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Triangles near each Gaussian (N,C), their nearest points (N,C,3) and costs in metres (N,C)."""
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     areas = np.linalg.norm(normals, axis=1) / 2
@@ -127,13 +142,20 @@ def _candidates(splats: Splats, corners: np.ndarray, tilt: float) -> tuple[np.nd
     triangles, shares = random_points(np.maximum(areas, 1e-12), PROBES, np.random.default_rng(0))
     probes = np.concatenate([(corners[triangles] * shares[:, :, None]).sum(1), corners.mean(1)])
     owners = np.concatenate([triangles, np.arange(len(corners))])
-    near = owners[cKDTree(probes).query(splats.means, k=CANDIDATES, workers=-1)[1]]
-    places = nearest_on_triangles(splats.means[:, None], corners[near])
-    away = np.linalg.norm(splats.means[:, None] - places, axis=2)
-    order = np.sort(splats.scales, axis=1)
-    flat = 1 - order[:, 0] / np.maximum(order[:, 1], 1e-12)  # 1 for a disk, 0 for a ball or a needle
-    across = np.abs((normals[near] * _short_axes(splats)[:, None]).sum(2))
-    return near, places, away + tilt * flat[:, None] * (1 - across)
+    tree = cKDTree(probes)
+    found = []
+    for start in range(0, splats.count, CHUNK):
+        own = splats.chosen(np.arange(start, min(start + CHUNK, splats.count)))
+        near = owners[tree.query(own.means, k=CANDIDATES, workers=-1)[1]]
+        places = nearest_on_triangles(own.means[:, None], corners[near])
+        away = np.linalg.norm(own.means[:, None] - places, axis=2)
+        order = np.sort(own.scales, axis=1)
+        flat = 1 - order[:, 0] / np.maximum(order[:, 1], 1e-12)  # 1 for a disk, 0 for a ball or a needle
+        across = np.abs((normals[near] * _short_axes(own)[:, None]).sum(2))
+        found.append((near, places, away + tilt * flat[:, None] * (1 - across)))
+        progress.advance(message="triangles")
+    near, places, costs = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return near, places, costs
 
 
 def _short_axes(splats: Splats) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Gaussians that stretch and shear with their triangles, so that cloth neither opens between them nor blurs.
 
 In a triangle's plane the surface is mapped by the deformation gradient F, from its shape at rest to the one now; the
-covariance C of a Gaussian there becomes F C F^T. Its normal axis keeps its size. Compiled for the CPU; the same in
-plain torch for any device.
+covariance C of a Gaussian there becomes F C F^T. Across the plane nothing changes: the normal axis of a Gaussian that
+lies in it keeps its size, and what leans, as captured ones do, turns. Compiled for the CPU; the same in plain torch for
+any device.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import torch
 from torch import Tensor
 
 from ..jit import kernel
+from ..mesh.quaternions import matrix_to_quat, quat_multiply
 from ..mesh.topology import rows
+from .carrying import quat_of_axes
 
 SMALL = 1e-9  # metres; a triangle with a shorter side or height at rest, or a shape of zeros, stretches nothing
 TINY = 1e-20
 FLAT = 1e-3  # deformations below are none
 LEAST, MOST = 0.5, 2.0  # factors on a standard deviation along the surface
+LYING = 1e-4  # parts of a turn about other axes than the normal, below which a Gaussian lies in the plane
+SWEEPS = 6  # over the three pairs of axes; four suffice nearly always
 
 
 def shapes_of(vertices: Tensor, faces: Tensor) -> Tensor:
@@ -78,7 +83,7 @@ def stretched(
     Args:
         strains: (F,3) as of `strains_of`.
         triangle_ids: (N,).
-        local_quats: (N,4) wxyz turns about the normals of the triangles.
+        local_quats: (N,4) wxyz turns in the frames of the triangles.
         quats: (N,4) wxyz in the world, without the stretch.
         scales: (N,3) at rest.
 
@@ -88,12 +93,10 @@ def stretched(
     given = (strains.detach(), triangle_ids, local_quats, scales.detach())
     if quats.device.type == "cpu" and quats.dtype == torch.float32 and scales.dtype == torch.float32:
         found = _stretch(*(np.ascontiguousarray(tensor.numpy()) for tensor in given))
-        cosine, sine, sizes = (torch.from_numpy(array) for array in found)
+        turns, sizes = (torch.from_numpy(array) for array in found)
     else:
-        cosine, sine, sizes = _stretch_tensors(given[0][triangle_ids], *given[2:])
-    w, x, y, z = quats.unbind(-1)
-    turned = (w * cosine - z * sine, x * cosine + y * sine, y * cosine - x * sine, z * cosine + w * sine)
-    return torch.stack(turned, -1), sizes
+        turns, sizes = _stretch_tensors(given[0][triangle_ids], *given[2:])
+    return quat_multiply(quats, turns), sizes
 
 
 @kernel
@@ -126,44 +129,98 @@ def principal(a, b, c, d, first, second):  # type: ignore[no-untyped-def]
 
 @kernel
 def _stretch(strains, triangles, local, scales):  # type: ignore[no-untyped-def]
-    """Cosine and sine (N,) of half the turn that axes take more, and scales (N,3)."""
-    cosines, sines, sizes = np.ones(len(triangles), np.float32), np.zeros(len(triangles), np.float32), scales.copy()
+    """Turns (N,4) wxyz that axes take more, and scales (N,3)."""
+    turns, sizes = np.zeros((len(triangles), 4), np.float32), scales.copy()
+    axes = np.empty((3, 3))
     for n in range(len(triangles)):
         xx, xy, yy = strains[triangles[n]]
+        turns[n, 0] = 1.0
         if abs(xx - 1) + abs(xy) + abs(yy - 1) < FLAT:
             continue
-        w, z = local[n, 0], local[n, 3]
+        w, x, y, z = local[n]
         first, second = scales[n, 0], scales[n, 1]
+        if x * x + y * y > LYING * LYING:
+            _lean(xx, xy, yy, local[n], scales[n], axes)
+            for k in range(3):
+                size = math.sqrt(axes[k, 0] ** 2 + axes[k, 1] ** 2 + axes[k, 2] ** 2)
+                sizes[n, k] = min(max(size, LEAST * scales[n, k]), MOST * scales[n, k])
+                for i in range(3):
+                    axes[k, i] /= max(size, TINY)
+            quat_of_axes(axes[0], axes[1], axes[2], turns[n])
+            continue
         a, b, c, d = in_its_frame(xx, xy, yy, w * w - z * z, 2 * w * z)
         cosine, sine, one, two = principal(a, b, c, d, first, second)
-        cosines[n] = math.sqrt(0.5 + 0.5 * cosine)
-        sines[n] = 0.5 * sine / cosines[n]
+        turns[n, 0] = math.sqrt(0.5 + 0.5 * cosine)
+        turns[n, 3] = 0.5 * sine / turns[n, 0]
         sizes[n, 0] = min(max(one, LEAST * first), MOST * first)
         sizes[n, 1] = min(max(two, LEAST * second), MOST * second)
-    return cosines, sines, sizes
+    return turns, sizes
 
 
-def _stretch_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`_stretch` in torch, of strains (N,3) of the Gaussians' own triangles."""
-    xx, xy, yy = strains.unbind(-1)
-    w, z, first, second = local[:, 0], local[:, 3], scales[:, 0], scales[:, 1]
-    c, s = w * w - z * z, 2 * w * z
-    e, f = xx * c + xy * s, xy * c - xx * s
-    a, b = (c * e + s * s * yy) * first, (c * f + s * c * yy) * second
-    c, d = (c * s * yy - s * e) * first, (c * c * yy - s * f) * second
-    p, q, r = a * a + b * b, a * c + b * d, c * c + d * d
-    apart = torch.hypot(p - r, 2 * q)
-    round_ = apart <= 1e-9 * (p + r)
-    half = torch.where(first >= second, apart, -apart)
-    share = 0.5 * (p - r) / torch.where(round_, 1, half)
-    cosine = torch.where(round_, 1, (0.5 + share).clamp(min=0).sqrt())
-    sine = torch.where(round_, 0, torch.copysign((0.5 - share).clamp(min=0).sqrt(), q * torch.sign(half)))
-    one = (0.5 * (p + r + half)).clamp(min=0).sqrt()
-    two = (a * d - b * c).abs() / one.clamp(min=TINY)
-    one = torch.minimum(torch.maximum(one, LEAST * first), MOST * first)
-    two = torch.minimum(torch.maximum(two, LEAST * second), MOST * second)
-    plain = (xx - 1).abs() + xy.abs() + (yy - 1).abs() < FLAT
-    cosine = torch.where(plain, 1, (0.5 + 0.5 * cosine).sqrt())
-    sine = torch.where(plain, 0, 0.5 * sine / cosine)
-    found = torch.stack([one, two, scales[:, 2]], -1)
-    return cosine, sine, torch.where(plain[:, None], scales, found)
+@kernel
+def _lean(xx, xy, yy, local, scales, axes):  # type: ignore[no-untyped-def]
+    """Principal axes (3,3), row by row and as long as they are, of a deformed Gaussian in its own axes at rest.
+
+    Columns of R^T F R diag(scales) are made orthogonal pair by pair, turned by 45 degrees at most (Jacobi).
+    """
+    w, x, y, z = local
+    R = axes.copy()
+    R[0, 0], R[0, 1], R[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
+    R[1, 0], R[1, 1], R[1, 2] = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
+    R[2, 0], R[2, 1], R[2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
+    for k in range(3):
+        u, v = xx * R[0, k] + xy * R[1, k], yy * R[1, k]
+        for i in range(3):
+            axes[k, i] = (R[0, i] * u + R[1, i] * v + R[2, i] * R[2, k]) * max(scales[k], 1e-12)
+    for _ in range(SWEEPS):
+        for p in range(2):
+            for q in range(p + 1, 3):
+                one, two, both = 0.0, 0.0, 0.0
+                for i in range(3):
+                    one += axes[p, i] ** 2
+                    two += axes[q, i] ** 2
+                    both += axes[p, i] * axes[q, i]
+                if both * both <= 1e-20 * one * two:
+                    continue
+                zeta = (two - one) / (2 * both)
+                t = math.copysign(1 / (abs(zeta) + math.sqrt(1 + zeta * zeta)), zeta)
+                cosine = 1 / math.sqrt(1 + t * t)
+                for i in range(3):
+                    u, v = axes[p, i], axes[q, i]
+                    axes[p, i], axes[q, i] = cosine * (u - t * v), cosine * (t * u + v)
+
+
+def _stretch_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+    """`_stretch` in torch, of strains (N,3) of the Gaussians' own triangles; all as if they leaned."""
+    xx, xy, yy = strains.double().unbind(-1)
+    zero, one = torch.zeros_like(xx), torch.ones_like(xx)
+    F = torch.stack([xx, xy, zero, zero, yy, zero, zero, zero, one], -1).unflatten(-1, (3, 3))
+    R = _rotations(local.double())
+    axes = list((R.transpose(1, 2) @ F @ R * scales.double().clamp(min=1e-12)[:, None]).unbind(-1))
+    for _ in range(SWEEPS):
+        for p, q in ((0, 1), (0, 2), (1, 2)):
+            both = (axes[p] * axes[q]).sum(-1)
+            squares = [(axes[k] ** 2).sum(-1) for k in (p, q)]
+            done = both * both <= 1e-20 * squares[0] * squares[1]
+            zeta = (squares[1] - squares[0]) / torch.where(done, 1, 2 * both)
+            t = torch.where(done, 0, torch.copysign(1 / (zeta.abs() + (1 + zeta * zeta).sqrt()), zeta))[:, None]
+            cosine = 1 / (1 + t * t).sqrt()
+            axes[p], axes[q] = cosine * (axes[p] - t * axes[q]), cosine * (t * axes[p] + axes[q])
+    whole = torch.stack(axes, -1)
+    sizes = whole.norm(dim=1)
+    turns = matrix_to_quat(whole / sizes[:, None].clamp(min=TINY)).to(local.dtype)
+    sizes = torch.minimum(torch.maximum(sizes.to(scales.dtype), LEAST * scales), MOST * scales)
+    plain = ((xx - 1).abs() + xy.abs() + (yy - 1).abs() < FLAT)[:, None]
+    still = torch.tensor([1.0, 0, 0, 0], dtype=local.dtype, device=local.device)
+    return torch.where(plain, still, turns), torch.where(plain, scales, sizes)
+
+
+def _rotations(quats: Tensor) -> Tensor:
+    """(N,3,3) of unit quaternions (N,4) wxyz."""
+    w, x, y, z = quats.unbind(-1)
+    parts = [
+        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], -1),
+        torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], -1),
+        torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1),
+    ]
+    return torch.stack(parts, 1)

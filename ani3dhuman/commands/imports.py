@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ani3d_formats.shot import Shot
 
     from ..pipeline.import_avatar import Box
+    from ..pipeline.skeleton_person import Guess
 
 MOST_ROWS = 8  # of the table of uncertain parts; all are in the file
 AVATAR, SHOT = ".avatar", ".npz"
@@ -38,6 +39,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     person.add_argument("--frame", type=int, help="scene frame in whose pose they stand (default: the rest pose)")
     person.add_argument("--axes", help=f"of the source: {AXES_HELP}")
     person.add_argument("--relight", action="store_true", help="light them by the scene (default: as they were seen)")
+    person.add_argument(
+        "--skeleton",
+        action="store_true",
+        help="bind them to the shot's skeleton alone: its mesh is left out, one around them is written as NAME.npz",
+    )
     person.add_argument(
         "--box",
         metavar="REGION=X,Y,Z:X,Y,Z",
@@ -85,19 +91,33 @@ def _import(options: argparse.Namespace) -> None:
 def _person(options: argparse.Namespace) -> None:
     from ani3d_formats.progress import Progress
 
+    from ..avatar.skeleton_proxy import STEPS
     from ..pipeline.import_avatar import import_avatar
     from ..pipeline.photo_person import person_of_photo
+    from ..pipeline.skeleton_person import shot_around
     from ..splats.formats import read_splats
 
     shot, boxes = _shot(options), [_box(text) for text in options.box]
-    if options.photo_command:
-        with watched() as (bars, stopped):
+    source, made = options.source.name, options.out.with_suffix(SHOT)
+    if options.skeleton and made.resolve() == options.shot.resolve():
+        raise Ani3DError("cli.syntax", f"-o {options.out} would replace {made}.", "Give the avatar another name.")
+    with watched() as (bars, stopped):
+        if options.photo_command:
             progress = Progress("photo", 1, bars.listen, stopped)
             splats = person_of_photo(options.source, options.photo_command, options.axes, progress)
-    else:
-        splats = read_splats(options.source, options.axes)
-    source = options.source.name
-    bound, picture = import_avatar(splats, shot, options.out, source, options.frame, options.relight, boxes)
+        else:
+            splats = read_splats(options.source, options.axes)
+        guess = None
+        if options.skeleton:
+            making = Progress("mesh", STEPS, bars.listen, stopped)
+            guess = shot_around(splats, shot, options.out.stem, options.frame, boxes, making)
+            shot = guess.shot
+        binding = Progress("bind", 1, bars.listen, stopped)
+        bound, picture = import_avatar(
+            splats, shot, options.out, source, options.frame, options.relight, boxes, binding
+        )
+    if guess is not None:
+        _write_guess(guess, made)
     for name, value in bound.notes.items():
         print(f"{name:<22}{value:>12,}")
     rows = json.loads(picture.with_suffix(".json").read_text(encoding="utf-8"))["parts"]
@@ -110,6 +130,16 @@ def _person(options: argparse.Namespace) -> None:
             f"{row['part'][:21]:<22}{row['gaussians']:>12,}{share:>11}{row['median_mm']:>11}{row['95_percent_mm']:>9}"
         )
     print(f"{options.out}; look at {picture}")
+
+
+def _write_guess(guess: Guess, path: Path) -> None:
+    guess.shot.save(path)
+    print(f"{path}: the scene with a mesh of {len(guess.shot['vertices']):,} vertices around them; animate this shot")
+    print("What bones move is a guess from distances: a mesh of your own, painted in Blender, is better.")
+    print(f"{guess.doubtful:.1%} of it is about as near to another limb; {guess.unseen:.1%} has no bone behind it, as")
+    print("skirts have, and follows what is around.")
+    named = ", ".join(f"{name} {share:.1%}" for name, share in guess.parts[:MOST_ROWS] if share >= 5e-4)
+    print(f"In doubt, of all: {named}.\n" if named else "")
 
 
 def _box(text: str) -> Box:

@@ -38,6 +38,9 @@ def add_export(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="NAME.glb: a shape key a frame for such meshes, exact, instead of bones",
     )
+    parser.add_argument(
+        "--gaussians", action="store_true", help="NAME.glb with --shot: the result's Gaussians too, on the same bones"
+    )
     parser.add_argument("--blender", help="program that writes NAME.abc (default: ANI3DHUMAN_BLENDER, else blender)")
     parser.add_argument("--frames", metavar="A:B", help="first and last scene frame, or one frame (default: all)")
     parser.add_argument("--axes", help=AXES_HELP)
@@ -87,6 +90,8 @@ def _export(options: argparse.Namespace) -> None:
             f"{options.out} is neither NAME.usdc, NAME.glb, NAME.abc nor a folder.",
             "Give a folder, and --format for its files.",
         )
+    if options.gaussians and ending != ".glb":
+        raise Ani3DError("cli.syntax", "--gaussians is for NAME.glb.", "USD and files a frame have them anyway.")
     if ending in (".glb", ".abc") and options.shot is None:
         raise Ani3DError("cli.syntax", f"{options.out.name} needs --shot.", "Give the shot of the result.")
     shot = Shot.load(options.shot) if options.shot else None
@@ -118,7 +123,7 @@ def _bake(options: argparse.Namespace, cache: FrameCache, frames: range, shot: S
         raise Ani3DError("cli.syntax", f"--bones {options.bones} is out of range.", "Give 1 to 1000.")
     out: Path = options.out
     bones = None if options.shape_keys else options.bones
-    for name, (rms, worst) in bake(out, cache, shot, frames, bones, progress).items():
+    for name, (rms, worst) in bake(out, cache, shot, frames, bones, progress, options.gaussians).items():
         print(f"{name:<24}{1000 * rms:8.2f} mm from the result, at most {1000 * worst:.1f}")
     return out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,14 @@ def write_rigged(
     materials: Sequence[Material],
     textures: Sequence[np.ndarray],
     extras: dict[str, Any] | None = None,
+    further: Callable[[GlbWriter, int], None] | None = None,
 ) -> None:
     """Write a GLB, Y up, that other programs open as a skinned character with a clip "Animation".
 
     Bones that shear get the nearest place, turn and sizes. More than four influences are written as further sets.
+
+    Args:
+        further: adds what else the file is to hold, and is told the number of the skin.
 
     Raises:
         Ani3DError: ``disk.full``, ``file.unwritable``.
@@ -103,6 +107,8 @@ def write_rigged(
         if mesh.shapes is not None:
             _shape_keys(glb, number, node, mesh.shapes, bones.fps)
         glb.document["scenes"][0]["nodes"].append(node)
+    if further:
+        further(glb, skin)
     glb.write(path)
 
 
@@ -188,10 +194,6 @@ def _primitives(glb: GlbWriter, mesh: RiggedMesh) -> list[dict[str, Any]]:
     order = np.argsort(-mesh.weights, axis=1, kind="stable")[:, : max(used, 1)]
     weights, joints = (np.take_along_axis(each, order, 1) for each in (mesh.weights, mesh.joints))
     joints = np.where(weights > 0, joints, 0)
-    sets = -(-weights.shape[1] // SETS)
-    room = ((0, 0), (0, SETS * sets - weights.shape[1]))
-    weights, joints = np.pad(weights.astype(np.float64), room), np.pad(joints, room).astype(np.uint16)
-    weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
     for number in np.unique(mesh.materials):
         own = mesh.materials == number
         corners = np.concatenate([mesh.faces[own].reshape(-1, 1), mesh.uvs[own].reshape(-1, 2)], axis=1)
@@ -202,14 +204,24 @@ def _primitives(glb: GlbWriter, mesh: RiggedMesh) -> list[dict[str, Any]]:
             "POSITION": glb.add(points.astype(np.float32), bounds=True),
             "TEXCOORD_0": glb.add((rows[:, 1:] * [1, -1] + [0, 1]).astype(np.float32)),
         }
-        for k in range(sets):
-            columns = slice(SETS * k, SETS * (k + 1))
-            attributes[f"JOINTS_{k}"] = glb.add(joints[taken][:, columns])
-            attributes[f"WEIGHTS_{k}"] = glb.add(weights[taken][:, columns])
+        attributes |= influences(glb, joints[taken], weights[taken])
         entry: dict[str, Any] = {"attributes": attributes, "material": int(number)}
         if mesh.shapes is not None:
             moved = (shape[taken].astype(np.float64) @ Y_TO_Z[:3, :3] for shape in mesh.shapes)
             entry["targets"] = [{"POSITION": glb.add(each.astype(np.float32), bounds=True)} for each in moved]
         entry["indices"] = glb.add(indices.reshape(-1).astype(np.uint32), target=INDEX_BUFFER)
         found.append(entry)
+    return found
+
+
+def influences(glb: GlbWriter, joints: np.ndarray, weights: np.ndarray) -> dict[str, int]:
+    """Attributes of joints (V,K) and weights (V,K), in sets of four."""
+    sets = -(-weights.shape[1] // SETS)
+    room = ((0, 0), (0, SETS * sets - weights.shape[1]))
+    weights, joints = np.pad(weights.astype(np.float64), room), np.pad(joints, room).astype(np.uint16)
+    weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    found = {}
+    for k in range(sets):
+        columns = slice(SETS * k, SETS * (k + 1))
+        found |= {f"JOINTS_{k}": glb.add(joints[:, columns]), f"WEIGHTS_{k}": glb.add(weights[:, columns])}
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,28 +14,45 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import skin
 
-from ..gltf.export_character import Bones, RiggedMesh, meshes_of, write_rigged
+from ..gltf.export_character import Bones, RiggedMesh, influences, meshes_of, write_rigged
+from ..gltf.writer import GlbWriter
 from ..mesh.decomposition import ROUNDS, decompose
+from ..splats.axes import turn
+from ..splats.gltf import add_splats
+from .bake_gaussians import RiggedSplats, rigged_splats
 
+GAUSSIANS = "Gaussians"  # the name of their node
 RIGID = 1e-4  # metres: a mesh whose own weights miss the result by less keeps them
 
 
 def bake(
-    path: Path, cache: FrameCache, shot: Shot, frames: range, bones: int | None, progress: Progress | None = None
+    path: Path,
+    cache: FrameCache,
+    shot: Shot,
+    frames: range,
+    bones: int | None,
+    progress: Progress | None = None,
+    gaussians: bool = False,
 ) -> dict[str, tuple[float, float]]:
     """Write scene frames of a result as GLB with a skeleton.
 
     Args:
         bones: for each mesh that the shot's skeleton does not move to within `RIGID`; None gives such a mesh a shape
             key for each frame instead, which is exact.
+        gaussians: write the result's Gaussians too, on the bones of what they lie on; not with shape keys.
 
     Returns:
-        By object (root mean square, largest) metres between what the file shows and the result.
+        By object, and "Gaussians" where they are written, (root mean square, largest) metres between what the file
+        shows and the result.
 
     Raises:
-        Ani3DError: ``bake.shot`` for a shot of another character; ``disk.full``, ``file.unwritable``.
+        Ani3DError: ``bake.shot`` for a shot of another character; ``bake.gaussians`` with shape keys, which Gaussians
+            cannot follow; ``cache.attributes`` for a result without Gaussians; ``disk.full``, ``file.unwritable``.
         Cancelled: between rounds.
     """
+    if gaussians and bones is None:
+        hint = "Leave one of them out: on bones both move."
+        raise Ani3DError("bake.gaussians", "Gaussians do not follow shape keys.", hint)
     held = cache.meshes()
     start, first = shot.meta.frame_start, cache.manifest.frame_start
     if not start <= frames[0] <= frames[-1] <= shot.meta.frame_end:
@@ -82,10 +100,24 @@ def bake(
         poses.append(found.transforms @ centres)
         meshes.append(replace(mesh, vertices=points[0], joints=found.indices + base, weights=found.weights))
     rest, moved = np.concatenate(rests), np.concatenate(poses, axis=1)
-    extras = {"baked": {name: {"rms_m": round(a, 6), "max_m": round(b, 6)} for name, (a, b) in errors.items()}}
     all_bones = Bones(tuple(names), np.array(parents), rest, moved, cache.manifest.fps)
-    write_rigged(path, meshes, all_bones, shot.meta.materials, shot.textures, extras)
+    further = None
+    if gaussians:
+        carried = rigged_splats(cache, frames, meshes, all_bones, apart)
+        errors[GAUSSIANS] = carried.rms, carried.worst
+        further = partial(_add_gaussians, carried=carried)
+    extras = {"baked": {name: {"rms_m": round(a, 6), "max_m": round(b, 6)} for name, (a, b) in errors.items()}}
+    write_rigged(path, meshes, all_bones, shot.meta.materials, shot.textures, extras, further)
     return errors
+
+
+def _add_gaussians(glb: GlbWriter, skin: int, carried: RiggedSplats) -> None:
+    """A node of Gaussians in bind pose, moved by the skin; who does not know them sees points that move."""
+    more = influences(glb, carried.joints, carried.weights)
+    primitive = add_splats(glb, carried.splats.turned(turn("z-up", "y-up")), more)
+    mesh = glb.append("meshes", {"name": GAUSSIANS, "primitives": [primitive]})
+    node = glb.append("nodes", {"name": GAUSSIANS, "mesh": mesh, "skin": skin})
+    glb.document["scenes"][0]["nodes"].append(node)
 
 
 def _with_shapes(mesh: RiggedMesh, points: np.ndarray, still: int) -> RiggedMesh:

@@ -17,8 +17,8 @@ from ani3d_formats.regions import REGIONS
 from ani3d_formats.shot import Shot
 
 from ..avatar.file import AvatarFile
-from ..avatar.from_mesh import with_surface_of
-from ..avatar.from_splats import Bound, bind_splats
+from ..avatar.from_mesh import rest_shapes, with_surface_of
+from ..avatar.from_splats import Bound, bind_splats, binding_steps
 from ..presentation.binding_sheet import plot_binding
 from ..rigid import pose_rigid
 from ..splats.splats import Splats
@@ -54,6 +54,7 @@ def import_avatar(
     frame: int | None = None,
     relight: bool = False,
     boxes: Sequence[Box] = (),
+    progress: Progress | None = None,
 ) -> tuple[Bound, Path]:
     """Bind Gaussians to a shot's mesh and write NAME.avatar, with a picture and a table of the binding beside it.
 
@@ -65,21 +66,29 @@ def import_avatar(
         relight: let the scene's light fall on them, with the mesh's gloss and normals; else they keep the light that
             they were seen in.
         boxes: labels of the Gaussians in them, in the place of those of the mesh; the last one counts.
+        progress: gets its number of steps here.
 
     Returns:
         What was bound, and the picture's path.
 
     Raises:
         Ani3DError: ``avatar.far``; ``shot.frame`` for a frame that the shot has not.
+        Cancelled: before anything is written.
     """
+    progress = progress or Progress("bind", 1)
+    progress.total = binding_steps(splats.count) + 1
     parts = np.take_along_axis(shot["weight_indices"], shot["weight_values"].argmax(1)[:, None], 1)[:, 0]
     vertices = _posed(shot, frame)
     placed = replace(splats, means=splats.means - np.asarray(shot.meta.origin, np.float32))
-    bound = bind_splats(placed, vertices, shot["faces"], shot["region_ids"], parts, not relight)
+    bound = bind_splats(placed, vertices, shot["faces"], shot["region_ids"], parts, not relight, progress)
+    if bound.avatar.harmonics is None:  # axes that turn in the cloth would turn colours by view with them
+        binding = replace(bound.avatar.binding, rest_shapes=rest_shapes(shot, vertices))
+        bound = replace(bound, avatar=replace(bound.avatar, binding=binding))
     if relight:
         bound = replace(bound, avatar=with_surface_of(shot, bound.avatar))
     bound = _labelled(bound, splats.means[bound.kept], boxes)
     notes = {**bound.notes, "source": source, "pose": "rest" if frame is None else f"frame {frame}"}
+    progress.advance(message="picture")
     AvatarFile(bound.avatar, shot.name, content_key(shot["faces"], vertices), notes).save(out)
     picture, face_parts = out.with_suffix(".binding.png"), parts[shot["faces"][:, 0]]
     plot_binding(placed, bound, face_parts, f"{source} on {shot.name}", picture)
@@ -123,7 +132,13 @@ def _posed(shot: Shot, frame: int | None) -> np.ndarray:
     """(V,3) the mesh at rest or in a scene frame, in the shot's metres."""
     if frame is None:
         return shot["vertices"]
+    row = row_of(shot, frame)
+    return pose_rigid(shot, Progress("pose", shot.frames))[row]
+
+
+def row_of(shot: Shot, frame: int) -> int:
+    """Where a scene frame is in the shot's arrays. Raises `Ani3DError` ``shot.frame`` where it is not."""
     if not shot.meta.frame_start <= frame <= shot.meta.frame_end:
         held = f"{shot.meta.frame_start} to {shot.meta.frame_end}"
         raise Ani3DError("shot.frame", f"The shot has no frame {frame}.", f"It has {held}.")
-    return pose_rigid(shot, Progress("pose", shot.frames))[frame - shot.meta.frame_start]
+    return frame - shot.meta.frame_start

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,8 +81,8 @@ def _primitive(document: Document, attributes: dict[str, int]) -> Splats:
     return Splats(read("POSITION"), quats, read(f"{EXTENSION}:SCALE"), read(f"{EXTENSION}:OPACITY").reshape(-1), sh)
 
 
-def gltf_parts(path: Path, splats: Splats, axes: str) -> Parts:
-    """Gaussians as GLB; `axes` must be "y-up", as glTF is. Other viewers show coloured points."""
+def add_splats(glb: GlbWriter, splats: Splats, more: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """Gaussians, Y up, as a primitive of a GLB; `more` are accessors of further attributes by name."""
     byte_color = to_bytes(np.concatenate([splats.colors, splats.opacities[:, None]], 1) * 255)
     arrays: list[tuple[str, np.ndarray]] = [
         ("POSITION", splats.means),
@@ -90,14 +92,19 @@ def gltf_parts(path: Path, splats: Splats, axes: str) -> Parts:
         (f"{EXTENSION}:OPACITY", splats.opacities[:, None]),
     ]
     arrays += [(name, splats.sh[:, k]) for k, name in enumerate(coefficient_names(splats.sh.shape[1]))]
-    glb = GlbWriter()
     attributes = {
         name: glb.add(values, bounds=name == "POSITION", normalized=values.dtype == np.uint8) for name, values in arrays
     }
+    glb.document["extensionsUsed"] = [EXTENSION]
     extension = {"kernel": "ellipse", "colorSpace": "srgb_rec709_display"}
-    primitive = {"attributes": attributes, "mode": POINTS, "extensions": {EXTENSION: extension}}
+    return {"attributes": {**attributes, **(more or {})}, "mode": POINTS, "extensions": {EXTENSION: extension}}
+
+
+def gltf_parts(path: Path, splats: Splats, axes: str) -> Parts:
+    """Gaussians as GLB; `axes` must be "y-up", as glTF is. Other viewers show coloured points."""
+    glb = GlbWriter()
+    primitive = add_splats(glb, splats)
     glb.document |= {
-        "extensionsUsed": [EXTENSION],
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": path.stem}],
         "meshes": [{"primitives": [primitive]}],

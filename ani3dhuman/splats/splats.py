@@ -81,19 +81,16 @@ class Splats:
         """The same Gaussians in axes turned by R (3,3), a rotation, and `scale` times as large."""
         if scale == 1 and np.array_equal(R, np.eye(3)):
             return self
-        w, x, y, z = quat_of(R)
-        p = self.quats
-        quats = np.stack(
-            [
-                w * p[:, 0] - x * p[:, 1] - y * p[:, 2] - z * p[:, 3],
-                w * p[:, 1] + x * p[:, 0] + y * p[:, 3] - z * p[:, 2],
-                w * p[:, 2] - x * p[:, 3] + y * p[:, 0] + z * p[:, 1],
-                w * p[:, 3] + x * p[:, 2] - y * p[:, 1] + z * p[:, 0],
-            ],
-            axis=1,
-        ).astype(np.float32)
         means = _matrix_product(self.means, R) * np.float32(scale)
+        quats = _after(quat_of(R), self.quats)
         return replace(self, means=means, quats=quats, scales=self.scales * np.float32(scale), sh=rotated(self.sh, R))
+
+    def turned_each(self, R: np.ndarray) -> Splats:
+        """Gaussians that stay in their places, each turned by a rotation of its own (N,3,3)."""
+        from scipy.spatial.transform import Rotation
+
+        x, y, z, w = Rotation.from_matrix(R).as_quat().T
+        return replace(self, quats=_after((w, x, y, z), self.quats), sh=rotated(self.sh, R))
 
     def _sound(self) -> bool:
         """Whether nothing is wrong at a look at whole arrays, which is ten times as fast as one at rows."""
@@ -132,6 +129,18 @@ class Splats:
                     "Remove them where the file was made (SuperSplat does), or export it again.",
                 )
         return self
+
+
+def _after(turn: Sequence[np.ndarray | float], quats: np.ndarray) -> np.ndarray:
+    """(N,4) `quats` and then a turn; all wxyz, the turn's parts numbers or (N,)."""
+    (w, x, y, z), p = turn, quats
+    parts = [
+        w * p[:, 0] - x * p[:, 1] - y * p[:, 2] - z * p[:, 3],
+        w * p[:, 1] + x * p[:, 0] + y * p[:, 3] - z * p[:, 2],
+        w * p[:, 2] - x * p[:, 3] + y * p[:, 0] + z * p[:, 1],
+        w * p[:, 3] + x * p[:, 2] - y * p[:, 1] + z * p[:, 0],
+    ]
+    return np.stack(parts, axis=1).astype(np.float32)
 
 
 def quat_of(R: np.ndarray) -> tuple[float, float, float, float]:

@@ -54,6 +54,32 @@ def test_covariances_follow_the_deformation_gradient(kind):
     np.testing.assert_allclose(found, whole @ at_rest @ whole.T, atol=2e-5 * at_rest.max())
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_those_that_lean_or_stand_follow_too(kind):
+    """Captured Gaussians lie at any angle to their triangle; across it nothing is stretched."""
+    binding, scales = bound(60, 3)
+    turns = Rotation.random(60, rng=np.random.default_rng(1)).as_quat()[:, [3, 0, 1, 2]]
+    binding = replace(
+        binding,
+        barycentrics=binding.barycentrics.to(kind),
+        local_quats=torch.from_numpy(turns).to(kind),
+        rest_shapes=binding.rest_shapes.to(kind),
+    )
+    gradient = np.array([[1.25, 0.2, 0], [-0.1, 0.85, 0], [0, 0, 1]])
+    turn = Rotation.from_rotvec([0.4, -1.0, 0.7]).as_matrix()
+    deformed = torch.from_numpy(REST.numpy() @ gradient.T @ turn.T).to(kind)
+    at_rest = covariances(binding.pose(REST.to(kind))[1], scales)
+    _, quats = binding.pose(deformed)
+    turned, sizes = binding.stretch(deformed, quats, scales.to(kind))
+    whole = turn @ gradient
+    wanted = whole @ at_rest @ whole.T
+    bounded = ((sizes / scales).min(1)[0] > 1.01 * LEAST) & ((sizes / scales).max(1)[0] < 0.99 * MOST)
+    assert bounded.float().mean() > 0.6  # a thin one that leans may become many times as thick, and is held
+    found = covariances(turned, sizes)
+    np.testing.assert_allclose(found[bounded], wanted[bounded], atol=3e-5 * at_rest.max())
+    assert (sizes / scales).min() >= 0.999 * LEAST and (sizes / scales).max() <= 1.001 * MOST
+
+
 def test_what_keeps_its_shape_stays_to_the_bit():
     binding, scales = bound()
     turned = torch.from_numpy((REST.numpy() @ Rotation.from_rotvec([1.0, 2, 3]).as_matrix().T).astype(np.float32))

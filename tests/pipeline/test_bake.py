@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from synthetic import make_shot
 
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache, write_cache
 from ani3d_formats.gaussians import GaussianFrames
-from ani3d_formats.skinning import skin
+from ani3d_formats.skinning import blended_transforms, skin
+from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.gltf.document import Document
 from ani3dhuman.gltf.import_character import read_character
 from ani3dhuman.gltf.skeleton import Y_TO_Z
 from ani3dhuman.pipeline.bake import bake
+from ani3dhuman.splats.formats import read_splats
 
 
 def test_bones_of_its_own_move_cloth_as_closely_as_is_said(tmp_path):
@@ -48,3 +51,42 @@ def test_bones_of_its_own_move_cloth_as_closely_as_is_said(tmp_path):
     assert np.array_equal(weights[1:], np.eye(5)) and not weights[0].any()
     with pytest.raises(Ani3DError, match="no frames"):
         bake(tmp_path / "b.glb", cache, shot, range(1, 8), 6)
+
+
+def test_gaussians_go_with_the_bones_of_what_they_lie_on(tmp_path):
+    """One file has both: read back and moved by its own skin, they are where the result has them, turns too."""
+    shot = make_shot(6)
+    moved = skin(shot["vertices"], shot["weight_indices"], shot["weight_values"], shot.skinning_transforms())
+    skirt = next(item.rows for item in shot.meta.objects if item.name == "Skirt")
+    moved[:, skirt] += 0.05 * np.sin(np.arange(6, dtype=np.float32))[:, None, None] * np.float32([0, 1, 0])
+    avatar = avatar_from_shot(shot, 900)
+    means, quats = avatar.pose(moved)
+    gaussians = GaussianFrames(
+        means, quats, np.tile(avatar.scales, (6, 1, 1)), avatar.opacities, np.tile(avatar.albedo, (6, 1, 1))
+    )
+    meshes = {item.name: moved[:, item.rows] for item in shot.meta.objects}
+    cache = FrameCache.open(write_cache(tmp_path / "a.ani3d", gaussians, fps=24, frame_start=1, meshes=meshes))
+    rms, worst = bake(tmp_path / "a.glb", cache, shot, range(2, 7), 8, gaussians=True)["Gaussians"]
+    assert 0 < rms < 0.004 and worst < 0.03
+    document, back = Document.read(tmp_path / "a.glb"), read_character(tmp_path / "a.glb", fps=24)
+    assert [item.name for item in back.meta.objects] == [item.name for item in shot.meta.objects]
+    (primitive,) = next(mesh for mesh in document.rows("meshes") if mesh["name"] == "Gaussians")["primitives"]
+    own = {
+        name: document.accessor(number, whole=name == "JOINTS_0") for name, number in primitive["attributes"].items()
+    }
+    assert len(own["POSITION"]) == avatar.count
+    nodes = [document.rows("nodes")[joint]["name"] for joint in document.rows("skins")[0]["joints"]]
+    joints = np.array([back.meta.bones.index(name) for name in nodes])[own["JOINTS_0"]]
+    points, transforms = own["POSITION"] @ Y_TO_Z[:3, :3].T, back.skinning_transforms()
+    shown = skin(points.astype(np.float32), joints, own["WEIGHTS_0"], transforms)
+    apart = np.linalg.norm(shown - means[1:], axis=2)
+    assert apart.max() < worst + 1e-4 and np.sqrt(np.mean(apart**2)) == pytest.approx(rms, abs=1e-4)
+    assert apart[0].max() < 1e-5  # the first frame is exact
+    read = read_splats(tmp_path / "a.glb")
+    blended = blended_transforms(joints, own["WEIGHTS_0"], transforms[0])[:, :, :3].astype(float)
+    U, _, Vt = np.linalg.svd(blended)
+    turned = Rotation.from_matrix(U @ Vt) * Rotation.from_quat(read.quats[:, [1, 2, 3, 0]])
+    wanted = Rotation.from_quat(quats[1][:, [1, 2, 3, 0]])
+    assert np.percentile((turned.inv() * wanted).magnitude(), 99) < 0.01
+    with pytest.raises(Ani3DError, match="do not follow shape keys"):
+        bake(tmp_path / "b.glb", cache, shot, range(2, 7), None, gaussians=True)
