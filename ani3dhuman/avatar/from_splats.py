@@ -81,9 +81,11 @@ def bind_splats(
         The avatar. Faint Gaussians, small groups that float on their own, and those out of reach are left out.
 
     Raises:
-        Ani3DError: ``avatar.far`` where fewer than half of the Gaussians are near the mesh: other axes, size or pose.
+        Ani3DError: ``avatar.empty`` for no Gaussians; ``avatar.far`` where fewer than half of them are near the mesh:
+            other axes, size or pose.
         Cancelled: between chunks.
     """
+    check_some(splats)
     progress = progress or Progress("bind", binding_steps(splats.count))
     height = float(np.ptp(vertices, axis=0).max())
     corners = vertices[faces].astype(np.float64)
@@ -119,6 +121,12 @@ def bind_splats(
         "uncertain": round(float(uncertain[kept].mean()), 4),
     }
     return Bound(avatar, kept, found, uncertain[kept], notes)
+
+
+def check_some(splats: Splats) -> None:
+    """Raise ``avatar.empty`` where there are no Gaussians."""
+    if not splats.count:
+        raise Ani3DError("avatar.empty", "The file holds no Gaussians.", "Export the person again.")
 
 
 def binding_steps(count: int) -> int:

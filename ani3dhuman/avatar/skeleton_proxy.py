@@ -23,8 +23,10 @@ from ..mesh.surface_nets import surface_net
 from ..mesh.topology import edges_of
 from ..splats.harmonics import matrices
 from ..splats.splats import Splats
+from .from_splats import check_some
 
 REACH = 0.35  # of the character's height; Gaussians further from all bones are none of it
+FEWEST = 100  # Gaussians that make a person
 SEEN = 0.1  # opacity from which on a Gaussian is part of the person
 FINEST, COARSEST = 1 / 150, 1 / 80  # of the height: a cell's edge
 PER_CELL = 2.0  # cells are as many times as wide as Gaussians are apart
@@ -92,22 +94,26 @@ def proxy_of(splats: Splats, skeleton: Skeleton, progress: Progress | None = Non
         progress: advanced by `STEPS`.
 
     Raises:
-        Ani3DError: ``avatar.far`` where fewer than half of the Gaussians are near any bone.
+        Ani3DError: ``avatar.empty``; ``avatar.far`` where fewer than half of the Gaussians are near any bone;
+            ``avatar.too_few`` where next to none can be seen.
         Cancelled: between steps.
     """
+    check_some(splats)
     progress = progress or Progress("mesh", STEPS)
     ends = np.concatenate([skeleton.heads, skeleton.tails])
     height = float(np.ptp(ends, axis=0).max())
     tree = cKDTree(_along(skeleton))
     near = tree.query(splats.means, workers=-1)[0] <= REACH * height
     own = splats.chosen(near & (splats.opacities >= SEEN))
-    if near.mean() < 0.5 or own.count < 100:
-        reach = f"{REACH * height:.2f} m"
+    if near.mean() < 0.5:
         raise Ani3DError(
             "avatar.far",
-            f"Only {own.count:,} of {splats.count:,} Gaussians can be seen within {reach} of the skeleton.",
+            f"Only {near.mean():.0%} of the Gaussians are within {REACH * height:.2f} m of the skeleton.",
             "Choose the file's axes (--axes), the frame whose pose they stand in (--frame), and one size and place.",
         )
+    if own.count < FEWEST:
+        what = f"Only {own.count:,} of {splats.count:,} Gaussians can be seen: too few for a mesh around them."
+        raise Ani3DError("avatar.too_few", what, "Export the person again, with their opacities.")
     solid, low, cell = _filled(own, height)
     progress.advance(message="inside")
     field = ndimage.gaussian_filter(solid.astype(np.float32), 1.0)
@@ -121,7 +127,7 @@ def proxy_of(splats: Splats, skeleton: Skeleton, progress: Progress | None = Non
     weights, doubtful = _weights(vertices, faces, distances, seen, skeleton.in_line())
     progress.advance(message="weights")
     colors = own.colors[cKDTree(own.means).query(vertices, workers=-1)[1]]
-    return Proxy(vertices, faces, weights, doubtful, ~seen.any(1), np.clip(colors, 0, 1))
+    return Proxy(vertices, faces, weights, doubtful, np.asarray(~seen.any(1)), np.clip(colors, 0, 1))
 
 
 def _along(skeleton: Skeleton) -> np.ndarray:

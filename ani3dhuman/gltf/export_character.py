@@ -220,7 +220,7 @@ def influences(glb: GlbWriter, joints: np.ndarray, weights: np.ndarray) -> dict[
     room = ((0, 0), (0, SETS * sets - weights.shape[1]))
     weights, joints = np.pad(weights.astype(np.float64), room), np.pad(joints, room).astype(np.uint16)
     weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
-    found = {}
+    found: dict[str, int] = {}
     for k in range(sets):
         columns = slice(SETS * k, SETS * (k + 1))
         found |= {f"JOINTS_{k}": glb.add(joints[:, columns]), f"WEIGHTS_{k}": glb.add(weights[:, columns])}

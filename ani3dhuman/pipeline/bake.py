@@ -53,6 +53,8 @@ def bake(
     if gaussians and bones is None:
         hint = "Leave one of them out: on bones both move."
         raise Ani3DError("bake.gaussians", "Gaussians do not follow shape keys.", hint)
+    if gaussians:
+        cache.check_gaussians()
     held = cache.meshes()
     start, first = shot.meta.frame_start, cache.manifest.frame_start
     if not start <= frames[0] <= frames[-1] <= shot.meta.frame_end:

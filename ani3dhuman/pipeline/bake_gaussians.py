@@ -38,11 +38,7 @@ def rigged_splats(
     Args:
         meshes: as they are written, in bind pose; bones: whose pose begins at the first of `frames`.
         apart: (3,) metres from the result's origin to the meshes'.
-
-    Raises:
-        Ani3DError: ``cache.attributes`` where the result has no Gaussians.
     """
-    cache.check_gaussians()
     splats = Splats.of_frame(cache.frame(frames[0]))
     splats = replace(splats, means=splats.means - apart)
     transforms = bones.pose @ np.linalg.inv(bones.rest)

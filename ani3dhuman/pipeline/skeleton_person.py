@@ -58,7 +58,8 @@ def shot_around(
         progress: advanced by `avatar.skeleton_proxy.STEPS`.
 
     Raises:
-        Ani3DError: ``avatar.far``; ``avatar.no_bones`` without any; ``shot.frame`` for a frame that the shot has not.
+        Ani3DError: ``avatar.empty``, ``avatar.far``, ``avatar.too_few``; ``avatar.no_bones`` without any;
+            ``shot.frame`` for a frame that the shot has not.
         Cancelled: between steps.
     """
     own = np.array(rig.meta.skeleton, int)

@@ -17,35 +17,29 @@ from pathlib import Path
 
 import numpy as np
 
-from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.frames import FrameCache, write_cache
-from ani3d_formats.gaussians import SH_C0, GaussianFrames
-from ani3d_formats.progress import Progress
+from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.shot import Shot
-from ani3dhuman.avatar import Avatar, avatar_from_shot
-from ani3dhuman.avatar.from_mesh import DETAIL
-from ani3dhuman.clip import CoarseClip
 from ani3dhuman.pipeline.bake import RIGID, bake
-from ani3dhuman.pipeline.import_avatar import import_avatar
-from ani3dhuman.rigid import pose_rigid
 from ani3dhuman.splats.formats import read_splats, write_splats
 from ani3dhuman.splats.ply import read_ply
 from ani3dhuman.splats.sequences import write_sequence
-from ani3dhuman.splats.splats import Splats
 from benchmarks.commit import commit
 
 from .natives import reads_right
 from .others import exchange, install
+from .person import on_skeleton, person, swing
 from .round_trip import found_blenders, round_trip
 from .samples import some
+from .smplx_peer import parity
 from .spz_peer import beside_reference
 from .survival import measured, table
 from .viewer import first_picture
+from .whole_job import whole_job
 
 MILLION, SEQUENCE, FRAMES = 1_000_000, 100_000, 81
 ROUNDS = 5
 BONES = 32  # of each baked mesh
-WALK_FRAMES = 12
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -123,41 +117,6 @@ def baked(folder: Path, cache: FrameCache, shot: Shot) -> dict[str, float]:
     return found
 
 
-def person(folder: Path, shot: Shot) -> dict[str, float]:
-    """The demo's dancer as a PLY, taken in again with nothing but it, the mesh and the armature."""
-    own = avatar_from_shot(shot, 80_000, DETAIL)
-    means, quats = own.pose(shot["vertices"][None])
-    dc = ((linear_to_srgb(own.albedo) - 0.5) / SH_C0)[:, None].astype(np.float32)
-    write_splats(folder / "dancer.ply", Splats(means[0], quats[0], own.scales, own.opacities, dc))
-    read = read_splats(folder / "dancer.ply")
-    bound, _ = import_avatar(read, shot, folder / "dancer.avatar", "dancer.ply", relight=True)
-    rigid = pose_rigid(shot, Progress("pose", shot.frames))
-    chosen = np.linspace(0, shot.frames - 1, WALK_FRAMES).astype(int)
-    posed, true = (avatar.pose(rigid[chosen])[0] for avatar in (bound.avatar, own))
-    apart = np.linalg.norm(posed - true[:, bound.kept], axis=2)
-    labels = bound.avatar.region_ids == own.region_ids[bound.kept]
-    return {
-        "avatar_psnr": likeness(shot, rigid, bound.avatar, own, chosen),
-        "avatar_median_mm": 1000 * float(np.median(apart)),
-        "avatar_p99_mm": 1000 * float(np.percentile(apart, 99)),
-        "avatar_labels": float(labels.mean()),
-        "avatar_kept": float(bound.kept.mean()),
-    }
-
-
-def likeness(shot: Shot, rigid: np.ndarray, first: Avatar, second: Avatar, chosen: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB of two avatars' pictures, inside the silhouettes."""
-    pins = np.ones(len(shot["vertices"]), np.float32)
-    pictures, alphas = [], []
-    for avatar in (first, second):
-        clip = CoarseClip.of_shot(shot, avatar, rigid, pins)
-        drawn, alpha = (np.asarray(part) for part in clip.rendered(rigid))
-        pictures.append(drawn[chosen])
-        alphas.append(alpha[chosen])
-    inside = np.maximum(*alphas) > 0.5
-    return float(-10 * np.log10(np.mean((pictures[0] - pictures[1])[inside] ** 2)))
-
-
 def survival(folder: Path) -> dict[str, float]:
     """The table of what survives in which format, as survives.md; no figure."""
     (folder / "survives.md").write_text(table(measured(folder, some(2000, 3))), encoding="utf-8")
@@ -184,7 +143,11 @@ def main() -> None:
         "writing": lambda: writing(out),
         "natives": lambda: natives(out),
         "person": lambda: person(out, shot),
+        "skeleton": lambda: on_skeleton(out, shot),
+        "swing": lambda: swing(out, shot),
         "survival": lambda: survival(out),
+        "smplx": lambda: parity(out),
+        "whole_job": lambda: whole_job(options.shot, out / "job"),
     }
     if with_npm:
         parts |= {"exchange": lambda: exchange(peers, some(2000, 3)), "spz": lambda: beside_reference(out, peers)}
@@ -201,8 +164,10 @@ def main() -> None:
         if name not in (options.only or parts) or (commits.get(name) == at and not options.again and "+" not in at):
             continue
         print(f"{name} ...", flush=True)
+        start = time.perf_counter()
         figures |= {key: round(value, 7) for key, value in work().items()}
         path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
         kept.write_text(json.dumps(commits := {**commits, name: at}, indent=1) + "\n", encoding="utf-8")
     print(path.read_text(encoding="utf-8"))
 

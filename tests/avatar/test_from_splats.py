@@ -18,7 +18,9 @@ from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.gaussians import SH_C0
-from ani3d_formats.regions import GARMENT, HAIR
+from ani3d_formats.progress import Progress
+from ani3d_formats.regions import BODY, GARMENT, HAIR
+from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import Avatar, avatar_from_shot
 from ani3dhuman.avatar.file import AvatarFile
 from ani3dhuman.avatar.from_splats import bind_splats, nearest_on_triangles
@@ -26,6 +28,7 @@ from ani3dhuman.avatar.posing import PosedAvatar
 from ani3dhuman.avatar.shading import as_captured
 from ani3dhuman.cli import main
 from ani3dhuman.clip import CoarseClip
+from ani3dhuman.mesh.signed_distance import signed_distances
 from ani3dhuman.pipeline.animate import animate
 from ani3dhuman.pipeline.film import Delivery, render_shot
 from ani3dhuman.pipeline.import_avatar import Box, import_avatar
@@ -33,6 +36,7 @@ from ani3dhuman.pipeline.settings import Settings
 from ani3dhuman.rendering import rasterize
 from ani3dhuman.rendering.draw import draw
 from ani3dhuman.rendering.exposure import Exposure
+from ani3dhuman.rigid import pose_rigid
 from ani3dhuman.splats.formats import read_splats, write_splats
 from ani3dhuman.splats.harmonics import matrices, rotated, seen
 from ani3dhuman.splats.splats import COEFFICIENTS, Splats
@@ -133,6 +137,8 @@ def test_a_mesh_elsewhere_is_refused(clip):
     with pytest.raises(Ani3DError, match=r"--axes.*--frame") as refused:
         bound(clip, splats.turned(np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])))
     assert refused.value.code == "avatar.far"
+    with pytest.raises(Ani3DError, match="holds no Gaussians"):
+        bound(clip, splats.chosen(np.arange(0)))
 
 
 def test_boxes_give_labels_and_a_table_says_what_is_uncertain(tmp_path: Path):
@@ -211,8 +217,8 @@ def test_an_imported_person_goes_through_a_whole_job(tmp_path: Path, capsys):
     moved[:, :3, :3] = moved[:, :3, :3] @ around
     cache = FrameCache.open(out / f"{shot.name}.ani3d")
     eyes = replace(shot.cameras, viewmats=moved)
-    (file,) = render_shot(cache, eyes, shot.meta.frame_start, tmp_path / "film", Exposure(shutter=0), side)
-    picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)[..., 2::-1] / 65535
+    (still,) = render_shot(cache, eyes, shot.meta.frame_start, tmp_path / "film", Exposure(shutter=0), side)
+    picture = cv2.imread(str(still), cv2.IMREAD_UNCHANGED)[..., 2::-1] / 65535
     gaussians, towards = (
         cache.gaussians(shot.meta.frame_start, shot.meta.frame_start),
         cached.means - eyes.positions()[0],
@@ -220,7 +226,22 @@ def test_an_imported_person_goes_through_a_whole_job(tmp_path: Path, capsys):
     colors = seen(cached.sh, towards / np.linalg.norm(towards, axis=1, keepdims=True))
     true, _ = draw(gaussians, colors, eyes, 0, background=shot.background_srgb)
     np.testing.assert_allclose(picture, true, atol=2e-3)  # as the film's camera sees them, not the shot's
+    last = shot.meta.frame_end
+    swings_on_its_garment(cache, file.avatar, pose_rigid(shot, Progress("pose", 4))[-1], shot, last)
     capsys.readouterr()
+
+
+def swings_on_its_garment(cache: FrameCache, avatar: Avatar, rigid: np.ndarray, shot: Shot, frame: int) -> None:
+    """The garment's Gaussians left the places that bones alone give them, and lie on the garment; skin stayed."""
+    moved, still = Splats.of_frame(cache.frame(frame)).means, avatar.pose(rigid[None])[0][0]
+    away, garment = np.linalg.norm(moved - still, axis=1), avatar.region_ids == GARMENT
+    assert np.median(away[garment]) > 0.005 and np.percentile(away[garment], 95) > 0.02
+    assert away[avatar.region_ids == BODY].max() < 1e-4
+    (skirt,) = (item for item in shot.meta.objects if item.name == "Skirt")
+    faces = shot["faces"][(shot["faces"] >= skirt.rows.start).all(1) & (shot["faces"] < skirt.rows.stop).all(1)]
+    points = cache.meshes()["Skirt"].vertices[frame - shot.meta.frame_start]
+    off = signed_distances(moved[garment][None], points[None].astype(np.float64), faces - skirt.rows.start)
+    assert np.percentile(np.abs(off), 99) < 0.002
 
 
 def read_first(cache: Path) -> Splats:
@@ -240,6 +261,10 @@ def test_relit_ones_take_the_scenes_light_as_the_mesh_does(tmp_path: Path):
     )
     own = avatar_from_shot(shot, 800)
     found, _ = import_avatar(as_splats(own, shot["vertices"]), shot, tmp_path / "a.avatar", "a", relight=True)
+    pulled = shot["vertices"] * np.float32([1.2, 1, 0.9])
+    sizes, wanted = (avatar.placed(pulled)[2].numpy() for avatar in (found.avatar, own))
+    wanted = wanted[found.kept]
+    assert np.median(np.abs(sizes / wanted - 1)) < 1e-3 and np.median(wanted[:, 0] / own.scales[found.kept, 0]) > 1.02
     stored = AvatarFile.load(tmp_path / "a.avatar").avatar
     same = (found.avatar.binding.triangle_ids == own.binding.triangle_ids[found.kept]).numpy()
     assert same.mean() > 0.95  # others lie on an edge, where either triangle may count
@@ -269,9 +294,6 @@ def test_a_frame_that_the_shot_has_not(tmp_path: Path):
 
 
 def test_the_pose_of_a_frame_is_where_they_stand(tmp_path: Path):
-    from ani3d_formats.progress import Progress
-    from ani3dhuman.rigid import pose_rigid
-
     shot = make_shot(6)
     own = avatar_from_shot(shot, 800)
     posed = pose_rigid(shot, Progress("pose", 6))

@@ -11,40 +11,8 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.skinning import skin
 from ani3dhuman import cli
 from ani3dhuman.bodies.model import BodyModel
-from ani3dhuman.motions.smpl import joint_names, joint_parents, rest_joints
-
-FULL = {"SMPL": (24, 6890, 10), "SMPL-H": (52, 6890, 16), "SMPL-X": (55, 10475, 400)}
-
-
-def write_model(path, joints=55, count=120, shapes=400, seed=0):
-    """A file as the models have it: vertices about their joints, everything else at random, and one pickled entry."""
-    rng = np.random.default_rng(seed)
-    owner = np.arange(count) % joints
-    places = rest_joints(joints)
-    template = places[owner] + rng.normal(0, 0.03, (count, 3))
-    weights = np.zeros((count, joints))
-    weights[np.arange(count), owner] = 0.7
-    weights[np.arange(count), np.maximum(joint_parents(joints)[owner], 0)] += 0.3
-    regressor = np.zeros((joints, count))
-    for j in range(joints):
-        own = np.flatnonzero(owner == j)
-        regressor[j, own] = 1 / len(own)
-    parents = joint_parents(joints)
-    arrays = {
-        "v_template": template,
-        "shapedirs": rng.normal(0, 0.01, (count, 3, shapes)),
-        "posedirs": rng.normal(0, 0.005, (count, 3, 9 * (joints - 1))),
-        "J_regressor": regressor,
-        "weights": weights,
-        "kintree_table": np.stack([np.r_[2**32 - 1, parents[1:]], np.arange(joints)]).astype(np.uint32),
-        "f": rng.integers(0, count, (2 * count, 3)).astype(np.uint32),
-        "hands_meanl": rng.normal(0, 0.1, 45), "hands_meanr": rng.normal(0, 0.1, 45),
-        "hands_componentsl": rng.normal(0, 1, (45, 45)), "hands_componentsr": rng.normal(0, 1, (45, 45)),
-        "lmk_faces_idx": np.zeros(51, np.int64), "lmk_bary_coords": np.full((51, 3), 1 / 3),
-        "part2num": np.array({"pelvis": 0}, object),
-    }  # fmt: skip
-    np.savez(path, **arrays)
-    return path
+from ani3dhuman.motions.smpl import joint_names, joint_parents
+from benchmarks.formats.smplx_peer import FULL, apart, write_model
 
 
 def test_shape_expression_correctives_and_joints_add_up(tmp_path):
@@ -74,39 +42,8 @@ def test_shape_expression_correctives_and_joints_add_up(tmp_path):
 
 @pytest.mark.parametrize("kind", FULL)
 def test_full_size_models_give_what_the_package_gives(tmp_path, kind):
-    smplx = pytest.importorskip("smplx", reason="the user's own package, of a non-commercial licence")
-    torch = pytest.importorskip("torch")
-    joints, count, shapes = FULL[kind]
-    path = write_model(tmp_path / "model.npz", joints, count, shapes)
-    model = BodyModel.load(path)
-    rng = np.random.default_rng(2)
-    pose, betas, trans = rng.normal(0, 0.4, (1, joints, 3)), rng.normal(size=10), rng.normal(size=(1, 3))
-    parts = {"global_orient": pose[:, 0], "transl": trans, "betas": betas[None]}
-    options = {"model_path": str(path), "ext": "npz", "num_betas": 10}
-    expression = None
-    if kind == "SMPL":
-        theirs = smplx.SMPL(**options, data_struct=smplx.utils.Struct(**dict(np.load(path, allow_pickle=True))))
-        parts["body_pose"] = pose[:, 1:].reshape(1, -1)
-    else:
-        make = smplx.SMPLX if kind == "SMPL-X" else smplx.SMPLH
-        theirs = make(**options, use_pca=False, flat_hand_mean=True, num_expression_coeffs=10)
-        parts |= {"body_pose": pose[:, 1:22].reshape(1, -1)}
-        parts |= {
-            f"{side}_hand_pose": pose[:, joints - n : joints - n + 15].reshape(1, -1)
-            for side, n in (("left", 30), ("right", 15))
-        }
-    if kind == "SMPL-X":
-        expression = rng.normal(size=10)
-        parts |= {
-            "jaw_pose": pose[:, 22],
-            "leye_pose": pose[:, 23],
-            "reye_pose": pose[:, 24],
-            "expression": expression[None],
-        }
-    given = {name: torch.tensor(value, dtype=torch.float32) for name, value in parts.items()}
-    expected = theirs(**given).vertices.detach().numpy()
-    found = model.posed(pose, betas, expression, trans)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    pytest.importorskip("smplx", reason="the user's own package, of a non-commercial licence")
+    assert apart(tmp_path, kind) < 1e-5
 
 
 def test_hands_come_from_their_components(tmp_path):
