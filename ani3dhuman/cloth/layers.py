@@ -79,6 +79,8 @@ def pulled_apart(
     else:
         x, crossings = found, left
     for pair in ordered if len(ordered) <= MOST else []:
+        if not crossings:
+            break
         found, left = work.parted(x, [pair], inside)
         if left < crossings:
             x, crossings = found, left
@@ -107,9 +109,11 @@ class Work:
         off = np.zeros(x.shape)
         for turn in range(len(MARGINS) * ROUNDS):
             now, push = (x + off).astype(np.float32), np.zeros(x.shape)
-            half = MARGINS[turn // ROUNDS] * self.met[0].half
+            half, shapes = MARGINS[turn // ROUNDS] * self.met[0].half, Shapes(now)
             for inner, outer, both in ordered:
-                push += _over(inner, outer, now, half, 1.0) + _over(outer, inner, now, half, 1.0 if both else -1.0)
+                push += _over(inner, outer, shapes, half, 1.0) + _over(
+                    outer, inner, shapes, half, 1.0 if both else -1.0
+                )
             lack, away = _lack(self.surface, now, self.clear, free & (inside | (np.abs(off).max(1) > 0)))
             push += lack[:, None] * away
             push[~free] = 0
@@ -140,7 +144,7 @@ def _lack(
     return lack, away
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sheet:
     """A connected piece.
 
@@ -170,27 +174,37 @@ class Sheet:
         return cls(used, faces, triangles_around(faces, len(used)), bool(total < ROUND))
 
 
-def _over(base: Sheet, other: Sheet, x: np.ndarray, half: np.ndarray, side: float) -> np.ndarray:
+class Shapes:
+    """The surfaces of sheets whose particles are at `x` (P,3), each made when it is asked for."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.x = x
+        self._made: dict[Sheet, Surface] = {}
+
+    def heights(self, base: Sheet, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Heights (N,) of particles `rows` over a piece, and where they grow (N,3); NaN far away and beside its
+        border."""
+        points, places = self.x[base.own], self.x[rows]
+        height, away = np.full(len(rows), np.nan), np.zeros((len(rows), 3), np.float32)
+        close = ((places > points.min(0) - REACH) & (places < points.max(0) + REACH)).all(1)
+        if close.any():
+            if base not in self._made:
+                self._made[base] = Surface.of(points, base.faces, base.around, np.inf)
+            surface = self._made[base]
+            near = surface.tree.query(places[close])[1]
+            found, away[close] = surface.heights(places[close], near)
+            beside = np.abs((away[close] * surface.normals[near]).sum(1)) < ABOVE
+            height[close] = np.where(beside | (np.abs(found) > REACH), np.nan, found)
+        return height, away
+
+
+def _over(base: Sheet, other: Sheet, shapes: Shapes, half: np.ndarray, side: float) -> np.ndarray:
     """Pushes (P,3) that bring `other` to a side of `base`, 1 the outer one; `half` (P,) of the distance kept."""
-    push = np.zeros(x.shape)
-    height, away = _heights(base, x, other.own)
+    push = np.zeros(shapes.x.shape)
+    height, away = shapes.heights(base, other.own)
     lack = np.where(np.isfinite(height), np.maximum(2 * half[other.own] - side * height, 0), 0)
     push[other.own] = (SHARE * side * lack)[:, None] * away
     return push
-
-
-def _heights(base: Sheet, x: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Heights (N,) of particles `rows` over a piece, and where they grow (N,3); NaN far away and beside its border."""
-    points, places = x[base.own], x[rows]
-    height, away = np.full(len(rows), np.nan), np.zeros((len(rows), 3), np.float32)
-    close = ((places > points.min(0) - REACH) & (places < points.max(0) + REACH)).all(1)
-    if close.any():
-        surface = Surface.of(points, base.faces, base.around, np.inf)
-        near = surface.tree.query(places[close])[1]
-        found, away[close] = surface.heights(places[close], near)
-        beside = np.abs((away[close] * surface.normals[near]).sum(1)) < ABOVE
-        height[close] = np.where(beside | (np.abs(found) > REACH), np.nan, found)
-    return height, away
 
 
 def _ordered(a: Sheet, b: Sheet, x: np.ndarray, stack: Stack) -> tuple[Sheet, Sheet, bool]:
@@ -199,7 +213,8 @@ def _ordered(a: Sheet, b: Sheet, x: np.ndarray, stack: Stack) -> tuple[Sheet, Sh
     first, second = stack.layer[a.own[0]], stack.layer[b.own[0]]
     if first and second and first != second:
         return (a, b, both) if first < second else (b, a, both)
-    height, depth = _heights(a, x, b.own)[0], _heights(b, x, a.own)[0]
+    shapes = Shapes(x)
+    height, depth = shapes.heights(a, b.own)[0], shapes.heights(b, a.own)[0]
     outside = np.concatenate([height[np.isfinite(height)], -depth[np.isfinite(depth)]])
     return (a, b, both) if outside.sum() >= 0 else (b, a, both)
 
