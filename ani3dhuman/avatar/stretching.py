@@ -191,7 +191,42 @@ def _lean(xx, xy, yy, local, scales, axes):  # type: ignore[no-untyped-def]
 
 
 def _stretch_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
-    """`_stretch` in torch, of strains (N,3) of the Gaussians' own triangles; all as if they leaned."""
+    """`_stretch` in torch, of strains (N,3) of the Gaussians' own triangles."""
+    turns, found = _lying_tensors(strains, local, scales)
+    leaning = (local[:, 1] ** 2 + local[:, 2] ** 2 > LYING**2).nonzero()[:, 0]
+    if len(leaning):
+        turned, sizes = _leaning_tensors(strains[leaning], local[leaning], scales[leaning])
+        turns, found = turns.index_copy(0, leaning, turned), found.index_copy(0, leaning, sizes)
+    found = torch.minimum(torch.maximum(found, LEAST * scales), MOST * scales)
+    xx, xy, yy = strains.unbind(-1)
+    plain = ((xx - 1).abs() + xy.abs() + (yy - 1).abs() < FLAT)[:, None]
+    return torch.where(plain, turns.new_tensor([1.0, 0, 0, 0]), turns), torch.where(plain, scales, found)
+
+
+def _lying_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+    """Turns (N,4) and unbounded sizes (N,3) of those that lie in the plane."""
+    xx, xy, yy = strains.unbind(-1)
+    w, z, first, second = local[:, 0], local[:, 3], scales[:, 0], scales[:, 1]
+    c, s = w * w - z * z, 2 * w * z
+    e, f = xx * c + xy * s, xy * c - xx * s
+    a, b = (c * e + s * s * yy) * first, (c * f + s * c * yy) * second
+    c, d = (c * s * yy - s * e) * first, (c * c * yy - s * f) * second
+    p, q, r = a * a + b * b, a * c + b * d, c * c + d * d
+    apart = torch.hypot(p - r, 2 * q)
+    round_ = apart <= 1e-9 * (p + r)
+    half = torch.where(first >= second, apart, -apart)
+    share = 0.5 * (p - r) / torch.where(round_, 1, half)
+    cosine = torch.where(round_, 1, (0.5 + share).clamp(min=0).sqrt())
+    sine = torch.where(round_, 0, torch.copysign((0.5 - share).clamp(min=0).sqrt(), q * torch.sign(half)))
+    one = (0.5 * (p + r + half)).clamp(min=0).sqrt()
+    two = (a * d - b * c).abs() / one.clamp(min=TINY)
+    cosine = (0.5 + 0.5 * cosine).sqrt()
+    none = torch.zeros_like(cosine)
+    return torch.stack([cosine, none, none, 0.5 * sine / cosine], -1), torch.stack([one, two, scales[:, 2]], -1)
+
+
+def _leaning_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+    """Turns (N,4) and unbounded sizes (N,3) of those that lean, as `_lean` has them."""
     xx, xy, yy = strains.double().unbind(-1)
     zero, one = torch.zeros_like(xx), torch.ones_like(xx)
     F = torch.stack([xx, xy, zero, zero, yy, zero, zero, zero, one], -1).unflatten(-1, (3, 3))
@@ -209,10 +244,7 @@ def _stretch_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Te
     whole = torch.stack(axes, -1)
     sizes = whole.norm(dim=1)
     turns = matrix_to_quat(whole / sizes[:, None].clamp(min=TINY)).to(local.dtype)
-    sizes = torch.minimum(torch.maximum(sizes.to(scales.dtype), LEAST * scales), MOST * scales)
-    plain = ((xx - 1).abs() + xy.abs() + (yy - 1).abs() < FLAT)[:, None]
-    still = torch.tensor([1.0, 0, 0, 0], dtype=local.dtype, device=local.device)
-    return torch.where(plain, still, turns), torch.where(plain, scales, sizes)
+    return turns, sizes.to(scales.dtype)
 
 
 def _rotations(quats: Tensor) -> Tensor:

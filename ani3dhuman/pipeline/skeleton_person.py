@@ -15,11 +15,10 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.shot_meta import Material
 
 from ..avatar.skeleton_proxy import Proxy, Skeleton, proxy_of
+from ..bodies.model import sparse_weights
 from ..pose.skeleton import bone_ends
 from ..splats.splats import Splats
 from .import_avatar import Box, row_of
-
-INFLUENCES = 4  # of a vertex
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,7 @@ def shot_around(
     origin = np.asarray(rig.meta.origin, np.float32)
     placed = Splats(splats.means - origin, splats.quats, splats.scales, splats.opacities, splats.sh)
     proxy = proxy_of(placed, Skeleton(heads, tails, parents), progress)
-    order = np.argsort(-proxy.weights, axis=1, kind="stable")[:, :INFLUENCES]
-    values = np.take_along_axis(proxy.weights, order, 1)
-    values /= values.sum(1, keepdims=True)
+    order, values = sparse_weights(proxy.weights)  # four would leave steps where many bones are near
     vertices = proxy.vertices if frame is None else _at_rest(proxy, own[order], values, pose, rig["bone_rest"])
     regions = np.full(len(vertices), BODY)
     for box in boxes:
