@@ -85,6 +85,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
             figures[f"median_ms_{colors}"] = float(np.median(wall))
             figures[f"p99_ms_{colors}"] = float(np.percentile(wall, 99))
             figures[f"processor_ms_{colors}"] = float(np.median(processor))
+            figures[f"processor_p99_ms_{colors}"] = float(np.percentile(processor, 99))
     return figures
 
 

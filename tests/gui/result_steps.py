@@ -55,7 +55,7 @@ def animated(window: Window, preset: str) -> Iterator[Wait]:
 def one_press_leads_to_a_moving_result(window: Window) -> Iterator[Wait]:
     started = time.monotonic()
     yield from animated(window, "cloth")
-    print(f"  Animate, cloth: {time.monotonic() - started:.1f} s until the result is in the scene")
+    window.figure("one_press_seconds", time.monotonic() - started)
     window.picture("cloth_result")
     assert [row.state for row in rows()] == ["done"]
     copies = [item for item in bpy.data.objects if item.ani3d.kind == "MESH"]
@@ -65,7 +65,7 @@ def one_press_leads_to_a_moving_result(window: Window) -> Iterator[Wait]:
         bpy.context.scene.frame_set(frame)
         places.append(rigs.evaluated_vertices(copies[0]))
         yield 0.1
-    print(f"  scrubbing: at most {window.longest[0]:.3f} s of work at a time")
+    window.figure("scrubbing_at_a_time_seconds", window.longest[0])
     assert np.abs(np.diff(places, axis=0)).max(axis=(1, 2)).min() > 0, "it does not move"
 
 
@@ -83,7 +83,7 @@ def the_demo_moves_after_one_press(window: Window) -> Iterator[Wait]:
     started = time.monotonic()
     assert window.press("ani3d.animate") == {"RUNNING_MODAL"}
     yield shown
-    print(f"  the demo, Animate, cloth: {time.monotonic() - started:.1f} s until the result is in the scene")
+    window.figure("demo_one_press_seconds", time.monotonic() - started)
     window.picture("demo_result")
     dress = next(item for item in bpy.data.objects if item.ani3d.kind == "MESH" and "Dress" in item.name)
     places = []
@@ -134,7 +134,7 @@ def cancel_stops_a_job_and_retry_goes_on(window: Window) -> Iterator[Wait]:
     window.picture("working")
     window.watch()
     yield 2.0
-    print(f"  while a job runs: at most {window.longest[0]:.3f} s of work at a time")
+    window.figure("following_at_a_time_seconds", window.longest[0])
     assert window.longest[0] < BLOCK, f"the window did not answer for {window.longest[0]:.2f} s"
     window.press("ani3d.cancel_job")
     yield lambda: rows()[0].state == "cancelled"
@@ -255,13 +255,14 @@ def gaussians_in_solid_are_as_quick_as_meshes(window: Window) -> Iterator[Wait]:
                 seconds[what] = min(quickest, time.perf_counter() - started)
             if turn == 0:
                 window.picture(f"solid_{what.lower()}")
-    print("  Solid:", ", ".join(f"{what} {1000 * value:.0f} ms" for what, value in seconds.items()))
+    for what, value in seconds.items():
+        window.figure(f"solid_{what.lower()}_seconds", value)
     for what in ("GAUSSIANS", "MESH"):
         with window.inside():
             bpy.ops.ani3d.show_result(name="Much", what=what)
             started = time.perf_counter()
             bpy.ops.wm.save_mainfile()
-        print(f"  saving with {what} in view: {time.perf_counter() - started:.2f} s")
+        window.figure(f"saving_with_{what.lower()}_in_view_seconds", time.perf_counter() - started)
     assert seconds["GAUSSIANS"] < SLOWER * seconds["MESH"], seconds
 
 

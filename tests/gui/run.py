@@ -3,7 +3,7 @@
 python -m tests.gui.run [STEP ...] [--blender PROGRAM] [--root FOLDER] [--out FOLDER]
 
 Without a Blender of your own, one of Debian sid is installed below FOLDER (root and 700 MB are needed). The screen is
-virtual. Pictures and report.json lie in the folder of results afterwards.
+virtual. Pictures and report.json lie in the folder of results afterwards, figures in out/bench/window.json.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def main() -> int:
             ended = subprocess.run([*blender, *steps], stdout=log, stderr=subprocess.STDOUT).returncode
             if not left.exists() or not (steps := json.loads(left.read_text())):
                 break
-    for file in [*(job / "results").glob("*.png"), *(job / "results").glob("report.json")]:
+    for file in [*(job / "results").glob("*.png"), *(job / "results").glob("*.json")]:
         shutil.copy(file, options.out / file.name)
+    _keep_figures(options.out / "figures.json")
     return _judged(options.out, ended, options.steps)
 
 
@@ -86,6 +87,14 @@ def _extension(out: Path) -> Path:
     command = [python, "-m", "tools.build_extension", "--out", out / "dist"]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return Path(built.stdout.strip().splitlines()[-1])
+
+
+def _keep_figures(found: Path) -> None:
+    """Add what the steps measured to out/bench/window.json; figures of steps that were not done stay."""
+    bench = ROOT / "out" / "bench" / "window.json"
+    bench.parent.mkdir(parents=True, exist_ok=True)
+    rows = [json.loads(file.read_text(encoding="utf-8")) for file in (bench, found) if file.exists()]
+    bench.write_text(json.dumps({name: value for row in rows for name, value in row.items()}, indent=1) + "\n")
 
 
 def _judged(out: Path, ended: int, wanted: list[str]) -> int:

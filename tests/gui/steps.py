@@ -55,7 +55,7 @@ def same_as(before: str) -> None:
 
 def answered(window: Window, what: str, block: float = BLOCK) -> None:
     work, _ = window.longest
-    print(f"  {what}: at most {work:.3f} s of work at a time")
+    window.figure(f"{what}_at_a_time_seconds", work)
     assert work < block, f"the window did not answer during {work:.2f} s of work"
 
 
@@ -93,7 +93,8 @@ def bind_shows_its_progress_and_ends_well(window: Window) -> Iterator[Wait]:
     assert window.works(BIND)
     yield lambda: not window.works(BIND)
     worst = window.longest[0]
-    print(f"  Bind: {len(slices)} slices, at most {max(slices):.3f} s of work each, {worst:.3f} s with drawing")
+    window.figure("bind_at_a_time_seconds", max(slices))
+    print(f"  Bind: {len(slices)} slices, {worst:.3f} s at most with drawing")
     window.watch()
     for frame in (30, 60, 90, 17):
         bpy.context.scene.frame_set(frame)
@@ -132,7 +133,7 @@ def escape_stops_export(window: Window) -> Iterator[Wait]:
     window.picture("exporting")
     window.key("ESC")
     yield lambda: not window.works(EXPORT)
-    answered(window, "Export until Escape")
+    answered(window, "export_until_escape")
     yield 0.5
     same_as(before)
     assert not path.exists()
@@ -148,7 +149,7 @@ def export_ends_well(window: Window) -> Iterator[Wait]:
     window.watch()
     window.press("ani3d.export_shot", filepath=str(path))
     yield lambda: not window.works(EXPORT)
-    answered(window, "Export")
+    answered(window, "export")
     assert path.exists() and bpy.context.scene.frame_current == frame
     path.unlink()
 
@@ -163,7 +164,7 @@ def escape_stops_animate_while_it_reads(window: Window) -> Iterator[Wait]:
     yield lambda: bpy.context.scene.frame_current in READING
     window.key("ESC")
     yield lambda: not window.works(ANIMATE)
-    answered(window, "Animate until Escape")
+    answered(window, "animate_until_escape")
     yield 0.5
     same_as(before)
     assert not bpy.context.scene.ani3d.jobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,13 @@ class Window:
         self.ends = False  # set by a step that the next one shall follow in a new Blender
         self.longest = (0.0, 0.0)  # seconds of work, and in all, between two looks of the event loop, since `watch`
         self._last = (time.thread_time(), time.perf_counter())
+
+    def figure(self, name: str, value: float) -> None:
+        """Keep a measured figure beside those of other steps."""
+        told = self.out / "figures.json"
+        known = json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}
+        told.write_text(json.dumps(known | {name: round(value, 3)}), encoding="utf-8")
+        print(f"  {name}: {value:.3f}")
 
     def beat(self) -> None:
         """Note that the event loop came by."""
