@@ -117,9 +117,10 @@ def _draw_result(context: bpy.types.Context, column: bpy.types.UILayout, name: s
         column.operator("ani3d.compare_results", icon="UV_SYNC_SELECT").name = name
     if has_gaussians:
         column.operator("ani3d.render_shot", icon="RENDER_ANIMATION").result = name
-    switch = viewport_points.switch()
-    if switch is not None and seen in (GAUSSIANS, BOTH):
-        column.prop(switch, "boolean", text=viewport_points.SWITCH)
+    if seen in (GAUSSIANS, BOTH):
+        sentences(context, column, "Gaussians keep the shot's light: lamps do not light them.", "LIGHT")
+        if (switch := viewport_points.switch()) is not None:
+            column.prop(switch, "boolean", text=viewport_points.SWITCH)
     column.operator("ani3d.remove_result", text="Take out of the Scene", icon="TRASH").name = name
     for item in parts:
         if problem := playback.error_of(item):

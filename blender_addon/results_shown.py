@@ -16,7 +16,7 @@ from .properties import object_group
 MESH, GAUSSIANS, BOTH, ORIGINAL, FILM = "MESH", "GAUSSIANS", "BOTH", "ORIGINAL", "FILM"
 ITEMS = (
     (MESH, "Mesh", "The character's own meshes and materials, moved as the result says"),
-    (GAUSSIANS, "Gaussians", "The Gaussians alone"),
+    (GAUSSIANS, "Gaussians", "The Gaussians alone, in the light that the shot had: lamps do not light them"),
     (BOTH, "Both", "The Gaussians, and the meshes below them"),
     (ORIGINAL, "Original", "The character as it was before"),
     (FILM, "Film", "The engine's film frames in renders; the meshes cast their shadows, and are seen in the viewport"),

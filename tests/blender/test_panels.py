@@ -22,7 +22,7 @@ class _Layout:
     def _sub(self, **_options) -> _Layout:
         return self
 
-    row = column = box = split = _sub
+    row = column = box = split = grid_flow = _sub
 
     def prop(self, owner, name: str, **_options) -> None:
         getattr(owner, name)  # a misspelt property would only fail when drawn
@@ -225,3 +225,12 @@ def test_reference_and_device_are_settings_of_a_job_where_they_are_chosen(addon,
     assert (chosen(settings)["reference"], chosen(settings)["device"]) == (str(tmp_path / "face.png"), "cpu")
     settings.prior = "compact"  # which looks at no picture of a person
     assert "reference" not in chosen(settings)
+
+
+def test_a_result_has_its_time_and_says_what_lights_its_gaussians(result, part):
+    bpy.ops.ani3d.import_result(directory=str(result[0]))
+    for what, told in (("GAUSSIANS", True), ("MESH", False)):
+        bpy.ops.ani3d.show_result(name="Rig", what=what)
+        drawn = _draw(part, "JobsPanel")
+        assert {"offset", "speed", "loop"} <= set(drawn.drawn)
+        assert ("lamps do not light them" in _text(drawn)) == told
