@@ -4,6 +4,7 @@ film, and out again. The person is the demo's dancer, of whom nothing but a PLY 
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -42,7 +43,8 @@ def whole_job(path: Path, out: Path, stages: Path = STAGES) -> dict[str, float]:
     Args:
         stages: the demo's finished stages, of which its cloth is taken.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out, ignore_errors=True)  # finished stages of an earlier run would be taken
+    out.mkdir(parents=True)
     shot = Shot.load(path)
     person = dancer(shot)
     write_splats(out / "person.ply", person)
