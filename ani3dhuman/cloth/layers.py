@@ -111,9 +111,8 @@ class Work:
             now, push = (x + off).astype(np.float32), np.zeros(x.shape)
             half, shapes = MARGINS[turn // ROUNDS] * self.met[0].half, Shapes(now)
             for inner, outer, both in ordered:
-                push += _over(inner, outer, shapes, half, 1.0) + _over(
-                    outer, inner, shapes, half, 1.0 if both else -1.0
-                )
+                _push_over(push, inner, outer, shapes, half, 1.0)
+                _push_over(push, outer, inner, shapes, half, 1.0 if both else -1.0)
             lack, away = _lack(self.surface, now, self.clear, free & (inside | (np.abs(off).max(1) > 0)))
             push += lack[:, None] * away
             push[~free] = 0
@@ -175,36 +174,47 @@ class Sheet:
 
 
 class Shapes:
-    """The surfaces of sheets whose particles are at `x` (P,3), each made when it is asked for."""
+    """Sheets whose particles are at `x` (P,3); what is asked of one is made once."""
 
     def __init__(self, x: np.ndarray) -> None:
         self.x = x
-        self._made: dict[Sheet, Surface] = {}
+        self._boxes: dict[Sheet, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._surfaces: dict[Sheet, Surface] = {}
 
-    def heights(self, base: Sheet, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Heights (N,) of particles `rows` over a piece, and where they grow (N,3); NaN far away and beside its
+    def heights(self, base: Sheet, other: Sheet) -> tuple[np.ndarray, np.ndarray]:
+        """Heights (N,) of the particles of `other` over a piece, and where they grow (N,3); NaN far away and beside its
         border."""
-        points, places = self.x[base.own], self.x[rows]
-        height, away = np.full(len(rows), np.nan), np.zeros((len(rows), 3), np.float32)
-        close = ((places > points.min(0) - REACH) & (places < points.max(0) + REACH)).all(1)
+        (points, low, high), (places, lowest, highest) = self._box(base), self._box(other)
+        height, away = np.full(len(places), np.nan), np.zeros((len(places), 3), np.float32)
+        low, high = low - REACH, high + REACH
+        if (lowest >= high).any() or (highest <= low).any():
+            return height, away
+        within = (places > low) & (places < high)
+        close = within[:, 0] & within[:, 1] & within[:, 2]
         if close.any():
-            if base not in self._made:
-                self._made[base] = Surface.of(points, base.faces, base.around, np.inf)
-            surface = self._made[base]
+            if base not in self._surfaces:
+                self._surfaces[base] = Surface.of(points, base.faces, base.around, np.inf)
+            surface = self._surfaces[base]
             near = surface.tree.query(places[close])[1]
             found, away[close] = surface.heights(places[close], near)
             beside = np.abs((away[close] * surface.normals[near]).sum(1)) < ABOVE
             height[close] = np.where(beside | (np.abs(found) > REACH), np.nan, found)
         return height, away
 
+    def _box(self, sheet: Sheet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The particles of a sheet, the least and the greatest of their coordinates."""
+        if sheet not in self._boxes:
+            places = self.x[sheet.own]
+            self._boxes[sheet] = places, places.min(0), places.max(0)
+        return self._boxes[sheet]
 
-def _over(base: Sheet, other: Sheet, shapes: Shapes, half: np.ndarray, side: float) -> np.ndarray:
-    """Pushes (P,3) that bring `other` to a side of `base`, 1 the outer one; `half` (P,) of the distance kept."""
-    push = np.zeros(shapes.x.shape)
-    height, away = shapes.heights(base, other.own)
+
+def _push_over(push: np.ndarray, base: Sheet, other: Sheet, shapes: Shapes, half: np.ndarray, side: float) -> None:
+    """Add to `push` (P,3) what brings `other` to a side of `base`, 1 the outer one; `half` (P,) of the distance
+    kept."""
+    height, away = shapes.heights(base, other)
     lack = np.where(np.isfinite(height), np.maximum(2 * half[other.own] - side * height, 0), 0)
-    push[other.own] = (SHARE * side * lack)[:, None] * away
-    return push
+    push[other.own] += (SHARE * side * lack)[:, None] * away
 
 
 def _ordered(a: Sheet, b: Sheet, x: np.ndarray, stack: Stack) -> tuple[Sheet, Sheet, bool]:
@@ -214,7 +224,7 @@ def _ordered(a: Sheet, b: Sheet, x: np.ndarray, stack: Stack) -> tuple[Sheet, Sh
     if first and second and first != second:
         return (a, b, both) if first < second else (b, a, both)
     shapes = Shapes(x)
-    height, depth = shapes.heights(a, b.own)[0], shapes.heights(b, a.own)[0]
+    height, depth = shapes.heights(a, b)[0], shapes.heights(b, a)[0]
     outside = np.concatenate([height[np.isfinite(height)], -depth[np.isfinite(depth)]])
     return (a, b, both) if outside.sum() >= 0 else (b, a, both)
 
