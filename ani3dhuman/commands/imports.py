@@ -112,12 +112,13 @@ def _person(options: argparse.Namespace) -> None:
             making = Progress("mesh", STEPS, bars.listen, stopped)
             guess = shot_around(splats, shot, options.out.stem, options.frame, boxes, making)
             shot = guess.shot
+            shot.save(made)
         binding = Progress("bind", 1, bars.listen, stopped)
         bound, picture = import_avatar(
             splats, shot, options.out, source, options.frame, options.relight, boxes, binding
         )
     if guess is not None:
-        _write_guess(guess, made)
+        _print_guess(guess, made)
     for name, value in bound.notes.items():
         print(f"{name:<22}{value:>12,}")
     rows = json.loads(picture.with_suffix(".json").read_text(encoding="utf-8"))["parts"]
@@ -132,8 +133,7 @@ def _person(options: argparse.Namespace) -> None:
     print(f"{options.out}; look at {picture}")
 
 
-def _write_guess(guess: Guess, path: Path) -> None:
-    guess.shot.save(path)
+def _print_guess(guess: Guess, path: Path) -> None:
     print(f"{path}: the scene with a mesh of {len(guess.shot['vertices']):,} vertices around them; animate this shot")
     print("What bones move is a guess from distances: a mesh of your own, painted in Blender, is better.")
     print(f"{guess.doubtful:.1%} of it is about as near to another limb; {guess.unseen:.1%} has no bone behind it, as")

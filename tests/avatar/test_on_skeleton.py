@@ -145,6 +145,9 @@ def test_boxes_label_mesh_and_gaussians_and_the_command_says_what_is_in_doubt(tm
     assert set(AvatarFile.load(tmp_path / "she.avatar").avatar.region_ids) == {BODY, HAIR}
     assert main([str(word) for word in [*words[:-1], tmp_path / "rig.avatar"]]) != 0
     assert "would replace" in capsys.readouterr().err and not (tmp_path / "rig.avatar").exists()
+    (tmp_path / "taken.npz").mkdir()
+    assert main([str(word) for word in [*words[:-1], tmp_path / "taken.avatar"]]) != 0
+    assert "Is a directory" in capsys.readouterr().err and not (tmp_path / "taken.avatar").exists()
 
 
 def test_a_person_elsewhere_or_a_scene_without_bones_is_refused():
