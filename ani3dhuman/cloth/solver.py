@@ -162,6 +162,8 @@ def hear(progress: Progress | None) -> None:
 
 def _freeze(state: State, skin: np.ndarray, constraints: Constraints, cover: Cover) -> np.ndarray:
     """Put pieces that blew up on the skin for good, in place, and let nothing meet them; which particles (P,) bool."""
+    if np.abs(state.x).max(initial=0) < FURTHEST:  # a tenth of the time that rows take
+        return np.zeros(len(state.x), bool)
     broken = ~(np.abs(state.x).max(1) < FURTHEST)
     if broken.any():
         part = constraints.islands()
