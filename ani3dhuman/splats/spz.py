@@ -56,8 +56,11 @@ def read_spz(path: Path) -> tuple[Splats, str | None]:
     means = _fixed(arrays[0]) / np.float32(1 << bits)
     colors = (arrays[2] / np.float32(255) - np.float32(0.5)) / np.float32(COLOR)
     scales = np.exp(arrays[3] / np.float32(16) - 10)
-    rest = (arrays[5].astype(np.float32) - 128) / 128 if degree else np.zeros((count, 0), np.float32)
-    sh = np.concatenate([colors[:, None], rest.reshape(count, -1, 3)], 1)
+    sh = np.empty((count, COEFFICIENTS[degree], 3), np.float32)
+    sh[:, 0] = colors
+    if degree:  # (byte - 128) / 128 to the bit, without arrays between
+        np.multiply(arrays[5].reshape(count, -1, 3), np.float32(1 / 128), out=sh[:, 1:])
+        sh[:, 1:] -= 1
     quats = _turns(arrays[4])[:, [3, 0, 1, 2]]
     return Splats(means, quats, scales, arrays[1][:, 0] / np.float32(255), sh), None
 
