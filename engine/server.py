@@ -279,7 +279,7 @@ def error_reply(error: BaseException) -> m.Error:
         name = getattr(error, "filename", None)
         error = disk_full(Path(name) if name else Path.cwd())
     if isinstance(error, FileNotFoundError):  # the engine makes what it needs: others took it away
-        log.warning("gone from the store: %s", error.filename)
+        log.warning("gone from the store", exc_info=error)
         text = f"{error.filename} is gone: something removed it from the engine's store while the engine ran."
         error = Ani3DError("store.gone", text, "Restart the engine, and submit the shot again.")
     if isinstance(error, Ani3DError):

@@ -11,6 +11,7 @@ import torch
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.regions import FACE, GARMENT, HAIR
 from ani3d_formats.shot import Shot
+from ani3d_formats.shot_meta import ObjectRange
 
 from ..mesh.corner_normals import CornerNormals
 from .avatar import Avatar
@@ -56,8 +57,7 @@ def avatar_from_shot(
     face_regions = _face_regions(shot["region_ids"][faces])
     holes = has_holes(shot)
     hair = strand_objects(shot)
-    solid = np.ones(len(faces), bool)
-    solid[np.concatenate([np.zeros(0, int), *(own for _, own in hair)])] = False
+    solid = _solid(faces, hair)
     weighted = {}
     for region in np.unique(face_regions[solid]):
         own = np.flatnonzero(solid & (face_regions == region))
@@ -112,11 +112,18 @@ def with_surface_of(shot: Shot, avatar: Avatar) -> Avatar:
 def rest_shapes(shot: Shot, vertices: np.ndarray) -> torch.Tensor:
     """(F,3) as a binding has them of the shot's mesh on `vertices` (V,3), zeros for hair strands: they keep their
     thickness."""
-    faces, solid = shot["faces"], np.ones(len(shot["faces"]), bool)
-    for _, own in strand_objects(shot):
-        solid[own] = False
+    faces = shot["faces"]
+    solid = torch.from_numpy(_solid(faces, strand_objects(shot)))
     points = torch.from_numpy(np.array(vertices, np.float32))
-    return shapes_of(points, torch.from_numpy(faces.astype(np.int64))) * torch.from_numpy(solid)[:, None]
+    return shapes_of(points, torch.from_numpy(faces.astype(np.int64))) * solid[:, None]
+
+
+def _solid(faces: np.ndarray, hair: list[tuple[ObjectRange, np.ndarray]]) -> np.ndarray:
+    """(F,) bool, the faces that are none of strands of hair."""
+    solid = np.ones(len(faces), bool)
+    for _, own in hair:
+        solid[own] = False
+    return solid
 
 
 def _visible(shot: Shot, own: np.ndarray, triangles: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:

@@ -164,13 +164,11 @@ def _freeze(state: State, skin: np.ndarray, constraints: Constraints, cover: Cov
     """Put pieces that blew up on the skin for good, in place, and let nothing meet them; which particles (P,) bool."""
     if np.abs(state.x).max(initial=0) < FURTHEST:  # a tenth of the time that rows take
         return np.zeros(len(state.x), bool)
-    broken = ~(np.abs(state.x).max(1) < FURTHEST)
-    if broken.any():
-        part = constraints.islands()
-        broken = np.isin(part, part[broken])
-        for places in (state.x, state.began, state.previous):
-            places[broken] = skin[broken]
-        state.v[broken], cover.inv_mass[broken], cover.half[broken] = 0, 0, -FURTHEST
+    part = constraints.islands()
+    broken = np.isin(part, part[~(np.abs(state.x).max(1) < FURTHEST)])
+    for places in (state.x, state.began, state.previous):
+        places[broken] = skin[broken]
+    state.v[broken], cover.inv_mass[broken], cover.half[broken] = 0, 0, -FURTHEST
     return broken
 
 

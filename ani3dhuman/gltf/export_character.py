@@ -191,9 +191,7 @@ def _primitives(glb: GlbWriter, mesh: RiggedMesh) -> list[dict[str, Any]]:
     """One for each material; vertices are there once for each of their UVs."""
     found = []
     used = int((np.sort(mesh.weights, 1)[:, ::-1] > 0).any(0).sum())
-    order = np.argsort(-mesh.weights, axis=1, kind="stable")[:, : max(used, 1)]
-    weights, joints = (np.take_along_axis(each, order, 1) for each in (mesh.weights, mesh.joints))
-    joints = np.where(weights > 0, joints, 0)
+    joints, weights = strongest(mesh, max(used, 1))
     for number in np.unique(mesh.materials):
         own = mesh.materials == number
         corners = np.concatenate([mesh.faces[own].reshape(-1, 1), mesh.uvs[own].reshape(-1, 2)], axis=1)
@@ -212,6 +210,13 @@ def _primitives(glb: GlbWriter, mesh: RiggedMesh) -> list[dict[str, Any]]:
         entry["indices"] = glb.add(indices.reshape(-1).astype(np.uint32), target=INDEX_BUFFER)
         found.append(entry)
     return found
+
+
+def strongest(mesh: RiggedMesh, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (V,K) and weights (V,K) of each vertex, the largest weights first, `most` at most; joint 0 for none."""
+    order = np.argsort(-mesh.weights, axis=1, kind="stable")[:, :most]
+    joints, weights = (np.take_along_axis(each, order, 1) for each in (mesh.joints, mesh.weights))
+    return np.where(weights > 0, joints, 0), weights
 
 
 def influences(glb: GlbWriter, joints: np.ndarray, weights: np.ndarray) -> dict[str, int]:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.skinning import blended_transforms, skin
 
-from ..gltf.export_character import Bones, RiggedMesh
+from ..gltf.export_character import Bones, RiggedMesh, strongest
 from ..splats.splats import Splats
 
 INFLUENCES = 4  # of each Gaussian
@@ -82,8 +82,7 @@ def _unmoved(
 
 def _strongest(mesh: RiggedMesh) -> tuple[np.ndarray, np.ndarray]:
     """The joints (V,4) and weights (V,4) that count most; rows sum to 1."""
-    order = np.argsort(-mesh.weights, axis=1, kind="stable")[:, :INFLUENCES]
-    weights = np.take_along_axis(mesh.weights, order, 1).astype(np.float32)
-    joints = np.where(weights > 0, np.take_along_axis(mesh.joints, order, 1), 0)
-    room = ((0, 0), (0, INFLUENCES - order.shape[1]))
+    joints, weights = strongest(mesh, INFLUENCES)
+    weights = weights.astype(np.float32)
+    room = ((0, 0), (0, INFLUENCES - weights.shape[1]))
     return np.pad(joints, room), np.pad(weights / weights.sum(1, keepdims=True), room)

@@ -150,18 +150,15 @@ def full_disk_asked(folder: Path, settings: dict[str, Any], wanted: dict[str, st
         try:
             with running(disk / "store") as engine, engine.client() as client:
                 ask("start", client.ping)
-                ballast.unlink()
-                record = _after(client, settings, waiting, wanted)
-                lives = lives and engine.is_running
         except Ani3DError as error:
             said["start"] = "disk.full" if "disk.full" in error.message else error.message
-            command = [sys.executable, "-m", "engine", "gc", "--store", str(disk / "store"), "--keep-days", "0"]
-            gone = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
-            said["gc"] = "done" if gone.returncode == 0 else gone.stderr
-            ballast.unlink(missing_ok=True)
-            with running(disk / "store") as engine, engine.client() as client:
-                record = _after(client, settings, waiting, wanted)
-                lives = lives and engine.is_running
+        command = [sys.executable, "-m", "engine", "gc", "--store", str(disk / "store"), "--keep-days", "0"]
+        gone = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+        said["gc"] = "done" if gone.returncode == 0 else gone.stderr
+        ballast.unlink()
+        with running(disk / "store") as engine, engine.client() as client:
+            record = _after(client, settings, waiting, wanted)
+            lives = lives and engine.is_running
     clear = done == "done" and all(answer in ("done", "disk.full") for answer in said.values())
     answers = {what: answer for what, answer in said.items() if not what.startswith("adjust")}
     refused = sum(answer == "disk.full" for what, answer in said.items() if what.startswith("adjust"))
