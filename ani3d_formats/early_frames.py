@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -27,16 +28,20 @@ class EarlyFrames:
             for frame in vertices:
                 file.write(np.ascontiguousarray(frame, "<f4").data)
         self._frames = np.memmap(path, "<f4", "r+", HEADER.size, vertices.shape)
-        self._ready = 0
+        self._ready, self._lock = 0, Lock()
 
     def show(self, frame: int, rows: np.ndarray, places: np.ndarray) -> None:
-        """Put the vertices `rows` (P,) of a frame at `places` (P,3); a frame is ready once it was shown."""
-        self._frames[frame, rows] = places
-        if frame >= self._ready:
-            self._ready = frame + 1
-            self._frames.flush()
-            with open(self.path, "r+b") as file:
-                file.write(HEADER.pack(MAGIC, self._ready))
+        """Put the vertices `rows` (P,) of a frame at `places` (P,3); a frame is ready once it was shown.
+
+        Several threads may do so.
+        """
+        with self._lock:
+            self._frames[frame, rows] = places
+            if frame >= self._ready:
+                self._ready = frame + 1
+                self._frames.flush()
+                with open(self.path, "r+b") as file:
+                    file.write(HEADER.pack(MAGIC, self._ready))
 
 
 def ready_of(header: bytes) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from threading import Lock
 
 import numpy as np
 
@@ -16,7 +18,8 @@ from ..mesh.surface import Obstacle
 from .art_direction import fabric_of
 from .constraints import PINNED
 from .fabrics import FABRICS, ClothSettings
-from .garment import Garment, simulate_garment
+from .garment import Garment, Tell, simulate_garment
+from .in_step import Arriving, in_step
 from .simulate import check
 from .strands import simulate_strands
 from .surroundings import NOTHING, Surroundings
@@ -179,41 +182,99 @@ def _simulate(
     tell: Callable[[str, np.ndarray], None],
 ) -> np.ndarray:
     """All layers, one over the other; `whole` is the mesh of all."""
-    faces, bind_vertices, pin_weights = whole.faces, whole.rest, whole.pins
-    moved = skinned.astype(np.float32).copy()
+    skinned = skinned.astype(np.float32)
+    moved = skinned.copy()
+    chosen = [layer for layer in layers if len(layer.own) and (whole.pins[layer.own] <= PINNED).any()]
     if progress:
-        free = sum(int((pin_weights[layer.own] <= PINNED).sum()) for layer in layers)
+        free = sum(int((whole.pins[layer.own] <= PINNED).sum()) for layer in layers)
         way_in = max((fabric.preroll for layer in layers for fabric in layer.worn.fabrics), default=0)
-        progress.advance(0, foretold(free, len(skinned) + way_in))
-    steps = _spread(progress, len(layers) * len(skinned))
-    for layer in layers:
-        own = layer.own
-        if len(own) == 0 or (pin_weights[own] > PINNED).all():
-            if steps:
-                steps.advance(len(skinned))
-            continue
-        both = np.concatenate([own, layer.met])
-        skin = Obstacle.of_faces(moved, faces[layers[0].beneath]) if layer.strands else None
-        around = surroundings.part(both).over(Obstacle.of_faces(moved, faces[layer.beneath], bind_vertices), skin)
+        progress.advance(0 if chosen else progress.total, foretold(free, len(skinned) + way_in))
+    work = _Work(skinned, whole, fps, surroundings, layers[0].beneath, _Steps(progress, len(chosen) * len(skinned)))
+    garments, above = layers[0], [layer for layer in chosen if layer is not layers[0]]
+    if len(above) in (0, len(chosen)):
+        for layer in chosen:
+            moved[:, layer.own] = work.simulated(layer, tell)
+        return moved
+    arriving, told = Arriving(len(skinned), len(garments.own)), list[tuple[str, np.ndarray]]()
 
-        def follow(reason: str, chosen: np.ndarray, own: np.ndarray = own) -> None:
+    def over() -> list[np.ndarray]:
+        told.clear()
+        beneath = Beneath(garments.own, arriving)
+        return [work.simulated(layer, lambda *what: told.append(what), beneath) for layer in above]
+
+    watched = replace(work, surroundings=surroundings.watched(arriving.put, garments.own))
+    below = partial(watched.simulated, garments, tell)
+    moved[:, garments.own], results = in_step(below, over, arriving)
+    for layer, result in zip(above, results, strict=True):
+        moved[:, layer.own] = result
+    for what in told:
+        tell(*what)
+    return moved
+
+
+@dataclass(frozen=True)
+class Beneath:
+    """Vertices `own` (N,) that are simulated meanwhile, and their frames as they arrive."""
+
+    own: np.ndarray
+    arriving: Arriving
+
+    def into(self, target: np.ndarray, rows: np.ndarray) -> Callable[[int], None]:
+        """What writes those of a frame into an array (T,R,3), whose first vertices are `rows` (N,)."""
+        index = np.full(max(self.own.max(), rows.max()) + 1, -1)
+        index[self.own] = np.arange(len(self.own))
+        there = np.flatnonzero(index[rows] >= 0)
+        chosen = index[rows[there]]
+
+        def write(frame: int) -> None:
+            target[frame, there] = self.arriving.wait(frame)[chosen]
+
+        return write
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is the same for all layers; `skin` (F,) bool: the faces that nothing simulated has."""
+
+    skinned: np.ndarray
+    whole: Garment
+    fps: float
+    surroundings: Surroundings
+    skin: np.ndarray
+    steps: _Steps
+
+    def simulated(self, layer: Layer, tell: Tell, beneath: Beneath | None = None) -> np.ndarray:
+        """The layer's own vertices (T,P,3) float32; what lies beneath is as `skinned` has it, or comes meanwhile."""
+        own, skinned, whole = layer.own, self.skinned, self.whole
+        both, solid = np.concatenate([own, layer.met]), whole.faces[layer.beneath]
+        skin = Obstacle.of_faces(skinned, whole.faces[self.skin]) if layer.strands else None
+        around = self.surroundings.part(both).over(Obstacle.of_faces(skinned, solid, whole.rest), skin)
+        led, writers = skinned[:, both], []
+        if beneath:
+            writers.append(beneath.into(led, both))
+            if around.obstacle and len(solid):
+                writers.append(beneath.into(around.obstacle.vertices, np.unique(solid)))
+
+        def until(frame: int) -> None:
+            for write in writers:
+                write(frame)
+
+        def follow(reason: str, chosen: np.ndarray) -> None:
             tell(reason, own[chosen[chosen < len(own)]])
 
+        around, steps = replace(around, until=until), self.steps.part()
         if layer.strands:
-            moved[:, own] = simulate_strands(
-                skinned[:, own], bind_vertices[own], layer.strands, pin_weights[own], around, fps, steps, follow
-            )
-            continue
-        index = np.full(len(bind_vertices), -1)
+            pins = whole.pins[own]
+            moved = simulate_strands(led, whole.rest[own], layer.strands, pins, around, self.fps, steps, follow)
+            return moved.astype(np.float32)
+        index = np.full(len(whole.rest), -1)
         index[both] = np.arange(len(both))
-        own_faces = index[faces]
-        own_faces = own_faces[(own_faces >= 0).all(1)]
-        pins = np.concatenate([pin_weights[own], np.ones(len(layer.met), np.float32)])
-        garment = Garment(own_faces, bind_vertices[both], pins)
-        led = np.concatenate([skinned[:, own], moved[:, layer.met]], axis=1)
+        faces = index[whole.faces]
+        pins = np.concatenate([whole.pins[own], np.ones(len(layer.met), np.float32)])
+        garment = Garment(faces[(faces >= 0).all(1)], whole.rest[both], pins)
         worn = layer.worn.beside(len(layer.met))
-        moved[:, own] = simulate_garment(led, garment, around, fps, worn, steps, follow)[:, : len(own)]
-    return moved
+        moved = simulate_garment(led, garment, around, self.fps, worn, steps, follow)
+        return moved[:, : len(own)].astype(np.float32)
 
 
 def foretold(free: int, frames: int) -> str:
@@ -224,12 +285,20 @@ def foretold(free: int, frames: int) -> str:
     return f"Cloth of {free:,} free vertices will take about {minutes:,.0f} minutes on one processor."
 
 
-def _spread(progress: Progress | None, total: int) -> Progress | None:
-    """A progress of `total` steps that takes `progress` from its first to its last."""
-    if progress is None:
-        return None
+class _Steps:
+    """Steps of all layers, `total` of them, that take `progress` from its first to its last, whichever comes first."""
 
-    def pass_on(report: Report) -> None:
-        progress.advance(report.step * progress.total // total - progress.step)
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total, self.done, self._lock = progress, total, 0, Lock()
 
-    return Progress(progress.stage, total, pass_on, progress.should_cancel)
+    def part(self) -> Progress | None:
+        """The progress of one layer."""
+        if self.progress is None:
+            return None
+        return Progress(self.progress.stage, self.total, self._count, self.progress.should_cancel)
+
+    def _count(self, _: Report) -> None:
+        assert self.progress is not None
+        with self._lock:
+            self.done += 1
+            self.progress.advance(self.done * self.progress.total // self.total - self.progress.step)

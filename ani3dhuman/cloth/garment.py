@@ -5,7 +5,7 @@ A piece follows the skeleton where the solver cannot help: its size is animated,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..mesh.topology import edges_of
 from .constraints import PINNED, SMALL_PART, Constraints, islands, sound_faces
 from .preroll import rigid_fit
 from .solver import run
-from .surroundings import Surroundings
+from .surroundings import Shown, Surroundings
 from .worn import Worn
 
 RESIZED = 2.0  # times its usual size, up or down, from which on a piece's size is animated
@@ -93,11 +93,25 @@ def simulate_garment(
     def build(rest: np.ndarray, held: np.ndarray) -> Constraints:
         return Constraints.of_mesh(faces, rest, held)
 
-    worn, around = worn.part(welded.first), surroundings.part(welded.first, welded.index)
+    def until(frame: int) -> None:
+        if surroundings.until:
+            surroundings.until(frame)
+            skinned[frame] = shown[frame, welded.first]
+
+    def parted(frame: int, x: np.ndarray) -> np.ndarray:
+        pieces.carry(carriers, x)
+        return np.asarray(x[welded.index] + (shown[frame] - skinned[frame, welded.index]))
+
+    def see(frame: int, _: np.ndarray, x: np.ndarray) -> None:
+        if surroundings.shown:
+            surroundings.shown(frame, parted(frame, x.copy()))
+
+    carriers, everyone = pieces.carriers(), np.arange(len(welded.first))
+    worn, around = worn.part(welded.first), surroundings.part(welded.first)
     worn = replace(worn, extra=worn.extra + _stand_off(pieces))
+    around = replace(around, shown=Shown(see, everyone, everyone), until=until)
     moved = simulate_pieces(skinned, pieces, build, around, fps, worn, progress, report)
-    pieces.carry_buttons(moved)
-    return moved[:, welded.index] + (shown - skinned[:, welded.index])
+    return np.stack([parted(t, x) for t, x in enumerate(moved)])
 
 
 def _stand_off(pieces: Pieces) -> np.ndarray:
@@ -222,14 +236,17 @@ class Pieces:
             "the body's motion tears {it}": torn & ~left & ~broken & free,
         }
 
-    def carry_buttons(self, moved: np.ndarray) -> None:
-        """Let buttons go with the cloth that they lie on, in place; others stay with the skeleton."""
+    def carriers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Buttons that go with the cloth that they lie on: vertices (N,), and those (M,) of the cloth that carry them.
+
+        Others stay with the skeleton.
+        """
         on = ~self.buttons[self.part]
         if on.all() or not on.any():
-            return
+            return []
         cloth = np.flatnonzero(on)
         tree = cKDTree(self.rest[cloth])
-        goes_with = np.where(on, -1, self._hosts()[self.part])
+        goes_with, found = np.where(on, -1, self._hosts()[self.part]), []
         for number in np.unique(goes_with[~on]):
             own = np.flatnonzero(goes_with == number)
             away, nearest = tree.query(self.rest[own])
@@ -237,10 +254,15 @@ class Pieces:
                 continue
             about = cloth[np.atleast_1d(tree.query(self.rest[own].mean(0), k=min(ABOUT, len(cloth)))[1])]
             same = about[self.part[about] == self.part[cloth[nearest[away.argmin()]]]]  # the piece that it lies on
-            near = (same if len(same) >= CARRIERS else about)[:CARRIERS]
-            for t in range(len(moved)):
-                R, offset = rigid_fit(self.rest[near], moved[t, near])
-                moved[t, own] = self.rest[own] @ R.T + offset
+            found.append((own, (same if len(same) >= CARRIERS else about)[:CARRIERS]))
+        return found
+
+    def carry(self, carriers: Sequence[tuple[np.ndarray, np.ndarray]], x: np.ndarray) -> None:
+        """Put buttons where cloth at `x` (P,3) carries them, in place; not with what blew up."""
+        for own, near in carriers:
+            if np.isfinite(x[near]).all():
+                R, offset = rigid_fit(self.rest[near], x[near])
+                x[own] = self.rest[own] @ R.T + offset
 
     def _hosts(self) -> np.ndarray:
         """(K,) the piece that each button goes with: the largest that it lies on, or itself.

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array, csr_array
 
 from ..mesh.surface import Obstacle, Surface, triangles_around
 from .constraints import Constraints
-from .contact.candidates import Cover
+from .contact.candidates import PASSED, Cover
 from .contact.touch import Lists, crossings
 
 REACH = 0.05  # metres: what lies further beyond a sheet is taken to belong there
@@ -69,15 +69,17 @@ def pulled_apart(
     sheets = {n: Sheet.of(x, cover.faces, pieces, n, surface) for n in sorted({n for pair in pairs for n in pair})}
     ordered = [_ordered(sheets[a], sheets[b], x, stack) for a, b in pairs]
     work = Work(constraints, pieces, _neighbours(constraints, len(x)), clear, surface, met)
+    outside, still = work.parted(x, [], inside)
+    if not still:  # they crossed in the body alone
+        return outside
     found, left = work.parted(x, ordered, inside)
     if left <= ENOUGH * crossings:
         return found
     # some pieces pass right through others, as a sleeve through the side of a coat: no way leads out there
-    found, left = work.parted(x, [], inside)
-    if left > crossings:  # a scarf's turns would be pushed into each other
+    if still > crossings:  # a scarf's turns would be pushed into each other
         inside = np.zeros_like(inside)
     else:
-        x, crossings = found, left
+        x, crossings = outside, still
     for pair in ordered if len(ordered) <= MOST else []:
         if not crossings:
             break
@@ -238,11 +240,11 @@ def _crossing(x: np.ndarray, pieces: np.ndarray, cover: Cover, lists: Lists) -> 
 
 
 def let_cards_cross(cover: Cover, lists: Lists) -> None:
-    """Let hair (garment 0) pass itself if it does so at rest in many places, by a negative number of its garment."""
+    """Let hair (garment 0) pass itself if it does so at rest in many places, by the number of its garment."""
     pairs = _hits(cover.rest, cover, lists)
     own = (cover.garment[cover.faces[pairs, 0]] == 0).all(1)
     if own.sum() > CARDS * max(1, (cover.garment[cover.faces[:, 0]] == 0).sum()):
-        cover.garment[cover.garment == 0] = -1
+        cover.garment[cover.garment == 0] = PASSED
 
 
 def _hits(x: np.ndarray, cover: Cover, lists: Lists) -> np.ndarray:

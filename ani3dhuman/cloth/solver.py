@@ -48,7 +48,8 @@ def run(
 ) -> np.ndarray:
     """Simulate P particles over T frames; arguments and result as of `ani3dhuman.cloth.simulate.simulate`.
 
-    A connected piece that blows up is NaN from that frame on, and in all frames when that was before the first one.
+    The way in goes by what `skinned` holds before the first `Surroundings.until`. A connected piece that blows up is
+    NaN from that frame on, and in all frames when that was before the first one.
 
     Raises:
         Cancelled: within some tenths of a second of the request, the way in included.
@@ -76,6 +77,8 @@ def run(
     body = Body(contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest, none, radii, none)
     gravity = np.array([0, 0, -settings.gravity]) if around.gravity is None else around.gravity
     sheet = Sheet(c.faces, masses)
+    if around.until and (preroll.still or not preroll.count):  # else the first pose is the one at rest
+        around.until(0)
     way_in = WayIn(preroll, skinned, rest, around)
     end = way_in.pose(0)
     steady = constraints.pinned if constraints.pinned.sum() >= 3 else np.ones(len(rest), bool)
@@ -97,6 +100,8 @@ def run(
     frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
     for step in range(preroll.count + len(skinned)):
         if step > 0:
+            if around.until:
+                around.until(max(0, step - preroll.count))
             start, end = end, way_in.pose(step)
             moves, before = end.skin[steady].mean(0) - start.skin[steady].mean(0), moves
             if JUMP < np.linalg.norm(moves - before) < FURTHEST_JUMP:

@@ -46,11 +46,10 @@ class Shown:
     rows: np.ndarray
     particles: np.ndarray
 
-    def part(self, rows: np.ndarray, index: np.ndarray | None) -> Shown:
-        """The same of particles `rows` alone; `index` says which of those each particle goes with, where all do."""
-        if index is None:
-            index = np.full(int(max(rows.max(initial=-1), self.particles.max(initial=-1))) + 1, -1)
-            index[rows] = np.arange(len(rows))
+    def part(self, rows: np.ndarray) -> Shown:
+        """The same of particles `rows` alone."""
+        index = np.full(int(max(rows.max(initial=-1), self.particles.max(initial=-1))) + 1, -1)
+        index[rows] = np.arange(len(rows))
         particles = index[self.particles]
         return Shown(self.sink, self.rows[particles >= 0], particles[particles >= 0])
 
@@ -85,6 +84,8 @@ class Surroundings:
         way_in: how the shot begins, of `preroll.WAYS_IN`.
         shown: is called with each frame as it is simulated; None for nobody.
         skin: the body without what is worn over it, where the obstacle holds that too; None where it does not.
+        until: called with a frame before that is looked at: what lies beneath may be simulated meanwhile, and is then
+            written where the obstacle and the skeleton's positions have it; None where all is there.
     """
 
     obstacle: Obstacle | None = None
@@ -95,15 +96,27 @@ class Surroundings:
     way_in: str = FROM_REST
     shown: Shown | None = None
     skin: Obstacle | None = None
+    until: Callable[[int], None] | None = None
 
-    def part(self, rows: np.ndarray, index: np.ndarray | None = None) -> Surroundings:
-        """The surroundings of particles `rows` alone; `index` as of `Shown.part`."""
+    def part(self, rows: np.ndarray) -> Surroundings:
+        """The surroundings of particles `rows` alone."""
         return replace(
             self,
             forces=self.forces.part(rows) if self.forces else None,
             direction=self.direction.part(rows) if self.direction else None,
-            shown=self.shown.part(rows, index) if self.shown else None,
+            shown=self.shown.part(rows) if self.shown else None,
         )
+
+    def watched(self, watch: Callable[[int, np.ndarray], None], rows: np.ndarray) -> Surroundings:
+        """These surroundings, of which `watch` is shown each frame too, its particles `rows` (N,) alone."""
+        others = self.shown
+
+        def sink(frame: int, shown: np.ndarray, places: np.ndarray) -> None:
+            watch(frame, places)
+            if others:
+                others.sink(frame, shown, places)
+
+        return replace(self, shown=Shown(sink, rows, rows))
 
     def played(self, frames: np.ndarray) -> Surroundings:
         """The surroundings over frames (T',) of the shot, each of which may come more than once."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .contact.candidates import MET
 from .contact.touch import Layers
 from .fabrics import ClothSettings
 
@@ -22,7 +23,7 @@ class Worn:
 
     Attributes:
         fabrics: those; number: (P,) which of them a particle is of.
-        garment: (P,) the number of its garment.
+        garment: (P,) the number of its garment, `MET` for what has been simulated before.
         extra: (P,) metres that it keeps further from the body than its fabric says.
         hair: whether all of garment 0 is hair: its round pieces are solid, and cards that lie in each other stay so.
     """
@@ -39,12 +40,12 @@ class Worn:
         return cls((fabric,), np.zeros(count, int), np.zeros(count, int), np.zeros(count), hair)
 
     def beside(self, count: int) -> Worn:
-        """With so many particles more, that belong to another garment, of the same fabric."""
+        """With so many particles more, of the same fabric, that have been simulated before."""
         added = np.zeros(count, int)
         return replace(
             self,
             number=np.concatenate([self.number, added]),
-            garment=np.concatenate([self.garment, added + 1 + self.garment.max(initial=-1)]),
+            garment=np.concatenate([self.garment, added + MET]),
             extra=np.concatenate([self.extra, np.zeros(count)]),
         )
 

@@ -152,6 +152,7 @@ class Contacts:
         self.began: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self.clear = np.zeros((len(free), (5 if scene else 4) if obstacle else 0), np.float32)
         self.near = np.zeros(self.clear.shape, np.int64)
+        self._trees: list[tuple[np.ndarray, cKDTree]] = []
 
     @property
     def places(self) -> np.ndarray:
@@ -160,8 +161,16 @@ class Contacts:
 
     def nearest(self, x: np.ndarray, body: np.ndarray) -> np.ndarray:
         """The point (N,) of the obstacle, where it is at `body` (Q,3), that is nearest to each of `x` (N,3)."""
-        tree = cKDTree(body, balanced_tree=False, compact_nodes=False)
-        return np.asarray(tree.query(x, workers=get_num_threads())[1])
+        return np.asarray(self._tree(body).query(x, workers=get_num_threads())[1])
+
+    def _tree(self, points: np.ndarray) -> cKDTree:
+        """The tree of `points` (Q,3); where a frame ends the next one begins, so the last two are kept."""
+        for known, tree in self._trees:
+            if known is points:
+                return tree
+        tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
+        self._trees = [*self._trees[-1:], (points, tree)]
+        return tree
 
     def touching(self, x: np.ndarray, body: np.ndarray, close: float) -> np.ndarray:
         """Which particles (N,) may touch the body, at `body` (Q,3), since `update`.
@@ -188,7 +197,7 @@ class Contacts:
         if self.obstacle is None:
             return
         rows, each = self.rows, np.arange(len(self.rows))
-        tree, later = (cKDTree(points, balanced_tree=False, compact_nodes=False) for points in (start, end))
+        tree, later = self._tree(start), self._tree(end)
         far, now = tree.query(x[rows], workers=get_num_threads())
         self.began = far, x[rows] - start[now], now
         then = later.query(ahead[rows], workers=get_num_threads())[1]

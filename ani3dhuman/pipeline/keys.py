@@ -16,7 +16,7 @@ METHODS = {
     "avatar": 5,
     "fit": 9,
     "rigid": 2,
-    "cloth": 10,
+    "cloth": 11,
     "render": 8,
     "restore": 2,
     "limits": 2,

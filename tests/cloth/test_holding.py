@@ -132,7 +132,9 @@ def test_what_is_sewn_to_a_patch_goes_with_the_patch():
     bend = np.linspace(0, 6, 5)[:, None] * rest[:, 0]
     moved = np.stack([0.2 * np.sin(bend), np.broadcast_to(rest[:, 1], bend.shape), 0.2 * np.cos(bend)], 2)
     moved = moved.astype(np.float32)
-    pieces.carry_buttons(moved)
+    carriers = pieces.carriers()
+    for frame in moved:
+        pieces.carry(carriers, frame)
     between = np.linalg.norm(moved[:, starts[1] : starts[2], None] - moved[:, None, starts[2] : starts[3]], axis=-1)
     np.testing.assert_allclose(between[1:], np.broadcast_to(between[1:2], between[1:].shape), atol=1e-5)
     alone = moved[:, starts[3] :].mean(1) - moved[:, starts[1] : starts[2]].mean(1)

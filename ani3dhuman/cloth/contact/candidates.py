@@ -20,6 +20,8 @@ NUMBER = 32  # bits of a mark that hold the number of a leaf
 LEAVES = (1 << NUMBER) - 1
 BLOCKS = 16  # parts that the search is done in, whatever the number of threads, so that its order does not change
 SEWN, BESIDE = 2, 1  # of `Cover.seam`
+PASSED, MET = -1, -2  # numbers of garments that pass themselves: cards of hair; what was simulated before
+HELD = np.uint8(4)  # the bit of `never_meeting` for what is moved from outside
 KEPT_AT_REST = 0.9  # share of the distance that two primitives of one garment have at rest which may be kept
 
 
@@ -317,18 +319,23 @@ def _mark(leaf, cover, boxes, marks):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _never_meeting(cover):  # type: ignore[no-untyped-def]
-    """Bits (2 leaves,) for tree nodes: two that share one hold nothing that `_never_meet` leaves to be compared."""
+def never_meeting(cover):  # type: ignore[no-untyped-def]
+    """Bits (2 leaves,) for tree nodes: two that share one hold nothing that `_never_meet` leaves to be compared.
+
+    Bits are of garments that pass themselves, `PASSED` and `MET`, and `HELD`.
+    """
     first, faces, garment, inv_mass = cover.first, cover.faces, cover.garment, cover.inv_mass
     leaves = first.shape[0] - 1
     apart = np.zeros(2 * leaves, np.uint8)
     for leaf in range(leaves):
-        bits = 3
+        bits = 7
         for a in range(first[leaf], first[leaf + 1]):
-            if garment[faces[a, 0]] != -1:
-                bits &= 2
+            if garment[faces[a, 0]] != PASSED:
+                bits &= 6
+            if garment[faces[a, 0]] != MET:
+                bits &= 5
             if inv_mass[faces[a, 0]] > 0.0 or inv_mass[faces[a, 1]] > 0.0 or inv_mass[faces[a, 2]] > 0.0:
-                bits &= 1
+                bits &= 3
         apart[leaves + leaf] = bits
     for node in range(leaves - 1, 0, -1):
         apart[node] = apart[2 * node] & apart[2 * node + 1]
@@ -367,7 +374,7 @@ def list_pairs(x, y, slack, cover, tangled, boxes, pairs, counts):  # type: igno
     Boxes are those of this way. Block b of `pairs` begins at b N / BLOCKS and gets counts[b] of them; more than its
     room says that there was not enough.
     """
-    leaves, apart = cover.first.shape[0] - 1, _never_meeting(cover)
+    leaves, apart = cover.first.shape[0] - 1, never_meeting(cover)
     for b in prange(BLOCKS):
         own, count = block_of(pairs, b), 0
         marks = np.full(cover.faces.shape[0], LEAVES, np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 
 from ...jit import kernel, parallel_kernel
-from .candidates import BLOCKS, next_leaf, stay_apart
+from .candidates import BLOCKS, HELD, never_meeting, next_leaf, stay_apart
 from .geometry import pierces
 
 STRIDE, RATE = 0.1, 180.0  # share of the distance kept from other cloth that an edge is moved in a substep, a second
@@ -64,7 +64,7 @@ def list_crossings(x, cover, boxes, hits, counts):  # type: ignore[no-untyped-de
     """
     first = cover.first
     leaves = first.shape[0] - 1
-    room, apart = hits.shape[0] // BLOCKS, np.zeros(2 * leaves, np.uint8)
+    room, apart = hits.shape[0] // BLOCKS, never_meeting(cover) & ~HELD  # what is held both ways may be a seam
     for block in prange(BLOCKS):
         own_hits = hits[block * room : (block + 1) * room]
         count = 0
