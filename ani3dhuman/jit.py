@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _OPTIONS: dict[str, Any] = {"cache": True, "boundscheck": False, "error_model": "numpy", "nogil": True}
 _PREFIX = "ani3dhuman-"
 _stamps: dict[int, str] = {}  # by the identity of each kernel, which lives as long as its module
+_kernels: list[Any] = []
 
 
 def folder_stamp(folder: Path) -> str:
@@ -50,6 +51,7 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     dispatcher: Any = njit(**_OPTIONS, **options)(function)
     kept = dispatcher._cache
     stamp = _stamps[id(dispatcher)] = _stamp(function)
+    _kernels.append(dispatcher)
     kept._cache_file = IndexDataCacheFile(kept.cache_path, f"{_PREFIX}{stamp}-{kept._impl.filename_base}", stamp)
     return dispatcher
 
@@ -62,6 +64,20 @@ def kernel(function: Callable[..., Any]) -> Any:
 def parallel_kernel(function: Callable[..., Any]) -> Any:
     """Compile with `prange` loops spread over numba's threads."""
     return _compiled(function, parallel=True)
+
+
+def load_kept() -> int:
+    """Load the code that is kept of all kernels imported so far, which else is loaded as they are first called; how
+    many. Compiles nothing."""
+    loaded = 0
+    for dispatcher in list(_kernels):
+        kept = dispatcher._cache
+        with suppress(Exception):  # the call itself tells, or compiles
+            for key in kept._cache_file._load_index():
+                if key == kept._index_key(key[0], dispatcher.targetctx.codegen()):
+                    dispatcher.compile(key[0])
+                    loaded += 1
+    return loaded
 
 
 @cache

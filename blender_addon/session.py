@@ -27,7 +27,9 @@ from .jobs import ENDED, Moment, look, print_moment, raise_if_failed
 
 T = TypeVar("T")
 JOB_WARNINGS = "Animate"  # they stand under the button that submitted the job
-TICK = 0.25  # seconds between two looks of the timer
+TICK = 0.05  # seconds between two looks of the timer at what other threads have posted
+ASKS = 0.25  # seconds between two questions to the engine at least
+DRAWS = 0.5  # seconds between two drawings of what goes on at least: a software renderer takes .05 for the sidebar
 
 
 class Session:
@@ -51,6 +53,7 @@ class Session:
         self._question: Future[tuple[Moment, int]] | None = None
         self._question_of_all: Future[list[JobStatus]] | None = None
         self._since = 0
+        self._asked_at = 0.0
         self._timer = self.tick  # one object, as Blender knows timers by identity
 
     # ---- the engine ----
@@ -175,6 +178,7 @@ class Session:
         if self.course is None or self.course.job != job:
             self.course = Course(time.monotonic(), job, preset)
         self.job, self.error, self._question, self._since = Moment(job, "queued", "", 0, 0, math.inf), "", None, 0
+        self._asked_at = 0.0
         self._run_timer()
 
     def forget(self) -> None:
@@ -216,6 +220,7 @@ class Session:
 
     def _ask(self) -> None:
         assert self.job
+        self._asked_at = time.monotonic()
         last = self.job if self._since else None
         try:
             question = self.current().call(partial(look, job=self.job.job, since=self._since, last=last))
@@ -235,7 +240,7 @@ class Session:
             self._lose(problem)
             return
         self.tell(moment)
-        redraw()
+        redraw_at_times(now=moment.state in ENDED)
 
     def _lose(self, problem: Exception) -> None:
         self.job, self.error, self._question = None, str(problem), None  # the job may well go on: Follow Job asks again
@@ -293,7 +298,8 @@ class Session:
     def tick(self) -> float | None:
         """The timer: run what was posted, ask for the job's next moment. None, when nothing goes on, ends the timer."""
         self.drain()
-        if self.job and self.job.state not in ENDED and self._question is None:
+        due = time.monotonic() >= self._asked_at + ASKS and self._question is None
+        if due and self.job and self.job.state not in ENDED:
             self._ask()
         going_on = self._starting or self._question_of_all or (self.job and self.job.state not in ENDED)
         return TICK if going_on else None
@@ -313,6 +319,17 @@ def redraw(region_type: str = "UI") -> None:
             for region in area.regions:
                 if area.type == "VIEW_3D" and region.type == region_type:
                     region.tag_redraw()
+
+
+_drawn_at = 0.0
+
+
+def redraw_at_times(now: bool = False) -> None:
+    """`redraw` for what goes on by itself: `now`, else only after `DRAWS` seconds without."""
+    global _drawn_at
+    if now or time.monotonic() >= _drawn_at + DRAWS:
+        _drawn_at = time.monotonic()
+        redraw()
 
 
 session = Session()

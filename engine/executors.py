@@ -45,6 +45,9 @@ class Executor(Protocol):
     def has_room(self) -> bool:
         """True when another job can start."""
 
+    def prepare(self, preset: str) -> None:
+        """A job of this preset is coming."""
+
     def start(self, job: str, folder: Path) -> None:
         """Run the job whose input lies in `folder`. Raises OSError."""
 
@@ -136,6 +139,16 @@ class LocalProcesses:
         free = available_memory()
         return len(self._busy) < self._slots and (free is None or free >= self._watch.reserve)
 
+    def prepare(self, preset: str) -> None:
+        """Have a process load what a job of this preset needs, where none waits for a job and another could run."""
+        if self._idle or not self.has_room or self._watch.warm <= 0:
+            return
+        with contextlib.suppress(OSError):  # the job finds out why
+            worker = self._spawn(Path(os.devnull))
+            worker.idle_since = time.monotonic()
+            self._idle.append(worker)
+            worker.process.prepare(preset)
+
     def start(self, job: str, folder: Path) -> None:
         """Run the job whose input lies in `folder`. Raises OSError when no process or log can be made."""
         while self._idle:
@@ -144,16 +157,16 @@ class LocalProcesses:
                 worker.process.run(folder)
                 break
         else:
-            worker = self._spawn(folder)
+            worker = self._spawn(folder / "worker.log")
             with contextlib.suppress(OSError):  # its end is on the way
                 worker.process.run(folder)
         worker.job, worker.started_at, worker.heard_at = job, time.monotonic(), time.monotonic()
         self._busy[job] = worker
 
-    def _spawn(self, folder: Path) -> _Worker:
+    def _spawn(self, log: Path) -> _Worker:
         taken = [worker.card for worker in (*self._busy.values(), *self._idle)]
         card = min(range(self._cards), key=taken.count)
-        worker = _Worker(WorkerProcess(self._command, folder / "worker.log", {CARD_VARIABLE: str(card)}), card)
+        worker = _Worker(WorkerProcess(self._command, log, {CARD_VARIABLE: str(card)}), card)
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
         return worker
 

@@ -1,7 +1,8 @@
-"""What a job is: the library's pipeline behind two functions.
+"""What a job is: the library's pipeline behind three functions.
 
-The server calls `check` before it takes a job; the worker process calls `run`. What `check` needs is imported before
-the engine listens, so that no request waits for it. Another module with the same two functions can stand in
+The server calls `check` before it takes a job; the worker process calls `run`, and `prepare` where it is told in time
+which job comes. What `check` needs is imported before the engine listens, so that no request waits for it. Another
+module with the same three functions can stand in
 (`--job MODULE` of the worker).
 """
 
@@ -43,6 +44,15 @@ def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
         raise missing()
     check_size(checked.meta, chosen)
     return checked.name
+
+
+def prepare(preset: str) -> None:
+    """Import what a job of this preset needs and load its compiled kernels. Raises Ani3DError `settings.*`."""
+    from ani3dhuman.jit import load_kept
+    from ani3dhuman.pipeline.work import load
+
+    load(Settings.from_dict({"preset": preset}))
+    load_kept()
 
 
 def run(

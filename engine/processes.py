@@ -41,6 +41,10 @@ class WorkerProcess:
         self.reports = self._popen.stdout
         self.pid = self._popen.pid
 
+    def prepare(self, preset: str) -> None:
+        """Have it load what a job of this preset needs. Raises OSError where it has just died."""
+        self._tell(json.dumps({"prepare": preset}))
+
     def run(self, folder: Path) -> None:
         """Give it the job in `folder`. Raises OSError where it has just died."""
         self._tell(json.dumps({"run": str(folder)}))

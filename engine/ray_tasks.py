@@ -151,6 +151,9 @@ class RayTasks:
         """True when another job can be handed over."""
         return len(self._tasks) < self._slots
 
+    def prepare(self, preset: str) -> None:
+        """Nothing: Ray starts its processes where it has room."""
+
     def start(self, job: str, folder: Path) -> None:
         """Hand over the job whose input lies in `folder`."""
         self._tasks[job] = None

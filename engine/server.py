@@ -163,6 +163,9 @@ class Server:
                 return Welcome(PROTOCOL_VERSION, __version__, self._device, os.getpid(), installed_priors(), health)
             case m.Ping():
                 return m.Pong()
+            case m.Prepare():
+                self._executor.prepare(message.preset)
+                return m.Done()
             case m.Submit():
                 return self._submit(client, message)
             case m.Put():

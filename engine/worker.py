@@ -1,9 +1,9 @@
 """Jobs in a process of their own, one after the other: `python -m engine.worker --blobs BLOBS`.
 
 The worker and the engine talk through two pipes. Down the standard input come lines: `{"run": FOLDER}` gives a job,
-"cancel" asks it to stop, and the end of the pipe means that the engine is gone, however it died, so the worker ends at
-once with its children. Up the standard output go the messages of `engine.pipe`. What a job prints goes to its log
-instead. No file is involved, so even a full disk can be reported.
+`{"prepare": PRESET}` says which comes next, "cancel" asks it to stop, and the end of the pipe means that the engine is
+gone, however it died, so the worker ends at once with its children. Up the standard output go the messages of
+`engine.pipe`. What a job prints goes to its log instead. No file is involved, so even a full disk can be reported.
 
 The process stays for the next job, since imports and compiled kernels take longer than many jobs; it does not where
 something went wrong that may have left traces.
@@ -108,11 +108,12 @@ def run(
 
 
 class Orders:
-    """What the engine says down the pipe: the folders of jobs, one at a time, and that the present one shall stop."""
+    """What the engine says down the pipe: presets to prepare for (str), folders of jobs (Path), one at a time, and that
+    the present one shall stop."""
 
     def __init__(self, control: BinaryIO) -> None:
         self._control = control
-        self.folders: queue.Queue[Path] = queue.Queue()
+        self.work: queue.Queue[str | Path] = queue.Queue()
         self.cancel = threading.Event()
 
     def follow(self) -> None:
@@ -120,9 +121,13 @@ class Orders:
         for line in self._control:
             if line.strip() == b"cancel":
                 self.cancel.set()
+                continue
+            order = json.loads(line)
+            if "prepare" in order:
+                self.work.put(order["prepare"])
             else:
                 self.cancel.clear()  # what was said of an earlier job came too late
-                self.folders.put(Path(json.loads(line)["run"]))
+                self.work.put(Path(order["run"]))
         if hasattr(os, "killpg"):
             os.killpg(0, signal.SIGKILL)
         os._exit(1)
@@ -194,7 +199,11 @@ def main(argv: list[str] | None = None) -> None:
     stages = SharedStages(args.stages, args.stage_bytes) if args.stages else None
     warm = True
     while warm:
-        folder = orders.folders.get()
+        folder = orders.work.get()
+        if isinstance(folder, str):
+            with contextlib.suppress(Exception):  # the job finds out why
+                importlib.import_module(args.job).prepare(folder)
+            continue
         _print_into(folder / "worker.log")
         held = _hold(folder)
         outcome = run(folder, args.blobs, args.job, Reporter(reports), orders.cancel, stages)

@@ -14,6 +14,14 @@ from .job import Listener
 from .settings import CLOTH, Settings
 
 
+def load(settings: Settings) -> None:
+    """Import what a job of these settings needs, so that it begins at once."""
+    if settings.result == CLOTH:
+        from . import cloth_only  # noqa: F401
+    else:
+        from . import animate  # noqa: F401
+
+
 def work(
     shot: Shot,
     out: Path,

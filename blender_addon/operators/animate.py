@@ -4,6 +4,8 @@
 The scene is read anew each time. That takes seconds, a job minutes, and no other way notices every change: a driver, a
 linked file, a picture on disk. The engine finds the same shot with the same settings again and does it only once.
 
+The engine starts first, and is told which job comes: both go on while Blender reads the scene.
+
 With a window the operator ends when the engine has the job; the session's timer follows it and shows the result. Escape
 stops the operator. It does not stop the job, which may run for hours while Escape is pressed for other things: the
 cross beside the progress does. Without a window it waits until the result is in the scene.
@@ -11,10 +13,11 @@ cross beside the progress does. Without a window it waits until the result is in
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
@@ -22,19 +25,24 @@ import bpy
 
 from ani3d_formats.errors import Ani3DError
 
+from ..connection import Link
+from ..export.camera import check_camera
+from ..export.character import check_armature
 from ..export.shot import Request, export_steps, shot_frames
 from ..job_list import add_job, fetched, row_of
 from ..jobs import Moment
 from ..paths import absolute
 from ..properties import scene_group, shot_file
 from ..results_shown import best_for, show_as
-from ..session import JOB_WARNINGS, redraw, session
+from ..session import JOB_WARNINGS, redraw, redraw_at_times, session
 from .base import Outcome
 from .bind import bind_steps, chosen_armature
 from .engine import open_engine
 from .job import chosen_settings, read_pictures, read_settings, read_views, views_beside
 from .result import BringsResult, put_in_scene
 from .stepwise import SLICE, Steps, until_undo
+
+LONGEST = 0.2  # seconds of work between two looks at the keyboard, where Blender takes longer than that to draw
 
 Work = Generator[Future[Any] | None, None, None]
 """Yields what to wait for while Blender goes on, or None where it goes on by itself and the scene is in its hands."""
@@ -62,6 +70,7 @@ class Animate(BringsResult, bpy.types.Operator):
         self._work = self._prepare(context)
         self._waits_for: Future[Any] | None = None
         self._stopped_by_user = False
+        self._left = math.inf  # when the last slice of work ended
         if bpy.app.background or context.window is None:
             return {"FINISHED"} if self.succeeds(self._all_at_once, context) else {"CANCELLED"}
         session.stop_preparing = self._stop_preparing
@@ -88,7 +97,7 @@ class Animate(BringsResult, bpy.types.Operator):
             ended = self._advance()
 
         well = self.succeeds(work)
-        redraw()
+        redraw_at_times()
         if well and not ended:
             return passing
         self._end(context, self._job if well else "")
@@ -104,16 +113,19 @@ class Animate(BringsResult, bpy.types.Operator):
         session.prepare(
             "bind", 0.0, str(settings.get("preset", "")), context.scene.frame_end - context.scene.frame_start + 1
         )
-        # again, for what the character wears now
-        yield from self._read(bind_steps(context, group.armature or chosen_armature(context), self.warn), "bind")
+        armature = group.armature or chosen_armature(context)
+        check_armature(armature)
+        check_camera(context.scene)
+        starting = self._start_engine(context, str(settings.get("preset", "")))
+        yield from self._read(bind_steps(context, armature, self.warn), "bind")  # again, for what it wears now
+        if starting.done():
+            starting.result()  # where it cannot be started, that is said now
         name = group.armature.name
         request = Request(group.armature, shot_frames(context.scene), settings.get("coarse") == "evaluated")
         shot = yield from self._read(export_steps(context, request, self.warn), "export")
-        if not session.is_open():
-            self._say("start", 0, 1)
-            starting = open_engine(context)
-            yield starting
-            starting.result()
+        self._say("start", 0, 1)
+        yield starting
+        starting.result()
         self._say("send", 0, 1)
         views = views_beside(shot_file(context).parent, shot["meta"], self.warn)
         more = read_views(views) | read_pictures(shot_file(context).parent, shot["meta"], settings)
@@ -122,6 +134,16 @@ class Animate(BringsResult, bpy.types.Operator):
         self._job = sending.result()
         scene = next((each for each in bpy.data.scenes if each.session_uid == home), None)  # another may be open now
         add_job(context, self._job, name, settings, wanted=True, scene=scene)
+
+    def _start_engine(self, context: bpy.types.Context, preset: str) -> Future[Link]:
+        """Open a link where there is none, and tell the engine what comes."""
+        starting: Future[Link] = Future()
+        if session.is_open():
+            starting.set_result(session.current())
+        else:
+            starting = open_engine(context)
+        starting.add_done_callback(partial(_tell_what_comes, preset))
+        return starting
 
     def _read(self, steps: Steps, stage: str) -> Generator[None, None, Any]:
         """What `steps` return, which read the scene."""
@@ -138,14 +160,20 @@ class Animate(BringsResult, bpy.types.Operator):
         """Work for a while; True when the engine has the job."""
         if self._waits_for and not self._waits_for.done():
             return False
-        until = time.monotonic() + SLICE
+        until = time.monotonic() + self._slice()
         while True:
             try:
                 self._waits_for = next(self._work)
             except StopIteration:
                 return True
             if self._waits_for or time.monotonic() >= until:
+                self._left = time.monotonic()
                 return False
+
+    def _slice(self) -> float:
+        """Seconds to work: as long as Blender went on since the last time, so that half of the time is work also where
+        drawing takes long."""
+        return max(SLICE, min(time.monotonic() - self._left, LONGEST))
 
     def _stop_preparing(self) -> None:
         self._stopped_by_user = True
@@ -190,6 +218,13 @@ class Animate(BringsResult, bpy.types.Operator):
     def _say(self, stage: str, step: int, total: int, left: float = 0.0) -> None:
         session.prepare(stage, step / total)
         session.report(Moment("", "running", stage, step, total, left))
+
+
+def _tell_what_comes(preset: str, starting: Future[Link]) -> None:
+    """Runs on any thread. Should the engine not want to know, the job is only slower."""
+    if not starting.cancelled() and starting.exception() is None:
+        with suppress(RuntimeError):  # the link was closed at once
+            starting.result().call(lambda client: client.prepare(preset))
 
 
 def _cancelled_when_sent(sending: Future[Any]) -> None:

@@ -11,7 +11,7 @@ import bpy
 from ani3d_formats.errors import Ani3DError
 
 from ..failures import unforeseen_error
-from ..session import redraw, session
+from ..session import redraw_at_times, session
 
 if TYPE_CHECKING:
     from bpy.types import Operator as Base
@@ -111,7 +111,7 @@ class WaitsForWork(ReportsErrors):
             return {"PASS_THROUGH"}
         done = self._future.done()  # asked first: all that the work has posted is then in the inbox
         session.drain()
-        redraw()
+        redraw_at_times(now=done)
         if not done:
             return {"PASS_THROUGH"}
         context.window_manager.event_timer_remove(self._timer)

@@ -62,6 +62,10 @@ class AsyncClient:
         """Seconds that a message takes there and back."""
         return await self._run(self._client.ping)
 
+    async def prepare(self, preset: str) -> None:
+        """Say that a job of this preset is coming."""
+        await self._run(self._client.prepare, preset)
+
     async def submit(
         self,
         shot: dict[str, np.ndarray],

@@ -86,6 +86,10 @@ class Client:
         self._ask(m.Ping(), m.Pong)
         return time.monotonic() - start
 
+    def prepare(self, preset: str) -> None:
+        """Say that a job of this preset is coming: its process starts now, and loads what it needs."""
+        self._ask(m.Prepare(preset), m.Done)
+
     def submit(
         self,
         shot: dict[str, np.ndarray],

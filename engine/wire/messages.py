@@ -17,7 +17,7 @@ import numpy as np
 
 from .dtypes import travels
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_ARRAYS = 256
@@ -164,6 +164,17 @@ class FileInfo:
 class Hello(Message):
     kind = "hello"
     client: str
+
+
+@dataclass(frozen=True)
+class Prepare(Message):
+    """A job of this preset is about to be submitted."""
+
+    kind = "prepare"
+    preset: str
+
+    def __post_init__(self) -> None:
+        _require(len(self.preset) <= MAX_NAME, "the preset's name is too long")
 
 
 @dataclass(frozen=True)
@@ -372,7 +383,7 @@ class Error(Message):
     hint: str
 
 
-_ASKED = (Hello, Submit, Put, Watch, Status, List, Cancel, Adjust, Files, Fetch, Delete, Ping, Shutdown)
+_ASKED = (Hello, Prepare, Submit, Put, Watch, Status, List, Cancel, Adjust, Files, Fetch, Delete, Ping, Shutdown)
 _ANSWERED = (Welcome, Accepted, Wanted, Stored, Events, Job, Jobs, Listing, Frame, Pong, Done, Error)
 REQUESTS: dict[str, type[Message]] = {cls.kind: cls for cls in _ASKED}
 REPLIES: dict[str, type[Message]] = {cls.kind: cls for cls in _ANSWERED}

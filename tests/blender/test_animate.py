@@ -126,10 +126,15 @@ class _Window:
         return self.operator.modal(self.context, SimpleNamespace(type=kind))
 
 
+def _one_step_a_slice(part, monkeypatch) -> None:
+    monkeypatch.setattr(part("operators.animate"), "SLICE", 0.0)
+    monkeypatch.setattr(part("operators.animate"), "LONGEST", 0.0)
+
+
 @pytest.mark.parametrize("how", ["escape", "button", "file"])
 @pytest.mark.parametrize("stage", ["Looking at the character", "Reading the scene"])
 def test_reading_the_scene_can_be_stopped(preferences, session, part, monkeypatch, how, stage):
-    monkeypatch.setattr(part("operators.animate"), "SLICE", 0.0)
+    _one_step_a_slice(part, monkeypatch)
     rigs.character(frames=40)
     bpy.context.scene.frame_set(7)
     window = _Window(part, monkeypatch)
@@ -150,11 +155,12 @@ def test_reading_the_scene_can_be_stopped(preferences, session, part, monkeypatc
     else:
         window.operator.cancel(window.context)
     assert bpy.context.scene.frame_current == 7
-    assert session.stop_preparing is None and session.course is None and not session.is_open()
+    assert session.stop_preparing is None and session.course is None
+    assert not bpy.context.scene.ani3d.jobs
 
 
 def test_with_a_window_the_scene_is_free_once_it_is_read(preferences, session, part, monkeypatch):
-    monkeypatch.setattr(part("operators.animate"), "SLICE", 0.0)
+    _one_step_a_slice(part, monkeypatch)
     rigs.character()
     window = _Window(part, monkeypatch)
     outcome, seen = window.press(), set()
@@ -164,7 +170,7 @@ def test_with_a_window_the_scene_is_free_once_it_is_read(preferences, session, p
         seen.add((session.course.words if session.course else "", *outcome))
         time.sleep(0.01)
     assert outcome == {"FINISHED"}, window.reports
-    assert ("Reading the scene", "RUNNING_MODAL") in seen and ("Starting the engine", "PASS_THROUGH") in seen
+    assert ("Reading the scene", "RUNNING_MODAL") in seen and ("Sending the shot", "PASS_THROUGH") in seen
     (row,) = bpy.context.scene.ani3d.jobs
     assert session.job.job == row.job and row.job in part("job_list").lasting.wanted
     link = session.current()
@@ -174,7 +180,7 @@ def test_with_a_window_the_scene_is_free_once_it_is_read(preferences, session, p
 @pytest.mark.parametrize("what", ["left", "deleted", "undone"])
 def test_the_scene_is_another_when_the_engine_has_the_job(preferences, session, part, monkeypatch, what):
     """While the engine starts people go on: to another scene, or back."""
-    monkeypatch.setattr(part("operators.animate"), "SLICE", 0.0)
+    _one_step_a_slice(part, monkeypatch)
     rigs.character()
     for message in ("Before", "After"):
         bpy.ops.ed.undo_push(message=message)
@@ -182,7 +188,7 @@ def test_the_scene_is_another_when_the_engine_has_the_job(preferences, session, 
     outcome, deadline = window.press(), time.monotonic() + 60
     while outcome == {"RUNNING_MODAL"} and time.monotonic() < deadline:
         outcome = window.event()
-    assert outcome == {"PASS_THROUGH"} and session.course.words == "Starting the engine"
+    assert outcome == {"PASS_THROUGH"} and session.course.words in ("Starting the engine", "Sending the shot")
     if what == "undone":
         bpy.ops.ed.undo()
     else:
@@ -199,6 +205,54 @@ def test_the_scene_is_another_when_the_engine_has_the_job(preferences, session, 
     assert has_it == ["Other" if what == "deleted" else home]
     job = session.job.job
     assert session.current().call(lambda client: client.cancel(job)).result().id == job
+
+
+def test_a_slice_is_as_long_as_what_is_between_two_of_them(preferences, session, part, monkeypatch):
+    """Drawing may take .2 s, in which an operator that works for .01 s at a time gets nowhere."""
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(part("operators.animate"), "time", clock)
+    rigs.character(frames=60)
+    window = _Window(part, monkeypatch)
+    window.press()
+    steps = []
+
+    def work():
+        while True:
+            clock.now += 2**-8
+            steps.append(clock.now)
+            yield None
+
+    window.operator._work.close()
+    window.operator._work = work()
+    done = []
+    for between in (0.0, 2**-9, 2**-3, 4.0):
+        clock.now += between
+        before = len(steps)
+        window.event()
+        done.append(len(steps) - before)
+    assert done == [3, 3, 32, 52]  # at least .01 s, and .2 s at most
+    window.event("ESC")
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_the_engine_is_told_what_comes_while_the_scene_is_read(preferences, session, part, monkeypatch, is_open):
+    told = []
+    client = part("carried.wire").Client
+    monkeypatch.setattr(client, "prepare", lambda _self, preset: told.append((preset, session.course.words)))
+    if is_open:
+        bpy.ops.ani3d.start_engine()
+    _one_step_a_slice(part, monkeypatch)
+    rigs.character(frames=40)
+    window = _Window(part, monkeypatch)
+    window.press()
+    deadline = time.monotonic() + 60
+    while not told and time.monotonic() < deadline:
+        if session.course is None or session.course.stage == "bind":
+            window.event()
+        time.sleep(0.01)
+    assert told in ([("draft", "Looking at the character")], [("draft", "Reading the scene")])
+    window.event("ESC")
 
 
 def test_a_job_sent_after_it_was_stopped_is_cancelled(session, part, monkeypatch):

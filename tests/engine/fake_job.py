@@ -20,6 +20,15 @@ from ani3d_formats.early_frames import NAME, EarlyFrames
 from ani3d_formats.errors import Ani3DError
 from ani3d_formats.progress import Progress, Report
 
+_prepared_for = ""
+
+
+def prepare(preset: str) -> None:
+    global _prepared_for
+    if preset == "unknown":
+        raise Ani3DError("settings.preset", "There is no such preset.", "Choose another.")
+    _prepared_for = preset
+
 
 def check(shot: dict[str, np.ndarray], settings: dict[str, Any]) -> str:
     if "vertices" not in shot:
@@ -37,6 +46,7 @@ def run(
     stages: object = None,
 ) -> Path:
     (out / "worker.pid").write_text(str(os.getpid()))
+    (out / "prepared").write_text(_prepared_for)
     (out.parent / "card").write_text(os.environ.get("ANI3D_CARD", ""))
     todo = settings.get("do", "finish")
     if todo == "disk full":

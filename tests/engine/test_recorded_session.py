@@ -1,6 +1,6 @@
-"""A session of protocol 5 as it went over the wire, byte for byte: whoever speaks it today can be spoken to tomorrow.
+"""A session of protocol 6 as it went over the wire, byte for byte: whoever speaks it today can be spoken to tomorrow.
 
-`session_5.json` holds the frames of each message in hex. It is written by hand once for a version of the protocol
+`session_6.json` holds the frames of each message in hex. It is written by hand once for a version of the protocol
 (`python tests/engine/test_recorded_session.py`) and never changed afterwards: what changes bytes is another version.
 """
 
@@ -25,7 +25,8 @@ FAILED = JobStatus(JOB, "failed", "refine", 3, 48, 0.0, ERROR, "Änn", -5, False
 ARRAYS = [m.ArrayInfo("meta", "<U412", [], OTHER), m.ArrayInfo("vertices", "<f4", [8412, 3], SHA)]
 SESSION: list[m.Message] = [
     m.Hello("Blender 5.0.1, add-on 0.1.0"),
-    m.Welcome(5, "0.1.0", "cpu", 4711, ["compact"], {"free_gb": 12.5, "errors": 0}),
+    m.Welcome(6, "0.1.0", "cpu", 4711, ["compact"], {"free_gb": 12.5, "errors": 0}),
+    m.Prepare("cloth"),
     m.Submit(ARRAYS, {"preset": "preview", "seed": 3, "strength": 0.5, "nested": [1, None, {"on": True}]}, 10),
     m.Wanted([m.Missing(SHA, 1 << 20)], "/store/incoming"),
     m.Put(SHA, 1 << 20, np.arange(40, dtype=np.uint8)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_process import HERE, Engine, is_running, wait_for, wait_state
+from engine_process import HERE, Engine, is_running, running_engine, wait_for, wait_state
 from tables import submit
 
 from ani3dhuman.storage.stage_quota import SharedStages
@@ -25,6 +26,12 @@ from engine.pipe import Outcome
 from engine.wire import Client
 
 Shot = dict[str, np.ndarray]
+
+
+def children_of(pid: int) -> list[int]:
+    """Workers that a process has started."""
+    found = subprocess.run(["pgrep", "-P", str(pid), "-f", "engine.worker"], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.split()]
 
 
 def pid_of(engine: Engine, job: str) -> int:
@@ -49,6 +56,45 @@ def test_the_next_job_has_the_same_process_and_its_own_log(engine: Engine, clien
     assert finished(engine, client, shot, do="unknown error", warm=1) == first
     wait_for(lambda: not is_running(first))
     assert finished(engine, client, shot, warm=2) != first
+
+
+@pytest.mark.parametrize(("preset", "loaded"), [("cloth", "cloth"), ("unknown", "")])
+def test_a_process_is_prepared_for_the_job_that_comes(tmp_path: Path, shot: Shot, preset: str, loaded: str) -> None:
+    with running_engine(tmp_path / "store") as engine, engine.client() as client:
+        assert children_of(engine.process.pid) == []
+        client.prepare(preset)
+        (process,) = children_of(engine.process.pid)
+        client.prepare(preset)
+        assert finished(engine, client, shot) == process
+        job = client.submit(shot, {})
+        assert (engine.store / "jobs" / job / "out" / "prepared").read_text() == loaded
+        assert (engine.store / "jobs" / job / "worker.log").read_text() == "printed by the job\n"
+        client.prepare(preset)  # it waits for another
+        running = client.submit(shot, {"steps": 1000, "seconds": 0.02})
+        wait_for(lambda: client.status(running).step > 0)
+        client.prepare(preset)  # no other may run beside it
+        assert children_of(engine.process.pid) == [process]
+
+
+def test_what_was_prepared_in_vain_goes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with processes(tmp_path, monkeypatch, Watch(warm=0.3)) as executor:
+        executor.prepare("cloth")
+        (process,) = children_of(os.getpid())
+
+        def gone() -> bool:
+            executor.poll()
+            return not is_running(process)
+
+        wait_for(gone)
+        assert executor.has_room
+
+
+def test_cloth_is_prepared_without_torch() -> None:
+    said = (
+        "import sys; from engine.job import prepare; prepare('cloth'); "
+        "print('ani3dhuman.cloth.solver' in sys.modules, 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", said], capture_output=True, text=True).stdout == "True False\n"
 
 
 def test_a_cancelled_job_does_not_cancel_the_next(engine: Engine, client: Client, shot: Shot) -> None:

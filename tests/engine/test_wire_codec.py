@@ -22,6 +22,7 @@ MESSAGES = [
     m.Watch("abc", 5, 0.5),
     m.Status("abc"),
     m.Submit([m.ArrayInfo("meta", "<U3", [], SHA), m.ArrayInfo("vertices", "<f4", [5, 3], SHA)], {"seed": 3}, -5),
+    m.Prepare("cloth"),
     m.Adjust("abc", None, True),
     m.List("abd"),
     m.Cancel("abc"),

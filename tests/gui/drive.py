@@ -17,7 +17,7 @@ import bpy
 sys.path.insert(0, str(Path(__file__).parent))
 
 import result_steps  # noqa: F401 - adds its steps
-from steps import STEPS
+from steps import STEPS, UNDISTURBED
 from window import Window
 
 PATIENCE = 600.0  # seconds for one wait
@@ -56,6 +56,8 @@ class Course:
     def _next(self) -> float | None:
         if self._name and self._name not in self.report:
             self._told("passed")
+        if not bpy.app.use_event_simulate:  # for the step before: it cannot be switched on again
+            self.window.ends = True
         if self.window.ends:
             (self.out / "left.json").write_text(json.dumps(self.names), encoding="utf-8")
         if not self.names or self.window.ends:
@@ -63,6 +65,7 @@ class Course:
             return None
         self._name = self.names.pop(0)
         print(self._name, flush=True)
+        bpy.app.use_event_simulate = self._name not in UNDISTURBED
         self._running, self._until = STEPS[self._name](self.window), lambda: True
         return TICK
 

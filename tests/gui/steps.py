@@ -22,6 +22,7 @@ BIND_BLOCK = 0.05  # ... while it is bound, but for what Blender takes to draw i
 EXTENSION = "bl_ext.user_default.ani3dhuman"
 Step = Callable[[Window], Iterator[Wait]]
 STEPS: dict[str, Step] = {}
+UNDISTURBED: set[str] = set()
 READING = range(85, 125)  # frames that are passed when the shot is played, and not looked at before
 BIND, EXPORT, ANIMATE = "ANI3D_OT_bind_character", "ANI3D_OT_export_shot", "ANI3D_OT_animate"
 
@@ -29,6 +30,12 @@ BIND, EXPORT, ANIMATE = "ANI3D_OT_bind_character", "ANI3D_OT_export_shot", "ANI3
 def step(function: Step) -> Step:
     STEPS[function.__name__] = function
     return function
+
+
+def undisturbed_step(function: Step) -> Step:
+    """A step without simulated events: a Blender that takes them keeps one core busy all the time."""
+    UNDISTURBED.add(function.__name__)
+    return step(function)
 
 
 def open_heavy(window: Window) -> Iterator[Wait]:

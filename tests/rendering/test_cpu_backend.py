@@ -184,6 +184,16 @@ def test_a_changed_kernel_of_another_folder_makes_kept_code_stale(tmp_path: Path
         results.append(int(ran.stdout))
     assert results == [2, 3, 4]
 
+    # What is kept of the last of them is loaded before it is called; nothing is compiled.
+    told = (
+        "from cloth.inner import inner; from ani3dhuman import jit; jit.load_kept(); "
+        "print(inner.signatures, sum(inner.stats.cache_misses.values()))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", told], cwd=tmp_path, capture_output=True, text=True, check=True, env=place
+    )
+    assert ran.stdout == "[(int64,)] 0\n"
+
 
 def test_backwards_of_a_loss_that_is_not_finite_says_so(scene: Scene) -> None:
     scene.means.requires_grad_()
