@@ -29,6 +29,7 @@ class Arriving:
 
     def __init__(self, frames: int, count: int) -> None:
         self.places = np.zeros((frames, count, 3), np.float32)
+        self.threads = 0  # of numba's for the thread that waits, once it is alone; 0 leaves it those that it has
         self._ready, self._ended, self._changed = 0, False, Condition()
 
     def put(self, frame: int, places: np.ndarray) -> None:
@@ -51,6 +52,8 @@ class Arriving:
             self._changed.wait_for(lambda: self._ready > frame or self._ended)
             if self._ready <= frame:
                 raise Stale
+            if self._ended and self.threads:
+                numba.set_num_threads(self.threads)
             return np.asarray(self.places[frame])
 
     def end(self) -> None:
@@ -81,6 +84,8 @@ def in_step(
         done = garments()
         arriving.settle(done)
         return done, over()
+
+    arriving.threads = threads
 
     def beside() -> Result:
         with _on(threads - threads // 2):

@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange
 
 from ...jit import kernel, parallel_kernel
-from .candidates import BLOCKS, add_pair, block_of, compare, stay_apart
+from .candidates import BLOCKS, add_pair, block_of, compare, never_meeting, stay_apart
 from .tree import BIG, fit_face, fit_node
 
 FEW = 0.1  # share of the vertices that may have left their lines, so that it pays
@@ -52,6 +52,7 @@ def _drop(block, off, pairs, counts):  # type: ignore[no-untyped-def]
 def _list_again(off, fan, x, y, slack, cover, tangled, boxes, pairs, counts):  # type: ignore[no-untyped-def]
     """List anew the pairs of triangles `fan` (F,) with a vertex that is `off`; all else as of `list_pairs`."""
     first, face, leaves = cover.first, boxes.face, cover.first.shape[0] - 1
+    apart = never_meeting(cover)
     for block in prange(BLOCKS):
         _drop(block, off, pairs, counts)
         own, count = block_of(pairs, block), counts[block]
@@ -64,7 +65,7 @@ def _list_again(off, fan, x, y, slack, cover, tangled, boxes, pairs, counts):  #
                 while top > 0:
                     top -= 1
                     node = stack[top]
-                    if stay_apart(face, a, boxes.node, node):
+                    if apart[leaves + leaf] & apart[node] or stay_apart(face, a, boxes.node, node):
                         continue
                     if node < leaves:
                         stack[top], stack[top + 1] = 2 * node + 1, 2 * node
