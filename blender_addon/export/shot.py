@@ -44,6 +44,11 @@ Progress = Callable[[int, int, float], None]
 """Called as (frames done, frames in all, seconds left)."""
 
 
+Look = Callable[[Members, Figure, frozenset[int]], Generator[None, None, Figure]]
+"""Gets a character as it was read, and which of its objects skinning does not move as Blender does; gives the figure
+that is exported."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What to export: the character of `armature`, or `only` some objects of it, at scene frames.
@@ -107,9 +112,9 @@ def export_shot(
 
 
 def export_steps(
-    context: bpy.types.Context, request: Request, warn: Callable[[str], None]
+    context: bpy.types.Context, request: Request, warn: Callable[[str], None], look: Look | None = None
 ) -> Generator[tuple[int, int, float], None, dict[str, np.ndarray]]:
-    """`export_shot` a material or a frame a step: yields as `Progress` is called.
+    """`export_shot` a material or a frame a step: yields as `Progress` is called. `look` is called before the frames.
 
     Closing the generator puts the scene back.
     """
@@ -119,11 +124,15 @@ def export_steps(
     warn_of_preview_range(context.scene, request.frames, warn)
     with frame_restored(context.scene):
         context.scene.frame_set(request.frames.start)
-        return (yield from steadied(partial(_export, context, request, warn), warn, request.evaluate))
+        return (yield from steadied(partial(_export, context, request, warn, look), warn, request.evaluate))
 
 
 def _export(
-    context: bpy.types.Context, request: Request, warn: Callable[[str], None], by_weights: set[bpy.types.Object]
+    context: bpy.types.Context,
+    request: Request,
+    warn: Callable[[str], None],
+    look: Look | None,
+    by_weights: set[bpy.types.Object],
 ) -> Generator[tuple[int, int, float], None, dict[str, np.ndarray]]:
     """`by_weights`: objects that are not compared with Blender, whose vertices are others in other poses."""
     scene, view_layer = context.scene, context.view_layer
@@ -140,6 +149,8 @@ def _export(
         warn_of_left_out(found, request, warn)
         compared = [n for n, m in enumerate(figure.members) if not (request.evaluate or moved_by(m) & by_weights)]
         figure, recorded = yield from _before_frames(probe(context, figure, request.frames, compared), request)
+        if look:
+            figure = yield from _before_frames(look(found, figure, recorded), request)
         warn_of_left_behind(figure, warn)
         warn_of_no_weights(figure, warn)
         lit = lights.Lights(scene, context.evaluated_depsgraph_get(), warn)

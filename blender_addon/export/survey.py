@@ -18,6 +18,7 @@ from ..timeline import frame_restored
 from . import character, shot
 from .figure import Figure, figure_steps, read_figure
 from .holds import holds_of
+from .members import Members
 from .motion import OtherVertices
 from .probe import probe
 from .rest import at_rest, rest_meshes
@@ -82,6 +83,13 @@ def _survey(context: bpy.types.Context, armature: bpy.types.Object | None) -> Ge
             figure, recorded = yield from probe(context, figure, frames, range(len(figure.members)))
         except OtherVertices:  # exporting finds out which modifier it is
             recorded = frozenset(range(len(figure.members)))
+    return (yield from survey_of(scene, found, figure, recorded))
+
+
+def survey_of(
+    scene: bpy.types.Scene, found: Members, figure: Figure, recorded: frozenset[int]
+) -> Generator[None, None, Survey]:
+    """The survey of a character that was read; its objects `recorded` are not moved by skinning as Blender does."""
     parts = [
         Part(
             member.item,

@@ -19,6 +19,7 @@ from collections.abc import Generator
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from functools import partial
+from itertools import count
 from typing import Any
 
 import bpy
@@ -26,6 +27,7 @@ import bpy
 from ani3d_formats.errors import Ani3DError
 
 from ..connection import Link
+from ..export import survey
 from ..export.camera import check_camera
 from ..export.character import check_armature
 from ..export.shot import Request, export_steps, shot_frames
@@ -36,7 +38,7 @@ from ..properties import scene_group, shot_file
 from ..results_shown import best_for, show_as
 from ..session import JOB_WARNINGS, redraw, redraw_at_times, session
 from .base import Outcome
-from .bind import bind_steps, chosen_armature
+from .bind import bind_steps, binding, chosen_armature
 from .engine import open_engine
 from .job import chosen_settings, read_pictures, read_settings, read_views, views_beside
 from .result import BringsResult, put_in_scene
@@ -117,12 +119,14 @@ class Animate(BringsResult, bpy.types.Operator):
         check_armature(armature)
         check_camera(context.scene)
         starting = self._start_engine(context, str(settings.get("preset", "")))
-        yield from self._read(bind_steps(context, armature, self.warn), "bind")  # again, for what it wears now
-        if starting.done():
-            starting.result()  # where it cannot be started, that is said now
-        name = group.armature.name
-        request = Request(group.armature, shot_frames(context.scene), settings.get("coarse") == "evaluated")
-        shot = yield from self._read(export_steps(context, request, self.warn), "export")
+        name = armature.name
+        request = Request(armature, shot_frames(context.scene), settings.get("coarse") == "evaluated")
+        look = None  # binding again, for what the character wears now
+        if request.evaluate:  # nothing is compared then, and so not told how each object moves
+            yield from self._read(bind_steps(context, armature, self.warn), starting, "bind")
+        else:
+            look = binding(context.scene, armature)
+        shot = yield from self._read(export_steps(context, request, self.warn, look), starting)
         self._say("start", 0, 1)
         yield starting
         starting.result()
@@ -145,15 +149,20 @@ class Animate(BringsResult, bpy.types.Operator):
         starting.add_done_callback(partial(_tell_what_comes, preset))
         return starting
 
-    def _read(self, steps: Steps, stage: str) -> Generator[None, None, Any]:
-        """What `steps` return, which read the scene."""
+    def _read(self, steps: Steps, starting: Future[Link], stage: str = "") -> Generator[None, None, Any]:
+        """What `steps` return, which read the scene. An engine that cannot be started ends them."""
         with closing(until_undo(steps)) as steps:  # puts the scene back
-            while True:
+            for looked in count(1):
                 try:
                     step, total, left = next(steps)
                 except StopIteration as end:
                     return end.value
-                self._say(stage, step, total, left)
+                if starting.done():
+                    starting.result()
+                if stage or step:
+                    self._say(stage or "export", step, total, left)
+                else:  # before the first frame
+                    self._say("bind", looked, max(looked + 1, survey.STEPS))
                 yield None
 
     def _advance(self) -> bool:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import cast
 
 import bpy
@@ -11,9 +11,10 @@ import bpy
 from ani3d_formats.errors import Ani3DError
 
 from ..background import at_once
-from ..export import camera
-from ..export.members import owner_of
-from ..export.survey import Survey, survey_steps
+from ..export import camera, shot
+from ..export.figure import Figure
+from ..export.members import Members, owner_of
+from ..export.survey import Survey, survey_of, survey_steps
 from ..properties import scene_group
 from ..regions.parts import fill_parts
 from .stepwise import Steps, WorksInSteps
@@ -61,9 +62,23 @@ def bind_steps(context: bpy.types.Context, armature: bpy.types.Object | None, wa
     camera.check_camera(context.scene)
     for name, reason in survey.left_out:
         warn(f"'{name}' is left out: {reason}.")
-    fill_parts(context.scene, survey.entries)
-    scene_group(context.scene).armature = armature
+    _take(context.scene, armature, survey)
     return survey
+
+
+def binding(scene: bpy.types.Scene, armature: bpy.types.Object) -> shot.Look:
+    """What `export_steps` takes so that it binds the character of `armature` as it reads it, once for both."""
+
+    def look(found: Members, figure: Figure, recorded: frozenset[int]) -> Generator[None, None, Figure]:
+        _take(scene, armature, (yield from survey_of(scene, found, figure, recorded)))
+        return figure.labelled(scene)
+
+    return look
+
+
+def _take(scene: bpy.types.Scene, armature: bpy.types.Object | None, survey: Survey) -> None:
+    fill_parts(scene, survey.entries)
+    scene_group(scene).armature = armature
 
 
 def chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
