@@ -59,7 +59,7 @@ def owners() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize(
-    ("folders", "extras"), [(PRODUCT, ("wan", "ltx", "farm", "metrics", "formats")), (CHECKS, tuple(EXTRAS))]
+    ("folders", "extras"), [(PRODUCT, ("wan", "ltx", "farm", "cuda", "metrics", "formats")), (CHECKS, tuple(EXTRAS))]
 )
 def test_every_import_is_declared(owners, folders, extras):
     declared = names(DEPENDENCIES + [entry for extra in extras for entry in EXTRAS[extra]])
@@ -79,7 +79,12 @@ def test_the_lock_holds_what_is_declared_and_nothing_of_cuda():
     locked = {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.M)}
     wanted = {
         entry
-        for entry in DEPENDENCIES + EXTRAS["wan"] + EXTRAS["metrics"] + EXTRAS["formats"] + EXTRAS["dev"]
+        for entry in DEPENDENCIES
+        + EXTRAS["wan"]
+        + EXTRAS["metrics"]
+        + EXTRAS["formats"]
+        + EXTRAS["cuda"]
+        + EXTRAS["dev"]
         if not entry.extras
     }
     unfit = {str(entry) for entry in wanted if not entry.specifier.contains(locked.get(entry.name.lower(), "0"))}

@@ -14,6 +14,7 @@ from ani3d_formats.regions import GARMENT, HAIR, is_loose
 from ani3d_formats.shot import Shot
 from ani3d_formats.shot_meta import ObjectRange
 
+from ..device import CPU_NAME
 from ..mesh.surface import Obstacle
 from .art_direction import fabric_of
 from .constraints import PINNED
@@ -204,7 +205,8 @@ def _simulate(
 
     watched = replace(work, surroundings=surroundings.watched(arriving.put, garments.own))
     below = partial(watched.simulated, garments, tell)
-    moved[:, garments.own], results = in_step(below, over, arriving)
+    on_cpu = surroundings.device == CPU_NAME  # a card is one for all
+    moved[:, garments.own], results = in_step(below, over, arriving, at_once=on_cpu)
     for layer, result in zip(above, results, strict=True):
         moved[:, layer.own] = result
     for what in told:

@@ -72,15 +72,15 @@ class Arriving:
 
 
 def in_step(
-    garments: Callable[[], np.ndarray], over: Callable[[], Result], arriving: Arriving
+    garments: Callable[[], np.ndarray], over: Callable[[], Result], arriving: Arriving, at_once: bool = True
 ) -> tuple[np.ndarray, Result]:
     """What both give; `garments` (T,N,3) hands its frames on by `arriving`, and `over` waits for them there.
 
-    They run at once where there are two threads and their kernels may meet, else one after the other. `over` is run
+    They run `at_once` where there are two threads and their kernels may meet, else one after the other. `over` is run
     again where pieces of the garments were put back at the end.
     """
     threads = numba.get_num_threads()
-    if threads < 2 or not threads_may_meet():
+    if not at_once or threads < 2 or not threads_may_meet():
         done = garments()
         arriving.settle(done)
         return done, over()

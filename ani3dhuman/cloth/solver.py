@@ -19,11 +19,12 @@ from .contact.candidates import Cover
 from .contact.seams import find_seams
 from .contact.touch import DONE, FAILED, USED, cover_of, empty_lists, renew_lists
 from .fabrics import SUBSTEP, ClothSettings
-from .kernels import Body, Cloth, Fabric, Pose, State, step_frame
+from .kernels import Body, Cloth, Fabric, Pose, State
 from .layers import Stack, let_cards_cross, pulled_apart
 from .mend import Mender
 from .parts import in_parts
 from .preroll import JUMP, Preroll, rigid_fit
+from .steps import steps_on
 from .sunk import brought_out
 from .surroundings import Sheet, Surroundings
 from .worn import Worn
@@ -55,6 +56,7 @@ def run(
         Cancelled: within some tenths of a second of the request, the way in included.
     """
     around = surroundings or Surroundings()
+    advance = steps_on(around.device)
     obstacle = around.obstacle
     c, parts = in_parts(constraints, rest)
     m, settings = c.material, worn.settings
@@ -141,7 +143,7 @@ def run(
                 while at[0] < count:
                     hear(progress)
                     last = (*at, at[0] + 1 + AT_ONCE // len(x))
-                    at = step_frame(state, last, held, push, cloth, fabric, body, start, goal, h, count, (cover, lists))
+                    at = advance(state, last, held, push, cloth, fabric, body, start, goal, h, count, (cover, lists))
                     if at[1] != DONE:
                         lost |= _freeze(state, goal.skin, constraints, cover)
                         lists = renew_lists(at[1], state.began, x, h, cover, lists)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..device import CPU_NAME
 from ..mesh.surface import Obstacle
 from .art_direction import ArtDirection
 from .preroll import FROM_REST
@@ -86,6 +87,7 @@ class Surroundings:
         skin: the body without what is worn over it, where the obstacle holds that too; None where it does not.
         until: called with a frame before that is looked at: what lies beneath may be simulated meanwhile, and is then
             written where the obstacle and the skeleton's positions have it; None where all is there.
+        device: where substeps are solved, as of `Compute.device`.
     """
 
     obstacle: Obstacle | None = None
@@ -97,6 +99,7 @@ class Surroundings:
     shown: Shown | None = None
     skin: Obstacle | None = None
     until: Callable[[int], None] | None = None
+    device: str = CPU_NAME
 
     def part(self, rows: np.ndarray) -> Surroundings:
         """The surroundings of particles `rows` alone."""

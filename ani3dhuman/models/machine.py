@@ -12,6 +12,7 @@ from pathlib import Path
 OPTIONAL = {
     "accelerate": "Wan's weights cannot be loaded without it",
     "peft": "adapters for few steps cannot be loaded without it",
+    "warp": "cloth is solved on the CPU without it, though there be a CUDA card",
 }
 
 

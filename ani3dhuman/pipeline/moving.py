@@ -9,6 +9,8 @@ import numpy as np
 from ..cloth.character import sentences
 from ..cloth.fabrics import FABRICS
 from ..cloth.pins import find_pins
+from ..cloth.steps import why_not
+from ..device import AUTO, CPU_NAME, no_cuda_in_torch
 from ..rigid import pose_rigid
 from . import stages
 from .job import Job
@@ -55,18 +57,36 @@ def cloth_layer(
     job: Job, stage: str, chosen: CoarseSettings, moving: Moving, show: stages.Show | None = None
 ) -> tuple[np.ndarray, str]:
     """Vertices (T,V,3) of the layer that is `chosen`, as a stage, and their key."""
-    shot, key = job.shot, _cloth_key(job, chosen, moving.pins, moving.rigid_key)
+    shot, device = job.shot, cloth_device(job) if chosen.layer == "physics" else CPU_NAME
+    key = _cloth_key(job, chosen, moving.pins, moving.rigid_key, device)
     compute = stages.coarse_layer
     layer = job.run(
-        stage, key, 2 * shot.frames, Layer, lambda p: compute(shot, moving.rigid, moving.pins, chosen, p, show)
+        stage, key, 2 * shot.frames, Layer, lambda p: compute(shot, moving.rigid, moving.pins, chosen, p, show, device)
     )
     for text in (sentences(shot, moving.unheld) if chosen.layer == "physics" else []) + layer.warnings:
         job.warn(text)
     return layer.vertices, key
 
 
-def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: str) -> str:
-    """Only simulated cloth depends on fabrics and frame rate, and only a layer of Blender's on what that showed."""
+def cloth_device(job: Job) -> str:
+    """Where the job's cloth is solved, as of `Compute.device`: a card that cannot do it gives the CPU, with a warning.
+
+    No torch is loaded where that cannot be but the CPU.
+    """
+    wanted = job.settings.device
+    if wanted == CPU_NAME or (wanted == AUTO and no_cuda_in_torch()):
+        return CPU_NAME
+    if why := why_not(job.compute.device):
+        job.warn(f"Cloth was solved on the CPU: {why}.")
+        return CPU_NAME
+    return job.compute.device
+
+
+def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: str, device: str) -> str:
+    """Only simulated cloth depends on fabrics and frame rate, and only a layer of Blender's on what that showed.
+
+    Cloth of a card is not the CPU's to the bit, and has a key of its own.
+    """
     if chosen.layer == "rigid":
         return rigid_key
     if chosen.layer == "evaluated":
@@ -76,4 +96,5 @@ def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: st
     wishes = ("vertex_start", "strands", "fabric", "fabric_changes", "layer", "thickness")
     objects = [[getattr(item, name) for name in wishes] for item in meta.objects]
     scene = meta.colliders, meta.forces, chosen.floor, chosen.way_in, chosen.loop
-    return stage_key("cloth", job.shot, rigid_key, pins, meta.fps, fabrics, objects, *scene)
+    inputs = rigid_key, pins, meta.fps, fabrics, objects, *scene
+    return stage_key("cloth", job.shot, *inputs, *([] if device == CPU_NAME else ["card"]))

@@ -20,6 +20,7 @@ from ..cloth.fabrics import FABRICS
 from ..cloth.loops import simulated_loop
 from ..cloth.scene import surroundings_of
 from ..cloth.surroundings import Shown
+from ..device import CPU_NAME
 from .settings import CoarseSettings
 
 Show = Callable[[int, np.ndarray, np.ndarray], None]
@@ -46,12 +47,14 @@ def coarse_layer(
     settings: CoarseSettings,
     progress: Progress,
     show: Show | None = None,
+    device: str = CPU_NAME,
 ) -> Layer:
     """The coarse layer.
 
     By `settings.layer`: "physics": garment and hair swing by their pin weights `pins` (V,), the rest stays as `rigid`
     (T,V,3) has it; "rigid": all does; "evaluated": what Blender showed, body and face included. `show` is called with
-    each frame that is simulated, vertices (P,) and their places (P,3).
+    each frame that is simulated, vertices (P,) and their places (P,3). Cloth is solved on `device`, as of
+    `Compute.device`.
 
     Raises:
         Ani3DError: ``shot.not_evaluated``, see `evaluated_layer`.
@@ -60,7 +63,8 @@ def coarse_layer(
         warnings: list[str] = []
         around = surroundings_of(shot, rigid, settings.floor, warnings.append)
         everyone = np.arange(len(pins))
-        around = replace(around, way_in=settings.way_in, shown=Shown(show, everyone, everyone) if show else None)
+        shown = Shown(show, everyone, everyone) if show else None
+        around = replace(around, way_in=settings.way_in, shown=shown, device=device)
 
         def simulate(clip: np.ndarray, frames: np.ndarray) -> np.ndarray:
             scene = around.played(frames) if settings.loop else around

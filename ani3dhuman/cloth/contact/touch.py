@@ -85,7 +85,7 @@ def cover_of(layers: Layers, rest: np.ndarray, inv_mass: np.ndarray) -> Cover:
 def empty_lists(cover: Cover) -> Lists:
     """No lists yet, and room for some."""
     vertices, faces, leaves = len(cover.rest), len(cover.faces), len(cover.first) - 1
-    pairs, touching = _room(BLOCKS * max(64, faces // 4))
+    pairs, touching = room_for(BLOCKS * max(64, faces // 4))
     return Lists(
         pairs,
         np.zeros(BLOCKS, np.int64),
@@ -108,7 +108,8 @@ def empty_lists(cover: Cover) -> Lists:
     )
 
 
-def _room(count: int) -> tuple[Pairs, Touching]:
+def room_for(count: int) -> tuple[Pairs, Touching]:
+    """Room for so many pairs."""
     vectors = np.empty((count, 3), np.float32), np.empty((count, 4), np.float32)
     numbers = np.empty(count, np.float32), np.empty(count, np.float32)
     pairs = Pairs(
@@ -151,7 +152,7 @@ def make_lists(x0: np.ndarray, x: np.ndarray, h: float, span: float, cover: Cove
         most = int(lists.counts.max())
         if most * BLOCKS <= len(lists.pairs.kind):
             break
-        pairs, touching = _room(BLOCKS * (most + most // 2))
+        pairs, touching = room_for(BLOCKS * (most + most // 2))
         lists = lists._replace(pairs=pairs, touching=touching)
     clock[ELAPSED], clock[SPAN] = 0, span
     return lists
