@@ -43,10 +43,10 @@ class Memory:
         there.zero_()
         return there
 
-    def name(self, struct: Any, **names: str) -> None:
-        """Make the fields of one of warp's structures the arrays of these names."""
-        for field, name in names.items():
-            setattr(struct, field, self.there[name])
+    def fill(self, made: Any, kind: Any, names: dict[str, str]) -> None:
+        """Make the fields of one of warp's structures, `made` of a `kind`, the arrays of their name or of `names`."""
+        for field in kind.vars:
+            setattr(made, field, self.there[names.get(field, field)])
 
     def launch(self, kernel: Any, count: int, *given: Any) -> None:
         """Run a kernel for `count` rows; names are those of arrays that are there."""

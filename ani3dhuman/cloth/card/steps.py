@@ -24,9 +24,9 @@ from .colors import in_colors
 from .memory import Memory
 from .touch import DeviceContact
 
-PARTICLES = {name: name for name in body_kernels.Particles.vars} | {"base": "previous", "grip": "friction"}
-SURFACE = {name: name for name in body_kernels.Surface.vars} | {"points": "body", "step": "body_step"}
-SURFACE["faces"] = "body_faces"
+# where the fields of the kernels' structures lie in memory, when not under their own names
+PARTICLES = {"base": "previous", "grip": "friction"}
+SURFACE = {"points": "body", "step": "body_step", "faces": "body_faces"}
 
 
 class DeviceSteps:
@@ -144,8 +144,8 @@ class DeviceSteps:
         m.send("rough", body.friction, float)
         m.send("stray", body.stray, float)
 
-        m.name(self.particles, **PARTICLES)
-        m.name(self.surface, **SURFACE)
+        m.fill(self.particles, body_kernels.Particles, PARTICLES)
+        m.fill(self.surface, body_kernels.Surface, SURFACE)
 
     def _fetch(self, state: State, body: Body) -> None:
         there = self.memory.there

@@ -141,11 +141,15 @@ class DeviceContact:
 
     def _find_crossings(self, faces: Any) -> int:
         """Find what crosses where the step began, and mark it; how many edges do."""
-        m = self.memory
-        counted, hits = m.zeros("counted", 1), m.there["hits"]
-        m.launch(lists.list_crossings, len(m.there["sides"]), faces, "began", self.sheet, "hits", "counted", len(hits))
-        found = int(counted.numpy()[0])
-        self.crossing = min(found, len(hits))
+        m, found = self.memory, 0
+        while True:
+            counted, room = m.zeros("counted", 1), len(m.there["hits"])
+            m.launch(lists.list_crossings, len(m.there["sides"]), faces, "began", self.sheet, "hits", "counted", room)
+            found = int(counted.numpy()[0])
+            if found <= room:
+                break
+            m.room("hits", found + found // 2, wp.vec3i)
+        self.crossing = found
         self.sheet.tangled.zero_()
         m.launch(lists.mark_tangled, self.crossing, self.sheet, "hits")
         return found
