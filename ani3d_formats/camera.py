@@ -68,6 +68,10 @@ class CameraPath:
     def __len__(self) -> int:
         return len(self.viewmats)
 
+    def taken(self, frames: np.ndarray) -> CameraPath:
+        """The cameras of `frames` (N,), in their order."""
+        return CameraPath(self.viewmats[frames], self.Ks[frames], self.width, self.height, self.camera_type)
+
     def resized(self, width: int, height: int) -> CameraPath:
         """The same cameras for another picture size (the field of view is kept, each axis scaled by itself)."""
         scale = np.array([width / self.width, height / self.height, 1.0], np.float32)

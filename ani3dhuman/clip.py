@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from .rendering.layers import LayerRender, Pictures, layer_when_asked, over, ren
 from .rendering.light_sources import Lighting
 from .rigid import bone_sizes
 from .storage.frames_on_disk import FrameFile, Frames, made_when_asked
+
+_BY_FRAME = ("rigid_vertices", "vertices", "base", "appearance", "sizes")  # arrays (T,...) of a clip
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,13 @@ class CoarseClip:
         """(V,) float32, 0 where a vertex must not leave the coarse layer (body, face, pinned cloth) .. 1 free."""
         moving = is_loose(self.vertex_regions)
         return np.where(moving, 1.0 - self.pin_weights, 0.0).astype(np.float32)
+
+    def alone(self, frame: int) -> CoarseClip:
+        """One frame, as a clip of its own, without pictures."""
+        t = np.array([frame])
+        own: dict[str, Any] = {name: getattr(self, name) for name in _BY_FRAME}
+        own = {name: None if array is None else array[t] for name, array in own.items()}
+        return replace(self, cameras=self.cameras.taken(t), lighting=self.lighting.taken(t), pictures=None, **own)
 
     def posed(self, vertices: np.ndarray, lit: bool = True) -> PosedAvatar:
         """The avatar on deformed vertices (T,V,3), lit, and under the appearance there is, frame by frame."""

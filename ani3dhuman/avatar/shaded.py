@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .shading import as_captured, key_of_shades, shades
 
 KEPT = 3  # clips
 _kept: OrderedDict[bytes, Frames] = OrderedDict()  # a job asks for the colours of most layers two or three times
+_keeping = Lock()  # layers are drawn beside each other
 
 
 @contextmanager
@@ -42,11 +44,12 @@ def shaded_frames(
         return Computed(shape, np.float32, lambda t: as_captured(avatar, vertices[t], eyes[t]))
     vertices = np.ascontiguousarray(vertices, np.float32)
     key = key_of_shades(avatar, vertices, lighting, eyes)
-    if key not in _kept:
-        file = FrameFile(shape, np.float32, packed=False, folder=scratch)
-        coming = ((colors,) for colors in shades(avatar, vertices, lighting, eyes))
-        (_kept[key],) = made_when_asked(coming, [file])
-    _kept.move_to_end(key)
-    while len(_kept) > KEPT:
-        _kept.popitem(last=False)
-    return _kept[key]
+    with _keeping:
+        if key not in _kept:
+            file = FrameFile(shape, np.float32, packed=False, folder=scratch)
+            coming = ((colors,) for colors in shades(avatar, vertices, lighting, eyes))
+            (_kept[key],) = made_when_asked(coming, [file])
+        _kept.move_to_end(key)
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+        return _kept[key]

@@ -13,7 +13,7 @@ from ani3d_formats.regions import is_loose
 
 from ..rendering.gloss import Shine, matte_share
 from ..rendering.light_sources import Lighting
-from ..rendering.surface_lighting import Illumination, Surface, illuminate, steadied
+from ..rendering.surface_lighting import Illumination, Surface, by_place, illuminate, steadied
 from ..splats.harmonics import seen_from
 from .avatar import Avatar
 from .strand_gaussians import ACROSS, fibre_normals
@@ -36,8 +36,10 @@ def shades(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nd
     vertices = np.ascontiguousarray(vertices, np.float32)
     own, thin = vertex_albedo(avatar, vertices.shape[1]), is_loose(avatar.region_ids)
     faces = avatar.binding.faces.numpy()
+    rows = np.concatenate([np.arange(avatar.count), np.tile(avatar.fibres, len(ACROSS) - 1)])
+    lit = rows, by_place(avatar.per_vertex(vertices[0])[rows])
     lights = (
-        _light(avatar, Surface(frame, faces, own, avatar.cutouts), lighting.at(t), eyes[t], thin)
+        _light(avatar, Surface(frame, faces, own, avatar.cutouts), lighting.at(t), eyes[t], thin, lit)
         for t, frame in enumerate(vertices)
     )
     before = now = next(lights)
@@ -57,11 +59,17 @@ def as_captured(avatar: Avatar, vertices: np.ndarray, eye: np.ndarray) -> np.nda
 
 
 def _light(
-    avatar: Avatar, surface: Surface, lighting: Lighting, eye: np.ndarray, thin: np.ndarray
+    avatar: Avatar,
+    surface: Surface,
+    lighting: Lighting,
+    eye: np.ndarray,
+    thin: np.ndarray,
+    lit: tuple[np.ndarray, np.ndarray],
 ) -> tuple[Illumination, np.ndarray | float]:
     """Light on the Gaussians in one frame, and the share of it that they scatter under their gloss.
 
-    `thin` (N,) are lit on the side that the `eye` (3,) sees.
+    `thin` (N,) are lit on the side that the `eye` (3,) sees. `lit` are the Gaussians (M,), with those that are lit at
+    several places once for each, and an order (M,) of these.
     """
     normals = avatar.normals(surface.vertices)
     points = avatar.per_vertex(surface.vertices)
@@ -69,8 +77,7 @@ def _light(
     behind = thin & ((normals * towards).sum(1) < 0)
     sides = np.where(behind[:, None], -normals, normals)
     # a strand is round: it is lit at several places across
-    fibres = avatar.fibres
-    rows = np.concatenate([np.arange(len(points)), np.tile(fibres, len(ACROSS) - 1)])
+    fibres, (rows, order) = avatar.fibres, lit
     around = fibre_normals(_along(avatar, surface.vertices, fibres), towards[fibres])
     sides[fibres] = around[0]
     sides = np.concatenate([sides, *around[1:]])
@@ -84,9 +91,9 @@ def _light(
 
     tones = None if avatar.tones is None else avatar.tones[rows]
     if avatar.gloss is None:
-        return _mapped(illuminate(lighting, surface, points[rows], sides, None, tones), joined), 1.0
+        return _mapped(illuminate(lighting, surface, points[rows], sides, None, tones, order), joined), 1.0
     shine = Shine.of(avatar.gloss[rows], avatar.albedo[rows], towards[rows])
-    light = _mapped(illuminate(lighting, surface, points[rows], sides, shine, tones), joined)
+    light = _mapped(illuminate(lighting, surface, points[rows], sides, shine, tones, order), joined)
     return light, joined(matte_share(avatar.gloss[rows], shine, sides))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ..splats.splats import OWN_COLORS
 from ..storage.stage_quota import SharedStages
 from . import refining, restoring
 from .avatars import write_avatar
+from .beside import beside
 from .coarse import coarse_layers, render_layer
 from .job import Job, Listener
 from .pictures import write_conditions, write_pictures
@@ -64,12 +66,16 @@ def animate(
     restoring.check(settings)
     device = f"{job.compute.device}: {job.compute.why}"  # one that is not there is refused before all else
     coarse = coarse_layers(job)
-    restored, restore_key = restoring.run(job, coarse)
-    refined = refining.run(job, coarse, restored, restore_key)
-    vertices = {**coarse.vertices, "refined": refined.vertices}
-    clip = replace(coarse.clip, appearance=refined.appearance)
-    shown = (coarse.avatar_key, refined.vertices, refined.appearance)
-    drawn = render_layer(job, "render_refined", clip, refined.vertices, shown)
+    if needed := restoring.needs_pictures(settings):
+        coarse = coarse.seen(job)
+    with nullcontext(lambda: coarse) if needed else beside(job, coarse.seen) as seen:
+        restored, restore_key = restoring.run(job, coarse)
+        refined = refining.run(job, coarse, restored, restore_key)
+        vertices = {**coarse.vertices, "refined": refined.vertices}
+        clip = replace(coarse.clip, appearance=refined.appearance)
+        shown = (coarse.avatar_key, refined.vertices, refined.appearance)
+        drawn = render_layer(job, "render_refined", clip, refined.vertices, shown)
+        coarse = seen()
     mesh = restored.vertices
     same = refined.appearance is None and np.array_equal(clip.vertices if mesh is None else mesh, refined.vertices)
     shows_restored = pictures_of(job, coarse, restored, drawn if same else None)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ani3d_formats.coarse_pictures import missing
+from ani3d_formats.coarse_pictures import CoarsePictures, missing
 from ani3d_formats.progress import Progress
 
 from ..clip import CoarseClip
 from ..pose.keypoints import KeypointMap, map_keypoints
+from ..presentation.sheets import sheet_frames
 from ..rendering.layers import LayerRender, Pictures
 from . import stages
 from .avatars import job_avatar
@@ -29,10 +30,12 @@ class SeenLayer:
 
     Attributes:
         rgb, alpha: as of `LayerRender`.
+        frames: those that were drawn, in their order; None for all.
     """
 
     rgb: Pictures
     alpha: Pictures
+    frames: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,12 @@ class CoarseLayers:
     """What restoration starts from.
 
     Attributes:
-        clip: the shot posed and seen, with the pictures of its coarse layer.
+        clip: the shot posed; with the pictures of its coarse layer once it was `seen`.
         rigid_pictures: of the rigid layer.
         keypoints: where the rig has what pose drawings show.
         avatar_key: names the avatar.
         avatar_notes: for the report.
+        layer_key: names the coarse layer's vertices.
         key: names all of the clip; what follows depends on it.
     """
 
@@ -53,7 +57,16 @@ class CoarseLayers:
     keypoints: KeypointMap
     avatar_key: str
     avatar_notes: dict[str, Any]
+    layer_key: str
     key: str
+
+    def seen(self, job: Job) -> CoarseLayers:
+        """These with pictures of the coarse layer, by the stage render_coarse."""
+        clip, key = self.clip, render_key(job, self.clip, self.avatar_key, self.layer_key)
+        own = job.run("render_coarse", key, clip.frames, LayerRender, lambda p: clip.draw_layer(clip.vertices, p))
+        if job.settings.coarse.pictures == BLENDER:
+            own = in_blender(_sent(job), clip, own, job.scale)
+        return replace(self, clip=replace(clip, pictures=own))
 
     @property
     def vertices(self) -> dict[str, np.ndarray]:
@@ -67,7 +80,7 @@ class CoarseLayers:
 
 
 def coarse_layers(job: Job) -> CoarseLayers:
-    """Run, or find finished, the stages avatar, rigid, cloth, render_rigid and render_coarse."""
+    """Run, or find finished, the stages avatar, rigid, cloth and render_rigid."""
     shot, settings = job.shot, job.settings
     if settings.coarse.layer == "evaluated":
         stages.evaluated_layer(shot)  # a shot without is refused before anything takes its time
@@ -78,7 +91,8 @@ def coarse_layers(job: Job) -> CoarseLayers:
     clip = CoarseClip.of_shot(shot, made.avatar, begun.rigid, begun.pins, cameras=cameras, compute=job.compute)
 
     def rigid_pictures(job: Job, clip: CoarseClip = clip) -> SeenLayer:
-        return render_layer(job, "render_rigid", clip, begun.rigid, (avatar_key, begun.rigid_key))
+        few = None if settings.avatar.rigid_video else sheet_frames(clip.frames)
+        return render_layer(job, "render_rigid", clip, begun.rigid, (avatar_key, begun.rigid_key), few)
 
     with beside(job, rigid_pictures) as pictures:
         moving = coarse_layer(job, begun)
@@ -88,18 +102,18 @@ def coarse_layers(job: Job) -> CoarseLayers:
             base, base_key = cloth_layer(job, "cloth_anew", replace(settings.coarse, layer="physics"), moving)
         shows_rigid = pictures()
     clip = replace(clip, vertices=coarse, base=base)
-    drawn_key = render_key(job, clip, avatar_key, key)
-    seen = job.run("render_coarse", drawn_key, clip.frames, LayerRender, lambda p: clip.draw_layer(coarse, p))
-    rendered: Any = None
-    if settings.coarse.pictures == BLENDER:
-        if job.pictures is None:
-            raise missing()
-        job.pictures.check_fits(shot.meta, len(shot["vertices"]))
-        seen, rendered = in_blender(job.pictures, clip, seen, job.scale), job.pictures.colors
+    rendered = _sent(job).colors if settings.coarse.pictures == BLENDER else None
     drawn = render_key(job, clip, avatar_key)
     whole = stage_key("restore", shot, drawn, rigid_key, key, base_key, pins, clip.fps, rendered)
-    clip = replace(clip, pictures=seen)
-    return CoarseLayers(clip, shows_rigid, keypoints, avatar_key, made.notes, whole)
+    return CoarseLayers(clip, shows_rigid, keypoints, avatar_key, made.notes, key, whole)
+
+
+def _sent(job: Job) -> CoarsePictures:
+    """Blender's pictures of the coarse layer, which came with the shot."""
+    if job.pictures is None:
+        raise missing()
+    job.pictures.check_fits(job.shot.meta, len(job.shot["vertices"]))
+    return job.pictures
 
 
 def render_key(job: Job, clip: CoarseClip, *inputs: Any) -> str:
@@ -107,12 +121,26 @@ def render_key(job: Job, clip: CoarseClip, *inputs: Any) -> str:
     return stage_key("render", job.shot, asdict(clip.cameras), clip.sizes, *inputs)
 
 
-def render_layer(job: Job, stage: str, clip: CoarseClip, vertices: np.ndarray, inputs: tuple[Any, ...]) -> SeenLayer:
-    """Pictures of the clip's avatar on vertices (T,V,3) as a stage; `inputs` as of `render_key`."""
-    key = render_key(job, clip, *inputs)
+def render_layer(
+    job: Job,
+    stage: str,
+    clip: CoarseClip,
+    vertices: np.ndarray,
+    inputs: tuple[Any, ...],
+    frames: list[int] | None = None,
+) -> SeenLayer:
+    """Pictures of the clip's avatar on vertices (T,V,3) as a stage; `inputs` as of `render_key`.
+
+    `frames` are those to be drawn, None for all.
+    """
+    key = render_key(job, clip, *inputs, *([] if frames is None else [frames]))
 
     def drawn(progress: Progress) -> SeenLayer:
-        layer = clip.draw_layer(vertices, progress)
-        return SeenLayer(layer.rgb, layer.alpha)
+        if frames is None:
+            layer = clip.draw_layer(vertices, progress)
+            return SeenLayer(layer.rgb, layer.alpha)
+        few = [clip.alone(t).draw_layer(vertices[[t]], progress) for t in frames]
+        rgb, alpha = (np.concatenate([np.asarray(getattr(one, name)) for one in few]) for name in ("rgb", "alpha"))
+        return SeenLayer(rgb, alpha, frames)
 
-    return job.run(stage, key, clip.frames, SeenLayer, drawn)
+    return job.run(stage, key, clip.frames if frames is None else len(frames), SeenLayer, drawn)

@@ -13,7 +13,7 @@ SEEN = 0.02  # share of a pixel from which on something counts as seen
 
 def why_left_out(clip: CoarseClip) -> str:
     """One sentence that says why there is nothing to restore in a clip; "" where there is something."""
-    pictures = clip.coarse_pictures()
+    pictures = clip.pictures or clip.layer_when_asked(clip.vertices)  # most often the first frame is enough
     if not is_loose(clip.avatar.region_ids).any():
         why = "This character has no garment and no hair"
     elif not any((alpha > SEEN).any() for alpha in pictures.alpha):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def write_pictures(
 ) -> None:
     """Write videos/NAME.mp4 for each layer, videos/side_by_side.mp4 and contact_sheet.png into `out`.
 
+    A layer that was drawn for the sheet alone has no video.
     Each frame is composed, given to the encoders, and let go. When the job is to be cancelled no file appears.
 
     Args:
@@ -59,26 +61,38 @@ def write_pictures(
     shown: dict[str, dict[int, np.ndarray]] = {TITLES[name]: {} for name in layers}
     # layers that have the same pictures are composed and encoded once, under the name of the last of them
     same = {name: [other for other in layers if layers[other] is layer][-1] for name, layer in layers.items()}
-    with _Videos(out / "videos", fps) as videos:
+    drawn = {name: _places(layer, shot.frames) for name, layer in layers.items()}
+
+    def composed(name: str, t: int, seen: Floor) -> np.ndarray:
+        layer, place = layers[name], drawn[name][t]
+        backdrop = studio(seen, vertices.get(name, vertices["coarse"])[t], background, floor)
+        assert layer.rgb is not None and layer.alpha is not None
+        return compose(layer.rgb[place], layer.alpha[place], background, backdrop)
+
+    with ThreadPoolExecutor(thread_name_prefix="layer") as pool, _Videos(out / "videos", fps) as videos:
         for t in range(shot.frames):
-            seen, own = Floor.seen(cameras, t, floor), {}
-            for name in dict.fromkeys(same.values()):
-                layer = layers[name]
-                backdrop = studio(seen, vertices.get(name, vertices["coarse"])[t], background, floor)
-                assert layer.rgb is not None and layer.alpha is not None
-                own[name] = displayed(compose(layer.rgb[t], layer.alpha[t], background, backdrop), table)
-            frame = {TITLES[name]: own[same[name]] for name in layers}
+            names = [name for name in dict.fromkeys(same.values()) if t in drawn[name]]
+            pictures = pool.map(composed, names, repeat(t), repeat(Floor.seen(cameras, t, floor)))
+            own = {name: displayed(picture, table) for name, picture in zip(names, pictures, strict=True)}
+            frame = {TITLES[name]: own[same[name]] for name in layers if same[name] in own}
             if t in picks:
                 for title, picture in frame.items():
                     shown[title][t] = thumbnail(picture)
-            lower = {id(picture): lowered(picture, SIDE_HEIGHT) for picture in own.values()}
-            beside = {title: lower[id(picture)] for title, picture in frame.items()}
+            own = {name: picture for name, picture in own.items() if len(drawn[name]) == shot.frames}
+            lower = {name: lowered(picture, SIDE_HEIGHT) for name, picture in own.items()}
+            beside = {TITLES[name]: lower[kept] for name, kept in same.items() if kept in own}
             videos.write({"side_by_side": side_by_side(beside), **own})
             progress.advance()
     for name, kept in same.items():
         if name != kept:
             write_bytes(out / "videos" / f"{name}.mp4", (out / "videos" / f"{kept}.mp4").read_bytes())
     write_png(out / "contact_sheet.png", contact_sheet(shown, frame_numbers(shot)))
+
+
+def _places(layer: LayerRender | SeenLayer | Restored, count: int) -> dict[int, int]:
+    """Where among a layer's pictures each frame is that was drawn."""
+    frames = layer.frames if isinstance(layer, SeenLayer) and layer.frames is not None else range(count)
+    return {t: place for place, t in enumerate(frames)}
 
 
 class _Videos:

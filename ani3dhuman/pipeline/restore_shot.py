@@ -44,7 +44,7 @@ def restore_shot(
     out = Path(out)
     job = Job(shot, settings, out, listener, should_cancel, stages=stages)
     restoring.check(settings)
-    coarse = coarse_layers(job)
+    coarse = coarse_layers(job).seen(job)
     restored, _ = restoring.run(job, coarse)
     pictures, cameras = (
         {**coarse.pictures, "restored": restoring.pictures_of(job, coarse, restored)},

@@ -29,6 +29,7 @@ from ..restoration.loading import (
     PriorRequest,
     depends_on,
     find_prior,
+    reads_pictures,
     restore_within_memory,
 )
 from ..storage.frames_on_disk import Computed, on_disk
@@ -73,8 +74,17 @@ def check(settings: Settings) -> None:
     stages.keypoint_names(settings.conditions.keypoint_map)
 
 
+def needs_pictures(settings: Settings) -> bool:
+    """Whether restoration or refinement looks at pictures of the coarse layer, and not at meshes alone."""
+    found = _found(settings)
+    return settings.refine.appearance or (found is not None and reads_pictures(found))
+
+
 def run(job: Job, coarse: CoarseLayers) -> tuple[Restored, str]:
-    """Restore the coarse pictures; the restored ones, and their key. Where nothing can be, notes say why."""
+    """Restore the coarse layer; the restored one, and its key. Where nothing can be, notes say why.
+
+    Pictures of the coarse layer are drawn here where they are needed and are not there.
+    """
     settings, why = job.settings, why_left_out(coarse.clip)
     found = None if why else _found(settings)
     key = content_key(coarse.key, asdict(_config(settings)), METHODS["limits"])
@@ -135,13 +145,14 @@ def restore_layer(
 
     `settings` are those of the job or, in further rounds, what they become there.
     """
-    coarse = clip.coarse_pictures()
     found = _found(settings)
     if found is None:
         progress.advance(progress.total)
         return _unrestored(clip, {"prior": NO_PRIOR})
     started = time.monotonic()
-    root, clip = default_root(), replace(clip, pictures=coarse)
+    root = default_root()
+    if reads_pictures(found):
+        clip = replace(clip, pictures=clip.coarse_pictures())
     wanted = PriorRequest(
         found,
         clip,
@@ -162,7 +173,7 @@ def restore_layer(
     if result.vertices is None:
         frames = result.frames
         eight_bits = Computed(frames.shape, np.uint8, lambda t: (np.clip(frames[t], 0, 1) * 255 + 0.5).astype(np.uint8))
-        rgb, alpha = on_disk(eight_bits, clip.compute.scratch), coarse.alpha
+        rgb, alpha = on_disk(eight_bits, clip.compute.scratch), clip.coarse_pictures().alpha
     return Restored(
         rgb=rgb,
         alpha=alpha,

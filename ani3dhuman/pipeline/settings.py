@@ -61,6 +61,7 @@ class AvatarSettings:
     Attributes:
         gaussians: Gaussians of the avatar.
         render_scale: picture size relative to the shot's.
+        rigid_video: whether the rigid layer has a video to compare with; else it is drawn for the contact sheet alone.
         fit_steps: in which they are fitted to pictures of the mesh (docs/avatar.md); 0 leaves them as sampled.
         views: file of Blender's views to fit them to as well, or "". Outside it is called ``avatar_views``.
         file: NAME.avatar to take as it is instead, or "". Outside it is called ``avatar_file``.
@@ -68,6 +69,7 @@ class AvatarSettings:
 
     gaussians: int = 80_000
     render_scale: float = 1.0
+    rigid_video: bool = False
     fit_steps: int = 1600
     views: str = ""
     file: str = ""
@@ -355,5 +357,5 @@ PRESETS: dict[str, dict[str, Any]] = {
         "refine_height": 160,
     },
     "preview": {},
-    "final": {"gaussians": 150_000, "fit_steps": 2400, "refine_steps": 2800, "refine_height": 832},
+    "final": {"rigid_video": True, "gaussians": 150_000, "fit_steps": 2400, "refine_steps": 2800, "refine_height": 832},
 }

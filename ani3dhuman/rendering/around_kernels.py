@@ -70,11 +70,12 @@ def draw_layers(vertices, faces, cutouts, views, depths, hits, counts):  # type:
 
 
 @parallel_kernel
-def gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, glossy):  # type: ignore[no-untyped-def]
+def gather_around(lit, order, mirrors, sharpness, ways, weights, layers, sent, matte, glossy):  # type: ignore[no-untyped-def]
     """What comes to points from all around: of the sky, and of the mesh where that hides it.
 
     Args:
         lit: as of `light_kernels.gather`.
+        order: (N,) in which they are looked at: what lies near each other one after the other is fastest.
         mirrors: (G,3) the middle of what each of the first G points mirrors, unit vectors; all of them or none.
         sharpness: (G,) exponents of the cosine to it.
         ways: (S,3) unit vectors, against which the views look; each stands for its opposite too.
@@ -110,7 +111,7 @@ def gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, g
         )
         columns, rows = np.empty(_BLOCK), np.empty(_BLOCK)
         for b in range(count):
-            n = begin + b
+            n = order[begin + b]
             m = normals[n]
             for c in range(3):
                 places[c, b], sides[c, b] = points[n, c], m[c]
@@ -136,7 +137,7 @@ def gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, g
                 way, look, cell, (places, sides, planes, chances), (cosines, signs, nears, columns, rows, least), count
             )
             for b in range(count):
-                n, facing, sign = begin + b, cosines[b], signs[b]
+                n, facing, sign = order[begin + b], cosines[b], signs[b]
                 end = 0 if sign < 0.0 else 1
                 i, j = int(columns[b]), int(rows[b])
                 share = 0.0
@@ -171,7 +172,7 @@ def gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, g
                     for c in range(3):
                         lobes[b, 2 + c] += share * seen[c]
         for b in range(count):
-            n = begin + b
+            n = order[begin + b]
             open_[n] = sums[b, 1] / sums[b, 0]
             for c in range(3):
                 result[n, c] = sums[b, 3 + c] / sums[b, 2]

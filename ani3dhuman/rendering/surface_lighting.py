@@ -17,6 +17,7 @@ from .light_sources import DISTANT, Emitters, Lighting, emitters
 FINE, COARSE = 1024, 384  # cells along the side of a shadow map: of a light that is one emitter, and one of several
 WAYS, CELLS, LAYERS = 24, 128, 8  # directions, each with its opposite, from which light comes from all around; maps
 SHARPEST = 12.0  # exponent of what a point mirrors of them: a sharper one would fall between them
+CURVE = 1023  # cells along the longest side of what a curve leads through
 HALF_OPEN = 0.7  # the share of the sky that a face sees whose light, sent on twice, another gets
 _WIDEST = math.tan(math.radians(75))  # how far from its axis a lamp's map reaches
 
@@ -97,11 +98,13 @@ def illuminate(
     normals: np.ndarray,
     shine: Shine | None = None,
     tones: np.ndarray | None = None,
+    order: np.ndarray | None = None,
 ) -> Illumination:
     """Light on `points` (N,3) of a surface, on the side of their unit `normals` (N,3), by the lights of one frame.
 
     `shine` says how they mirror, None that they do not; `tones` (N,2) are angle and soft edge, radians, of toon
-    shaders, zeros or None of none.
+    shaders, zeros or None of none. `order` (N,) is that in which points lie near each other (`by_place`), which is
+    faster; None takes them as they are.
     """
     tones = np.zeros((0, 2), np.float32) if tones is None else np.ascontiguousarray(tones, np.float32)
     mesh, faces = np.ascontiguousarray(surface.vertices, np.float32), surface.faces
@@ -120,14 +123,25 @@ def illuminate(
     layers, weights = _layers(lighting, mesh, faces, surface.cutouts)
     first = _sent(surface, direct[count:] + HALF_OPEN * above[count:])
     both_sides = np.concatenate([mesh, mesh]), np.concatenate([own, -own]), tones[:0]
-    vertex_open, vertex_reflected, *_ = _around(layers, weights, both_sides, None, first)
+    vertex_open, vertex_reflected, *_ = _around(layers, weights, both_sides, None, first, None)
     sent = _sent(surface, direct[count:] + vertex_open[:, None] * above[count:] + vertex_reflected)
-    open_, reflected, mirror_open, mirrored = _around(layers, weights, (where, sides, tones), shine, sent)
+    open_, reflected, mirror_open, mirrored = _around(layers, weights, (where, sides, tones), shine, sent, order)
     mirrored_above = np.zeros_like(mirrored)
     if shine is not None:
         share = shine.mirrored(sides)
         mirrored_above, mirrored = share * _mirrored_sky(lighting, shine, sides), share * mirrored
     return Illumination(direct[:count], above[:count], open_, reflected, shone, mirrored_above, mirror_open, mirrored)
+
+
+def by_place(points: np.ndarray) -> np.ndarray:
+    """(N,) an order of points (N,3) in which neighbours lie near each other: along a Z-order curve (Morton 1966)."""
+    low, high = points.min(0), points.max(0)
+    cells = ((points - low) * (CURVE / max(float((high - low).max()), 1e-9))).astype(np.int64)
+    codes = np.zeros(len(points), np.int64)
+    for bit in range(CURVE.bit_length()):
+        for axis in range(3):
+            codes |= (cells[:, axis] >> bit & 1) << 3 * bit + axis
+    return np.argsort(codes, kind="stable")
 
 
 def _sent(surface: Surface, light: np.ndarray) -> np.ndarray:
@@ -156,11 +170,12 @@ def _around(
     lit: tuple[np.ndarray, np.ndarray, np.ndarray],
     shine: Shine | None,
     sent: np.ndarray,
+    order: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The share (N,) of the sky's light that is not hidden, and the light (N,3) of faces that hide it.
 
     Then the same of what is mirrored. `layers` and `weights` are those of `_layers`, `lit` points, normals
-    and tones, `sent` what faces send on.
+    and tones, `sent` what faces send on, `order` as of `illuminate`.
     """
     points, normals, _ = lit
     open_, reflected = np.empty(len(points), np.float32), np.empty((len(points), 3), np.float32)
@@ -171,7 +186,8 @@ def _around(
     mirror_open, mirrored = np.zeros(len(points), np.float32), np.zeros((len(points), 3), np.float32)
     matte, glossy = (open_, reflected), (mirror_open, mirrored)
     ways = _hemisphere(WAYS).astype(np.float32)
-    gather_around(lit, mirrors, sharpness, ways, weights, layers, sent, matte, glossy)
+    taken = np.arange(len(points)) if order is None else order
+    gather_around(lit, taken, mirrors, sharpness, ways, weights, layers, sent, matte, glossy)
     return open_, reflected, mirror_open, mirrored
 
 

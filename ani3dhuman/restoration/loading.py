@@ -140,6 +140,11 @@ class PriorRequest:
 Plans = Iterator[Callable[[], VideoPrior]]  # ways to load a prior, the fastest first, each with less memory
 
 
+def reads_pictures(found: FoundPrior) -> bool:
+    """Whether a prior looks at pictures of the coarse layer: its loader's module may say no by ``READS_PICTURES``."""
+    return bool(getattr(loader_of(found.model)[0], "READS_PICTURES", True))
+
+
 def loader_of(model: Model) -> tuple[ModuleType, str]:
     """Module and name of the function that the registry's ``loader = "module:function"`` names.
 

@@ -121,11 +121,11 @@ def test_a_cancelled_job_stops_and_goes_on_later(shot, tmp_path):
     seen = []
 
     def cancel():
-        return bool(seen) and seen[-1].stage == "render_coarse"
+        return bool(seen) and seen[-1].stage == "restore"
 
     with pytest.raises(Cancelled) as caught:
         animate(shot, tmp_path, SMALL, seen.append, cancel)
-    assert "render_coarse" in caught.value.message
+    assert "restore" in caught.value.message
     assert not (tmp_path / "synthetic.ani3d").exists()
     animate(shot, tmp_path, Settings.from_dict({**SMALL.to_dict(), "prior": "none", "refine_steps": 0}))
     assert {"avatar", "rigid", "cloth", "render_rigid"} <= set(report_of(tmp_path)["reused"])

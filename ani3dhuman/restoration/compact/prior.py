@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .network import DisplacementNet
 
 DEPENDS_ON = ()  # of what a job may choose for a prior: it looks at meshes alone
+READS_PICTURES = False
 WEIGHTS = Path(__file__).parents[2] / "assets" / "compact_prior"
 PHYSICS_AMOUNT = 0.25  # chosen on validation clips, docs/notes/compact_prior_figures.md
 RIGID_DISTANCE = 0.01  # metres (RMS) between moved and rigid layer from which on the moved one counts as simulated
