@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from ..device import CPU, Compute
 from ..mesh.corner_normals import CornerNormals
 from ..mesh.kernels import point_normals
 from ..mesh.raster import OPAQUE, Cutouts
@@ -77,11 +78,11 @@ class Avatar:
             found = np.einsum("nc,nck->nk", weights, self.corners.at(vertices, faces)[triangles])
         return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
 
-    def placed(self, vertices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Means (N,3), quats (N,4) and scales (N,3) on mesh vertices (V,3)."""
-        points = torch.from_numpy(np.array(vertices, np.float32))
-        means, quats = self.binding.pose(points)
-        return means, *self.binding.stretch(points, quats, torch.from_numpy(np.array(self.scales, np.float32)))
+    def placed(self, vertices: np.ndarray, compute: Compute = CPU) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Means (N,3), quats (N,4) and scales (N,3) on mesh vertices (V,3), on a device."""
+        points, binding = compute.tensor(vertices), self.binding.to(compute.device)
+        means, quats = binding.pose(points)
+        return means, *binding.stretch(points, quats, compute.tensor(self.scales))
 
     def pose(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means (T,N,3) and quats (T,N,4) for mesh vertices (T,V,3), frame by frame to bound memory."""

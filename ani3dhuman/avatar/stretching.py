@@ -203,14 +203,11 @@ def _stretch_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Te
     return torch.where(plain, turns.new_tensor([1.0, 0, 0, 0]), turns), torch.where(plain, scales, found)
 
 
-def _lying_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
-    """Turns (N,4) and unbounded sizes (N,3) of those that lie in the plane."""
-    xx, xy, yy = strains.unbind(-1)
-    w, z, first, second = local[:, 0], local[:, 3], scales[:, 0], scales[:, 1]
-    c, s = w * w - z * z, 2 * w * z
-    e, f = xx * c + xy * s, xy * c - xx * s
-    a, b = (c * e + s * s * yy) * first, (c * f + s * c * yy) * second
-    c, d = (c * s * yy - s * e) * first, (c * c * yy - s * f) * second
+def principal_tensors(
+    a: Tensor, b: Tensor, c: Tensor, d: Tensor, first: Tensor, second: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`principal` of Gaussians (N,) each, in torch."""
+    a, b, c, d = a * first, b * second, c * first, d * second
     p, q, r = a * a + b * b, a * c + b * d, c * c + d * d
     apart = torch.hypot(p - r, 2 * q)
     round_ = apart <= 1e-9 * (p + r)
@@ -219,7 +216,15 @@ def _lying_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Tens
     cosine = torch.where(round_, 1, (0.5 + share).clamp(min=0).sqrt())
     sine = torch.where(round_, 0, torch.copysign((0.5 - share).clamp(min=0).sqrt(), q * torch.sign(half)))
     one = (0.5 * (p + r + half)).clamp(min=0).sqrt()
-    two = (a * d - b * c).abs() / one.clamp(min=TINY)
+    return cosine, sine, one, (a * d - b * c).abs() / one.clamp(min=TINY)
+
+
+def _lying_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+    """Turns (N,4) and unbounded sizes (N,3) of those that lie in the plane."""
+    xx, xy, yy = strains.unbind(-1)
+    w, z, first, second = local[:, 0], local[:, 3], scales[:, 0], scales[:, 1]
+    a, b, c, d = in_its_frame.py_func(xx, xy, yy, w * w - z * z, 2 * w * z)
+    cosine, sine, one, two = principal_tensors(a, b, c, d, first, second)
     cosine = (0.5 + 0.5 * cosine).sqrt()
     none = torch.zeros_like(cosine)
     return torch.stack([cosine, none, none, 0.5 * sine / cosine], -1), torch.stack([one, two, scales[:, 2]], -1)

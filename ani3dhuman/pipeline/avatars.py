@@ -37,7 +37,8 @@ def job_avatar(job: Job) -> tuple[Fitted, str]:
     else:
         seen = None if views is None else {name: getattr(views, name) for name in READ_OF_VIEWS}
         rig = (shot.preserve_volume, shot.meta.skeleton)
-        key = stage_key("fit", shot, *surfaces, settings.fit_steps, *rig, seen)
+        card = [] if job.compute.on_cpu else ["card"]  # not the CPU's to the bit
+        key = stage_key("fit", shot, *surfaces, settings.fit_steps, *rig, seen, *card)
 
     def compute(progress: Progress) -> Fitted:
         if settings.fit_steps == 0:
@@ -48,7 +49,7 @@ def job_avatar(job: Job) -> tuple[Fitted, str]:
             progress.advance(progress.total, "fitted for an earlier shot")
             return Fitted(found.avatar, {**found.notes, "fitted for": found.name, "seconds": 0.0})
         started = time.monotonic()
-        made = fitted_avatar(shot, settings.gaussians, settings.fit_steps, seed, progress, views)
+        made = fitted_avatar(shot, settings.gaussians, settings.fit_steps, seed, progress, views, job.compute)
         made = replace(made, notes={**made.notes, "seconds": round(time.monotonic() - started, 1)})
         keep(AvatarFile(made.avatar, shot.name, key, made.notes))
         return made

@@ -189,7 +189,7 @@ def test_what_samples_get_wrong_gets_more_of_them_and_what_nothing_shows_gets_fe
     few = avatar_from_shot(spotted, 1000, None, 0, usual)
     wrong = blame(few, poses, pictures)
     assert wrong.min() >= 0 and wrong[few.region_ids == 3].sum() > wrong[few.region_ids == 0].sum()
-    better = better_density(spotted, few, poses, pictures, usual)
+    better = better_density(spotted, few, (poses, pictures), usual)
     assert better.min() > 0 and better.sum() == pytest.approx(usual.sum(), rel=0.5)
     cloth, skin = (shot["region_ids"][faces].min(1) == region for region in (3, 0))
     front, back = (sign * poses[0][faces].mean(1)[:, 1] < -0.05 for sign in (1, -1))

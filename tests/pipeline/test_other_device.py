@@ -14,7 +14,15 @@ from pictures_only import pictures_only
 from synthetic import make_shot, result_of
 
 from ani3d_formats.frames import FrameCache
+from ani3d_formats.progress import Progress
 from ani3dhuman import device
+from ani3dhuman.avatar import avatar_from_shot
+from ani3dhuman.avatar.fitting import cameras, fitted
+from ani3dhuman.avatar.fitting.fit import Descent
+from ani3dhuman.avatar.fitting.on_device import DeviceDescent
+from ani3dhuman.avatar.fitting.shown import Shown
+from ani3dhuman.avatar.fitting.surfels import Posed, Surfels
+from ani3dhuman.avatar.fitting.targets import surface_targets
 from ani3dhuman.device import CPU, Compute, choose
 from ani3dhuman.mesh.surface import Obstacle
 from ani3dhuman.mesh.surface_tensors import SurfaceTensors
@@ -191,3 +199,52 @@ def test_auto_takes_the_cpu_where_there_is_no_card_and_says_why(monkeypatch):
     assert found.on_cpu and found.networks == "cuda:0" and "no kernel image" in found.why
     with pytest.raises(device.Ani3DError, match="no kernel image"):
         choose("cuda:0", broken)
+
+
+def test_an_avatar_is_fitted_there(monkeypatch, record_property):
+    monkeypatch.setattr(cameras, "WIDTH", 32)
+    monkeypatch.setattr(cameras, "HEIGHT", 48)
+    monkeypatch.setattr(cameras, "FINE", 45)  # all of the character in a picture
+    monkeypatch.setattr(fitted, "PICTURES", 20)
+    monkeypatch.setattr(fitted, "JUDGED", 4)
+    given = make_shot(1), 120, 12, 0, Progress("avatar", 1), None
+    theirs = fitted.fitted_avatar(*given)
+    with standin.standin() as moved:
+        found = fitted.fitted_avatar(*given, Compute(DEVICE, DEVICE, "a test"))
+        assert set(moved) == {
+            "avatar.fitting.density.blame",  # a picture, to be compared; what Gaussians have of its errors
+            "avatar.fitting.fitted.likeness",  # a picture, likewise
+            "avatar.fitting.on_device.DeviceDescent.finish",  # what was fitted
+        }
+    assert theirs.notes["held_out_db"][1] > theirs.notes["held_out_db"][0]
+    np.testing.assert_allclose(found.notes["held_out_db"], theirs.notes["held_out_db"], atol=0.05)
+    for name in ("scales", "opacities", "albedo"):
+        apart = np.abs(getattr(found.avatar, name) - getattr(theirs.avatar, name))
+        record_property("standin_difference", float(apart.max()))
+        assert np.median(apart) < 1e-5 and (apart > 1e-3).mean() < FEW, name
+
+
+def test_a_step_of_the_fit_is_that_of_the_kernels():
+    shot = make_shot(1)
+    avatar = avatar_from_shot(shot, 200)
+    stretched = shot["vertices"] @ np.array([[1.2, 0.3, 0], [0, 0.9, 0.1], [0.1, 0, 1.1]], np.float32)
+    view = shot.cameras.resized(32, 48)
+    target = surface_targets(shot, stretched[None], view, np.zeros(1, int), Progress("pictures", 1))[0]
+    fixed, posed = np.arange(avatar.count) % 5 == 0, [Posed.of(stretched, avatar.binding)]
+    seen = Shown(np.arange(avatar.count), np.arange(avatar.count) % 2 == 0, np.arange(avatar.count) % 7 == 0)
+    weights, backdrop = np.array([1.0, 10.0, 0.5]), np.float32([0.2, 0.5, 0.8])
+    results = []
+    for made in (Descent, lambda *given: DeviceDescent(*given, Compute(DEVICE, DEVICE, "a test"))):
+        surfels = Surfels(avatar, shot["vertices"], fixed)
+        surfels.values[:, 2:5] += np.random.default_rng(3).normal(0, 0.4, (avatar.count, 3)).astype(np.float32)
+        with standin.standin():
+            descent = made(surfels, posed, weights)
+            descent.step(target, seen, backdrop, 0.0)
+            if isinstance(descent, DeviceDescent):
+                surfels.descent.means[:] = descent.means.cpu().numpy()
+        results.append(surfels.descent.means.copy())  # after one step a tenth of the gradient
+    free = ~fixed
+    assert (np.abs(results[0][free]).max(0) > 1e-7).all()
+    here, there = (found / np.abs(results[0]).max(0) for found in results)
+    np.testing.assert_allclose(there[free], here[free], atol=1e-4)
+    np.testing.assert_allclose(there[:, 6:], here[:, 6:], atol=1e-4)

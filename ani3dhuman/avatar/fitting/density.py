@@ -11,10 +11,10 @@ from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.regions import FACE, HAIR
 from ani3d_formats.shot import Shot
 
-from ...rendering import rasterize
-from ...rendering.draw import BLUR
+from ...device import CPU, Compute, to_numpy
 from ..avatar import Avatar
 from ..from_mesh import DETAIL
+from .drawing import draw_target
 from .targets import Target
 
 WEIGHTS = {FACE: 32.0, HAIR: 4.0}  # of a region's error: a face, and the hair around it, are looked at from nearer
@@ -31,9 +31,15 @@ def usual_density(shot: Shot) -> np.ndarray:
 
 
 def better_density(
-    shot: Shot, avatar: Avatar, poses: np.ndarray, targets: Sequence[Target], density: np.ndarray
+    shot: Shot,
+    avatar: Avatar,
+    seen: tuple[np.ndarray, Sequence[Target]],
+    density: np.ndarray,
+    compute: Compute = CPU,
 ) -> np.ndarray:
     """(F,) relative numbers of Gaussians an area, better than the `density` (F,) that an avatar was sampled by.
+
+    `seen` are poses (M,V,3) and pictures of them.
 
     The squared error of a place falls about as the number of its Gaussians rises. All of it together is then least
     where each place has as many as the root of its error times the number it had. What no picture shows gets few, but
@@ -41,7 +47,7 @@ def better_density(
     """
     faces, count = shot["faces"], len(shot["vertices"])
     area = _area(shot)
-    wrong = np.bincount(avatar.binding.triangle_ids.numpy(), blame(avatar, poses, targets, PLAIN), len(faces))
+    wrong = np.bincount(avatar.binding.triangle_ids.numpy(), blame(avatar, *seen, PLAIN, compute), len(faces))
     wrong *= np.array([WEIGHTS.get(region, 1.0) for region in range(256)])[shot["region_ids"][faces[:, 0]]]
     error = _shared(wrong, faces, count) / np.maximum(_shared(area, faces, count), 1e-20)
     wanted = np.sqrt(np.maximum(error, 0) * density)
@@ -49,30 +55,21 @@ def better_density(
     return wanted * (area * usual_density(shot)).sum() / (area * wanted).sum()
 
 
-def blame(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target], besides: float = 0.0) -> np.ndarray:
+def blame(
+    avatar: Avatar, poses: np.ndarray, targets: Sequence[Target], besides: float = 0.0, compute: Compute = CPU
+) -> np.ndarray:
     """(N,) squared error of pixels, and what covered ones have `besides`, summed, shared by the Gaussians they show."""
-    own = torch.from_numpy(linear_to_srgb(avatar.albedo).astype(np.float32))
-    opacities = torch.from_numpy(np.array(avatar.opacities))
-    placed = [avatar.placed(pose) for pose in poses]
+    own, opacities = compute.tensor(linear_to_srgb(avatar.albedo)), compute.tensor(avatar.opacities)
+    placed, behind = [avatar.placed(pose, compute) for pose in poses], compute.tensor(np.full(3, GREY))
     total = np.zeros(avatar.count)
     for target in targets:
-        colors, (height, width) = own.clone().requires_grad_(), target.alpha.shape
-        image, _, _ = rasterize(
-            *placed[target.pose],
-            opacities,
-            colors,
-            torch.from_numpy(target.viewmat)[None],
-            torch.from_numpy(target.K)[None],
-            width=width,
-            height=height,
-            backgrounds=torch.full((1, 3), GREY),
-            eps2d=BLUR,
-        )
-        off = image.detach()[0].numpy() - target.colors - GREY * (1 - target.alpha[..., None])
+        colors = own.clone().requires_grad_()
+        image, _ = draw_target((*placed[target.pose], opacities, colors), target, behind, compute)
+        off = to_numpy(image)[0] - target.colors - GREY * (1 - target.alpha[..., None])
         error = np.square(off).mean(-1) + np.where(target.alpha > 0.5, np.float32(besides), 0)
         # the gradient of a sum of pixels for a Gaussian's colour is how much the pixels show it
-        (shares,) = torch.autograd.grad(image, colors, torch.from_numpy(error[..., None].repeat(3, -1))[None])
-        total += shares[:, 0].numpy()
+        (shares,) = torch.autograd.grad(image, colors, compute.tensor(error[..., None].repeat(3, -1))[None])
+        total += to_numpy(shares[:, 0])
     return total
 
 

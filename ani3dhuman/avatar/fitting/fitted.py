@@ -15,13 +15,13 @@ from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3d_formats.views import Views
 
-from ...rendering import rasterize
-from ...rendering.draw import BLUR
+from ...device import CPU, Compute, to_numpy
 from ..avatar import Avatar
 from ..from_mesh import avatar_from_shot
 from ..strand_gaussians import strand_objects
 from .cameras import cameras_around
 from .density import better_density, usual_density
+from .drawing import draw_target
 from .fit import FitConfig, colored_by, fit
 from .poses import tried_poses
 from .targets import Target, surface_targets, view_targets
@@ -45,13 +45,20 @@ class Fitted:
 
 
 def fitted_avatar(
-    shot: Shot, count: int, steps: int, seed: int, progress: Progress, views: Views | None = None
+    shot: Shot,
+    count: int,
+    steps: int,
+    seed: int,
+    progress: Progress,
+    views: Views | None = None,
+    compute: Compute = CPU,
 ) -> Fitted:
     """About `count` Gaussians fitted in `steps` steps to pictures of the shot's mesh with its own textures.
 
     To Blender's `views`, in the shot's metres, as well; and to them alone where the shot's colours are not Blender's.
     Nothing of it depends on the shot's motion, cameras or lights: all shots of a character get the same avatar. Where
-    the fit does not make held-out pictures more alike, the samples stay as they were.
+    the fit does not make held-out pictures more alike, the samples stay as they were. Gaussians are drawn and fitted on
+    the device of `compute`.
 
     Raises:
         Ani3DError: ``views.other_character``; ``avatar.*`` as of `avatar_from_shot`.
@@ -65,7 +72,7 @@ def fitted_avatar(
     progress.total = pictures + steps
     targets = surface_targets(shot, poses, cameras, pose_of, progress)
     judged = [target for k, target in enumerate(targets) if k % HELD_OUT][:JUDGED]
-    start = _well_spread(shot, count, seed, poses, judged)
+    start = _well_spread(shot, count, seed, (poses, judged), compute)
     notes: dict[str, Any] = {"pictures": f"{len(targets)} of its own surfaces", "steps": steps}
     if views is not None:
         rendered, apart = view_targets(shot, views, len(poses))
@@ -77,47 +84,40 @@ def fitted_avatar(
     if not alike:
         start = colored_by(start, poses, shown)
     fixed = np.isin(start.binding.triangle_ids.numpy(), np.concatenate([np.zeros(0, int), *_strands(shot)]))
-    found = fit(start, poses, shown, FitConfig(steps, seed=seed), progress, fixed)
-    before, after = likeness(start, poses, held), likeness(found, poses, held)
+    found = fit(start, poses, shown, FitConfig(steps, seed=seed), progress, fixed, compute)
+    before, after = likeness(start, poses, held, compute), likeness(found, poses, held, compute)
     notes |= {"held_out_db": [round(before, 2), round(after, 2)]}
     return Fitted(found if after > before else start, notes)
 
 
-def _well_spread(shot: Shot, count: int, seed: int, poses: np.ndarray, targets: Sequence[Target]) -> Avatar:
-    """Samples of the surface, more of them where fewer do not look like it."""
+def _well_spread(
+    shot: Shot, count: int, seed: int, seen: tuple[np.ndarray, Sequence[Target]], compute: Compute
+) -> Avatar:
+    """Samples of the surface, more of them where fewer do not look like it; `seen` are poses and pictures of them."""
     density = usual_density(shot)
     few = avatar_from_shot(shot, max(count // 2, 100), None, seed, density)
-    return avatar_from_shot(shot, count, None, seed, better_density(shot, few, poses, targets, density))
+    return avatar_from_shot(shot, count, None, seed, better_density(shot, few, seen, density, compute))
 
 
 def _strands(shot: Shot) -> list[np.ndarray]:
     return [own for _, own in strand_objects(shot)]
 
 
-def likeness(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> float:
+def likeness(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target], compute: Compute = CPU) -> float:
     """Mean peak signal-to-noise ratio, dB, of pictures over grey on the mesh's `poses` (M,V,3): silhouettes and around.
 
     Pixels that lie further off are the same for all, and are left out.
     """
-    colors = torch.from_numpy(linear_to_srgb(avatar.albedo).astype(np.float32))
-    figures = []
+    colors, opacities = compute.tensor(linear_to_srgb(avatar.albedo)), compute.tensor(avatar.opacities)
+    behind, figures = compute.tensor(np.full(3, GREY)), []
     for target in targets:
         around = binary_dilation(target.alpha > 0, iterations=AROUND)
         if not around.any():
             continue
         with torch.no_grad():
-            image, _, _ = rasterize(
-                *avatar.placed(poses[target.pose]),
-                torch.from_numpy(avatar.opacities),
-                colors,
-                torch.from_numpy(target.viewmat)[None],
-                torch.from_numpy(target.K)[None],
-                width=around.shape[1],
-                height=around.shape[0],
-                backgrounds=torch.full((1, 3), GREY),
-                eps2d=BLUR,
-            )
+            gaussians = (*avatar.placed(poses[target.pose], compute), opacities, colors)
+            image, _ = draw_target(gaussians, target, behind, compute)
         wanted = target.colors + GREY * (1 - target.alpha[..., None])
-        error = np.square(image[0].numpy() - wanted)[around].mean()
+        error = np.square(to_numpy(image[0]) - wanted)[around].mean()
         figures.append(-10 * np.log10(max(float(error), 1e-12)))
     return float(np.mean(figures)) if figures else 0.0
