@@ -21,7 +21,7 @@ from ani3d_formats.pc2 import read_pc2
 from ani3d_formats.playback_file import write_playback
 from ani3d_formats.progress import Progress, Report
 
-from . import compat, film_nodes, playback
+from . import compat, film_nodes, on_original, playback
 from .aside import put_aside, take_back
 from .display import add_display, raise_transparent_bounces
 from .mesh_copy import copy_object
@@ -87,6 +87,8 @@ def import_result(
     name = _free_name(cache.path)
     warn = on_warning or (lambda _message: None)
     sources = find_sources(context.scene, cache, warn)
+    for found in sources:
+        on_original.take_off(found.item)
     meshes = _matching_meshes(context, [source for source in sources if not source.hair], warn)
     if not cache.manifest.count and not meshes:
         raise Ani3DError(
@@ -137,6 +139,9 @@ def remove_result(name: str) -> bool:
     sources = {source for item in members if (source := object_group(item).source)}
     for collection in collections:  # somebody may have deleted the parts that know their sources
         sources |= {item for key, item in collection.items() if key.startswith(HIDDEN) and item is not None}
+    for source in sources:
+        if playback.played_on(source) == name:
+            on_original.take_off(source)
     film_nodes.remove(name)
     for item in members:
         playback.remove_playback(item)
@@ -221,6 +226,8 @@ def _matching_meshes(
 
 def hide_replaced(sources: list[bpy.types.Object], warn: Callable[[str], None]) -> None:
     """Hide the objects that show `sources`, and older results of them."""
+    for source in sources:
+        on_original.take_off(source)
     older = {object_group(item).result for item in bpy.data.objects if object_group(item).source in sources}
     replaced = [*itertools.chain(*map(shown_by, sources)), *itertools.chain(*map(parts_of, older))]
     for item in replaced:

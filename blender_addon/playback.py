@@ -7,6 +7,7 @@ numbers from those points, so the .blend holds none of them, however many there 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from .timeline import frame_length
 from .viewport_points import every_nth
 
 NAME = "Ani3D Playback"
+ON_ORIGINAL = "Ani3D Result"  # the modifier by which an original plays a result in its copy's stead
+PLACE = "Ani3D Place"  # and the nodes behind it
+MARK = "ani3d_plays"  # on such an original: which result, and how it was before, as JSON
 COUNT = "ani3d_points"  # how many points an object without vertices plays
 
 
@@ -87,14 +91,17 @@ def _points(name: str, count: int) -> bpy.types.Object:
     return points
 
 
-def play_point_cache(item: bpy.types.Object, file: Path, frame_start: int, scene: bpy.types.Scene) -> None:
-    """Have the mesh object `item` play the PC2 `file`, whose first sample is frame `frame_start` of `scene`."""
-    modifier = cast(bpy.types.MeshCacheModifier, item.modifiers.new("Ani3D", "MESH_CACHE"))
+def play_point_cache(
+    item: bpy.types.Object, file: Path, frame_start: int, scene: bpy.types.Scene, name: str = "Ani3D", place: int = 0
+) -> None:
+    """Have the mesh object `item` play the PC2 `file`, whose first sample is frame `frame_start` of `scene`, by a
+    modifier at this place of its stack: what a copy has kept of its original comes after it."""
+    modifier = cast(bpy.types.MeshCacheModifier, item.modifiers.new(name, "MESH_CACHE"))
     modifier.cache_format = "PC2"
     modifier.filepath = in_blend(file)
     modifier.time_mode = "FRAME"
     _play(modifier, frame_start, Timing(), scene)
-    item.modifiers.move(len(item.modifiers) - 1, 0)  # what a copy has kept of its original comes after it
+    item.modifiers.move(len(item.modifiers) - 1, place)
 
 
 def retime(item: bpy.types.Object, timing: Timing, scene: bpy.types.Scene) -> None:
@@ -102,9 +109,9 @@ def retime(item: bpy.types.Object, timing: Timing, scene: bpy.types.Scene) -> No
 
     In a loop the last frame is followed by the first, and frames before the first are those of the loop before.
     """
-    for owner, modifier in _modifiers(item):
+    for owner, modifier in (*_modifiers(item), *_on_original(item)):
         try:
-            cache = read_pc2(_file(owner, modifier))
+            cache = read_pc2(file_of(owner, modifier))
         except Ani3DError:
             continue  # the panel says so
         if len(cache.vertices) == 1:
@@ -144,14 +151,14 @@ def remove_playback(item: bpy.types.Object) -> None:
 
 def cache_file(item: bpy.types.Object) -> Path | None:
     """The PC2 file that plays `item`, a part of a result; none where nothing does."""
-    return next((_file(*player) for player in _modifiers(item)), None)
+    return next((file_of(*player) for player in _modifiers(item)), None)
 
 
 def error_of(item: bpy.types.Object) -> str:
     """Why `item`, a part of a result, does not play, or an empty string."""
     for owner, modifier in _modifiers(item):
         expected = owner.get(COUNT) or len(cast(bpy.types.Mesh, owner.data).vertices)
-        file = _file(owner, modifier)
+        file = file_of(owner, modifier)
         try:
             found = read_pc2(file).vertices.shape[1]
         except Ani3DError as error:
@@ -161,7 +168,7 @@ def error_of(item: bpy.types.Object) -> str:
     return ""
 
 
-def _file(owner: bpy.types.Object, modifier: bpy.types.MeshCacheModifier) -> Path:
+def file_of(owner: bpy.types.Object, modifier: bpy.types.MeshCacheModifier) -> Path:
     return Path(bpy.path.abspath(modifier.filepath, library=owner.library))
 
 
@@ -171,6 +178,20 @@ def _modifiers(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object, bpy.t
         for modifier in owner.modifiers:
             if isinstance(modifier, bpy.types.MeshCacheModifier):
                 yield owner, modifier
+
+
+def played_on(source: bpy.types.Object) -> str:
+    """The name of the result that an original plays, "" for none."""
+    return str(json.loads(str(source[MARK]))["result"]) if source.get(MARK) else ""
+
+
+def _on_original(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object, bpy.types.MeshCacheModifier]]:
+    """The original that plays in the stead of `item`, with the modifier that does it."""
+    group = cast(Any, item).ani3d
+    if group.source is not None and played_on(group.source) == group.result:
+        modifier = group.source.modifiers.get(ON_ORIGINAL)
+        if isinstance(modifier, bpy.types.MeshCacheModifier):
+            yield group.source, modifier
 
 
 def _players_of(item: bpy.types.Object) -> list[bpy.types.Object]:

@@ -11,9 +11,7 @@ import bpy
 
 CONVERTIBLE = frozenset(("MESH", "CURVE", "SURFACE", "FONT", "META"))
 # modifiers that move vertices by what happens in the scene, and make none
-_POSING = frozenset(
-    ("ARMATURE", "CLOTH", "SOFT_BODY", "MESH_CACHE", "SURFACE_DEFORM", "MESH_DEFORM", "LATTICE", "HOOK")
-)
+POSING = frozenset(("ARMATURE", "CLOTH", "SOFT_BODY", "MESH_CACHE", "SURFACE_DEFORM", "MESH_DEFORM", "LATTICE", "HOOK"))
 
 
 def rest_shapes(context: bpy.types.Context, sources: Sequence[bpy.types.Object]) -> list[bpy.types.Mesh]:
@@ -56,7 +54,7 @@ def _probes(context: bpy.types.Context, sources: Sequence[bpy.types.Object]) -> 
             if probe != source:
                 collection.objects.link(probe)
                 probe.hide_viewport = False
-                for modifier in [m for m in probe.modifiers if m.type in _POSING]:
+                for modifier in [m for m in probe.modifiers if m.type in POSING]:
                     probe.modifiers.remove(modifier)
             probes.append(probe)
         context.view_layer.update()

@@ -6,25 +6,35 @@ Viewport and renders always show the same. Only one of a character's results is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 
-from . import film_nodes
+from . import film_nodes, on_original
 from .import_result import hide_replaced, parts_of, result_names, show_again
 from .mesh_copy import show_hair
+from .playback import played_on
 from .properties import object_group
 
 MESH, GAUSSIANS, BOTH, ORIGINAL, FILM = "MESH", "GAUSSIANS", "BOTH", "ORIGINAL", "FILM"
+ON_ORIGINAL = "ON_ORIGINAL"
 ITEMS = (
     (MESH, "Mesh", "The character's own meshes and materials, moved as the result says"),
     (GAUSSIANS, "Gaussians", "The Gaussians alone, in the light that the shot had: lamps do not light them"),
     (BOTH, "Both", "The Gaussians, and the meshes below them"),
+    (
+        ON_ORIGINAL,
+        "On Original",
+        "The character's own objects play the result by a modifier, so that all that comes behind it stays theirs: "
+        "later modifiers, hair, shape keys, edits. Another choice takes it off again",
+    ),
     (ORIGINAL, "Original", "The character as it was before"),
     (FILM, "Film", "The engine's film frames in renders; the meshes cast their shadows, and are seen in the viewport"),
 )
 
 
-def show_as(name: str, what: str) -> None:
-    """Show `what`, one of `ITEMS`, of the result `name` of this file."""
+def show_as(name: str, what: str, warn: Callable[[str], None] = lambda _message: None) -> None:
+    """Show `what`, one of `ITEMS`, of the result `name` of this file; `warn` hears which copies stay."""
     parts = parts_of(name)
     sources = [source for item in parts if (source := object_group(item).source)]
     hide_replaced(sources, lambda _message: None)
@@ -34,13 +44,30 @@ def show_as(name: str, what: str) -> None:
         item.visible_camera = what != FILM
         show_hair(item, what in (MESH, FILM))
     film_nodes.switch(name, what == FILM)
+    if what == ON_ORIGINAL:
+        _show_on_originals(parts, warn)
     if what == ORIGINAL:
         for source in sources:
             show_again(source)
 
 
+def _show_on_originals(parts: list[bpy.types.Object], warn: Callable[[str], None]) -> None:
+    for copy in [item for item in parts if object_group(item).kind == "MESH"]:
+        source = object_group(copy).source
+        if source is None or not isinstance(copy.data, bpy.types.Mesh) or not len(copy.data.vertices):
+            continue
+        if reason := on_original.why_not(copy):
+            copy.hide_viewport = copy.hide_render = False
+            warn(f"'{source.name}' is shown by its copy: {reason}.")
+        else:
+            on_original.put_on(copy, bpy.context.scene)
+            show_again(source)
+
+
 def shown_as(name: str) -> str:
     """What is seen of the result now, one of `ITEMS`."""
+    if any(played_on(source) == name for item in parts_of(name) if (source := object_group(item).source)):
+        return ON_ORIGINAL
     parts = [item for item in parts_of(name) if not item.hide_viewport]
     if any(not item.visible_camera for item in parts):
         return FILM

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import cast
 
 import bpy
+
+from ..playback import MARK, ON_ORIGINAL, PLACE, played_on
 
 # Modifiers that may make other vertices than the mesh has.
 # fmt: off
@@ -45,6 +48,23 @@ def _set_again(owner: bpy.types.ID, name: str, option: str, value: bool) -> None
         modifier: bpy.types.Modifier | None = cast(bpy.types.Object, owner).modifiers.get(name)
         if modifier is not None:
             setattr(modifier, option, value)
+
+
+@contextmanager
+def as_it_was(items: Iterable[bpy.types.Object]) -> Iterator[None]:
+    """Have objects show themselves meanwhile, and not the results that they play."""
+    playing = [item for item in items if played_on(item)]
+    off = [item.modifiers[name] for item in playing for name in (ON_ORIGINAL, PLACE) if name in item.modifiers]
+    on = [
+        item.modifiers[name]
+        for item in playing
+        for name, in_viewport, _ in json.loads(str(item[MARK]))["off"]
+        if in_viewport and name in item.modifiers
+    ]
+    with ExitStack() as stack:
+        stack.enter_context(switched([m for m in off if m.show_viewport], False))
+        stack.enter_context(switched([m for m in on if not m.show_viewport], True))
+        yield
 
 
 def switched_off(modifiers: Sequence[bpy.types.Modifier]) -> AbstractContextManager[None]:

@@ -30,7 +30,7 @@ from .figure import Figure, figure_steps
 from .identity import character_hash
 from .limits import check_limits, check_recorded
 from .members import Members, is_used
-from .modifiers import rendered, switched, switched_off
+from .modifiers import as_it_was, rendered, switched, switched_off
 from .normals import corner_normals
 from .probe import moved_by, probe, warn_of_left_behind, warn_of_no_weights
 from .rest import SIMULATED, at_rest, has_size, rest_meshes
@@ -197,6 +197,7 @@ def prepared(context: bpy.types.Context, request: Request, stack: ExitStack) -> 
     stack.enter_context(character.shown(list(dict.fromkeys(involved)), layer))
     if hidden:  # it had no part in the change to this frame
         context.scene.frame_set(context.scene.frame_current)
+    stack.enter_context(as_it_was(found.objects))
     modifiers = [modifier for item in found.objects for modifier in item.modifiers]
     if not request.evaluate:
         stack.enter_context(switched_off([m for m in modifiers if m.type in SIMULATED and m.show_viewport]))

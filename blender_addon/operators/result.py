@@ -154,7 +154,7 @@ class ShowResult(ReportsErrors, bpy.types.Operator):
     def run(self, _context: bpy.types.Context) -> None:
         if not import_result.parts_of(self.name):
             raise _missing(self.name)
-        results_shown.show_as(self.name, self.what)
+        results_shown.show_as(self.name, self.what, self.warn)
 
 
 class CompareResults(ReportsErrors, bpy.types.Operator):

@@ -65,7 +65,8 @@ class Course:
             return None
         self._name = self.names.pop(0)
         print(self._name, flush=True)
-        bpy.app.use_event_simulate = self._name not in UNDISTURBED
+        if self._name in UNDISTURBED:
+            bpy.app.use_event_simulate = False
         self._running, self._until = STEPS[self._name](self.window), lambda: True
         return TICK
 

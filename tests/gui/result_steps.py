@@ -69,6 +69,30 @@ def one_press_leads_to_a_moving_result(window: Window) -> Iterator[Wait]:
     assert np.abs(np.diff(places, axis=0)).max(axis=(1, 2)).min() > 0, "it does not move"
 
 
+@step
+def a_result_plays_on_the_original(window: Window) -> Iterator[Wait]:
+    """With the subdivision and the edits that the artist puts there, and off again with Ctrl+Z."""
+    yield from animated(window, "cloth")
+    name, skirt = part("import_result").result_names()[0], bpy.data.objects["Skirt"]
+    with window.inside():
+        bpy.ops.ed.undo_push(message="Shown")
+    window.press("ani3d.show_result", name=name, what="ON_ORIGINAL")
+    yield 0.5
+    stack = [modifier.name for modifier in skirt.modifiers]
+    assert stack[-2:] == ["Ani3D Result", "Ani3D Place"] and not skirt.hide_viewport
+    places = []
+    for frame in range(3, 11):
+        bpy.context.scene.frame_set(frame)
+        places.append(rigs.evaluated_vertices(skirt))
+        yield 0.1
+    assert np.abs(np.diff(places, axis=0)).max(axis=(1, 2)).min() > 0, "it does not move"
+    window.picture("on_original")
+    window.key("Z", ctrl=True)
+    yield 1.0
+    skirt = bpy.data.objects["Skirt"]
+    assert [modifier.name for modifier in skirt.modifiers] == stack[:-2] and skirt.hide_viewport
+
+
 @undisturbed_step
 def the_demo_moves_after_one_press(window: Window) -> Iterator[Wait]:
     """From the saved file to a moving result: one press, no key, quality Cloth, an engine that runs."""
