@@ -11,6 +11,7 @@ from .checks_panel import ChecksPanel
 from .cloth_panel import ClothPanel
 from .jobs import duration, time_left
 from .jobs_panel import JobsList, JobsPanel
+from .pace import pace, seconds_a_frame
 from .panel_layout import Sidebar, draw_error
 from .parts_panel import PartsList, PartsPanel, WarningsPanel
 from .properties import TEXTLESS, has_views, scene_group
@@ -26,9 +27,12 @@ class AnimatePanel(Sidebar, bpy.types.Panel):
         column.use_property_split, column.use_property_decorate = True, False
         column.prop(settings, "armature", placeholder="Selected")
         column.prop(settings, "preset")
-        if (each := preferences.seconds_a_frame(context).get(settings.preset)) is not None:
+        pace.begin()
+        each, estimated = seconds_a_frame(settings.preset, preferences.seconds_a_frame(context), pace.slower)
+        if each:
             frames = context.scene.frame_end - context.scene.frame_start + 1
-            column.label(text=f"About {duration(each * frames)} on this computer", icon="TIME")
+            told = "Estimated" if estimated else "About"
+            column.label(text=f"{told} {duration(each * frames)} on this computer", icon="TIME")
         if not _draw_progress(column, settings.preset):
             row = column.row()
             row.scale_y = 1.6
