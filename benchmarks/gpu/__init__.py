@@ -1,1 +1,1 @@
-"""What a machine with a CUDA card shows in eight minutes: kernels, a whole job, refinement, a full-size video model."""
+"""What a machine with a CUDA card shows in eight minutes: kernels, cloth, a fit, a whole job, a large video model."""

@@ -16,7 +16,7 @@ from ani3dhuman.pipeline.settings import Settings
 
 from ..cut_shot import cut_shot
 
-# Cloth is the CPU's on every machine, so the layer is the rigid one; appearance has pixels fitted.
+# Cloth is compared by itself, so the layer is the rigid one; appearance has pixels fitted.
 CHOICES: dict[str, Any] = {"preset": "draft", "coarse": "rigid", "appearance": True}
 SMALL = {"gaussians": 1000, "render_scale": 1.0, "refine_steps": 6, "refine_height": 48, "sampling_steps": 2}
 STAGES = ("render_rigid", "restore", "refine", "render_refined", "cache")

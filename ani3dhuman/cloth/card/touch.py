@@ -20,7 +20,7 @@ from . import contact, lists
 from .memory import Memory
 
 STEPS = 4.0  # that lists serve: on a card they cost less than what is in longer ones
-ROUNDS, MOST_ROUNDS = 4, 16  # of putting back, between two looks at whether that was enough, and in all
+ROUNDS, MOST_ROUNDS = 4, 32  # of putting back, between two looks at whether that was enough, and in all
 PLACES = "x", "began", "previous", "mobile"
 BEFORE = {"x": "x_before", "previous": "previous_before"}
 BOXES = ("face_low", "face_high"), ("edge_low", "edge_high")
