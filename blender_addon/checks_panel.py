@@ -13,6 +13,7 @@ from .panel_layout import Sidebar, sentences
 from .properties import Ani3DPart, scene_group
 from .regions.guess import UNSURE
 from .regions.parts import is_gone
+from .wording import told
 
 MOVES = (
     ("Follow the skeleton", "ARMATURE_DATA", ("body", "face")),
@@ -41,7 +42,7 @@ class ChecksPanel(Sidebar, bpy.types.Panel):
         _draw_frames(context, column)
         for what, icon, regions in MOVES:
             if names := _names(part for part in parts if part.region in regions and not part.left_out):
-                sentences(context, column, f"{what}: {names}", icon)
+                sentences(context, column, told("{what}: {names}", what=told(what), names=names), icon)
         for held in _one_an_object(part for part in parts if part.hold and not part.left_out):
             _draw_hold(context, column, held)
         for part in parts:
@@ -55,15 +56,21 @@ def _draw_frames(context: bpy.types.Context, column: bpy.types.UILayout) -> None
     scene = context.scene
     frames = scene.frame_end - scene.frame_start + 1
     seconds = frames * scene.render.fps_base / scene.render.fps
-    told = f"Scene frames {scene.frame_start} to {scene.frame_end}, {seconds:.1f} s"
-    sentences(context, column, told, "PREVIEW_RANGE" if frames > 1 else "ERROR")
+    range_of = {"first": scene.frame_start, "last": scene.frame_end, "seconds": seconds}
+    text = told("Scene frames {first} to {last}, {seconds:.1f} s", **range_of)
+    sentences(context, column, text, "PREVIEW_RANGE" if frames > 1 else "ERROR")
     if scene.camera is None:
         sentences(context, column, "The scene has no camera", "ERROR")
 
 
 def _draw_hold(context: bpy.types.Context, column: bpy.types.UILayout, part: Ani3DPart) -> None:
     box = column.box() if part.loose else column
-    sentences(context, box, f"{title(part)}: {part.hold}", "ERROR" if part.loose else "PINNED")
+    sentences(
+        context,
+        box,
+        told("{part}: {hold}", part=title(part), hold=told(part.hold)),
+        "ERROR" if part.loose else "PINNED",
+    )
     if part.loose and part.object is not None and not part.strands:
         row = box.row(align=True)
         for operator, text in (("paint_pins", "Paint Pins"), ("pin_top_edge", "Pin Top Edge"), ("stiffen", "Stiffen")):
@@ -72,19 +79,20 @@ def _draw_hold(context: bpy.types.Context, column: bpy.types.UILayout, part: Ani
 
 def _draw_doubts(context: bpy.types.Context, column: bpy.types.UILayout, part: Ani3DPart) -> None:
     if is_gone(part):
-        sentences(context, column, f"'{part.name}' was deleted", "CANCEL")
+        sentences(context, column, told("'{name}' was deleted", name=part.name), "CANCEL")
     elif part.left_out:
-        sentences(context, column, f"'{part.name}' is left out: {part.left_out}", "CANCEL")
+        text = told("'{name}' is left out: {reason}", name=part.name, reason=told(part.left_out))
+        sentences(context, column, text, "CANCEL")
     elif part.confidence < UNSURE:
         row = column.row(align=True)
-        row.label(text=f"{title(part)}: is it", icon="QUESTION")
+        row.label(text=told("{part}: is it", part=title(part)), icon="QUESTION")
         row.prop(part, "region", text="")
 
 
 def title(part: Ani3DPart) -> str:
     """What a part is called: its object, and what grows on it or what it is made of."""
     name = part.object.name if part.object else part.name
-    return f"{name} hair" if part.strands and part.object and part.object.type == "MESH" else name
+    return told("{name} hair", name=name) if part.strands and part.object and part.object.type == "MESH" else name
 
 
 def _one_an_object(parts: Iterable[Ani3DPart]) -> Sequence[Ani3DPart]:
@@ -93,5 +101,5 @@ def _one_an_object(parts: Iterable[Ani3DPart]) -> Sequence[Ani3DPart]:
 
 def _names(parts: Iterable[Any]) -> str:
     names = list(dict.fromkeys(title(part) for part in parts))
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    more = told(" and {count} more", count=len(names) - MOST_NAMES) if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more

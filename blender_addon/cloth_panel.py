@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from . import wording
 from .export.colliders import is_marked
 from .panel_layout import Sidebar, sentences
 from .properties import object_group, scene_group
@@ -37,7 +38,7 @@ class ClothPanel(Sidebar, bpy.types.Panel):
                 box.prop(object_group(item), name)
             sentences(context, box, "The vertex group ani3d_stay keeps cloth near the rig")
         elif item.type == "MESH":
-            box.prop(object_group(item), "collides", text=f"{item.name} Collides")
+            box.prop(object_group(item), "collides", text=wording.told("{name} Collides", name=item.name))
 
 
 def met_by(context: bpy.types.Context) -> list[tuple[str, str]]:
@@ -47,14 +48,14 @@ def met_by(context: bpy.types.Context) -> list[tuple[str, str]]:
     shown = [item for item in layer.objects if item.visible_get(view_layer=layer) and object_group(item).kind == "NONE"]
     told = []
     if meets := [item.name for item in shown if item not in own and is_marked(item)]:
-        told.append((f"Collides with {_listed(meets)}", "MOD_PHYSICS"))
+        told.append((wording.told("Collides with {names}", names=_listed(meets)), "MOD_PHYSICS"))
     if blows := [item.name for item in shown if item.field is not None and item.field.type != "NONE"]:
-        told.append((f"Moved by {_listed(blows)}", "FORCE_WIND"))
+        told.append((wording.told("Moved by {names}", names=_listed(blows)), "FORCE_WIND"))
     if not scene.use_gravity or scene.gravity.length == 0:
         told.append(("The scene has no gravity, so cloth floats", "ERROR"))
     return told
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    more = wording.told(" and {count} more", count=len(names) - MOST_NAMES) if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more

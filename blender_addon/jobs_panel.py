@@ -17,6 +17,7 @@ from .properties import Ani3DJob, object_group, scene_group
 from .results_shown import BOTH, FILM, GAUSSIANS, ITEMS, others_of, shown_as
 from .session import session
 from .thumbnails import icon_of
+from .wording import told
 
 ICONS = {
     "queued": "SORTTIME", "running": "PLAY", "done": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL",
@@ -43,8 +44,8 @@ class JobsList(bpy.types.UIList):
 
     def filter_items(self, _context, data, name):  # type: ignore[no-untyped-def]
         wanted = self.filter_name.lower()
-        told = [f"{row.name} {row.preset} {row.state} {row.submitted}".lower() for row in getattr(data, name)]
-        return [self.bitflag_filter_item if wanted in each else 0 for each in told], []
+        lines = [f"{row.name} {row.preset} {row.state} {row.submitted}".lower() for row in getattr(data, name)]
+        return [self.bitflag_filter_item if wanted in each else 0 for each in lines], []
 
 
 class JobsPanel(Sidebar, bpy.types.Panel):
@@ -69,8 +70,9 @@ class JobsPanel(Sidebar, bpy.types.Panel):
             column.operator("ani3d.start_engine", text="Start Engine to Go On", icon="PLAY")
         if session.foreign:
             count = len(session.foreign)
-            told = "The engine works on a job" if count == 1 else f"The engine works on {count} jobs"
-            sentences(context, column, f"{told} that this file does not list", "INFO")
+            one, more = "The engine works on a job", "The engine works on {count} jobs"
+            sentence = f"{one if count == 1 else more} that this file does not list"
+            sentences(context, column, told(sentence, count=count), "INFO")
             column.operator("ani3d.list_jobs", icon="LINENUMBERS_ON")
 
 
@@ -99,7 +101,7 @@ def _draw_job(context: bpy.types.Context, column: bpy.types.UILayout, row: Ani3D
 def _draw_result(context: bpy.types.Context, column: bpy.types.UILayout, name: str) -> None:
     parts = parts_of(name)
     if not parts:
-        sentences(context, column, f"'{name}' is linked from another file.")
+        sentences(context, column, told("'{name}' is linked from another file.", name=name))
         return
     seen = shown_as(name)
     has_gaussians = any(object_group(item).kind == "GAUSSIANS" for item in parts)

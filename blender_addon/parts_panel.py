@@ -16,6 +16,7 @@ from .properties import Ani3DPart, scene_group
 from .regions.guess import UNSURE
 from .regions.parts import active_part, is_gone
 from .session import session
+from .wording import told
 
 
 class PartsList(bpy.types.UIList):
@@ -73,16 +74,22 @@ class PartsPanel(Sidebar, bpy.types.Panel):
             sentences(context, column, "Its object was deleted. Bind again to have it off the list.", "CANCEL")
             return
         if part.left_out:
-            sentences(context, column, f"Left out: {part.left_out}", "CANCEL")
+            sentences(context, column, told("Left out: {reason}", reason=told(part.left_out)), "CANCEL")
             return
-        sure = "" if part.chosen else f", {part.confidence:.0%} sure"
-        sentences(context, column, f"{part.region.capitalize()}: {part.reason}{sure}")
-        sentences(context, column, f"{part.vertices} vertices, {part.motion}")
+        sentence = "{region}: {reason}" if part.chosen else "{region}: {reason}, {share:.0%} sure"
+        guess = {"region": told(part.region.capitalize()), "reason": told(part.reason), "share": part.confidence}
+        sentences(context, column, told(sentence, **guess))
+        text = told("{count} vertices, {motion}", count=part.vertices, motion=told(part.motion))
+        sentences(context, column, text)
         row = column.row(align=True)
         row.operator_menu_enum("ani3d.paint_region", "region", text="Paint", icon="BRUSH_DATA")
         row.operator("ani3d.paint_pins", text="Paint Pins", icon="PINNED")
         if part.chosen and part.guess and part.guess != part.region:
-            column.operator("ani3d.use_guess", text=f"Back to the Guess: {part.guess.capitalize()}", icon="LOOP_BACK")
+            column.operator(
+                "ani3d.use_guess",
+                text=told("Back to the Guess: {region}", region=told(part.guess.capitalize())),
+                icon="LOOP_BACK",
+            )
 
 
 class WarningsPanel(Sidebar, bpy.types.Panel):

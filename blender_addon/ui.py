@@ -16,6 +16,7 @@ from .panel_layout import Sidebar, draw_error
 from .parts_panel import PartsList, PartsPanel, WarningsPanel
 from .properties import TEXTLESS, has_views, scene_group
 from .session import session
+from .wording import told
 
 
 class AnimatePanel(Sidebar, bpy.types.Panel):
@@ -31,8 +32,8 @@ class AnimatePanel(Sidebar, bpy.types.Panel):
         each, estimated = seconds_a_frame(settings.preset, preferences.seconds_a_frame(context), pace.slower)
         if each:
             frames = context.scene.frame_end - context.scene.frame_start + 1
-            told = "Estimated" if estimated else "About"
-            column.label(text=f"{told} {duration(each * frames)} on this computer", icon="TIME")
+            sentence = "Estimated {time} on this computer" if estimated else "About {time} on this computer"
+            column.label(text=told(sentence, time=duration(each * frames)), icon="TIME")
         if not _draw_progress(column, settings.preset):
             row = column.row()
             row.scale_y = 1.6
@@ -91,7 +92,10 @@ class EnginePanel(Sidebar, bpy.types.Panel):
         row = column.row(align=True)
         if session.is_open():
             welcome = session.current().welcome
-            row.label(text=f"{welcome.engine_version}, jobs on {welcome.device}", icon="CHECKMARK")
+            row.label(
+                text=told("{version}, jobs on {device}", version=welcome.engine_version, device=welcome.device),
+                icon="CHECKMARK",
+            )
             row.operator("ani3d.stop_engine", text="", icon="QUIT")
         elif session.starting:
             row.label(text="Starting", icon="SORTTIME")
@@ -136,7 +140,7 @@ def _draw_progress(column: bpy.types.UILayout, preset: str) -> bool:
 
 
 def _said(words: str, left: float) -> str:
-    return f"{words}, {time_left(left)}" if time_left(left) else words
+    return told("{words}, {time}", words=told(words), time=time_left(left)) if time_left(left) else told(words)
 
 
 CLASSES = (

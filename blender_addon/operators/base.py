@@ -12,6 +12,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ..failures import unforeseen_error
 from ..session import redraw_at_times, session
+from ..wording import reported
 
 if TYPE_CHECKING:
     from bpy.types import Operator as Base
@@ -71,8 +72,9 @@ class ReportsErrors(Base):
         if not count or bpy.app.background:
             self.report({"INFO"}, message)
         else:
-            warnings = "1 warning" if count == 1 else f"{count} warnings"
-            self.report({"WARNING"}, f"{message} {warnings}, see the Ani3D tab.")
+            sentence = "{message} 1 warning" if count == 1 else "{message} {count} warnings"
+            text = reported(f"{sentence}, see the Ani3D tab.", message=message, count=count)
+            self.report({"WARNING"}, text)
 
 
 class WaitsForWork(ReportsErrors):

@@ -17,6 +17,7 @@ from ..export.members import Members, owner_of
 from ..export.survey import Survey, survey_of, survey_steps
 from ..properties import scene_group
 from ..regions.parts import fill_parts
+from ..wording import reported
 from .stepwise import Steps, WorksInSteps
 
 
@@ -45,7 +46,8 @@ class BindCharacter(WorksInSteps, bpy.types.Operator):
         count = sum(part.vertices for part in survey.parts)
         names = ", ".join(part.name for part in survey.parts)
         bound = scene_group(context.scene).armature
-        self.say(f"Bound '{bound.name}': {survey.bones} bones, {count} vertices in {names}.")
+        sentence = "Bound '{name}': {bones} bones, {count} vertices in {names}."
+        self.say(reported(sentence, name=bound.name, bones=survey.bones, count=count, names=names))
 
 
 def bind(context: bpy.types.Context, armature: bpy.types.Object | None, warn: Callable[[str], None]) -> Survey:

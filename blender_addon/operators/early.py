@@ -18,6 +18,7 @@ from .. import import_result
 from ..paths import output_folder
 from ..properties import shot_file
 from ..session import session
+from ..wording import reported
 from .base import WaitsForWork
 from .job import engine_missing, last_job
 
@@ -56,7 +57,7 @@ class ShowFirstFrames(WaitsForWork, bpy.types.Operator):
             for frame in frames:
                 writer.frame({}, {item.name: frame[item.rows] for item in meta.objects})
         import_result.import_result(context, folder, on_warning=self.warn)
-        self.say(f"Frames {first} to {last} are there.")
+        self.say(reported("Frames {first} to {last} are there.", first=first, last=last))
 
 
 def _early(client: Client, job: str, vertices: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from .. import connection, preferences
 from ..connection import Link
 from ..paths import absolute
 from ..session import session
+from ..wording import reported
 from .base import Outcome, ReportsErrors, WaitsForWork
 
 
@@ -35,7 +36,8 @@ class StartEngine(WaitsForWork, bpy.types.Operator):
             futures.wait((question,))  # what the list of jobs says is then new
             session.drain()
         welcome = link.welcome
-        self.report({"INFO"}, f"Engine {welcome.engine_version}, jobs on {welcome.device}.")
+        about = {"version": welcome.engine_version, "device": welcome.device}
+        self.report({"INFO"}, reported("Engine {version}, jobs on {device}.", **about))
 
 
 def open_engine(context: bpy.types.Context, command: str = "", store: str = "", endpoint: str = "") -> Future[Link]:

@@ -12,6 +12,7 @@ from .. import compat
 from ..export.shot import Request, export_steps, shot_frames
 from ..paths import absolute, in_blend, no_folder
 from ..properties import bound_armature, scene_group, shot_file
+from ..wording import reported
 from .stepwise import Steps, WorksInSteps
 
 
@@ -40,4 +41,4 @@ class ExportShot(WorksInSteps, bpy.types.Operator):
         save_arrays(self._path, result)
         if self.filepath:  # a path that was not chosen follows the .blend
             scene_group(context.scene).shot_path = in_blend(self._path)
-        self.say(f"Wrote {len(result['bone_pose'])} frames to '{self._path}'.")
+        self.say(reported("Wrote {count} frames to '{path}'.", count=len(result["bone_pose"]), path=self._path))

@@ -29,6 +29,7 @@ from ..jobs import ENDED
 from ..paths import absolute
 from ..properties import TEXTLESS, Ani3DJob, Ani3DScene, has_shot, scene_group, shot_file
 from ..session import JOB_WARNINGS, session
+from ..wording import reported
 from .base import ReportsErrors, WaitsForWork
 
 UNREADABLE = (zipfile.BadZipFile, ValueError, EOFError, OSError, TypeError, KeyError)  # TypeError of a single array
@@ -64,7 +65,7 @@ class Submit(WaitsForWork, bpy.types.Operator):
         add_job(context, job, armature.name if armature else "", self._settings)
         if not bpy.app.background:
             session.watch(job)
-        self.report({"INFO"}, f"The engine took the shot as job {job}.")
+        self.report({"INFO"}, reported("The engine took the shot as job {job}.", job=job))
 
 
 class Follow(ReportsErrors, bpy.types.Operator):
@@ -115,7 +116,7 @@ class CancelJob(WaitsForWork, bpy.types.Operator):
         if (row := row_of(context.scene, status.id)) is not None:
             row.state = status.state
         state = status.state if status.state in ENDED else "being cancelled"
-        self.report({"INFO"}, f"Job {status.id} is {state}.")
+        self.report({"INFO"}, reported("Job {job} is {state}.", job=status.id, state=reported(state)))
         session.ask_for_all()
 
 

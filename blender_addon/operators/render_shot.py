@@ -12,6 +12,7 @@ from ..film.shoot import Wanted, cache_of, frames_of, shoot
 from ..film_nodes import set_up
 from ..paths import absolute, output_folder
 from ..results_shown import FILM, show_as, with_gaussians
+from ..wording import reported
 from .stepwise import Steps, WorksInSteps
 
 
@@ -56,4 +57,4 @@ class RenderShot(WorksInSteps, bpy.types.Operator):
         if self.merge:
             set_up(context.scene, self._name, result, self._frames)
             show_as(self._name, FILM)
-        self.say(f"Drew {len(result)} film frames into '{result[0].parent}'.")
+        self.say(reported("Drew {count} film frames into '{folder}'.", count=len(result), folder=result[0].parent))

@@ -18,6 +18,7 @@ from ..paths import absolute, output_folder
 from ..properties import scene_group
 from ..session import session
 from ..transfer import Transfer
+from ..wording import reported
 from .base import Outcome, ReportsErrors, WaitsForWork
 from .early import forget_first_frames
 from .job import chosen_row, engine_missing, last_job
@@ -77,7 +78,7 @@ class FetchResult(BringsResult, bpy.types.Operator):
     def finish(self, context: bpy.types.Context, files: int) -> None:
         name = put_in_scene(self, context, self._folder) if self.import_into_scene else ""
         fetched(context.scene, self._job, self._folder, name)
-        self.say(f"Fetched {files} files into '{self._folder}'.")
+        self.say(reported("Fetched {count} files into '{folder}'.", count=files, folder=self._folder))
 
 
 class ShowJob(BringsResult, bpy.types.Operator):
@@ -179,7 +180,7 @@ class CompareResults(ReportsErrors, bpy.types.Operator):
         results_shown.show_as(following, way)
         group = scene_group(context.scene)
         group.active_job = next((n for n, row in enumerate(group.jobs) if row.result == following), group.active_job)
-        self.say(f"'{following}' is shown.")
+        self.say(reported("'{name}' is shown.", name=following))
 
 
 class RemoveResult(ReportsErrors, bpy.types.Operator):
@@ -214,5 +215,5 @@ def put_in_scene(operator: ReportsErrors, context: bpy.types.Context, folder: Pa
         collection = import_result.import_result(context, folder, hide_character, operator.warn)
     finally:
         windows.progress_end()
-    operator.say(f"Imported '{collection.name}'.")
+    operator.say(reported("Imported '{name}'.", name=collection.name))
     return str(collection[import_result.RESULT])

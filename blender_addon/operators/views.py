@@ -18,6 +18,7 @@ from ..properties import bound_armature, scene_group, shot_file, views_file
 from ..views.capture import Wanted, capture_steps
 from ..views.coarse import Wanted as WantedPictures
 from ..views.coarse import picture_steps
+from ..wording import reported
 from .job import meta_of
 from .stepwise import Steps, WorksInSteps
 
@@ -48,7 +49,8 @@ class CaptureViews(WorksInSteps, bpy.types.Operator):
 
     def finish(self, _context: bpy.types.Context, result: Views) -> None:
         result.save(self._path)
-        self.say(f"Wrote {result.count} views at {len(result.vertices_at)} poses to '{self._path}'.")
+        wrote = {"count": result.count, "poses": len(result.vertices_at), "path": self._path}
+        self.say(reported("Wrote {count} views at {poses} poses to '{path}'.", **wrote))
 
 
 class RenderPictures(WorksInSteps, bpy.types.Operator):
@@ -71,4 +73,4 @@ class RenderPictures(WorksInSteps, bpy.types.Operator):
 
     def finish(self, _context: bpy.types.Context, result: CoarsePictures) -> None:
         result.save(self._path)
-        self.say(f"Wrote {result.frames} pictures to '{self._path}'.")
+        self.say(reported("Wrote {count} pictures to '{path}'.", count=result.frames, path=self._path))
