@@ -14,14 +14,14 @@ from ..storage.stage_store import content_key
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
     "avatar": 5,
-    "fit": 9,
+    "fit": 10,
     "rigid": 2,
     "cloth": 11,
-    "render": 8,
+    "render": 9,
     "restore": 2,
     "limits": 2,
     "conditions": 1,
-    "refine": 12,
+    "refine": 13,
 }
 
 SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")

@@ -224,3 +224,17 @@ def _mirrored(m, eye, light, length, width):  # type: ignore[no-untyped-def]
         seen * seen * (1.0 - square) + square
     )
     return density * 0.5 / hidden, (1.0 - faced) ** 5
+
+
+@parallel_kernel
+def send_on(light, albedo, faces, sent):  # type: ignore[no-untyped-def]
+    """Fill `sent` (F,2,3), what each side of each face sends on: of `light` (2,V,3) on both sides of vertices whose
+    `albedo` (V,3) is given, the mean of its corners (F,3)."""
+    for f in numba.prange(faces.shape[0]):
+        for side in range(2):
+            for c in range(3):
+                total = np.float32(0)
+                for corner in range(3):
+                    v = faces[f, corner]
+                    total += light[side, v, c] * albedo[v, c]
+                sent[f, side, c] = total / np.float32(3)

@@ -13,7 +13,7 @@ from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.progress import Progress
 
 from ..media.picture import Alpha, Picture, Transfer
-from .draw import draw
+from .draw import SAMPLES, draw
 from .exposure import Exposure
 from .subframe import camera_at, gaussians_at
 
@@ -35,7 +35,7 @@ def render_frame(
     fitted and displayed so. The samples are averaged in linear light, since a shutter and a lens add up light: each
     is divided by its alpha, decoded, multiplied by its alpha again, and only then summed. A mean of encoded colours
     would darken every streak. A frame of a single sample is never decoded unless `encoding` asks for it, and with
-    shutter 0 and no lens it is the plain rasterisation bit for bit.
+    shutter 0 and no lens it is the plain picture of `draw` bit for bit.
 
     Args:
         gaussians: T frames of N Gaussians.
@@ -57,7 +57,7 @@ def render_frame(
     """
     total = np.zeros((cameras.height, cameras.width, 4))
     for _, moment, camera in exposed(gaussians, cameras, frame, exposure, frame_start):
-        sample = _sharp(moment, camera, background)
+        sample = _sharp(moment, camera, background, samples_within(exposure))
         if exposure.passes > 1:
             total += sample.to("premultiplied", "linear").rgba
         if progress:
@@ -103,9 +103,14 @@ def through_lens(camera: CameraPath, point: np.ndarray, focus_distance: float) -
     return replace(camera, viewmats=viewmats, Ks=Ks)
 
 
-def _sharp(gaussians: GaussianFrames, camera: CameraPath, background: np.ndarray | None) -> Picture:
+def samples_within(exposure: Exposure) -> int:
+    """Along each side of a pixel: one where samples are many anyhow, and what moves is smooth by itself."""
+    return SAMPLES if exposure.passes == 1 else 1
+
+
+def _sharp(gaussians: GaussianFrames, camera: CameraPath, background: np.ndarray | None, samples: int) -> Picture:
     """One frame of Gaussians as the rasteriser draws it."""
-    rgb, coverage = draw(gaussians, gaussians.colors[0], camera, 0, background=background)
+    rgb, coverage = draw(gaussians, gaussians.colors[0], camera, 0, background=background, samples=samples)
     if background is not None:
         coverage = np.ones_like(coverage)
     return Picture(np.concatenate([rgb, coverage[..., None]], axis=-1), "premultiplied", "srgb")

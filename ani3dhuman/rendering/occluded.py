@@ -14,7 +14,7 @@ from ani3d_formats.progress import Progress
 from ..media.picture import Picture
 from .draw import draw
 from .exposure import Exposure
-from .motion_blur import exposed
+from .motion_blur import exposed, samples_within
 
 TOLERANCE = 0.005  # metres by which Gaussians may lie behind a surface and are still seen: soles on a floor
 FAR = 1e10  # the depth of what is empty, as Blender's depth pass has it
@@ -87,7 +87,9 @@ def render_in_scene(
     total = np.zeros((cameras.height, cameras.width, 4))
     depths = np.zeros((cameras.height, cameras.width))
     for time, moment, camera in exposed(gaussians, cameras, frame, exposure, frame_start):
-        channels, coverage = draw(moment, moment.colors[0], camera, 0, with_depth=True)
+        channels, coverage = draw(
+            moment, moment.colors[0], camera, 0, with_depth=True, samples=samples_within(exposure)
+        )
         rgba = Picture(np.concatenate([channels[..., :3], coverage[..., None]], -1), "premultiplied", "srgb")
         linear, depth = rgba.to("premultiplied", "linear").rgba, channels[..., 3]
         if scene is not None:

@@ -11,7 +11,7 @@ from ..mesh.kernels import point_normals
 from ..mesh.raster import OPAQUE, Cutouts
 from .around_kernels import draw_layers, gather_around
 from .gloss import Shine, harmonics_spread, mirrored_sky
-from .light_kernels import draw_depths, gather
+from .light_kernels import draw_depths, gather, send_on
 from .light_sources import DISTANT, Emitters, Lighting, emitters
 
 FINE, COARSE = 1024, 384  # cells along the side of a shadow map: of a light that is one emitter, and one of several
@@ -146,9 +146,9 @@ def by_place(points: np.ndarray) -> np.ndarray:
 
 def _sent(surface: Surface, light: np.ndarray) -> np.ndarray:
     """(2F,3) what each side of each face sends on of `light` (2V,3) on the front and the back of the vertices."""
-    vertices = len(surface.vertices)
-    sent = (light.reshape(2, vertices, 3) * surface.albedo)[:, surface.faces].mean(2).transpose(1, 0, 2)
-    return np.ascontiguousarray(sent.reshape(-1, 3), np.float32)
+    sent = np.empty((len(surface.faces), 2, 3), np.float32)
+    send_on(light.reshape(2, len(surface.vertices), 3), surface.albedo, surface.faces, sent)
+    return sent.reshape(-1, 3)
 
 
 def _layers(

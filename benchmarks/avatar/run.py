@@ -145,8 +145,9 @@ def sum_up(report: dict[str, Any], out: Path) -> dict[str, Any]:
     every = [report.get(f"character_{name}_psnr") for name in OTHERS]
     if None in every:
         return {}
-    pairs = [read_picture(str(out / name / "pair.png"))[..., :3] for name in OTHERS]
-    write_picture(str(out / "characters.jpg"), np.hstack(pairs))
+    pairs = [out / name / "pair.png" for name in OTHERS]
+    if all(pair.exists() for pair in pairs):
+        write_picture(str(out / "characters.jpg"), np.hstack([read_picture(str(pair))[..., :3] for pair in pairs]))
     return {"psnr_characters_mean": float(np.mean(every)), "psnr_characters_least": float(np.min(every))}
 
 

@@ -10,8 +10,7 @@ from film_scenes import FOCAL, SIZE, camera, dots, moments
 from ani3d_formats.errors import Ani3DError, Cancelled
 from ani3d_formats.progress import Progress
 from ani3dhuman.media.picture import Picture
-from ani3dhuman.rendering import rasterize
-from ani3dhuman.rendering.draw import BLUR
+from ani3dhuman.rendering.draw import SAMPLES, sampled
 from ani3dhuman.rendering.exposure import Exposure
 from ani3dhuman.rendering.motion_blur import render_frame
 
@@ -19,15 +18,20 @@ STILL = Exposure(samples=1, shutter=0)
 GREY = np.array([0.25, 0.5, 0.75], np.float32)
 
 
-def plain(gaussians, cameras, background=None):
-    """The rasteriser itself on frame 0: channels and alpha (H,W,4)."""
+def plain(gaussians, cameras, background=None, samples=SAMPLES):
+    """The rasteriser itself on frame 0, its pixels the mean of samples: channels and alpha (H,W,4)."""
     arrays = gaussians.means[0], gaussians.quats[0], gaussians.scales[0], gaussians.opacities, gaussians.colors[0]
     views = cameras.viewmats[:1], cameras.Ks[:1]
     tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in (*arrays, *views)]
     behind = None if background is None else torch.from_numpy(background)[None]
     size = {"width": cameras.width, "height": cameras.height}
-    rgb, alpha, _ = rasterize(*tensors, **size, backgrounds=behind, eps2d=BLUR)
+    rgb, alpha = sampled(tensors[:5], *tensors[5:], **size, samples=samples, backgrounds=behind)
     return torch.cat([rgb, alpha], -1)[0].numpy()
+
+
+def one_sample(gaussians, cameras):
+    """Frame 0 as each of many samples is drawn, linear."""
+    return Picture(plain(gaussians, cameras, samples=1), "premultiplied", "srgb").to("premultiplied", "linear").rgba
 
 
 @pytest.fixture
@@ -54,8 +58,7 @@ def test_without_shutter_and_lens_it_is_the_plain_rasterisation_bit_for_bit(clou
 def test_samples_of_a_scene_that_stands_still_agree_with_one(cloud):
     standing = replace(cloud, means=np.stack([cloud.means[0]] * 2), colors=np.stack([cloud.colors[0]] * 2))
     mean = render_frame(standing, camera(), 0, Exposure(samples=5, shutter=0.9)).rgba
-    once = render_frame(standing, camera(), 0, STILL).rgba
-    np.testing.assert_allclose(mean, once, atol=1e-6)
+    np.testing.assert_allclose(mean, one_sample(standing, camera()), atol=1e-6)
 
 
 def test_the_declaration_asked_for_is_the_one_given(cloud):
@@ -110,7 +113,8 @@ def test_a_shutter_past_the_ends_of_the_clip_sees_it_stand_still():
     after = Exposure(samples=8, shutter=0.8, shutter_position="start")
     for frame, exposure in ((0, before), (1, after)):
         blurred = render_frame(gaussians, camera(), frame, exposure).rgba
-        np.testing.assert_allclose(blurred, render_frame(gaussians, camera(), frame, STILL).rgba, atol=1e-6)
+        still = replace(gaussians, means=gaussians.means[frame : frame + 1])
+        np.testing.assert_allclose(blurred, one_sample(still, camera()), atol=1e-6)
 
 
 def test_an_edge_that_covers_a_pixel_half_the_time_is_half_the_light():
@@ -147,7 +151,7 @@ def test_a_streak_without_background_keeps_its_colour():
 def test_what_lies_in_the_plane_of_focus_stays_sharp():
     gaussians = dots([[[-0.2, 0.1, 2.0], [0.15, -0.2, 2.0]]], 0.01)
     lens = Exposure(samples=16, shutter=0, aperture_radius=0.1, focus_distance=2.0)
-    sharp, blurred = (render_frame(gaussians, camera(1), 0, e).rgba for e in (STILL, lens))
+    sharp, blurred = one_sample(gaussians, camera(1)), render_frame(gaussians, camera(1), 0, lens).rgba
     # the shape of a Gaussian changes a little with the point of view, its place does not
     np.testing.assert_allclose(blurred, sharp, atol=0.01)
     np.testing.assert_allclose(moments(blurred[..., 3])[0], moments(sharp[..., 3])[0], atol=0.01)

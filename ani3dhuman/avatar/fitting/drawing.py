@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ...device import Compute
+from ...device import CPU, Compute
 from ...rendering import rasterize
-from ...rendering.draw import BLUR
+from ...rendering.draw import BLUR, SAMPLES, finer, sampled
 from .targets import Target
 
 
@@ -19,6 +19,19 @@ def draw_target(
 
     `gaussians` are means (N,3), quats (N,4), scales (N,3), opacities (N,) and colours (N,3), sRGB-encoded.
     """
+    height, width = target.alpha.shape
+    return sampled(
+        gaussians,
+        compute.tensor(target.viewmat)[None],
+        compute.tensor(target.K)[None],
+        width=width,
+        height=height,
+        backgrounds=backdrop[None],
+    )
+
+
+def draw_samples(gaussians: Sequence[Tensor], target: Target, backdrop: Tensor) -> tuple[Tensor, Tensor]:
+    """The samples that `draw_target` takes the mean of, on the CPU: `SAMPLES` times as many pixels along each side."""
     means, quats, scales, opacities, colors = gaussians
     height, width = target.alpha.shape
     image, alphas, _ = rasterize(
@@ -27,11 +40,11 @@ def draw_target(
         scales,
         opacities,
         colors,
-        compute.tensor(target.viewmat)[None],
-        compute.tensor(target.K)[None],
-        width=width,
-        height=height,
+        CPU.tensor(target.viewmat)[None],
+        finer(CPU.tensor(target.K)[None], SAMPLES),
+        width=SAMPLES * width,
+        height=SAMPLES * height,
         backgrounds=backdrop[None],
-        eps2d=BLUR,
+        eps2d=SAMPLES**2 * BLUR,
     )
     return image, alphas

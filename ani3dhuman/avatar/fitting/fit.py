@@ -13,7 +13,7 @@ from ani3d_formats.progress import Progress
 
 from ...device import CPU, Compute
 from ..avatar import Avatar
-from .drawing import draw_target
+from .drawing import draw_samples
 from .kernels import mismatch
 from .on_device import DeviceDescent
 from .shown import Shown, all_shown
@@ -37,7 +37,7 @@ class FitConfig:
 
     steps: int = 600
     absolute: float = 1.0
-    squared: float = 10.0
+    squared: float = 40.0
     coverage: float = 0.5
     final_rate: float = 0.1
     seed: int = 0
@@ -121,7 +121,7 @@ def _gradient(
 ) -> tuple[Placed, np.ndarray]:
     """Of the loss, for what is drawn: the Gaussians and their `colors` (n,3); `weights` as of `mismatch`."""
     drawn = [torch.from_numpy(array).requires_grad_() for array in (*vars(placed).values(), colors)]
-    image, alphas = draw_target(drawn, target, torch.from_numpy(backdrop), CPU)
+    image, alphas = draw_samples(drawn, target, torch.from_numpy(backdrop))
     planes = np.ascontiguousarray(image.detach()[0].permute(2, 0, 1).numpy())
     coverage = np.ascontiguousarray(alphas.detach()[0, ..., 0].numpy())
     on_planes, on_coverage = np.empty_like(planes), np.empty_like(coverage)

@@ -28,7 +28,7 @@ from .targets import Target, surface_targets, view_targets
 
 POSES = 5
 PICTURES, MOST_PICTURES = 80, 240  # drawn of the mesh
-STEPS_EACH = 10  # as many are drawn that each is seen so often, or a fit learns what only these pictures show
+STEPS_EACH = 6  # as many are drawn that each is seen so often, or a fit learns what only these pictures show
 HELD_OUT = 10  # every such picture is not fitted to, and tells how good the fit is
 JUDGED = 72  # pictures that say where samples are worth most
 APART = 6 / 255  # mean difference from Blender's colours above which the shot's own pictures are not fitted to

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from ...jit import kernel, parallel_kernel
+from ...rendering.draw import SAMPLES
 from ..stretching import FLAT, LEAST, MOST, in_its_frame, principal
 
 DECAY, DECAY_OF_SQUARES, TINY = 0.9, 0.99, 1e-15  # of Adam
@@ -105,19 +106,43 @@ def _axes(g, values, bound, strains):  # type: ignore[no-untyped-def]
 
 @parallel_kernel
 def mismatch(image, alphas, colors, alpha, backdrop, weights, on_image, on_alphas):  # type: ignore[no-untyped-def]
-    """Fill the gradients of a loss for a drawn `image` (3,H,W) and its `alphas` (H,W).
+    """Fill the gradients of a loss for a drawn `image` (3,S*H,S*W) and its `alphas` (S*H,S*W).
 
-    The picture wanted is `colors` (H,W,3), premultiplied by `alpha` (H,W), over the `backdrop` (3,). `weights` are of
-    absolute differences, of squared ones, and of the alphas' absolute difference; the mean over pixels is meant.
+    S is `SAMPLES`, and a pixel the mean of S x S. The picture wanted is `colors` (H,W,3), premultiplied by `alpha`
+    (H,W), over the `backdrop` (3,). `weights` are of absolute differences, of squared ones, and of the alphas' absolute
+    difference; the mean over pixels is meant.
     """
     height, width = alpha.shape
-    one = 1.0 / (height * width)
-    for y in numba.prange(height):
-        for x in range(width):
-            for k in range(3):
-                off = image[k, y, x] - colors[y, x, k] - (1 - alpha[y, x]) * backdrop[k]
-                on_image[k, y, x] = one / 3 * (weights[0] * np.sign(off) + 2 * weights[1] * off)
-            on_alphas[y, x] = one * weights[2] * np.sign(alphas[y, x] - alpha[y, x])
+    share = np.float32(1 / SAMPLES**2)
+    one = share / (height * width)
+    absolute, squared, coverage = one / 3 * weights[0], one / 3 * 2 * weights[1], one * weights[2]
+    for row in numba.prange(height):
+        for k in range(3):
+            for column in range(width):
+                off = share * _sum(image[k], row, column) - colors[row, column, k]
+                off -= (1 - alpha[row, column]) * backdrop[k]
+                _fill(on_image[k], row, column, absolute * np.sign(off) + squared * off)
+        for column in range(width):
+            off = share * _sum(alphas, row, column) - alpha[row, column]
+            _fill(on_alphas, row, column, coverage * np.sign(off))
+
+
+@kernel
+def _sum(plane, row, column):  # type: ignore[no-untyped-def]
+    """Of the samples of a pixel."""
+    total = np.float32(0)
+    for y in range(SAMPLES):
+        for x in range(SAMPLES):
+            total += plane[SAMPLES * row + y, SAMPLES * column + x]
+    return total
+
+
+@kernel
+def _fill(plane, row, column, value):  # type: ignore[no-untyped-def]
+    """Give all samples of a pixel a value."""
+    for y in range(SAMPLES):
+        for x in range(SAMPLES):
+            plane[SAMPLES * row + y, SAMPLES * column + x] = value
 
 
 @parallel_kernel

@@ -23,7 +23,7 @@ THINNER, WIDER = 1 / 6, 2.2  # factors on a standard deviation along the surface
 MOST_COLOR = 0.3  # either way, of the surface's own colour, sRGB-encoded 0..1
 LEAST_OPACITY, MOST_OPACITY = 0.005, 0.995
 SHIFTS, TURN, SIZES, LOGIT, COLORS = slice(0, 2), 2, slice(3, 5), 5, slice(6, 9)
-RATES = (0.065, 0.065, 0.065, 0.04, 0.04, 0.065, 0.02, 0.02, 0.02)  # of a step of gradient descent
+RATES = (0.1, 0.1, 0.1, 0.06, 0.06, 0.1, 0.03, 0.03, 0.03)  # of a step of gradient descent
 # Pull back to the start, as gradients; weaker than what pictures say of a Gaussian that shows in a few pixels, so that
 # one that hardly ever shows does not take on whatever made those pixels more alike.
 PULL = (3e-7, 3e-7, 3e-7, 3e-7, 3e-7, 1e-6, 2e-5, 2e-5, 2e-5)

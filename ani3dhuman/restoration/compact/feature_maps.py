@@ -125,7 +125,9 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
         ]
         relief = (depth - depth[kept].mean())[:, None] / RELIEF
         features = torch.cat([fixed, relief, *(v @ levelled.T for v in vectors)], 1)
-        conditions[t] = to_numpy(draw_tensors(posed.frame(t), features, window, t, blur=_BLUR)[0].permute(2, 0, 1))
+        conditions[t] = to_numpy(
+            draw_tensors(posed.frame(t), features, window, t, blur=_BLUR, samples=1)[0].permute(2, 0, 1)
+        )
     return SurfaceMaps(window, conditions, axes)
 
 
@@ -140,7 +142,9 @@ def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np
     for t in range(clip.frames):
         moved = (other.means(t) - posed.means(t)) @ clip.compute.tensor(maps.axes[t]).T
         features = torch.cat([moving, moving * moved], 1)
-        drawn = to_numpy(draw_tensors(posed.frame(t), features, maps.cameras, t, blur=_BLUR)[0].permute(2, 0, 1))
+        drawn = to_numpy(
+            draw_tensors(posed.frame(t), features, maps.cameras, t, blur=_BLUR, samples=1)[0].permute(2, 0, 1)
+        )
         result[t] = np.where(drawn[:1] > 0.02, drawn[1:] / np.maximum(drawn[:1], 0.02), 0)
     return result
 
@@ -153,7 +157,9 @@ def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
     for t in range(clip.frames):
         cloth, view = posed.frame(t).chosen(chosen), clip.compute.tensor(maps.cameras.viewmats[t])
         features = (cloth.means @ view[2, :3] + view[2, 3])[:, None]
-        drawn, alpha = (to_numpy(part) for part in draw_tensors(cloth, features, maps.cameras, t, blur=_BLUR))
+        drawn, alpha = (
+            to_numpy(part) for part in draw_tensors(cloth, features, maps.cameras, t, blur=_BLUR, samples=1)
+        )
         depths[t] = np.where(alpha > 0.05, drawn[..., 0] / np.maximum(alpha, 0.05), 0)
     return depths
 
