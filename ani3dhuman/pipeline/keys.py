@@ -18,7 +18,7 @@ METHODS = {
     "rigid": 2,
     "cloth": 11,
     "render": 9,
-    "restore": 2,
+    "restore": 3,
     "limits": 2,
     "conditions": 1,
     "refine": 13,

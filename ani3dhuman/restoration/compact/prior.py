@@ -26,6 +26,7 @@ from ..prior import EncodedClip
 from .feature_maps import CHANNELS, SurfaceMaps, offset_maps, surface_maps
 from .lifting import lift_offsets, visibility
 from .noise import colour
+from .swing import keep_swing
 
 if TYPE_CHECKING:
     from ..loading import Plans, PriorRequest
@@ -125,7 +126,10 @@ class CompactPrior:
         known: Encoded = encoded.context
         metres = (latents - known.base).numpy() * (self.share(clip) * self.net.config["offset_scale"])
         moving = replace(clip, vertices=clip.base_layer, base=None)
-        return moving.vertices + limit_offsets(moving, lift_offsets(moving, known.maps, metres))
+        offsets = lift_offsets(moving, known.maps, metres)
+        if not np.array_equal(moving.vertices, moving.rigid_vertices):  # a rigid layer has no swing to be kept
+            offsets = keep_swing(moving, offsets)
+        return moving.vertices + limit_offsets(moving, offsets)
 
     def _key(self, *arrays: np.ndarray) -> str:
         digest = hashlib.sha256(repr(self.amount).encode())
