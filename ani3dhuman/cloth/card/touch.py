@@ -1,7 +1,6 @@
 """One step of the solver held against all other cloth on a device: as `contact.touch`, whose rules these are.
 
-What cannot be kept apart all at once is taken pair by pair on the CPU, by its own code, so that the promise is the
-same: what has not crossed does not cross.
+What cannot be kept apart all at once is taken pair by pair on the CPU, by its own code.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from .memory import Memory
 
 STEPS = 4.0  # that lists serve: on a card they cost less than what is in longer ones
 ROUNDS, MOST_ROUNDS = 4, 32  # of putting back, between two looks at whether that was enough, and in all
+REPELS = 4  # rounds of pushing apart, in which those that share a particle come to what each wants
 PLACES = "x", "began", "previous", "mobile"
 BEFORE = {"x": "x_before", "previous": "previous_before"}
 BOXES = ("face_low", "face_high"), ("edge_low", "edge_high")
@@ -100,8 +100,9 @@ class DeviceContact:
             if turn == 0:
                 widen = min(apart.WIDEN, apart.RATE * h)
                 given = "began", "x", "previous", "mobile", "grip", widen, self.pairs, self.sums
-                self.memory.launch(contact.repel, self.listed, *given)
-                self._apply(contact.apply)
+                for _ in range(REPELS):
+                    self.memory.launch(contact.repel, self.listed, *given)
+                    self._apply(contact.apply)
             if not self._sides_kept():
                 clock[FAILED] += self._keep_sides_here(state, cover)
             if turn == AGAIN or not self._off_line(clock[ELAPSED] + h)[0]:
