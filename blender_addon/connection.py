@@ -27,6 +27,8 @@ from ani3d_formats.errors import Ani3DError
 from engine.wire import Client, Welcome
 from engine.wire.credentials import READY_NAME
 
+from .sentence import said
+
 T = TypeVar("T")
 INSTALL = "uv tool install ani3dhuman-0.1.0-py3-none-any.whl"  # the wheel that `make wheel` builds
 START_SECONDS = 120.0  # the first start compiles bytecode of large packages
@@ -63,7 +65,7 @@ class Link:
         if self.process and self.process.poll() is not None:
             raise Ani3DError(
                 "engine.unreachable",
-                f"The engine has ended by itself (exit code {self.process.returncode}).",
+                said("The engine has ended by itself (exit code {code}).", code=self.process.returncode),
                 "Start it again and submit the shot: finished stages are kept.",
             )
 
@@ -151,8 +153,12 @@ def start(command: str, store: Path) -> Link:
         except (OSError, ValueError) as error:
             raise Ani3DError(
                 "engine.command",
-                f"The engine could not be started with '{command}' ({_reason(error)}).",
-                f"Install it ({INSTALL}), or set its command in the add-on's preferences.",
+                said(
+                    "The engine could not be started with '{command}' ({reason}).",
+                    command=command,
+                    reason=_reason(error),
+                ),
+                said("Install it ({install}), or set its command in the add-on's preferences.", install=INSTALL),
             ) from error
         try:
             endpoint = _wait_until_ready(process, ready, store / "engine.log")
@@ -229,12 +235,18 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, log: Path) 
         if process.poll() is not None:
             raise Ani3DError(
                 "engine.start",
-                f"The engine ended while starting (exit code {process.returncode}): {_last_line(log)}",
-                f"Its output is in '{log}'.",
+                said(
+                    "The engine ended while starting (exit code {code}): {output}",
+                    code=process.returncode,
+                    output=_last_line(log),
+                ),
+                said("Its output is in '{log}'.", log=log),
             )
         time.sleep(0.05)
     raise Ani3DError(
-        "engine.start", f"The engine was not ready after {START_SECONDS:.0f} s.", f"Its output is in '{log}'."
+        "engine.start",
+        said("The engine was not ready after {seconds:.0f} s.", seconds=START_SECONDS),
+        said("Its output is in '{log}'.", log=log),
     )
 
 

@@ -22,6 +22,7 @@ from ani3d_formats.gaussians import SH_C0
 from . import compat, facing, viewport_points
 from .geometry_nodes import chosen, named_attribute, stored_attribute
 from .math_nodes import math_node
+from .sentence import said
 
 COLOR_ATTRIBUTE = "ani3d_color"  # linear RGB and opacity, what the material reads
 NAME = "Ani3D Gaussians"
@@ -48,8 +49,12 @@ def raise_transparent_bounces(scene: bpy.types.Scene, warn: Callable[[str], None
     if cycles and cycles.transparent_max_bounces < TRANSPARENT_BOUNCES:
         before, cycles.transparent_max_bounces = cycles.transparent_max_bounces, TRANSPARENT_BOUNCES
         warn(
-            f"The scene's Light Paths > Transparent was raised from {before} to {TRANSPARENT_BOUNCES}: "
-            "with less, Cycles shows black specks on Gaussians."
+            said(
+                "The scene's Light Paths > Transparent was raised from {before} to {after}: with less, Cycles "
+                "shows black specks on Gaussians.",
+                before=before,
+                after=TRANSPARENT_BOUNCES,
+            )
         )
 
 

@@ -12,22 +12,26 @@ import bpy
 
 from ani3d_formats.errors import Ani3DError
 
+from .sentence import said
+
 
 def unforeseen_error(doing: str, error: Exception) -> Ani3DError:
     """The error to show for `error`, raised while `doing`, such as "Export Shot"; writes its traceback to a log."""
     if isinstance(error, ReferenceError):  # Blender's word for it
         return Ani3DError(
             "scene.changed",
-            f"{doing} failed: something that it worked on was deleted meanwhile.",
+            said("{doing} failed: something that it worked on was deleted meanwhile.", doing=said(doing)),
             "Run it again, and let no script or other extension change the scene until it has ended.",
         )
     told = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, MemoryError):
-        told = "the memory is full"
+        told = said("the memory is full")
     elif isinstance(error, OSError) and error.strerror:
-        told = f"{error.strerror}: '{error.filename}'" if error.filename else error.strerror
-    hint = f"Details are in '{log}'." if (log := _write_log(doing, error)) else ""
-    return Ani3DError("unforeseen", f"{doing} failed: {told}.", hint)
+        told = (
+            said("{reason}: '{file}'", reason=error.strerror, file=error.filename) if error.filename else error.strerror
+        )
+    hint = said("Details are in '{log}'.", log=log) if (log := _write_log(doing, error)) else ""
+    return Ani3DError("unforeseen", said("{doing} failed: {told}.", doing=said(doing), told=told), hint)
 
 
 def _write_log(doing: str, error: Exception) -> Path | None:

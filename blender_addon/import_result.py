@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,10 @@ from . import compat, film_nodes, on_original, playback
 from .aside import put_aside, take_back
 from .display import add_display, raise_transparent_bounces
 from .mesh_copy import copy_object
-from .properties import object_group, timing_of
+from .properties import object_group
 from .rest_shape import own_shape, rest_shapes
+from .result_settings import SETTINGS, timing_of
+from .sentence import said
 from .sources import Source, find_sources
 
 RESULT = "ani3d_result"  # names the result on its collection, which may be renamed
@@ -40,11 +41,11 @@ def find_cache(folder: Path) -> Path:
     found = sorted(folder.glob("*.ani3d")) if folder.is_dir() else []
     if len(found) == 1:
         return found[0]
-    what = f"are {len(found)} caches" if found else "is no cache (NAME.ani3d)"
+    what = said("are {count} caches", count=len(found)) if found else said("is no cache (NAME.ani3d)")
     hint = "Choose the cache folder itself."
     if not found and folder.is_dir() and (deeper := sorted({path.parent.name for path in folder.glob("*/*.ani3d")})):
-        hint = f"Choose one of the folders in it that have one: {', '.join(deeper[:5])}."
-    raise Ani3DError("cache.missing", f"There {what} in '{folder}'.", hint)
+        hint = said("Choose one of the folders in it that have one: {names}.", names=", ".join(deeper[:5]))
+    raise Ani3DError("cache.missing", said("There {what} in '{folder}'.", what=what, folder=folder), hint)
 
 
 def open_cache(
@@ -93,10 +94,11 @@ def import_result(
     if not cache.manifest.count and not meshes:
         raise Ani3DError(
             "cache.no_counterpart",
-            f"None of the meshes in '{cache.path.name}' is an object of this file as it was exported.",
+            said("None of the meshes in '{name}' is an object of this file as it was exported.", name=cache.path.name),
             "Open the file that it was made from, or undo what changed its meshes.",
         )
-    timing = next((timing_of(object_group(item)) for item in parts_of(name)), playback.Timing())
+    former = next((object_group(item) for item in parts_of(name)), None)
+    settings = {field: getattr(former, field) for field in SETTINGS} if former else {}
     remove_result(name)
     collection = bpy.data.collections.new(f"Ani3D {name}")
     collection[RESULT] = name
@@ -126,7 +128,7 @@ def import_result(
         raise
     for item in collection.objects:
         item.location = cache.manifest.origin
-    for field, value in asdict(timing).items():
+    for field, value in settings.items():
         setattr(object_group(collection.objects[0]), field, value)  # the others follow
     if cache.manifest.count:
         raise_transparent_bounces(context.scene, warn)
@@ -177,7 +179,7 @@ def check_own_time(name: str) -> None:
     if any(timing_of(object_group(item)) != playback.Timing() for item in parts_of(name)):
         raise Ani3DError(
             "result.retimed",
-            f"The result '{name}' plays at another time than its own.",
+            said("The result '{name}' plays at another time than its own.", name=name),
             "Set its Offset to 0 and its Speed to 1, and switch Loop off.",
         )
 
@@ -217,8 +219,13 @@ def _matching_meshes(
             pairs.append((item, shape, file, own))
             continue
         warn(
-            f"'{item.name}' has {len(shape.vertices)} vertices, its mesh cache {expected}; it is left out, "
-            "as the mesh was changed after the export."
+            said(
+                "'{name}' has {count} vertices, its mesh cache {expected}; it is left out, as the mesh was "
+                "changed after the export.",
+                name=item.name,
+                count=len(shape.vertices),
+                expected=expected,
+            )
         )
         bpy.data.meshes.remove(shape)
     return pairs
@@ -236,8 +243,11 @@ def hide_replaced(sources: list[bpy.types.Object], warn: Callable[[str], None]) 
         item.hide_render = item.hide_viewport = True
         if item.library:
             warn(
-                f"'{item.name}' is linked with its scene, so it stays hidden only until this file is opened again: "
-                "make a library override of it, or hide its collection."
+                said(
+                    "'{name}' is linked with its scene, so it stays hidden only until this file is opened again: "
+                    "make a library override of it, or hide its collection.",
+                    name=item.name,
+                )
             )
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from ani3d_formats.errors import Ani3DError
 from engine.wire import Client
 
+from .sentence import said
+
 ENDED = frozenset(("done", "failed", "cancelled"))
 WARNING = "warning"  # the stage of an event whose message is a warning
 
@@ -37,13 +39,13 @@ class Moment:
 
 def time_left(seconds: float) -> str:
     """That `seconds` are left, as a person would say it; empty when unknown."""
-    return f"{duration(seconds)} left" if math.isfinite(seconds) else ""
+    return said("{time} left", time=duration(seconds)) if math.isfinite(seconds) else ""
 
 
 def duration(seconds: float) -> str:
     """`seconds` as a person would say them."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return said("{minutes} min {rest:02d} s", minutes=minutes, rest=rest) if minutes else said("{rest} s", rest=rest)
 
 
 def print_moment(moment: Moment) -> None:
@@ -72,7 +74,7 @@ def look(client: Client, job: str, since: int, last: Moment | None) -> tuple[Mom
 def raise_if_failed(moment: Moment) -> None:
     """Raise `Ani3DError` ``job.failed`` or ``cancelled`` if the job of `moment` ended so."""
     if moment.state == "failed":
-        raise Ani3DError("job.failed", f"The job failed: {moment.message}".rstrip(), "")
+        raise Ani3DError("job.failed", said("The job failed: {reason}", reason=moment.message), "")
     if moment.state == "cancelled":
         raise Ani3DError("cancelled", "The job was cancelled.", "Submit the shot again to go on from there.")
 

@@ -122,8 +122,9 @@ def _draw_result(context: bpy.types.Context, column: bpy.types.UILayout, name: s
     if seen in (GAUSSIANS, BOTH):
         sentences(context, column, "Gaussians keep the shot's light: lamps do not light them.", "LIGHT")
         if (switch := viewport_points.switch()) is not None:
+            column.prop(timing, "points")
             column.prop(switch, "boolean", text=viewport_points.SWITCH)
     column.operator("ani3d.remove_result", text="Take out of the Scene", icon="TRASH").name = name
     for item in parts:
         if problem := playback.error_of(item):
-            draw_error(context, column, problem)
+            draw_error(context, column, told(problem))

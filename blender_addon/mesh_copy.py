@@ -14,6 +14,7 @@ from typing import Any, cast
 import bpy
 
 from .export.modifiers import GENERATIVE
+from .sentence import said
 
 UNEVEN = 0.01  # share by which an object's scale may differ from 1 while the length of its hair is still right
 
@@ -66,7 +67,10 @@ def _kept(source: bpy.types.Object, own_vertices: bool, warn: Callable[[str], No
     sizes: Any = source.matrix_world.to_scale()
     if max(abs(size - 1) for size in sizes) > UNEVEN:
         warn(
-            f"The particle hair of '{source.name}' is not on its mesh copy: the object's scale would change its length."
+            said(
+                "The particle hair of '{name}' is not on its mesh copy: the object's scale would change its length.",
+                name=source.name,
+            )
         )
         return kept
     return kept | {modifier.name for modifier in hair}

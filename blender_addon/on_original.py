@@ -16,8 +16,10 @@ import bpy
 from . import playback
 from .export.modifiers import GENERATIVE
 from .playback import MARK, ON_ORIGINAL, PLACE, played_on
-from .properties import object_group, timing_of
+from .properties import object_group
 from .rest_shape import POSING
+from .result_settings import timing_of
+from .sentence import said
 
 
 def why_not(copy: bpy.types.Object) -> str:
@@ -31,10 +33,10 @@ def why_not(copy: bpy.types.Object) -> str:
         return "it is instanced"
     for modifier in [] if _has_own_vertices(copy) else source.modifiers:
         if modifier.type in GENERATIVE and modifier.show_viewport != modifier.show_render:
-            return f"renders and the viewport differ in '{modifier.name}'"
+            return said("renders and the viewport differ in '{modifier}'", modifier=modifier.name)
         levels = isinstance(modifier, bpy.types.SubsurfModifier | bpy.types.MultiresModifier)
         if levels and modifier.levels != modifier.render_levels:
-            return f"renders and the viewport differ in the levels of '{modifier.name}'"
+            return said("renders and the viewport differ in the levels of '{modifier}'", modifier=modifier.name)
     return ""
 
 

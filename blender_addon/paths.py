@@ -9,6 +9,8 @@ import bpy
 
 from ani3d_formats.errors import Ani3DError
 
+from .sentence import said
+
 
 def output_folder(context: bpy.types.Context) -> Path:
     """Where shots and results go unless a path is given: beside the .blend, else in Blender's temporary folder."""
@@ -26,7 +28,7 @@ def absolute(path: str) -> Path:
     if path.startswith("//") and not bpy.data.filepath:
         raise Ani3DError(
             "file.unsaved",
-            f"'{path}' would lie beside the .blend, which has never been saved.",
+            said("'{path}' would lie beside the .blend, which has never been saved.", path=path),
             "Save the file first, or give a whole path.",
         )
     whole = Path(bpy.path.abspath(path))
@@ -35,14 +37,18 @@ def absolute(path: str) -> Path:
         return whole.resolve()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError of links in a circle
         why = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise Ani3DError("file.name", f"'{path:.60}' cannot be a path: {why}.", "Choose another name.") from error
+        raise Ani3DError(
+            "file.name", said("'{path:.60}' cannot be a path: {why}.", path=path, why=why), "Choose another name."
+        ) from error
 
 
 def no_folder(path: Path, example: str) -> Path:
     """`path`, where a file can be written. Raises `Ani3DError` ``shot.is_folder``."""
     if path.is_dir():
         raise Ani3DError(
-            "shot.is_folder", f"'{path}' is a folder.", f"Give the name of a file in it, such as {example}."
+            "shot.is_folder",
+            said("'{path}' is a folder.", path=path),
+            said("Give the name of a file in it, such as {example}.", example=example),
         )
     return path
 

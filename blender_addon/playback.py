@@ -23,14 +23,15 @@ from ani3d_formats.playback_file import STILL, Packing, packings, playback_path,
 from . import compat
 from .paths import in_blend
 from .playback_nodes import Player, loose_points, objects_read_by, playback_nodes
+from .sentence import said
 from .timeline import frame_length
-from .viewport_points import every_nth
+from .viewport_points import MOST, every_nth, space
 
 NAME = "Ani3D Playback"
 ON_ORIGINAL = "Ani3D Result"  # the modifier by which an original plays a result in its copy's stead
 PLACE = "Ani3D Place"  # and the nodes behind it
 MARK = "ani3d_plays"  # on such an original: which result, and how it was before, as JSON
-COUNT = "ani3d_points"  # how many points an object without vertices plays
+COUNT = "ani3d_points"  # how many points an object without vertices plays, or Gaussians a cloud shows
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,16 @@ def add_playback(item: bpy.types.Object, cache: FrameCache, scene: bpy.types.Sce
     players = [_player(f"{item.name} Points", cache, name, plan, scene) for name, plan in plans.items()]
     modifier = cast(bpy.types.NodesModifier, item.modifiers.new(NAME, "NODES"))
     count = cache.manifest.count
-    modifier.node_group = playback_nodes(f"{NAME} {item.name}", still or count, players, every_nth(count))
+    item[COUNT] = count
+    nth = 0 if compat.draws_splats() else every_nth(count, MOST)
+    modifier.node_group = playback_nodes(f"{NAME} {item.name}", still or count, players, nth)
+
+
+def show_points(item: bpy.types.Object, most: int) -> None:
+    """Have the viewport show at most so many of the Gaussians of `item`, a part of a result, as points; 0 for all."""
+    modifier: Any = item.modifiers.get(NAME)
+    if modifier is not None and modifier.node_group and (count := item.get(COUNT)):
+        space(modifier.node_group, every_nth(int(count), most))
 
 
 def _still_cloud(
@@ -162,9 +172,17 @@ def error_of(item: bpy.types.Object) -> str:
         try:
             found = read_pc2(file).vertices.shape[1]
         except Ani3DError as error:
-            return f"{error.message} Fetch or import the result again, or put its folder back."
+            return said(
+                "{problem} Fetch or import the result again, or put its folder back.", problem=said(error.message)
+            )
         if found != expected:
-            return f"'{item.name}' has {expected} points, its cache {file} {found}. Import the result again."
+            return said(
+                "'{name}' has {expected} points, its cache {file} {found}. Import the result again.",
+                name=item.name,
+                expected=expected,
+                file=file,
+                found=found,
+            )
     return ""
 
 

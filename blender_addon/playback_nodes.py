@@ -22,10 +22,11 @@ Player = tuple[bpy.types.Object, Packing]
 
 
 def playback_nodes(
-    name: str, still: bpy.types.Object | int, players: Sequence[Player], nth: int = 1
+    name: str, still: bpy.types.Object | int, players: Sequence[Player], nth: int = 0
 ) -> bpy.types.NodeTree:
     """Geometry nodes that give Gaussians the attributes that `players` hold. They are those of the cloud `still`, or so
-    many made of the one point that comes in, which are numbered. The viewport may show one of `nth` of them."""
+    many made of the one point that comes in, which are numbered. The viewport shows one of `nth` of them until
+    `viewport_points.space` says otherwise; with 0 always all."""
     tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
     tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
     tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
@@ -39,7 +40,7 @@ def playback_nodes(
         info: Any = tree.nodes.new("GeometryNodeObjectInfo")
         info.inputs["Object"].default_value = still
         geometry = info.outputs["Geometry"]
-    if nth > 1:
+    if nth:
         geometry = viewport_points.thinned(tree, geometry, nth)
     vectors, fourths = dict[str, bpy.types.NodeSocket](), dict[str, bpy.types.NodeSocket]()
     for points, plan in players:

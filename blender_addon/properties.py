@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,9 +14,11 @@ from ani3d_formats.names import safe_name
 from ani3d_formats.regions import REGIONS
 from ani3d_formats.views import SUFFIX
 
-from . import compat, playback
+from . import compat
 from .paths import absolute, output_folder
+from .result_settings import retime, show_points
 from .session import session
+from .viewport_points import MOST
 
 BY_HAND = "chosen by hand"
 FABRICS = (  # suggestions; an engine may know others
@@ -223,17 +224,6 @@ def _find_fabrics(_group: bpy.types.PropertyGroup, _context: bpy.types.Context, 
     return list(FABRICS)
 
 
-def _retime(group: Ani3DObject, context: bpy.types.Context) -> None:
-    """Play an object, and with it the rest of its result, at the time that was set."""
-    playback.retime(cast(bpy.types.Object, group.id_data), timing_of(group), context.scene)
-    for item in bpy.data.objects:
-        other = object_group(item)
-        if not item.library and other.kind != "NONE" and other.result == group.result:
-            for field in fields(playback.Timing):
-                if getattr(other, field.name) != getattr(group, field.name):
-                    setattr(other, field.name, getattr(group, field.name))  # and so on, until all are alike
-
-
 class Ani3DObject(bpy.types.PropertyGroup):
     """`object.ani3d`: what part of a result an object is, and what is wished of its cloth."""
 
@@ -297,7 +287,7 @@ class Ani3DObject(bpy.types.PropertyGroup):
         description="Frames by which the result plays later",
         step=100,
         precision=1,
-        update=_retime,
+        update=retime,
         options=set(),
     )
     speed: bpy.props.FloatProperty(
@@ -307,13 +297,22 @@ class Ani3DObject(bpy.types.PropertyGroup):
         min=0.01,
         soft_max=10,
         precision=2,
-        update=_retime,
+        update=retime,
         options=set(),
     )
     loop: bpy.props.BoolProperty(
         name="Loop",
         description="The result plays again and again, before its first frame too",
-        update=_retime,
+        update=retime,
+        options=set(),
+    )
+    points: bpy.props.IntProperty(
+        name="Points in the Viewport",
+        description="The viewport shows at most so many Gaussians, as points; 0 for all. Renders show all of them",
+        default=MOST,
+        min=0,
+        soft_max=200_000,
+        update=show_points,
         options=set(),
     )
 
@@ -324,11 +323,6 @@ CLASSES = (Ani3DPart, Ani3DJob, Ani3DScene, Ani3DObject)
 def scene_group(scene: bpy.types.Scene) -> Ani3DScene:
     """`scene.ani3d`, with its type."""
     return cast(Any, scene).ani3d
-
-
-def timing_of(group: Ani3DObject) -> playback.Timing:
-    """When the part of a result plays whose settings `group` has."""
-    return playback.Timing(group.offset, group.speed, group.loop)
 
 
 def bound_armature(scene: bpy.types.Scene) -> bpy.types.Object:

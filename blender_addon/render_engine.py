@@ -26,6 +26,7 @@ from .film.process import FilmProcess
 from .film.shoot import cache_of
 from .results_shown import with_gaussians
 from .views.exr import read_channels
+from .wording import failure
 
 ENGINE = "ANI3D_GAUSSIANS"
 SAMPLES = 32
@@ -53,7 +54,7 @@ class GaussiansEngine(bpy.types.RenderEngine):
                     result.layers[0].passes["Combined"].rect.foreach_set(pixels.astype(np.float32).ravel())
                     self.end_result(result)
         except Ani3DError as problem:
-            self.report({"ERROR"}, str(problem))
+            self.report({"ERROR"}, failure(problem))
 
     def _drawn(self, depsgraph: bpy.types.Depsgraph, folder: Path) -> Path | None:
         """The file of the frame; None where the user has stopped it."""

@@ -15,6 +15,7 @@ from .import_result import hide_replaced, parts_of, result_names, show_again
 from .mesh_copy import show_hair
 from .playback import played_on
 from .properties import object_group
+from .sentence import said
 
 MESH, GAUSSIANS, BOTH, ORIGINAL, FILM = "MESH", "GAUSSIANS", "BOTH", "ORIGINAL", "FILM"
 ON_ORIGINAL = "ON_ORIGINAL"
@@ -58,7 +59,7 @@ def _show_on_originals(parts: list[bpy.types.Object], warn: Callable[[str], None
             continue
         if reason := on_original.why_not(copy):
             copy.hide_viewport = copy.hide_render = False
-            warn(f"'{source.name}' is shown by its copy: {reason}.")
+            warn(said("'{name}' is shown by its copy: {reason}.", name=source.name, reason=said(reason)))
         else:
             on_original.put_on(copy, bpy.context.scene)
             show_again(source)

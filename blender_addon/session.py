@@ -24,6 +24,7 @@ from engine.wire import JobStatus
 from .animate_progress import Course
 from .connection import Link, finished, on_thread
 from .jobs import ENDED, Moment, look, print_moment, raise_if_failed
+from .wording import failure
 
 T = TypeVar("T")
 JOB_WARNINGS = "Animate"  # they stand under the button that submitted the job
@@ -243,7 +244,8 @@ class Session:
         redraw_at_times(now=moment.state in ENDED)
 
     def _lose(self, problem: Exception) -> None:
-        self.job, self.error, self._question = None, str(problem), None  # the job may well go on: Follow Job asks again
+        self.job, self._question = None, None  # the job may well go on: Follow Job asks again
+        self.error = failure(problem)
         redraw()
 
     # ---- warnings ----

@@ -15,6 +15,7 @@ from ani3d_formats.frames import FrameCache
 from .export.hair import is_thread
 from .properties import object_group
 from .rest_shape import CONVERTIBLE
+from .sentence import said
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def find_sources(scene: bpy.types.Scene, cache: FrameCache, warn: Callable[[str]
         item = next((o for o in known if o.name == entry.object), None)
         item = item or next((o for o in known if _is_told(o, entry.object)), None)
         if item is None or item.type not in {*CONVERTIBLE, "CURVES"}:
-            warn(f"The mesh '{entry.object}' is not in this file, so its mesh cache is left out.")
+            warn(said("The mesh '{name}' is not in this file, so its mesh cache is left out.", name=entry.object))
             continue
         grown = item.type == "MESH" and item.name != entry.object and _is_told(item, entry.object, " hair")
         found.append(Source(item, cache.path / entry.file, grown or item.type == "CURVES" or is_thread(item)))

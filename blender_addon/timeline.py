@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 
 import bpy
 
+from .sentence import said
+
 PLACE = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")
 
 
@@ -23,8 +25,14 @@ def warn_of_preview_range(scene: bpy.types.Scene, frames: range, warn: Callable[
     """Say so where `frames` are exported while another range is previewed: as renders, shots have the scene's own."""
     preview = range(scene.frame_preview_start, scene.frame_preview_end + 1)
     if scene.use_preview_range and preview != frames:
-        told = f"{preview.start} to {preview.stop - 1}", f"{frames.start} to {frames.stop - 1}"
-        warn(f"The preview range, {told[0]}, is not that of the shot, which has the scene's frames {told[1]}.")
+        told = [said("{first} to {last}", first=each.start, last=each.stop - 1) for each in (preview, frames)]
+        warn(
+            said(
+                "The preview range, {preview}, is not that of the shot, which has the scene's frames {scene}.",
+                preview=told[0],
+                scene=told[1],
+            )
+        )
 
 
 @contextmanager

@@ -11,21 +11,21 @@ from typing import Any
 
 import bpy
 
-from . import compat
 from .geometry_nodes import chosen, named_attribute, stored_attribute
 from .math_nodes import math_node
 
 NAME = "Ani3D Viewport"
 SWITCH = "Ellipsoids in Viewport"  # label of the node that says so
-MOST = 20_000  # points
+MOST = 20_000  # points, unless another number is chosen
+SPACING = "Ani3D One Point of"  # the node that says how many Gaussians a point of the viewport stands for
 INDEX = "ani3d_index"  # a Gaussian's number, where not all are there
 THIRD, PLACE = "ani3d_third", "ani3d_place"  # a third of that number, and 1 where the rest is 0, 1 or 2
 NTH = "ani3d_nth"  # how many Gaussians a point stands for, where it is not one
 
 
-def every_nth(count: int) -> int:
-    """One of how many of `count` Gaussians is shown."""
-    return 1 if compat.draws_splats() else max(1, math.ceil(count / MOST))
+def every_nth(count: int, most: int) -> int:
+    """One of how many of `count` Gaussians is shown where `most` points may be; 0 for all of them."""
+    return max(1, math.ceil(count / most)) if most else 1
 
 
 def light(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
@@ -57,15 +57,23 @@ def numbered(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.type
 def thinned(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, nth: int) -> bpy.types.NodeSocket:
     """One of `nth` points with `INDEX` and `NTH` where the viewport shows points, else all of them."""
     nodes: Any = tree.nodes
+    spacing = nodes.new("ShaderNodeValue")
+    spacing.name = spacing.label = SPACING
+    spacing.outputs[0].default_value = nth
     fewer = nodes.new("GeometryNodeDeleteGeometry")
     fewer.domain = "POINT"
     tree.links.new(points, fewer.inputs["Geometry"])
-    tree.links.new(
-        math_node(tree, "MODULO", named_attribute(tree, INDEX, "INT"), float(nth)), fewer.inputs["Selection"]
-    )
-    told = nodes.new("ShaderNodeValue")
-    told.outputs[0].default_value = nth
-    return chosen(tree, light(tree), points, stored_attribute(tree, fewer.outputs[0], NTH, "FLOAT", told.outputs[0]))
+    left_out = math_node(tree, "MODULO", named_attribute(tree, INDEX, "INT"), spacing.outputs[0])
+    tree.links.new(left_out, fewer.inputs["Selection"])
+    shown = stored_attribute(tree, fewer.outputs[0], NTH, "FLOAT", spacing.outputs[0])
+    return chosen(tree, light(tree), points, shown)
+
+
+def space(tree: bpy.types.NodeTree, nth: int) -> None:
+    """Have the viewport show one of `nth` of a tree's points; one that is not `thinned` shows all."""
+    spacing: Any = tree.nodes.get(SPACING)
+    if spacing is not None:
+        spacing.outputs[0].default_value = nth
 
 
 def _group() -> bpy.types.NodeTree:

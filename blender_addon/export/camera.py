@@ -12,6 +12,7 @@ import numpy as np
 
 from ani3d_formats.errors import Ani3DError
 
+from ..sentence import said
 from .members import FARTHEST_PLACE
 from .still import camera_stands_still
 
@@ -40,19 +41,30 @@ def picture_size(scene: bpy.types.Scene) -> tuple[int, int]:
 def check_camera(scene: bpy.types.Scene) -> None:
     """Raise `Ani3DError` unless `scene` has a camera that can be exported."""
     if scene.camera is None or scene.camera.type != "CAMERA":
-        what = f"looks through '{scene.camera.name}', which is no camera" if scene.camera else "has no camera"
+        what = (
+            said("looks through '{name}', which is no camera", name=scene.camera.name)
+            if scene.camera
+            else said("has no camera")
+        )
         raise Ani3DError(
-            "camera.missing", f"The scene '{scene.name}' {what}.", "Add a camera and make it the active one."
+            "camera.missing",
+            said("The scene '{name}' {what}.", name=scene.name, what=what),
+            "Add a camera and make it the active one.",
         )
     width, height = picture_size(scene)
     if not (1 <= width <= LARGEST and 1 <= height <= LARGEST):
-        text = f"Pictures of the scene '{scene.name}' are {width} x {height} pixels large."
-        hint = f"Change the resolution or its percentage; a side may have 1 to {LARGEST:,} pixels."
+        text = said(
+            "Pictures of the scene '{name}' are {width} x {height} pixels large.",
+            name=scene.name,
+            width=width,
+            height=height,
+        )
+        hint = said("Change the resolution or its percentage; a side may have 1 to {most:,} pixels.", most=LARGEST)
         raise Ani3DError("camera.size", text, hint)
     if scene.camera.data.type not in ("PERSP", "ORTHO"):
         raise Ani3DError(
             "camera.type",
-            f"The camera '{scene.camera.name}' is of the type {scene.camera.data.type}.",
+            said("The camera '{name}' is of the type {type}.", name=scene.camera.name, type=scene.camera.data.type),
             "Use a perspective or an orthographic camera.",
         )
 
@@ -113,7 +125,12 @@ def _unscaled(scene: bpy.types.Scene, pose: np.ndarray) -> np.ndarray:
 
 
 def _pose_error(scene: bpy.types.Scene, what: str, hint: str) -> Ani3DError:
-    text = f"The camera '{scene.camera.name}' {what} at frame {scene.frame_current}."
+    text = said(
+        "The camera '{name}' {what} at frame {frame}.",
+        name=scene.camera.name,
+        what=said(what),
+        frame=scene.frame_current,
+    )
     return Ani3DError("camera.pose", text, hint)
 
 

@@ -10,6 +10,7 @@ import bpy
 
 from ani3d_formats.errors import Ani3DError
 
+from ..sentence import joined, said
 from .members import Members, find_members
 from .rest import is_held
 
@@ -17,20 +18,22 @@ from .rest import is_held
 def check_armature(armature: bpy.types.Object | None) -> None:
     """Raise `Ani3DError` unless `armature` is an armature object whose pose can be read."""
     if armature is None or armature.type != "ARMATURE":
-        what = f"'{armature.name}' is not an armature." if armature else "No armature is selected."
+        what = said("'{name}' is not an armature.", name=armature.name) if armature else "No armature is selected."
         raise Ani3DError("character.no_armature", what, "Select the character's armature and bind it.")
     if armature.mode == "EDIT":
-        raise Ani3DError("character.edit_mode", f"'{armature.name}' is in Edit Mode.", "Leave Edit Mode first.")
+        raise Ani3DError(
+            "character.edit_mode", said("'{name}' is in Edit Mode.", name=armature.name), "Leave Edit Mode first."
+        )
     if is_held(armature):
         raise Ani3DError(
             "character.busy",
-            f"'{armature.name}' is being bound or exported just now.",
+            said("'{name}' is being bound or exported just now.", name=armature.name),
             "Wait until that has ended, or press Escape.",
         )
     if armature.data.pose_position == "REST":
         raise Ani3DError(
             "character.rest_position",
-            f"'{armature.name}' is held in rest position, so it has no motion.",
+            said("'{name}' is held in rest position, so it has no motion.", name=armature.name),
             "Set it to Pose Position in the armature's properties.",
         )
 
@@ -41,21 +44,28 @@ def members_of(armature: bpy.types.Object, view_layer: bpy.types.ViewLayer) -> M
     if not found.armature.instancers and armature.name not in view_layer.objects:
         raise Ani3DError(
             "character.not_in_view_layer",
-            f"'{armature.name}' is not in the view layer '{view_layer.name}'; its collection may be excluded from it.",
+            said(
+                "'{name}' is not in the view layer '{layer}'; its collection may be excluded from it.",
+                name=armature.name,
+                layer=view_layer.name,
+            ),
             "Tick the collection in the Outliner, or link the armature to the scene.",
         )
     if not found.shapes:
-        why = (
-            f" Left out: {'; '.join(f'{name}: {reason}' for name, reason in found.left_out)}." if found.left_out else ""
-        )
+        reasons = [said("{name}: {reason}", name=name, reason=said(reason)) for name, reason in found.left_out]
+        why = said(" Left out: {reasons}.", reasons=joined(reasons, "; ")) if reasons else ""
         raise Ani3DError(
             "character.no_mesh",
-            f"No mesh follows the armature '{armature.name}'.{why}",
+            said("No mesh follows the armature '{name}'.{why}", name=armature.name, why=why),
             "Give the character's meshes an Armature modifier that points to it, or parent them to its bones.",
         )
     for member in (*found.rigs, *found.shapes):
         if member.item.mode == "EDIT":
-            raise Ani3DError("character.edit_mode", f"'{member.item.name}' is in Edit Mode.", "Leave Edit Mode first.")
+            raise Ani3DError(
+                "character.edit_mode",
+                said("'{name}' is in Edit Mode.", name=member.item.name),
+                "Leave Edit Mode first.",
+            )
     return found
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ani3d_formats.shot_scene import FORCE_VALUES, PULLS
 
 from ..properties import object_group
+from ..sentence import said
 from . import forces
 from .cloth_settings import own_cloth
 from .colliders import Collider, collider_arrays, colliders_of
@@ -59,7 +60,9 @@ class ClothScene:
             except ReferenceError:
                 self._values[row, number, FORCE_VALUES.index("unit")] = 1.0
                 if row and self._values[row - 1, number, _DRAG].any():
-                    self._warn(f"Force field '{self._names[number]}' was deleted while the scene was read.")
+                    self._warn(
+                        said("Force field '{name}' was deleted while the scene was read.", name=self._names[number])
+                    )
         for number, member in enumerate(self._figure.members):
             self._strength[row, number] = object_group(member.item.evaluated_get(depsgraph)).strength
 

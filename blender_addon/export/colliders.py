@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 
 from ..properties import object_group
+from ..sentence import said
 from .triangles import coordinates, triangles_of
 
 UNTOUCHED_THICKNESS, UNTOUCHED_FRICTION = 0.02, 5.0  # of a new Collision modifier: nobody chose them
@@ -72,7 +73,12 @@ class Collider:
             self._read(row, depsgraph, warn)
         except ReferenceError:
             self.left_out = True
-            warn(f"Collider '{self.name}' was deleted while the scene was read, so cloth does not notice it.")
+            warn(
+                said(
+                    "Collider '{name}' was deleted while the scene was read, so cloth does not notice it.",
+                    name=self.name,
+                )
+            )
 
     def _read(self, row: int, depsgraph: bpy.types.Depsgraph, warn: Callable[[str], None]) -> None:
         evaluated = self.item.evaluated_get(depsgraph)
@@ -93,8 +99,13 @@ class Collider:
         if len(now) != len(self.vertices):
             self.may_deform = False
             warn(
-                f"Collider '{self.name}' has {len(self.vertices):,} vertices at first and {len(now):,} later: cloth "
-                "meets it in the last shape with as many as at first."
+                said(
+                    "Collider '{name}' has {count:,} vertices at first and {later:,} later: cloth meets it in the "
+                    "last shape with as many as at first.",
+                    name=self.name,
+                    count=len(self.vertices),
+                    later=len(now),
+                )
             )
             return
         if not self.deforms and np.abs(now - self.vertices).max(initial=0) <= SAME * max(np.ptp(self.vertices), 1e-6):
@@ -112,8 +123,13 @@ class Collider:
         if len(self.vertices) * self.frames * 12 > MOST_BYTES:
             self.may_deform = False
             warn(
-                f"Collider '{self.name}' changes its shape and has {len(self.vertices):,} vertices, too many for "
-                f"{self.frames} frames: cloth meets it as it is in the first one. Let a simpler mesh collide instead."
+                said(
+                    "Collider '{name}' changes its shape and has {count:,} vertices, too many for {frames} frames: "
+                    "cloth meets it as it is in the first one. Let a simpler mesh collide instead.",
+                    name=self.name,
+                    count=len(self.vertices),
+                    frames=self.frames,
+                )
             )
             return False
         local = self.vertices.astype(np.float64)
@@ -127,11 +143,11 @@ class Collider:
             self._leave_out(warn)
         elif len(self.faces) == 0:
             self.left_out = True
-            warn(f"Collider '{self.name}' has no faces, so cloth does not notice it.")
+            warn(said("Collider '{name}' has no faces, so cloth does not notice it.", name=self.name))
 
     def _leave_out(self, warn: Callable[[str], None]) -> None:
         self.left_out = True
-        warn(f"Collider '{self.name}' has no finite place at some frame, so cloth does not notice it.")
+        warn(said("Collider '{name}' has no finite place at some frame, so cloth does not notice it.", name=self.name))
 
     def entry(self, start: int) -> dict[str, Any]:
         """The collider as a shot's metadata has it, its vertices from `start` on."""

@@ -18,6 +18,7 @@ from ani3d_formats.regions import is_loose
 from ..background import at_once, beside
 from ..regions.guess import Piece
 from ..regions.parts import slot_names
+from ..sentence import said
 from . import weights
 from .cloth_settings import cloth_pins, outer_thickness, wishes_of
 from .hair import POINTS
@@ -113,7 +114,9 @@ def figure_steps(
     if not meshes:
         names = ", ".join(f"'{item.name}'" for item in found.objects)
         raise Ani3DError(
-            "character.no_faces", f"The meshes of the character have no faces: {names}.", "Bind a mesh with faces."
+            "character.no_faces",
+            said("The meshes of the character have no faces: {names}.", names=names),
+            "Bind a mesh with faces.",
         )
     rigs = [rig.item for rig in found.rigs]
     bones = read_rig(

@@ -11,6 +11,8 @@ import numpy as np
 
 from ani3d_formats.shot_scene import FORCE_VALUES
 
+from ..sentence import said
+
 KINDS = {kind.upper(): kind for kind in ("wind", "force", "vortex", "turbulence", "drag", "harmonic")}
 SHAPES = {"POINT": "point", "PLANE": "plane", "LINE": "line"}
 STORM = 200.0  # strength above which a wind is named in the warnings
@@ -26,8 +28,15 @@ def fields_of(view_layer: bpy.types.ViewLayer, warn: Callable[[str], None]) -> l
             continue
         if settings.type not in KINDS or settings.shape not in SHAPES:
             kind = NOT_SENT.get(settings.type, settings.type.lower())
-            shape = "" if settings.shape in SHAPES else f" of the shape '{settings.shape.lower()}'"
-            warn(f"Force field '{item.name}' ({kind}{shape}) does not act on cloth here.")
+            shape = "" if settings.shape in SHAPES else said(" of the shape '{shape}'", shape=settings.shape.lower())
+            warn(
+                said(
+                    "Force field '{name}' ({kind}{shape}) does not act on cloth here.",
+                    name=item.name,
+                    kind=said(kind),
+                    shape=shape,
+                )
+            )
         elif settings.apply_to_location:
             found.append(item)
     return found
@@ -73,8 +82,13 @@ def warn_of_strong(item: bpy.types.Object, strongest: float, warn: Callable[[str
     if item.field.type == "WIND" and strongest > STORM:
         speed = 1.18 * np.sqrt(strongest)
         warn(
-            f"Wind '{item.name}' has a strength of {strongest:,.0f}: on cloth of real weight that is a storm of "
-            f"{speed:.0f} m/s; 10 to 30 is a strong wind."
+            said(
+                "Wind '{name}' has a strength of {strength:,.0f}: on cloth of real weight that is a storm of "
+                "{speed:.0f} m/s; 10 to 30 is a strong wind.",
+                name=item.name,
+                strength=strongest,
+                speed=speed,
+            )
         )
     elif strongest == 0:
-        warn(f"Force field '{item.name}' has no strength at any frame, so it does nothing.")
+        warn(said("Force field '{name}' has no strength at any frame, so it does nothing.", name=item.name))

@@ -14,6 +14,7 @@ import numpy as np
 from ani3d_formats.shot_lights import LAMP_KINDS
 
 from .. import compat
+from ..sentence import said
 
 SUN = -1
 BRIGHTEST = 1e9  # times white
@@ -44,7 +45,7 @@ def read_lamp(name: str, light: bpy.types.Light, matrix: np.ndarray, note: Note)
     """A light object's light; none where it gives none, with a `note` of why where that is not plain to see."""
     lamp = _read(name, light, matrix, note)
     if lamp is not None and not is_bright([*lamp.color, *lamp.shape]):
-        note(f"The light '{name}' is left out: its size or its strength is beyond all reason.")
+        note(said("The light '{name}' is left out: its size or its strength is beyond all reason.", name=name))
         return None
     return lamp
 
@@ -57,7 +58,11 @@ def _read(name: str, light: bpy.types.Light, matrix: np.ndarray, note: Note) -> 
     color = np.array(light.color, np.float64) * settings.energy
     color = color * compat.light_factor(light) * _node_factor(name, light, note)
     if not is_bright([*color, *matrix.ravel()]) or lengths.min() < 1e-12:
-        note(f"The light '{name}' is left out: it is scaled to zero, or its strength is beyond all reason.")
+        note(
+            said(
+                "The light '{name}' is left out: it is scaled to zero, or its strength is beyond all reason.", name=name
+            )
+        )
         return None
     frame = np.eye(4)
     frame[:3, :3], frame[:3, 3] = matrix[:3, :3] / lengths, matrix[:3, 3]
@@ -69,7 +74,7 @@ def _read(name: str, light: bpy.types.Light, matrix: np.ndarray, note: Note) -> 
     if light.type == "AREA":
         kind, size = _area(settings, lengths)
         if min(size) <= 0:
-            note(f"The light '{name}' is left out: its area is zero.")
+            note(said("The light '{name}' is left out: its area is zero.", name=name))
             return None
         if not getattr(settings, "normalize", True):
             color = color * size[0] * size[1] * (math.pi / 4 if LAMP_KINDS[kind] == "ellipse" else 1.0)
@@ -111,6 +116,6 @@ def _node_factor(name: str, light: bpy.types.Light, note: Note) -> np.ndarray:
     if emission is None:
         return np.zeros(3)
     if emission.type != "EMISSION" or emission.inputs["Color"].is_linked or emission.inputs["Strength"].is_linked:
-        note(f"The nodes of the light '{name}' are not exported: its own colour is.")
+        note(said("The nodes of the light '{name}' are not exported: its own colour is.", name=name))
         return np.ones(3)
     return np.array(emission.inputs["Color"].default_value[:3], np.float64) * emission.inputs["Strength"].default_value

@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 
 from .. import compat
+from ..sentence import said
 from .lamps import SUN, Lamp, is_bright, read_lamp
 from .still import lights_stand_still
 from .world import Sky, even_color, read_sky
@@ -152,11 +153,11 @@ def _what_is_ignored(depsgraph: bpy.types.Depsgraph) -> Iterator[str]:
         linking = getattr(item, "light_linking", None)
         collections = (linking.receiver_collection, linking.blocker_collection) if linking else ()
         if item.type == "LIGHT" and any(collections):
-            yield f"The light linking of '{item.name}' is not exported: it lights the whole character."
+            yield said("The light linking of '{name}' is not exported: it lights the whole character.", name=item.name)
         if item.type == "MESH" and any(_glows(slot.material) for slot in item.material_slots):
             glowing.append(item.name)
     if glowing:
-        yield f"Meshes that emit light do not light the character: {', '.join(sorted(glowing))}."
+        yield said("Meshes that emit light do not light the character: {names}.", names=", ".join(sorted(glowing)))
 
 
 def _glows(material: bpy.types.Material | None) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 
 from ..properties import object_group
+from ..sentence import said
 from .guides import guides
 from .hair import is_thread
 
@@ -73,7 +74,7 @@ class Member:
             matrix = np.array(instancer.evaluated_get(depsgraph).matrix_world, np.float64) @ matrix
         matrix[:3, 3] -= self.origin
         if not np.abs(matrix).max() < FARTHEST_PLACE:  # or no number
-            raise no_place(f"'{self.name}' has", depsgraph.scene)
+            raise no_place(said("'{name}' has", name=self.name), depsgraph.scene)
         return matrix
 
 
@@ -160,7 +161,11 @@ def no_place(what: str, scene: bpy.types.Scene) -> Ani3DError:
     """The error for something that has no finite place now; `what` as "'Body' has"."""
     return Ani3DError(
         "character.not_finite",
-        f"{what} no finite place at frame {scene.frame_current}, or one a million kilometres away.",
+        said(
+            "{what} no finite place at frame {frame}, or one a million kilometres away.",
+            what=what,
+            frame=scene.frame_current,
+        ),
         "A key, a driver or a simulation breaks there: repair it, or choose other frames.",
     )
 
@@ -243,13 +248,16 @@ def _sort_in(found: Members, member: Member, replaced: set[bpy.types.Object]) ->
     if item.type == "ARMATURE":
         found.rigs.append(member)
     elif item.type in UNSUPPORTED:
-        found.left_out.append((member.name, f"it is {UNSUPPORTED[item.type]}"))
+        found.left_out.append((member.name, said("it is {kind}", kind=said(UNSUPPORTED[item.type]))))
     elif item.type in SHAPES and item.hide_render and item not in replaced:
         found.left_out.append((member.name, "it is hidden in renders"))
     elif repeats(item) and not item.show_instancer_for_render:
         found.left_out.append((member.name, "it is not rendered itself, it repeats its children"))
     elif item.parent is not None and repeats(item.parent):
-        why = f"'{item.parent.name}' repeats it at its vertices or faces; Make Instances Real makes objects of it"
+        why = said(
+            "'{name}' repeats it at its vertices or faces; Make Instances Real makes objects of it",
+            name=item.parent.name,
+        )
         found.left_out.append((member.name, why))
     elif item.type in SHAPES:
         found.shapes.append(member)

@@ -17,6 +17,7 @@ from ani3d_formats.errors import Ani3DError
 from ani3d_formats.hair_ribbons import ribbons
 from ani3d_formats.skinning import skin
 
+from ..sentence import said
 from .figure import Figure
 from .hair import Strands, inverse_of, read_strands
 from .members import Member, Roots
@@ -38,15 +39,22 @@ class OtherVertices(Exception):
     def what(self) -> str:
         """What is wrong, as the beginning of a sentence."""
         modifier = last_generative(self.member.item)
-        whose = f" ('{modifier.name}' is among them)" if modifier else ""
-        return (
-            f"The modifiers of '{self.member.name}'{whose} make other vertices in other poses, {self.found} at frame "
-            f"{self.frame} and {self.expected} at rest"
+        whose = said(" ('{modifier}' is among them)", modifier=modifier.name) if modifier else ""
+        return said(
+            "The modifiers of '{name}'{whose} make other vertices in other poses, {found} at frame {frame} "
+            "and {expected} at rest",
+            name=self.member.name,
+            whose=whose,
+            found=self.found,
+            frame=self.frame,
+            expected=self.expected,
         )
 
     def error(self) -> Ani3DError:
         """What a user is told."""
-        return Ani3DError("character.vertices", f"{self.what()}.", "Apply them, or switch them off in the viewport.")
+        return Ani3DError(
+            "character.vertices", said("{what}.", what=self.what()), "Apply them, or switch them off in the viewport."
+        )
 
 
 class Comparison:
@@ -185,7 +193,7 @@ def check_finite(member: Member, vertices: np.ndarray, frame: int) -> None:
     if not np.isfinite(vertices).all():
         raise Ani3DError(
             "character.not_finite",
-            f"Vertices of '{member.name}' have no finite place at frame {frame}.",
+            said("Vertices of '{name}' have no finite place at frame {frame}.", name=member.name, frame=frame),
             "Its simulation or a driver breaks there: repair it, or shorten the frame range.",
         )
 

@@ -12,6 +12,7 @@ import bpy
 import numpy as np
 
 from ..background import beside
+from ..sentence import said
 from . import motion
 from .figure import Figure
 from .members import Member, is_used
@@ -58,8 +59,12 @@ def warn_of_left_behind(figure: Figure, warn: Callable[[str], None]) -> None:
     for member in figure.members:
         if member.carried and member.roots:
             warn(
-                f"Blender leaves the hair of '{member.item.name}' behind; in the shot it follows "
-                f"'{member.roots.surface.name}', on which it grows."
+                said(
+                    "Blender leaves the hair of '{name}' behind; in the shot it follows '{surface}', on which it "
+                    "grows.",
+                    name=member.item.name,
+                    surface=member.roots.surface.name,
+                )
             )
 
 
@@ -74,8 +79,12 @@ def warn_of_no_weights(figure: Figure, warn: Callable[[str], None]) -> None:
             continue
         if (figure.weight_indices[figure.rows(number), 0] >= len(figure.rig.bones)).all():
             warn(
-                f"'{member.name}' has no weights for bones of '{modifier.object.name}' and does not bend with "
-                "them, as in Blender. Parent it With Automatic Weights, or paint them."
+                said(
+                    "'{name}' has no weights for bones of '{armature}' and does not bend with them, as in Blender. "
+                    "Parent it With Automatic Weights, or paint them.",
+                    name=member.name,
+                    armature=modifier.object.name,
+                )
             )
 
 

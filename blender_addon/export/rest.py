@@ -18,6 +18,7 @@ import numpy as np
 from ani3d_formats.errors import Ani3DError
 
 from ..background import beside
+from ..sentence import said
 from .hair import Strands, read_strands, ribbon_mesh
 from .members import Member, Members, repeats
 from .modifiers import switched_off
@@ -174,8 +175,14 @@ def _joined(member: Member, mesh: bpy.types.Mesh, world: np.ndarray, faces: Face
     if broken.any():
         raise Ani3DError(
             "character.not_finite",
-            f"Vertices of '{member.name}' ({broken.sum()} of {len(broken)}) have no finite place at rest, or are a "
-            f"million times too far; one is vertex {np.argmax(broken)}.",
+            said(
+                "Vertices of '{name}' ({count} of {total}) have no finite place at rest, or are a million times "
+                "too far; one is vertex {vertex}.",
+                name=member.name,
+                count=broken.sum(),
+                total=len(broken),
+                vertex=np.argmax(broken),
+            ),
             "Delete or move them, or repair the modifier or driver that puts them there.",
         )
     if not has_size(world):  # any place will do, as long as it can be inverted

@@ -23,6 +23,7 @@ from ani3d_formats.shot_meta import SCHEMA, VERSION, ShotMeta
 from ani3d_formats.skinning import skin
 
 from ..background import at_once
+from ..sentence import said
 from ..timeline import frame_restored, warn_of_preview_range
 from . import camera, character, lights, motion
 from .cloth_scene import ClothScene
@@ -39,6 +40,7 @@ from .surfaces import MeshFaces, Surfaces, read_surfaces
 from .view_transform import view_table
 from .visibility import Visibility
 
+NOT_PLAYED = "The modifier '{modifier}' of '{name}' is not part of the shot: the engine moves cloth and hair itself."
 Result = TypeVar("Result")
 Progress = Callable[[int, int, float], None]
 """Called as (frames done, frames in all, seconds left)."""
@@ -210,14 +212,11 @@ def prepared(context: bpy.types.Context, request: Request, stack: ExitStack) -> 
 def warn_of_left_out(found: Members, request: Request, warn: Callable[[str], None]) -> None:
     """One sentence for each thing of the character that is not in its shot."""
     for name, reason in found.left_out:
-        warn(f"'{name}' is left out: {reason}.")
+        warn(said("'{name}' is left out: {reason}.", name=name, reason=said(reason)))
     for item in found.objects if not request.evaluate else ():
         for modifier in item.modifiers:
             if modifier.type in SIMULATED and modifier.show_render:
-                warn(
-                    f"The modifier '{modifier.name}' of '{item.name}' is not part of the shot: the engine moves cloth "
-                    "and hair itself."
-                )
+                warn(said(NOT_PLAYED, modifier=modifier.name, name=item.name))
 
 
 def shot_frames(scene: bpy.types.Scene, start: int | None = None, end: int | None = None) -> range:
@@ -227,7 +226,7 @@ def shot_frames(scene: bpy.types.Scene, start: int | None = None, end: int | Non
     if end <= start:
         raise Ani3DError(
             "shot.no_frames",
-            f"The frame range {start}..{end} holds no motion.",
+            said("The frame range {start}..{end} holds no motion.", start=start, end=end),
             "Set the end frame after the start.",
         )
     return range(start, end + 1)
@@ -253,7 +252,7 @@ def with_size(context: bpy.types.Context, found: Members, frames: range) -> Memb
     if chosen is None:
         raise Ani3DError(
             "character.no_size",
-            f"The armature '{found.armature.name}' is scaled to zero in all frames.",
+            said("The armature '{name}' is scaled to zero in all frames.", name=found.armature.name),
             "Give it a size, or choose other frames.",
         )
     if scene.frame_current != chosen:

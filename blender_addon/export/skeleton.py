@@ -14,6 +14,7 @@ from functools import cached_property
 import bpy
 import numpy as np
 
+from ..sentence import said
 from .members import FARTHEST_PLACE, Member, no_place
 
 OBJECT = "object:"  # begins the name of a row that is an object
@@ -81,7 +82,7 @@ class Rig:
             matrices[row] = member.world(depsgraph)
         if not np.abs(matrices).max(initial=0.0) < FARTHEST_PLACE:  # or no number
             lost = ~(np.abs(matrices) < FARTHEST_PLACE).all(axis=(1, 2))
-            raise no_place(f"The bone '{self.names[int(np.argmax(lost))]}' has", depsgraph.scene)
+            raise no_place(said("The bone '{name}' has", name=self.names[int(np.argmax(lost))]), depsgraph.scene)
         return matrices
 
     @cached_property

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import bpy
 
+from ..sentence import said
 from .modifiers import last_generative, steadied_merges, switched_off
 from .motion import OtherVertices
 
@@ -38,9 +39,15 @@ def steadied(
                     stack.enter_context(steadier)
                 elif not evaluate and item not in by_weights:
                     by_weights.add(item)
-                    warn(f"{problem.what()}: it is exported as it is at rest, and moved by its weights.")
+                    warn(
+                        said("{what}: it is exported as it is at rest, and moved by its weights.", what=problem.what())
+                    )
                 elif (modifier := last_generative(item)) is not None:
                     stack.enter_context(switched_off([modifier]))
-                    warn(f"{problem.what()}: '{modifier.name}' is not part of the shot.")
+                    warn(
+                        said(
+                            "{what}: '{modifier}' is not part of the shot.", what=problem.what(), modifier=modifier.name
+                        )
+                    )
                 else:
                     raise problem.error() from None

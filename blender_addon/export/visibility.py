@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import bpy
 
+from ..sentence import said
 from .members import Member
 
 
@@ -29,11 +30,20 @@ class Visibility:
         """One sentence for each object that the shot shows and Blender does not."""
         for item, hidden in self._hidden.items():
             warn(
-                f"'{item.name}' is hidden in renders at {len(hidden)} of {len(frames)} frames, first at {hidden[0]}; "
-                "the shot shows it at all of them."
+                said(
+                    "'{name}' is hidden in renders at {hidden} of {count} frames, first at {first}; the shot shows "
+                    "it at all of them.",
+                    name=item.name,
+                    hidden=len(hidden),
+                    count=len(frames),
+                    first=hidden[0],
+                )
             )
         for name in self._unseen:
             warn(
-                f"'{name}' is hidden from the camera (Object > Visibility); the shot shows it. "
-                "Hide it in renders to leave it out."
+                said(
+                    "'{name}' is hidden from the camera (Object > Visibility); the shot shows it. Hide it in "
+                    "renders to leave it out.",
+                    name=name,
+                )
             )

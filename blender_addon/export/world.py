@@ -21,6 +21,7 @@ import numpy as np
 
 from .. import compat
 from ..cycles import cycles_scene
+from ..sentence import said
 from .lamps import SUN, Lamp, is_bright
 
 WIDTH, HEIGHT, SAMPLES = 512, 256, 16
@@ -57,16 +58,22 @@ def read_sky(scene: bpy.types.Scene, note: Note) -> Sky:
     if even is not None:
         if is_bright(even):
             return Sky(even, even)
-        note(f"The world '{scene.world.name}' is left out: its strength is beyond all reason.")
+        note(said("The world '{name}' is left out: its strength is beyond all reason.", name=scene.world.name))
         return Sky(np.zeros(3), np.zeros(3))
     try:
         light = _rendered(scene, lighting=True)
         shown = _rendered(scene, lighting=False) if _light_paths(scene.world.node_tree) else light
     except RuntimeError as error:
-        note(f"The world '{scene.world.name}' cannot be rendered ({str(error).strip()}): it is exported as grey.")
+        note(
+            said(
+                "The world '{name}' cannot be rendered ({reason}): it is exported as grey.",
+                name=scene.world.name,
+                reason=str(error).strip(),
+            )
+        )
         return Sky(np.full(3, 0.5), np.full(3, 0.5))
     if getattr(scene.world.node_tree.animation_data, "action", None) or scene.world.animation_data:
-        note(f"The world '{scene.world.name}' is exported as it is at the first frame.")
+        note(said("The world '{name}' is exported as it is at the first frame.", name=scene.world.name))
     weights = _solid_angles(*light.shape[:2])
     sun, rest = split_sun(light)
     if sun is not None and sun.shape[0] < _CLOSE / 2:

@@ -19,6 +19,7 @@ from ..cycles import use_cycles
 from ..export.camera import picture_size
 from ..export.lights import rendered_objects
 from ..export.world import without_results
+from ..sentence import said
 from ..views.exr import read_channels
 
 FINE = 2  # depths along each side of a pixel
@@ -58,7 +59,7 @@ class Depths:
             depth = next(values for name, values in channels.items() if ".Depth." in name)
         except (RuntimeError, ValueError, OSError, StopIteration) as error:
             what = " ".join(str(error).removeprefix("Error: ").split())
-            text = f"Cycles could not draw the scene's depth: {what}."
+            text = said("Cycles could not draw the scene's depth: {what}.", what=what)
             raise Ani3DError("film.depth", text, "Try to render the scene with Cycles.") from error
         return depth.astype(np.float32)
 

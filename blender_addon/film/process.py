@@ -13,6 +13,7 @@ from typing import Any
 from ani3d_formats.errors import Ani3DError
 
 from ..connection import end_process, split_command
+from ..sentence import said
 
 
 class FilmProcess:
@@ -37,7 +38,11 @@ class FilmProcess:
         except (OSError, ValueError) as error:
             raise Ani3DError(
                 "engine.command",
-                f"The engine's program could not be run with '{command}' ({error}).",
+                said(
+                    "The engine's program could not be run with '{command}' ({error}).",
+                    command=command,
+                    error=str(error),
+                ),
                 "Film frames are drawn on this computer: install the engine, and set its command in the preferences.",
             ) from error
         threading.Thread(target=self._listen, daemon=True).start()
@@ -87,5 +92,7 @@ class FilmProcess:
 
     def _ended(self) -> Ani3DError:
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        said = lines[-1] if lines else "it said nothing"
-        return Ani3DError("engine.film", f"The program that draws film frames has ended: {said}", "Try it again.")
+        last = lines[-1] if lines else said("it said nothing")
+        return Ani3DError(
+            "engine.film", said("The program that draws film frames has ended: {last}", last=last), "Try it again."
+        )

@@ -20,6 +20,7 @@ from ani3d_formats.frames import FrameCache
 from ..import_result import check_own_time, parts_of
 from ..playback import cache_file
 from ..properties import object_group
+from ..sentence import said
 from ..timeline import frame_restored
 from .camera import film_meta, film_steps, frames_touched
 from .depth import depths
@@ -50,7 +51,9 @@ def cache_of(name: str) -> FrameCache:
             return FrameCache.open(file.parent)
     raise Ani3DError(
         "film.no_gaussians",
-        f"The result '{name}' has no moving Gaussians in this file." if name else "There is no result in this file.",
+        said("The result '{name}' has no moving Gaussians in this file.", name=name)
+        if name
+        else "There is no result in this file.",
         "Animate with the quality Draft, Preview or Final, or import such a result.",
     )
 
@@ -60,8 +63,12 @@ def frames_of(scene: bpy.types.Scene, cache: FrameCache) -> range:
     head = cache.manifest
     frames = range(max(scene.frame_start, head.frame_start), min(scene.frame_end, head.frame_end) + 1)
     if not frames:
-        told = f"{scene.frame_start}..{scene.frame_end}, the result {head.frame_start}..{head.frame_end}"
-        raise Ani3DError("film.frames", f"The scene has the frames {told}.", "Change the scene's Start and End.")
+        own, others = f"{scene.frame_start}..{scene.frame_end}", f"{head.frame_start}..{head.frame_end}"
+        raise Ani3DError(
+            "film.frames",
+            said("The scene has the frames {own}, the result {others}.", own=own, others=others),
+            "Change the scene's Start and End.",
+        )
     return frames
 
 

@@ -37,6 +37,7 @@ from ..paths import absolute
 from ..properties import scene_group, shot_file
 from ..results_shown import best_for, show_as
 from ..session import JOB_WARNINGS, redraw, redraw_at_times, session
+from ..wording import reported
 from .base import Outcome
 from .bind import bind_steps, binding, chosen_armature
 from .engine import open_engine
@@ -89,7 +90,7 @@ class Animate(BringsResult, bpy.types.Operator):
             return passing
         if self._stopped_by_user:
             self._end(context, "")
-            self.report({"WARNING"}, "Animate was stopped.")
+            self.report({"WARNING"}, reported("Animate was stopped."))
             return {"CANCELLED"}
         session.drain()
         ended = False

@@ -11,8 +11,9 @@ import bpy
 from ani3d_formats.errors import Ani3DError
 
 from ..failures import unforeseen_error
+from ..sentence import said
 from ..session import redraw_at_times, session
-from ..wording import reported
+from ..wording import failure, reported
 
 if TYPE_CHECKING:
     from bpy.types import Operator as Base
@@ -29,7 +30,7 @@ class ReportsErrors(Base):
         """A button is grey, and says why, where `why_not` has a reason; scripts get the error of `run` instead."""
         reason = "" if bpy.app.background else cls.why_not(context)
         if reason:
-            cast(Any, cls).poll_message_set(reason)
+            cast(Any, cls).poll_message_set(reported(reason))
         return not reason
 
     @classmethod
@@ -58,13 +59,14 @@ class ReportsErrors(Base):
 
     def fail(self, error: Ani3DError) -> None:
         """Report an error and keep it for the panel until another operator runs."""
-        self.report({"ERROR"}, str(error))
-        session.error = str(error)
+        session.error = failure(error)
+        self.report({"ERROR"}, session.error)
 
     def warn(self, message: str) -> None:
         """Report a warning and keep it for the panel until the operator runs again."""
-        self.report({"WARNING"}, message)
-        session.keep_warning(self.bl_label, message)
+        text = reported(message)
+        self.report({"WARNING"}, text)
+        session.keep_warning(self.bl_label, text)
 
     def say(self, message: str) -> None:
         """Report how it ended; the status bar shows this last line alone, so it counts the warnings before it."""
@@ -133,7 +135,7 @@ class WaitsForWork(ReportsErrors):
             session.wait(self._future)
         except KeyboardInterrupt:
             self.stop()
-            raise Ani3DError("cancelled", f"{self.bl_label} was cancelled.", "") from None
+            raise Ani3DError("cancelled", said("{work} was cancelled.", work=said(self.bl_label)), "") from None
         finally:
             self.leave()
         self._collect(context)

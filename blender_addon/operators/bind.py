@@ -17,6 +17,7 @@ from ..export.members import Members, owner_of
 from ..export.survey import Survey, survey_of, survey_steps
 from ..properties import scene_group
 from ..regions.parts import fill_parts
+from ..sentence import said
 from ..wording import reported
 from .stepwise import Steps, WorksInSteps
 
@@ -63,7 +64,7 @@ def bind_steps(context: bpy.types.Context, armature: bpy.types.Object | None, wa
     survey: Survey = yield from survey_steps(context, armature)
     camera.check_camera(context.scene)
     for name, reason in survey.left_out:
-        warn(f"'{name}' is left out: {reason}.")
+        warn(said("'{name}' is left out: {reason}.", name=name, reason=said(reason)))
     _take(context.scene, armature, survey)
     return survey
 
@@ -96,6 +97,6 @@ def chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
     owners = {owner for item in context.view_layer.objects if (owner := owner_of(item))}
     if len(owners) > 1:
         names = ", ".join(f"'{owner.name}'" for owner in sorted(owners, key=lambda each: each.name))
-        hint = f"Select the character's armature: there are {names}."
+        hint = said("Select the character's armature: there are {names}.", names=names)
         raise Ani3DError("character.no_armature", "No armature is selected.", hint)
     return owners.pop() if owners else None

@@ -17,6 +17,7 @@ from engine.wire import Client
 from .. import import_result
 from ..paths import output_folder
 from ..properties import shot_file
+from ..sentence import said
 from ..session import session
 from ..wording import reported
 from .base import WaitsForWork
@@ -38,7 +39,9 @@ class ShowFirstFrames(WaitsForWork, bpy.types.Operator):
     def begin(self, context: bpy.types.Context) -> Future[np.ndarray]:
         self._job, path = last_job(context), shot_file(context)
         if not path.is_file():
-            raise Ani3DError("shot.file_missing", f"There is no shot file at {path}.", "Wait for the whole result.")
+            raise Ani3DError(
+                "shot.file_missing", said("There is no shot file at {path}.", path=path), "Wait for the whole result."
+            )
         with np.load(path, allow_pickle=False) as shot:
             self._meta = ShotMeta.parse(shot["meta"])
         count = self._meta.objects[-1].rows.stop

@@ -28,6 +28,7 @@ from ..job_list import active_row, add_job, remove_row, row_of
 from ..jobs import ENDED
 from ..paths import absolute
 from ..properties import TEXTLESS, Ani3DJob, Ani3DScene, has_shot, scene_group, shot_file
+from ..sentence import said
 from ..session import JOB_WARNINGS, session
 from ..wording import reported
 from .base import ReportsErrors, WaitsForWork
@@ -54,7 +55,9 @@ class Submit(WaitsForWork, bpy.types.Operator):
         link = session.current()
         file = absolute(self.shot) if self.shot else shot_file(context)
         if not file.is_file():
-            raise Ani3DError("shot.missing", f"There is no shot file at '{file}'.", "Use Export Shot first.")
+            raise Ani3DError(
+                "shot.missing", said("There is no shot file at '{file}'.", file=file), "Use Export Shot first."
+            )
         settings = self._settings = read_settings(self.settings) if self.settings else chosen_settings(scene_settings)
         views = views_for(file, self.warn)
         more = read_pictures(file.parent, meta_of(file), settings)
@@ -175,7 +178,9 @@ def chosen_row(context: bpy.types.Context, job: str) -> Ani3DJob:
     """The row of `job`, of the chosen one where that is "". Raises `Ani3DError` ``job.unknown``."""
     row = row_of(context.scene, job) if job else active_row(context.scene)
     if row is None:
-        raise Ani3DError("job.unknown", f"The list of jobs has no job '{job}'.", "Choose one in the list.")
+        raise Ani3DError(
+            "job.unknown", said("The list of jobs has no job '{job}'.", job=job), "Choose one in the list."
+        )
     return row
 
 
@@ -204,13 +209,21 @@ def views_beside(folder: Path, meta: np.ndarray, warn: Callable[[str], None]) ->
     try:
         shown = ViewsMeta.parse(meta_of(path)).character
     except Ani3DError:
-        warn(f"'{path}' is no readable views file, so the avatar is made without it. Capture the views again.")
+        warn(
+            said(
+                "'{path}' is no readable views file, so the avatar is made without it. Capture the views again.",
+                path=path,
+            )
+        )
         return None
     if shown == known.character:
         return path
     warn(
-        f"'{path}' shows the character as it was before its mesh, weights or materials changed, so the avatar is made "
-        "without it. Capture the views again, and export the shot."
+        said(
+            "'{path}' shows the character as it was before its mesh, weights or materials changed, so the "
+            "avatar is made without it. Capture the views again, and export the shot.",
+            path=path,
+        )
     )
     return None
 
@@ -247,7 +260,9 @@ def _read_shot(path: Path) -> dict[str, np.ndarray]:
     try:
         return read_npz(path)
     except UNREADABLE as error:
-        raise Ani3DError("shot.file_broken", f"'{path}' is not a whole shot file.", "Export the shot again.") from error
+        raise Ani3DError(
+            "shot.file_broken", said("'{path}' is not a whole shot file.", path=path), "Export the shot again."
+        ) from error
 
 
 NAMES = ("preset", "coarse", "floor", "way_in", "loop", "prior")  # of the scene that are settings of a job too
@@ -272,7 +287,9 @@ def read_settings(text: str) -> dict[str, object]:
     try:
         settings = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Ani3DError("settings.malformed", f"The settings are not JSON: {error}.", "Write an object.") from error
+        raise Ani3DError(
+            "settings.malformed", said("The settings are not JSON: {error}.", error=str(error)), "Write an object."
+        ) from error
     if not isinstance(settings, dict):
         raise Ani3DError("settings.malformed", "The settings are not a JSON object.", 'Write e.g. {"preset": "draft"}.')
     return settings

@@ -17,6 +17,7 @@ from ..export.survey import rest_figure
 from ..overlay import PINS_SHOWN, REGIONS_SHOWN, overlay
 from ..properties import REGION_ITEMS, scene_group
 from ..regions.parts import active_part
+from ..sentence import said
 from ..session import session
 from .base import ReportsErrors
 
@@ -168,14 +169,16 @@ def _why_not_painted(context: bpy.types.Context, item: bpy.types.Object | None) 
     if item is None:
         return "No part is chosen in the list."
     if item.type != "MESH":
-        return f"'{item.name}' is no mesh, and only meshes have vertices to paint."
+        return said("'{name}' is no mesh, and only meshes have vertices to paint.", name=item.name)
     if item.library or item.data.library:
         where = bpy.path.basename((item.library or item.data.library).filepath)
-        return f"'{item.name}' is linked from '{where}', and linked meshes cannot be painted."
+        return said(
+            "'{name}' is linked from '{where}', and linked meshes cannot be painted.", name=item.name, where=where
+        )
     if context.view_layer.objects.get(item.name) != item:
-        return f"'{item.name}' is not in this view layer."
+        return said("'{name}' is not in this view layer.", name=item.name)
     if item.hide_viewport or item.hide_get(view_layer=context.view_layer):
-        return f"'{item.name}' is hidden."
+        return said("'{name}' is hidden.", name=item.name)
     return ""
 
 

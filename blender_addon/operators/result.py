@@ -16,6 +16,7 @@ from ..connection import on_thread
 from ..job_list import fetched, folder_of, show_wanted
 from ..paths import absolute, output_folder
 from ..properties import scene_group
+from ..sentence import said
 from ..session import session
 from ..transfer import Transfer
 from ..wording import reported
@@ -200,9 +201,9 @@ class RemoveResult(ReportsErrors, bpy.types.Operator):
 def _missing(name: str) -> Ani3DError:
     """The error for a result that is not this file's own."""
     if name in import_result.result_names():
-        text = f"The result '{name}' is linked from another file."
+        text = said("The result '{name}' is linked from another file.", name=name)
         return Ani3DError("result.linked", text, "Remove its collection or instance from the scene.")
-    return Ani3DError("result.unknown", f"There is no result '{name}' in this file.", "")
+    return Ani3DError("result.unknown", said("There is no result '{name}' in this file.", name=name), "")
 
 
 def put_in_scene(operator: ReportsErrors, context: bpy.types.Context, folder: Path, hide_character: bool = True) -> str:

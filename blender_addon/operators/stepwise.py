@@ -14,7 +14,9 @@ from ani3d_formats.errors import Ani3DError
 
 from ..jobs import Moment, time_left
 from ..properties import scene_group
+from ..sentence import joined, said
 from ..session import session
+from ..wording import failure, reported
 from .base import Outcome, ReportsErrors
 
 SLICE = 0.01  # seconds of work between two looks at the keyboard
@@ -99,7 +101,7 @@ class WorksInSteps(ReportsErrors):
         """A slice of work at each tick."""
         if event.type == "ESC":
             self._end(context)
-            self.report({"WARNING"}, str(self._cancelled_error()))
+            self.report({"WARNING"}, failure(self._cancelled_error()))
             return {"CANCELLED"}
         if event.type != "TIMER":
             return {"RUNNING_MODAL"}
@@ -133,8 +135,9 @@ class WorksInSteps(ReportsErrors):
             if time.monotonic() >= until or step == total:
                 context.window_manager.progress_update(step / total)
                 session.report(Moment("", "running", self.STAGE, step, total, left))
-                words = ", ".join(filter(None, (f"{self.DOING} {step} of {total}", time_left(left))))
-                self._show(context, f"{words}. Escape stops.")
+                words = said("{doing} {step} of {total}", doing=said(self.DOING), step=step, total=total)
+                parts = [each for each in (words, time_left(left)) if each]
+                self._show(context, reported("{progress}. Escape stops.", progress=joined(parts, ", ")))
         return False
 
     def _end(self, context: bpy.types.Context) -> None:
@@ -150,4 +153,4 @@ class WorksInSteps(ReportsErrors):
             context.workspace.status_text_set(text)
 
     def _cancelled_error(self) -> Ani3DError:
-        return Ani3DError("cancelled", f"{self.bl_label} was cancelled; nothing was written.", "")
+        return Ani3DError("cancelled", said("{work} was cancelled; nothing was written.", work=said(self.bl_label)), "")

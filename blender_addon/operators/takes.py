@@ -16,9 +16,11 @@ from .. import compat, jobs
 from ..export import character
 from ..paths import absolute, output_folder
 from ..properties import scene_group
+from ..sentence import joined, said
 from ..session import session
 from ..takes.record import Step, Takes, record
 from ..takes.view import some_camera
+from ..wording import reported
 from .base import Outcome, ReportsErrors
 from .stepwise import SLICE, until_undo
 
@@ -59,7 +61,7 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
         """Everything but Escape is swallowed: the scene must not change below the simulation."""
         if event.type == "ESC":
             self._leave(context)
-            self.report({"WARNING"}, "Recording takes was cancelled; finished ones are kept.")
+            self.report({"WARNING"}, reported("Recording takes was cancelled; finished ones are kept."))
             return {"CANCELLED"}
         if event.type == "TIMER":
             done = [False]
@@ -95,8 +97,8 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
                 done[0] = True
                 self._say()
                 return
-        text = f"Ani3D takes: {step.done / step.total:.0%}, {jobs.time_left(step.left)}. Escape stops."
-        context.workspace.status_text_set(text)
+        where = {"share": step.done / step.total, "time": jobs.time_left(step.left)}
+        context.workspace.status_text_set(reported("Ani3D takes: {share:.0%}, {time}. Escape stops.", **where))
 
     def _leave(self, context: bpy.types.Context) -> None:
         self._steps.close()
@@ -106,15 +108,19 @@ class RecordTakes(ReportsErrors, bpy.types.Operator):
     def _say(self) -> None:
         takes = self._takes
         if takes.dropped == takes.count:
-            why = takes.reasons[0] if takes.reasons else "found so before"
+            why = takes.reasons[0] if takes.reasons else said("found so before")
             raise Ani3DError(
                 "takes.all_dropped",
-                f"All {takes.count} takes were dropped ({why}).",
+                said("All {count} takes were dropped ({why}).", count=takes.count, why=why),
                 "Look at the cloth's settings, or remove the folder and try another seed.",
             )
-        text = f"Recorded {takes.recorded} takes in '{takes.folder}', {takes.kept} were there, {takes.dropped} dropped"
-        reasons = f" ({'; '.join(sorted(set(takes.reasons)))})" if takes.reasons else ""
-        self.say(f"{text}{reasons}.")
+        numbers = {"count": takes.recorded, "folder": takes.folder, "kept": takes.kept, "dropped": takes.dropped}
+        text = said("Recorded {count} takes in '{folder}', {kept} were there, {dropped} dropped", **numbers)
+        if takes.reasons:
+            reasons = joined(sorted(set(takes.reasons)), "; ")
+            self.say(reported("{text} ({reasons}).", text=text, reasons=reasons))
+        else:
+            self.say(reported("{text}.", text=text))
 
 
 def _bound(context: bpy.types.Context) -> bpy.types.Object:
@@ -123,8 +129,10 @@ def _bound(context: bpy.types.Context) -> bpy.types.Object:
     if settings.armature is None:
         found = [item for item in context.view_layer.objects if item.type == "ARMATURE" and _has_meshes(context, item)]
         if len(found) != 1:
-            what = f"{len(found)} armatures have meshes" if found else "No armature has meshes"
-            raise Ani3DError("character.not_bound", f"{what}, and no character is bound.", "Bind Character first.")
+            what = said("{count} armatures have meshes", count=len(found)) if found else said("No armature has meshes")
+            raise Ani3DError(
+                "character.not_bound", said("{what}, and no character is bound.", what=what), "Bind Character first."
+            )
         with _camera(context, found[0]):
             cast(Any, bpy.ops).ani3d.bind_character(armature=found[0].name)
     character.check_armature(settings.armature)

@@ -10,6 +10,7 @@ from ani3d_formats.errors import Ani3DError
 
 from ..export.regions import PIN_GROUP, PREFIX
 from ..properties import scene_group
+from ..sentence import said
 from .base import ReportsErrors
 from .bind import bind
 from .regions import paintable
@@ -31,7 +32,9 @@ class PinTopEdge(ReportsErrors, bpy.types.Operator):
         item = paintable(context, self.object)
         heights = np.array([(item.matrix_world @ vertex.co).z for vertex in item.data.vertices])
         if len(heights) == 0 or np.ptp(heights) == 0:
-            raise Ani3DError("pins.flat", f"'{item.name}' has no upper edge.", "Paint its pins instead.")
+            raise Ani3DError(
+                "pins.flat", said("'{name}' has no upper edge.", name=item.name), "Paint its pins instead."
+            )
         below = (heights.max() - heights) / np.ptp(heights)
         group = item.vertex_groups.get(PIN_GROUP) or item.vertex_groups.new(name=PIN_GROUP)
         for vertex, weight in enumerate(np.clip((FREE - below) / (FREE - PINNED), 0, 1).tolist()):
@@ -51,7 +54,11 @@ class Stiffen(ReportsErrors, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         rows = [part for part in scene_group(context.scene).parts if part.object and part.object.name == self.object]
         if not rows:
-            raise Ani3DError("parts.unknown", f"The list of parts has no '{self.object}'.", "Bind the character first.")
+            raise Ani3DError(
+                "parts.unknown",
+                said("The list of parts has no '{name}'.", name=self.object),
+                "Bind the character first.",
+            )
         for part in rows:
             if part.region in SWINGING:
                 part.region = "body"

@@ -7,6 +7,8 @@ import numpy as np
 
 from ani3d_formats.skinning import skin
 
+from ..sentence import said
+
 STRETCH = 1.6  # 99.5th percentile of edge length over rest length
 LONGEST = 6.0  # the longest edge over its rest length
 SPEED = 9.0  # metres a second against the skeleton, 99.5th percentile
@@ -27,11 +29,11 @@ def why_dropped(shot: dict[str, np.ndarray], truth: np.ndarray, loose: np.ndarra
     if len(edges):
         grown = np.linalg.norm(truth[:, edges[:, 0]] - truth[:, edges[:, 1]], axis=2) / rest
         if np.percentile(grown, 99.5) > STRETCH:
-            return f"edges grow {np.percentile(grown, 99.5):.2f} times"
+            return said("edges grow {times:.2f} times", times=np.percentile(grown, 99.5))
         if grown.max() > LONGEST:
-            return f"an edge grew {grown.max():.1f} times"
+            return said("an edge grew {times:.1f} times", times=grown.max())
     transforms = shot["bone_pose"] @ np.linalg.inv(shot["bone_rest"])
     rigid = skin(shot["vertices"][loose], shot["weight_indices"][loose], shot["weight_values"][loose], transforms)
     moved = np.diff(truth[:, loose], axis=0) - np.diff(rigid, axis=0).mean(1, keepdims=True)
     speed = np.percentile(np.linalg.norm(moved, axis=2), 99.5) * fps
-    return f"cloth moves at {speed:.0f} m a second" if speed > SPEED else ""
+    return said("cloth moves at {speed:.0f} m a second", speed=speed) if speed > SPEED else ""

@@ -25,6 +25,7 @@ from ..export.character import shown
 from ..export.cloth_settings import own_cloth
 from ..export.members import Member
 from ..export.motion import OtherVertices, world_vertices
+from ..sentence import said
 from ..timeline import frame_restored
 from . import cloth
 from .checks import why_dropped
@@ -112,7 +113,9 @@ def record(
             parts = list(zip(objects, np.split(regions, ends), np.split(pins, ends), strict=True))
             for item, own, held in parts:
                 if is_loose(own).any() and own_cloth(item) is None and not (held[is_loose(own)] > HOLDS).any():
-                    warn_once(f"Nothing holds the cloth of '{item.name}': paint the vertex group ani3d_pin.")
+                    warn_once(
+                        said("Nothing holds the cloth of '{name}': paint the vertex group ani3d_pin.", name=item.name)
+                    )
             truth = np.empty((takes.frames, len(regions), 3), np.float32)
             with cloth.clothed(context, armature, parts, last) as clad:
                 for frame in range(1, last + 1):
@@ -142,7 +145,7 @@ def _check_local(armature: bpy.types.Object, objects: list[bpy.types.Object]) ->
     if linked is not None:
         raise Ani3DError(
             "takes.linked",
-            f"'{linked.name}' is linked from another file, so it cannot be moved here.",
+            said("'{name}' is linked from another file, so it cannot be moved here.", name=linked.name),
             "Open that file, or make the character local.",
         )
 
@@ -152,7 +155,12 @@ def _check_vertices(objects: list[bpy.types.Object], meta: ShotMeta) -> None:
         if len(item.data.vertices) != part.vertex_count:
             raise Ani3DError(
                 "character.vertices",
-                f"The modifiers of '{item.name}' make {part.vertex_count} vertices of its {len(item.data.vertices)}.",
+                said(
+                    "The modifiers of '{name}' make {count} vertices of its {own}.",
+                    name=item.name,
+                    count=part.vertex_count,
+                    own=len(item.data.vertices),
+                ),
                 "Apply those before the Armature modifier to record takes.",
             )
 
@@ -161,7 +169,7 @@ def _check_loose(armature: bpy.types.Object, regions: np.ndarray) -> None:
     if not is_loose(regions).any():
         raise Ani3DError(
             "takes.no_cloth",
-            f"'{armature.name}' has neither garment nor hair to simulate.",
+            said("'{name}' has neither garment nor hair to simulate.", name=armature.name),
             "Paint the vertex group ani3d_garment or ani3d_hair on what shall move.",
         )
 

@@ -30,6 +30,7 @@ from ..export.probe import probe
 from ..export.rest import at_rest, rest_meshes
 from ..export.shot import Request, prepared
 from ..export.steadied import steadied
+from ..sentence import said
 from ..timeline import frame_restored
 from .cameras import FIELD, Shooting, clear_sight, plan, viewmat_of
 from .stage import Shape, Stage, stage
@@ -75,8 +76,13 @@ def capture_steps(context: bpy.types.Context, wanted: Wanted, warn: Callable[[st
     if (size := wanted.count * wanted.side**2 * 2 // 3 * _PIXEL) > MOST_BYTES:
         raise Ani3DError(
             "views.too_large",
-            f"{wanted.count} views of {wanted.side} pixels need {size / 2**30:.1f} GiB; at most {MOST_BYTES >> 30} are "
-            "taken.",
+            said(
+                "{count} views of {side} pixels need {size:.1f} GiB; at most {most} are taken.",
+                count=wanted.count,
+                side=wanted.side,
+                size=size / 2**30,
+                most=MOST_BYTES >> 30,
+            ),
             "Capture fewer or smaller views.",
         )
     with frame_restored(context.scene):

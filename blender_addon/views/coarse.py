@@ -23,6 +23,7 @@ from ..export.world import without_results
 from ..import_result import check_own_time, parts_of
 from ..properties import object_group
 from ..results_shown import MESH, show_as, shown_as
+from ..sentence import said
 from ..timeline import frame_restored
 from .stage import has_gpu
 
@@ -51,7 +52,9 @@ def picture_steps(context: bpy.types.Context, wanted: Wanted) -> Steps:
     if not copies:
         raise Ani3DError(
             "pictures.no_mesh",
-            f"The result '{wanted.name}' has no meshes in this file." if wanted.name else "There is no result here.",
+            said("The result '{name}' has no meshes in this file.", name=wanted.name)
+            if wanted.name
+            else "There is no result here.",
             "Make the cloth first (preset cloth is enough), and import its result.",
         )
     chosen = _chosen(copies, wanted.meta)
@@ -173,7 +176,9 @@ def _rendered(scene: bpy.types.Scene, path: Path) -> np.ndarray:
         image: Any = bpy.data.images.load(str(path))
     except RuntimeError as error:
         what = " ".join(str(error).removeprefix("Error: ").split())
-        raise Ani3DError("pictures.render", f"Blender could not render: {what}.", "Try to render the scene.") from error
+        raise Ani3DError(
+            "pictures.render", said("Blender could not render: {what}.", what=what), "Try to render the scene."
+        ) from error
     try:
         width, height = image.size
         values = np.empty(width * height * 4, np.float32)

@@ -25,6 +25,7 @@ from ..export.members import Members
 from ..export.surfaces.graph import trees_of
 from ..export.world import without_results
 from ..properties import object_group
+from ..sentence import said
 from .exr import read_channels
 
 NAME = "Ani3D views"
@@ -250,5 +251,7 @@ def _pass(channels: dict[str, np.ndarray], names: Sequence[str], letters: str) -
 def _render_error(error: Exception) -> Ani3DError:
     what = " ".join(str(error).removeprefix("Error: ").split())
     return Ani3DError(
-        "views.render", f"Blender could not render a view: {what}.", "Try rendering the scene with Cycles."
+        "views.render",
+        said("Blender could not render a view: {what}.", what=what),
+        "Try rendering the scene with Cycles.",
     )

@@ -233,4 +233,5 @@ def test_a_result_has_its_time_and_says_what_lights_its_gaussians(result, part):
         bpy.ops.ani3d.show_result(name="Rig", what=what)
         drawn = _draw(part, "JobsPanel")
         assert {"offset", "speed", "loop"} <= set(drawn.drawn)
+        assert ("points" in drawn.drawn) == (told and not part("compat").draws_splats())
         assert ("lamps do not light them" in _text(drawn)) == told

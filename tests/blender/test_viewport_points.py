@@ -26,13 +26,17 @@ def test_the_viewport_shows_points_until_ellipsoids_are_asked_for(result, part):
     assert len([each for each in graph.object_instances if each.is_instance and each.object.type == "MESH"]) == 50
 
 
-def test_of_very_many_gaussians_the_viewport_shows_some(result, part, monkeypatch):
+def _points() -> int:
+    return len(rigs.gaussians().evaluated_get(bpy.context.evaluated_depsgraph_get()).data.points)
+
+
+def test_of_very_many_gaussians_the_viewport_shows_some(result, part):
     if part("compat").draws_splats():
         pytest.skip("this Blender draws splats itself")
     folder, arrays, _ = result
-    monkeypatch.setattr(part("viewport_points"), "MOST", 20)
     bpy.ops.ani3d.import_result(directory=str(folder))
     bpy.context.scene.frame_set(7)
+    rigs.gaussians().ani3d.points = 20
 
     def shown():
         return rigs.gaussians().evaluated_get(bpy.context.evaluated_depsgraph_get()).data
@@ -45,3 +49,22 @@ def test_of_very_many_gaussians_the_viewport_shows_some(result, part, monkeypatc
     part("viewport_points").switch().boolean = True
     bpy.context.view_layer.update()
     rigs.assert_shows(part, rigs.gaussians(), arrays, 4)
+
+
+def test_how_many_points_the_viewport_shows_is_chosen_and_kept(result, part, tmp_path):
+    if part("compat").draws_splats():
+        pytest.skip("this Blender draws splats itself")
+    folder, _, _ = result
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    name = rigs.gaussians().ani3d.result
+    assert rigs.gaussians().ani3d.points == 20_000
+    parts = part("import_result").parts_of(name)
+    for most, shown in ((10, 10), (49, 25), (0, 50), (1, 1), (50, 50), (7, 7)):
+        parts[0].ani3d.points = most  # at any part of the result
+        assert {item.ani3d.points for item in parts} == {most}
+        assert _points() == shown
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "kept.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "kept.blend"))
+    assert (rigs.gaussians().ani3d.points, _points()) == (7, 7)
+    bpy.ops.ani3d.import_result(directory=str(folder))
+    assert (rigs.gaussians().ani3d.points, _points()) == (7, 7)

@@ -10,6 +10,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ...sentence import said
 from . import bake_meshes, graph, known_bakes
 from .atlas import SMALLEST, triangle_atlas
 from .bake import bake
@@ -81,7 +82,7 @@ def patches_of(
             return [replace(patch, toon=toon) for patch in with_gloss(work, patches, users, gloss)]
         except RuntimeError as error:
             reason = str(error).strip().removeprefix("Error: ").rstrip(".")
-            remarks.append(f"cannot be baked ({reason}) and is exported in its viewport colour")
+            remarks.append(said("cannot be baked ({reason}) and is exported in its viewport colour", reason=reason))
             return [viewport]
 
 

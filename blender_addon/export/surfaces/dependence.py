@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from ...sentence import said
 from . import graph
 from .graph import Coordinates, Path
 from .shaders import TOON, Shown
@@ -83,7 +84,9 @@ def _read(found: Dependence, output: Any, path: Path) -> None:
     node = output.node
     kind, exact = node.type, f"{node.type} {output.name}"
     if (view := _BY_THE_VIEW.get(kind) or _BY_THE_VIEW.get(exact)) is not None:
-        _remark(found, f"looks different from every side ({view}) and is exported as seen straight on")
+        _remark(
+            found, said("looks different from every side ({view}) and is exported as seen straight on", view=said(view))
+        )
     elif node.name.startswith(TOON):
         _remark(found, "is shaded by Shader to RGB and is exported as in full light")
     elif (why := _UNBAKED.get(kind) or _UNBAKED.get(exact)) is not None:
@@ -115,9 +118,19 @@ def _read_picture(found: Dependence, node: Any, path: Path) -> None:
     if image is None:
         _remark(found, "has an Image Texture node without a picture, which Blender shows magenta")
     elif is_missing(image):
-        _remark(found, f"has the picture '{image.name}', which is missing ({image.filepath}): magenta, as in Blender")
+        _remark(
+            found,
+            said(
+                "has the picture '{name}', which is missing ({path}): magenta, as in Blender",
+                name=image.name,
+                path=image.filepath,
+            ),
+        )
     elif image.source in ("MOVIE", "SEQUENCE"):
-        _remark(found, f"has a moving picture ('{image.name}'), which is exported as it is at the first frame")
+        _remark(
+            found,
+            said("has a moving picture ('{name}'), which is exported as it is at the first frame", name=image.name),
+        )
 
 
 def is_missing(image: bpy.types.Image) -> bool:

@@ -13,6 +13,7 @@ from mathutils import Vector
 
 from ... import compat
 from ...failures import unforeseen_error
+from ...sentence import joined, said
 from .appearance import Patch, Reading, User, patches_of
 from .faces import MeshFaces, Surfaces
 from .pictures import Textures
@@ -76,11 +77,12 @@ def _patches(
     try:
         patches = patches_of(material, users, reading, remarks)
     except Exception as error:  # one material is no reason to end the export
-        problem = unforeseen_error(f"Reading the material '{material.name}'", error)
-        warn(f"{problem.message} It is exported in its viewport colour. {problem.hint}".rstrip())
+        problem = unforeseen_error(said("Reading the material '{name}'", name=material.name), error)
+        texts = (problem.message, "It is exported in its viewport colour.", problem.hint)
+        warn(joined([text for text in texts if text], " "))
         return [Patch(tuple(material.diffuse_color[:3]), everywhere)]
     for remark in remarks:
-        warn(f"The material '{material.name}' {remark}.")
+        warn(said("The material '{name}' {remark}.", name=material.name, remark=said(remark)))
     return patches
 
 

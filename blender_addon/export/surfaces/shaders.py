@@ -12,6 +12,7 @@ from typing import Any
 import bpy
 
 from ...math_nodes import Color, Factor
+from ...sentence import said
 from . import graph
 from .arithmetic import Nodes
 from .graph import Path, find
@@ -173,7 +174,7 @@ class _Reader:
         """Any shader with one colour."""
         socket = find(node.inputs, "Base Color") or find(node.inputs, "Color")
         if socket is None:
-            self._remark(f"has a shader that is not understood ({node.bl_label})")
+            self._remark(said("has a shader that is not understood ({node})", node=node.bl_label))
             return Shown(BLACK, 1.0)
         return Shown(self._color(socket, path), 1.0, node.type in _MIRRORS)
 
