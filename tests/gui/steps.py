@@ -23,7 +23,7 @@ EXTENSION = "bl_ext.user_default.ani3dhuman"
 Step = Callable[[Window], Iterator[Wait]]
 STEPS: dict[str, Step] = {}
 UNDISTURBED: set[str] = set()
-READING = range(85, 125)  # frames that are passed when the shot is played, and not looked at before
+READING = {*range(20, 250)} - {78, 125, 126, 193}  # passed when the shot is played; not begun at, nor looked at before
 BIND, EXPORT, ANIMATE = "ANI3D_OT_bind_character", "ANI3D_OT_export_shot", "ANI3D_OT_animate"
 
 
