@@ -66,7 +66,10 @@ def thinned(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket, nth: int) ->
     left_out = math_node(tree, "MODULO", named_attribute(tree, INDEX, "INT"), spacing.outputs[0])
     tree.links.new(left_out, fewer.inputs["Selection"])
     shown = stored_attribute(tree, fewer.outputs[0], NTH, "FLOAT", spacing.outputs[0])
-    return chosen(tree, light(tree), points, shown)
+    both = nodes.new("FunctionNodeBooleanMath")  # AND; where all are shown nothing need be taken away
+    tree.links.new(light(tree), both.inputs[0])
+    tree.links.new(math_node(tree, "GREATER_THAN", spacing.outputs[0], 1.0), both.inputs[1])
+    return chosen(tree, both.outputs[0], points, shown)
 
 
 def space(tree: bpy.types.NodeTree, nth: int) -> None:
