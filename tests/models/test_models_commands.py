@@ -124,7 +124,8 @@ def test_doctor_tells_this_machine(capsys, root):
     assert float(lines[3].split(" GB in ")[0].split()[-1]) == pytest.approx(free, abs=1)
     there = importlib.util.find_spec("accelerate") is not None
     assert f"accelerate: {'installed' if there else 'not installed'}" in lines[4]
-    states = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines[7 : 7 + len(known_models())]}
+    models = lines[lines.index("") + 1 :][: len(known_models())]
+    states = {line.split()[0]: line.split(maxsplit=1)[1] for line in models}
     assert states == {name: "installed" if model.ships else "no" for name, model in known_models().items()}
     assert torch.cuda.is_available() or any(line.startswith("memory tier: CPU;") for line in lines)
 

@@ -40,7 +40,7 @@ FRAMES = 3
 WITHIN = 1e-4
 # Adam divides by the gradient's size: where a gradient is rounding alone, its sign decides on a step. Few vertices
 # do so; a triangle of 1 cm turns by .01 where one moves by .1 mm, and a shadow's edge crosses a Gaussian
-FEW, TURNS, STEP = 0.02, {"rotation": 100 * WITHIN}, {"rotation": 0.1, "radiance:base": 0.05}
+FEW, TURNS, STEP = 0.02, {"covariance": 10 * WITHIN}, {"covariance": 0.02, "radiance:base": 0.05}
 # who may copy numbers from the device to the CPU between posing and the frame cache, and what
 LISTED = {
     "rendering.layers.drawn_frame.<locals>.<genexpr>": "finished pictures",
@@ -92,7 +92,20 @@ def one_rasteriser(monkeypatch):
 
 
 def arrays_of(out: Path) -> dict[str, np.ndarray]:
-    return FrameCache.open(out / "synthetic.ani3d").arrays
+    """What the cache holds, with the covariances of Gaussians, their largest variance 1, in place of their turns.
+
+    A Gaussian that is as wide as it is long is the same whichever way it is turned.
+    """
+    arrays = dict(FrameCache.open(out / "synthetic.ani3d").arrays)
+    w, x, y, z = np.moveaxis(np.asarray(arrays.pop("rotation"), np.float64), -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    R = np.moveaxis(np.array(rows), (0, 1), (-2, -1))
+    axes = R * (arrays["scale"] / np.max(arrays["scale"], -1, keepdims=True))[..., None, :]
+    return {**arrays, "covariance": axes @ axes.swapaxes(-1, -2)}
 
 
 @pytest.mark.parametrize(
