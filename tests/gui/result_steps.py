@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import bpy
 import numpy as np
 import rigs
 from fingerprint import fingerprint
-from steps import EXTENSION, open_small, step, undisturbed_step
+from steps import open_small, part, step, undisturbed_step, use_engine
 from window import Wait, Window
 
 BLOCK = 0.05  # seconds that a window may not answer while a job is followed and a result is looked at
 SLOWER = 1.3  # how much longer than meshes Gaussians may take to be drawn in Solid
 GAUSSIANS, SIDE = 80_000, 283  # Gaussians, and vertices along the side of a mesh, of the result that is drawn
 REDRAWS = 5
-
-
-def part(name: str) -> ModuleType:
-    """A module of the installed extension."""
-    return importlib.import_module(f"{EXTENSION}.{name}")
-
-
-def use_engine(window: Window) -> None:
-    """Have the extension use the engine that was started beside the window."""
-    part("preferences").get(bpy.context).endpoint = str(window.out.parent / "engine.json")
 
 
 def rows() -> list[bpy.types.PropertyGroup]:

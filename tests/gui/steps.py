@@ -10,6 +10,7 @@ import importlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import bpy
 import heavy
@@ -23,7 +24,7 @@ EXTENSION = "bl_ext.user_default.ani3dhuman"
 Step = Callable[[Window], Iterator[Wait]]
 STEPS: dict[str, Step] = {}
 UNDISTURBED: set[str] = set()
-READING = {*range(20, 250)} - {78, 125, 126, 193}  # passed when the shot is played; not begun at, nor looked at before
+READING = range(85, 125)  # frames that are passed when the shot is played, and not looked at before
 BIND, EXPORT, ANIMATE = "ANI3D_OT_bind_character", "ANI3D_OT_export_shot", "ANI3D_OT_animate"
 
 
@@ -36,6 +37,16 @@ def undisturbed_step(function: Step) -> Step:
     """A step without simulated events: a Blender that takes them keeps one core busy all the time."""
     UNDISTURBED.add(function.__name__)
     return step(function)
+
+
+def part(name: str) -> ModuleType:
+    """A module of the installed extension."""
+    return importlib.import_module(f"{EXTENSION}.{name}")
+
+
+def use_engine(window: Window) -> None:
+    """Have the extension use the engine that was started beside the window."""
+    part("preferences").get(bpy.context).endpoint = str(window.out.parent / "engine.json")
 
 
 def open_heavy(window: Window) -> Iterator[Wait]:
@@ -68,7 +79,7 @@ def answered(window: Window, what: str, block: float = BLOCK) -> None:
 
 def slices_of(window: Window) -> list[float]:
     """Seconds of work of each slice that operators which work in steps do from now on."""
-    stepwise, slices = importlib.import_module(f"{EXTENSION}.operators.stepwise"), list[float]()
+    stepwise, slices = part("operators.stepwise"), list[float]()
     advance = getattr(stepwise.WorksInSteps, "ani3d_advance", stepwise.WorksInSteps._advance)
 
     def timed(operator: object, context: bpy.types.Context) -> bool:
@@ -165,6 +176,7 @@ def export_ends_well(window: Window) -> Iterator[Wait]:
 def escape_stops_animate_while_it_reads(window: Window) -> Iterator[Wait]:
     yield from open_heavy(window)
     yield from bound(window)
+    use_engine(window)
     before = repr(fingerprint())
     window.watch()
     window.press("ani3d.animate")
