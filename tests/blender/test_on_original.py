@@ -40,6 +40,11 @@ def _subdivided_before_the_armature(item):
     item.modifiers.move(1, 0)
 
 
+def _properties(item):
+    """Those that a user gave an object; 4.5 has the settings of extensions among them."""
+    return {name: value for name, value in item.items() if name != "ani3d"}
+
+
 def _with_keys(item):
     item.shape_key_add(name="Basis")
     item.shape_key_add(name="Wide").value = 1.0
@@ -52,7 +57,7 @@ def test_the_original_has_the_places_of_the_result(skirt, tmp_path, part, change
     change(skirt)
     bpy.context.scene.frame_set(2)
     count = len(skirt.evaluated_get(bpy.context.evaluated_depsgraph_get()).to_mesh().vertices)
-    before = fingerprint()["object Skirt"], dict(skirt.items())
+    before = fingerprint()["object Skirt"], _properties(skirt)
     places = _import(tmp_path, {"Skirt": count})
     _show("ON_ORIGINAL")
     assert part("results_shown").shown_as("Rig") == "ON_ORIGINAL"
@@ -67,7 +72,7 @@ def test_the_original_has_the_places_of_the_result(skirt, tmp_path, part, change
     _show("ON_ORIGINAL")
     bpy.ops.ani3d.remove_result(name="Rig")
     bpy.context.scene.frame_set(2)
-    assert (fingerprint()["object Skirt"], dict(skirt.items())) == before
+    assert (fingerprint()["object Skirt"], _properties(skirt)) == before
     assert not [tree.name for tree in bpy.data.node_groups if "Place" in tree.name]
 
 
