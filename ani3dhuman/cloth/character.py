@@ -264,7 +264,7 @@ class _Work:
         def follow(reason: str, chosen: np.ndarray) -> None:
             tell(reason, own[chosen[chosen < len(own)]])
 
-        around, steps = replace(around, until=until), self.steps.part()
+        around, steps = replace(around, until=until if writers else None), self.steps.part()
         if layer.strands:
             pins = whole.pins[own]
             moved = simulate_strands(led, whole.rest[own], layer.strands, pins, around, self.fps, steps, follow)

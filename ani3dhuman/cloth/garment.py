@@ -94,22 +94,23 @@ def simulate_garment(
         return Constraints.of_mesh(faces, rest, held)
 
     def until(frame: int) -> None:
-        if surroundings.until:
-            surroundings.until(frame)
-            skinned[frame] = shown[frame, welded.first]
+        assert surroundings.until
+        surroundings.until(frame)
+        skinned[frame] = shown[frame, welded.first]
 
     def parted(frame: int, x: np.ndarray) -> np.ndarray:
         pieces.carry(carriers, x)
         return np.asarray(x[welded.index] + (shown[frame] - skinned[frame, welded.index]))
 
     def see(frame: int, _: np.ndarray, x: np.ndarray) -> None:
-        if surroundings.shown:
-            surroundings.shown(frame, parted(frame, x.copy()))
+        assert surroundings.shown
+        surroundings.shown(frame, parted(frame, x.copy()))
 
     carriers, everyone = pieces.carriers(), np.arange(len(welded.first))
+    watcher = Shown(see, everyone, everyone) if surroundings.shown else None
     worn, around = worn.part(welded.first), surroundings.part(welded.first)
     worn = replace(worn, extra=worn.extra + _stand_off(pieces))
-    around = replace(around, shown=Shown(see, everyone, everyone), until=until)
+    around = replace(around, shown=watcher, until=until if surroundings.until else None)
     moved = simulate_pieces(skinned, pieces, build, around, fps, worn, progress, report)
     return np.stack([parted(t, x) for t, x in enumerate(moved)])
 

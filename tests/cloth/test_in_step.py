@@ -1,31 +1,15 @@
 """Hair follows garments frame by frame while those are simulated, to the same bits."""
 
-import os
-import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
+from two_threads import with_two_threads
 
 from ani3dhuman.cloth.in_step import Arriving, Stale, in_step
 
 FRAMES = np.arange(12, dtype=np.float32).reshape(4, 1, 3)
-PLACES = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:2])
-
-
-def with_two_threads(program: str) -> list[str]:
-    """What a program prints, word by word, that has two of numba's threads."""
-    place = {
-        **os.environ,
-        "NUMBA_NUM_THREADS": "2",
-        "PYTHONPATH": f"{PLACES}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-    }
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=place, timeout=300)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout.split()
 
 
 def hair_over_a_cape() -> tuple[np.ndarray, dict[str, bool]]:

@@ -1,12 +1,8 @@
 """Parts of cloth that are solved side by side: nothing is left out, and the number of threads changes no bit."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 from synthetic import tube
+from two_threads import with_two_threads
 
 from ani3dhuman.cloth.constraints import Constraints
 from ani3dhuman.cloth.parts import PARTS, in_parts
@@ -71,10 +67,7 @@ for threads in (1, 2):
     found.append(cloth_on_a_tube())
 print(numpy.array_equal(*found), abs(found[0][-1, : len(VERTICES)] - VERTICES).max() > 0.001)
 """
-    folders = os.pathsep.join(str(folder) for folder in Path(__file__).parents[:2])
-    place = {**os.environ, "NUMBA_NUM_THREADS": "2", "PYTHONPATH": folders}
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=place)
-    assert ran.stdout.split() == ["True", "True"], ran.stderr
+    assert with_two_threads(program) == ["True", "True"]
 
 
 def test_a_limb_that_turns_strays_and_one_that_is_carried_does_not():
