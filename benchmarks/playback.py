@@ -2,13 +2,15 @@
 
 Made-up Gaussians and one mesh copy are played by modifiers, as results are. Besides: what a result adds to a file, how
 long saving takes, and with `--large` how long a cache of 2 GB takes to be opened again. Figures are named after the
-version of Blender; those of others stay.
+version of Blender; those of others stay. With `--cold` it is measured instead what reading ahead gains where the files
+are not in the system's memory: an animation at 24 frames a second, in turns with it and without.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -19,7 +21,7 @@ import numpy as np
 from ani3d_formats.frames import CacheWriter, FrameCache, write_cache
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.playback_file import write_playback
-from blender_addon import compat, display, playback
+from blender_addon import compat, display, playback, read_ahead
 
 
 def made_up(folder: Path, count: int, frames: int, vertices: int, changing: bool) -> FrameCache:
@@ -89,6 +91,44 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     return figures
 
 
+def cold(options: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds of a frame change, colours changing, when the files were taken out of memory before each round."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene, taken = bpy.context.scene, dict[bool, list[float]]({True: [], False: []})
+    scene.frame_end = options.frames
+    with tempfile.TemporaryDirectory(dir=Path.cwd() / "out") as folder:
+        cache = made_up(Path(folder) / "a.ani3d", options.count, options.frames, options.vertices, changing=True)
+        item = compat.new_point_cloud_object("Gaussians", 1, scene.collection)
+        playback.add_playback(item, cache, scene)
+        display.add_display(item)
+        files = [played for each in playback.modifiers_of(item) if (played := read_ahead.played_by(*each))]
+        for turn in range(2 * options.rounds):
+            ahead, reader = turn % 2 == 0, read_ahead.ReadAhead()
+            scene.frame_set(1)
+            for file in cache.path.iterdir():
+                forget(file)
+            for frame in range(2, options.frames + 1):
+                started = time.perf_counter()
+                scene.frame_set(frame)
+                taken[ahead].append(time.perf_counter() - started)
+                if ahead:
+                    reader.want(files, read_ahead.coming(scene, 1))
+                time.sleep(max(0.0, 1 / 24 - (time.perf_counter() - started)))
+            reader.end()
+    return {
+        f"cold_{name}_ms_{'ahead' if ahead else 'plain'}": 1e3 * float(np.percentile(seconds, share))
+        for ahead, seconds in taken.items()
+        for name, share in (("median", 50), ("p99", 99))
+    }
+
+
+def forget(file: Path) -> None:
+    """Take a file out of the system's memory. Linux alone can."""
+    with open(file, "rb") as opened:
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def opened_again(gigabytes: float) -> dict[str, float]:
     """Seconds in which a file with a result of a large cache is opened, and shows its first frame and another."""
     count = 100_000
@@ -125,9 +165,11 @@ def main() -> None:
     parser.add_argument("--vertices", type=int, default=20_000, help="vertices of the mesh copy")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--large", type=float, default=0, help="gigabytes of a cache to be opened again")
+    parser.add_argument("--cold", action="store_true", help="measure what reading ahead gains, and nothing else")
     parser.add_argument("--out", type=Path, default=Path("out/bench/playback.json"))
     options = parser.parse_args()
-    figures = measure(options) | (opened_again(options.large) if options.large else {})
+    large = opened_again(options.large) if options.large and not options.cold else {}
+    figures = cold(options) if options.cold else measure(options) | large
     options.out.parent.mkdir(parents=True, exist_ok=True)
     version = bpy.app.version_string.split()[0]
     rows = json.loads(options.out.read_text()) if options.out.exists() else {}  # of other versions, which stay

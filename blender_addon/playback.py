@@ -119,7 +119,7 @@ def retime(item: bpy.types.Object, timing: Timing, scene: bpy.types.Scene) -> No
 
     In a loop the last frame is followed by the first, and frames before the first are those of the loop before.
     """
-    for owner, modifier in (*_modifiers(item), *_on_original(item)):
+    for owner, modifier in players_for(item):
         try:
             cache = read_pc2(file_of(owner, modifier))
         except Ani3DError:
@@ -161,12 +161,12 @@ def remove_playback(item: bpy.types.Object) -> None:
 
 def cache_file(item: bpy.types.Object) -> Path | None:
     """The PC2 file that plays `item`, a part of a result; none where nothing does."""
-    return next((file_of(*player) for player in _modifiers(item)), None)
+    return next((file_of(*player) for player in modifiers_of(item)), None)
 
 
 def error_of(item: bpy.types.Object) -> str:
     """Why `item`, a part of a result, does not play, or an empty string."""
-    for owner, modifier in _modifiers(item):
+    for owner, modifier in modifiers_of(item):
         expected = owner.get(COUNT) or len(cast(bpy.types.Mesh, owner.data).vertices)
         file = file_of(owner, modifier)
         try:
@@ -190,7 +190,13 @@ def file_of(owner: bpy.types.Object, modifier: bpy.types.MeshCacheModifier) -> P
     return Path(bpy.path.abspath(modifier.filepath, library=owner.library))
 
 
-def _modifiers(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object, bpy.types.MeshCacheModifier]]:
+def players_for(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object, bpy.types.MeshCacheModifier]]:
+    """Objects with the modifiers by which they play files for `item`, on the original in its stead too."""
+    yield from modifiers_of(item)
+    yield from _on_original(item)
+
+
+def modifiers_of(item: bpy.types.Object) -> Iterator[tuple[bpy.types.Object, bpy.types.MeshCacheModifier]]:
     """The objects that play files for `item`, with the modifiers that do it."""
     for owner in (item, *_players_of(item)):
         for modifier in owner.modifiers:

@@ -5,11 +5,23 @@ from __future__ import annotations
 
 import bpy
 
-from . import job_list, operators, overlay, parts_panel, preferences, properties, render_engine, saving, thumbnails, ui
+from . import (
+    job_list,
+    operators,
+    overlay,
+    parts_panel,
+    preferences,
+    properties,
+    read_ahead,
+    render_engine,
+    saving,
+    thumbnails,
+    ui,
+)
 from .session import session
 
 CLASSES = (*preferences.CLASSES, *operators.CLASSES, *ui.CLASSES)
-MODULES = (properties, overlay, parts_panel, job_list, thumbnails, saving, render_engine)
+MODULES = (properties, overlay, parts_panel, job_list, thumbnails, saving, read_ahead, render_engine)
 
 
 def register() -> None:
