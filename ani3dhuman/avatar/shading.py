@@ -13,10 +13,13 @@ from ani3d_formats.regions import is_loose
 
 from ..rendering.gloss import Shine, matte_share
 from ..rendering.light_sources import Lighting
-from ..rendering.surface_lighting import Illumination, Surface, by_place, illuminate, steadied
+from ..rendering.surface_lighting import Illumination, Surface, between, by_place, illuminate, steadied
 from ..splats.harmonics import seen_from
 from .avatar import Avatar
 from .strand_gaussians import ACROSS, fibre_normals
+
+_Light = tuple[Illumination, np.ndarray | float]
+"""Light on the Gaussians in a frame, and the share of it that they scatter under their gloss."""
 
 
 def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> np.ndarray:
@@ -38,16 +41,33 @@ def shades(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nd
     faces = avatar.binding.faces.numpy()
     rows = np.concatenate([np.arange(avatar.count), np.tile(avatar.fibres, len(ACROSS) - 1)])
     lit = rows, by_place(avatar.per_vertex(vertices[0])[rows])
-    lights = (
-        _light(avatar, Surface(frame, faces, own, avatar.cutouts), lighting.at(t), eyes[t], thin, lit)
-        for t, frame in enumerate(vertices)
-    )
+
+    def light(t: int, around: bool) -> _Light:
+        surface = Surface(vertices[t], faces, own, avatar.cutouts)
+        return _light(avatar, surface, lighting.at(t), eyes[t], thin, lit, around)
+
+    lights = _every_other(light, len(vertices))
     before = now = next(lights)
     for _ in vertices:
         after = next(lights, now)
-        light = steadied(before[0], now[0], after[0])
-        yield np.asarray(linear_to_srgb(avatar.albedo * now[1] * light.total + light.gloss), np.float32)
+        steady = steadied(before[0], now[0], after[0])
+        yield np.asarray(linear_to_srgb(avatar.albedo * now[1] * steady.total + steady.gloss), np.float32)
         before, now = now, after
+
+
+def _every_other(light: Callable[[int, bool], _Light], frames: int) -> Iterator[_Light]:
+    """Light frame by frame; what comes from all around, which changes slowly, is computed in every other one and in the
+    last."""
+    now = light(0, True)
+    yield now
+    for t in range(1, frames, 2):
+        if t + 1 < frames:
+            middle, after = light(t, False), light(t + 1, True)
+            yield between(now[0], middle[0], after[0]), middle[1]
+            now = after
+        else:
+            now = light(t, True)
+        yield now
 
 
 def as_captured(avatar: Avatar, vertices: np.ndarray, eye: np.ndarray) -> np.ndarray:
@@ -65,11 +85,12 @@ def _light(
     eye: np.ndarray,
     thin: np.ndarray,
     lit: tuple[np.ndarray, np.ndarray],
-) -> tuple[Illumination, np.ndarray | float]:
+    around: bool,
+) -> _Light:
     """Light on the Gaussians in one frame, and the share of it that they scatter under their gloss.
 
     `thin` (N,) are lit on the side that the `eye` (3,) sees. `lit` are the Gaussians (M,), with those that are lit at
-    several places once for each, and an order (M,) of these.
+    several places once for each, and an order (M,) of these; `around` is that of `illuminate`.
     """
     normals = avatar.normals(surface.vertices)
     points = avatar.per_vertex(surface.vertices)
@@ -78,9 +99,9 @@ def _light(
     sides = np.where(behind[:, None], -normals, normals)
     # a strand is round: it is lit at several places across
     fibres, (rows, order) = avatar.fibres, lit
-    around = fibre_normals(_along(avatar, surface.vertices, fibres), towards[fibres])
-    sides[fibres] = around[0]
-    sides = np.concatenate([sides, *around[1:]])
+    across = fibre_normals(_along(avatar, surface.vertices, fibres), towards[fibres])
+    sides[fibres] = across[0]
+    sides = np.concatenate([sides, *across[1:]])
 
     def joined(values: np.ndarray) -> np.ndarray:
         whole = values[: len(points)].copy()
@@ -91,9 +112,9 @@ def _light(
 
     tones = None if avatar.tones is None else avatar.tones[rows]
     if avatar.gloss is None:
-        return _mapped(illuminate(lighting, surface, points[rows], sides, None, tones, order), joined), 1.0
+        return _mapped(illuminate(lighting, surface, points[rows], sides, None, tones, order, around), joined), 1.0
     shine = Shine.of(avatar.gloss[rows], avatar.albedo[rows], towards[rows])
-    light = _mapped(illuminate(lighting, surface, points[rows], sides, shine, tones, order), joined)
+    light = _mapped(illuminate(lighting, surface, points[rows], sides, shine, tones, order, around), joined)
     return light, joined(matte_share(avatar.gloss[rows], shine, sides))
 
 

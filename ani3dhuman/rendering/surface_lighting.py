@@ -19,6 +19,7 @@ WAYS, CELLS, LAYERS = 24, 128, 8  # directions, each with its opposite, from whi
 SHARPEST = 12.0  # exponent of what a point mirrors of them: a sharper one would fall between them
 CURVE = 1023  # cells along the longest side of what a curve leads through
 HALF_OPEN = 0.7  # the share of the sky that a face sees whose light, sent on twice, another gets
+_AROUND = ("openness", "reflected", "mirror_open", "mirrored")  # of an `Illumination`, what comes from all around
 _WIDEST = math.tan(math.radians(75))  # how far from its axis a lamp's map reaches
 
 
@@ -85,10 +86,14 @@ def steadied(before: Illumination, now: Illumination, after: Illumination) -> Il
     Few directions and coarse maps make that shimmer where something moves.
     """
     around = {
-        name: 0.25 * getattr(before, name) + 0.5 * getattr(now, name) + 0.25 * getattr(after, name)
-        for name in ("openness", "reflected", "mirror_open", "mirrored")
+        name: 0.25 * getattr(before, name) + 0.5 * getattr(now, name) + 0.25 * getattr(after, name) for name in _AROUND
     }
     return replace(now, **around)
+
+
+def between(before: Illumination, now: Illumination, after: Illumination) -> Illumination:
+    """The light of a frame with what comes from all around the mean of that in the frames beside it."""
+    return replace(now, **{name: (getattr(before, name) + getattr(after, name)) / 2 for name in _AROUND})
 
 
 def illuminate(
@@ -99,33 +104,37 @@ def illuminate(
     shine: Shine | None = None,
     tones: np.ndarray | None = None,
     order: np.ndarray | None = None,
+    around: bool = True,
 ) -> Illumination:
     """Light on `points` (N,3) of a surface, on the side of their unit `normals` (N,3), by the lights of one frame.
 
     `shine` says how they mirror, None that they do not; `tones` (N,2) are angle and soft edge, radians, of toon
     shaders, zeros or None of none. `order` (N,) is that in which points lie near each other (`by_place`), which is
-    faster; None takes them as they are.
+    faster; None takes them as they are. Without `around` what comes from all around, most of the work, is left out: 0.
     """
     tones = np.zeros((0, 2), np.float32) if tones is None else np.ascontiguousarray(tones, np.float32)
     mesh, faces = np.ascontiguousarray(surface.vertices, np.float32), surface.faces
     where, sides = np.ascontiguousarray(points, np.float32), np.ascontiguousarray(normals, np.float32)
-    # both sides of the vertices are lit too, for what they send on
-    own = point_normals(mesh, faces)
-    all_points = np.concatenate([where, mesh, mesh])
-    all_sides = np.concatenate([sides, own, -own])
+    all_points, all_sides, count = where, sides, len(points)
+    if around:  # both sides of the vertices are lit too, for what they send on
+        own = point_normals(mesh, faces)
+        all_points = np.concatenate([where, mesh, mesh])
+        all_sides = np.concatenate([sides, own, -own])
     direct = np.zeros((len(all_points), 3), np.float32)
     shone = np.zeros((len(points), 3), np.float32)
     low, high = _bounds(np.ascontiguousarray(mesh.T))
     for light in emitters(lighting, (low + high) / 2):
         _add_light(light, (mesh, faces, surface.cutouts), (all_points, all_sides, tones), shine, direct, shone)
     above = sky(lighting, all_sides)
-    count = len(points)
-    layers, weights = _layers(lighting, mesh, faces, surface.cutouts)
-    first = _sent(surface, direct[count:] + HALF_OPEN * above[count:])
-    both_sides = np.concatenate([mesh, mesh]), np.concatenate([own, -own]), tones[:0]
-    vertex_open, vertex_reflected, *_ = _around(layers, weights, both_sides, None, first, None)
-    sent = _sent(surface, direct[count:] + vertex_open[:, None] * above[count:] + vertex_reflected)
-    open_, reflected, mirror_open, mirrored = _around(layers, weights, (where, sides, tones), shine, sent, order)
+    open_, reflected = np.zeros(count, np.float32), np.zeros((count, 3), np.float32)
+    mirror_open, mirrored = np.zeros_like(open_), np.zeros_like(reflected)
+    if around:
+        layers, weights = _layers(lighting, mesh, faces, surface.cutouts)
+        first = _sent(surface, direct[count:] + HALF_OPEN * above[count:])
+        both_sides = all_points[count:], all_sides[count:], tones[:0]
+        vertex_open, vertex_reflected, *_ = _around(layers, weights, both_sides, None, first, None)
+        sent = _sent(surface, direct[count:] + vertex_open[:, None] * above[count:] + vertex_reflected)
+        open_, reflected, mirror_open, mirrored = _around(layers, weights, (where, sides, tones), shine, sent, order)
     mirrored_above = np.zeros_like(mirrored)
     if shine is not None:
         share = shine.mirrored(sides)
