@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
@@ -11,9 +13,10 @@ from ..clip import CoarseClip
 from ..mesh.kernels import limit_edges
 from ..mesh.surface import MIN_CLEARANCE, Obstacle, wanted_heights
 from ..mesh.topology import edges_of
+from ..side_by_side import side_by_side
 from .constraints import sound_faces
 from .contact.candidates import Cover
-from .contact.touch import Layers, cover_of, empty_lists, go_between
+from .contact.touch import Layers, Lists, cover_of, empty_lists, go_between
 
 ROUNDS = 12
 FREE_STRETCH = 1.06  # an edge may be this much longer than at rest
@@ -22,6 +25,7 @@ MAX_STRETCH = 1.25  # nor may staying out of the body make it longer than this
 MIN_STRETCH = 0.75  # nor shorter than this share of rest, or of the coarse layer
 SMOOTHING = 0.7  # frames (sigma) over which what the limits did is evened out: each frame is limited by itself
 APART = 0.003  # metres between cloth and cloth from which on it is looked at whether they pass each other
+AT_ONCE = 4  # frames worked on beside each other
 STEP = 0.03  # metres that cloth is moved before it is held against the body again
 
 
@@ -46,12 +50,14 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
     is_rigid = np.array_equal(clip.vertices, clip.rigid_vertices)
     offsets = np.where((freedom > 0)[:, None], offsets, 0).astype(np.float32)
     share = np.minimum(1, 4 * freedom[moving])[:, None]  # pushed gently where nearly pinned
-    last = []
-    for t, coarse in enumerate(clip.vertices):
+    last = np.empty((clip.frames, len(edges)), np.float32)
+
+    def bounded(t: int) -> None:
+        coarse = clip.vertices[t]
         now = np.linalg.norm(coarse[edges[:, 0]] - coarse[edges[:, 1]], axis=1)
         shortest = np.minimum(MIN_STRETCH * rest, now)
         longest = np.maximum(FREE_STRETCH * rest, np.minimum(now, MAX_RIGID_STRETCH * rest) if is_rigid else now)
-        last.append(np.maximum(longest, MAX_STRETCH * rest))
+        last[t] = np.maximum(longest, MAX_STRETCH * rest)
         body = obstacle.at(t) if obstacle else None
         if body:
             wanted = wanted_heights(body.heights(coarse[moving])[0])
@@ -63,22 +69,36 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
             if body:
                 x[moving] += share * body.pushes(x[moving], wanted)
         limited[t, moving] = x[moving] - coarse[moving]
+
+    _for_frames(bounded, clip.frames)
     limited = gaussian_filter1d(limited, SMOOTHING, axis=0, mode="nearest")
     garment = (clip.vertex_regions[faces] == GARMENT).all(1) & (freedom[faces] > 0).any(1)
     cover = _cover(faces[garment], clip.bind_vertices, freedom)
-    lists = empty_lists(cover)
-    # smoothing may bring a vertex back into the body, and the body may push one end of an edge and not the other
-    for t, coarse in enumerate(clip.vertices):
+    spare: list[Lists] = []
+
+    def held(t: int) -> None:
+        """Smoothing may bring a vertex back into the body, and the body may push one end of an edge only."""
         if not limited[t].any():
-            continue
+            return
+        coarse = clip.vertices[t]
         x = coarse + limited[t]
         if obstacle:
             x[moving] += share * obstacle.at(t).pushes(x[moving], MIN_CLEARANCE)
         limit_edges(x, freedom, edges, np.zeros_like(rest), last[t], ROUNDS)
         if garment.any():
-            lists = go_between(coarse.astype(np.float32), x, cover, lists)
+            lists = spare.pop() if spare else empty_lists(cover)  # a frame leaves nothing in them that the next needs
+            spare.append(go_between(coarse.astype(np.float32), x, cover, lists))
         limited[t, moving] = (x - coarse)[moving]
+
+    _for_frames(held, clip.frames)
     return limited
+
+
+def _for_frames(work: Callable[[int], None], frames: int) -> None:
+    """`work` for every frame, some at a time: none depends on another."""
+    with side_by_side(AT_ONCE, lambda: None) as workers:
+        for _ in workers(work, range(frames)):
+            pass
 
 
 def _cover(faces: np.ndarray, rest: np.ndarray, freedom: np.ndarray) -> Cover:

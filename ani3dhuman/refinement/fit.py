@@ -24,6 +24,7 @@ from ani3d_formats.progress import Progress
 from ..avatar.appearance import CHANNELS
 from ..device import to_numpy
 from ..fields.build import MotionField
+from ..side_by_side import Workers, side_by_side
 from ..storage.checkpoint import (
     fingerprint,
     load_checkpoint,
@@ -39,7 +40,6 @@ from .objective import loss_terms
 from .problem import RefinementProblem
 from .scene import FitScene, build_scene
 from .schedule import Pair, RateSchedule, pairs_of_step, split_pairs
-from .side_by_side import Workers, side_by_side
 from .validation import validate
 
 BETAS = (0.98, 0.999)  # of Adam: frames differ much, and 50 steps in a row see the whole clip

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from ..device import to_numpy
+from ..side_by_side import Workers
 from .config import RefinementConfig
 from .fitted_fields import FittedFields
 from .objective import picture_terms
 from .scene import FitScene
 from .schedule import Pair
-from .side_by_side import Workers
 
 PREVIEW_SIDE = 128
 

@@ -31,7 +31,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The sampler, which loads diffusers: seconds that only those who restore shall wait for."""
+    """The scheduler, which loads diffusers: seconds that only those who use it shall wait for."""
     if name == "SelfGuidedFlowMatchScheduler":
         from .sampler.scheduler import SelfGuidedFlowMatchScheduler
 

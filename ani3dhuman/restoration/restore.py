@@ -18,6 +18,7 @@ from ..storage.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from ..windows import Windows
 from .prior import EncodedClip, VideoPrior
 from .sampler.correction import Correction
+from .sampler.self_guided import SamplerConfig, SelfGuidedSampler
 
 OUT_OF_MEMORY = "restoration.out_of_memory"  # code of that error
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # of CUDA, MPS and CPU allocators
@@ -119,9 +120,7 @@ def sample_latents(
     checkpoint: Path | None = None,
 ) -> torch.Tensor:
     """Clean latents (A+T',C,h,w), the clip's way through all noise levels."""
-    from .sampler.scheduler import SelfGuidedFlowMatchScheduler  # diffusers, which takes seconds to load
-
-    scheduler = SelfGuidedFlowMatchScheduler(
+    sampling = SamplerConfig(
         shift=config.shift,
         strength=config.strength,
         guidance_scale=config.guidance_scale,
@@ -131,10 +130,11 @@ def sample_latents(
         swap_cutoff=config.swap_cutoff,
         seed=config.seed,
     )
-    scheduler.set_timesteps(config.steps)
-    scheduler.set_noise_filter(prior.colour_noise)
-    scheduler.set_self_guidance(encoded.latents, encoded.preserve)
-    latents = scheduler.initial_latents(encoded.latents)
+    sampler = SelfGuidedSampler(sampling)
+    sampler.set_timesteps(config.steps)
+    sampler.set_noise_filter(prior.colour_noise)
+    sampler.set_self_guidance(encoded.latents, encoded.preserve)
+    latents = sampler.initial_latents(encoded.latents)
     generator = torch.Generator().manual_seed(config.seed)
     mark = _mark(prior, encoded, config) if checkpoint else ""
     begin = 0
@@ -144,9 +144,9 @@ def sample_latents(
         generator.set_state(tensors["generator"])
         if progress and begin:
             progress.advance(begin * len(windows), f"going on after step {begin}")
-    scheduler.set_begin_index(begin)
+    sampler.set_begin_index(begin)
     for step in range(begin, config.steps):
-        sigma = float(scheduler.sigmas[step])
+        sigma = float(sampler.sigmas[step])
         cuts = []
         parts = ((windows.cut(latents, i), sigma, windows.cut(encoded.conditions, i)) for i in range(len(windows)))
         # Without a key the network keeps something from step to step, which copies of it elsewhere would not.
@@ -159,8 +159,8 @@ def sample_latents(
         if not torch.isfinite(clean).all():
             raise _not_finite_error(step, config, checkpoint)
         velocity = (latents - clean) / sigma
-        moment = scheduler.timesteps[step]
-        latents = scheduler.step(velocity, moment, latents, generator=generator, return_dict=False)[0]
+        moment = sampler.timesteps[step]
+        latents = sampler.next_sample(velocity, moment, latents, generator)
         if checkpoint:
             tensors = {"latents": latents, "generator": generator.get_state()}
             save_checkpoint(checkpoint, mark, tensors, {"step": step + 1})

@@ -93,7 +93,7 @@ class _State:
 
 def _network(start: Path | None) -> DisplacementNet:
     net = DisplacementNet() if start is None else load_compact_prior(start).net
-    return net.to(memory_format=torch.channels_last)
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def train(folders: tuple[Path, ...], out: Path, settings: TrainSettings, progress: Progress | None = None) -> Path:

@@ -11,7 +11,8 @@ from tiny_wan import TEXT_DIM, encode, tiny_wan_vace
 
 from ani3d_formats.errors import Ani3DError
 from ani3dhuman.restoration.conditions.latent_mask import latent_mask
-from ani3dhuman.restoration.sampler.scheduler import SelfGuidedFlowMatchScheduler, shifted_sigmas
+from ani3dhuman.restoration.sampler.scheduler import SelfGuidedFlowMatchScheduler
+from ani3dhuman.restoration.sampler.self_guided import shifted_sigmas
 
 PAPER_SIGMAS = [0.921, 0.882, 0.833, 0.769, 0.682, 0.556, 0.357, 0.0]
 SHAPE = (1, 4, 3, 6, 5)

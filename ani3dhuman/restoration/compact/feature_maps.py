@@ -10,6 +10,7 @@ Vectors are given in the levelled camera frame (right, away, up): gravity always
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,6 +25,7 @@ from ani3d_formats.regions import GARMENT, HAIR, is_loose
 from ...clip import CoarseClip
 from ...device import to_numpy
 from ...rendering.draw import draw_tensors
+from ...side_by_side import side_by_side
 from ...storage.frames_on_disk import Computed, Frames
 
 GRID = (64, 48)  # rows and columns of the map
@@ -35,6 +37,7 @@ RELIEF = 0.4  # metres of depth about the middle of the cloth that count as 1
 REFERENCE_FPS = 24.0
 NEAR = 0.1  # metres before the lens from which on cloth is followed
 SMALLEST_CELL = 1e-3  # metres
+AT_ONCE = 4  # frames drawn beside each other
 _BLUR = 0.3  # of Gaussians in the maps that the network was trained on
 
 
@@ -101,7 +104,7 @@ def follow_cloth(cameras: CameraPath, points: np.ndarray | Frames, grid: tuple[i
 
 
 def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
-    """Draw the conditions of a clip; see `SurfaceMaps`. Of all frames no more than three are posed at once."""
+    """Draw the conditions of a clip; see `SurfaceMaps`. Of all frames no more than a few are posed at once."""
     avatar, compute = clip.avatar, clip.compute
     posed = _Unlit(clip, clip.rigid_vertices)
     moving = is_loose(avatar.region_ids)
@@ -114,7 +117,8 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
     fixed = compute.tensor(np.concatenate([labels, avatar.per_vertex(clip.freedom)[:, None]], axis=1))
     conditions = np.empty((clip.frames, CHANNELS, *grid), np.float32)
     rate = clip.fps / REFERENCE_FPS
-    for t in range(clip.frames):
+
+    def draw(t: int) -> None:
         view, levelled = compute.tensor(window.viewmats[t]), compute.tensor(axes[t])
         depth = posed.means(t) @ view[2, :3] + view[2, 3]
         velocity = posed.velocity(t)
@@ -128,6 +132,8 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
         conditions[t] = to_numpy(
             draw_tensors(posed.frame(t), features, window, t, blur=_BLUR, samples=1)[0].permute(2, 0, 1)
         )
+
+    _for_frames(clip, draw)
     return SurfaceMaps(window, conditions, axes)
 
 
@@ -139,13 +145,16 @@ def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np
     posed, other = _Unlit(clip, clip.rigid_vertices), _Unlit(clip, vertices)
     moving = clip.compute.tensor(is_loose(clip.avatar.region_ids)[:, None])
     result = np.empty((clip.frames, 3, maps.cameras.height, maps.cameras.width), np.float32)
-    for t in range(clip.frames):
+
+    def draw(t: int) -> None:
         moved = (other.means(t) - posed.means(t)) @ clip.compute.tensor(maps.axes[t]).T
         features = torch.cat([moving, moving * moved], 1)
         drawn = to_numpy(
             draw_tensors(posed.frame(t), features, maps.cameras, t, blur=_BLUR, samples=1)[0].permute(2, 0, 1)
         )
         result[t] = np.where(drawn[:1] > 0.02, drawn[1:] / np.maximum(drawn[:1], 0.02), 0)
+
+    _for_frames(clip, draw)
     return result
 
 
@@ -154,14 +163,24 @@ def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
     posed = _Unlit(clip, clip.rigid_vertices)
     chosen = clip.compute.integers(np.flatnonzero(is_loose(clip.avatar.region_ids)))
     depths = np.zeros((clip.frames, maps.cameras.height, maps.cameras.width), np.float32)
-    for t in range(clip.frames):
+
+    def draw(t: int) -> None:
         cloth, view = posed.frame(t).chosen(chosen), clip.compute.tensor(maps.cameras.viewmats[t])
         features = (cloth.means @ view[2, :3] + view[2, 3])[:, None]
         drawn, alpha = (
             to_numpy(part) for part in draw_tensors(cloth, features, maps.cameras, t, blur=_BLUR, samples=1)
         )
         depths[t] = np.where(alpha > 0.05, drawn[..., 0] / np.maximum(alpha, 0.05), 0)
+
+    _for_frames(clip, draw)
     return depths
+
+
+def _for_frames(clip: CoarseClip, draw: Callable[[int], None]) -> None:
+    """`draw` every frame, a few at a time where the CPU does it."""
+    with side_by_side(AT_ONCE, lambda: None, clip.compute.on_cpu) as workers:
+        for _ in workers(draw, range(clip.frames)):
+            pass
 
 
 class _Unlit:
@@ -169,7 +188,7 @@ class _Unlit:
 
     def __init__(self, clip: CoarseClip, vertices: np.ndarray) -> None:
         self._posed = clip.posed(vertices, lit=False)
-        self.frame = lru_cache(4)(self._posed.frame)
+        self.frame = lru_cache(AT_ONCE + 2)(self._posed.frame)
 
     def means(self, t: int) -> Tensor:
         """(N,3) world metres."""

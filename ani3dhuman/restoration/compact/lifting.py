@@ -16,12 +16,14 @@ DIFFUSION_STEPS = 24
 NEIGHBOUR_WEIGHT = 0.35  # of the neighbours' mean, against the map reading's confidence
 
 
-def lift_offsets(clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray) -> np.ndarray:
+def lift_offsets(
+    clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray, depths: np.ndarray | None = None
+) -> np.ndarray:
     """World offsets (T,V,3) of mesh vertices from maps (T,3,h,w) in the levelled camera frame, metres.
 
     A vertex reads the map at the pixel where the rigid layer has it. The further it lies behind the cloth seen there,
     the lower its confidence; neighbours on the mesh are averaged by confidence. Pinned vertices, body and
-    face get exactly 0.
+    face get exactly 0. `depths` (T,h,w) are those of `cloth_depths`, where they are known.
     """
     moving = np.flatnonzero(clip.freedom > 0)
     lifted = np.zeros(clip.vertices.shape, np.float32)
@@ -29,7 +31,7 @@ def lift_offsets(clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray) -> np
         return lifted
     mean = _neighbour_mean(clip, moving)
     freedom = clip.freedom[moving][:, None]
-    for t, (read, seen) in enumerate(_readings(clip, maps, moving, offsets)):
+    for t, (read, seen) in enumerate(_readings(clip, maps, moving, offsets, depths)):
         confidence, target = seen[:, None], read @ maps.axes[t]
         value = confidence * target
         for _ in range(DIFFUSION_STEPS):
@@ -40,22 +42,25 @@ def lift_offsets(clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray) -> np
     return lifted
 
 
-def visibility(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
-    """(T,V) float32 0..1, the confidence with which `lift_offsets` reads each vertex; 0 for what cannot move."""
+def visibility(clip: CoarseClip, maps: SurfaceMaps, depths: np.ndarray | None = None) -> np.ndarray:
+    """(T,V) float32 0..1, the confidence with which `lift_offsets` reads each vertex; 0 for what cannot move.
+
+    `depths` as there.
+    """
     moving = np.flatnonzero(clip.freedom > 0)
     seen = np.zeros(clip.vertices.shape[:2], np.float32)
-    for t, (_, confidence) in enumerate(_readings(clip, maps, moving, maps.coverage[:, :0])):
+    for t, (_, confidence) in enumerate(_readings(clip, maps, moving, maps.coverage[:, :0], depths)):
         seen[t, moving] = confidence
     return seen
 
 
 def _readings(
-    clip: CoarseClip, maps: SurfaceMaps, moving: np.ndarray, layers: np.ndarray
+    clip: CoarseClip, maps: SurfaceMaps, moving: np.ndarray, layers: np.ndarray, depths: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each frame what vertices `moving` (M,) read from maps (T,K,h,w): values (M,K), confidences (M,) 0..1."""
     if len(moving) == 0:
         return
-    depths = cloth_depths(clip, maps)
+    depths = cloth_depths(clip, maps) if depths is None else depths
     for t in range(clip.frames):
         pixels, depth = maps.cameras.project(clip.rigid_vertices[t, moving], t)
         both = np.concatenate([layers[t], depths[t][None]])

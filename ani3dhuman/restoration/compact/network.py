@@ -6,16 +6,24 @@ frames away: cheap on a CPU, and any number of frames fits.
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ani3d_formats.atomic import atomic_path, write_bytes
 
-class DisplacementNet(ModelMixin, ConfigMixin):
+CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+
+
+class DisplacementNet(nn.Module):
     """Predicts x0, the offsets of cloth from its coarse layer, from noisy offsets and the clip's maps.
+
+    Folders of it have diffusers' layout, and are read without that library, which takes seconds to load.
 
     Args:
         latent_channels: channels of the displacement maps.
@@ -28,7 +36,6 @@ class DisplacementNet(ModelMixin, ConfigMixin):
         offset_scale: metres that one unit of the latents stands for.
     """
 
-    @register_to_config
     def __init__(
         self,
         latent_channels: int = 3,
@@ -41,6 +48,16 @@ class DisplacementNet(ModelMixin, ConfigMixin):
         offset_scale: float = 0.06,
     ) -> None:
         super().__init__()
+        self.config: dict[str, Any] = {
+            "latent_channels": latent_channels,
+            "condition_channels": condition_channels,
+            "widths": list(widths),
+            "depths": list(depths),
+            "patch": patch,
+            "grid": list(grid),
+            "window": window,
+            "offset_scale": offset_scale,
+        }
         embedding = 4 * widths[0]
         self.sigma_embedding = nn.Sequential(
             nn.Linear(32, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
@@ -60,6 +77,23 @@ class DisplacementNet(ModelMixin, ConfigMixin):
                 self.up.append(nn.ModuleList(Block(width, embedding, 2 ** ((b + 1) % 3)) for b in range(depth)))
         last = nn.Conv2d(widths[0], latent_channels * patch**2, 3, padding=1)
         self.leave = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), zero_initialized(last))
+
+    @classmethod
+    def from_pretrained(cls, folder: Path) -> DisplacementNet:
+        """That of a folder, to be used and not trained; raises whatever reading JSON and safetensors may raise."""
+        config = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
+        net = cls(**{name: value for name, value in config.items() if not name.startswith("_")})
+        net.load_state_dict(load_file(Path(folder) / WEIGHTS))
+        return net.eval()
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write configuration and weights to a folder, made when missing; files appear whole."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(folder / WEIGHTS) as partial:
+            save_file({name: value.contiguous() for name, value in self.state_dict().items()}, partial)
+        config = {"_class_name": type(self).__name__, **self.config}
+        write_bytes(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
 
     def forward(self, latents: torch.Tensor, sigmas: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """x0 (B,T,C,h,w) from latents (B,T,C,h,w), sigmas (B,) and conditions (B,T,K,h,w)."""

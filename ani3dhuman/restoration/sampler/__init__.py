@@ -1,1 +1,1 @@
-"""Self-guided stochastic sampling: read `scheduler` (one step), then `correction` (how a sample is drawn back)."""
+"""Self-guided stochastic sampling: read `self_guided` (one step), then `correction` (how a sample is drawn back)."""

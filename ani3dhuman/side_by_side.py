@@ -10,6 +10,8 @@ from typing import Protocol, TypeVar
 import numba
 import torch
 
+from .jit import threads_may_meet
+
 Given = TypeVar("Given")
 Found = TypeVar("Found")
 
@@ -30,9 +32,10 @@ def side_by_side(most: int, check_cancelled: Callable[[], None], threads_help: b
     Args:
         most: 1 or more.
         check_cancelled: called in the caller's thread before each few items; it may raise, to stop.
-        threads_help: whether the work is the CPU's; for a card it is done one after the other.
+        threads_help: whether the work is the CPU's; for a card it is done one after the other, as where kernels of two
+            threads must not meet.
     """
-    if not threads_help:
+    if not threads_help or not threads_may_meet():
 
         def in_turn(one: Callable[[Given], Found], items: Sequence[Given]) -> Iterator[Found]:
             for item in items:

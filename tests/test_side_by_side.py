@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from ani3d_formats.errors import Cancelled
-from ani3dhuman.refinement.side_by_side import side_by_side
+from ani3dhuman import side_by_side as side_by_side_module
+from ani3dhuman.side_by_side import side_by_side
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,12 @@ def test_no_more_workers_than_threads_or_frames():
 def test_a_single_worker_has_all_threads():
     with side_by_side(1, lambda: None) as workers:
         assert list(workers(lambda _: torch.get_num_threads(), [0])) == [2]
+
+
+def test_where_kernels_of_threads_must_not_meet_all_is_done_here(monkeypatch):
+    monkeypatch.setattr(side_by_side_module, "threads_may_meet", lambda: False)
+    with side_by_side(2, lambda: None) as workers:
+        assert set(workers(lambda _: threading.current_thread(), range(4))) == {threading.current_thread()}
 
 
 def test_being_asked_to_stop_stops_between_two_lots():
