@@ -68,24 +68,25 @@ def animate(
     coarse = coarse_layers(job)
     if needed := restoring.needs_pictures(settings):
         coarse = coarse.seen(job)
-    with nullcontext(lambda: coarse) if needed else beside(job, coarse.seen) as seen:
+    with nullcontext(lambda: coarse) if needed else beside(job, coarse.shown) as pictured:
         restored, restore_key = restoring.run(job, coarse)
         refined = refining.run(job, coarse, restored, restore_key)
         vertices = {**coarse.vertices, "refined": refined.vertices}
         clip = replace(coarse.clip, appearance=refined.appearance)
         shown = (coarse.avatar_key, refined.vertices, refined.appearance)
         drawn = render_layer(job, "render_refined", clip, refined.vertices, shown)
-        coarse = seen()
+        coarse = pictured()
     mesh = restored.vertices
     same = refined.appearance is None and np.array_equal(clip.vertices if mesh is None else mesh, refined.vertices)
     shows_restored = pictures_of(job, coarse, restored, drawn if same else None)
     layers = {**coarse.pictures, "restored": shows_restored, "refined": drawn}
-    cache = _write_cache(job, clip, refined.vertices, shot.meta.origin)
-    with job.timed("pictures"):
-        if refined.losses:
-            plot_losses(refined.losses, out / "loss.png")
-        write_pictures(out, job.shot, clip.cameras, layers, vertices, job.progress("pictures", shot.frames))
-        write_conditions(out, job.shot, coarse.keypoints, clip, settings.conditions.pose_style)
+    with beside(job, lambda job: _write_cache(job, clip, refined.vertices, shot.meta.origin)) as cached:
+        with job.timed("pictures"):
+            if refined.losses:
+                plot_losses(refined.losses, out / "loss.png")
+            write_pictures(out, job.shot, clip.cameras, layers, vertices, job.progress("pictures", shot.frames))
+            write_conditions(out, job.shot, coarse, settings.conditions.pose_style)
+        cache = cached()
     write_avatar(job, clip.avatar, coarse.avatar_key, coarse.avatar_notes)
     notes = {"avatar": coarse.avatar_notes, **refined.notes, "pose": coarse.keypoints.describe(), "device": device}
     write_report(job, clip.avatar.count, clip.pin_weights, vertices, notes, cache)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,19 @@ from .settings import BLENDER
 
 @dataclass(frozen=True)
 class SeenLayer:
-    """Pictures of a layer that is only looked at: its depths and regions, which nobody asks for, are not kept.
+    """Pictures of a layer that is only looked at.
 
     Attributes:
         rgb, alpha: as of `LayerRender`.
         frames: those that were drawn, in their order; None for all.
+        depth, preserve: as of `LayerRender`, of few frames; of all they are not kept, since nobody asks for them.
     """
 
     rgb: Pictures
     alpha: Pictures
     frames: list[int] | None = None
+    depth: np.ndarray | None = None
+    preserve: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class CoarseLayers:
     """What restoration starts from.
 
     Attributes:
-        clip: the shot posed; with the pictures of its coarse layer once it was `seen`.
+        clip: the shot posed; with all pictures of its coarse layer once it was `seen`.
         rigid_pictures: of the rigid layer.
+        few_pictures: of the coarse layer, once it was `shown` for the contact sheet alone; else None.
         keypoints: where the rig has what pose drawings show.
         avatar_key: names the avatar.
         avatar_notes: for the report.
@@ -59,9 +63,19 @@ class CoarseLayers:
     avatar_notes: dict[str, Any]
     layer_key: str
     key: str
+    few_pictures: SeenLayer | None = None
+
+    def shown(self, job: Job) -> CoarseLayers:
+        """These with pictures of the coarse layer to be looked at, by the stage render_coarse: all, or a few."""
+        if job.settings.avatar.layer_videos or job.settings.coarse.pictures == BLENDER:
+            return self.seen(job)
+        inputs, few = (self.avatar_key, self.layer_key), sheet_frames(self.clip.frames)
+        return replace(
+            self, few_pictures=render_layer(job, "render_coarse", self.clip, self.clip.vertices, inputs, few)
+        )
 
     def seen(self, job: Job) -> CoarseLayers:
-        """These with pictures of the coarse layer, by the stage render_coarse."""
+        """These with all pictures of the coarse layer, by the stage render_coarse."""
         clip, key = self.clip, render_key(job, self.clip, self.avatar_key, self.layer_key)
         own = job.run("render_coarse", key, clip.frames, LayerRender, lambda p: clip.draw_layer(clip.vertices, p))
         if job.settings.coarse.pictures == BLENDER:
@@ -76,7 +90,19 @@ class CoarseLayers:
     @property
     def pictures(self) -> dict[str, Any]:
         """By layer."""
-        return {"rigid": self.rigid_pictures, "coarse": self.clip.coarse_pictures()}
+        return {"rigid": self.rigid_pictures, "coarse": self.coarse_pictures}
+
+    @property
+    def coarse_pictures(self) -> LayerRender | SeenLayer:
+        """Of the coarse layer, once it was `seen` or `shown`."""
+        return self.clip.coarse_pictures() if self.few_pictures is None else self.few_pictures
+
+    def sheet_pictures(self) -> LayerRender:
+        """Those of the frames of the contact sheet, with depths and regions."""
+        shown: Any = self.coarse_pictures
+        picks = sheet_frames(self.clip.frames) if self.few_pictures is None else range(len(shown.rgb))
+        parts = (getattr(shown, field.name) for field in fields(LayerRender))
+        return LayerRender(*(np.stack([part[t] for t in picks]) for part in parts))
 
 
 def coarse_layers(job: Job) -> CoarseLayers:
@@ -91,7 +117,7 @@ def coarse_layers(job: Job) -> CoarseLayers:
     clip = CoarseClip.of_shot(shot, made.avatar, begun.rigid, begun.pins, cameras=cameras, compute=job.compute)
 
     def rigid_pictures(job: Job, clip: CoarseClip = clip) -> SeenLayer:
-        few = None if settings.avatar.rigid_video else sheet_frames(clip.frames)
+        few = None if settings.avatar.layer_videos else sheet_frames(clip.frames)
         return render_layer(job, "render_rigid", clip, begun.rigid, (avatar_key, begun.rigid_key), few)
 
     with beside(job, rigid_pictures) as pictures:
@@ -140,7 +166,8 @@ def render_layer(
             layer = clip.draw_layer(vertices, progress)
             return SeenLayer(layer.rgb, layer.alpha)
         few = [clip.alone(t).draw_layer(vertices[[t]], progress) for t in frames]
-        rgb, alpha = (np.concatenate([np.asarray(getattr(one, name)) for one in few]) for name in ("rgb", "alpha"))
-        return SeenLayer(rgb, alpha, frames)
+        names = (field.name for field in fields(LayerRender))
+        parts = {name: np.concatenate([np.asarray(getattr(one, name)) for one in few]) for name in names}
+        return SeenLayer(frames=frames, **parts)
 
     return job.run(stage, key, clip.frames if frames is None else len(frames), SeenLayer, drawn)

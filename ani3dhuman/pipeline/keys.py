@@ -17,7 +17,7 @@ METHODS = {
     "fit": 10,
     "rigid": 2,
     "cloth": 11,
-    "render": 9,
+    "render": 10,
     "restore": 3,
     "limits": 2,
     "conditions": 1,

@@ -16,17 +16,15 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 
-from ..clip import CoarseClip
 from ..media.video import VideoWriter, write_png
 from ..pose.drawing import STYLES
-from ..pose.keypoints import KeypointMap
 from ..pose.video import pose_video
 from ..presentation.backdrop import Floor, compose, studio
 from ..presentation.sheets import contact_sheet, lowered, sheet_frames, side_by_side, thumbnail
 from ..presentation.view_transform import displayed
 from ..rendering.control_maps import depth_picture
 from ..rendering.layers import LayerRender
-from .coarse import SeenLayer
+from .coarse import CoarseLayers, SeenLayer
 from .restoring import Restored
 
 TITLES = {"rigid": "Rigid", "coarse": "Coarse with cloth", "restored": "Restored", "refined": "Refined"}
@@ -41,7 +39,7 @@ def write_pictures(
     vertices: Mapping[str, np.ndarray],
     progress: Progress,
 ) -> None:
-    """Write videos/NAME.mp4 for each layer, videos/side_by_side.mp4 and contact_sheet.png into `out`.
+    """Write videos/NAME.mp4 for each layer, videos/side_by_side.mp4 of several, and contact_sheet.png into `out`.
 
     A layer that was drawn for the sheet alone has no video.
     Each frame is composed, given to the encoders, and let go. When the job is to be cancelled no file appears.
@@ -79,12 +77,14 @@ def write_pictures(
                 for title, picture in frame.items():
                     shown[title][t] = thumbnail(picture)
             own = {name: picture for name, picture in own.items() if len(drawn[name]) == shot.frames}
-            lower = {name: lowered(picture, SIDE_HEIGHT) for name, picture in own.items()}
-            beside = {TITLES[name]: lower[kept] for name, kept in same.items() if kept in own}
-            videos.write({"side_by_side": side_by_side(beside), **own})
+            if len(own) > 1:
+                lower = {name: lowered(picture, SIDE_HEIGHT) for name, picture in own.items()}
+                beside = {TITLES[name]: lower[kept] for name, kept in same.items() if kept in own}
+                own["side_by_side"] = side_by_side(beside)
+            videos.write(own)
             progress.advance()
     for name, kept in same.items():
-        if name != kept:
+        if name != kept and len(drawn[name]) == shot.frames:
             write_bytes(out / "videos" / f"{name}.mp4", (out / "videos" / f"{kept}.mp4").read_bytes())
     write_png(out / "contact_sheet.png", contact_sheet(shown, frame_numbers(shot)))
 
@@ -133,14 +133,13 @@ class _Videos:
             done.result()
 
 
-def write_conditions(out: Path, shot: Shot, keypoints: KeypointMap, clip: CoarseClip, style: str) -> None:
+def write_conditions(out: Path, shot: Shot, coarse: CoarseLayers, style: str) -> None:
     """Write conditions.png: the inputs of a video prior besides the coarse video - depth, preserve mask, pose.
 
     `style` is that of the pose drawing, one of `STYLES`.
     """
-    layer, picks = clip.coarse_pictures(), sheet_frames(shot.frames)
-    few = LayerRender(*(np.stack([part[t] for t in picks]) for part in vars(layer).values()))
-    drawings = pose_video(shot, keypoints, clip.cameras, layer, style=STYLES[style], frames=picks)
+    few, picks, keypoints = coarse.sheet_pictures(), sheet_frames(shot.frames), coarse.keypoints
+    drawings = pose_video(shot, keypoints, coarse.clip.cameras, few, style=STYLES[style], frames=picks)
     rows = {
         "Depth": depth_picture(np.asarray(few.depth), np.asarray(few.alpha)),
         "Preserve mask": _grey(np.asarray(few.preserve, np.float32)),

@@ -52,7 +52,7 @@ def restore_shot(
     )
     with job.timed("pictures"):
         write_pictures(out, job.shot, cameras, pictures, coarse.vertices, job.progress("pictures", shot.frames))
-        write_conditions(out, job.shot, coarse.keypoints, coarse.clip, settings.conditions.pose_style)
+        write_conditions(out, job.shot, coarse, settings.conditions.pose_style)
     notes = {"restoration": restored.notes, "pose": coarse.keypoints.describe()}
     write_report(job, coarse.clip.avatar.count, coarse.clip.pin_weights, coarse.vertices, notes)
     return out

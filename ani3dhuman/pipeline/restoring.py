@@ -108,8 +108,8 @@ def pictures_of(
     """Pictures of the restored layer: the prior's own, or of its mesh; those are drawn unless `same` are given."""
     if restored.vertices is None:
         return restored
-    if restored.notes.get("prior") == NO_PRIOR:
-        return coarse.clip.coarse_pictures()
+    if restored.notes.get("prior") == NO_PRIOR and (same is None or coarse.few_pictures is None):
+        return coarse.coarse_pictures
     if same is not None:
         return same
     shown = (coarse.avatar_key, restored.vertices)

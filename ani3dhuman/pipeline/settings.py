@@ -61,7 +61,8 @@ class AvatarSettings:
     Attributes:
         gaussians: Gaussians of the avatar.
         render_scale: picture size relative to the shot's.
-        rigid_video: whether the rigid layer has a video to compare with; else it is drawn for the contact sheet alone.
+        layer_videos: whether the layers before the result have videos to compare with; else what nothing else needs
+            is drawn for the contact sheet alone.
         fit_steps: in which they are fitted to pictures of the mesh (docs/avatar.md); 0 leaves them as sampled.
         views: file of Blender's views to fit them to as well, or "". Outside it is called ``avatar_views``.
         file: NAME.avatar to take as it is instead, or "". Outside it is called ``avatar_file``.
@@ -69,7 +70,7 @@ class AvatarSettings:
 
     gaussians: int = 80_000
     render_scale: float = 1.0
-    rigid_video: bool = False
+    layer_videos: bool = False
     fit_steps: int = 1600
     views: str = ""
     file: str = ""
@@ -357,5 +358,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "refine_height": 160,
     },
     "preview": {},
-    "final": {"rigid_video": True, "gaussians": 150_000, "fit_steps": 2400, "refine_steps": 2800, "refine_height": 832},
+    "final": {
+        "layer_videos": True,
+        "gaussians": 150_000,
+        "fit_steps": 2400,
+        "refine_steps": 2800,
+        "refine_height": 832,
+    },
 }

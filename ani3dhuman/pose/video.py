@@ -30,7 +30,7 @@ def pose_video(
         shot: T frames of posed bones.
         mapping: where the keypoints sit; a rig that is no human's is drawn by `draw_skeleton` instead.
         cameras: T cameras.
-        layer: pictures of the character through `cameras`, whose depth tells what is hidden; None hides nothing.
+        layer: pictures of the character in those `frames`, whose depth tells what is hidden; None hides nothing.
         vertices: (T,V,3) mesh, world metres, for face landmarks.
         style: of the drawing.
         frames: which ones; None for every frame.
@@ -52,11 +52,11 @@ def pose_video(
         [
             draw_pose(
                 mapping, poses[t], cameras, t,
-                depth=None if layer is None else np.asarray(layer.depth[t]),
-                alpha=None if layer is None else np.asarray(layer.alpha[t]),
+                depth=None if layer is None else np.asarray(layer.depth[place]),
+                alpha=None if layer is None else np.asarray(layer.alpha[place]),
                 vertices=None if vertices is None else np.asarray(vertices[t]),
                 style=style,
             )
-            for t in chosen
+            for place, t in enumerate(chosen)
         ]
     )  # fmt: skip

@@ -140,7 +140,7 @@ def main() -> int:
         extension = next((ROOT / "dist").glob("ani3dhuman-*.zip"))
         command = [blender, str(HERE / "session.py"), "--blend", str(out / "demo.blend"), "--extension", str(extension)]
         engine = str(Path(sys.executable).parent / "ani3dhuman-engine")
-        chosen = json.dumps({"preset": options.preset, "rigid_video": True})  # the first column of the video
+        chosen = json.dumps({"preset": options.preset, "layer_videos": True})  # a column each in the video
         command += ["--engine", engine, "--out", str(out), "--settings", chosen]
         session_started = time.monotonic()
         run(command, out / "session.log", bars)

@@ -56,7 +56,7 @@ def renamed(arrays: Arrays) -> Arrays:
         (lambda arrays: arrays, {"fabric": "silk"}, {"avatar", "rigid", "render_rigid"}),
         (times("sun_colors", 1.1), {}, {"avatar", "rigid", "cloth"}),
         (lambda arrays: arrays, {"refine_steps": 13}, {*FIRST, "restore", "refine"}),
-        (lambda arrays: arrays, {"appearance": True}, {*FIRST, "restore"}),
+        (lambda arrays: arrays, {"appearance": True}, {*FIRST, "restore"} - {"render_coarse"}),  # all of it is needed
         (lambda arrays: arrays, {"prompt": "the compact prior reads none"}, {*FIRST, "restore", "refine"}),
     ],
     ids=["name", "camera", "fabric", "sun", "steps of a fit that is not done", "appearance", "prompt"],

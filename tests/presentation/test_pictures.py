@@ -10,6 +10,7 @@ from synthetic import make_shot
 
 from ani3d_formats.progress import Report
 from ani3dhuman.clip import CoarseClip
+from ani3dhuman.pipeline.coarse import CoarseLayers
 from ani3dhuman.pipeline.pictures import write_conditions
 from ani3dhuman.pose.keypoints import map_keypoints
 from ani3dhuman.pose.skeleton import bone_ends, draw_skeleton
@@ -82,7 +83,7 @@ def test_the_conditions_of_a_job_show_the_pose(make, tmp_path):
     none = np.zeros((2, 0, 3))  # neither mesh nor avatar is looked at
     clip = replace(CoarseClip.of_shot(shot, None, none, none), pictures=coarse)
     poses = pose_video(shot, keypoints, shot.cameras, coarse)
-    write_conditions(tmp_path, shot, keypoints, clip, "dwpose")
+    write_conditions(tmp_path, shot, CoarseLayers(clip, none, keypoints, "", {}, "", ""), "dwpose")
     sheet = cv2.imread(str(tmp_path / "conditions.png"))[..., ::-1]
     bottom = sheet[-360:, :270].astype(int)
     enlarged = cv2.resize(poses[0], (270, 360), interpolation=cv2.INTER_AREA).astype(int)
