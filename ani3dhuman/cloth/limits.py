@@ -46,9 +46,9 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
     rest = np.linalg.norm(clip.bind_vertices[edges[:, 0]] - clip.bind_vertices[edges[:, 1]], axis=1).astype(np.float32)
     body_faces = faces[~is_loose(clip.vertex_regions[faces]).any(1)]
     obstacle = Obstacle.of_faces(clip.vertices, body_faces)
-    limited = np.zeros_like(offsets)
     is_rigid = np.array_equal(clip.vertices, clip.rigid_vertices)
-    offsets = np.where((freedom > 0)[:, None], offsets, 0).astype(np.float32)
+    wanted_offsets = offsets[:, moving].astype(np.float32)
+    limited = np.zeros_like(wanted_offsets)
     share = np.minimum(1, 4 * freedom[moving])[:, None]  # pushed gently where nearly pinned
     last = np.empty((clip.frames, len(edges)), np.float32)
 
@@ -61,14 +61,14 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
         body = obstacle.at(t) if obstacle else None
         if body:
             wanted = wanted_heights(body.heights(coarse[moving])[0])
-        strides = int(np.ceil(np.linalg.norm(offsets[t, moving], axis=1).max() / STEP))
+        strides = int(np.ceil(np.linalg.norm(wanted_offsets[t], axis=1).max() / STEP))
         x = coarse.astype(np.float32)
         for _ in range(strides):
-            x += offsets[t] / strides
+            x[moving] += wanted_offsets[t] / strides
             limit_edges(x, freedom, edges, shortest, longest, ROUNDS)
             if body:
                 x[moving] += share * body.pushes(x[moving], wanted)
-        limited[t, moving] = x[moving] - coarse[moving]
+        limited[t] = x[moving] - coarse[moving]
 
     _for_frames(bounded, clip.frames)
     limited = gaussian_filter1d(limited, SMOOTHING, axis=0, mode="nearest")
@@ -81,17 +81,20 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
         if not limited[t].any():
             return
         coarse = clip.vertices[t]
-        x = coarse + limited[t]
+        x = coarse.astype(np.float32)
+        x[moving] += limited[t]
         if obstacle:
             x[moving] += share * obstacle.at(t).pushes(x[moving], MIN_CLEARANCE)
         limit_edges(x, freedom, edges, np.zeros_like(rest), last[t], ROUNDS)
         if garment.any():
             lists = spare.pop() if spare else empty_lists(cover)  # a frame leaves nothing in them that the next needs
             spare.append(go_between(coarse.astype(np.float32), x, cover, lists))
-        limited[t, moving] = (x - coarse)[moving]
+        limited[t] = x[moving] - coarse[moving]
 
     _for_frames(held, clip.frames)
-    return limited
+    result = np.zeros_like(clip.vertices, np.float32)
+    result[:, moving] = limited
+    return result
 
 
 def _for_frames(work: Callable[[int], None], frames: int) -> None:

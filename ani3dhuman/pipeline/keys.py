@@ -18,7 +18,7 @@ METHODS = {
     "rigid": 2,
     "cloth": 11,
     "render": 10,
-    "restore": 3,
+    "restore": 4,
     "limits": 2,
     "conditions": 1,
     "refine": 13,

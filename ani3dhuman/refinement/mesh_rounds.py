@@ -65,7 +65,7 @@ def settle_in_rounds(
     """
     vertices = np.asarray(own.vertices, np.float32)
     done = [_round(config, 0, vertices - base, 0.0)]
-    consensus = Consensus.none(base).joined([own])
+    consensus = None  # of one round nothing is summed up
     progress.advance(1)
     while len(done) < config.rounds and in_time(config, tuple(done), restoring):
         started, number = clock(), len(done)
@@ -75,7 +75,7 @@ def settle_in_rounds(
             with part_of(progress, RESTORE_STEPS, 1) as part:
                 strength, seed = config.strengths[number - 1], seed_of(config, number, place)
                 samples.append(restore(path, vertices, strength, seed, part))
-        consensus = consensus.joined(samples)
+        consensus = (consensus or Consensus.none(base).joined([own])).joined(samples)
         before, vertices = vertices, consensus.vertices
         done.append(_round(config, number, vertices - before, clock() - started))
     if progress.step < progress.total:

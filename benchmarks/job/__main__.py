@@ -3,6 +3,7 @@
     python -m benchmarks.job                    # all parts but those that take an hour
     python -m benchmarks.job large presets      # those that are named
     python -m benchmarks.job full               # 250 frames at 1080x1920, and 1,000 frames
+    python -m benchmarks.job long               # 1,000 frames at 1080x1920, and 15 GB of disk
 
 Rows go to out/bench/job.json as they are found; those that are there are kept, and a job that was stopped goes on from
 its finished stages: any part may be stopped and started again. Linux only.
@@ -36,6 +37,7 @@ LENGTHS: Sizes = {"50_low": ((50, 135, 240), LOW), "250_low": ((250, 135, 240), 
 # encoders hold the first frames back, so that the shorter one is not very short
 LARGER: Sizes = {"12_large": ((12, 1080, 1920), LARGE), "32_large": ((32, 1080, 1920), LARGE)}
 FULL: Sizes = {"250_large": ((250, 1080, 1920), LARGE), "1000_low": ((1000, 135, 240), LOW)}
+LONG: Sizes = {"1000_large": ((1000, 1080, 1920), LARGE)}
 STANDIN = "tests/pipeline/test_other_device.py"
 PARTS = ("first", "lengths", "large", "standin", "speedup", "presets")
 
@@ -103,15 +105,19 @@ def main() -> None:
     """Find the rows that are missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
-        "parts", nargs="*", choices=(*PARTS, "full", []), metavar="PART", help=", ".join((*PARTS, "full"))
+        "parts",
+        nargs="*",
+        choices=(*PARTS, "full", "long", []),
+        metavar="PART",
+        help=", ".join((*PARTS, "full", "long")),
     )
     parser.add_argument("--shot", type=Path, default=ROOT / "out" / "demo" / "shot.npz")
     parser.add_argument("--truth", type=Path, default=ROOT / "out" / "cloth_truth", help="validation sequences of it")
     options = parser.parse_args()
     rows = Rows()
     for part in options.parts or PARTS:
-        if part in ("lengths", "large", "full"):
-            rows.jobs(options.shot, {"lengths": LENGTHS, "large": LARGER, "full": FULL}[part])
+        if part in ("lengths", "large", "full", "long"):
+            rows.jobs(options.shot, {"lengths": LENGTHS, "large": LARGER, "full": FULL, "long": LONG}[part])
         elif part == "first":
             rows.found |= first_picture(options.shot)
         elif part == "standin" and "standin_max_difference" not in rows.found:

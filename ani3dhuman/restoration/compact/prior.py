@@ -111,7 +111,8 @@ class CompactPrior:
         frames, alphas = clip.rendered(vertices)
         if progress:
             progress.advance(clip.frames)
-        size = np.linalg.norm((vertices - clip.base_layer)[:, clip.freedom > 0.5], axis=-1)
+        free = clip.freedom > 0.5
+        size = np.linalg.norm(vertices[:, free] - clip.base_layer[:, free], axis=-1)
         report = {
             "amount": round(self.share(clip), 3),
             "offset_mean_cm": round(float(100 * size.mean()), 3) if size.size else 0.0,
@@ -136,7 +137,9 @@ class CompactPrior:
         offsets = lift_offsets(moving, known.maps, metres, depths)
         if not np.array_equal(moving.vertices, moving.rigid_vertices):  # a rigid layer has no swing to be kept
             offsets = keep_swing(moving, offsets)
-        return moving.vertices + limit_offsets(moving, offsets)
+        vertices = limit_offsets(moving, offsets)
+        vertices += moving.vertices
+        return vertices
 
     def _key(self, *arrays: np.ndarray) -> str:
         digest = hashlib.sha256(repr(self.amount).encode())

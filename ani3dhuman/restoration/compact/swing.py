@@ -34,14 +34,33 @@ def keep_swing(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
             held = np.flatnonzero(freedom == 0)
         if len(held) < 3:
             continue
-        bind = clip.bind_vertices[held]
-        turns, places = zip(*(rigid_fit(bind, frame[held]) for frame in clip.rigid_vertices), strict=True)
-        R, at = np.stack(turns), np.stack(places)
-        seen = np.einsum("tji,tvj->tvi", R, clip.vertices[:, free] - at[:, None])
-        given = np.einsum("tji,tvj->tvi", R, kept[:, free])
-        swing, change = seen - seen.mean(0), given - given.mean(0)
-        weight = freedom[free, None]
-        share = (weight * swing * change).sum() / max(float((weight * swing**2).sum()), 1e-12)
-        if share < 0:
-            kept[:, free] -= (share * weight * np.einsum("tij,tvj->tvi", R, swing)).astype(np.float32)
+        _give_back(clip, kept, free, held)
     return kept
+
+
+def _give_back(clip: CoarseClip, kept: np.ndarray, free: np.ndarray, held: np.ndarray) -> None:
+    """Change the offsets `kept` (T,V,3) of vertices `free` so that they take no swing, as those `held` see it.
+
+    Frame by frame: all that they see of a long clip is more than one wants in memory at once.
+    """
+    bind, frames = clip.bind_vertices[held], range(clip.frames)
+    fits = [rigid_fit(bind, clip.rigid_vertices[t, held]) for t in frames]
+    weight = clip.freedom[free, None]
+
+    def seen(t: int) -> np.ndarray:
+        turn, place = fits[t]
+        return np.asarray((clip.vertices[t, free] - place) @ turn)
+
+    def change(t: int) -> np.ndarray:
+        return np.asarray(kept[t, free] @ fits[t][0])
+
+    mean, mean_change = (sum(each(t) for t in frames) / clip.frames for each in (seen, change))
+    against = own = 0.0
+    for t in frames:
+        swing = seen(t) - mean
+        against += float((weight * swing * (change(t) - mean_change)).sum())
+        own += float((weight * swing**2).sum())
+    share = against / max(own, 1e-12)
+    if share < 0:
+        for t in frames:
+            kept[t, free] -= (share * weight * ((seen(t) - mean) @ fits[t][0].T)).astype(np.float32)
