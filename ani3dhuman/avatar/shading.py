@@ -114,8 +114,9 @@ def _light(
     if avatar.gloss is None:
         return _mapped(illuminate(lighting, surface, points[rows], sides, None, tones, order, around), joined), 1.0
     shine = Shine.of(avatar.gloss[rows], avatar.albedo[rows], towards[rows])
-    light = _mapped(illuminate(lighting, surface, points[rows], sides, shine, tones, order, around), joined)
-    return light, joined(matte_share(avatar.gloss[rows], shine, sides))
+    mirrored = shine.mirrored(sides)
+    light = illuminate(lighting, surface, points[rows], sides, shine, tones, order, around, mirrored)
+    return _mapped(light, joined), joined(matte_share(avatar.gloss[rows], mirrored))
 
 
 def _along(avatar: Avatar, vertices: np.ndarray, fibres: np.ndarray) -> np.ndarray:

@@ -35,15 +35,21 @@ def draw_layers(vertices, faces, cutouts, views, depths, hits, counts):  # type:
     for s in numba.prange(depths.shape[0]):
         counts[s] = 0
         flat = np.empty((vertices.shape[0], 3), np.float32)
+        cells = np.empty((2, vertices.shape[0]), np.int32)  # the first whose middle is not before the vertex
         for v in range(vertices.shape[0]):
             x, y, near = seen_at(views[s], True, vertices[v])
             flat[v, 0], flat[v, 1], flat[v, 2] = x, y, -near
+            cells[0, v], cells[1, v] = math.ceil(x - 0.5), math.ceil(y - 0.5)
         for f in range(faces.shape[0]):
-            a, b, c = flat[faces[f, 0]], flat[faces[f, 1]], flat[faces[f, 2]]
+            i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+            # most faces are smaller than a cell and lie between the middles of two
+            if cells[0, i] == cells[0, j] == cells[0, k] or cells[1, i] == cells[1, j] == cells[1, k]:
+                continue
+            a, b, c = flat[i], flat[j], flat[k]
             x0 = max(0, math.ceil(min(a[0], b[0], c[0]) - 0.5))
             x1 = min(size - 1, math.floor(max(a[0], b[0], c[0]) - 0.5))
             if x1 < x0:
-                continue  # most faces are smaller than a cell and lie between their middles
+                continue
             y0 = max(0, math.ceil(min(a[1], b[1], c[1]) - 0.5))
             y1 = min(size - 1, math.floor(max(a[1], b[1], c[1]) - 0.5))
             area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

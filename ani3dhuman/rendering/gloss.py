@@ -65,9 +65,10 @@ class Shine:
         return mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-6)
 
 
-def matte_share(gloss: np.ndarray, shine: Shine, normals: np.ndarray) -> np.ndarray:
-    """(N,3) factor on the light that points scatter under their gloss (N,3), as of `Shine.of`: metals scatter none."""
-    under = 1 - shine.mirrored(normals).max(1, keepdims=True)
+def matte_share(gloss: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """(N,1) factor on the light that points scatter under their gloss (N,3), as of `Shine.of`, which have mirrored a
+    share (N,3) of it, as of `Shine.mirrored`: metals scatter none."""
+    under = 1 - mirrored.max(1, keepdims=True)
     return under * (1 - gloss[:, 1:2])
 
 

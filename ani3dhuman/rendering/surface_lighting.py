@@ -105,12 +105,14 @@ def illuminate(
     tones: np.ndarray | None = None,
     order: np.ndarray | None = None,
     around: bool = True,
+    share: np.ndarray | None = None,
 ) -> Illumination:
     """Light on `points` (N,3) of a surface, on the side of their unit `normals` (N,3), by the lights of one frame.
 
     `shine` says how they mirror, None that they do not; `tones` (N,2) are angle and soft edge, radians, of toon
     shaders, zeros or None of none. `order` (N,) is that in which points lie near each other (`by_place`), which is
     faster; None takes them as they are. Without `around` what comes from all around, most of the work, is left out: 0.
+    `share` (N,3) is that of `Shine.mirrored`, where it is known.
     """
     tones = np.zeros((0, 2), np.float32) if tones is None else np.ascontiguousarray(tones, np.float32)
     mesh, faces = np.ascontiguousarray(surface.vertices, np.float32), surface.faces
@@ -137,7 +139,7 @@ def illuminate(
         open_, reflected, mirror_open, mirrored = _around(layers, weights, (where, sides, tones), shine, sent, order)
     mirrored_above = np.zeros_like(mirrored)
     if shine is not None:
-        share = shine.mirrored(sides)
+        share = shine.mirrored(sides) if share is None else share
         mirrored_above, mirrored = share * _mirrored_sky(lighting, shine, sides), share * mirrored
     return Illumination(direct[:count], above[:count], open_, reflected, shone, mirrored_above, mirror_open, mirrored)
 

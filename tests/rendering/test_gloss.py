@@ -99,8 +99,10 @@ def test_metals_scatter_nothing_and_what_is_mirrored_is_not_scattered() -> None:
     up = np.array([[0.0, 0, 1]])
     for gloss, share in (((0.5, 1.0, 0.0), 0.0), ((0.5, 0.0, 0.0), 1.0)):
         row = np.array([gloss])
-        np.testing.assert_allclose(matte_share(row, Shine.of(row, np.full((1, 3), 0.5), up), up), share, atol=1e-6)
+        np.testing.assert_allclose(
+            matte_share(row, Shine.of(row, np.full((1, 3), 0.5), up).mirrored(up)), share, atol=1e-6
+        )
     row = np.array([[0.5, 0.0, 0.5]])
     grazing = np.array([[0.995, 0, 0.1]])
-    facing, edge = (matte_share(row, Shine.of(row, np.ones((1, 3)), eye), up)[0, 0] for eye in (up, grazing))
+    facing, edge = (matte_share(row, Shine.of(row, np.ones((1, 3)), eye).mirrored(up))[0, 0] for eye in (up, grazing))
     assert 0.94 < facing < 0.97 and edge < 0.9 * facing

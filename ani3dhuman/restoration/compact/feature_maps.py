@@ -110,7 +110,7 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
     moving = is_loose(avatar.region_ids)
     followed = moving if moving.any() else np.ones_like(moving)  # the maps of a character without cloth are empty
     kept = compute.integers(np.flatnonzero(followed))
-    places = Computed((clip.frames, len(kept), 3), np.float32, lambda t: to_numpy(posed.means(t)[kept]))
+    places = Computed((clip.frames, len(kept), 3), np.float32, lambda t: to_numpy(posed.places(t)[kept]))
     window = follow_cloth(clip.cameras, places, grid)
     axes = levelled_axes(clip.cameras.viewmats)
     labels = np.stack([avatar.region_ids == GARMENT, avatar.region_ids == HAIR, ~moving], axis=1)
@@ -189,6 +189,10 @@ class _Unlit:
     def __init__(self, clip: CoarseClip, vertices: np.ndarray) -> None:
         self._posed = clip.posed(vertices, lit=False)
         self.frame = lru_cache(AT_ONCE + 2)(self._posed.frame)
+
+    def places(self, t: int) -> Tensor:
+        """(N,3) world metres; nothing else is computed, nor kept."""
+        return self._posed.means(t)
 
     def means(self, t: int) -> Tensor:
         """(N,3) world metres."""
