@@ -12,7 +12,7 @@ from .contact.touch import Lists, go_between
 from .kernels import Pose
 
 MAX_STRETCH = 1.22  # times its rest length, of an edge: the body may push one end of a short one far
-ROUNDS = 3  # in which lengths, body and other cloth have their say
+ROUNDS, OF_HAIR = 3, 8  # in which lengths, body and other cloth have their say; locks have edges of a millimetre
 LIMIT_ROUNDS = 60  # most of them where a row of edges is too long as a whole
 CLEAR = 0.5  # share of the distance to be kept from the body that is enough
 UNSEEN = 1e-7  # metres
@@ -21,8 +21,11 @@ UNSEEN = 1e-7  # metres
 class Mender:
     """For one piece of cloth of P particles over its body; `free` (P,): inverse masses, thickness (P,) metres."""
 
-    def __init__(self, constraints: Constraints, free: np.ndarray, thickness: np.ndarray, contacts: Contacts) -> None:
+    def __init__(
+        self, constraints: Constraints, free: np.ndarray, thickness: np.ndarray, contacts: Contacts, hair: bool
+    ) -> None:
         self.constraints, self.free, self.contacts = constraints, free, contacts
+        self.rounds = OF_HAIR if hair else ROUNDS
         self.clear = (CLEAR * thickness).astype(np.float32)
         self.shortest = np.zeros_like(constraints.edge_rest)
         self.longest = np.float32(MAX_STRETCH) * constraints.edge_rest
@@ -30,12 +33,12 @@ class Mender:
     def mended(self, x: np.ndarray, pose: Pose, cover: Cover, lists: Lists) -> tuple[np.ndarray, Lists]:
         """Places (P,3) near `x` without long edges, that are not deeper in the body and cross nothing on the way."""
         done = x.copy()
-        for turn in range(ROUNDS):
+        for turn in range(self.rounds):
             limit_edges(done, self.free, self.constraints.edges, self.shortest, self.longest, LIMIT_ROUNDS)
             moved = np.flatnonzero(np.abs(done - x).max(1) > UNSEEN)
             if len(moved) == 0:
                 break
-            if self.contacts.obstacle is not None and not self.contacts.fresh and turn < ROUNDS - 1:
+            if self.contacts.obstacle is not None and not self.contacts.fresh and turn < self.rounds - 1:
                 height, away = self._heights(done, moved, pose)
                 lack = np.minimum(self._heights(x, moved, pose)[0], self.clear[moved]) - height
                 push = np.where((lack > 0) & (self.free[moved] > 0), lack, 0)

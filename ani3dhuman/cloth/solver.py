@@ -19,6 +19,7 @@ from .contact.candidates import Cover
 from .contact.seams import find_seams
 from .contact.touch import DONE, FAILED, USED, cover_of, empty_lists, renew_lists
 from .fabrics import SUBSTEP, ClothSettings
+from .giving import Giving
 from .kernels import Body, Cloth, Fabric, Pose, State
 from .layers import Stack, let_cards_cross, pulled_apart
 from .mend import Mender
@@ -83,6 +84,8 @@ def run(
         around.until(0)
     way_in = WayIn(preroll, skinned, rest, around)
     end = way_in.pose(0)
+    giving = Giving(worn.hair, contacts, constraints, rest, end)
+    end = giving.given(end)
     steady = constraints.pinned if constraints.pinned.sum() >= 3 else np.ones(len(rest), bool)
     moves = preroll.velocity
     x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
@@ -98,13 +101,13 @@ def run(
         underneath = Obstacle(end.body[None], contacts.faces) if obstacle else None
         x = pulled_apart(x, Stack(order, worn.hair), constraints, thickness, underneath, (cover, lists))
     find_seams(x, worn.garment == 0 if worn.hair else np.ones(len(x), bool), cover, lists)
-    mender = Mender(c, inv_mass, thickness, contacts)
+    mender = Mender(c, inv_mass, thickness, contacts, worn.hair)
     frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
     for step in range(preroll.count + len(skinned)):
         if step > 0:
             if around.until:
                 around.until(max(0, step - preroll.count))
-            start, end = end, way_in.pose(step)
+            start, end = end, giving.given(way_in.pose(step))
             moves, before = end.skin[steady].mean(0) - start.skin[steady].mean(0), moves
             if JUMP < np.linalg.norm(moves - before) < FURTHEST_JUMP:
                 R, offset = (a.astype(np.float32) for a in rigid_fit(start.skin[steady], end.skin[steady]))

@@ -16,7 +16,7 @@ METHODS = {
     "avatar": 5,
     "fit": 10,
     "rigid": 2,
-    "cloth": 11,
+    "cloth": 12,
     "render": 10,
     "restore": 4,
     "limits": 2,
