@@ -61,6 +61,11 @@ def kernel(function: Callable[..., Any]) -> Any:
     return _compiled(function)
 
 
+def inlined_kernel(function: Callable[..., Any]) -> Any:
+    """Compile into whatever calls it: for what is called often, with more arrays than a call is worth."""
+    return _compiled(function, forceinline=True)
+
+
 def parallel_kernel(function: Callable[..., Any]) -> Any:
     """Compile with `prange` loops spread over numba's threads."""
     return _compiled(function, parallel=True)

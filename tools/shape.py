@@ -62,7 +62,7 @@ IN_BLENDER = (
     "benchmarks.lights.in_blender", "benchmarks.formats.back_in_blender",
     "benchmarks.avatar.others_in_blender", "benchmarks.avatar.rigs",
 )  # fmt: skip
-_COMPILERS = {"njit", "jit", "kernel", "parallel_kernel"}
+_COMPILERS = {"njit", "jit", "kernel", "inlined_kernel", "parallel_kernel"}
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _READ = _Function | ast.Import | ast.ImportFrom | ast.Constant
 

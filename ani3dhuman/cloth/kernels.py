@@ -14,6 +14,7 @@ from numba import prange
 
 from ..jit import kernel, parallel_kernel
 from ..mesh.kernels import height_over, nearest_around
+from ..mesh.surface import NOWHERE, TRUSTED
 from .contact.candidates import Cover
 from .contact.touch import DONE, hold_apart
 from .pulls import draw_back, go_on, keep_whole, new_speeds
@@ -25,7 +26,6 @@ PRESSED = 0.05  # times its own, the mobility of what the body pushes against ot
 OPPOSED = -0.2  # cosine between two pushes of the body from which on what is between is pinched
 OVERLAP = 0.004, 0.016  # metres that touched places of the body lie under a new one, from and to which that gives way
 AWAY = 1.0  # metres, of what is left out for a frame
-TRUSTED = 0.03  # metres in which nothing is touched, reckoned with at most: further off another place is nearest
 
 
 class Cloth(NamedTuple):
@@ -132,16 +132,20 @@ def _collide(x, previous, cloth, hold, mobile, body, now, body_step, strongest, 
     """
     inv_mass, points, normals = cloth.inv_mass, now.body, now.normals
     near, clear, faces, starts, around, deepest, rough, radii, stray = body
+    # taken out of their tuples here: in the loop that would count references for each particle
+    anchor, reach, skin, thicknesses, frictions = cloth.anchor, cloth.reach, now.skin, fabric.thickness, fabric.friction
     for i in prange(x.shape[0]):
         if inv_mass[i] == 0.0:
             continue
-        draw_back(i, x, previous, cloth, hold, now.skin)
-        thickness = fabric.thickness[i]
+        draw_back(i, x, previous, anchor, reach, hold, skin)
+        thickness = thicknesses[i]
         vx, vy, vz = x[i, 0] - previous[i, 0], x[i, 1] - previous[i, 1], x[i, 2] - previous[i, 2]
         ox, oy, oz = 0.0, 0.0, 0.0  # where the last push went
         lacked, pushed, wide = 0.0, 0.0, 0.0  # how far it had to, and did, and how thick the body is there
         touched, pinched = False, False
         for c in range(near.shape[1]):
+            if clear[i, c] >= NOWHERE:
+                continue
             q = near[i, c]
             dx, dy, dz = vx - body_step[q, 0], vy - body_step[q, 1], vz - body_step[q, 2]
             clear[i, c] -= math.sqrt(dx * dx + dy * dy + dz * dz) + stray[q]
@@ -158,7 +162,7 @@ def _collide(x, previous, cloth, hold, mobile, body, now, body_step, strongest, 
             clear[i, c] = min(max(height - thickness, 0.0), TRUSTED)
             if height >= thickness or height < -deepest:
                 continue
-            friction = fabric.friction[i]
+            friction = frictions[i]
             lack = thickness - height
             push, facing, weight = min(lack, strongest), ox * nx + oy * ny + oz * nz, 1.0
             if pinched and abs(facing) > -OPPOSED:  # between these sides it is already

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from .constraints import Constraints
 
+LANES = 8  # stretches of a part that are solved in turns
 PARTS = 4  # whatever the number of threads, so that the order of what is solved does not change
 
 
@@ -43,6 +45,8 @@ def in_parts(constraints: Constraints, rest: np.ndarray) -> tuple[Constraints, P
                 along = places[own, np.ptp(places[own], axis=0).argmax()]
                 part[own[along > np.median(along)]] += 1
     orders, begins = zip(*(_ordered(part, rows) for rows in (c.edges, c.hinges, c.joints)), strict=True)
+    if not len(c.joints):  # a strand is pulled straight from its root to its tip
+        orders = (*(_in_lanes(order, begin) for order, begin in zip(orders[:2], begins[:2], strict=True)), orders[2])
     return c.in_order(*orders), Parts(*_ordered(part, np.arange(len(part))[:, None], PARTS), *begins)
 
 
@@ -51,3 +55,18 @@ def _ordered(part: np.ndarray, rows: np.ndarray, parts: int = PARTS + 1) -> tupl
     of = part[rows]
     each = np.where((of == of[:, :1]).all(1), of[:, 0], PARTS)
     return np.argsort(each, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(each, minlength=parts))])
+
+
+def _in_lanes(order: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    """An order (N,) in which each part, that `begins` tells apart, takes turns among `LANES` stretches of it.
+
+    What follows upon another then seldom needs its result, and a core works on several at once.
+    """
+    found = []
+    for first, last in pairwise(begins):
+        long = -(-(last - first) // LANES)
+        rows = np.full(long * LANES, -1)
+        rows[: last - first] = order[first:last]
+        turns = rows.reshape(LANES, long).T.ravel()
+        found.append(turns[turns >= 0])
+    return np.concatenate(found)

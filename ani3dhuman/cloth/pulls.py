@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numba import prange
 
-from ..jit import kernel, parallel_kernel
+from ..jit import inlined_kernel, kernel, parallel_kernel
 from .parts import PARTS
 from .rods import bend_strands
 
@@ -124,18 +124,16 @@ def _rub_threads(v, cloth, rub, part):  # type: ignore[no-untyped-def]
             v[j, k] -= b * d
 
 
-@kernel
-def draw_back(i, x, base, cloth, hold, skin):  # type: ignore[no-untyped-def]
+@inlined_kernel
+def draw_back(i, x, base, anchor, reach, hold, skin):  # type: ignore[no-untyped-def]
     """Draw a particle to the skin (P,3) by its share `hold` (P,), and no further from its anchor than along the cloth.
 
     The latter is long-range attachment; speeds as of `_limit_stretch`.
     """
-    if cloth.inv_mass[i] == 0.0:
-        return
     if hold[i] > 0.0:
         for k in range(3):
             x[i, k] += hold[i] * (skin[i, k] - x[i, k])
-    a, reach = cloth.anchor[i], cloth.reach
+    a = anchor[i]
     if a < 0:
         return
     dx, dy, dz = x[i, 0] - x[a, 0], x[i, 1] - x[a, 1], x[i, 2] - x[a, 2]
@@ -165,14 +163,14 @@ def _mix(a, b, share, out, part):  # type: ignore[no-untyped-def]
 def _move(state, cloth, start, end, share, skin, keep, gravity, push, h, part):  # type: ignore[no-untyped-def]
     """Begin a substep: each particle of a part goes on as it went, or with the `skin` (P,3), which is written."""
     x, v, began, previous, mobile = state
-    members, starts = cloth.members, cloth.starts
+    members, starts, inv_mass = cloth.members, cloth.starts, cloth.inv_mass
     for n in range(starts[part], starts[part + 1]):
         i = members[n]
         for k in range(3):
             previous[i, k] = began[i, k] = x[i, k]
             skin[i, k] = start[i, k] + share * (end[i, k] - start[i, k])
-        mobile[i] = cloth.inv_mass[i]
-        if cloth.inv_mass[i] == 0.0:
+        mobile[i] = inv_mass[i]
+        if inv_mass[i] == 0.0:
             for k in range(3):
                 x[i, k] = skin[i, k]
             continue

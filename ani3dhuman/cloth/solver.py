@@ -66,7 +66,8 @@ def run(
     hold = np.maximum(worn.each("hold") * np.clip(pin_weights, 0, 1) ** 2, worn.each("shape"))
     hear(progress)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll, around.way_in)
-    contacts = Contacts(obstacle, ~constraints.pinned, around.colliders)
+    thickness = worn.each("thickness") + worn.extra
+    contacts = Contacts(obstacle, ~constraints.pinned, around.colliders, thickness)
     hinges = c.hinges, c.hinge_weights, _give(worn.each("bend")[c.hinges[:, 0]], m.bend)
     joints = c.joints, _give(worn.each("bend")[c.joints[:, 0]], m.joints)
     edges = c.edges, c.edge_rest, _give(worn.each("stretch")[c.edges[:, 0]], m.stretch)
@@ -95,7 +96,7 @@ def run(
     lists, spare = empty_lists(cover), empty_lists(cover)
     if worn.hair:
         let_cards_cross(cover, lists)
-    air, thickness = worn.each("air") / worn.each("density"), worn.each("thickness") + worn.extra
+    air = worn.each("air") / worn.each("density")
     if preroll.count:
         order = around.direction.layer if around.direction else np.zeros(len(rest), int)
         underneath = Obstacle(end.body[None], contacts.faces) if obstacle else None

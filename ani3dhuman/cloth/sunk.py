@@ -37,8 +37,8 @@ def brought_out(
     obstacle = contacts.obstacle
     if obstacle is None or contacts.fresh:
         return x, False, spare
-    rows = contacts.touching(x, pose.body, NEAR)
-    near = contacts.nearest(x[rows], pose.body)
+    asked = contacts.touching(x, pose.body, NEAR)
+    rows, near = contacts.rows[asked], contacts.nearest(x, pose.body)[1][asked]
     height, away = heights_over(x[rows], near, pose.body, pose.normals, contacts.faces, *contacts.around)
     sunk = np.flatnonzero((height < -DEEP) & (height > -obstacle.deepest))
     sunk = sunk[np.argsort(height[sunk], kind="stable")[:MOST]]

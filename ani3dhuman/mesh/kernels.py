@@ -46,14 +46,15 @@ def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[n
 
 
 @kernel
-def closest_on_triangle(px, py, pz, a, b, c):  # type: ignore[no-untyped-def]
-    """Squared distance from a point to triangle (a, b, c), and the weights of a, b, c whose sum is the nearest point.
+def closest_on_triangle(px, py, pz, x, i, j, k):  # type: ignore[no-untyped-def]
+    """Squared distance from a point to the triangle of rows `i`, `j`, `k` of `x`, and their weights in what is nearest.
 
     The interior is tried first, then the three sides as segments; a triangle without area has only its sides.
     """
-    ex, ey, ez = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    fx, fy, fz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
-    qx, qy, qz = px - a[0], py - a[1], pz - a[2]
+    ax, ay, az = x[i, 0], x[i, 1], x[i, 2]  # no rows are cut out: that would count references, for each triangle
+    ex, ey, ez = x[j, 0] - ax, x[j, 1] - ay, x[j, 2] - az
+    fx, fy, fz = x[k, 0] - ax, x[k, 1] - ay, x[k, 2] - az
+    qx, qy, qz = px - ax, py - ay, pz - az
     ee, ff, ef = ex * ex + ey * ey + ez * ez, fx * fx + fy * fy + fz * fz, ex * fx + ey * fy + ez * fz
     qe, qf = qx * ex + qy * ey + qz * ez, qx * fx + qy * fy + qz * fz
     area = ee * ff - ef * ef
@@ -101,7 +102,7 @@ def nearest_around(px, py, pz, vertex, body, faces, starts, around):  # type: ig
         found = False
         for s in range(starts[vertex], starts[vertex + 1]):
             t = around[s]
-            d, ua, ub, uc = closest_on_triangle(px, py, pz, body[faces[t, 0]], body[faces[t, 1]], body[faces[t, 2]])
+            d, ua, ub, uc = closest_on_triangle(px, py, pz, body, faces[t, 0], faces[t, 1], faces[t, 2])
             if d < best * 0.999999:
                 best, triangle, wa, wb, wc = d, t, ua, ub, uc
                 found = True
@@ -137,6 +138,17 @@ def point_normals(vertices, faces):  # type: ignore[no-untyped-def]
             for k in range(3):
                 normals[v, k] /= length
     return normals
+
+
+@kernel
+def longest_side(x, faces):  # type: ignore[no-untyped-def]
+    """The longest side of triangles (F,3) of points `x` (Q,3), metres."""
+    most = 0.0
+    for t in range(faces.shape[0]):
+        for c in range(3):
+            i, j = faces[t, c], faces[t, (c + 1) % 3]
+            most = max(most, (x[i, 0] - x[j, 0]) ** 2 + (x[i, 1] - x[j, 1]) ** 2 + (x[i, 2] - x[j, 2]) ** 2)
+    return math.sqrt(most)
 
 
 @kernel

@@ -9,14 +9,17 @@ import numpy as np
 from numba import get_num_threads
 from scipy.spatial import cKDTree
 
-from .kernels import heights_over, point_normals
+from .kernels import heights_over, longest_side, point_normals
+from .nearest import PointTree
 
-AMONG, WITHIN = 8, 0.04  # points, metres: where a place that faces the nearest one is looked for
+WITHIN = 0.04  # metres: where a place that faces the nearest one is looked for
 FACING, BEHIND = -0.3, 0.01  # cosine of their normals; metres that a particle may be under it
 CLOSE = 0.01  # metres from such a place within which it is kept
 THICK, SHRINKS = 0.15, 6  # metres of radius of the largest ball in the body; steps in which it is made smaller
 TOWARDS = 0.5  # of the distance to the body, that a particle goes in a frame and may then have met it anywhere
 SPARSE = 0.1  # metres within which the nearest point of the scene is followed, whose points are far between
+TRUSTED = 0.03  # metres in which nothing is touched, reckoned with at most: further off another place is nearest
+NOWHERE = 1e6  # metres from a place, for one that is not to be followed
 CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is closer already
 MIN_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
 
@@ -140,11 +143,15 @@ class Contacts:
     other side. Where there is a scene, its nearest place is one more: between a body and a chair each is asked.
     """
 
-    def __init__(self, obstacle: Obstacle | None, free: np.ndarray, scene: int = 0) -> None:
+    def __init__(
+        self, obstacle: Obstacle | None, free: np.ndarray, scene: int = 0, apart: np.ndarray | float = np.inf
+    ) -> None:
         """For P particles, of which those that are `free` (P,) bool may touch an obstacle.
 
-        `scene`: how many of the obstacle's points, the last ones, are no part of the body.
+        `scene`: how many of the obstacle's points, the last ones, are no part of the body; `apart` (P,) metres at which
+        particles touch it.
         """
+        self.apart = np.broadcast_to(apart, free.shape)[free]
         self.obstacle, self.rows, self.scene = obstacle, np.flatnonzero(free), scene
         self.faces = obstacle.faces.astype(np.int64) if obstacle else np.zeros((0, 3), np.int64)
         self.around = obstacle.around if obstacle else (np.zeros(1, np.int64), np.zeros(0, np.int64))
@@ -152,28 +159,46 @@ class Contacts:
         self.began: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self.clear = np.zeros((len(free), (5 if scene else 4) if obstacle else 0), np.float32)
         self.near = np.zeros(self.clear.shape, np.int64)
-        self._trees: list[tuple[np.ndarray, cKDTree]] = []
+        self.tree = PointTree(obstacle.vertices[0] if obstacle.rest is None else obstacle.rest) if obstacle else None
+        self._known: list[tuple[np.ndarray, np.ndarray]] = []
+        self._asked: tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
 
     @property
     def places(self) -> np.ndarray:
         """The points of the obstacle that are followed; none before the first frame."""
-        return np.zeros(0, np.int64) if self.fresh else np.unique(self.near[self.rows])
+        if self.obstacle is None or self.fresh:
+            return np.zeros(0, np.int64)
+        followed = np.zeros(self.obstacle.vertices.shape[1], bool)
+        followed[self.near[self.rows]] = True
+        return np.flatnonzero(followed)
 
-    def nearest(self, x: np.ndarray, body: np.ndarray) -> np.ndarray:
-        """The point (N,) of the obstacle, where it is at `body` (Q,3), that is nearest to each of `x` (N,3)."""
-        return np.asarray(self._tree(body).query(x, workers=get_num_threads())[1])
+    def nearest(self, x: np.ndarray, body: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distances (N,) from `rows` of `x` (P,3) to the nearest points of the obstacle at `body` (Q,3), and these.
 
-    def _tree(self, points: np.ndarray) -> cKDTree:
-        """The tree of `points` (Q,3); where a frame ends the next one begins, so the last two are kept."""
-        for known, tree in self._trees:
+        Where a frame ends the next one begins: what was asked last is kept.
+        """
+        assert self.tree is not None
+        rows = self.rows
+        places = x[rows]
+        if self._asked and self._asked[0] is body and np.array_equal(self._asked[1], places):
+            return self._asked[2]
+        guess = self.near[rows, self.clear[rows].argmin(1)]
+        found = self.tree.nearest(places, body, self._boxes(body), guess)
+        self._asked = body, places, found
+        return found
+
+    def _boxes(self, points: np.ndarray) -> np.ndarray:
+        """Boxes of the tree for `points` (Q,3); where a frame ends the next one begins, so the last two are kept."""
+        for known, boxes in self._known:
             if known is points:
-                return tree
-        tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
-        self._trees = [*self._trees[-1:], (points, tree)]
-        return tree
+                return boxes
+        assert self.tree is not None
+        boxes = self.tree.boxes_of(points)
+        self._known = [*self._known[-1:], (points, boxes)]
+        return boxes
 
     def touching(self, x: np.ndarray, body: np.ndarray, close: float) -> np.ndarray:
-        """Which particles (N,) may touch the body, at `body` (Q,3), since `update`.
+        """Which of `rows` (N,) bool may touch the body, at `body` (Q,3), since `update`.
 
         They came within `close` metres of a place that is followed; or they went so far against the body that they may
         have met a place that is not.
@@ -182,11 +207,11 @@ class Contacts:
         if self.began is not None:
             far, off, below = self.began
             near |= np.linalg.norm(x[self.rows] - body[below] - off, axis=1) > TOWARDS * far
-        return self.rows[near]
+        return np.asarray(near)
 
     def follow(self, rows: np.ndarray, near: np.ndarray) -> None:
         """Follow nothing but the points `near` (N,) from now on, for particles `rows` (N,)."""
-        self.near[rows], self.clear[rows] = near[:, None], 1e6
+        self.near[rows], self.clear[rows] = near[:, None], NOWHERE
         self.clear[rows, 0] = 0
 
     def update(self, x: np.ndarray, ahead: np.ndarray, start: np.ndarray, end: np.ndarray, normals: np.ndarray) -> None:
@@ -197,43 +222,35 @@ class Contacts:
         if self.obstacle is None:
             return
         rows, each = self.rows, np.arange(len(self.rows))
-        tree, later = self._tree(start), self._tree(end)
-        far, now = tree.query(x[rows], workers=get_num_threads())
+        assert self.tree is not None
+        far, now = self.nearest(x, start)
         self.began = far, x[rows] - start[now], now
-        then = later.query(ahead[rows], workers=get_num_threads())[1]
+        then = self.tree.nearest(ahead[rows], end, self._boxes(end), now)[1]
         near, clear = self.near[rows], self.clear[rows]
         kept = now if self.fresh else near[each, clear.argmin(1)]
         across = np.full(len(rows), -1)
         touching = far < WITHIN
-        across[touching] = _across(tree, x[rows[touching]], now[touching], normals)
+        across[touching] = self.tree.across(
+            x[rows[touching]], start, self._boxes(start), normals, now[touching], (WITHIN, FACING, BEHIND)
+        )
         if not self.fresh:  # what pressed from the other side goes on doing so
             against = (normals[near] * normals[kept][:, None]).sum(2) < FACING
             left = np.where(against, clear, np.inf)
             across = np.where(left.min(1) < CLOSE, near[each, left.argmin(1)], across)
         self.fresh = False
         places = [kept, np.maximum(across, 0), now, then]
-        clear = np.zeros_like(clear)
-        clear[across < 0, 1] = clear[(now == kept) | (now == across), 2] = 1e6  # not twice
-        clear[(then == kept) | (then == across) | (then == now), 3] = 1e6
+        # what is nearest lies in a triangle, and so by its sides over the square root of 3 from a corner at most
+        nothing = far - longest_side(start, self.faces) / 3**0.5 - self.apart
+        clear = np.repeat(np.clip(nothing, 0, TRUSTED).astype(np.float32)[:, None], clear.shape[1], 1)
+        clear[across < 0, 1] = clear[(now == kept) | (now == across), 2] = NOWHERE  # not twice
+        clear[(then == kept) | (then == across) | (then == now), 3] = NOWHERE
         if self.scene:
             first = len(start) - self.scene
             scene = cKDTree(start[first:], balanced_tree=False, compact_nodes=False)
             away, point = scene.query(x[rows], distance_upper_bound=SPARSE, workers=get_num_threads())
             point = np.where(away < SPARSE, point + first, 0)
             twice = (point == kept) | (point == across) | (point == now) | (point == then)
-            clear[twice | (away >= SPARSE), 4] = 1e6
+            clear[twice | (away >= SPARSE), 4] = NOWHERE
             places.append(point)
         self.near[rows] = np.stack(places, 1)
         self.clear[rows] = clear
-
-
-def _across(tree: cKDTree, x: np.ndarray, now: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """The nearest point (P,) of the tree that faces the nearest one `now` (P,) of each `x` (P,3), -1 for none near."""
-    count = min(AMONG, tree.n)
-    near = tree.query(x, k=count, distance_upper_bound=WITHIN)[1].reshape(len(x), count)
-    there = near < tree.n
-    near = np.where(there, near, 0)
-    faces = (normals[near] * normals[now][:, None]).sum(2) < FACING
-    over = ((x[:, None] - tree.data[near]) * normals[near]).sum(2) > -BEHIND
-    found = there & faces & over
-    return np.where(found.any(1), near[np.arange(len(x)), found.argmax(1)], -1)

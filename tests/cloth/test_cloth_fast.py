@@ -243,7 +243,7 @@ def test_the_nearest_point_of_a_triangle_against_a_search():
         a, b, c, p = rng.normal(size=(4, 3))
         if k % 4 == 0:
             c = a + rng.uniform(-1, 2) * (b - a)  # no area
-        distance, *weights = closest_on_triangle(*p, a, b, c)
+        distance, *weights = closest_on_triangle(*p, np.stack([a, b, c]), 0, 1, 2)
         assert min(weights) >= 0 and abs(sum(weights) - 1) < 1e-9
         np.testing.assert_allclose(np.linalg.norm(weights @ np.stack([a, b, c]) - p) ** 2, distance, rtol=1e-6)
         searched = np.linalg.norm(grid @ np.stack([a, b, c]) - p, axis=1).min()

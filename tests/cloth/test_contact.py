@@ -55,7 +55,7 @@ def test_the_nearest_points_of_two_edges_against_a_search():
             d = c + (b - a) * rng.uniform(-1, 1)  # parallel
         if k % 7 == 0:
             b = a  # no length
-        squared, u, w = closest_on_edges(a, b, c, d)
+        squared, u, w = closest_on_edges(np.stack([a, b, c, d]), 0, 1, 2, 3)
         assert 0 <= u <= 1 and 0 <= w <= 1
         np.testing.assert_allclose(np.linalg.norm(a + u * (b - a) - c - w * (d - c)) ** 2, squared, atol=1e-9)
         searched = np.linalg.norm(a + s[..., None] * (b - a) - c - t[..., None] * (d - c), axis=-1).min()
@@ -267,7 +267,7 @@ def name(kind, i, j, k, m):
 
 
 def test_a_segment_pierces_a_triangle_only_within_it():
-    a, b, c = np.eye(3)
-    assert pierces(np.zeros(3), np.ones(3), a, b, c)[0]
-    assert not pierces(np.zeros(3), 0.3 * np.ones(3), a, b, c)[0]
-    assert not pierces(np.zeros(3), np.array([2.0, -0.5, 0]), a, b, c)[0]
+    x = np.stack([*np.eye(3), np.zeros(3), np.ones(3), 0.3 * np.ones(3), np.array([2.0, -0.5, 0])])
+    assert pierces(x, 3, 4, 0, 1, 2)[0]
+    assert not pierces(x, 3, 5, 0, 1, 2)[0]
+    assert not pierces(x, 3, 6, 0, 1, 2)[0]

@@ -33,6 +33,13 @@ def test_each_part_holds_what_lies_within_it_and_nothing_is_lost():
         assert sorted(map(tuple, rows)) == sorted(map(tuple, before))
 
 
+def test_what_is_solved_next_seldom_needs_what_was_solved_last():
+    vertices, faces = tube(np.linspace(0.17, 0.3, 24), np.linspace(1.1, 0.6, 24))
+    edges = in_parts(Constraints.of_mesh(faces, vertices, 0 * vertices[:, 0]), vertices)[0].edges
+    shared = (edges[1:, :, None] == edges[:-1, None, :]).any((1, 2))
+    assert shared.mean() < 0.05
+
+
 def test_a_strand_is_never_divided():
     count, strands = 12, 8
     places = np.random.default_rng(0).uniform(size=(count * strands, 3)).astype(np.float32)
@@ -42,6 +49,7 @@ def test_a_strand_is_never_divided():
     pins = (np.arange(count * strands) % count < 2).astype(np.float32)
     ordered, parts = in_parts(Constraints.of_strands(edges, joints, places, pins), places)
     assert parts.joints[PARTS] == len(joints)
+    assert (np.diff(ordered.edges.reshape(strands, -1, 2), axis=1) == 1).all()  # from its root to its tip
     assert (
         ordered.joints.reshape(strands, -1, 3) // count == ordered.joints.reshape(strands, -1, 3)[:, :1, :1] // count
     ).all()

@@ -44,36 +44,38 @@ class Touching(NamedTuple):
 @kernel
 def _look(b, x0, x, share, fresh, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
     """`look` for a block."""
-    first = b * (pairs.kind.shape[0] // BLOCKS)
-    count = 0 if fresh else touching.counts[b]
+    kinds, at, normal, keep, rested = pairs
+    on, lists, touching_counts, weights, distances = touching
+    first = b * (kinds.shape[0] // BLOCKS)
+    count = 0 if fresh else touching_counts[b]
     for p in range(first, first + counts[b]):
         if fresh:
-            touching.on[p] = False
-        elif touching.on[p]:
+            on[p] = False
+        elif on[p]:
             continue
-        kind, i, j, k, m = pairs.kind[p], pairs.at[p, 0], pairs.at[p, 1], pairs.at[p, 2], pairs.at[p, 3]
-        nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
-        least = share * pairs.keep[p]
+        kind, i, j, k, m = kinds[p], at[p, 0], at[p, 1], at[p, 2], at[p, 3]
+        nx, ny, nz = normal[p, 0], normal[p, 1], normal[p, 2]
+        least = share * keep[p]
         if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= least:
             continue
-        if not pairs.rested[p]:
+        if not rested[p]:
             heed_rest(p, pairs, cover)
-            least = share * pairs.keep[p]
-        if pairs.keep[p] <= 0.0:
+            least = share * keep[p]
+        if keep[p] <= 0.0:
             continue
         distance, nx, ny, nz, wa, wb, wc, wd = nearest_of_pair(kind, i, j, k, m, x0)
         if distance <= 0.0:
             continue
-        pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2] = nx, ny, nz
+        normal[p, 0], normal[p, 1], normal[p, 2] = nx, ny, nz
         if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= least:
             continue
-        touching.on[p] = True
-        touching.distance[p] = distance
-        touching.weights[p, 0], touching.weights[p, 1] = wa, wb
-        touching.weights[p, 2], touching.weights[p, 3] = wc, wd
-        touching.lists[first + count] = p
+        on[p] = True
+        distances[p] = distance
+        weights[p, 0], weights[p, 1] = wa, wb
+        weights[p, 2], weights[p, 3] = wc, wd
+        lists[first + count] = p
         count += 1
-    touching.counts[b] = count
+    touching_counts[b] = count
 
 
 @parallel_kernel
@@ -94,14 +96,16 @@ def repel(x0, x, base, h, inv_mass, pairs, touching, friction):  # type: ignore[
     What a push adds beyond stopping the approach is a correction, not a speed: `base` (V,3), from which speeds are
     reckoned, goes along. The approach is that of speeds too: what the body's pushes moved is not to be flung off.
     """
-    room, widen = pairs.kind.shape[0] // BLOCKS, min(WIDEN, RATE * h)
+    kinds, at, normal, keeps, _ = pairs
+    _, lists, counts, weights, distances = touching
+    room, widen = kinds.shape[0] // BLOCKS, min(WIDEN, RATE * h)
     for b in range(BLOCKS):
-        for n in range(b * room, b * room + touching.counts[b]):
-            p = touching.lists[n]
+        for n in range(b * room, b * room + counts[b]):
+            p = lists[n]
             total, gap, rx, ry, rz, ux, uy, uz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-            nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
+            nx, ny, nz = normal[p, 0], normal[p, 1], normal[p, 2]
             for s in range(4):
-                v, w = pairs.at[p, s], touching.weights[p, s]
+                v, w = at[p, s], weights[p, s]
                 total += inv_mass[v] * w * w
                 gap += w * (nx * x[v, 0] + ny * x[v, 1] + nz * x[v, 2])
                 rx += w * (x[v, 0] - x0[v, 0])
@@ -110,7 +114,7 @@ def repel(x0, x, base, h, inv_mass, pairs, touching, friction):  # type: ignore[
                 ux += w * (x[v, 0] - base[v, 0])
                 uy += w * (x[v, 1] - base[v, 1])
                 uz += w * (x[v, 2] - base[v, 2])
-            keep, before = pairs.keep[p], touching.distance[p]
+            keep, before = keeps[p], distances[p]
             wanted = keep if before >= keep else before + widen * (keep - before)
             push = wanted - gap
             if push <= 0.0 or total <= 0.0:
@@ -118,7 +122,7 @@ def repel(x0, x, base, h, inv_mass, pairs, touching, friction):  # type: ignore[
             along = nx * rx + ny * ry + nz * rz
             rx, ry, rz = rx - along * nx, ry - along * ny, rz - along * nz
             sliding = math.sqrt(rx * rx + ry * ry + rz * rz)
-            grip = friction[pairs.at[p, 0]] * push
+            grip = friction[at[p, 0]] * push
             rub = 1.0 if sliding <= grip else grip / sliding
             speed = nx * ux + ny * uy + nz * uz
             silent = push - min(push, max(-speed, 0.0))
@@ -126,8 +130,8 @@ def repel(x0, x, base, h, inv_mass, pairs, touching, friction):  # type: ignore[
             slower = rub * (rx * ux + ry * uy + rz * uz) / max(ux * ux + uy * uy + uz * uz, 1e-20)
             slower = min(max(slower, 0.0), 1.0)
             for s in range(4):
-                v = pairs.at[p, s]
-                m = inv_mass[v] * touching.weights[p, s] / total
+                v = at[p, s]
+                m = inv_mass[v] * weights[p, s] / total
                 x[v, 0] += m * (push * nx - rub * rx)
                 x[v, 1] += m * (push * ny - rub * ry)
                 x[v, 2] += m * (push * nz - rub * rz)
@@ -142,17 +146,19 @@ def put_back(x, base, inv_mass, pairs, touching, rounds):  # type: ignore[no-unt
 
     That takes speed, but adds none: `base` as of `repel`.
     """
-    room = pairs.kind.shape[0] // BLOCKS
+    kinds, at, normal, keeps, _ = pairs
+    _, lists, counts, _, distances = touching
+    room = kinds.shape[0] // BLOCKS
     failing = 0
     for _ in range(rounds):
         failing = 0
         for b in range(BLOCKS):
-            for n in range(b * room, b * room + touching.counts[b]):
-                p = touching.lists[n]
-                kind = pairs.kind[p]
-                i, j, k, m = pairs.at[p, 0], pairs.at[p, 1], pairs.at[p, 2], pairs.at[p, 3]
-                nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
-                least = REMAINS * min(touching.distance[p], pairs.keep[p])
+            for n in range(b * room, b * room + counts[b]):
+                p = lists[n]
+                kind = kinds[p]
+                i, j, k, m = at[p, 0], at[p, 1], at[p, 2], at[p, 3]
+                nx, ny, nz = normal[p, 0], normal[p, 1], normal[p, 2]
+                least = REMAINS * min(distances[p], keeps[p])
                 if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= ENOUGH * least:
                     continue
                 failing += 1
@@ -197,18 +203,20 @@ def _root(parent, v):  # type: ignore[no-untyped-def]
 @kernel
 def _join_failing(x, pairs, touching, parent):  # type: ignore[no-untyped-def]
     """Join the vertices of each near pair that fails in one zone; the number of those pairs."""
-    room = pairs.kind.shape[0] // BLOCKS
+    kinds, at, normal, keeps, _ = pairs
+    _, lists, counts, _, distances = touching
+    room = kinds.shape[0] // BLOCKS
     failing = 0
     for b in range(BLOCKS):
-        for n in range(b * room, b * room + touching.counts[b]):
-            p = touching.lists[n]
-            i, j, k, m = pairs.at[p, 0], pairs.at[p, 1], pairs.at[p, 2], pairs.at[p, 3]
-            nx, ny, nz = pairs.normal[p, 0], pairs.normal[p, 1], pairs.normal[p, 2]
-            least = REMAINS * min(touching.distance[p], pairs.keep[p])
-            if gap_along(pairs.kind[p], i, j, k, m, nx, ny, nz, x) < ENOUGH * least:
+        for n in range(b * room, b * room + counts[b]):
+            p = lists[n]
+            i, j, k, m = at[p, 0], at[p, 1], at[p, 2], at[p, 3]
+            nx, ny, nz = normal[p, 0], normal[p, 1], normal[p, 2]
+            least = REMAINS * min(distances[p], keeps[p])
+            if gap_along(kinds[p], i, j, k, m, nx, ny, nz, x) < ENOUGH * least:
                 failing += 1
                 for s in range(1, 4):
-                    a, c = _root(parent, i), _root(parent, pairs.at[p, s])
+                    a, c = _root(parent, i), _root(parent, at[p, s])
                     parent[max(a, c)] = min(a, c)
     return failing
 

@@ -16,7 +16,7 @@ from numba import prange
 from ...jit import kernel, parallel_kernel
 
 NONE, ONE = np.float32(0), np.float32(1)
-FLAT = np.float32(0.5)  # least cosine between the normals of a patch and that of the triangle in its middle
+FLAT = np.float32(0.5)  # least cosine between the normals of a patch and their mean
 ROOM = 64  # triangles for which a patch has room at first, on average
 
 
@@ -24,8 +24,8 @@ class Patches(NamedTuple):
     """The patch about each of F triangles, from which cloth within reach belongs to the same sheet.
 
     Attributes:
-        patches: (F+1,) int64; members[patches[t]:patches[t + 1]]: int32, the triangles about triangle t, in a distance
-            at rest, along the mesh.
+        patches: (F+1,) int64; members[patches[t]:patches[t + 1]]: int32, triangle t and those about it, in a
+            distance at rest, along the mesh.
         fans: (V+1,) int64; around[fans[v]:fans[v + 1]]: int32, the triangles at vertex v.
     """
 
@@ -75,7 +75,7 @@ def _gather(faces, first, at, middles, radii, reaches, starts, members):  # type
                         queue[size] = other
                         size += 1
             done += 1
-        for k in range(1, size):
+        for k in range(size):
             if total < members.shape[0]:
                 members[total] = queue[k]
             total += 1
@@ -83,26 +83,31 @@ def _gather(faces, first, at, middles, radii, reaches, starts, members):  # type
 
 
 @kernel
-def _normals(x, faces, normals):  # type: ignore[no-untyped-def]
-    """Unit normals (F,3) of triangles; zero where there is no area."""
-    for t in range(faces.shape[0]):
-        i, j, k = faces[t, 0], faces[t, 1], faces[t, 2]
-        ex, ey, ez = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
-        fx, fy, fz = x[k, 0] - x[i, 0], x[k, 1] - x[i, 1], x[k, 2] - x[i, 2]
-        nx, ny, nz = ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
-        length = math.sqrt(nx * nx + ny * ny + nz * nz)
-        scale = ONE / length if length > 0.0 else NONE
-        normals[t, 0], normals[t, 1], normals[t, 2] = nx * scale, ny * scale, nz * scale
+def find_normal(t, x, faces, normals, when):  # type: ignore[no-untyped-def]
+    """Write the unit normal of triangle `t` to `normals` (2,F,3), now or at the end; zero where there is no area."""
+    i, j, k = faces[t, 0], faces[t, 1], faces[t, 2]
+    ex, ey, ez = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
+    fx, fy, fz = x[k, 0] - x[i, 0], x[k, 1] - x[i, 1], x[k, 2] - x[i, 2]
+    nx, ny, nz = ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
+    length = math.sqrt(nx * nx + ny * ny + nz * nz)
+    scale = ONE / length if length > 0.0 else NONE
+    normals[when, t, 0], normals[when, t, 1], normals[when, t, 2] = nx * scale, ny * scale, nz * scale
 
 
 @kernel
-def _within_cone(t, others, start, stop, normals):  # type: ignore[no-untyped-def]
-    """Whether the normals of triangles others[start:stop] are near that of triangle `t`."""
+def within_cone(others, start, stop, normals):  # type: ignore[no-untyped-def]
+    """Whether the normals of triangles others[start:stop] are near their mean."""
     for when in range(2):
-        nx, ny, nz = normals[when, t, 0], normals[when, t, 1], normals[when, t, 2]
+        nx, ny, nz = NONE, NONE, NONE
         for k in range(start, stop):
             o = others[k]
-            if nx * normals[when, o, 0] + ny * normals[when, o, 1] + nz * normals[when, o, 2] < FLAT:
+            nx += normals[when, o, 0]
+            ny += normals[when, o, 1]
+            nz += normals[when, o, 2]
+        least = FLAT * math.sqrt(nx * nx + ny * ny + nz * nz)
+        for k in range(start, stop):
+            o = others[k]
+            if not nx * normals[when, o, 0] + ny * normals[when, o, 1] + nz * normals[when, o, 2] > least:
                 return False
     return True
 
@@ -115,10 +120,10 @@ def find_flat(x, y, cover, boxes):  # type: ignore[no-untyped-def]
     """
     faces, starts, members, fans, around = cover.faces, cover.patches, cover.members, cover.fans, cover.around
     normals, flat, level = boxes.normals, boxes.flat, boxes.level
-    for when in prange(2):
-        _normals(x if when == 0 else y, faces, normals[when])
-    for v in prange(fans.shape[0] - 1):
-        first = min(fans[v], around.shape[0] - 1)
-        level[v] = _within_cone(around[first], around, fans[v], fans[v + 1], normals)
     for t in prange(faces.shape[0]):
-        flat[t] = _within_cone(t, members, starts[t], starts[t + 1], normals)
+        find_normal(t, x, faces, normals, 0)
+        find_normal(t, y, faces, normals, 1)
+    for v in prange(fans.shape[0] - 1):
+        level[v] = within_cone(around, fans[v], fans[v + 1], normals)
+    for t in prange(faces.shape[0]):
+        flat[t] = within_cone(members, starts[t], starts[t + 1], normals)

@@ -16,11 +16,11 @@ TINY = 1e-20
 
 
 @kernel
-def closest_on_edges(a, b, c, d):  # type: ignore[no-untyped-def]
-    """Squared distance of the segments (a, b) and (c, d), and the shares of the way along them that are nearest."""
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    vx, vy, vz = d[0] - c[0], d[1] - c[1], d[2] - c[2]
-    rx, ry, rz = a[0] - c[0], a[1] - c[1], a[2] - c[2]
+def closest_on_edges(x, i, j, k, m):  # type: ignore[no-untyped-def]
+    """Squared distance of the segments (i, j) and (k, m) of rows of `x`, and where along each they are nearest."""
+    ux, uy, uz = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
+    vx, vy, vz = x[m, 0] - x[k, 0], x[m, 1] - x[k, 1], x[m, 2] - x[k, 2]
+    rx, ry, rz = x[i, 0] - x[k, 0], x[i, 1] - x[k, 1], x[i, 2] - x[k, 2]
     uu, vv, uv = ux * ux + uy * uy + uz * uz, vx * vx + vy * vy + vz * vz, ux * vx + uy * vy + uz * vz
     ur, vr = ux * rx + uy * ry + uz * rz, vx * rx + vy * ry + vz * rz
     s, t = 0.0, 0.0
@@ -45,11 +45,10 @@ def closest_on_edges(a, b, c, d):  # type: ignore[no-untyped-def]
 def nearest_of_pair(kind, i, j, k, m, x):  # type: ignore[no-untyped-def]
     """Distance of a pair of vertices of `x`, the unit direction from its second side to its first, and four weights."""
     if kind == VERTEX:
-        p = x[i]
-        _d2, wb, wc, wd = closest_on_triangle(p[0], p[1], p[2], x[j], x[k], x[m])
+        _d2, wb, wc, wd = closest_on_triangle(x[i, 0], x[i, 1], x[i, 2], x, j, k, m)
         wa, wb, wc, wd = 1.0, -wb, -wc, -wd
     else:
-        _d2, s, t = closest_on_edges(x[i], x[j], x[k], x[m])
+        _d2, s, t = closest_on_edges(x, i, j, k, m)
         wa, wb, wc, wd = 1.0 - s, s, t - 1.0, -t
     nx = wa * x[i, 0] + wb * x[j, 0] + wc * x[k, 0] + wd * x[m, 0]
     ny = wa * x[i, 1] + wb * x[j, 1] + wc * x[k, 1] + wd * x[m, 1]
@@ -73,16 +72,19 @@ def gap_along(kind, i, j, k, m, nx, ny, nz, x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def pierces(p, q, a, b, c):  # type: ignore[no-untyped-def]
-    """Whether the segment (p, q) passes through the triangle (a, b, c); where along it, and the corners' weights."""
-    ex, ey, ez = float(b[0]) - a[0], float(b[1]) - a[1], float(b[2]) - a[2]
-    fx, fy, fz = float(c[0]) - a[0], float(c[1]) - a[1], float(c[2]) - a[2]
-    dx, dy, dz = float(q[0]) - p[0], float(q[1]) - p[1], float(q[2]) - p[2]
+def pierces(x, p, q, a, b, c):  # type: ignore[no-untyped-def]
+    """Whether the segment (p, q) of rows of `x` passes through the triangle (a, b, c); where along it, and the corners'
+    weights."""
+    ax, ay, az = float(x[a, 0]), float(x[a, 1]), float(x[a, 2])
+    ex, ey, ez = x[b, 0] - ax, x[b, 1] - ay, x[b, 2] - az
+    fx, fy, fz = x[c, 0] - ax, x[c, 1] - ay, x[c, 2] - az
+    px, py, pz = float(x[p, 0]), float(x[p, 1]), float(x[p, 2])
+    dx, dy, dz = x[q, 0] - px, x[q, 1] - py, x[q, 2] - pz
     hx, hy, hz = dy * fz - dz * fy, dz * fx - dx * fz, dx * fy - dy * fx
     det = ex * hx + ey * hy + ez * hz
     if det == 0.0:
         return False, 0.0, 0.0, 0.0
-    sx, sy, sz = float(p[0]) - a[0], float(p[1]) - a[1], float(p[2]) - a[2]
+    sx, sy, sz = px - ax, py - ay, pz - az
     u = (sx * hx + sy * hy + sz * hz) / det
     if u < 0.0 or u > 1.0:
         return False, 0.0, 0.0, 0.0

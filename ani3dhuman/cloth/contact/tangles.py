@@ -13,18 +13,19 @@ import numpy as np
 from numba import prange
 
 from ...jit import kernel, parallel_kernel
-from .candidates import BLOCKS, HELD, never_meeting, next_leaf, stay_apart
+from .candidates import BLOCKS, HELD, never_meeting, next_leaf
 from .geometry import pierces
+from .planes import stay_apart
 
 STRIDE, RATE = 0.1, 180.0  # share of the distance kept from other cloth that an edge is moved in a substep, a second
 STEEP = 0.2  # least cosine between an edge and the normal of what it pierces that is reckoned with
 
 
 @kernel
-def _segment_apart(p, q, face, t):  # type: ignore[no-untyped-def]
+def _segment_apart(x, p, q, face, t):  # type: ignore[no-untyped-def]
     apart = False
     for k in range(3):
-        apart = apart or min(p[k], q[k]) > face[t, 3 + k] or max(p[k], q[k]) < face[t, k]
+        apart = apart or min(x[p, k], x[q, k]) > face[t, 3 + k] or max(x[p, k], x[q, k]) < face[t, k]
     return apart
 
 
@@ -44,11 +45,11 @@ def _note(a, b, x, cover, boxes, hits, count):  # type: ignore[no-untyped-def]
             e, f = faces[p, c], faces[p, (c + 1) % 3]
             if e in (j, k, m) or f in (j, k, m):
                 continue
-            if _segment_apart(x[e], x[f], boxes.face, q):
+            if _segment_apart(x, e, f, boxes.face, q):
                 continue
             if min(seam[e], seam[f]) > 0 and min(seam[j], seam[k]) > 0 and seam[m] > 0:
                 continue
-            if pierces(x[e], x[f], x[j], x[k], x[m])[0]:
+            if pierces(x, e, f, j, k, m)[0]:
                 if count < hits.shape[0]:
                     hits[count, 0], hits[count, 1], hits[count, 2] = p, c, q
                 count += 1
@@ -64,7 +65,8 @@ def list_crossings(x, cover, boxes, hits, counts):  # type: ignore[no-untyped-de
     """
     first = cover.first
     leaves = first.shape[0] - 1
-    room, apart = hits.shape[0] // BLOCKS, never_meeting(cover) & ~HELD  # what is held both ways may be a seam
+    room, apart = hits.shape[0] // BLOCKS, never_meeting(cover)[1] & ~HELD  # what is held both ways may be a seam
+    node_boxes, face = boxes.node, boxes.face
     for block in prange(BLOCKS):
         own_hits = hits[block * room : (block + 1) * room]
         count = 0
@@ -73,12 +75,12 @@ def list_crossings(x, cover, boxes, hits, counts):  # type: ignore[no-untyped-de
             own, top = leaves + leaf, 1
             stack[0] = 1
             while True:
-                node, top = next_leaf(own, leaves, boxes, apart, stack, top)
+                node, top = next_leaf(own, leaves, node_boxes, apart, stack, top)
                 if node == 0:
                     break
                 for a in range(first[leaf], first[leaf + 1]):
                     for b in range(a + 1 if node == own else first[node - leaves], first[node - leaves + 1]):
-                        if not stay_apart(boxes.face, a, boxes.face, b):
+                        if not stay_apart(face, a, face, b):
                             count = _note(a, b, x, cover, boxes, own_hits, count)
         counts[block] = count
 
@@ -97,9 +99,9 @@ def mark_tangled(cover, hits, counts, tangled):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _normal(a, b, c):  # type: ignore[no-untyped-def]
-    ex, ey, ez = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    fx, fy, fz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
+def _normal(x, a, b, c):  # type: ignore[no-untyped-def]
+    ex, ey, ez = x[b, 0] - x[a, 0], x[b, 1] - x[a, 1], x[b, 2] - x[a, 2]
+    fx, fy, fz = x[c, 0] - x[a, 0], x[c, 1] - x[a, 1], x[c, 2] - x[a, 2]
     nx, ny, nz = ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
     length = max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-20)
     return nx / length, ny / length, nz / length
@@ -108,7 +110,7 @@ def _normal(a, b, c):  # type: ignore[no-untyped-def]
 @kernel
 def _shorter(x, e, f, opposite, nx, ny, nz, ex, ey, ez, over):  # type: ignore[no-untyped-def]
     """How the curve in the triangle (e, f, opposite) wants the edge to move; `over`: cosine of edge and normal."""
-    mx, my, mz = _normal(x[e], x[f], x[opposite])
+    mx, my, mz = _normal(x, e, f, opposite)
     rx, ry, rz = my * nz - mz * ny, mz * nx - mx * nz, mx * ny - my * nx
     length = math.sqrt(rx * rx + ry * ry + rz * rz)
     if length < 1e-6:
@@ -137,10 +139,10 @@ def untangle(x, base, h, cover, hits, counts):  # type: ignore[no-untyped-def]
             p, c, q = hits[h, 0], hits[h, 1], hits[h, 2]
             e, f = faces[p, c], faces[p, (c + 1) % 3]
             i, j, k = faces[q, 0], faces[q, 1], faces[q, 2]
-            hit, t, u, w = pierces(x[e], x[f], x[i], x[j], x[k])
+            hit, t, u, w = pierces(x, e, f, i, j, k)
             if not hit:
                 continue
-            nx, ny, nz = _normal(x[i], x[j], x[k])
+            nx, ny, nz = _normal(x, i, j, k)
             ex, ey, ez = x[f, 0] - x[e, 0], x[f, 1] - x[e, 1], x[f, 2] - x[e, 2]
             length = max(math.sqrt(ex * ex + ey * ey + ez * ez), 1e-12)
             ex, ey, ez = ex / length, ey / length, ez / length

@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import prange
 
-from ...jit import kernel
+from ...jit import inlined_kernel, kernel, parallel_kernel
+from ...mesh.nearest import halved
 
 LEAF = 4  # triangles in a leaf
+BRANCHES = 16  # of the tree that are brought up to date by themselves, a power of 2
 BIG = np.float32(1e30)
 
 
@@ -34,22 +37,10 @@ class Tree(NamedTuple):
 
 def build_tree(faces: np.ndarray, places: np.ndarray) -> Tree:
     """The tree of triangles (F,3) of three different vertices each, by their places (V,3)."""
-    count = len(faces)
-    leaves = 1
-    while leaves * LEAF < count:
-        leaves *= 2
-    first = (np.arange(leaves + 1) * count) // leaves
-    middles = places[faces].mean(1) if count else np.zeros((0, 3))
-    order, size = np.arange(count), leaves
-    while size > 1:
-        for start in range(0, leaves, size):
-            part = order[first[start] : first[start + size]]
-            if len(part):
-                axis = np.ptp(middles[part], axis=0).argmax()
-                order[first[start] : first[start + size]] = part[np.argsort(middles[part, axis], kind="stable")]
-        size //= 2
+    middles = places[faces].mean(1) if len(faces) else np.zeros((0, 3))
+    order, first = halved(middles, LEAF)
     faces = np.ascontiguousarray(faces[order], np.int32)
-    return Tree(faces, _owned(faces), first.astype(np.int32), _beside(faces))
+    return Tree(faces, _owned(faces), first, _beside(faces))
 
 
 def _owned(faces: np.ndarray) -> np.ndarray:
@@ -75,11 +66,19 @@ def _beside(faces: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def fit_face(t, cover, x, y, slack, boxes):  # type: ignore[no-untyped-def]
-    """Bring the box of triangle `t` up to date, whose vertices go from `x` to `y` (V,3) and may be `slack` (V,) off."""
-    face, half = boxes.face, cover.half
-    a, b, c = cover.faces[t, 0], cover.faces[t, 1], cover.faces[t, 2]
-    wide = boxes.margin[t] = max(max(half[a] + slack[a], half[b] + slack[b]), half[c] + slack[c])
+def leaf_of(t, faces, leaves):  # type: ignore[no-untyped-def]
+    """The leaf that triangle `t` of so many `faces` is in; see `halved`."""
+    return ((t + 1) * leaves - 1) // faces
+
+
+@inlined_kernel
+def fit_face(t, faces, half, x, y, slack, face, margin):  # type: ignore[no-untyped-def]
+    """Bring the box of triangle `t` up to date, whose vertices go from `x` to `y` (V,3) and may be `slack` (V,) off.
+
+    `faces` and `half` are of a `Cover`, `face` and `margin` of its `Boxes`.
+    """
+    a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
+    wide = margin[t] = max(max(half[a] + slack[a], half[b] + slack[b]), half[c] + slack[c])
     for k in range(3):
         face[t, k] = min(min(x[a, k], x[b, k]), x[c, k]) - wide
         face[t, 3 + k] = max(max(x[a, k], x[b, k]), x[c, k]) + wide
@@ -88,10 +87,13 @@ def fit_face(t, cover, x, y, slack, boxes):  # type: ignore[no-untyped-def]
         face[t, 9 + k] = max(max(i, j), l)
 
 
-@kernel
-def fit_node(n, first, boxes):  # type: ignore[no-untyped-def]
-    """Bring the box of node `n` up to date, by its children; those of node n are 2 n and 2 n + 1, leaf l is L + l."""
-    face, node, leaves = boxes.face, boxes.node, first.shape[0] - 1
+@inlined_kernel
+def fit_node(n, first, face, node):  # type: ignore[no-untyped-def]
+    """Bring the box of node `n` up to date, by its children; those of node n are 2 n and 2 n + 1, leaf l is L + l.
+
+    `face` and `node` are of `Boxes`.
+    """
+    leaves = first.shape[0] - 1
     for k in range(12):
         upper = 3 <= k < 6 or k >= 9
         most = -BIG if upper else BIG
@@ -105,10 +107,22 @@ def fit_node(n, first, boxes):  # type: ignore[no-untyped-def]
         node[n, k] = most
 
 
-@kernel
+@parallel_kernel
 def refit(cover, x, y, slack, boxes):  # type: ignore[no-untyped-def]
     """Bring all `Boxes` up to date; arguments as of `fit_face`."""
-    for t in range(cover.faces.shape[0]):
-        fit_face(t, cover, x, y, slack, boxes)
-    for n in range(2 * (cover.first.shape[0] - 1) - 1, 0, -1):
-        fit_node(n, cover.first, boxes)
+    first, faces, half = cover.first, cover.faces, cover.half
+    face, node, margin = boxes.face, boxes.node, boxes.margin
+    leaves = first.shape[0] - 1
+    branches = min(leaves, BRANCHES)
+    for branch in prange(branches):
+        count = leaves // branches
+        start = leaves + branch * count
+        for t in range(first[start - leaves], first[start - leaves + count]):
+            fit_face(t, faces, half, x, y, slack, face, margin)
+        while count > 0:
+            for n in range(start, start + count):
+                fit_node(n, first, face, node)
+            start //= 2
+            count //= 2
+    for n in range(branches - 1, 0, -1):
+        fit_node(n, first, face, node)
