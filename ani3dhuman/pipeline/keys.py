@@ -19,7 +19,7 @@ METHODS = {
     "cloth": 12,
     "render": 10,
     "restore": 4,
-    "limits": 2,
+    "limits": 3,
     "conditions": 1,
     "refine": 13,
 }
