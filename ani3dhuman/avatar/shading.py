@@ -18,6 +18,8 @@ from ..splats.harmonics import seen_from
 from .avatar import Avatar
 from .strand_gaussians import ACROSS, fibre_normals
 
+COARSE = 0.95  # cosine to its smooth normal below which a face is taken by itself, or it would shade itself
+
 _Light = tuple[Illumination, np.ndarray | float]
 """Light on the Gaussians in a frame, and the share of it that they scatter under their gloss."""
 
@@ -92,16 +94,18 @@ def _light(
     `thin` (N,) are lit on the side that the `eye` (3,) sees. `lit` are the Gaussians (M,), with those that are lit at
     several places once for each, and an order (M,) of these; `around` is that of `illuminate`.
     """
-    normals = avatar.normals(surface.vertices)
-    points = avatar.per_vertex(surface.vertices)
+    normals, planes = avatar.normals(surface.vertices), avatar.planes(surface.vertices)
+    points = avatar.within(surface.vertices)
     towards = (eye - points) / np.maximum(np.linalg.norm(eye - points, axis=1, keepdims=True), 1e-12)
     behind = thin & ((normals * towards).sum(1) < 0)
     sides = np.where(behind[:, None], -normals, normals)
+    upright = (planes * sides).sum(1, keepdims=True)
+    planes = np.where(np.abs(upright) < COARSE, np.sign(upright) * planes, sides)
     # a strand is round: it is lit at several places across
     fibres, (rows, order) = avatar.fibres, lit
     across = fibre_normals(_along(avatar, surface.vertices, fibres), towards[fibres])
-    sides[fibres] = across[0]
-    sides = np.concatenate([sides, *across[1:]])
+    sides[fibres] = planes[fibres] = across[0]
+    sides, planes = (np.concatenate([own, *across[1:]]) for own in (sides, planes))
 
     def joined(values: np.ndarray) -> np.ndarray:
         whole = values[: len(points)].copy()
@@ -112,10 +116,11 @@ def _light(
 
     tones = None if avatar.tones is None else avatar.tones[rows]
     if avatar.gloss is None:
-        return _mapped(illuminate(lighting, surface, points[rows], sides, None, tones, order, around), joined), 1.0
+        light = illuminate(lighting, surface, points[rows], sides, None, tones, order, around, planes=planes)
+        return _mapped(light, joined), 1.0
     shine = Shine.of(avatar.gloss[rows], avatar.albedo[rows], towards[rows])
     mirrored = shine.mirrored(sides)
-    light = illuminate(lighting, surface, points[rows], sides, shine, tones, order, around, mirrored)
+    light = illuminate(lighting, surface, points[rows], sides, shine, tones, order, around, mirrored, planes)
     return _mapped(light, joined), joined(matte_share(avatar.gloss[rows], mirrored))
 
 

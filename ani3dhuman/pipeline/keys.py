@@ -17,7 +17,7 @@ METHODS = {
     "fit": 10,
     "rigid": 2,
     "cloth": 12,
-    "render": 10,
+    "render": 11,
     "restore": 4,
     "limits": 3,
     "conditions": 1,

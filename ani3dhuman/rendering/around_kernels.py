@@ -92,7 +92,7 @@ def gather_around(lit, order, mirrors, sharpness, ways, weights, layers, sent, m
             the light of the mesh (N,3).
         glossy: filled with the same of what is mirrored: (G,) and (G,3), of a mirror that takes nothing away.
     """
-    points, normals, tones = lit
+    points, normals, faced, tones = lit
     views, depths, hits, counts, cells = layers
     open_, result = matte
     mirror_open, mirrored = glossy
@@ -103,24 +103,20 @@ def gather_around(lit, order, mirrors, sharpness, ways, weights, layers, sent, m
         begin, count = block * _BLOCK, min(_BLOCK, total - block * _BLOCK)
         places, sides, planes = (
             np.empty((3, _BLOCK), np.float32),
-            np.empty((3, _BLOCK), np.float32),
+            np.empty((6, _BLOCK), np.float32),
             np.empty((6, _BLOCK)),
         )
         seeds, chances = np.empty(_BLOCK, np.uint32), np.empty((2, _BLOCK), np.float32)
         # whole, light, cosines and three colours, of the matte surface and of the mirror
         sums, lobes = np.zeros((_BLOCK, 6)), np.zeros((_BLOCK, 5))
-        cosines, signs, nears, least = (
-            np.empty(_BLOCK, np.float32),
-            np.empty(_BLOCK),
-            np.empty(_BLOCK),
-            np.empty(_BLOCK),
-        )
+        cosines, steeps = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
+        signs, nears, least = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
         columns, rows = np.empty(_BLOCK), np.empty(_BLOCK)
         for b in range(count):
             n = order[begin + b]
-            m = normals[n]
+            m = faced[n]
             for c in range(3):
-                places[c, b], sides[c, b] = points[n, c], m[c]
+                places[c, b], sides[c, b], sides[3 + c, b] = points[n, c], normals[n, c], m[c]
             # two unit vectors in the surface: lookups are scattered over it, since few ways would make hard edges
             if abs(m[2]) < 0.9:
                 length = math.sqrt(m[0] * m[0] + m[1] * m[1]) + 1e-12
@@ -139,9 +135,8 @@ def gather_around(lit, order, mirrors, sharpness, ways, weights, layers, sent, m
                 seeds[b] = (seeds[b] * np.uint32(1664525) + np.uint32(1013904223)) & np.uint32(0xFFFFFFFF)
                 chance = (seeds[b] >> np.uint32(24)) & np.uint32(255)
                 chances[0, b], chances[1, b] = cell * _SCATTERED[chance, 0], cell * _SCATTERED[chance, 1]
-            _look(
-                way, look, cell, (places, sides, planes, chances), (cosines, signs, nears, columns, rows, least), count
-            )
+            found = (cosines, steeps, signs, nears, columns, rows, least)
+            _look(way, look, cell, (places, sides, planes, chances), found, count)
             for b in range(count):
                 n, facing, sign = order[begin + b], cosines[b], signs[b]
                 end = 0 if sign < 0.0 else 1
@@ -163,7 +158,7 @@ def gather_around(lit, order, mirrors, sharpness, ways, weights, layers, sent, m
                     for step in range(behind_each_other):
                         k = np.int64(step if sign > 0.0 else behind_each_other - 1 - step)
                         ahead = sign * (depths[s, j, i, k] + nears[b])
-                        if ahead > 0.0 and ahead * facing > least[b]:
+                        if ahead > 0.0 and ahead * steeps[b] > least[b]:
                             layer = k
                             break
                 if layer < 0:
@@ -193,20 +188,22 @@ def _look(way, view, cell, lit, seen, count):  # type: ignore[no-untyped-def]
     """Where the first `count` points of a block find a map's surfaces as they look along or against a `way`.
 
     Args:
-        lit: places and sides (3,B), two vectors in the surface (6,B), and how far along them the point is moved (2,B).
-        seen: filled with the cosine (B,) of the side to the way, -1 (B,) where they look along it and 1 where against,
-            how near the place is to the view (B,), column and row (B,) of the map, and how far ahead along the side a
-            surface is at least (B,) that is not the point's own.
+        lit: places (3,B), sides and those of the planes of the points' faces (6,B), two vectors in these planes (6,B),
+            and how far along them the point is moved (2,B).
+        seen: filled with the cosines (B,) of side and plane to the way, -1 (B,) where they look along it and 1 where
+            against, how near the place is to the view (B,), column and row (B,) of the map, and how far over the plane
+            a surface is at least (B,) that is not the point's own.
     """
-    (px, py, pz), (mx, my, mz), plane, (u, v) = lit
-    cosines, signs, nears, columns, rows, least = seen
+    (px, py, pz), (nx, ny, nz, mx, my, mz), plane, (u, v) = lit
+    cosines, steeps, signs, nears, columns, rows, least = seen
     ax, ay, az, a = view[0, 0], view[0, 1], view[0, 2], view[0, 3]
     bx, by, bz, b = view[1, 0], view[1, 1], view[1, 2], view[1, 3]
     cx, cy, cz, c = view[2, 0], view[2, 1], view[2, 2], view[2, 3]
     square = cell * cell
     for k in range(count):
-        facing = mx[k] * way[0] + my[k] * way[1] + mz[k] * way[2]
+        facing = nx[k] * way[0] + ny[k] * way[1] + nz[k] * way[2]
         signs[k] = -1.0 if facing > 0.0 else 1.0
+        steeps[k] = -signs[k] * (mx[k] * way[0] + my[k] * way[1] + mz[k] * way[2])
         cosines[k] = abs(facing)
         x0 = np.float64(ax * px[k] + ay * py[k] + az * pz[k] + a)
         y0 = np.float64(bx * px[k] + by * py[k] + bz * pz[k] + b)

@@ -96,11 +96,12 @@ def seen_at(view, distant, p):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _unshadowed(view, distant, depths, p, normal, facing, cell):  # type: ignore[no-untyped-def]
+def _unshadowed(view, distant, depths, p, plane, steep, cell):  # type: ignore[no-untyped-def]
     """Share of light 0..1 that reaches a point of a surface: bilinear over cells whose mesh is not in the light's way.
 
-    It is where it lies nearer to the light and over the plane of the surface, which therefore does not shade itself,
-    however steep it is and however large the `cell` (metres, at a metre from a lamp).
+    It is where it lies nearer to the light and over the surface's own `plane`, a unit normal, so that it does not
+    shade itself, however small the cosine `steep` of the light to it and however large the `cell` (metres, at a metre
+    from a lamp).
     """
     x, y, near = seen_at(view, distant, p)
     if not distant and near <= 0.0:
@@ -116,14 +117,14 @@ def _unshadowed(view, distant, depths, p, normal, facing, cell):  # type: ignore
         middle_x = view[0, 0] * view[2, 0] + view[0, 1] * view[2, 1] + view[0, 2] * view[2, 2]
         middle_y = view[1, 0] * view[2, 0] + view[1, 1] * view[2, 1] + view[1, 2] * view[2, 2]
     # the normal in the axes of the map
-    nz = normal[0] * view[2, 0] + normal[1] * view[2, 1] + normal[2] * view[2, 2]
-    nx = normal[0] * view[0, 0] + normal[1] * view[0, 1] + normal[2] * view[0, 2]
-    ny = normal[0] * view[1, 0] + normal[1] * view[1, 1] + normal[2] * view[1, 2]
+    nz = plane[0] * view[2, 0] + plane[1] * view[2, 1] + plane[2] * view[2, 2]
+    nx = plane[0] * view[0, 0] + plane[1] * view[0, 1] + plane[2] * view[0, 2]
+    ny = plane[0] * view[1, 0] + plane[1] * view[1, 1] + plane[2] * view[1, 2]
     if not distant:
         nx, ny = nx - middle_x * nz, ny - middle_y * nz
     nx, ny = nx * cell, ny * cell
     scale = 1.0 if distant else depth
-    least = scale * cell * (CLEARANCE + _STEEP / max(facing, 0.05))
+    least = scale * cell * (CLEARANCE + _STEEP / max(steep, 0.05))
     light = 0.0
     for down in range(2):
         for right in range(2):
@@ -181,7 +182,8 @@ def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone
     """Add the light that surfaces send on: of emitters, through the maps of their `slots`.
 
     Args:
-        lit: points (N,3), normals (N,3), and of the first ones, all or none, how they scatter, as of `scattered_by`.
+        lit: points (N,3), normals (N,3), those of the planes of their faces (N,3), and of the first ones, all or none,
+            how they scatter, as of `scattered_by`.
         shine: how the first G points mirror, all of them or none: unit vectors to the eye (G,3), how wide the slopes of
             their microfacets are (G,), and what they mirror of what they face (G,3).
         kinds: (S,) of the emitters.
@@ -192,11 +194,11 @@ def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone
         result: (N,3) gets what white surfaces scatter.
         shone: (G,3) gets what is mirrored to the eye.
     """
-    points, normals, tones = lit
+    points, normals, planes, tones = lit
     eyes, slopes, facing_colors = shine
     places, colors, frames, cones, spreads = emitters
     for n in numba.prange(points.shape[0]):
-        p, normal = points[n], normals[n]
+        p, normal, plane = points[n], normals[n], planes[n]
         for s in range(kinds.shape[0]):
             if kinds[s] == 0:
                 dx, dy, dz, square = places[s, 0], places[s, 1], places[s, 2], 1.0
@@ -216,7 +218,8 @@ def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone
                 continue
             slot = slots[s]
             if slot >= 0:
-                strength *= _unshadowed(views[slot], kinds[s] == 0, maps[slot], p, normal, facing, cells[slot])
+                steep = abs(plane[0] * dx + plane[1] * dy + plane[2] * dz) / length
+                strength *= _unshadowed(views[slot], kinds[s] == 0, maps[slot], p, plane, steep, cells[slot])
             for k in range(3):
                 result[n, k] += strength * colors[s, k]
             if n < eyes.shape[0] and strength > 0.0:

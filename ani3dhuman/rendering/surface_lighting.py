@@ -106,6 +106,7 @@ def illuminate(
     order: np.ndarray | None = None,
     around: bool = True,
     share: np.ndarray | None = None,
+    planes: np.ndarray | None = None,
 ) -> Illumination:
     """Light on `points` (N,3) of a surface, on the side of their unit `normals` (N,3), by the lights of one frame.
 
@@ -113,30 +114,37 @@ def illuminate(
     shaders, zeros or None of none. `order` (N,) is that in which points lie near each other (`by_place`), which is
     faster; None takes them as they are. Without `around` what comes from all around, most of the work, is left out: 0.
     `share` (N,3) is that of `Shine.mirrored`, where it is known.
+    `planes` (N,3) are unit normals of the faces that the points lie in, on the same side: nothing in a plane hides its
+    points, where smooth normals lean out of coarse faces. None takes `normals`.
     """
     tones = np.zeros((0, 2), np.float32) if tones is None else np.ascontiguousarray(tones, np.float32)
     mesh, faces = np.ascontiguousarray(surface.vertices, np.float32), surface.faces
     where, sides = np.ascontiguousarray(points, np.float32), np.ascontiguousarray(normals, np.float32)
-    all_points, all_sides, count = where, sides, len(points)
+    faced = sides if planes is None else np.ascontiguousarray(planes, np.float32)
+    all_points, all_sides, all_planes, count = where, sides, faced, len(points)
     if around:  # both sides of the vertices are lit too, for what they send on
         own = point_normals(mesh, faces)
         all_points = np.concatenate([where, mesh, mesh])
-        all_sides = np.concatenate([sides, own, -own])
+        all_sides, all_planes = (np.concatenate([each, own, -own]) for each in (sides, faced))
     direct = np.zeros((len(all_points), 3), np.float32)
     shone = np.zeros((len(points), 3), np.float32)
     low, high = _bounds(np.ascontiguousarray(mesh.T))
     for light in emitters(lighting, (low + high) / 2):
-        _add_light(light, (mesh, faces, surface.cutouts), (all_points, all_sides, tones), shine, direct, shone)
+        _add_light(
+            light, (mesh, faces, surface.cutouts), (all_points, all_sides, all_planes, tones), shine, direct, shone
+        )
     above = sky(lighting, all_sides)
     open_, reflected = np.zeros(count, np.float32), np.zeros((count, 3), np.float32)
     mirror_open, mirrored = np.zeros_like(open_), np.zeros_like(reflected)
     if around:
         layers, weights = _layers(lighting, mesh, faces, surface.cutouts)
         first = _sent(surface, direct[count:] + HALF_OPEN * above[count:])
-        both_sides = all_points[count:], all_sides[count:], tones[:0]
+        both_sides = all_points[count:], all_sides[count:], all_planes[count:], tones[:0]
         vertex_open, vertex_reflected, *_ = _around(layers, weights, both_sides, None, first, None)
         sent = _sent(surface, direct[count:] + vertex_open[:, None] * above[count:] + vertex_reflected)
-        open_, reflected, mirror_open, mirrored = _around(layers, weights, (where, sides, tones), shine, sent, order)
+        open_, reflected, mirror_open, mirrored = _around(
+            layers, weights, (where, sides, faced, tones), shine, sent, order
+        )
     mirrored_above = np.zeros_like(mirrored)
     if shine is not None:
         share = shine.mirrored(sides) if share is None else share
@@ -178,17 +186,17 @@ def _layers(
 def _around(
     layers: tuple[np.ndarray, ...],
     weights: np.ndarray,
-    lit: tuple[np.ndarray, np.ndarray, np.ndarray],
+    lit: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     shine: Shine | None,
     sent: np.ndarray,
     order: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The share (N,) of the sky's light that is not hidden, and the light (N,3) of faces that hide it.
 
-    Then the same of what is mirrored. `layers` and `weights` are those of `_layers`, `lit` points, normals
-    and tones, `sent` what faces send on, `order` as of `illuminate`.
+    Then the same of what is mirrored. `layers` and `weights` are those of `_layers`, `lit` points, normals,
+    planes and tones, `sent` what faces send on, `order` as of `illuminate`.
     """
-    points, normals, _ = lit
+    points, normals, *_ = lit
     open_, reflected = np.empty(len(points), np.float32), np.empty((len(points), 3), np.float32)
     mirrors, sharpness = np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
     if shine is not None:
@@ -243,12 +251,13 @@ def _harmonics(ways: np.ndarray) -> np.ndarray:
 def _add_light(
     light: Emitters,
     surface: tuple[np.ndarray, np.ndarray, Cutouts],
-    lit: tuple[np.ndarray, np.ndarray, np.ndarray],
+    lit: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     shine: Shine | None,
     result: np.ndarray,
     shone: np.ndarray,
 ) -> None:
-    """Add the light of one lamp or sun: `surface` is vertices, faces and cutouts, `lit` points, normals and tones."""
+    """Add the light of one lamp or sun: `surface` is vertices, faces and cutouts, `lit` points, normals, planes and
+    tones."""
     mesh, faces, cutouts = surface
     count, distant = len(light.kinds), light.kinds == DISTANT
     size = FINE if count == 1 else COARSE

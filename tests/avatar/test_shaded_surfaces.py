@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from synthetic import make_arrays
 
 from ani3d_formats.progress import Progress
@@ -52,6 +53,21 @@ def test_gaussians_are_shaded_by_the_facets_that_they_lie_on(shot):
     sides /= np.linalg.norm(sides, axis=1, keepdims=True)
     np.testing.assert_allclose(avatar.normals(sheared), sides, atol=0.05)
     assert np.abs(replace(avatar, corners=None).normals(sheared) - sides).max() > 0.2
+
+
+def test_light_is_taken_on_the_surface_where_a_gaussian_lies_beside_its_triangle(shot):
+    avatar = avatar_from_shot(shot, 1000)
+    inside = avatar.binding.barycentrics.numpy()
+    np.testing.assert_allclose(avatar.within(shot["vertices"]), avatar.pose(shot["vertices"][None])[0][0], atol=1e-5)
+    beside = inside + np.array([0.5, -0.25, -0.25], np.float32)
+    moved = replace(avatar, binding=replace(avatar.binding, barycentrics=torch.from_numpy(beside)))
+    corners = shot["vertices"][shot["faces"][avatar.binding.triangle_ids.numpy()]]
+    points, planes = moved.within(shot["vertices"]), moved.planes(shot["vertices"])
+    a, b, c = (np.cross(corners[:, k] - points, corners[:, (k + 1) % 3] - points) for k in range(3))
+    whole = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    np.testing.assert_allclose(sum(np.linalg.norm(part, axis=1) for part in (a, b, c)), whole, rtol=1e-3, atol=1e-8)
+    np.testing.assert_allclose(((points - corners[:, 0]) * planes).sum(1), 0, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(planes, axis=1), 1, rtol=1e-5)
 
 
 def test_colours_are_made_once_in_a_job_and_let_go_however_it_ends(shot):

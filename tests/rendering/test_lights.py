@@ -157,6 +157,35 @@ def test_a_surface_does_not_shade_itself() -> None:
     assert light.sky.min() > 0.95 and light.reflected.max() < 0.05
 
 
+@pytest.mark.parametrize("sides", [6, 8, 12])
+def test_a_coarse_limb_that_is_smoothly_shaded_does_not_shade_itself(sides: int) -> None:
+    """A prism as thick as an arm, with the normals of the round limb that it stands for."""
+    height, radius = 1.8, 0.045
+    turns = np.arange(sides) * 2 * math.pi / sides
+    ring = radius * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    vertices = np.concatenate([np.insert(ring, 2, z, axis=1) for z in (0, height)])
+    first, second = np.arange(sides), (np.arange(sides) + 1) % sides
+    faces = np.concatenate(
+        [np.stack([first, second, second + sides], 1), np.stack([first, second + sides, first + sides], 1)]
+    )
+    rng = np.random.default_rng(0)
+    own, shares = rng.integers(0, len(faces), 2000), rng.dirichlet([1, 1, 1], 2000)
+    corners = vertices[faces[own]]
+    points = np.einsum("nc,nck->nk", shares, corners)
+    normals = points * [1, 1, 0] / np.linalg.norm(points[:, :2], axis=1, keepdims=True)
+    planes = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    planes /= np.linalg.norm(planes, axis=1, keepdims=True)
+    way = np.array([-0.6, -0.2, -0.5])
+    lighting = sun(tuple(way), angle=0.05)
+    both = replace(lighting, ambient=np.ones(3))
+    surface = Surface(vertices, faces, np.zeros((len(vertices), 3)))
+    light = illuminate(both, surface, points, normals, planes=planes)
+    expected = -normals @ lighting.sun_directions[0]
+    over = -planes @ lighting.sun_directions[0] > 0  # the sun is over the plane of the face, and not in it
+    np.testing.assert_allclose(light.direct[over, 0], np.maximum(expected, 0)[over], atol=0.01)
+    assert np.percentile(light.openness, 5) > 0.9
+
+
 @pytest.mark.parametrize("kind", [0, 1, 2, 3])
 @pytest.mark.parametrize("place", [(0, 0, 1.0), (0.1, 0, 1.0), (0, 0, 0.0), (0, 0, 1e5)])
 def test_lamps_in_odd_places_give_finite_light(kind: int, place: tuple[float, ...]) -> None:
