@@ -21,7 +21,7 @@ from .strand_gaussians import shares_of, strand_objects, strand_samples
 from .stretching import shapes_of
 from .surface_colors import CLEAR, cutouts_of, has_holes, surface_colors, surface_gloss, surface_tones
 
-OPACITY = 0.95
+OPACITY = 0.99
 FLATNESS = 0.03  # thickness over width of a surface Gaussian; thicker ones widen the outline
 SHARE_POINTS = 20_000  # that tell how much of a region is clear
 OVERLAP = 0.68  # standard deviation over the mean spacing of samples: closed surface, crisp texture

@@ -13,8 +13,8 @@ from ..storage.stage_store import content_key
 
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
-    "avatar": 5,
-    "fit": 10,
+    "avatar": 6,
+    "fit": 11,
     "rigid": 2,
     "cloth": 12,
     "render": 11,
