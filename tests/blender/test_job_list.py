@@ -153,7 +153,7 @@ def test_the_time_left_is_that_of_the_whole_work(part):
     ):
         course.see(stage, share, float(now))
         seen.append(course.factor)
-    assert seen == sorted(seen) and 0.1 < course.factor < 0.3
+    assert seen == sorted(seen) and 0.1 < course.factor < 0.9
     assert course.left == pytest.approx(4 / course.factor * (1 - course.factor))
     reached = course.factor
     course.see("rigid", 0.0, 105.0)  # a stage that is done again
@@ -188,9 +188,10 @@ def test_how_long_a_quality_takes_here_is_told_beside_it(addon, session, part, m
 
 def test_of_a_job_that_was_found_again_the_time_is_told_once_it_moves(part):
     course = part("animate_progress").Course(0.0, "7")
-    course.see("refine", 0.5, 1000.0)
+    course.see("restore", 0.1, 1000.0)
     assert course.left == float("inf") and course.factor > 0.3
-    course.see("refine", 0.9, 1010.0)
+    course.see("restore", 0.9, 1008.0)
+    course.see("render_refined", 0.2, 1010.0)
     assert 0 < course.left < 60
 
 
