@@ -57,5 +57,5 @@ class Giving:
         return pose._replace(skin=skin)
 
     def _heights(self, places: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
-        near = self.contacts.nearest(places, pose.body)
+        near = self.contacts.nearest_to(places, pose.body)
         return heights_over(places, near, pose.body, pose.normals, self.contacts.faces, *self.contacts.around)
