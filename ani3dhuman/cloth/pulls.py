@@ -19,6 +19,7 @@ from .rods import bend_strands
 
 f4 = np.float32
 LONG, LONGEST = 1.1, 1.2  # times its rest, of an edge before and after the body pushes, which so cannot tear it
+WORTH = 20_000  # edges from which on waking another core, some 50 us, is worth what a light pass over them takes
 CATCH_UP = 3.0  # m/s that an edge too long may gain in a substep, so that cloth follows what pulls it
 
 
@@ -209,21 +210,43 @@ def go_on(state, cloth, start, end, share, now, keep, gravity, push, h):  # type
 
 
 @parallel_kernel
-def keep_whole(x, previous, mobile, cloth):  # type: ignore[no-untyped-def]
-    """Bring back what the body made too long; `mobile` (P,) are inverse masses."""
+def _keep_parts_whole(x, previous, mobile, cloth):  # type: ignore[no-untyped-def]
     for part in prange(PARTS):
         _limit_stretch(x, previous, f4(0.0), mobile, cloth, LONGEST, part)
-    _limit_stretch(x, previous, f4(0.0), mobile, cloth, LONGEST, PARTS)
+
+
+@kernel
+def keep_whole(x, previous, mobile, cloth):  # type: ignore[no-untyped-def]
+    """Bring back what the body made too long; `mobile` (P,) are inverse masses."""
+    alone = cloth.edges.shape[0] < WORTH
+    if not alone:
+        _keep_parts_whole(x, previous, mobile, cloth)
+    for part in range(0 if alone else PARTS, PARTS + 1):
+        _limit_stretch(x, previous, f4(0.0), mobile, cloth, LONGEST, part)
+
+
+@kernel
+def _new_speeds(x, v, previous, cloth, rub, h, part):  # type: ignore[no-untyped-def]
+    members, starts = cloth.members, cloth.starts
+    for n in range(starts[part], starts[part + 1]):
+        i = members[n]
+        for k in range(3):
+            v[i, k] = (x[i, k] - previous[i, k]) / h
+    _rub_threads(v, cloth, rub, part)
 
 
 @parallel_kernel
+def _new_speeds_of_parts(x, v, previous, cloth, rub, h):  # type: ignore[no-untyped-def]
+    for part in prange(PARTS):
+        _new_speeds(x, v, previous, cloth, rub, h, part)
+
+
+@kernel
 def new_speeds(x, v, previous, cloth, rub, h):  # type: ignore[no-untyped-def]
     """End a substep: speeds by what it moved, less friction within the cloth."""
-    members, starts = cloth.members, cloth.starts
-    for part in prange(PARTS):
-        for n in range(starts[part], starts[part + 1]):
-            i = members[n]
-            for k in range(3):
-                v[i, k] = (x[i, k] - previous[i, k]) / h
-        _rub_threads(v, cloth, rub, part)
+    if cloth.edges.shape[0] < WORTH:
+        for part in range(PARTS):
+            _new_speeds(x, v, previous, cloth, rub, h, part)
+    else:
+        _new_speeds_of_parts(x, v, previous, cloth, rub, h)
     _rub_threads(v, cloth, rub, PARTS)

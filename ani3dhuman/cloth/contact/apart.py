@@ -22,6 +22,7 @@ WIDEN, RATE = 0.25, 432.0  # share of what lacks to the distance to be kept that
 REMAINS = 0.3  # share of a pair's distance that must be left after a step
 ENOUGH = 0.5  # share of that with which it counts as left
 ROUNDS = 6
+WORTH = 8_000  # pairs from which on waking another core is worth it
 TRIES = 3  # how often it is looked whether what was put back passes other planes
 ZONES = 4  # how often what cannot be solved is joined to larger parts that move as one
 
@@ -79,13 +80,22 @@ def _look(b, x0, x, share, fresh, cover, pairs, counts, touching):  # type: igno
 
 
 @parallel_kernel
+def _look_in_all(x0, x, share, fresh, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
+    for b in prange(BLOCKS):
+        _look(b, x0, x, share, fresh, cover, pairs, counts, touching)
+
+
+@kernel
 def look(x0, x, share, fresh, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
     """Put on the lists what is nearer than `share` of its distance to be kept, at places `x`, by its old plane.
 
     Those get a new plane, of places `x0` at the start of the step. `fresh` empties the lists first.
     """
-    for b in prange(BLOCKS):
-        _look(b, x0, x, share, fresh, cover, pairs, counts, touching)
+    if counts.sum() < WORTH:
+        for b in range(BLOCKS):
+            _look(b, x0, x, share, fresh, cover, pairs, counts, touching)
+    else:
+        _look_in_all(x0, x, share, fresh, cover, pairs, counts, touching)
 
 
 @kernel
