@@ -23,6 +23,7 @@ from ..device import to_numpy
 from ..refinement.plots import plot_losses
 from ..splats.splats import OWN_COLORS
 from ..storage.stage_quota import SharedStages
+from ..storage.stage_store import let_go
 from . import refining, restoring
 from .avatars import write_avatar
 from .beside import beside
@@ -80,6 +81,7 @@ def animate(
     same = refined.appearance is None and np.array_equal(clip.vertices if mesh is None else mesh, refined.vertices)
     shows_restored = pictures_of(job, coarse, restored, drawn if same else None)
     layers = {**coarse.pictures, "restored": shows_restored, "refined": drawn}
+    let_go(mesh, *vertices.values())  # of a long shot they are a gigabyte, and encoders take another
     with beside(job, lambda job: _write_cache(job, clip, refined.vertices, shot.meta.origin)) as cached:
         with job.timed("pictures"):
             if refined.losses:

@@ -24,6 +24,7 @@ from ..presentation.sheets import contact_sheet, lowered, sheet_frames, side_by_
 from ..presentation.view_transform import displayed
 from ..rendering.control_maps import depth_picture
 from ..rendering.layers import LayerRender
+from ..storage.stage_store import let_go
 from .coarse import CoarseLayers, SeenLayer
 from .restoring import Restored
 
@@ -55,6 +56,7 @@ def write_pictures(
     progress.total = shot.frames
     background, table, fps = shot.background_srgb, shot.arrays.get("view_table"), shot.meta.fps
     floor = float(vertices["rigid"][:, :, 2].min())
+    let_go(vertices["rigid"])
     picks = set(sheet_frames(shot.frames))
     shown: dict[str, dict[int, np.ndarray]] = {TITLES[name]: {} for name in layers}
     # layers that have the same pictures are composed and encoded once, under the name of the last of them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -106,6 +107,16 @@ def read_stage(folder: Path, kind: type[Result], verify: bool = True) -> Result 
         return from_arrays(kind, {name: _opened(path) for name, path in paths.items()}, listing["notes"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def let_go(*arrays: np.ndarray | None) -> None:
+    """Take what is mapped of stages' arrays out of this process's memory; it comes back as it is read again."""
+    for array in arrays:
+        mapped: Any = array
+        while mapped is not None and not isinstance(mapped, mmap.mmap):
+            mapped = getattr(mapped, "base", None)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)  # they are mapped to be read alone
 
 
 def _place(folder: Path, name: str) -> Path:

@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ani3dhuman.storage.stage_quota import LISTING, SharedStages, evict, sweep
-from ani3dhuman.storage.stage_store import StageStore, content_key
+from ani3dhuman.storage.stage_store import StageStore, content_key, let_go
 
 
 def test_keys_change_with_every_part_and_only_then():
@@ -145,3 +146,17 @@ def test_what_a_killed_writer_left_is_swept(tmp_path):
     (tmp_path / "stage-two").mkdir()
     sweep(tmp_path)
     assert names(tmp_path) == {"stage-two"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux tells it")
+def test_what_is_let_go_is_out_of_memory_and_reads_the_same_again(tmp_path):
+    def held() -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("RssFile")).split()[1])
+
+    np.save(tmp_path / "vertices.npy", np.arange(10_000_000, dtype=np.float32))  # 40 MB
+    mapped = np.asarray(np.load(tmp_path / "vertices.npy", mmap_mode="r"))
+    total, before = float(mapped.sum(dtype=np.float64)), held()
+    let_go(mapped[5:], None, np.zeros(3))
+    assert before - held() > 30_000
+    assert float(mapped.sum(dtype=np.float64)) == total
