@@ -39,8 +39,9 @@ TINY = Settings.from_dict(
 FRAMES = 3
 WITHIN = 1e-4
 # Adam divides by the gradient's size: where a gradient is rounding alone, its sign decides on a step. Few vertices
-# do so; a triangle of 1 cm turns by .01 where one moves by .1 mm, and a shadow's edge crosses a Gaussian
-FEW, TURNS, STEP = 0.02, {"covariance": 10 * WITHIN}, {"covariance": 0.02, "radiance:base": 0.05}
+# do so; a triangle of 1 cm turns by .01 where one moves by .1 mm, and a shadow's edge crosses a Gaussian. What comes
+# from all around in a frame is in its neighbours' light too, so that of colours there are three times as many
+FEW, TURNS, STEP = 0.04, {"covariance": 10 * WITHIN}, {"covariance": 0.02, "radiance:base": 0.05}
 # who may copy numbers from the device to the CPU between posing and the frame cache, and what
 LISTED = {
     "rendering.layers.drawn_frame.<locals>.<genexpr>": "finished pictures",
