@@ -71,7 +71,7 @@ class AvatarSettings:
     gaussians: int = 80_000
     render_scale: float = 1.0
     layer_videos: bool = False
-    fit_steps: int = 1900
+    fit_steps: int = 2100
     views: str = ""
     file: str = ""
 
