@@ -67,7 +67,7 @@ def run(
     hear(progress)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll, around.way_in)
     thickness = worn.each("thickness") + worn.extra
-    contacts = Contacts(obstacle, ~constraints.pinned, around.colliders, thickness)
+    contacts = Contacts(obstacle, ~constraints.pinned, around.colliders)
     hinges = c.hinges, c.hinge_weights, _give(worn.each("bend")[c.hinges[:, 0]], m.bend)
     joints = c.joints, _give(worn.each("bend")[c.joints[:, 0]], m.joints)
     edges = c.edges, c.edge_rest, _give(worn.each("stretch")[c.edges[:, 0]], m.stretch)

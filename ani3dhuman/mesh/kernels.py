@@ -141,17 +141,6 @@ def point_normals(vertices, faces):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def longest_side(x, faces):  # type: ignore[no-untyped-def]
-    """The longest side of triangles (F,3) of points `x` (Q,3), metres."""
-    most = 0.0
-    for t in range(faces.shape[0]):
-        for c in range(3):
-            i, j = faces[t, c], faces[t, (c + 1) % 3]
-            most = max(most, (x[i, 0] - x[j, 0]) ** 2 + (x[i, 1] - x[j, 1]) ** 2 + (x[i, 2] - x[j, 2]) ** 2)
-    return math.sqrt(most)
-
-
-@kernel
 def strays(steps, faces, rings):  # type: ignore[no-untyped-def]
     """By how much points of a mesh, within so many rings of each, go another way than it: (Q,) metres, no less.
 

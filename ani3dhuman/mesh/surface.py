@@ -9,7 +9,7 @@ import numpy as np
 from numba import get_num_threads
 from scipy.spatial import cKDTree
 
-from .kernels import heights_over, longest_side, point_normals
+from .kernels import heights_over, point_normals
 from .nearest import PointTree
 
 WITHIN = 0.04  # metres: where a place that faces the nearest one is looked for
@@ -143,15 +143,11 @@ class Contacts:
     other side. Where there is a scene, its nearest place is one more: between a body and a chair each is asked.
     """
 
-    def __init__(
-        self, obstacle: Obstacle | None, free: np.ndarray, scene: int = 0, apart: np.ndarray | float = np.inf
-    ) -> None:
+    def __init__(self, obstacle: Obstacle | None, free: np.ndarray, scene: int = 0) -> None:
         """For P particles, of which those that are `free` (P,) bool may touch an obstacle.
 
-        `scene`: how many of the obstacle's points, the last ones, are no part of the body; `apart` (P,) metres at which
-        particles touch it.
+        `scene`: how many of the obstacle's points, the last ones, are no part of the body.
         """
-        self.apart = np.broadcast_to(apart, free.shape)[free]
         self.obstacle, self.rows, self.scene = obstacle, np.flatnonzero(free), scene
         self.faces = obstacle.faces.astype(np.int64) if obstacle else np.zeros((0, 3), np.int64)
         self.around = obstacle.around if obstacle else (np.zeros(1, np.int64), np.zeros(0, np.int64))
@@ -244,9 +240,9 @@ class Contacts:
             across = np.where(left.min(1) < CLOSE, near[each, left.argmin(1)], across)
         self.fresh = False
         places = [kept, np.maximum(across, 0), now, then]
-        # what is nearest lies in a triangle, and so by its sides over the square root of 3 from a corner at most
-        nothing = far - longest_side(start, self.faces) / 3**0.5 - self.apart
-        clear = np.repeat(np.clip(nothing, 0, TRUSTED).astype(np.float32)[:, None], clear.shape[1], 1)
+        clear = np.zeros_like(
+            clear
+        )  # each is looked at in the first substep: a bound by what is nearest lets cloth sink
         clear[across < 0, 1] = clear[(now == kept) | (now == across), 2] = NOWHERE  # not twice
         clear[(then == kept) | (then == across) | (then == now), 3] = NOWHERE
         if self.scene:

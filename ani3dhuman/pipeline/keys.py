@@ -16,7 +16,7 @@ METHODS = {
     "avatar": 6,
     "fit": 11,
     "rigid": 2,
-    "cloth": 13,
+    "cloth": 14,
     "render": 11,
     "restore": 4,
     "limits": 3,

@@ -194,13 +194,3 @@ def test_what_flies_onto_a_limb_that_nothing_followed_may_touch_it():
     assert contacts.touching(there, points, 0.01).tolist() == [True, False]
     along = np.float32([1, 0, 0])
     assert contacts.touching(there + along, points + along, 0.01).tolist() == [True, False]
-
-
-def test_no_particle_is_taken_to_be_further_from_the_body_than_it_is():
-    limb, faces = tube(np.linspace(0.03, 0.08, 9), np.linspace(0.5, -0.5, 9))
-    x = np.random.default_rng(0).uniform(-0.6, 0.6, (300, 3)).astype(np.float32)
-    contacts = Contacts(Obstacle(limb[None], faces), np.ones(len(x), bool), 0, 0.006)
-    contacts.update(x, x, limb, limb, point_normals(limb, faces))
-    heights = np.abs(Obstacle(limb[None], faces).at(0).heights(x)[0])
-    some = contacts.clear[:, 0] > 0
-    assert 50 < some.sum() < 300 and (contacts.clear[some, 0] <= heights[some] - 0.006 + 1e-6).all()
