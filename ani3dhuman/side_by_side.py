@@ -65,3 +65,10 @@ def side_by_side(most: int, check_cancelled: Callable[[], None], threads_help: b
             yield work
         finally:
             torch.set_num_threads(threads)
+
+
+def for_frames(work: Callable[[int], None], frames: int, most: int, threads_help: bool = True) -> None:
+    """`work` for every frame, `most` at a time: none depends on another, none can be stopped. As of `side_by_side`."""
+    with side_by_side(most, lambda: None, threads_help) as workers:
+        for _ in workers(work, range(frames)):
+            pass

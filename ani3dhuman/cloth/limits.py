@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
@@ -13,7 +11,7 @@ from ..clip import CoarseClip
 from ..mesh.kernels import limit_edges
 from ..mesh.surface import MIN_CLEARANCE, Obstacle, wanted_heights
 from ..mesh.topology import edges_of
-from ..side_by_side import side_by_side
+from ..side_by_side import for_frames
 from .constraints import sound_faces
 from .contact.candidates import Cover
 from .contact.touch import Layers, Lists, cover_of, empty_lists, go_between
@@ -70,7 +68,7 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
                 x[moving] += share * body.pushes(x[moving], wanted)
         limited[t] = x[moving] - coarse[moving]
 
-    _for_frames(bounded, clip.frames)
+    for_frames(bounded, clip.frames, AT_ONCE)
     limited = gaussian_filter1d(limited, SMOOTHING, axis=0, mode="nearest")
     garment = (clip.vertex_regions[faces] == GARMENT).all(1) & (freedom[faces] > 0).any(1)
     cover = _cover(faces[garment], clip.bind_vertices, freedom)
@@ -91,17 +89,10 @@ def limit_offsets(clip: CoarseClip, offsets: np.ndarray) -> np.ndarray:
             spare.append(go_between(coarse.astype(np.float32), x, cover, lists))
         limited[t] = x[moving] - coarse[moving]
 
-    _for_frames(held, clip.frames)
+    for_frames(held, clip.frames, AT_ONCE)
     result = np.zeros_like(clip.vertices, np.float32)
     result[:, moving] = limited
     return result
-
-
-def _for_frames(work: Callable[[int], None], frames: int) -> None:
-    """`work` for every frame, some at a time: none depends on another."""
-    with side_by_side(AT_ONCE, lambda: None) as workers:
-        for _ in workers(work, range(frames)):
-            pass
 
 
 def _cover(faces: np.ndarray, rest: np.ndarray, freedom: np.ndarray) -> Cover:

@@ -10,7 +10,6 @@ Vectors are given in the levelled camera frame (right, away, up): gravity always
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,7 +24,7 @@ from ani3d_formats.regions import GARMENT, HAIR, is_loose
 from ...clip import CoarseClip
 from ...device import to_numpy
 from ...rendering.draw import draw_tensors
-from ...side_by_side import side_by_side
+from ...side_by_side import for_frames
 from ...storage.frames_on_disk import Computed, Frames
 
 GRID = (64, 48)  # rows and columns of the map
@@ -133,7 +132,7 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
             draw_tensors(posed.frame(t), features, window, t, blur=_BLUR, samples=1)[0].permute(2, 0, 1)
         )
 
-    _for_frames(clip, draw)
+    for_frames(draw, clip.frames, AT_ONCE, clip.compute.on_cpu)
     return SurfaceMaps(window, conditions, axes)
 
 
@@ -154,7 +153,7 @@ def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np
         )
         result[t] = np.where(drawn[:1] > 0.02, drawn[1:] / np.maximum(drawn[:1], 0.02), 0)
 
-    _for_frames(clip, draw)
+    for_frames(draw, clip.frames, AT_ONCE, clip.compute.on_cpu)
     return result
 
 
@@ -172,15 +171,8 @@ def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
         )
         depths[t] = np.where(alpha > 0.05, drawn[..., 0] / np.maximum(alpha, 0.05), 0)
 
-    _for_frames(clip, draw)
+    for_frames(draw, clip.frames, AT_ONCE, clip.compute.on_cpu)
     return depths
-
-
-def _for_frames(clip: CoarseClip, draw: Callable[[int], None]) -> None:
-    """`draw` every frame, a few at a time where the CPU does it."""
-    with side_by_side(AT_ONCE, lambda: None, clip.compute.on_cpu) as workers:
-        for _ in workers(draw, range(clip.frames)):
-            pass
 
 
 class _Unlit:
