@@ -20,6 +20,7 @@ export PYTHON PYTHON313
 	.venv/bin/python $(PIP) "$(TORCH)"
 	.venv/bin/python $(PIP) --no-deps --no-build-isolation -e .
 	.venv/bin/python -m pip check
+	.venv/bin/ani3dhuman compile
 	@touch $@
 
 .venv-blender-%/.ready: tools/blender_environment.sh tools/system_packages.sh requirements/blender.txt

@@ -58,6 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
     models.add_to(commands.add_parser("models", help="list, fetch and verify the priors that restoration can use"))
     prior.add_to(commands.add_parser("prior", help="train the compact prior, or fine-tune it on your character"))
     doctor.add_to(commands.add_parser("doctor", help="what this machine has, and which priors run on it"))
+    compile_ahead = commands.add_parser("compile", help="compile all kernels now, which the first job does otherwise")
+    compile_ahead.set_defaults(run=_compile)
 
     commands.add_parser(
         "engine", help="the service for Blender: serve, status, jobs, logs, stop, gc, repair", add_help=False
@@ -134,6 +136,7 @@ def _restore(options: argparse.Namespace) -> None:
 def _run_job(options: argparse.Namespace, work: Callable[..., Path]) -> None:
     from ani3d_formats.shot import Shot
 
+    from .pipeline.compile_ahead import compile_kernels
     from .pipeline.settings import Settings
     from .presentation.terminal import table
     from .storage.stage_quota import ROOM, SharedStages
@@ -143,9 +146,18 @@ def _run_job(options: argparse.Namespace, work: Callable[..., Path]) -> None:
     shot = Shot.load(options.shot)
     stages = SharedStages(options.stages, ROOM) if options.stages else None
     with watched() as (bars, stopped):
+        compile_kernels(bars.listen, stopped)
         out = work(shot, options.out, settings, bars.listen, stopped, stages=stages)
     print(table(json.loads((out / "report.json").read_text(encoding="utf-8"))))
     print(f"results in {out}")
+
+
+def _compile(options: argparse.Namespace) -> None:
+    from .pipeline.compile_ahead import are_compiled, compile_kernels
+
+    with watched() as (bars, stopped):
+        compile_kernels(bars.listen, stopped)
+    print("kernels are compiled" if are_compiled() else "nothing can be kept here: each program compiles for itself")
 
 
 def _inspect(options: argparse.Namespace) -> None:

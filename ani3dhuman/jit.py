@@ -115,7 +115,7 @@ class _Announcer(numba.core.event.Listener):
         if id(dispatcher) not in _stamps:
             return
         if not self.tidied:
-            log.warning("Compiling kernels for this processor. This happens once and takes about 20 s.")
+            log.warning("Compiling kernels for this processor. This happens once.")
         folder = Path(dispatcher._cache.cache_path)
         if folder not in self.tidied:
             self.tidied.add(folder)

@@ -13,6 +13,7 @@ STAGES = {
     "send": ("Sending the shot", 1),
     "queued": ("Waiting for its turn", 0),
     "starting": ("Starting the job", 3),
+    "kernels": ("Compiling, once on this machine", 0),
     "avatar": ("Covering the character", 20),
     "rigid": ("Posing the character", 1),
     "cloth": ("Simulating cloth and hair", 10),
@@ -27,6 +28,7 @@ STAGES = {
 }
 FIRST = next(iter(STAGES))
 OF_PICTURES = {"avatar", "render_rigid", "render_coarse", "restore", "refine", "render_refined", "pictures"}
+KERNELS = "kernels"  # the stage of a machine's first job, whose time says nothing of others
 CLOTH = "cloth"  # the quality that does without them, and the stage that every new job goes through
 KNOWN_FROM = 0.1  # share of the whole that must have passed before its pace is told
 
@@ -50,6 +52,8 @@ class Course:
         self._began: tuple[float, float] | None = None  # seconds and factor when it was first looked at
         self._first = now
         self._is_new = not job
+        self._kernels_since: float | None = None
+        self._aside = 0.0  # seconds of the stage KERNELS
 
     @property
     def words(self) -> str:
@@ -59,8 +63,13 @@ class Course:
     def see(self, stage: str, share: float, now: float) -> None:
         """Note that `share` (0..1) of `stage` is done at `now`, seconds on any clock; unknown stages leave the bar."""
         self.stage = stage
+        if stage == KERNELS:
+            self._see_kernels(min(max(share, 0.0), 1.0), now)
+            return
         if stage not in STAGES:
             return
+        self._kernels_since = None
+        now -= self._aside
         self._seen.add(stage)
         weights = self._weights
         names = list(weights)
@@ -72,10 +81,19 @@ class Course:
         seconds, done = now - self._began[0], self.factor - self._began[1]
         self.left = seconds / done * (1 - self.factor) if done >= KNOWN_FROM else math.inf
 
+    def _see_kernels(self, share: float, now: float) -> None:
+        """The time left is that of the compiler alone, whose pace has nothing to do with the job's."""
+        if self._kernels_since is None:
+            self._kernels_since = now - self._aside
+        self._aside = now - self._kernels_since
+        self.left = self._aside / share * (1 - share) if share >= KNOWN_FROM else math.inf
+
     def took(self, now: float) -> float | None:
-        """Seconds a frame of a job that is done `now`; None where it was not followed from its beginning, or was there
-        already."""
-        return (now - self._first) / self.frames if self._is_new and self.frames and CLOTH in self._seen else None
+        """Seconds a frame of a job that is done `now`, without compiling; None where it was not followed from its
+        beginning, or was there already."""
+        if not (self._is_new and self.frames and CLOTH in self._seen):
+            return None
+        return (now - self._first - self._aside) / self.frames
 
 
 def words_of(stage: str) -> str:

@@ -20,6 +20,7 @@ from ani3dhuman.storage.stage_quota import SharedStages, sweep
 
 from .authentication import Gate, Keys
 from .commands import COMMANDS
+from .compiling import Compiling
 from .configuration import Configuration, read
 from .device_report import usable_cards
 from .executors import Executor, LocalProcesses, slots_for
@@ -32,6 +33,7 @@ from .server import Server
 from .wire import PROTOCOL_VERSION
 from .wire.credentials import READY_NAME, TOKEN_VARIABLE, running_file
 
+JOB = "engine.job"
 _PARENT_INTERVAL = 0.5  # seconds between checks that the parent process lives
 
 
@@ -54,7 +56,7 @@ class _Stop:
         return self._asked
 
 
-def main(argv: Sequence[str] | None = None, job: str = "engine.job") -> int:
+def main(argv: Sequence[str] | None = None, job: str = JOB) -> int:
     """Run the engine, or one of its other commands; the exit status. `job` names the job module, see `engine.job`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     store = Path.cwd()
@@ -100,6 +102,7 @@ def _serve(chosen: Configuration, store: Path, job: str) -> None:
             said = f"job {old.id} ({old.name}) is forgotten: {old.days:.0f} days, {old.size / 1e6:.0f} MB"
             logging.info(said, extra={"job": old.id, "state": "forgotten"})
         server = Server(table, executor, job, chosen.host, chosen.port, gate=gate, allowed=allowed)
+        compiling = Compiling() if job == JOB else None
         places = [store / READY_NAME, running_file(server.access.endpoint)]
         try:
             ready = {**server.access.to_dict(), "pid": os.getpid(), "protocol": PROTOCOL_VERSION}
@@ -113,6 +116,8 @@ def _serve(chosen: Configuration, store: Path, job: str) -> None:
             logging.info(said, extra={"endpoint": server.access.endpoint})
             server.run(stop)
         finally:
+            if compiling:
+                compiling.stop()
             for place in places:
                 place.unlink(missing_ok=True)
     logging.info("stopped")

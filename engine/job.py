@@ -64,8 +64,10 @@ def run(
     stages: SharedStages | None,
 ) -> Path:
     """Animate the shot in the folder `out`, going on from finished `stages`; the folder of result files."""
-    from ani3dhuman.pipeline.work import work  # only the worker needs it
+    from ani3dhuman.pipeline.compile_ahead import compile_kernels  # only the worker needs these
+    from ani3dhuman.pipeline.work import work
 
+    compile_kernels(listener, should_cancel)
     chosen = Settings.from_dict(settings)
     views = Views.from_shot_arrays(shot)
     pictures = CoarsePictures.from_shot_arrays(shot)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,12 +19,12 @@ from ani3d_formats.shot import save_arrays
 from ..mesh.corner_normals import CornerNormals
 from ..mesh.raster import OPAQUE, Cutouts
 from ..splats.splats import COEFFICIENTS
+from ..storage.user_cache import user_cache
 from .avatar import Avatar
 from .binding import SurfaceBinding
 
 SCHEMA, VERSION = "ani3dhuman.avatar", 2
 READ_VERSIONS = (1, VERSION)  # version 2 adds optional entries only
-CACHE_VARIABLE = "ANI3DHUMAN_CACHE"
 MOST_BYTES = 1 << 30  # of all avatars that are kept
 
 
@@ -153,17 +152,8 @@ def _cutouts(arrays: dict[str, np.ndarray], faces: int) -> Cutouts:
 
 
 def kept_path(character: str) -> Path:
-    """Where the avatar with this key is kept: in ``ANI3DHUMAN_CACHE``, else the platform's folder for caches."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        base = Path(chosen).expanduser()
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ani3dhuman" / "cache"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches" / "ani3dhuman"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ani3dhuman"
-    return base / "avatars" / f"{character}.avatar"
+    """Where the avatar with this key is kept, in the user's caches."""
+    return user_cache() / "avatars" / f"{character}.avatar"
 
 
 def find_kept(character: str) -> AvatarFile | None:

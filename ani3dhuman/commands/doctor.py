@@ -43,11 +43,14 @@ def _doctor(options: argparse.Namespace) -> None:
         print(time_table(width, height, options.frames))
     if not (options.table or options.shot):
         from ..device import AUTO, choose
+        from ..pipeline.compile_ahead import are_compiled
         from ..rendering.trial import draw_one
 
         root, taken = options.root or default_root(), choose(AUTO, draw_one)
         print(report(look(root), root, clip))
         print(f"jobs compute on {taken.device}: {taken.why}; --set device=cpu, cuda or cuda:N chooses another")
+        told = "compiled" if are_compiled() else "not compiled yet; `ani3dhuman compile` does it, else the first job"
+        print(f"kernels: {told}")
 
 
 def report(machine: Machine, root: Path, clip: ClipShape) -> str:

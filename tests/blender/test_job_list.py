@@ -163,6 +163,19 @@ def test_the_time_left_is_that_of_the_whole_work(part):
     assert course.factor == 1 and course.left == 0
 
 
+def test_the_compiler_of_a_first_job_says_nothing_of_other_jobs(part):
+    course = part("animate_progress").Course(0.0, "", "preview", 10)
+    course.see("send", 1.0, 10.0)
+    sent = course.factor
+    course.see("kernels", 0.0, 10.0)
+    course.see("kernels", 0.5, 50.0)
+    assert (course.factor, course.left) == (sent, pytest.approx(40.0))
+    course.see("kernels", 1.0, 90.0)
+    course.see("cloth", 1.0, 110.0)
+    assert course.left == pytest.approx(30 / course.factor * (1 - course.factor))
+    assert course.took(120.0) == pytest.approx(4.0)
+
+
 def test_a_job_of_cloth_alone_is_half_done_when_its_cloth_is(part):
     course = part("animate_progress").Course(0.0, "7", "cloth")
     course.see("cloth", 0.5, 10.0)
