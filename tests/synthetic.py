@@ -8,7 +8,10 @@ import numpy as np
 
 from ani3d_formats.frames import FrameCache
 from ani3d_formats.shot import Shot
+from ani3dhuman.pipeline.tiny_shot import COLUMNS, translation, tube, turn
 from ani3dhuman.pipeline.tiny_shot import tiny_arrays as make_arrays
+
+__all__ = ["COLUMNS", "make_arrays", "make_shot", "result_of", "translation", "tube", "turn"]
 
 
 def make_shot(frames: int = 8, **size: int) -> Shot:
