@@ -2,7 +2,8 @@
 
     NAME.ani3d/manifest.json  position.npy (T,N,3)  rotation.npy (T,N,4)  scale.npy  radiance_base.npy  OBJECT.pc2
 
-Attribute names are Blender 5.3's native splat names. `CacheWriter` writes frame by frame into a hidden
+Attribute names are Blender 5.3's native splat names. Values are float32, or half precision where the writer was told
+so; they are read as float32 either way. `CacheWriter` writes frame by frame into a hidden
 sibling folder; a crash, a cancelled job or a full disk leaves an older cache at the same path as it was.
 """
 
@@ -21,10 +22,12 @@ import numpy as np
 from .atomic import WrittenWhole, full_disk_reported, publish
 from .errors import Ani3DError
 from .gaussians import SH_C0, GaussianFrames
-from .manifest import AGAIN, DTYPE, MANIFEST, Attribute, Manifest, MeshFile, malformed_error, parse
+from .manifest import AGAIN, DTYPE, HALF, MANIFEST, Attribute, Manifest, MeshFile, malformed_error, parse
 from .names import is_file_name, safe_name
 from .pc2 import PC2Writer, PointCache, read_pc2
 from .progress import Progress
+
+MOST_HALF = float(np.finfo(np.float16).max)
 
 
 def _wrong_values(what: str) -> Ani3DError:
@@ -38,18 +41,20 @@ def _wrong_name(what: str) -> Ani3DError:
 class _ArrayFile:
     """One .npy under construction: the header for its final shape first, then frame after frame."""
 
-    def __init__(self, path: Path, name: str, shape: tuple[int, ...], static: bool) -> None:
-        self.path, self.name, self.shape, self.static = path, name, shape, static
+    def __init__(self, path: Path, name: str, shape: tuple[int, ...], static: bool, dtype: str) -> None:
+        self.path, self.name, self.shape, self.static, self.dtype = path, name, shape, static, dtype
         self.file: BinaryIO = open(path, "wb")  # noqa: SIM115 - closed by the writer's exit stack
-        np.lib.format.write_array_header_1_0(self.file, {"descr": DTYPE, "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(self.file, {"descr": dtype, "fortran_order": False, "shape": shape})
 
     def append(self, values: np.ndarray) -> None:
-        self.file.write(np.ascontiguousarray(values, DTYPE).data)
+        if self.dtype == HALF:
+            values = np.clip(values, -MOST_HALF, MOST_HALF)
+        self.file.write(np.ascontiguousarray(values, self.dtype).data)
 
     def finish(self) -> Attribute:
         self.file.close()
         size, digest = self.path.stat().st_size, file_sha256(self.path)
-        return Attribute(self.name, self.path.name, DTYPE, self.shape, self.static, size, digest)
+        return Attribute(self.name, self.path.name, self.dtype, self.shape, self.static, size, digest)
 
 
 class CacheWriter(WrittenWhole):
@@ -62,6 +67,7 @@ class CacheWriter(WrittenWhole):
         fps: frames per second.
         provenance: what made it (settings, versions, hashes); must be JSON.
         origin: where places in the cache are counted from, world metres.
+        half: names of attributes that are kept in half precision, within 2^-11 of their size.
 
     Raises:
         Ani3DError: ``cache.name`` for a path or an attribute whose name cannot be that of a file. Names of objects are
@@ -78,8 +84,9 @@ class CacheWriter(WrittenWhole):
         fps: float,
         provenance: Mapping[str, Any] | None = None,
         origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        half: frozenset[str] = frozenset(),
     ) -> None:
-        self.path = Path(path)
+        self.path, self._half = Path(path), half
         if not is_file_name(self.path.name):
             raise _wrong_name(f"{self.path.name!r} cannot be the name of a cache folder.")
         self._head = Manifest(fps, frame_start, frame_end, count, (), (), dict(provenance or {}), origin)
@@ -135,7 +142,9 @@ class CacheWriter(WrittenWhole):
             raise _wrong_values(f"Attribute {name!r} was given twice.")
         if not is_file_name(name.replace(":", "_")):
             raise _wrong_name(f"{name!r} cannot be the name of an attribute.")
-        array = _ArrayFile(self._partial / f"{safe_name(name)}.npy", name, shape, static)
+        array = _ArrayFile(
+            self._partial / f"{safe_name(name)}.npy", name, shape, static, HALF if name in self._half else DTYPE
+        )
         self._stack.callback(_close_quietly, array.file)
         self._arrays[name] = array
         return array
@@ -164,6 +173,11 @@ class CacheWriter(WrittenWhole):
         except BaseException:
             shutil.rmtree(self._partial, ignore_errors=True)
             raise
+
+
+def as_float32(array: np.ndarray) -> np.ndarray:
+    """Values as they are worked with: the memory map itself, or a copy of what is kept in half precision."""
+    return array if array.dtype == np.float32 else array.astype(np.float32)
 
 
 def _close_quietly(file: BinaryIO) -> None:
@@ -243,7 +257,7 @@ def _still(values: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class FrameCache:
-    """A cache opened for reading: `arrays` maps names to read-only memory maps (T,N,k) or (N,k) float32."""
+    """A cache opened for reading: `arrays` maps names to read-only memory maps (T,N,k) or (N,k), float32 or float16."""
 
     path: Path
     manifest: Manifest
@@ -274,9 +288,9 @@ class FrameCache:
         return cls(path, manifest, arrays)
 
     def frame(self, scene_frame: int) -> dict[str, np.ndarray]:
-        """All attributes (N,k) at a scene frame. Raises `Ani3DError` ``cache.frame`` outside the range."""
+        """All attributes (N,k) float32 at a scene frame. Raises `Ani3DError` ``cache.frame`` outside the range."""
         t = self._index(scene_frame)
-        return {name: array if array.ndim == 2 else array[t] for name, array in self.arrays.items()}
+        return {name: as_float32(array if array.ndim == 2 else array[t]) for name, array in self.arrays.items()}
 
     def nearest_frame(self, scene_frame: int) -> int:
         """`scene_frame`, or the first or last frame of the range where it lies outside."""
@@ -303,7 +317,7 @@ class FrameCache:
         return scene_frame - start
 
     def gaussians(self, first: int, last: int) -> GaussianFrames:
-        """The Gaussians of the scene frames `first`..`last`, both included; positions and rotations stay memory maps.
+        """The Gaussians of the scene frames `first`..`last`, both included; what is kept as float32 stays a memory map.
 
         Raises `Ani3DError`: ``cache.frame`` outside the range, ``cache.attributes`` when the cache holds no drawable
         Gaussians.
@@ -313,7 +327,9 @@ class FrameCache:
 
         def during(name: str) -> np.ndarray:
             array = self.arrays[name]
-            return array[start:stop] if array.ndim == 3 else np.broadcast_to(array, (stop - start, *array.shape))
+            if array.ndim == 3:
+                return as_float32(array[start:stop])
+            return np.broadcast_to(as_float32(array), (stop - start, *array.shape))
 
         radiance = during("radiance:base")
         opacities = radiance[..., 3]

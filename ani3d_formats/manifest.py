@@ -18,7 +18,7 @@ from .typed import FILLED, POSITIVE, Refused, Rule, between, from_json, one_of
 SCHEMA = "ani3dhuman.cache"
 VERSION = 1
 MANIFEST = "manifest.json"
-DTYPE = "<f4"
+DTYPE, HALF = "<f4", "<f2"
 # a cache may come from elsewhere: a name with a folder in it could read files outside the cache
 FILE = Rule(is_component, "the name of a file in the cache")
 AGAIN = "Fetch, copy or make the result again."
@@ -30,7 +30,7 @@ class Attribute:
 
     name: Annotated[str, FILLED]
     file: Annotated[str, FILE]
-    dtype: Annotated[str, one_of(DTYPE)]
+    dtype: Annotated[str, one_of(DTYPE, HALF)]
     shape: tuple[int, ...]
     static: bool
     bytes: int

@@ -32,7 +32,9 @@ from .job import Job, Listener
 from .pictures import write_conditions, write_pictures
 from .report import write_report
 from .restoring import pictures_of
-from .settings import Settings
+from .settings import HALF, Settings
+
+IN_HALF = frozenset({"rotation", "scale", "radiance:base", OWN_COLORS})  # a place within a body takes more digits
 
 
 @shades_of_one_job()
@@ -121,6 +123,7 @@ def _write_cache(job: Job, clip: CoarseClip, vertices: np.ndarray, origin: tuple
             fps=shot.meta.fps,
             frame_start=shot.meta.frame_start,
             frame_end=shot.meta.frame_end,
+            half=IN_HALF if job.settings.cache == HALF else frozenset(),
         ) as writer:
             posed, size = clip.posed(vertices), np.float32(1 / job.scale)
             if clip.avatar.harmonics is not None and clip.appearance is None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.errors import Ani3DError, Cancelled
-from ani3d_formats.frames import FrameCache
+from ani3d_formats.frames import FrameCache, as_float32
 from ani3d_formats.gaussians import GaussianFrames
 from ani3d_formats.progress import Progress
 
@@ -176,7 +176,7 @@ def _seen(cache: FrameCache, gaussians: GaussianFrames, eyes: np.ndarray) -> Gau
     """The Gaussians as they look from `eyes` (T,3), where their colour depends on that."""
     if OWN_COLORS not in cache.arrays:
         return gaussians
-    own = cache.arrays[OWN_COLORS].reshape(gaussians.count, -1, 3)
+    own = as_float32(cache.arrays[OWN_COLORS]).reshape(gaussians.count, -1, 3)
     colors = [seen_from(own, m, q, eye) for m, q, eye in zip(gaussians.means, gaussians.quats, eyes, strict=True)]
     return replace(gaussians, colors=np.stack(colors))
 

@@ -21,6 +21,7 @@ BIND = "bind"  # the setting `reference` that asks for the avatar in bind pose
 COARSE = ("physics", "rigid", "evaluated")
 CLOTH = "cloth"
 RESULTS = ("all", CLOTH)
+EXACT, HALF = CACHES = ("exact", "half")
 GAUSSIANS, BLENDER = PICTURES = ("gaussians", "blender")
 CONTROLS = ("pose", "depth", "normal")
 POSE_STYLES = ("dwpose", "vace")
@@ -259,6 +260,7 @@ class Settings:
     Attributes:
         seed: of every random choice.
         result: "all", or "cloth" for the moved meshes alone: no avatar, no pictures, no restoration.
+        cache: how exact the result's Gaussians are kept: "exact", or "half": all but positions in half precision.
         device: what computes: "auto", "cpu", "cuda" or "cuda:N", see `ani3dhuman.device`.
     """
 
@@ -270,12 +272,14 @@ class Settings:
     refine: RefineSettings = RefineSettings()
     seed: int = 0
     result: str = "all"
+    cache: str = EXACT
     device: str = AUTO
 
     def __post_init__(self) -> None:
         _check(
             self,
             ("result", self.result in RESULTS, ", ".join(RESULTS)),
+            ("cache", self.cache in CACHES, ", ".join(CACHES)),
             ("device", is_device(self.device), ALLOWED),
         )
 

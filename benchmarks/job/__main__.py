@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 from ani3d_formats.atomic import write_bytes
 
+from .half import half_precision
 from .measure import measured
 from .presets import presets
 from .speedup import speedup
@@ -39,7 +40,7 @@ LARGER: Sizes = {"12_large": ((12, 1080, 1920), LARGE), "32_large": ((32, 1080, 
 FULL: Sizes = {"250_large": ((250, 1080, 1920), LARGE), "1000_low": ((1000, 135, 240), LOW)}
 LONG: Sizes = {"1000_large": ((1000, 1080, 1920), LARGE)}
 STANDIN = "tests/pipeline/test_other_device.py"
-PARTS = ("first", "lengths", "large", "standin", "speedup", "presets")
+PARTS = ("first", "lengths", "large", "standin", "speedup", "presets", "half")
 
 
 class Rows:
@@ -126,6 +127,8 @@ def main() -> None:
             speedup(options.shot, WORK / "speedup", rows.found, rows.keep)
         elif part == "presets":
             presets(options.truth, WORK / "presets", rows.found, rows.keep)
+        elif part == "half":
+            rows.found |= half_precision(next((options.shot.parent / "result").glob("*.ani3d")), options.shot)
         rows.ratios()
     print(json.dumps(rows.found, indent=1))
 

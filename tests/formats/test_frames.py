@@ -84,6 +84,31 @@ def test_opacities_that_change_are_stored_for_each_frame(gaussians, tmp_path):
     assert opened.gaussians(1, T).opacities.shape == (N,)
 
 
+def test_half_precision_is_read_as_float32_within_its_last_digit(gaussians, tmp_path):
+    half = frozenset({"rotation", "scale"})
+    head = {"count": N, "frame_start": 10, "frame_end": 9 + T, "fps": 24.0, "half": half}
+    rotations, scales = gaussians.quats, np.full((N, 3), 1e-4, np.float32)
+    scales[0] = 1e6  # as of a scene in micrometres: more than half precision can hold
+    with CacheWriter(tmp_path / "half.ani3d", **head) as writer:
+        writer.static("scale", scales)
+        for t in range(T):
+            writer.frame({"position": gaussians.means[t], "rotation": rotations[t]})
+    opened = FrameCache.open(tmp_path / "half.ani3d")
+    assert {entry.name: entry.dtype for entry in opened.manifest.attributes} == {
+        "position": "<f4",
+        "rotation": "<f2",
+        "scale": "<f2",
+    }
+    assert (tmp_path / "half.ani3d" / "rotation.npy").stat().st_size < T * N * 4 * 2 + 200
+    frame = opened.frame(12)
+    assert {values.dtype for values in frame.values()} == {np.dtype(np.float32)}
+    assert np.array_equal(frame["position"], gaussians.means[2])
+    assert np.allclose(frame["rotation"], rotations[2], rtol=2**-11, atol=1e-7)
+    assert np.allclose(frame["scale"][1:], 1e-4, rtol=2**-11)
+    assert np.isfinite(frame["scale"]).all()
+    opened.verify()
+
+
 def test_static_attributes_are_stored_once(cache):
     opened = FrameCache.open(cache)
     assert opened.arrays["scale"].shape == (N, 3)
