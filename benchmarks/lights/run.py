@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from ani3dhuman.avatar.fitting.fitted import fitted_avatar
 from ani3dhuman.avatar.shading import vertex_albedo
 from ani3dhuman.avatar.surface_colors import surface_gloss
 from ani3dhuman.media.video import write_png
+from ani3dhuman.pipeline.settings import AvatarSettings
 from ani3dhuman.rendering.draw import draw
 from ani3dhuman.rendering.gloss import Shine
 from ani3dhuman.rendering.light_sources import Lighting
@@ -147,18 +149,13 @@ def _cycles(passes: dict[str, np.ndarray]) -> np.ndarray:
 
 def through_gaussians(scene: Scene) -> tuple[dict[str, float], np.ndarray]:
     """How alike the lit Gaussians are to Cycles' pictures, and how much more they flicker; a strip of both."""
-    ours, theirs, solid = {}, {}, {}
-    frames = sorted(scene.passes)
-    cameras = scene.shot.cameras
-    seen = CameraPath(cameras.viewmats[frames], cameras.Ks[frames], cameras.width, cameras.height, cameras.camera_type)
-    lighting = Lighting.of(scene.shot).taken(np.array(frames))
-    posed = pose_avatar(scene.avatar, scene.vertices[frames], lighting, seen)
-    for k, t in enumerate(frames):
-        image, alpha = draw(posed, posed.colors[k], seen, k)
-        ours[t] = np.clip(image + (1 - alpha[..., None]) * BACKDROP, 0, 1)
-        theirs[t] = _cycles(scene.passes[t])
-        solid[t] = binary_erosion(scene.passes[t]["alpha"] > 0.98, iterations=1)
-    fit = {"gaussians": float(np.mean([_decibel((ours[t] - theirs[t])[solid[t]]) for t in scene.spread]))}
+    alone: dict[int, np.ndarray] = {}
+    for t in scene.spread:  # among its neighbours, as in a job: light is steadied over frames that follow each other
+        alone |= {t: _drawn(scene, range(max(t - 1, 0), min(t + 2, len(scene.vertices))))[t]}
+    ours = _drawn(scene, scene.row)
+    theirs = {t: _cycles(passes) for t, passes in scene.passes.items()}
+    solid = {t: binary_erosion(passes["alpha"] > 0.98, iterations=1) for t, passes in scene.passes.items()}
+    fit = {"gaussians": float(np.mean([_decibel((alone[t] - theirs[t])[solid[t]]) for t in scene.spread]))}
     changes: dict[str, list[float]] = {"ours": [], "theirs": [], "ours2": [], "theirs2": []}
     for t in scene.row[1:-1]:
         inside = solid[t - 1] & solid[t] & solid[t + 1]
@@ -168,8 +165,20 @@ def through_gaussians(scene: Scene) -> tuple[dict[str, float], np.ndarray]:
             changes[name + "2"].append(float(np.abs(second)[inside].mean()))
     fit["change"] = float(np.sum(changes["ours"]) / np.sum(changes["theirs"]))
     fit["flicker"] = float(np.sum(changes["ours2"]) / np.sum(changes["theirs2"]))
-    strip = np.concatenate([np.concatenate([theirs[t], ours[t]], 1) for t in scene.spread])
+    strip = np.concatenate([np.concatenate([theirs[t], alone[t]], 1) for t in scene.spread])
     return fit, (strip * 255 + 0.5).astype(np.uint8)
+
+
+def _drawn(scene: Scene, frames: Sequence[int]) -> dict[int, np.ndarray]:
+    """Our pictures of frames that follow each other, over the backdrop."""
+    own, path = list(frames), scene.shot.cameras
+    cameras = CameraPath(path.viewmats[own], path.Ks[own], path.width, path.height, path.camera_type)
+    posed = pose_avatar(scene.avatar, scene.vertices[own], Lighting.of(scene.shot).taken(np.array(own)), cameras)
+    pictures = {}
+    for k, t in enumerate(own):
+        image, alpha = draw(posed, posed.colors[k], cameras, k)
+        pictures[t] = np.clip(image + (1 - alpha[..., None]) * BACKDROP, 0, 1)
+    return pictures
 
 
 def measure(scene: str, light: str, folder: Path, archive: Path, steps: int) -> dict[str, float]:
@@ -208,7 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/bench/lights"))
     parser.add_argument("--demo", type=Path, default=Path("out/bench/lights/demo.blend"))
-    parser.add_argument("--fit-steps", type=int, default=1200)
+    parser.add_argument("--fit-steps", type=int, default=AvatarSettings.fit_steps)
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
