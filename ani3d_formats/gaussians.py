@@ -18,7 +18,7 @@ class GaussianFrames:
         quats: (T,N,4) wxyz, unit.
         scales: (T,N,3) linear standard deviations, metres; may be a broadcast view when static.
         opacities: (N,) 0..1, or (T,N) where they change.
-        colors: (T,N,3) sRGB-encoded 0..1; may be a broadcast view when static.
+        colors: (T,N,3) sRGB-encoded, above 1 where they are brighter than white; may be a broadcast view when static.
     """
 
     means: np.ndarray

@@ -36,7 +36,7 @@ def apply_appearance(
         appearance: (V,5) offsets at the mesh's vertices, no unit.
         scales: (N,3) linear, metres.
         opacities: (N,) 0..1.
-        colors: (N,3) sRGB 0..1.
+        colors: (N,3) sRGB, 0 or more.
 
     Returns:
         The three in the same shapes and ranges.
@@ -45,7 +45,7 @@ def apply_appearance(
     # a logit plus x, without the logit: exact for x = 0, and for an opacity of 0 or 1
     gain = torch.expm1(offsets[:, 1])
     opacities = (opacities * (1 + gain) / (1 + opacities * gain)).clamp(0, 1)
-    return scales * offsets[:, :1].exp(), opacities, (colors + offsets[:, 2:]).clamp(0, 1)
+    return scales * offsets[:, :1].exp(), opacities, (colors + offsets[:, 2:]).clamp(min=0)
 
 
 def check_appearance(appearance: np.ndarray, frames: int, vertices: int) -> None:

@@ -18,6 +18,9 @@ from ..splats.harmonics import seen_from
 from .avatar import Avatar
 from .strand_gaussians import ACROSS, fibre_normals
 
+# Linear light of a Gaussian, no more. What is brighter than white is cut in the picture: where it covers a part of a
+# pixel, it counts as bright as it is.
+BRIGHTEST = 16.0
 COARSE = 0.95  # cosine to its smooth normal below which a face is taken by itself, or it would shade itself
 
 _Light = tuple[Illumination, np.ndarray | float]
@@ -30,10 +33,10 @@ def shade(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nda
 
 
 def shades(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.ndarray) -> Iterator[np.ndarray]:
-    """Display colours (N,3) float32, sRGB 0..1, frame by frame, of an avatar on mesh vertices (T,V,3).
+    """Display colours (N,3) float32 frame by frame, sRGB, of an avatar on mesh vertices (T,V,3).
 
-    It casts shadows on itself. `eyes` (T,3) are the camera centres: thin sheets (garment, hair) are lit on the side
-    that is seen.
+    What is brighter than white is above 1. The avatar casts shadows on itself. `eyes` (T,3) are the camera centres:
+    thin sheets (garment, hair) are lit on the side that is seen.
     """
     if avatar.is_lit:
         yield from (as_captured(avatar, frame, eye) for frame, eye in zip(vertices, eyes, strict=True))
@@ -53,7 +56,7 @@ def shades(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nd
     for _ in vertices:
         after = next(lights, now)
         steady = steadied(before[0], now[0], after[0])
-        yield np.asarray(linear_to_srgb(avatar.albedo * now[1] * steady.total + steady.gloss), np.float32)
+        yield np.asarray(linear_to_srgb(avatar.albedo * now[1] * steady.total + steady.gloss, BRIGHTEST), np.float32)
         before, now = now, after
 
 
