@@ -13,11 +13,9 @@ import torch
 from torch import Tensor
 
 from ..view import Tensors, View
-from . import composite, composite_backward, harmonics, projection, projection_backward, tiles
-from .composite import CHANNELS_MIN, TileInputs, TileOutputs
-from .footprint import LAYOUT, RECORD, TILE_PIXELS
-from .projection_backward import GaussianGradients, ProjectedGradients
-from .simd import WIDE_LANES
+from . import harmonics, passes
+from .passes import Cameras, Shapes
+from .projection_backward import ProjectedGradients
 
 
 def rasterize_cpu(tensors: Tensors, view: View) -> tuple[Tensor, Tensor, dict[str, Any]]:
@@ -52,12 +50,6 @@ def _arrays(*tensors: Tensor) -> Any:
     return [_array(tensor) for tensor in tensors]
 
 
-def _frustum(view: View) -> projection.Frustum:
-    planes = float(view.near_plane), float(view.far_plane)
-    clip = float(view.radius_clip), float(view.eps2d)
-    return projection.Frustum(view.width, view.height, *planes, *clip, view.ortho, view.antialiased)
-
-
 def _memory(tensor: Tensor) -> np.ndarray:
     """The memory that a tensor of any strides spans, as one flat array."""
     extent = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
@@ -79,48 +71,30 @@ class Project(torch.autograd.Function):
         Ks: Tensor,
         view: View,
     ) -> tuple[Tensor, ...]:
-        cameras, count = len(viewmats), len(means)
-        # covs2d in float64: its gradient's component along a needle is a small difference of large numbers
-        kinds = (((2,), np.float32), ((3,), np.float64), ((), np.float32), ((), np.float32), ((3,), np.float32))
-        outputs = [np.zeros((cameras, count, *rest), kind) for rest, kind in (*kinds, ((2,), np.int32))]
-        outputs.append(np.zeros(cameras * count * RECORD, np.float64))
-        projection.project_forward(
-            *(a.reshape(-1) for a in _arrays(means, quats, scales, opacities)),
-            *_arrays(viewmats, Ks),
-            _frustum(view),
-            projection.Projected(*(a.reshape(-1) for a in outputs)),
-        )
+        shapes, cameras = Shapes(*_arrays(means, quats, scales)), Cameras(_array(viewmats), _array(Ks), view)
+        projected = passes.project(shapes, _array(opacities), cameras)
         ctx.set_materialize_grads(False)
-        ctx.saved = (means, quats, scales, viewmats, Ks, view, outputs[5])
-        tensors = tuple(torch.from_numpy(a) for a in outputs)
+        ctx.saved = (shapes, cameras, projected.radii)
+        tensors = tuple(torch.from_numpy(a) for a in projected)
         ctx.mark_non_differentiable(*tensors[4:])
         return tensors
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
-        means, quats, scales, viewmats, Ks, view, radii = ctx.saved
-        cameras, count = len(viewmats), len(means)
-        g_means2d, g_covs2d, g_depths, g_compensations = (
-            np.zeros(0 if k > 1 else (cameras, count, 2 + k), np.float64 if k == 1 else np.float32)
-            if g is None
-            else _array(g)
-            for k, g in enumerate(gradients[:4])
+        shapes, cameras, radii = ctx.saved
+        size = len(cameras.viewmats), len(shapes.means)
+        given = ProjectedGradients(
+            *(
+                np.zeros(0 if k > 1 else (*size, 2 + k), np.float64 if k == 1 else np.float32)
+                if g is None
+                else _array(g)
+                for k, g in enumerate(gradients[:4])
+            )
         )
-        found = [np.empty(t.shape, np.float32) for t in (means, quats, scales)]
-        chunks = -(-count // projection_backward.CHUNK) if ctx.needs_input_grad[4] else 0
-        g_views = np.zeros((chunks, cameras, 12, WIDE_LANES), np.float64)
-        projection_backward.project_backward(
-            *(a.reshape(-1) for a in _arrays(means, quats, scales)),
-            *_arrays(viewmats, Ks),
-            _frustum(view),
-            radii.reshape(-1),
-            ProjectedGradients(*(a.reshape(-1) for a in (g_means2d, g_covs2d, g_depths, g_compensations))),
-            GaussianGradients(*(a.reshape(-1) for a in (*found, g_views))),
-        )
-        total = g_views.sum((0, 3))
-        g_viewmats = np.zeros(viewmats.shape, np.float32)
-        g_viewmats[:, :3, :3] = total[:, :9].reshape(-1, 3, 3)
-        g_viewmats[:, :3, 3] = total[:, 9:]
+        found, views = passes.project_back(shapes, cameras, radii, given, ctx.needs_input_grad[4])
+        g_viewmats = np.zeros(cameras.viewmats.shape, np.float32)
+        g_viewmats[:, :3, :3] = views[:, :9].reshape(-1, 3, 3)
+        g_viewmats[:, :3, 3] = views[:, 9:]
         return (*map(torch.from_numpy, found), None, torch.from_numpy(g_viewmats), None, None)
 
 
@@ -176,76 +150,14 @@ class Composite(torch.autograd.Function):
         splats: Tensor,
         view: View,
     ) -> tuple[Tensor, Tensor]:
-        cameras, count, given = features.shape
-        used = given + view.expected_depth  # expected depth is depth over coverage, and coverage a channel of ones
-        channels = max(used, CHANNELS_MIN)
-        padded = _array(features)
-        if channels > given:
-            padded = np.zeros((cameras, count, channels), np.float32)
-            padded[..., :given] = _array(features)
-            padded[..., given:used] = 1
-        behind = np.zeros((cameras, channels), np.float32)
-        if backgrounds is not None:
-            behind[:, : backgrounds.shape[1]] = _array(backgrounds)
-        splats_ = splats.numpy()
-        lists = tiles.list_tiles(splats_, _array(depths), view.width, view.height)
-        inputs = TileInputs(
-            splats_,
-            padded.reshape(-1),
-            lists.tile_starts,
-            lists.ids,
-            lists.slots,
-            lists.schedule,
-            LAYOUT,
-            behind,
-            given - 1 if view.expected_depth else -1,
-        )
-        size, blocks = (view.height, view.width), len(lists.schedule) * TILE_PIXELS
-        drawn = TileOutputs(
-            np.empty((cameras, channels, *size), np.float32),
-            np.empty((cameras, *size), np.float32),
-            np.empty(blocks, np.float32),
-            np.empty(blocks, np.float32),
-            np.empty(len(lists.ids), np.uint64),
-        )
-        composite.composite_forward(inputs, drawn)
-        ctx.saved = (inputs, lists, drawn, _array(opacities), features.shape, backgrounds)
-        return torch.from_numpy(drawn.image)[:, :given].permute(0, 2, 3, 1), torch.from_numpy(drawn.alphas)[..., None]
+        behind = None if backgrounds is None else _array(backgrounds)
+        composed = passes.compose(splats.numpy(), _array(depths), _array(features), behind, view)
+        ctx.saved = (composed, _array(opacities), backgrounds)
+        return torch.from_numpy(composed.image).permute(0, 2, 3, 1), torch.from_numpy(composed.alphas)[..., None]
 
     @staticmethod
     def backward(ctx: Any, g_image: Tensor, g_alphas: Tensor) -> Any:
-        inputs, lists, drawn, opacities, shape, backgrounds = ctx.saved
-        cameras, count, given = shape
-        width = composite_backward.row_width(inputs.backgrounds.shape[1])
-        rows = np.empty(len(lists.ids) * width, np.float32)
-        g_behind = np.zeros((len(lists.schedule), given * 16), np.float32)
-        g_pixels = (_memory(g_image), g_image.stride(), _array(g_alphas[..., 0]))
-        composite_backward.composite_backward(inputs, drawn, *g_pixels, g_behind, rows)
-        total = cameras * count
-        g_means2d = np.empty((total, 2), np.float32)
-        g_covs2d = np.empty((total, 3), np.float64)
-        g_opacities = np.empty(total, np.float32)
-        g_features = np.empty((total, given), np.float32)
-        composite_backward.gather_gradients(
-            inputs.splats,
-            opacities.reshape(-1),
-            lists.slot_starts,
-            rows,
-            width,
-            g_means2d,
-            g_covs2d,
-            g_opacities,
-            g_features,
-        )
-        g_backgrounds = None
-        if backgrounds is not None:
-            by_channel = g_behind.reshape(cameras, -1, given, 16).sum((1, 3))
-            g_backgrounds = torch.from_numpy(by_channel[:, : backgrounds.shape[1]].copy())
-        return (
-            torch.from_numpy(g_means2d.reshape(cameras, count, 2)),
-            torch.from_numpy(g_covs2d.reshape(cameras, count, 3)),
-            torch.from_numpy(g_opacities.reshape(cameras, count)),
-            torch.from_numpy(g_features.reshape(shape)),
-            g_backgrounds,
-            *(None,) * 3,
-        )
+        composed, opacities, backgrounds = ctx.saved
+        pixels = _memory(g_image), g_image.stride(), _array(g_alphas[..., 0])
+        *found, behind = map(torch.from_numpy, passes.compose_back(composed, opacities, *pixels))
+        return (*found, None if backgrounds is None else behind[:, : backgrounds.shape[1]].clone(), *(None,) * 3)
