@@ -139,12 +139,12 @@ class CoarseClip:
     def draw_layer(self, vertices: np.ndarray, progress: Progress | None = None) -> LayerRender:
         """Pictures of the avatar on vertices (T,V,3); `progress` is advanced once a frame."""
         seen = self.cameras, self.background, progress, self.compute.scratch
-        return render_layer(self.posed(vertices).frame, self.avatar.region_ids, *seen)
+        return render_layer(self.posed(vertices).drawn, self.avatar.region_ids, *seen)
 
     def layer_when_asked(self, vertices: np.ndarray) -> LayerRender:
         """The same, each frame drawn when it is asked for."""
         seen = self.cameras, self.background, self.compute.scratch
-        return layer_when_asked(self.posed(vertices).frame, self.avatar.region_ids, *seen)
+        return layer_when_asked(self.posed(vertices).drawn, self.avatar.region_ids, *seen)
 
     def coarse_pictures(self) -> LayerRender:
         """Pictures of the coarse layer, drawn where they were not given."""
@@ -155,7 +155,7 @@ class CoarseClip:
         posed, size = self.posed(vertices), (len(vertices), self.cameras.height, self.cameras.width)
 
         def drawn(frame: int) -> tuple[np.ndarray, np.ndarray]:
-            gaussians = posed.frame(frame)
+            gaussians = posed.drawn(frame)
             colors, alpha = draw_tensors(gaussians, gaussians.colors, self.cameras, frame)
             return to_numpy(over(colors, alpha, self.background)), to_numpy(alpha)
 

@@ -31,6 +31,7 @@ class Avatar:
         cutouts: where the mesh is clear and lets light through.
         harmonics: (N,K,3) spherical harmonics of the sRGB colour by view, as of `splats.splats.Splats.sh`, in each
             Gaussian's own axes; None where the colour is the same from all sides. Only of lit ones.
+        lifts: (N,) metres by which each is drawn nearer to the eye, as of `lifts.lifts_of`; None for 0.
     """
 
     binding: SurfaceBinding
@@ -44,6 +45,7 @@ class Avatar:
     corners: CornerNormals | None = None
     cutouts: Cutouts = OPAQUE
     harmonics: np.ndarray | None = None
+    lifts: np.ndarray | None = None
 
     @property
     def count(self) -> int:
@@ -53,7 +55,8 @@ class Avatar:
         """The same Gaussians on a mesh `factor` times as large."""
         sized = {name: getattr(self.binding, name) for name in ("offsets", "rest_shapes")}
         binding = replace(self.binding, **{name: each * factor for name, each in sized.items() if each is not None})
-        return replace(self, binding=binding, scales=self.scales * np.float32(factor))
+        lifts = None if self.lifts is None else self.lifts * np.float32(factor)
+        return replace(self, binding=binding, scales=self.scales * np.float32(factor), lifts=lifts)
 
     @property
     def fibres(self) -> np.ndarray:

@@ -67,8 +67,9 @@ class AvatarFile:
             arrays |= {"corner_fans": self.avatar.corners.fans, "corner_leans": self.avatar.corners.leans}
         if len(self.avatar.cutouts.texture_of):
             arrays |= {f"cutout_{name}": array for name, array in self.avatar.cutouts._asdict().items()}
-        if self.avatar.harmonics is not None:
-            arrays["harmonics"] = self.avatar.harmonics
+        for name in ("harmonics", "lifts"):
+            if getattr(self.avatar, name) is not None:
+                arrays[name] = getattr(self.avatar, name)
         for name in ("offsets", "rest_shapes"):
             if getattr(binding, name) is not None:
                 arrays[name] = getattr(binding, name).numpy()
@@ -106,7 +107,7 @@ def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
     harmonics = arrays.get("harmonics")
     if harmonics is not None and harmonics.shape not in [(count, k, 3) for k in COEFFICIENTS]:
         wrong.append("harmonics")
-    wrong += [name for name in ("opacities", "region_ids") if arrays[name].shape != (count,)]
+    wrong += [name for name in ("opacities", "region_ids", "lifts") if arrays.get(name, triangles).shape != (count,)]
     if wrong or faces.ndim != 2 or not 0 <= triangles.min(initial=0) <= triangles.max(initial=0) < len(faces):
         raise ValueError(f"its arrays do not belong together: {', '.join(wrong) or 'triangle_ids'}")
     if rest is not None and (rest.shape != faces.shape or not np.isfinite(rest).all()):
@@ -122,7 +123,7 @@ def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
     regions = arrays["region_ids"].astype(np.int64)
     looks = (arrays["scales"], arrays["opacities"], arrays["albedo"], regions, gloss, is_lit)
     shape = (_corners(arrays, len(faces)), _cutouts(arrays, len(faces)))
-    return Avatar(binding, *looks, arrays.get("tones"), *shape, harmonics)
+    return Avatar(binding, *looks, arrays.get("tones"), *shape, harmonics, arrays.get("lifts"))
 
 
 def _corners(arrays: dict[str, np.ndarray], faces: int) -> CornerNormals | None:

@@ -19,6 +19,7 @@ from ..storage.frames_on_disk import Frames
 from .appearance import apply_appearance, check_appearance
 from .avatar import Avatar
 from .binding import SurfaceBinding
+from .lifts import nearer
 from .shaded import shaded_frames
 
 
@@ -28,7 +29,7 @@ class Posed(NamedTuple):
     Attributes:
         means: (N,3) world metres; quats: (N,4) wxyz.
         scales: (N,3) metres; opacities: (N,) 0..1.
-        colors: (N,3) sRGB 0..1; (N,0) where nobody asked for them.
+        colors: (N,3) sRGB, above 1 where they are brighter than white; (N,0) where nobody asked for them.
     """
 
     means: Tensor
@@ -119,6 +120,20 @@ class PosedAvatar:
             scales, opacities, colors = apply_appearance(self.binding, *given)
         return Posed(means, quats, scales, opacities, colors)
 
+    def drawn(self, frame: int) -> Posed:
+        """The same as its camera sees them best: lifted, so that the order of those in a surface stays."""
+        posed = self.frame(frame)
+        if self._lifts is None:
+            return posed
+        viewmat = self.compute.tensor(self.cameras.viewmats[frame])
+        flat = self.cameras.camera_type == "orthographic"
+        means, scales = nearer(posed.means, posed.scales, self._lifts, viewmat, flat)
+        return posed._replace(means=means, scales=scales)
+
+    @cached_property
+    def _lifts(self) -> Tensor | None:
+        return None if self.avatar.lifts is None else self.compute.tensor(self.avatar.lifts)
+
     @property
     def keeps_scales(self) -> bool:
         """Whether Gaussians are of the same size in all frames."""
@@ -129,12 +144,12 @@ class PosedAvatar:
         return self.compute.tensor(self.avatar.scales)
 
     def all(self) -> GaussianFrames:
-        """All frames at once as arrays: for a few."""
-        shown = [[to_numpy(part) for part in self.frame(t)] for t in range(self.frames)]
+        """All frames at once as arrays, as they are drawn: for a few."""
+        shown = [[to_numpy(part) for part in self.drawn(t)] for t in range(self.frames)]
         means, quats, scales, opacities, colors = (np.stack(parts) for parts in zip(*shown, strict=True))
         if self.appearance is None:
             opacities = self.avatar.opacities
-            if self.keeps_scales:
+            if self.keeps_scales and self._lifts is None:
                 scales = np.broadcast_to(self.avatar.scales, scales.shape)
         return GaussianFrames(means, quats, scales, opacities, colors)
 

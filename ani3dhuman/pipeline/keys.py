@@ -14,14 +14,14 @@ from ..storage.stage_store import content_key
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
     "avatar": 6,
-    "fit": 11,
+    "fit": 12,
     "rigid": 2,
     "cloth": 14,
-    "render": 11,
+    "render": 12,
     "restore": 4,
     "limits": 3,
     "conditions": 1,
-    "refine": 13,
+    "refine": 14,
 }
 
 SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")

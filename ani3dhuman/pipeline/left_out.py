@@ -38,5 +38,5 @@ def _coverage(clip: CoarseClip) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     posed = clip.posed(clip.vertices, lit=False)
     kept = clip.compute.tensor(~is_loose(clip.avatar.region_ids)[:, None])
     for t in range(clip.frames):
-        channels, alpha = draw_tensors(posed.frame(t), kept, clip.cameras, t)
+        channels, alpha = draw_tensors(posed.drawn(t), kept, clip.cameras, t)
         yield to_numpy(alpha), to_numpy(channels[..., 0])

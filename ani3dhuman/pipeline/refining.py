@@ -172,6 +172,7 @@ def _problem(shot: Shot, clip: CoarseClip, view: RestoredView, restored: Restore
         views=(view,),
         background=clip.background,
         vertex_targets=proposal,
+        lifts=clip.avatar.lifts,
         compute=clip.compute,
         body_faces=faces[~is_loose(clip.vertex_regions)[faces].any(1)],
     )

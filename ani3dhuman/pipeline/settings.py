@@ -72,7 +72,7 @@ class AvatarSettings:
     gaussians: int = 80_000
     render_scale: float = 1.0
     layer_videos: bool = False
-    fit_steps: int = 2100
+    fit_steps: int = 3000
     views: str = ""
     file: str = ""
 
@@ -365,7 +365,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "final": {
         "layer_videos": True,
         "gaussians": 150_000,
-        "fit_steps": 2400,
+        "fit_steps": 3400,
         "refine_steps": 2800,
         "refine_height": 832,
     },

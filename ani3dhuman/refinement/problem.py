@@ -93,6 +93,7 @@ class RefinementProblem:
             `coarse_vertices`.
         appearance: (T,V,5) the appearance that offsets are added to, see `avatar.appearance`, 0 where the gate is;
             None: 0 everywhere.
+        lifts: (N,) metres by which each Gaussian is drawn nearer to the eye, see `avatar.lifts`; None for 0.
         compute: where it is fitted.
 
     Raises:
@@ -114,6 +115,7 @@ class RefinementProblem:
     body_faces: np.ndarray | None = None
     unstrained: np.ndarray | None = None
     appearance: np.ndarray | None = None
+    lifts: np.ndarray | None = None
     compute: Compute = CPU
 
     def __post_init__(self) -> None:
@@ -132,6 +134,7 @@ class RefinementProblem:
                 "vertex_targets": ((T, V, 3),),
                 "unstrained": ((T, V, 3),),
                 "appearance": ((T, V, CHANNELS),),
+                "lifts": ((N,),),
             },
         )
         if not self.views:

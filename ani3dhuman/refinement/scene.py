@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..avatar.appearance import apply_appearance
 from ..avatar.binding import SurfaceBinding
+from ..avatar.lifts import nearer
 from ..fields.hexplane import displace
 from ..mesh.topology import edges_of
 from ..rendering import rasterize
@@ -44,6 +45,7 @@ class FitScene:
         binding: of the moving Gaussians on the active faces.
         static_means, static_quats: (T,S,3|4) of the static Gaussians, which never move.
         scales (N,3) or (T,N,3), opacities (N,): the S static Gaussians first.
+        lifts: (N,) of them, metres, or None.
         background: (3,) sRGB.
         views: what is seen and compared; their colours have the same order of Gaussians.
         body: what the open vertices stay out of, or None.
@@ -66,6 +68,7 @@ class FitScene:
     static_quats: Tensor
     scales: Tensor
     opacities: Tensor
+    lifts: Tensor | None
     background: Tensor
     views: tuple[FitView, ...]
     body: Body | None
@@ -126,8 +129,11 @@ class FitScene:
                 torch.cat([whole[:static], part])
                 for whole, part in zip((scales, opacities, colors), changed, strict=True)
             )
+        means = torch.cat([self.static_means[frame], means])
+        if self.lifts is not None:
+            means, scales = nearer(means, scales, self.lifts, seen.viewmats[frame], seen.ortho)
         channels, alphas, _ = rasterize(
-            torch.cat([self.static_means[frame], means]),
+            means,
             torch.cat([self.static_quats[frame], quats]),
             scales,
             opacities,
@@ -206,6 +212,7 @@ def build_scene(
         static_quats=torch.stack([quats for _, quats in poses]),
         scales=_tensor(problem.scales)[..., order, :],
         opacities=_tensor(problem.opacities)[order],
+        lifts=_optional(problem.lifts, (order,)),
         background=_tensor(problem.background),
         views=tuple(build_view(view, margin, order, check_cancelled) for view in problem.views),
         body=build_body(problem, check_cancelled, problem.compute),

@@ -66,7 +66,7 @@ def render_layer(
     """Render posed Gaussians along a camera path; of all frames there are two in memory.
 
     Args:
-        frame: gives the N Gaussians of a frame, as `avatar.posing.PosedAvatar.frame` does.
+        frame: gives the N Gaussians of a frame, as `avatar.posing.PosedAvatar.drawn` does.
         region_ids: (N,) indices into `ani3d_formats.regions.REGIONS`.
         cameras: T cameras.
         background: (3,) sRGB 0..1.

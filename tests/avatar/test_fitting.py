@@ -247,7 +247,7 @@ def test_an_avatar_file_holds_the_avatar(tmp_path, made):
     assert (again.name, again.character, again.notes) == ("Ann", "key", made.notes)
     for name in ("faces", "triangle_ids", "barycentrics", "local_quats"):
         assert torch.equal(getattr(again.avatar.binding, name), getattr(made.avatar.binding, name))
-    for name in ("scales", "opacities", "albedo", "region_ids"):
+    for name in ("scales", "opacities", "albedo", "region_ids", "lifts"):
         np.testing.assert_array_equal(getattr(again.avatar, name), getattr(made.avatar, name))
 
 

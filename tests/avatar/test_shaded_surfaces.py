@@ -12,8 +12,12 @@ from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import avatar_from_shot
 from ani3dhuman.avatar.avatar import Avatar
 from ani3dhuman.avatar.file import AvatarFile
+from ani3dhuman.avatar.posing import PosedAvatar
 from ani3dhuman.avatar.shaded import shades_of_one_job
 from ani3dhuman.clip import CoarseClip
+from ani3dhuman.rendering.draw import draw_tensors
+from ani3dhuman.rendering.layers import over, render_layer
+from ani3dhuman.rendering.light_sources import Lighting
 from ani3dhuman.rigid import pose_rigid
 from ani3dhuman.storage.results import from_arrays, to_arrays
 
@@ -68,6 +72,20 @@ def test_light_is_taken_on_the_surface_where_a_gaussian_lies_beside_its_triangle
     np.testing.assert_allclose(sum(np.linalg.norm(part, axis=1) for part in (a, b, c)), whole, rtol=1e-3, atol=1e-8)
     np.testing.assert_allclose(((points - corners[:, 0]) * planes).sum(1), 0, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(planes, axis=1), 1, rtol=1e-5)
+
+
+def test_what_is_brighter_than_white_is_cut_in_the_picture_alone(shot):
+    rigid = pose_rigid(shot, Progress("rigid", shot.frames))[:1]
+    dim = Lighting.of(shot).taken(np.array([0]))
+    bright = replace(dim, sun_colors=40 * dim.sun_colors, ambient=40 * dim.ambient)
+    camera = shot.cameras.taken(np.array([0]))
+    posed = PosedAvatar(avatar_from_shot(shot, 1000), rigid, bright, camera)
+    assert float(posed.drawn(0).colors.max()) > 1.5
+    shown = render_layer(posed.drawn, posed.avatar.region_ids, camera, np.zeros(3, np.float32)).rgb[0]
+    channels, alpha = draw_tensors(posed.drawn(0), posed.drawn(0).colors, camera, 0)
+    expected = over(channels, alpha, np.zeros(3)).numpy()
+    assert channels.max() > 1.5
+    np.testing.assert_allclose(shown / 255, expected, atol=0.003)
 
 
 def test_colours_are_made_once_in_a_job_and_let_go_however_it_ends(shot):

@@ -118,9 +118,11 @@ def test_cloth_that_is_pulled_stays_closed_and_bones_sizes_count_once():
     np.testing.assert_allclose(of_strands.frame(0).scales.numpy() / avatar.scales, 1.5, rtol=1e-5)
 
 
-def test_the_fits_gradient_is_that_of_what_it_places():
+@pytest.mark.parametrize("eye", [None, np.array([0.3, -2, 1], np.float32)], ids=["where it is", "lifted"])
+def test_the_fits_gradient_is_that_of_what_it_places(eye):
     shot = make_shot(1)
     avatar = avatar_from_shot(shot, 400)
+    avatar = replace(avatar, lifts=np.linspace(0, 0.5, avatar.count, dtype=np.float32))
     rng = np.random.default_rng(3)
     surfels = Surfels(avatar, shot["vertices"])
     surfels.values[:, 2:5] = rng.normal(0, 0.4, (avatar.count, 3))
@@ -137,7 +139,7 @@ def test_the_fits_gradient_is_that_of_what_it_places():
         return (torch.from_numpy(weights) * (axes @ axes.transpose(1, 2))).sum((1, 2)) * 1e4
 
     def placed():
-        found = surfels.placed(ids, posed)
+        found, _ = surfels.placed(ids, posed, eye)
         return torch.from_numpy(found.quats.astype(float)), torch.from_numpy(found.scales.astype(float))
 
     drawn = [part.requires_grad_() for part in placed()]
@@ -154,7 +156,7 @@ def test_the_fits_gradient_is_that_of_what_it_places():
         numeric.append(((ends[0] - ends[1]) / (2 * small)).numpy())
     surfels.values[:] = before
     gradient = Placed(none, on_quats.astype(np.float32), on_scales.astype(np.float32), none[:, 0])
-    surfels.step(ids, posed, gradient, none, np.zeros(avatar.count, bool), 0.0)
+    surfels.step(ids, posed, surfels.placed(ids, posed, eye)[1], gradient, none, np.zeros(avatar.count, bool), 0.0)
     found = surfels.descent.means[:, 2:5] / 0.1  # the first mean is a tenth of the gradient
     pull = surfels.descent.pull[2:5] * (before - surfels.descent.first)[:, 2:5]
     np.testing.assert_allclose(found - pull, np.stack(numeric, 1), atol=2e-3 * np.abs(numeric).max())
@@ -165,7 +167,7 @@ def test_a_fit_goes_on_where_a_pose_makes_triangles_collapse():
     avatar = avatar_from_shot(shot, 400)
     surfels = Surfels(avatar, shot["vertices"])
     ids, posed = np.arange(avatar.count), Posed.of(shot["vertices"] * np.float32([1, 1, 0]), avatar.binding)
-    drawn = surfels.placed(ids, posed)
+    drawn, left = surfels.placed(ids, posed)
     ones = [np.ones_like(part) for part in (drawn.means, drawn.quats, drawn.scales, drawn.opacities)]
-    surfels.step(ids, posed, Placed(*ones), np.ones_like(drawn.means), np.ones(avatar.count, bool), 0.1)
-    assert np.isfinite(surfels.values).all() and (surfels.placed(ids, posed).scales > 0).all()
+    surfels.step(ids, posed, left, Placed(*ones), np.ones_like(drawn.means), np.ones(avatar.count, bool), 0.1)
+    assert np.isfinite(surfels.values).all() and (surfels.placed(ids, posed)[0].scales > 0).all()

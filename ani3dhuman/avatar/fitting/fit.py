@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.progress import Progress
 
 from ...device import CPU, Compute
+from ...rendering.draw import SAMPLES
 from ..avatar import Avatar
-from .drawing import draw_samples
+from .drawing import Samples
 from .kernels import mismatch
 from .on_device import DeviceDescent
 from .shown import Shown, all_shown
-from .surfels import COLORS, Placed, Posed, Surfels
+from .surfels import COLORS, Posed, Surfels
 from .targets import Target
 
 SURE = 0.5  # coverage, over all pictures, from which on they tell a Gaussian's colour
@@ -31,6 +31,7 @@ class FitConfig:
         steps: of gradient descent, one picture each.
         absolute, squared: weights of the colours' differences from those wanted, over a backdrop of a random colour.
         coverage: weight of the alpha's absolute difference.
+        coarse: share of the steps, the first ones, that draw one sample a pixel: they take half the time.
         final_rate: of the last step, relative to the first one.
         seed: of the pictures' order.
     """
@@ -39,6 +40,7 @@ class FitConfig:
     absolute: float = 1.0
     squared: float = 40.0
     coverage: float = 0.5
+    coarse: float = 0.5
     final_rate: float = 0.1
     seed: int = 0
 
@@ -61,12 +63,14 @@ def fit(
     posed = [Posed.of(pose, avatar.binding) for pose in poses]
     shown = all_shown(avatar, poses, targets)
     backdrops = np.random.default_rng(config.seed).random((config.steps, 3), np.float32)
-    weights = np.array([config.absolute, config.squared, config.coverage])
+    weights = np.array([config.absolute, config.squared, config.coverage], np.float32)
     on_cpu = compute.on_cpu
     descent = Descent(surfels, posed, weights) if on_cpu else DeviceDescent(surfels, posed, weights, compute)
     for k, number in enumerate(_in_order(len(targets), config)):
         rate = config.final_rate ** (k / config.steps)
-        descent.step(targets[number], shown[number], backdrops[k], rate)
+        samples = 1 if k < config.coarse * config.steps else SAMPLES
+        # drawn elsewhere, they have the order of their depths: they must look right in both
+        descent.step(targets[number], shown[number], backdrops[k], rate, samples, k % 2 == 0)
         progress.advance()
     descent.finish()
     return surfels.avatar()
@@ -102,30 +106,23 @@ class Descent:
     def __init__(self, surfels: Surfels, posed: Sequence[Posed], weights: np.ndarray) -> None:
         """`weights` as of `kernels.mismatch`."""
         self.surfels, self.posed, self.weights = surfels, posed, weights
+        self._ends: dict[tuple[int, ...], tuple[np.ndarray, np.ndarray]] = {}  # memory of gradients by pictures' shapes
 
-    def step(self, target: Target, seen: Shown, backdrop: np.ndarray, rate: float) -> None:
-        """One step towards a picture, over a `backdrop` (3,), `rate` times as long as the first."""
+    def step(self, target: Target, seen: Shown, backdrop: np.ndarray, rate: float, samples: int, lifted: bool) -> None:
+        """One step towards a picture of `samples` along each side of a pixel, over a `backdrop` (3,), `rate` times as
+        long as the first; `lifted` says whether Gaussians are."""
         surfels, pose = self.surfels, self.posed[target.pose]
-        placed = surfels.placed(seen.ids, pose)
+        placed, left = surfels.placed(seen.ids, pose, target.eye if lifted else None)
         # without light the far side of a limb looks like the near one: hidden Gaussians must not show in any colour
-        colors = np.where(seen.hidden[:, None], backdrop, surfels.values[seen.ids, COLORS])
-        gradient, on_colors = _gradient(placed, colors, target, backdrop, self.weights)
-        surfels.step(seen.ids, pose, gradient, on_colors, seen.visible, rate)
+        colors = surfels.values[seen.ids, COLORS]
+        colors[seen.hidden] = backdrop
+        drawn = Samples(placed, colors, target, backdrop, samples)
+        given = drawn.image, drawn.alphas, target.colors, target.alpha, backdrop, self.weights
+        on_image, on_alphas = self._ends.setdefault(
+            drawn.image.shape, (np.empty_like(drawn.image), np.empty_like(drawn.alphas))
+        )
+        mismatch(*given, on_image, on_alphas)
+        surfels.step(seen.ids, pose, left, *drawn.back(on_image, on_alphas), seen.visible, rate)
 
     def finish(self) -> None:
         """The values are where they belong."""
-
-
-def _gradient(
-    placed: Placed, colors: np.ndarray, target: Target, backdrop: np.ndarray, weights: np.ndarray
-) -> tuple[Placed, np.ndarray]:
-    """Of the loss, for what is drawn: the Gaussians and their `colors` (n,3); `weights` as of `mismatch`."""
-    drawn = [torch.from_numpy(array).requires_grad_() for array in (*vars(placed).values(), colors)]
-    image, alphas = draw_samples(drawn, target, torch.from_numpy(backdrop))
-    planes = np.ascontiguousarray(image.detach()[0].permute(2, 0, 1).numpy())
-    coverage = np.ascontiguousarray(alphas.detach()[0, ..., 0].numpy())
-    on_planes, on_coverage = np.empty_like(planes), np.empty_like(coverage)
-    mismatch(planes, coverage, target.colors, target.alpha, backdrop, weights, on_planes, on_coverage)
-    ends = torch.from_numpy(on_planes).permute(1, 2, 0)[None], torch.from_numpy(on_coverage)[None, ..., None]
-    *shape, on_colors = (part.numpy() for part in torch.autograd.grad((image, alphas), drawn, ends))
-    return Placed(*shape), on_colors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ani3d_formats.views import Views
 from ...device import CPU, Compute, to_numpy
 from ..avatar import Avatar
 from ..from_mesh import avatar_from_shot
+from ..lifts import lifts_of, nearer
 from ..strand_gaussians import strand_objects
 from .cameras import cameras_around
 from .density import better_density, usual_density
@@ -73,6 +74,7 @@ def fitted_avatar(
     targets = surface_targets(shot, poses, cameras, pose_of, progress)
     judged = [target for k, target in enumerate(targets) if k % HELD_OUT][:JUDGED]
     start = _well_spread(shot, count, seed, (poses, judged), compute)
+    start = replace(start, lifts=lifts_of(start, shot["vertices"]))
     notes: dict[str, Any] = {"pictures": f"{len(targets)} of its own surfaces", "steps": steps}
     if views is not None:
         rendered, apart = view_targets(shot, views, len(poses))
@@ -110,13 +112,16 @@ def likeness(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target], compu
     """
     colors, opacities = compute.tensor(linear_to_srgb(avatar.albedo)), compute.tensor(avatar.opacities)
     behind, figures = compute.tensor(np.full(3, GREY)), []
+    lifts = None if avatar.lifts is None else compute.tensor(avatar.lifts)
     for target in targets:
         around = binary_dilation(target.alpha > 0, iterations=AROUND)
         if not around.any():
             continue
         with torch.no_grad():
-            gaussians = (*avatar.placed(poses[target.pose], compute), opacities, colors)
-            image, _ = draw_target(gaussians, target, behind, compute)
+            means, quats, scales = avatar.placed(poses[target.pose], compute)
+            if lifts is not None:
+                means, scales = nearer(means, scales, lifts, compute.tensor(target.viewmat))
+            image, _ = draw_target((means, quats, scales, opacities, colors), target, behind, compute)
         wanted = target.colors + GREY * (1 - target.alpha[..., None])
         error = np.square(to_numpy(image[0]) - wanted)[around].mean()
         figures.append(-10 * np.log10(max(float(error), 1e-12)))

@@ -12,10 +12,12 @@ import numba
 import numpy as np
 
 from ...jit import kernel, parallel_kernel
-from ...rendering.draw import SAMPLES
+from ..lifts import FEWEST
 from ..stretching import FLAT, LEAST, MOST, in_its_frame, principal
 
 DECAY, DECAY_OF_SQUARES, TINY = 0.9, 0.99, 1e-15  # of Adam
+_EARLY = np.arange(1, 2049)  # steps after which moments need no correction
+_SHARES = np.stack([1 - DECAY**_EARLY, 1 - DECAY_OF_SQUARES**_EARLY]).astype(np.float32)  # of moments so early
 
 
 class Bound(NamedTuple):
@@ -29,6 +31,7 @@ class Bound(NamedTuple):
         slopes: (N,2,3) change of the shares a shift of 1 along tangent and bitangent.
         scales: (N,3) standard deviations, metres.
         fixed: (N,) bool, Gaussians of which nothing but colours changes.
+        lifts: (N,) metres by which they are drawn nearer to the eye, as of `avatar.lifts`.
     """
 
     corners: np.ndarray
@@ -38,6 +41,7 @@ class Bound(NamedTuple):
     slopes: np.ndarray
     scales: np.ndarray
     fixed: np.ndarray
+    lifts: np.ndarray
 
 
 class Descent(NamedTuple):
@@ -62,10 +66,12 @@ class Descent(NamedTuple):
 
 
 @parallel_kernel
-def place(ids, values, bound, vertices, turns, strains, means, quats, spread, opacities):  # type: ignore[no-untyped-def]
+def place(ids, values, bound, vertices, turns, strains, eye, left, means, quats, spread, opacities):  # type: ignore[no-untyped-def]
     """Fill `means` (n,3), `quats` (n,4), `spread` (n,3) and `opacities` (n,) of the rows `ids` (n,) of `values` (N,9).
 
-    `vertices` (V,3) are the mesh's, `turns` (F,4) wxyz its triangles' rotations, `strains` (F,3) how they deform.
+    `vertices` (V,3) are the mesh's, `turns` (F,4) wxyz its triangles' rotations, `strains` (F,3) how they deform. They
+    are lifted towards the `eye` (3,), `left` (n,) becomes the share of the distance that is left; one without numbers
+    leaves them where they are.
     """
     for n in numba.prange(len(ids)):
         g = ids[n]
@@ -80,6 +86,13 @@ def place(ids, values, bound, vertices, turns, strains, means, quats, spread, op
         quats[n, 0], quats[n, 1], quats[n, 2], quats[n, 3] = w * c - z * s, x * c + y * s, y * c - x * s, z * c + w * s
         spread[n, 0], spread[n, 1], spread[n, 2] = first, second, bound.scales[g, 2]
         opacities[n] = 1.0 / (1.0 + math.exp(-values[g, 5]))
+        left[n] = 1.0
+        if len(eye):
+            x, y, z = means[n, 0] - eye[0], means[n, 1] - eye[1], means[n, 2] - eye[2]
+            left[n] = max(1.0 - bound.lifts[g] / max(math.sqrt(x * x + y * y + z * z), 1e-9), FEWEST)
+            for i in range(3):
+                means[n, i] = eye[i] + (means[n, i] - eye[i]) * left[n]
+                spread[n, i] *= left[n]
 
 
 @kernel
@@ -108,53 +121,62 @@ def _axes(g, values, bound, strains):  # type: ignore[no-untyped-def]
 def mismatch(image, alphas, colors, alpha, backdrop, weights, on_image, on_alphas):  # type: ignore[no-untyped-def]
     """Fill the gradients of a loss for a drawn `image` (3,S*H,S*W) and its `alphas` (S*H,S*W).
 
-    S is `SAMPLES`, and a pixel the mean of S x S. The picture wanted is `colors` (H,W,3), premultiplied by `alpha`
+    A pixel is the mean of S x S. The picture wanted is `colors` (H,W,3), premultiplied by `alpha`
     (H,W), over the `backdrop` (3,). `weights` are of absolute differences, of squared ones, and of the alphas' absolute
     difference; the mean over pixels is meant.
     """
     height, width = alpha.shape
-    share = np.float32(1 / SAMPLES**2)
-    one = share / (height * width)
-    absolute, squared, coverage = one / 3 * weights[0], one / 3 * 2 * weights[1], one * weights[2]
+    samples = alphas.shape[0] // height
+    share = np.float32(1 / samples**2)
+    one = share / np.float32(height * width)
+    absolute = one / np.float32(3) * weights[0]
+    squared, coverage = one / np.float32(1.5) * weights[1], one * weights[2]
     for row in numba.prange(height):
+        means, slopes = np.empty(width, np.float32), np.empty(width, np.float32)
         for k in range(3):
+            _pixels(image[k], row, samples, means)
             for column in range(width):
-                off = share * _sum(image[k], row, column) - colors[row, column, k]
-                off -= (1 - alpha[row, column]) * backdrop[k]
-                _fill(on_image[k], row, column, absolute * np.sign(off) + squared * off)
+                off = means[column] - colors[row, column, k] - (np.float32(1) - alpha[row, column]) * backdrop[k]
+                slopes[column] = absolute * np.sign(off) + squared * off
+            _fill(on_image[k], row, samples, slopes)
+        _pixels(alphas, row, samples, means)
         for column in range(width):
-            off = share * _sum(alphas, row, column) - alpha[row, column]
-            _fill(on_alphas, row, column, coverage * np.sign(off))
+            slopes[column] = coverage * np.sign(means[column] - alpha[row, column])
+        _fill(on_alphas, row, samples, slopes)
 
 
 @kernel
-def _sum(plane, row, column):  # type: ignore[no-untyped-def]
-    """Of the samples of a pixel."""
-    total = np.float32(0)
-    for y in range(SAMPLES):
-        for x in range(SAMPLES):
-            total += plane[SAMPLES * row + y, SAMPLES * column + x]
-    return total
+def _pixels(plane, row, samples, means):  # type: ignore[no-untyped-def]
+    """Fill the means (W,) of a row of pixels from `samples` along each side of each."""
+    means[:] = np.float32(0)
+    share = np.float32(1 / samples**2)
+    for y in range(samples * row, samples * (row + 1)):
+        for x in range(samples):
+            for column in range(len(means)):
+                means[column] += share * plane[y, samples * column + x]
 
 
 @kernel
-def _fill(plane, row, column, value):  # type: ignore[no-untyped-def]
-    """Give all samples of a pixel a value."""
-    for y in range(SAMPLES):
-        for x in range(SAMPLES):
-            plane[SAMPLES * row + y, SAMPLES * column + x] = value
+def _fill(plane, row, samples, slopes):  # type: ignore[no-untyped-def]
+    """Give all samples of a row of pixels the values (W,) of these."""
+    for y in range(samples * row, samples * (row + 1)):
+        for column in range(len(slopes)):
+            for x in range(samples):
+                plane[y, samples * column + x] = slopes[column]
 
 
 @parallel_kernel
-def descend(ids, values, bound, vertices, turns, strains, on_means, on_quats, on_looks, shown, descent, rate):  # type: ignore[no-untyped-def]
+def descend(ids, values, bound, vertices, turns, strains, left, gradient, on_colors, shown, descent, rate):  # type: ignore[no-untyped-def]
     """A step of Adam on the rows `ids` (n,) of `values` (N,9), from the gradients of what `place` filled.
 
     Args:
-        on_means, on_quats: (n,3) and (n,4).
-        on_looks: (n,7) of the spread, the opacity and the colour.
+        left: (n,) as `place` filled it; where the eye sees them does not depend on it.
+        gradient: of the means (n,3), quats (n,4), spread (n,3) and opacities (n,).
+        on_colors: (n,3) of the colours.
         shown: (n,) bool, Gaussians whose colours learn.
         rate: factor on the step.
     """
+    on_means, on_quats, on_spread, on_opacities = gradient
     for n in numba.prange(len(ids)):
         g = ids[n]
         first, second = _next(descent.times, g)
@@ -164,26 +186,29 @@ def descend(ids, values, bound, vertices, turns, strains, on_means, on_quats, on
                 down = 0.0
                 for i in range(3):
                     down += on_means[n, i] * vertices[bound.corners[g, k], i]
-                along += down * bound.slopes[g, 0, k]
-                across += down * bound.slopes[g, 1, k]
-            turn, long, wide = _on_axes(g, values, bound, turns, strains, on_quats[n], on_looks[n])
+                along += left[n] * down * bound.slopes[g, 0, k]
+                across += left[n] * down * bound.slopes[g, 1, k]
+            turn, long, wide = _on_axes(g, values, bound, turns, strains, on_quats[n], on_spread[n], left[n])
             opacity = 1.0 / (1.0 + math.exp(-values[g, 5]))
-            for p, slope in enumerate((along, across, turn, long, wide, on_looks[n, 3] * opacity * (1 - opacity))):
-                _adam(g, p, slope, values, descent, rate, first, second)
+            for p, slope in enumerate((along, across, turn, long, wide, on_opacities[n] * opacity * (1 - opacity))):
+                _adam(g, p, np.float32(slope), values, descent, rate, first, second)
         for k in range(3):
-            _adam(g, 6 + k, on_looks[n, 4 + k] if shown[n] else 0.0, values, descent, rate, first, second)
+            slope = on_colors[n, k] if shown[n] else np.float32(0)
+            _adam(g, 6 + k, slope, values, descent, rate, first, second)
 
 
 @kernel
 def _next(times, g):  # type: ignore[no-untyped-def]
     """Count a step; what the moments of so few are to be divided by."""
+    taken = min(times[g], _SHARES.shape[1] - 1)
     times[g] += 1
-    return 1 - DECAY ** times[g], 1 - DECAY_OF_SQUARES ** times[g]
+    return _SHARES[0, taken], _SHARES[1, taken]
 
 
 @kernel
-def _on_axes(g, values, bound, turns, strains, on_quat, on_look):  # type: ignore[no-untyped-def]
+def _on_axes(g, values, bound, turns, strains, on_quat, on_spread, left):  # type: ignore[no-untyped-def]
     """Gradients of the turn and of the logarithms of both sizes."""
+    on_first, on_second = left * on_spread[0], left * on_spread[1]
     (c, s), u, (one, two), (first, second), (a0, b0, a1, b1) = _axes(g, values, bound, strains)
     w, x, y, z = turns[bound.triangles[g]]
     c, s = 0.5 * c, -0.5 * s
@@ -195,22 +220,23 @@ def _on_axes(g, values, bound, turns, strains, on_quat, on_look):  # type: ignor
     a0, a1 = u[0] * a0 + u[1] * a1, u[0] * a1 - u[1] * a0
     b0, b1 = u[0] * b0 + u[1] * b1, u[0] * b1 - u[1] * b0
     v = a0 * first / one, b0 * second / one  # the first of V's columns
-    long = first * (on_look[0] * a0 * v[0] - on_look[1] * a1 * v[1])
+    long = first * (on_first * a0 * v[0] - on_second * a1 * v[1])
     long += first * on_angle * (one * a1 * v[0] - two * a0 * v[1]) / apart
-    wide = second * (on_look[0] * b0 * v[1] + on_look[1] * b1 * v[0])
+    wide = second * (on_first * b0 * v[1] + on_second * b1 * v[0])
     wide += second * on_angle * (one * b1 * v[1] + two * b0 * v[0]) / apart
     p00, p01 = first * b0 * v[0] - second * a0 * v[1], -first * b0 * v[1] - second * a0 * v[0]
     p10, p11 = first * b1 * v[0] - second * a1 * v[1], -first * b1 * v[1] - second * a1 * v[0]
-    turned = on_look[0] * p00 + on_look[1] * p11 + on_angle * (one * p10 + two * p01) / apart
+    turned = on_first * p00 + on_second * p11 + on_angle * (one * p10 + two * p01) / apart
     return turned, long, wide
 
 
 @kernel
 def _adam(g, p, gradient, values, descent, rate, first, second):  # type: ignore[no-untyped-def]
-    """One step on one value; `first` and `second` correct the moments of early steps."""
+    """One step on one value; `first` and `second` correct the moments of early steps. All is float32."""
+    kept, kept_square = np.float32(DECAY), np.float32(DECAY_OF_SQUARES)
     slope = gradient + descent.pull[p] * (values[g, p] - descent.first[g, p])
-    mean = DECAY * descent.means[g, p] + (1 - DECAY) * slope
-    square = DECAY_OF_SQUARES * descent.squares[g, p] + (1 - DECAY_OF_SQUARES) * slope * slope
+    mean = kept * descent.means[g, p] + (np.float32(1) - kept) * slope
+    square = kept_square * descent.squares[g, p] + (np.float32(1) - kept_square) * slope * slope
     descent.means[g, p], descent.squares[g, p] = mean, square
-    moved = values[g, p] - rate * descent.rates[p] * mean / first / (math.sqrt(square / second) + TINY)
+    moved = values[g, p] - rate * descent.rates[p] * mean / (first * (math.sqrt(square / second) + np.float32(TINY)))
     values[g, p] = min(max(moved, descent.least[g, p]), descent.most[g, p])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...device import Compute, to_numpy
+from ..lifts import nearer
 from ..stretching import FLAT, LEAST, MOST, in_its_frame, principal_tensors
 from .drawing import draw_target
 from .kernels import DECAY, DECAY_OF_SQUARES, TINY
@@ -47,8 +48,8 @@ class DeviceDescent:
         self.values = compute.tensor(surfels.values)
         self.corners, self.triangles = compute.integers(bound.corners), compute.integers(bound.triangles)
         self.fixed = self._marks(bound.fixed)
-        floats = bound.shares, bound.turns, bound.slopes, bound.scales
-        self.shares, self.turns, self.slopes, self.scales = (compute.tensor(each) for each in floats)
+        floats = bound.shares, bound.turns, bound.slopes, bound.scales, bound.lifts
+        self.shares, self.turns, self.slopes, self.scales, self.lifts = (compute.tensor(each) for each in floats)
         tables = descent.first, descent.means, descent.squares, descent.least, descent.most
         self.first, self.means, self.squares, self.least, self.most = (compute.tensor(each) for each in tables)
         self.times, self.rates, self.pull = (
@@ -56,20 +57,29 @@ class DeviceDescent:
         )
         self.posed = [_Pose(*(compute.tensor(each) for each in vars(pose).values())) for pose in posed]
 
-    def step(self, target: Target, seen: Shown, backdrop: np.ndarray, rate: float) -> None:
+    def step(self, target: Target, seen: Shown, backdrop: np.ndarray, rate: float, samples: int, lifted: bool) -> None:
         """As of `fit.Descent.step`."""
         rows, behind = self.compute.integers(seen.ids), self.compute.tensor(backdrop)
         pose = self.posed[target.pose]
         with torch.no_grad():
             axes = self._axes(rows, pose.strains)
             colors = torch.where(self._marks(seen.hidden)[:, None], behind, self.values[rows, COLORS])
-            drawn = [*self._placed(rows, pose, axes), colors]
+            means, quats, scales, opacities = self._placed(rows, pose, axes)
+            left = torch.ones_like(opacities)
+            if lifted:
+                before = scales[:, 2]
+                viewmat = self.compute.tensor(target.viewmat)
+                means, scales = nearer(means, scales, self.lifts[rows], viewmat)
+                left = scales[:, 2] / before
+            drawn = [means, quats, scales, opacities, colors]
         for part in drawn:
             part.requires_grad_()
-        image, alphas = draw_target(drawn, target, behind, self.compute)
+        image, alphas = draw_target(drawn, target, behind, self.compute, samples)
         ends = self._mismatch(image.detach(), alphas.detach(), target, behind)
         gradients = torch.autograd.grad((image, alphas), drawn, ends)
         with torch.no_grad():
+            on_means, on_quats, on_scales, *rest = gradients
+            gradients = on_means * left[:, None], on_quats, on_scales * left[:, None], *rest
             slopes = self._slopes(rows, pose, axes, gradients, self._marks(seen.visible))
             self._descend(rows, slopes, rate)
 

@@ -16,7 +16,7 @@ from .targets import Target
 MARGIN = 8  # pixels around a picture in which Gaussians count too
 DEEP = 0.003  # of the character's height; deeper under what a picture shows, colours learn nothing from it
 HIDDEN = 3  # times as deep, and a Gaussian is hidden for sure
-OUTLINE = 16  # pixels from an outline within which a hidden Gaussian may show
+OUTLINE = 10  # pixels from an outline within which a hidden Gaussian may show
 EDGE_ON = 0.15  # cosine to the normal below which the same holds
 
 

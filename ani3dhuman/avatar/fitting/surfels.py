@@ -82,10 +82,11 @@ class Surfels:
             np.ascontiguousarray((slopes * unit[:, None, None]).numpy()),
             np.ascontiguousarray(avatar.scales, np.float32),
             np.zeros(count, bool) if fixed is None else fixed,
+            np.zeros(count, np.float32) if avatar.lifts is None else np.ascontiguousarray(avatar.lifts, np.float32),
         )
         least, most = self._bounds()
         none = np.zeros_like(self.values)
-        rates, pull = np.array(RATES, np.float64), np.array(PULL, np.float64)
+        rates, pull = np.array(RATES, np.float32), np.array(PULL, np.float32)
         times = np.zeros(count, np.int32)
         self.descent = Descent(self.values.copy(), none, none.copy(), times, rates, pull, least, most)
 
@@ -100,27 +101,33 @@ class Surfels:
         high[:, COLORS] = np.minimum(high[:, COLORS], self.values[:, COLORS] + MOST_COLOR)
         return low, high
 
-    def placed(self, ids: np.ndarray, posed: Posed) -> Placed:
-        """The Gaussians `ids` (n,) on a mesh."""
+    def placed(self, ids: np.ndarray, posed: Posed, eye: np.ndarray | None = None) -> tuple[Placed, np.ndarray]:
+        """The Gaussians `ids` (n,) on a mesh, lifted towards an `eye` (3,), and the share (n,) of the way left."""
         shapes = ((len(ids), 3), (len(ids), 4), (len(ids), 3), (len(ids),))
-        found = Placed(*(np.empty(shape, np.float32) for shape in shapes))
-        place(ids, self.values, self.bound, *vars(posed).values(), *vars(found).values())
-        return found
+        found, left = Placed(*(np.empty(shape, np.float32) for shape in shapes)), np.empty(len(ids), np.float32)
+        towards = np.zeros(0, np.float32) if eye is None else eye
+        place(ids, self.values, self.bound, *vars(posed).values(), towards, left, *vars(found).values())
+        return found, left
 
     def step(
-        self, ids: np.ndarray, posed: Posed, gradient: Placed, colors: np.ndarray, shown: np.ndarray, rate: float
+        self,
+        ids: np.ndarray,
+        posed: Posed,
+        left: np.ndarray,
+        gradient: Placed,
+        colors: np.ndarray,
+        shown: np.ndarray,
+        rate: float,
     ) -> None:
         """One step of Adam on the rows `ids` (n,), the other rows keep their momentum.
 
         Args:
-            gradient: of what `placed` returned for them.
+            left, gradient: what `placed` returned for them, and the gradient of its Gaussians.
             colors: (n,3) gradient of their colours; only those that are `shown` (n,) learn it.
             rate: factor on the step.
         """
-        looks = np.concatenate([gradient.scales, gradient.opacities[:, None], colors], 1)
-        means, quats = (np.ascontiguousarray(array) for array in (gradient.means, gradient.quats))
         state = (self.values, self.bound, *vars(posed).values())
-        descend(ids, *state, means, quats, looks, shown, self.descent, rate)
+        descend(ids, *state, left, tuple(vars(gradient).values()), colors, shown, self.descent, np.float32(rate))
 
     def avatar(self) -> Avatar:
         """The avatar that the values make."""

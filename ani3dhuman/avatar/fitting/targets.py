@@ -15,8 +15,10 @@ from ani3d_formats.views import Views
 
 from ...jit import kernel
 from ...mesh.raster import Cutouts, draw_triangles
+from ...side_by_side import side_by_side
 from ..surface_colors import cutouts_of, surface_colors
 
+AT_ONCE = 4  # pictures
 FINENESS = 3  # samples of a pixel along each side
 SPREAD = 0.06  # of a pixel to each neighbour: with the pixel's own square this is as wide as Blender's pixel filter
 
@@ -39,6 +41,11 @@ class Target:
     colors: np.ndarray
     alpha: np.ndarray
     depth: np.ndarray
+
+    @property
+    def eye(self) -> np.ndarray:
+        """(3,) float32, where the camera is."""
+        return (-self.viewmat[:3, :3].T @ self.viewmat[:3, 3]).astype(np.float32)
 
 
 def surface_picture(
@@ -89,10 +96,17 @@ def surface_targets(
     shot: Shot, poses: np.ndarray, cameras: CameraPath, pose_of: np.ndarray, progress: Progress
 ) -> list[Target]:
     """Pictures of the mesh on `poses` (M,V,3), through N cameras, each of the pose that `pose_of` (N,) says."""
-    cutouts, size, targets = cutouts_of(shot), (cameras.height, cameras.width), []
-    for pose, view, K in zip(pose_of, cameras.viewmats, cameras.Ks, strict=True):
-        targets.append(Target(int(pose), view, K, *surface_picture(shot, poses[pose], view, K, size, cutouts)))
-        progress.advance()
+    cutouts, size = cutouts_of(shot), (cameras.height, cameras.width)
+
+    def target(k: int) -> Target:
+        pose, view, K = int(pose_of[k]), cameras.viewmats[k], cameras.Ks[k]
+        return Target(pose, view, K, *surface_picture(shot, poses[pose], view, K, size, cutouts))
+
+    targets = []
+    with side_by_side(AT_ONCE, lambda: None) as workers:
+        for done in workers(target, range(len(pose_of))):
+            targets.append(done)
+            progress.advance()
     return targets
 
 

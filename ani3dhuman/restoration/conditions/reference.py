@@ -89,7 +89,7 @@ def canonical_reference(shot: Shot, avatar: Avatar, forward: np.ndarray, width: 
     """
     camera = portrait_camera(shot, forward, width, height)
     posed = PosedAvatar(avatar, shot["vertices"][None], Lighting.of(shot), camera)
-    return render_layer(posed.frame, avatar.region_ids, camera, shot.background_srgb).rgb[0]
+    return render_layer(posed.drawn, avatar.region_ids, camera, shot.background_srgb).rgb[0]
 
 
 def portrait_camera(shot: Shot, forward: np.ndarray, width: int, height: int) -> CameraPath:
