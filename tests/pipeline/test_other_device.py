@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -239,22 +240,24 @@ def test_an_avatar_is_fitted_there(monkeypatch, record_property):
         assert np.median(apart) < 1e-5 and (apart > 1e-3).mean() < FEW, name
 
 
-def test_a_step_of_the_fit_is_that_of_the_kernels():
+@pytest.mark.parametrize(("samples", "lifted"), [(1, False), (2, True)])
+def test_a_step_of_the_fit_is_that_of_the_kernels(samples, lifted):
     shot = make_shot(1)
     avatar = avatar_from_shot(shot, 200)
+    avatar = replace(avatar, lifts=np.linspace(0, 0.3, avatar.count, dtype=np.float32))
     stretched = shot["vertices"] @ np.array([[1.2, 0.3, 0], [0, 0.9, 0.1], [0.1, 0, 1.1]], np.float32)
     view = shot.cameras.resized(32, 48)
     target = surface_targets(shot, stretched[None], view, np.zeros(1, int), Progress("pictures", 1))[0]
     fixed, posed = np.arange(avatar.count) % 5 == 0, [Posed.of(stretched, avatar.binding)]
     seen = Shown(np.arange(avatar.count), np.arange(avatar.count) % 2 == 0, np.arange(avatar.count) % 7 == 0)
-    weights, backdrop = np.array([1.0, 10.0, 0.5]), np.float32([0.2, 0.5, 0.8])
+    weights, backdrop = np.float32([1.0, 10.0, 0.5]), np.float32([0.2, 0.5, 0.8])
     results = []
     for made in (Descent, lambda *given: DeviceDescent(*given, Compute(DEVICE, DEVICE, "a test"))):
         surfels = Surfels(avatar, shot["vertices"], fixed)
         surfels.values[:, 2:5] += np.random.default_rng(3).normal(0, 0.4, (avatar.count, 3)).astype(np.float32)
         with standin.standin():
             descent = made(surfels, posed, weights)
-            descent.step(target, seen, backdrop, 0.0)
+            descent.step(target, seen, backdrop, 0.0, samples, lifted)
             if isinstance(descent, DeviceDescent):
                 surfels.descent.means[:] = descent.means.cpu().numpy()
         results.append(surfels.descent.means.copy())  # after one step a tenth of the gradient
