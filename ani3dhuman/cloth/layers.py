@@ -7,7 +7,7 @@ is the one with the higher layer number, else the one that is outside for the mo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
@@ -15,6 +15,7 @@ from scipy.sparse import coo_array, csr_array
 from ..mesh.surface import Obstacle, Surface, triangles_around
 from .constraints import Constraints
 from .contact.candidates import PASSED, Cover
+from .contact.seams import about_held
 from .contact.touch import Lists, crossings
 
 REACH = 0.05  # metres: what lies further beyond a sheet is taken to belong there
@@ -68,14 +69,17 @@ def pulled_apart(
         return x
     sheets = {n: Sheet.of(x, cover.faces, pieces, n, surface) for n in sorted({n for pair in pairs for n in pair})}
     ordered = [_ordered(sheets[a], sheets[b], x, stack) for a, b in pairs]
-    work = Work(constraints, pieces, _neighbours(constraints, len(x)), clear, surface, met)
+    work = Work(constraints, pieces, _neighbours(constraints, len(x)), clear, surface, met, np.zeros(len(x), bool))
     outside, still = work.parted(x, [], inside)
     if not still:  # they crossed in the body alone
         return outside
     found, left = work.parted(x, ordered, inside)
     if left <= ENOUGH * crossings:
         return found
-    # some pieces pass right through others, as a sleeve through the side of a coat: no way leads out there
+    # some pieces pass right through others, as a sleeve through the side of a coat: no way leads out there, and what is
+    # sewn so stays where it is, or it would cross in other places
+    work = replace(work, held=about_held(x, np.ones(len(x), bool), cover, lists)[1])
+    outside, still = work.parted(x, [], inside)
     if still > crossings:  # a scarf's turns would be pushed into each other
         inside = np.zeros_like(inside)
     else:
@@ -91,7 +95,10 @@ def pulled_apart(
 
 @dataclass(frozen=True)
 class Work:
-    """What stays the same while P particles are pulled apart, of `pulled_apart`; `spread` (P,P) of `_neighbours`."""
+    """What stays the same while P particles are pulled apart, of `pulled_apart`.
+
+    `spread`: (P,P) of `_neighbours`; `held`: (P,) bool, what is not moved beside what is pinned.
+    """
 
     constraints: Constraints
     pieces: np.ndarray
@@ -99,6 +106,7 @@ class Work:
     clear: np.ndarray
     surface: Surface | None
     met: tuple[Cover, Lists]
+    held: np.ndarray
 
     def parted(
         self, x: np.ndarray, ordered: Sequence[tuple[Sheet, Sheet, bool]], inside: np.ndarray
@@ -107,7 +115,7 @@ class Work:
 
         `inside` (P,) bool: what is to come out of the body.
         """
-        free = ~self.constraints.pinned
+        free = ~self.constraints.pinned & ~self.held
         off = np.zeros(x.shape)
         for turn in range(len(MARGINS) * ROUNDS):
             now, push = (x + off).astype(np.float32), np.zeros(x.shape)

@@ -7,6 +7,9 @@ a limb went through cloth, those may be the wrong ones, and keep it in.
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from ..mesh.kernels import heights_over, limit_edges
 from ..mesh.surface import Contacts
@@ -21,6 +24,8 @@ NEAR = 0.01  # metres from the followed places, within which a particle is looke
 MOST = 100  # particles in a frame, the deepest
 LONG, ROUNDS = 1.15, 20  # times its rest that an edge may become for it; in which neighbours are drawn along
 HALVES = 4  # times that the way of what would still be torn is halved
+SHARES, TOGETHER = (1.0, 0.5, 0.25, 0.0), 0.02  # of its way that what lies together may go; metres between it
+UNSEEN = 1e-6  # metres
 HEAVY = 0.02  # times its own, the mobility of what is brought out: other cloth gives way
 
 
@@ -55,7 +60,30 @@ def brought_out(
     if len(cover.faces):
         spare = go_between(x, done, cover._replace(inv_mass=mobile), spare)
         failed = bool(spare.clock[FAILED] > 0)
-    return done, failed, spare
+    return _no_deeper(x, done, pose, contacts), failed, spare
+
+
+def _no_deeper(x: np.ndarray, done: np.ndarray, pose: Pose, contacts: Contacts) -> np.ndarray:
+    """Places (P,3) on the way from `x` to `done`, where what is drawn along, or gives way, is in the body no deeper.
+
+    What lies together goes so much of its way, of `SHARES`, that the deepest of it is least deep.
+    """
+    rows = np.flatnonzero(np.abs(done - x).max(1) > UNSEEN)
+    if len(rows) == 0:
+        return done
+    tree = cKDTree(x[rows])
+    pairs = tree.query_pairs(TOGETHER, output_type="ndarray")
+    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(rows), len(rows)))
+    count, group = connected_components(graph, False)
+    near, deepest = np.zeros(len(rows), np.int64), np.zeros((len(SHARES), count))
+    for turn, share in enumerate(SHARES):
+        places = (x[rows] + np.float32(share) * (done[rows] - x[rows])).astype(np.float32)
+        near = contacts.nearest_to(places, pose.body, near)
+        height, _ = heights_over(places, near, pose.body, pose.normals, contacts.faces, *contacts.around)
+        np.maximum.at(deepest[turn], group, np.where(height > -contacts.obstacle.deepest, -height, 0))
+    best = np.where(deepest[0] <= DEEP, 0, deepest.argmin(0))
+    done[rows] += (np.array(SHARES, np.float32)[best][group] - 1)[:, None] * (done[rows] - x[rows])
+    return done
 
 
 def _drawn(

@@ -183,10 +183,13 @@ class Contacts:
         self._asked = body, places, found
         return found
 
-    def nearest_to(self, places: np.ndarray, body: np.ndarray) -> np.ndarray:
-        """The points (N,) of the obstacle, where it is at `body` (Q,3), that are nearest to `places` (N,3)."""
+    def nearest_to(self, places: np.ndarray, body: np.ndarray, guess: np.ndarray) -> np.ndarray:
+        """The points (N,) of the obstacle, where it is at `body` (Q,3), that are nearest to `places` (N,3).
+
+        `guess` (N,): as of `PointTree.nearest`.
+        """
         assert self.tree is not None
-        return self.tree.nearest(places, body, self._boxes(body), np.zeros(len(places), np.int64))[1]
+        return self.tree.nearest(places, body, self._boxes(body), guess)[1]
 
     def _boxes(self, points: np.ndarray) -> np.ndarray:
         """Boxes of the tree for `points` (Q,3); where a frame ends the next one begins, so the last two are kept."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from wardrobe import sheet
 
-from ani3dhuman.cloth.contact.candidates import BLOCKS
+from ani3dhuman.cloth.contact.candidates import BESIDE, BLOCKS
 from ani3dhuman.cloth.contact.geometry import EDGE, VERTEX, closest_on_edges, nearest_of_pair, pierces
 from ani3dhuman.cloth.contact.seams import find_seams
 from ani3dhuman.cloth.contact.touch import (
@@ -271,3 +271,25 @@ def test_a_segment_pierces_a_triangle_only_within_it():
     assert pierces(x, 3, 4, 0, 1, 2)[0]
     assert not pierces(x, 3, 5, 0, 1, 2)[0]
     assert not pierces(x, 3, 6, 0, 1, 2)[0]
+
+
+def test_what_crosses_along_a_curve_that_is_held_somewhere_crosses_what_it_crossed():
+    """A sheet stands on its corner in another one that lies; a vertex at one end of the curve is held."""
+    x, faces = stack(2, 0.0)
+    half = len(x) // 2
+    across, up = x[half:, 0] - x[half:, 1], x[half:, 0] + x[half:, 1]
+    x[half:] = np.stack([across, 0 * up, up - up.min() - 0.03], 1) / np.sqrt(2) + np.float32([0.001, 0.002, 0])
+    cover, lists, before = covered(x, faces), empty_lists(covered(x, faces)), crossings_of(x, faces)
+    crossing = np.unique([edge + face for edge, face in before])
+    held = crossing[x[crossing, 0].argmax()]
+    cover.inv_mass[held] = 0
+    find_seams(x, np.ones(len(x), bool), cover, lists)
+    free = crossing[x[crossing, 0] < 0]
+    assert (cover.seam[crossing] > 0).all() and (cover.seam[free] == BESIDE).all() and len(free)
+    assert find_crossings(x, cover, lists) == 0  # none of it is to come apart
+    rng, rub = np.random.default_rng(1), np.full(len(x), 0.3, np.float32)
+    for _ in range(3):
+        x0, x = x, (x + rng.normal(size=x.shape) * 0.005 * (cover.inv_mass > 0)[:, None]).astype(np.float32)
+        lists = touch(x0, x, x0.copy(), 0.001, cover, lists, rub)
+        now = crossings_of(x, faces)
+        assert {pair for pair in now if (x[list(pair[0])][:, 0] < 0).all()} <= before

@@ -18,14 +18,28 @@ def find_seams(x: np.ndarray, own: np.ndarray, cover: Cover, lists: Lists) -> No
 
     `own` (V,) bool: what is simulated here. What has been before is held too, but can be left.
     """
-    rows = crossings(x, cover, lists)
+    about, beside = about_held(x, own, cover, lists)
+    cover.seam[beside] = BESIDE
+    cover.seam[about] = SEWN
+
+
+def about_held(x: np.ndarray, own: np.ndarray, cover: Cover, lists: Lists) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices within an edge of crossings at places `x` (V,3) of which a vertex is held, and those beside these.
+
+    What is held in part crosses along a curve, whose other parts cannot come apart either: they are beside it too, and
+    cross what they do. `own` as of `find_seams`; both are (V,) bool, and what is about is beside.
+    """
+    about, rows = np.zeros(len(x), bool), crossings(x, cover, lists)
     if len(rows) == 0:
-        return
+        return about, about
     edge, side, face = rows.T
     corners = np.column_stack([cover.faces[edge, side], cover.faces[edge, (side + 1) % 3], cover.faces[face]])
-    kept = own[corners].all(1) & (cover.inv_mass[corners] == 0).any(1)
-    about = np.zeros(len(x), bool)
-    about[corners[kept]] = True
+    corners = corners[own[corners].all(1)]
+    about[corners[(cover.inv_mass[corners] == 0).any(1)]] = True
+    curve, count = about.copy(), -1
+    while count != (count := int(curve.sum())):
+        curve[corners[curve[corners].any(1)]] = True
     about[cover.faces[about[cover.faces].any(1)]] = True
-    cover.seam[cover.faces[about[cover.faces].any(1)]] = BESIDE  # as far as what passes there reaches
-    cover.seam[about] = SEWN
+    beside = about | curve
+    beside[cover.faces[beside[cover.faces].any(1)]] = True  # as far as what passes there reaches
+    return about, beside
