@@ -68,6 +68,7 @@ def _no_deeper(x: np.ndarray, done: np.ndarray, pose: Pose, contacts: Contacts) 
 
     What lies together goes so much of its way, of `SHARES`, that the deepest of it is least deep.
     """
+    assert contacts.obstacle is not None
     rows = np.flatnonzero(np.abs(done - x).max(1) > UNSEEN)
     if len(rows) == 0:
         return done
