@@ -118,9 +118,9 @@ class Descent:
         colors[seen.hidden] = backdrop
         drawn = Samples(placed, colors, target, backdrop, samples)
         given = drawn.image, drawn.alphas, target.colors, target.alpha, backdrop, self.weights
-        on_image, on_alphas = self._ends.setdefault(
-            drawn.image.shape, (np.empty_like(drawn.image), np.empty_like(drawn.alphas))
-        )
+        if drawn.image.shape not in self._ends:
+            self._ends[drawn.image.shape] = np.empty_like(drawn.image), np.empty_like(drawn.alphas)
+        on_image, on_alphas = self._ends[drawn.image.shape]
         mismatch(*given, on_image, on_alphas)
         surfels.step(seen.ids, pose, left, *drawn.back(on_image, on_alphas), seen.visible, rate)
 
