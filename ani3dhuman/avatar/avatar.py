@@ -11,6 +11,7 @@ from ..device import CPU, Compute
 from ..mesh.corner_normals import CornerNormals
 from ..mesh.kernels import point_normals
 from ..mesh.raster import OPAQUE, Cutouts
+from ..mesh.vectors import unit
 from .binding import SurfaceBinding
 
 
@@ -79,21 +80,19 @@ class Avatar:
         else:
             weights = self.binding.barycentrics.numpy()
             found = np.einsum("nc,nck->nk", weights, self.corners.at(vertices, faces)[triangles])
-        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        return unit(found)
 
     def within(self, vertices: np.ndarray) -> np.ndarray:
         """(N,3) places on the mesh on `vertices` (V,3) next to the Gaussians, whose own may lie beside their triangles,
         under or over the surface."""
         weights = self.binding.barycentrics.numpy().clip(0)
         corners = vertices[self.binding.faces.numpy()[self.binding.triangle_ids.numpy()]]
-        return np.einsum("nc,nck->nk", weights / weights.sum(1, keepdims=True), corners)
+        return np.einsum("nc,nck->nk", weights / np.einsum("nc->n", weights)[:, None], corners)
 
     def planes(self, vertices: np.ndarray) -> np.ndarray:
         """(N,3) unit normals of the Gaussians' triangles on `vertices` (V,3); zeros where one has no area."""
         a, b, c = (vertices[corner] for corner in self.binding.faces.numpy().T)
-        found = np.cross(b - a, c - a)
-        found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-20)
-        return found[self.binding.triangle_ids.numpy()]
+        return unit(np.cross(b - a, c - a), 1e-20)[self.binding.triangle_ids.numpy()]
 
     def placed(self, vertices: np.ndarray, compute: Compute = CPU) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Means (N,3), quats (N,4) and scales (N,3) on mesh vertices (V,3), on a device."""

@@ -11,6 +11,7 @@ import numpy as np
 from ani3d_formats.color import linear_to_srgb
 from ani3d_formats.regions import is_loose
 
+from ..mesh.vectors import dots, unit
 from ..rendering.gloss import Shine, matte_share
 from ..rendering.light_sources import Lighting
 from ..rendering.surface_lighting import Illumination, Surface, between, by_place, illuminate, steadied
@@ -99,10 +100,10 @@ def _light(
     """
     normals, planes = avatar.normals(surface.vertices), avatar.planes(surface.vertices)
     points = avatar.within(surface.vertices)
-    towards = (eye - points) / np.maximum(np.linalg.norm(eye - points, axis=1, keepdims=True), 1e-12)
-    behind = thin & ((normals * towards).sum(1) < 0)
+    towards = unit(eye - points)
+    behind = thin & (dots(normals, towards) < 0)
     sides = np.where(behind[:, None], -normals, normals)
-    upright = (planes * sides).sum(1, keepdims=True)
+    upright = dots(planes, sides)[:, None]
     planes = np.where(np.abs(upright) < COARSE, np.sign(upright) * planes, sides)
     # a strand is round: it is lit at several places across
     fibres, (rows, order) = avatar.fibres, lit
@@ -130,8 +131,7 @@ def _light(
 def _along(avatar: Avatar, vertices: np.ndarray, fibres: np.ndarray) -> np.ndarray:
     """(n,3) unit vectors along the strands of `fibres` (n,), whose triangles have their first edge there."""
     corners = vertices[avatar.binding.faces.numpy()[avatar.binding.triangle_ids.numpy()[fibres]]]
-    edges = corners[:, 1] - corners[:, 0]
-    return edges / np.maximum(np.linalg.norm(edges, axis=1, keepdims=True), 1e-12)
+    return unit(corners[:, 1] - corners[:, 0])
 
 
 def _mapped(light: Illumination, change: Callable[[np.ndarray], np.ndarray]) -> Illumination:

@@ -14,6 +14,7 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.gaussians import GaussianFrames
 
 from ..device import CPU, to_numpy
+from .cpu.samples import mean_samples
 from .rasterize import rasterize
 from .view import Options
 
@@ -116,10 +117,24 @@ def sampled(
     channels, alphas, _ = drawn
     if samples == 1:
         return channels, alphas
-    if options.get("render_mode", "RGB").endswith("ED"):  # a mean of depths by coverage
+    with_depth = options.get("render_mode", "RGB").endswith("ED")
+    if channels.device.type == "cpu" and not channels.requires_grad:
+        return _mean_on_cpu(channels, alphas, samples, with_depth)
+    if with_depth:  # a mean of depths by coverage
         depth = _mean(channels[..., -1:] * alphas, samples) / _mean(alphas, samples).clamp(min=FAINT)
         return torch.cat([_mean(channels[..., :-1], samples), depth], -1), _mean(alphas, samples)
     return _mean(channels, samples), _mean(alphas, samples)
+
+
+def _mean_on_cpu(channels: Tensor, alphas: Tensor, samples: int, with_depth: bool) -> tuple[Tensor, Tensor]:
+    """Means of channels (C,samples*H,samples*W,X), the last of which may be a depth, and alphas (C,...,1)."""
+    cameras, height, width, count = channels.shape
+    pixels = np.empty((cameras, height // samples, width // samples, count), np.float32)
+    coverage = np.empty(pixels.shape[:3], np.float32)
+    planes = np.ascontiguousarray(to_numpy(channels).transpose(0, 3, 1, 2))
+    shares = np.ascontiguousarray(to_numpy(alphas)[..., 0])
+    mean_samples(planes, shares, samples, count - 1 if with_depth else -1, np.float32(FAINT), pixels, coverage)
+    return torch.from_numpy(pixels), torch.from_numpy(coverage[..., None])
 
 
 def finer(Ks: Tensor, samples: int) -> Tensor:

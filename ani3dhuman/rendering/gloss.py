@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from ..mesh.vectors import dots, largest, unit
+
 FACING_OF_LEVEL = 0.08  # what a surface of specular level 1 mirrors when it is faced
 SMOOTHEST = 0.18  # roughness; below, highlights are smaller than Gaussians
 _LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # roughnesses for which a sky is blurred; between them it is mixed
@@ -47,28 +49,28 @@ class Shine:
 
     def cosines(self, normals: np.ndarray) -> np.ndarray:
         """(N,) between the eye and unit `normals` (N,3); no surface that is seen is quite edge-on."""
-        return np.clip((self.towards * normals).sum(1), 0.05, 1).astype(np.float32)
+        return np.clip(dots(self.towards, normals), 0.05, 1).astype(np.float32)
 
     def mirrored(self, normals: np.ndarray) -> np.ndarray:
         """(N,3) share of even light from all around that goes to the eye."""
         place = self.cosines(normals) * _CELLS - 0.5, np.clip(self.roughness, 0, 1) * _CELLS - 0.5
         a, b = (map_coordinates(table, place, order=1, mode="nearest") for table in _shares())
-        grazing = np.clip(50 * self.facing.max(1), 0, 1)  # what mirrors nothing does not do so at grazing angles either
+        grazing = np.clip(50 * largest(self.facing), 0, 1)  # what mirrors nothing does not at grazing angles either
         once = self.facing * a[:, None] + (b * grazing)[:, None]
         return np.clip(once * (1 + self.facing * (1 / (a + b) - 1)[:, None]), 0, 1).astype(np.float32)
 
     def ways(self, normals: np.ndarray) -> np.ndarray:
         """(N,3) where the middle of what is mirrored comes from: bent to the normal where the surface is rough."""
-        straight = 2 * (self.towards * normals).sum(1, keepdims=True) * normals - self.towards
+        straight = 2 * dots(self.towards, normals)[:, None] * normals - self.towards
         rough = (self.roughness**2)[:, None]
         mixed = straight + (normals - straight) * rough * (rough + np.sqrt(1 - rough)) * 0.5
-        return mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-6)
+        return unit(mixed, 1e-6)
 
 
 def matte_share(gloss: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
     """(N,1) factor on the light that points scatter under their gloss (N,3), as of `Shine.of`, which have mirrored a
     share (N,3) of it, as of `Shine.mirrored`: metals scatter none."""
-    under = 1 - mirrored.max(1, keepdims=True)
+    under = 1 - largest(mirrored)[:, None]
     return under * (1 - gloss[:, 1:2])
 
 

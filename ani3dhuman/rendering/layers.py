@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from ..storage.frames_on_disk import FrameFile, Frames, made_when_asked
 from .draw import draw_tensors
 
 Pictures = np.ndarray | Frames
+
+AHEAD = 2  # frames that are lit or ready while one is drawn: every other takes longer to light than to draw
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def render_layer(
     progress: Progress | None = None,
     scratch: Path | None = None,
 ) -> LayerRender:
-    """Render posed Gaussians along a camera path; of all frames there are two in memory.
+    """Render posed Gaussians along a camera path; of all frames there are at most four in memory.
 
     Args:
         frame: gives the N Gaussians of a frame, as `avatar.posing.PosedAvatar.drawn` does.
@@ -92,18 +95,20 @@ def render_layer(
 
 
 def _ahead(frame: Callable[[int], Sequence[Tensor]], count: int) -> Iterator[tuple[int, Sequence[Tensor]]]:
-    """Frames with their numbers; on the CPU the next one is made while one is used, where kernels may meet."""
+    """Frames with their numbers; on the CPU the next ones are made while one is used, where kernels may meet."""
     now = frame(0)
     if now[0].device.type != "cpu" or not threads_may_meet():
         yield 0, now
         yield from ((t, frame(t)) for t in range(1, count))
         return
     with ThreadPoolExecutor(1, "light") as lighting:
+        coming = deque(lighting.submit(frame, t) for t in range(1, min(1 + AHEAD, count)))
         for t in range(count):
-            coming = lighting.submit(frame, t + 1) if t + 1 < count else None
             yield t, now
             if coming:
-                now = coming.result()
+                now = coming.popleft().result()
+            if t + 1 + AHEAD < count:
+                coming.append(lighting.submit(frame, t + 1 + AHEAD))
 
 
 def _view(

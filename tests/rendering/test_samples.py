@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from film_scenes import SIZE, camera, dots
 
-from ani3dhuman.rendering.draw import BLUR, draw
+from ani3dhuman.rendering.draw import BLUR, draw, sampled
+from ani3dhuman.rendering.layers import render_layer
 
 
 @pytest.fixture
@@ -42,3 +44,35 @@ def test_steps_along_a_slanted_edge_become_half_as_high():
     exact = draw(gaussians, gaussians.colors[0], view, 0, samples=8)[1]
     off = [np.abs(draw(gaussians, gaussians.colors[0], view, 0, samples=n)[1] - exact).max() for n in (1, 2)]
     assert off[1] < 0.6 * off[0]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGB+ED"])
+@pytest.mark.parametrize("samples", [2, 3])
+def test_a_picture_is_the_same_whether_gradients_are_wanted_or_not(cloud, mode, samples):
+    arrays = cloud.means[0], cloud.quats[0], cloud.scales[0], cloud.opacities, cloud.colors[0]
+    gaussians = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
+    view = camera(frames=2)
+    options = {"samples": samples, "width": SIZE, "height": SIZE, "render_mode": mode}
+    alone = sampled(gaussians, *map(torch.from_numpy, (view.viewmats, view.Ks)), **options)
+    gaussians[0].requires_grad_()
+    wanted = sampled(gaussians, *map(torch.from_numpy, (view.viewmats, view.Ks)), **options)
+    assert wanted[0].requires_grad and alone[0].shape == (2, SIZE, SIZE, 3 + (mode == "RGB+ED"))
+    for ours, theirs in zip(alone, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs.detach(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 7])
+def test_frames_that_are_lit_ahead_come_in_their_order(frames):
+    shades = np.linspace(0.1, 0.9, frames)
+    asked = []
+
+    def frame(t):
+        asked.append(t)
+        gaussians = dots([[[0, 0, 2]]], 1.0, opacity=0.99, color=(shades[t],) * 3)
+        arrays = gaussians.means[0], gaussians.quats[0], gaussians.scales[0], gaussians.opacities, gaussians.colors[0]
+        return [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
+
+    shown = render_layer(frame, np.zeros(1, np.int32), camera(frames), np.zeros(3, np.float32))
+    middle = np.asarray(shown.rgb)[:, SIZE // 2, SIZE // 2, 0]
+    np.testing.assert_allclose(middle, 255 * 0.99 * shades, atol=1.5)
+    assert sorted(asked) == list(range(frames))
