@@ -13,7 +13,7 @@ from ani3d_formats.npz import read_npz
 from ani3d_formats.shot import save_arrays
 
 from ..clip import CoarseClip
-from ..restoration.compact.feature_maps import CHANNELS, RIGHTWARD, offset_maps, surface_maps
+from ..restoration.compact.feature_maps import CHANNELS, RIGHTWARD, surface_maps
 
 HELD_OUT = "validation"  # how the name of a clip begins that training only looks at
 Maps = tuple[np.ndarray, np.ndarray]
@@ -27,10 +27,10 @@ def write_clip(path: Path, clip: CoarseClip, truth: np.ndarray) -> None:
         clip: camera and rigid layer; its coarse layer is not looked at.
         truth: (T,V,3) true vertices, world metres.
     """
-    maps = surface_maps(clip)
+    maps = surface_maps(clip, layers=[truth])
     arrays = {
         "conditions": maps.conditions.astype(np.float16),
-        "offsets": offset_maps(clip, truth, maps).astype(np.float16),
+        "offsets": maps.offsets[0].astype(np.float16),
     }
     save_arrays(path, arrays)
 

@@ -47,10 +47,8 @@ FEW, TURNS, STEP = 0.04, {"covariance": 10 * WITHIN}, {"covariance": 0.02, "radi
 LISTED = {
     "rendering.layers.drawn_frame.<locals>.<genexpr>": "finished pictures",
     "pipeline.left_out._coverage": "what a camera sees of the first frame",
-    "restoration.compact.feature_maps.surface_maps.<locals>.draw": "maps of the compact prior, 64 x 48 cells",
+    "restoration.compact.feature_maps._drawn": "maps of the compact prior, 64 x 48 cells",
     "restoration.compact.feature_maps.surface_maps.<locals>.<lambda>": "places of the cloth, for its crop",
-    "restoration.compact.feature_maps.offset_maps.<locals>.draw": "the same maps' offsets",
-    "restoration.compact.feature_maps.cloth_depths.<locals>.draw.<locals>.<genexpr>": "the same maps' depth",
     "restoration.compact.prior.CompactPrior.velocity": "latents of the compact prior, which the sampler keeps",
     "restoration.compact.prior.CompactPrior._key": "weights, for a checkpoint's name",
     "restoration.wan.prior.WanPrior.velocity": "latents of a video model, likewise",

@@ -21,7 +21,6 @@ from ani3dhuman.restoration.compact.feature_maps import (
     CHANNELS,
     follow_cloth,
     levelled_axes,
-    offset_maps,
     surface_maps,
 )
 from ani3dhuman.restoration.compact.lifting import lift_offsets, visibility
@@ -215,8 +214,8 @@ def test_maps_and_lifting_are_inverse_where_cloth_is_seen(clip: CoarseClip) -> N
     height = clip.bind_vertices[:, 2]
     swing = clip.freedom * np.clip(1.0 - height, 0, 1) * 0.15
     truth = clip.vertices + swing[None, :, None] * np.array([0.8, 0.3, 0.5], np.float32)
-    maps = surface_maps(clip)
-    lifted = lift_offsets(clip, maps, offset_maps(clip, truth, maps))
+    maps = surface_maps(clip, layers=[truth])
+    lifted = lift_offsets(clip, maps, maps.offsets[0])
     faces_camera = (clip.vertices[:, :, 1] < 0) & (np.linalg.norm(clip.vertices[:, :, :2], axis=2) > 0.1)
     seen = faces_camera & (swing > 0.03)
     error = np.linalg.norm(lifted - (truth - clip.vertices), axis=2)

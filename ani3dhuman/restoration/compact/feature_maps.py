@@ -10,6 +10,7 @@ Vectors are given in the levelled camera frame (right, away, up): gravity always
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from ani3d_formats.camera import CameraPath
 from ani3d_formats.regions import GARMENT, HAIR, is_loose
 
+from ...avatar.posing import Posed
 from ...clip import CoarseClip
 from ...device import to_numpy
 from ...rendering.draw import draw_tensors
@@ -49,11 +51,16 @@ class SurfaceMaps:
         conditions: (T,CHANNELS,h,w) float32: garment, hair, body coverage; freedom; depth; normal (3); velocity (3);
             acceleration (3). Premultiplied by coverage.
         axes: (T,3,3) rows right, away, up: world to levelled camera frame.
+        depths: (T,h,w) of the nearest garment or hair, metres, whatever hides it; 0 where there is none.
+        offsets: of each layer that was asked for, (T,3,h,w) metres from the rigid one to where it has the cloth, in the
+            levelled camera frame, mean over a cell; 0 in cells without cloth.
     """
 
     cameras: CameraPath
     conditions: np.ndarray
     axes: np.ndarray
+    depths: np.ndarray
+    offsets: tuple[np.ndarray, ...]
 
     @property
     def coverage(self) -> np.ndarray:
@@ -102,24 +109,30 @@ def follow_cloth(cameras: CameraPath, points: np.ndarray | Frames, grid: tuple[i
     return CameraPath(cameras.viewmats, Ks.astype(np.float32), columns, rows, cameras.camera_type)
 
 
-def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
-    """Draw the conditions of a clip; see `SurfaceMaps`. Of all frames no more than a few are posed at once."""
+def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID, layers: Sequence[np.ndarray] = ()) -> SurfaceMaps:
+    """Draw a clip's maps; see `SurfaceMaps`. Of all frames no more than a few are posed at once.
+
+    `layers` are vertices (T,V,3) of layers whose offsets from the rigid one are drawn.
+    """
     avatar, compute = clip.avatar, clip.compute
-    posed = _Unlit(clip, clip.rigid_vertices)
-    moving = is_loose(avatar.region_ids)
-    followed = moving if moving.any() else np.ones_like(moving)  # the maps of a character without cloth are empty
-    kept = compute.integers(np.flatnonzero(followed))
+    posed, others = _Unlit(clip, clip.rigid_vertices), [_Unlit(clip, vertices) for vertices in layers]
+    loose = is_loose(avatar.region_ids)
+    followed = loose if loose.any() else np.ones_like(loose)  # the maps of a character without cloth are empty
+    kept, cloth = (compute.integers(np.flatnonzero(which)) for which in (followed, loose))
     places = Computed((clip.frames, len(kept), 3), np.float32, lambda t: to_numpy(posed.places(t)[kept]))
     window = follow_cloth(clip.cameras, places, grid)
     axes = levelled_axes(clip.cameras.viewmats)
-    labels = np.stack([avatar.region_ids == GARMENT, avatar.region_ids == HAIR, ~moving], axis=1)
+    labels = np.stack([avatar.region_ids == GARMENT, avatar.region_ids == HAIR, ~loose], axis=1)
     fixed = compute.tensor(np.concatenate([labels, avatar.per_vertex(clip.freedom)[:, None]], axis=1))
+    moving = compute.tensor(loose[:, None])
     conditions = np.empty((clip.frames, CHANNELS, *grid), np.float32)
+    depths = np.zeros((clip.frames, *grid), np.float32)
+    offsets = tuple(np.empty((clip.frames, 3, *grid), np.float32) for _ in layers)
     rate = clip.fps / REFERENCE_FPS
 
     def draw(t: int) -> None:
-        view, levelled = compute.tensor(window.viewmats[t]), compute.tensor(axes[t])
-        depth = posed.means(t) @ view[2, :3] + view[2, 3]
+        gaussians, levelled = posed.frame(t), compute.tensor(axes[t])
+        depth = gaussians.means @ compute.tensor(window.viewmats[t, 2, :3]) + float(window.viewmats[t, 2, 3])
         velocity = posed.velocity(t)
         vectors = [
             posed.facing(window, t),
@@ -128,51 +141,22 @@ def surface_maps(clip: CoarseClip, grid: tuple[int, int] = GRID) -> SurfaceMaps:
         ]
         relief = (depth - depth[kept].mean())[:, None] / RELIEF
         features = torch.cat([fixed, relief, *(v @ levelled.T for v in vectors)], 1)
-        conditions[t] = to_numpy(
-            draw_tensors(posed.frame(t), features, window, t, blur=_BLUR, samples=1)[0].permute(2, 0, 1)
-        )
-
-    for_frames(draw, clip.frames, AT_ONCE, clip.compute.on_cpu)
-    return SurfaceMaps(window, conditions, axes)
-
-
-def offset_maps(clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> np.ndarray:
-    """Draw where a layer has the cloth: (T,3,h,w) metres from the rigid one, levelled camera frame, mean over a cell.
-
-    `vertices` (T,V,3) are the layer's; cells without cloth are 0.
-    """
-    posed, other = _Unlit(clip, clip.rigid_vertices), _Unlit(clip, vertices)
-    moving = clip.compute.tensor(is_loose(clip.avatar.region_ids)[:, None])
-    result = np.empty((clip.frames, 3, maps.cameras.height, maps.cameras.width), np.float32)
-
-    def draw(t: int) -> None:
-        moved = (other.means(t) - posed.means(t)) @ clip.compute.tensor(maps.axes[t]).T
-        features = torch.cat([moving, moving * moved], 1)
-        drawn = to_numpy(
-            draw_tensors(posed.frame(t), features, maps.cameras, t, blur=_BLUR, samples=1)[0].permute(2, 0, 1)
-        )
-        result[t] = np.where(drawn[:1] > 0.02, drawn[1:] / np.maximum(drawn[:1], 0.02), 0)
-
-    for_frames(draw, clip.frames, AT_ONCE, clip.compute.on_cpu)
-    return result
-
-
-def cloth_depths(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
-    """(T,h,w) depth of the rigid layer's nearest garment or hair, metres, whatever hides it; 0 where there is none."""
-    posed = _Unlit(clip, clip.rigid_vertices)
-    chosen = clip.compute.integers(np.flatnonzero(is_loose(clip.avatar.region_ids)))
-    depths = np.zeros((clip.frames, maps.cameras.height, maps.cameras.width), np.float32)
-
-    def draw(t: int) -> None:
-        cloth, view = posed.frame(t).chosen(chosen), clip.compute.tensor(maps.cameras.viewmats[t])
-        features = (cloth.means @ view[2, :3] + view[2, 3])[:, None]
-        drawn, alpha = (
-            to_numpy(part) for part in draw_tensors(cloth, features, maps.cameras, t, blur=_BLUR, samples=1)
-        )
+        conditions[t] = _drawn(gaussians, features, window, t)[0].transpose(2, 0, 1)
+        for offset, other in zip(offsets, others, strict=True):
+            moved = (other.places(t) - gaussians.means) @ levelled.T
+            covered, *parts = _drawn(gaussians, torch.cat([moving, moving * moved], 1), window, t)[0].transpose(2, 0, 1)
+            offset[t] = np.where(covered > 0.02, np.stack(parts) / np.maximum(covered, 0.02), 0)
+        drawn, alpha = _drawn(gaussians.chosen(cloth), depth[cloth][:, None], window, t)
         depths[t] = np.where(alpha > 0.05, drawn[..., 0] / np.maximum(alpha, 0.05), 0)
 
     for_frames(draw, clip.frames, AT_ONCE, clip.compute.on_cpu)
-    return depths
+    return SurfaceMaps(window, conditions, axes, depths, offsets)
+
+
+def _drawn(gaussians: Posed, features: Tensor, window: CameraPath, frame: int) -> tuple[np.ndarray, np.ndarray]:
+    """Channels (h,w,D) and alpha (h,w) on the map's grid."""
+    channels, alpha = draw_tensors(gaussians, features, window, frame, blur=_BLUR, samples=1)
+    return to_numpy(channels), to_numpy(alpha)
 
 
 class _Unlit:

@@ -9,21 +9,19 @@ from scipy.sparse import coo_array, csr_array
 
 from ...clip import CoarseClip
 from ...mesh.topology import edges_of
-from .feature_maps import SurfaceMaps, cloth_depths
+from .feature_maps import SurfaceMaps
 
 OCCLUSION_SCALE = 0.07  # metres behind the visible cloth at which confidence falls to exp(-1)
 DIFFUSION_STEPS = 24
 NEIGHBOUR_WEIGHT = 0.35  # of the neighbours' mean, against the map reading's confidence
 
 
-def lift_offsets(
-    clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray, depths: np.ndarray | None = None
-) -> np.ndarray:
+def lift_offsets(clip: CoarseClip, maps: SurfaceMaps, offsets: np.ndarray) -> np.ndarray:
     """World offsets (T,V,3) of mesh vertices from maps (T,3,h,w) in the levelled camera frame, metres.
 
     A vertex reads the map at the pixel where the rigid layer has it. The further it lies behind the cloth seen there,
     the lower its confidence; neighbours on the mesh are averaged by confidence. Pinned vertices, body and
-    face get exactly 0. `depths` (T,h,w) are those of `cloth_depths`, where they are known.
+    face get exactly 0.
     """
     moving = np.flatnonzero(clip.freedom > 0)
     lifted = np.zeros(clip.vertices.shape, np.float32)
@@ -31,7 +29,7 @@ def lift_offsets(
         return lifted
     mean = _neighbour_mean(clip, moving)
     freedom = clip.freedom[moving][:, None]
-    for t, (read, seen) in enumerate(_readings(clip, maps, moving, offsets, depths)):
+    for t, (read, seen) in enumerate(_readings(clip, maps, moving, offsets)):
         confidence, target = seen[:, None], read @ maps.axes[t]
         value = confidence * target
         for _ in range(DIFFUSION_STEPS):
@@ -42,29 +40,25 @@ def lift_offsets(
     return lifted
 
 
-def visibility(clip: CoarseClip, maps: SurfaceMaps, depths: np.ndarray | None = None) -> np.ndarray:
-    """(T,V) float32 0..1, the confidence with which `lift_offsets` reads each vertex; 0 for what cannot move.
-
-    `depths` as there.
-    """
+def visibility(clip: CoarseClip, maps: SurfaceMaps) -> np.ndarray:
+    """(T,V) float32 0..1, the confidence with which `lift_offsets` reads each vertex; 0 for what cannot move."""
     moving = np.flatnonzero(clip.freedom > 0)
     seen = np.zeros(clip.vertices.shape[:2], np.float32)
-    for t, (_, confidence) in enumerate(_readings(clip, maps, moving, maps.coverage[:, :0], depths)):
+    for t, (_, confidence) in enumerate(_readings(clip, maps, moving, maps.coverage[:, :0])):
         seen[t, moving] = confidence
     return seen
 
 
 def _readings(
-    clip: CoarseClip, maps: SurfaceMaps, moving: np.ndarray, layers: np.ndarray, depths: np.ndarray | None
+    clip: CoarseClip, maps: SurfaceMaps, moving: np.ndarray, layers: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each frame what vertices `moving` (M,) read from maps (T,K,h,w): values (M,K), confidences (M,) 0..1."""
     if len(moving) == 0:
         return
-    depths = cloth_depths(clip, maps) if depths is None else depths
     for t in range(clip.frames):
         pixels, depth = maps.cameras.project(clip.rigid_vertices[t, moving], t)
-        both = np.concatenate([layers[t], depths[t][None]])
-        read, confidence = _sample(both, maps.coverage[t, 0] * (depths[t] > 0), pixels)
+        both = np.concatenate([layers[t], maps.depths[t][None]])
+        read, confidence = _sample(both, maps.coverage[t, 0] * (maps.depths[t] > 0), pixels)
         hidden = np.maximum(depth - read[:, -1], 0)
         yield read[:, :-1], confidence * np.exp(-((hidden / OCCLUSION_SCALE) ** 2))
 

@@ -23,7 +23,7 @@ from ...clip import CoarseClip, RestoredClip
 from ...cloth.limits import limit_offsets
 from ...device import to_numpy
 from ..prior import EncodedClip
-from .feature_maps import CHANNELS, SurfaceMaps, cloth_depths, offset_maps, surface_maps
+from .feature_maps import CHANNELS, SurfaceMaps, surface_maps
 from .lifting import lift_offsets, visibility
 from .network import DisplacementNet
 from .noise import colour
@@ -70,7 +70,9 @@ class CompactPrior:
 
     def encode(self, clip: CoarseClip, progress: Progress | None = None) -> EncodedClip:
         """Latents (T,3,h,w) of the coarse layer, preserved but for free cloth, conditions (T,K,h,w)."""
-        maps = surface_maps(clip, tuple(self.net.config["grid"]))
+        layers = [clip.vertices] if clip.base is None else [clip.vertices, clip.base]
+        moved = [vertices for vertices in layers if vertices is not clip.rigid_vertices]
+        maps = surface_maps(clip, tuple(self.net.config["grid"]), moved)
         if maps.conditions.shape[1] != self.net.config["condition_channels"]:
             raise Ani3DError(
                 "restoration.prior_version",
@@ -78,18 +80,19 @@ class CompactPrior:
                 "Use the prior that ships with this version.",
             )
         preserve = torch.from_numpy(preserve_mask(maps))
-        latents = self._latents(clip, clip.vertices, maps)
-        base = latents if clip.base is None else self._latents(clip, clip.base, maps)
+        offsets, still = iter(maps.offsets), torch.zeros(clip.frames, 3, *maps.coverage.shape[2:])
+        latents, *beneath = (
+            still if vertices is clip.rigid_vertices else self._latents(maps, next(offsets)) for vertices in layers
+        )
+        base = beneath[0] if beneath else latents
         conditions = torch.from_numpy(maps.conditions)
         key = self._key(latents.numpy(), base.numpy(), maps.conditions)
         return EncodedClip(latents, preserve, conditions, Encoded(maps, base), key=key)
 
-    def _latents(self, clip: CoarseClip, vertices: np.ndarray, maps: SurfaceMaps) -> torch.Tensor:
-        """(T,3,h,w) of a layer with vertices (T,V,3)."""
-        if vertices is clip.rigid_vertices:
-            return torch.zeros(clip.frames, 3, *maps.coverage.shape[2:])
-        offsets = offset_maps(clip, vertices, maps) / self.net.config["offset_scale"]
-        return torch.from_numpy(np.where(maps.coverage < MIN_COVERAGE, 0, offsets))
+    def _latents(self, maps: SurfaceMaps, offsets: np.ndarray) -> torch.Tensor:
+        """(T,3,h,w) of a layer's offsets (T,3,h,w), metres."""
+        scaled = offsets / self.net.config["offset_scale"]
+        return torch.from_numpy(np.where(maps.coverage < MIN_COVERAGE, 0, scaled))
 
     def colour_noise(self, white: torch.Tensor) -> torch.Tensor:
         return colour(white)
@@ -106,8 +109,7 @@ class CompactPrior:
     ) -> RestoredClip:
         """Move the mesh by the offsets, within what cloth can do; pictures of it are drawn when they are asked for."""
         maps, moving = encoded.context.maps, replace(clip, vertices=clip.base_layer, base=None)
-        depths = cloth_depths(moving, maps)
-        vertices = self.moved_vertices(clip, encoded, latents, depths)
+        vertices = self.moved_vertices(clip, encoded, latents)
         frames, alphas = clip.rendered(vertices)
         if progress:
             progress.advance(clip.frames)
@@ -118,23 +120,18 @@ class CompactPrior:
             "offset_mean_cm": round(float(100 * size.mean()), 3) if size.size else 0.0,
             "offset_p99_cm": round(float(100 * np.percentile(size, 99)), 3) if size.size else 0.0,
         }
-        return RestoredClip(frames, alphas, vertices, report, visibility(moving, maps, depths))
+        return RestoredClip(frames, alphas, vertices, report, visibility(moving, maps))
 
     def share(self, clip: CoarseClip) -> float:
         """Fraction of the sampled change that is applied, 0..1."""
         return amount_for(clip) if self.amount is None else self.amount
 
-    def moved_vertices(
-        self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor, depths: np.ndarray | None = None
-    ) -> np.ndarray:
-        """(T,V,3) world metres: `clip.base_layer` with the sampled latents (T,3,h,w), within what cloth can do.
-
-        `depths` as of `lift_offsets`.
-        """
+    def moved_vertices(self, clip: CoarseClip, encoded: EncodedClip, latents: torch.Tensor) -> np.ndarray:
+        """(T,V,3) world metres: `clip.base_layer` with the sampled latents (T,3,h,w), within what cloth can do."""
         known: Encoded = encoded.context
         metres = (latents - known.base).numpy() * (self.share(clip) * self.net.config["offset_scale"])
         moving = replace(clip, vertices=clip.base_layer, base=None)
-        offsets = lift_offsets(moving, known.maps, metres, depths)
+        offsets = lift_offsets(moving, known.maps, metres)
         if not np.array_equal(moving.vertices, moving.rigid_vertices):  # a rigid layer has no swing to be kept
             offsets = keep_swing(moving, offsets)
         vertices = limit_offsets(moving, offsets)
