@@ -16,7 +16,7 @@ METHODS = {
     "avatar": 6,
     "fit": 12,
     "rigid": 2,
-    "cloth": 15,
+    "cloth": 16,
     "render": 12,
     "restore": 4,
     "limits": 3,

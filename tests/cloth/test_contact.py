@@ -151,6 +151,22 @@ def test_a_sheet_folded_upon_itself_is_listed_also_after_some_vertices_have_left
     assert mine <= names_on(mended) and across - names_on(mended) <= {p for p in across if corner in near_of(p)}
 
 
+def test_two_sides_of_a_fold_at_rest_are_listed_though_a_way_round_is_within_reach_of_one_alone():
+    flat, faces = sheet([[-0.12, 0, 0], [0.12, 0, 0], [-0.12, 0.1, 0], [0.12, 0.1, 0]], 20, 7)
+    flat[flat[:, 0] > 0, 0] *= 0.5  # smaller triangles on one side, from which fewer are within reach
+    rest = np.column_stack([np.abs(flat[:, 0]), flat[:, 1], np.clip(flat[:, 0], -0.006, 0.006)]).astype(np.float32)
+    x = (rest * [1, 1, 0.05]).astype(np.float32)  # what was 12 mm apart is .6 mm apart
+    cover = covered(rest, faces)
+    lists = make_lists(x, x, 0.001, 0.01, cover, empty_lists(cover))
+    assert not lists.tangled.any() and (cover.mutual < cover.patches[1:]).any()
+    across = {
+        pair
+        for pair, (kind, *four) in pairs_nearer_than(0.004, [x], faces).items()
+        if np.sign(rest[four[0], 2]) != np.sign(rest[four[3], 2]) and rest[four, 0].min() > 0.006
+    }
+    assert across <= names_on(lists) and len(across) > 100
+
+
 def near_of(pair):
     """The vertices of a named pair."""
     return {int(v) for v in np.ravel(np.concatenate([np.ravel(part) for part in pair[1:]]))}

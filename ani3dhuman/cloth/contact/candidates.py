@@ -36,7 +36,7 @@ class Cover(NamedTuple):
             and none within one of a number below 0.
         inv_mass: (V,) 0 for what is moved from outside.
         seam: (V,) int8, 2 about crossings that the skeleton keeps, 1 beside that; see `seams`.
-        patches, members, fans, around: of `Patches` about its triangles.
+        patches, members, mutual, fans, around: of `Patches` about its triangles.
     """
 
     faces: np.ndarray
@@ -50,6 +50,7 @@ class Cover(NamedTuple):
     seam: np.ndarray
     patches: np.ndarray
     members: np.ndarray
+    mutual: np.ndarray
     fans: np.ndarray
     around: np.ndarray
 
@@ -189,15 +190,16 @@ def next_leaf(own, leaves, boxes, apart, stack, top):  # type: ignore[no-untyped
 def _mark(leaf, cover, boxes, marks):  # type: ignore[no-untyped-def]
     """Note in `marks` (F,) what lies about the triangles of a leaf.
 
-    A mark holds the leaf's number; above it a bit for each of the leaf's triangles to whose patch that one belongs;
-    above these a bit for each that it need not be compared with, as cloth lies flat there.
+    A mark holds the leaf's number; above it a bit for each of the leaf's triangles that are in one patch with that one,
+    whichever it is about; above these a bit for each that it need not be compared with, as cloth lies flat there.
     """
-    first, patches, members, fans, around = cover.first, cover.patches, cover.members, cover.fans, cover.around
+    first, patches, members, mutual = cover.first, cover.patches, cover.members, cover.mutual
+    fans, around = cover.fans, cover.around
     faces, flat, level = cover.faces, boxes.flat, boxes.level
     for a in range(first[leaf], first[leaf + 1]):
         bit = np.int64(1) << (NUMBER + a - first[leaf])
         bits = bit | bit << LEAF if flat[a] else bit
-        for k in range(patches[a], patches[a + 1]):
+        for k in range(patches[a], patches[a + 1] if flat[a] else mutual[a]):
             b = members[k]
             marks[b] = (marks[b] if marks[b] & LEAVES == leaf else leaf) | bits
         if flat[a]:

@@ -25,12 +25,14 @@ class Patches(NamedTuple):
 
     Attributes:
         patches: (F+1,) int64; members[patches[t]:patches[t + 1]]: int32, triangle t and those about it, in a
-            distance at rest, along the mesh.
+            distance at rest, along the mesh; before mutual[t] those in whose own patch t is. About a crotch or a fold
+            at rest that may be one of two alone: a way round is within reach of one, and not of the other.
         fans: (V+1,) int64; around[fans[v]:fans[v + 1]]: int32, the triangles at vertex v.
     """
 
     patches: np.ndarray
     members: np.ndarray
+    mutual: np.ndarray
     fans: np.ndarray
     around: np.ndarray
 
@@ -49,7 +51,8 @@ def patches_of(faces: np.ndarray, rest: np.ndarray, reach: np.ndarray) -> Patche
         members = np.empty(room, np.int32)
         _gather(faces, fans, around, middles, radii, reaches, patches, members)
         if patches[-1] <= room:
-            return Patches(patches, members[: patches[-1]].copy(), fans, around)
+            members = members[: patches[-1]].copy()
+            return Patches(patches, members, _mutual_first(patches, members), fans, around)
         room = int(patches[-1])
 
 
@@ -80,6 +83,21 @@ def _gather(faces, first, at, middles, radii, reaches, starts, members):  # type
                 members[total] = queue[k]
             total += 1
         starts[t + 1] = total
+
+
+@kernel
+def _mutual_first(starts, members):  # type: ignore[no-untyped-def]
+    """Put first in each patch those in whose own patch its triangle is; (F,) int64 where the others begin."""
+    ends = starts[:-1].copy()
+    for t in range(ends.shape[0]):
+        for k in range(starts[t], starts[t + 1]):
+            other = members[k]
+            for n in range(starts[other], starts[other + 1]):
+                if members[n] == t:
+                    members[k], members[ends[t]] = members[ends[t]], other
+                    ends[t] += 1
+                    break
+    return ends
 
 
 @kernel

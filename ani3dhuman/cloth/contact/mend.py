@@ -53,10 +53,10 @@ def _drop(block, off, pairs, counts):  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _mark(a, value, faces, patches, members, fans, around, flat, level, marks):  # type: ignore[no-untyped-def]
+def _mark(a, value, faces, patches, members, mutual, fans, around, flat, level, marks):  # type: ignore[no-untyped-def]
     """Note in `marks` (F,) uint8 what lies about triangle `a`, and what it need not be compared with; 0 as `value`
     forgets that."""
-    for k in range(patches[a], patches[a + 1]):
+    for k in range(patches[a], patches[a + 1] if flat[a] else mutual[a]):
         marks[members[k]] = value & (APART | ABOUT if flat[a] else ABOUT)
     if flat[a]:
         return
@@ -75,7 +75,8 @@ def _list_again(off, fan, again, x, y, slack, cover, tangled, boxes, pairs, coun
     """
     first, faces, owns, half = cover.first, cover.faces, cover.owns, cover.half
     inv_mass, seam, leaves = cover.inv_mass, cover.seam, first.shape[0] - 1
-    patches, members, fans, around = cover.patches, cover.members, cover.fans, cover.around
+    patches, members, mutual = cover.patches, cover.members, cover.mutual
+    fans, around = cover.fans, cover.around
     face, node_boxes, flat, level, margin = boxes.face, boxes.node, boxes.flat, boxes.level, boxes.margin
     bits, apart = never_meeting(cover)
     for block in prange(BLOCKS):
@@ -86,7 +87,7 @@ def _list_again(off, fan, again, x, y, slack, cover, tangled, boxes, pairs, coun
             leaf = leaf_of(a, face.shape[0], leaves)
             if block_with(leaf, leaves) != block:
                 continue
-            _mark(a, ALL, faces, patches, members, fans, around, flat, level, marks)
+            _mark(a, ALL, faces, patches, members, mutual, fans, around, flat, level, marks)
             stack[0], top = 1, 1
             while top > 0:
                 top -= 1
@@ -106,7 +107,7 @@ def _list_again(off, fan, again, x, y, slack, cover, tangled, boxes, pairs, coun
                     for row in range(found):
                         if off[near[row, 1]] or off[near[row, 2]] or off[near[row, 3]] or off[near[row, 4]]:
                             count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, own, count)
-            _mark(a, 0, faces, patches, members, fans, around, flat, level, marks)
+            _mark(a, 0, faces, patches, members, mutual, fans, around, flat, level, marks)
         counts[block] = count
 
 
