@@ -14,7 +14,7 @@ from ..storage.stage_store import content_key
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
     "avatar": 6,
-    "fit": 12,
+    "fit": 13,
     "rigid": 2,
     "cloth": 16,
     "render": 12,

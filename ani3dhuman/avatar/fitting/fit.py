@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -32,7 +33,7 @@ class FitConfig:
         absolute, squared: weights of the colours' differences from those wanted, over a backdrop of a random colour.
         coverage: weight of the alpha's absolute difference.
         coarse: share of the steps, the first ones, that draw one sample a pixel: they take half the time.
-        final_rate: of the last step, relative to the first one.
+        final_rate: of the last step, relative to the first one; half a wave of a cosine lies between.
         seed: of the pictures' order.
     """
 
@@ -41,7 +42,7 @@ class FitConfig:
     squared: float = 40.0
     coverage: float = 0.5
     coarse: float = 0.5
-    final_rate: float = 0.1
+    final_rate: float = 0.05
     seed: int = 0
 
 
@@ -67,10 +68,11 @@ def fit(
     on_cpu = compute.on_cpu
     descent = Descent(surfels, posed, weights) if on_cpu else DeviceDescent(surfels, posed, weights, compute)
     for k, number in enumerate(_in_order(len(targets), config)):
-        rate = config.final_rate ** (k / config.steps)
-        samples = 1 if k < config.coarse * config.steps else SAMPLES
+        rate = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * k / config.steps))
+        coarse = k < config.coarse * config.steps
         # drawn elsewhere, they have the order of their depths: they must look right in both
-        descent.step(targets[number], shown[number], backdrops[k], rate, samples, k % 2 == 0)
+        lifted = k % 2 == 0 if coarse else k % 4 < 3
+        descent.step(targets[number], shown[number], backdrops[k], rate, 1 if coarse else SAMPLES, lifted)
         progress.advance()
     descent.finish()
     return surfels.avatar()
