@@ -153,22 +153,42 @@ def _coarser(mesh: Mesh, warn: Warn) -> Mesh:
 
 
 def _finer(mesh: Mesh, low: np.ndarray, high: np.ndarray) -> Mesh:
-    """Faces split in four, and those of them far from the box left out, until no edge is longer than `FINE`."""
+    """Faces split in four, and those of them far from the box left out, until no edge is longer than `FINE`.
+
+    A face beside one that is split is divided at the new corners too: a walk over faces that share corners, as contact
+    goes, would not get from one to the other.
+    """
     while len(mesh.faces) < MOST:
         corners = mesh.vertices[0][mesh.faces]
         longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(1)
         large = longest > FINE
         if not large.any():
             break
-        each = np.sort(mesh.faces[large][:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-        edges, sides = np.unique(each, axis=0, return_inverse=True)
-        between = mesh.vertices[:, edges].mean(2)
-        ab, bc, ca = (sides.reshape(-1, 3) + mesh.vertices.shape[1]).T
-        a, b, c = mesh.faces[large].T
-        split = np.concatenate([np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
-        faces = np.concatenate([mesh.faces[~large], split])
-        mesh = _within(replace(mesh, vertices=np.concatenate([mesh.vertices, between], 1), faces=faces), low, high)
+        count = mesh.vertices.shape[1]
+        sides = np.sort(mesh.faces[:, [[0, 1], [1, 2], [2, 0]]], axis=2) @ np.array([count, 1])
+        edges = np.unique(sides[large])
+        ends = np.stack(np.divmod(edges, count), 1)
+        place = np.searchsorted(edges, sides).clip(max=len(edges) - 1)
+        between = np.where(edges[place] == sides, place + count, -1)
+        vertices = np.concatenate([mesh.vertices, mesh.vertices[:, ends].mean(2)], 1)
+        mesh = _within(replace(mesh, vertices=vertices, faces=_split(mesh.faces, between)), low, high)
     return mesh
+
+
+def _split(faces: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """Faces (D,3) divided at new vertices `between` (D,3) on the sides from each corner to the next, -1 for none."""
+    number = (between >= 0).sum(1)
+    found = [faces[number == 0]]
+    for turn in range(3):
+        (a, b, c), (ab, bc, ca) = np.roll(faces, -turn, 1).T, np.roll(between, -turn, 1).T
+        one, two, four = ((number == n) & (ab >= 0) & ((ca < 0) | (n == 3)) for n in (1, 2, 3))
+        for chosen, parts in (
+            (one, ((a, ab, c), (ab, b, c))),
+            (two, ((ab, b, bc), (a, ab, bc), (a, bc, c))),
+            (four & (turn == 0), ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))),
+        ):
+            found += [np.stack(part, 1)[chosen] for part in parts]
+    return np.concatenate(found)
 
 
 def _plane(low: np.ndarray, high: np.ndarray, height: float) -> Mesh:

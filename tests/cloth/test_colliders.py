@@ -82,6 +82,18 @@ def test_only_what_is_near_the_cloth_is_kept_and_large_triangles_are_split(perso
     assert far is None
 
 
+def test_before_the_edge_of_a_board_cloth_is_outside_wherever_its_faces_were_split(person):
+    shot, _, _ = person
+    board = CUBE * [0.46, 0.49, 0.04] + [-0.23, 0.1, 0.6]
+    found, _ = obstacle(person, with_collider(shot, board, BOX))
+    sides = np.sort(found.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    assert (np.unique(sides, axis=0, return_counts=True)[1] == 2).all()
+    before = np.stack(np.meshgrid(np.linspace(-0.2, 0.2, 23), 0.1 - 0.017, np.linspace(0.602, 0.638, 9)), -1)
+    heights, away = found.at(0).heights(before.reshape(-1, 3))
+    np.testing.assert_allclose(heights, 0.017, atol=1e-4)
+    np.testing.assert_allclose(away, [[0, -1, 0]] * len(away), atol=1e-3)
+
+
 def test_a_collider_moves_as_its_pose_or_as_recorded(person):
     shot, _, _ = person
     place = CUBE * 0.2 + [0.2, 0.2, 0.6]
