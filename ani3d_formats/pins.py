@@ -14,6 +14,7 @@ from .human_size import human_scale
 from .pieces import SAME_PLACE, close_pairs, components, edge_pairs
 from .regions import GARMENT, HAIR, is_loose
 
+PIN_GROUP = "ani3d_pin"  # the vertex group, or attribute of hair curves, that has what the artist painted
 GAP_FIXED = {GARMENT: 0.012, HAIR: 0.012}  # metres: closer than this a vertex sits on the skin
 GAP_FREE = {GARMENT: 0.045, HAIR: 0.035}  # metres: further than this it flies
 HOLDS = 0.5  # pin weight from which a vertex carries the cloth that hangs on it

@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
-from ani3d_formats.hair_ribbons import root_pins
+from ani3d_formats.pins import PIN_GROUP
 from ani3d_formats.regions import is_loose
 
 from ..background import at_once, beside
@@ -23,7 +23,7 @@ from . import weights
 from .cloth_settings import cloth_pins, outer_thickness, wishes_of
 from .hair import POINTS
 from .members import Member, Members
-from .regions import PIN_GROUP, Labelling
+from .regions import Labelling
 from .rest import RestMesh
 from .skeleton import Rig, read_rig, unused
 
@@ -180,12 +180,12 @@ def _pin_weights(
 ) -> Generator[None, None, np.ndarray | None]:
     """(V,) of the group `ani3d_pin`, else of a Cloth modifier's; -1 on meshes without, None when no mesh has one.
 
-    Strands are held at their roots.
+    Strands are held at their roots, hair curves also where their points have an attribute of that name.
     """
     painted: list[np.ndarray | None] = []
     for rest, each in zip(meshes, groups, strict=True):
         if rest.strands:
-            painted.append(root_pins(POINTS, len(rest.strands.points)))
+            painted.append(rest.strands.pin_weights())
         else:
             painted.append(each[PIN_GROUP] if PIN_GROUP in each else (yield from cloth_pins(rest)))
     if all(each is None for each in painted):

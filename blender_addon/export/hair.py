@@ -12,7 +12,8 @@ import numpy as np
 from mathutils import Vector
 from mathutils.kdtree import KDTree
 
-from ani3d_formats.hair_ribbons import resampled, ribbons
+from ani3d_formats.hair_ribbons import resampled, ribbons, root_pins
+from ani3d_formats.pins import PIN_GROUP
 
 from .triangles import coordinates
 
@@ -34,6 +35,7 @@ class Strands:
         slot: the object's material slot.
         surface: what the hair grows on, or None; `follows`: its deformation moves the hair.
         coordinates: (S,2) where hair curves are attached on the UV map of their surface, where they say so.
+        pins: (S,P) 0..1, where hair curves have them: how far the strand follows what it grows on.
     """
 
     name: str
@@ -43,12 +45,19 @@ class Strands:
     surface: bpy.types.Object | None
     follows: bool = False
     coordinates: np.ndarray | None = None
+    pins: np.ndarray | None = None
 
     def ribbons(self, world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V,3) in the space of an object that stands at `world` (4,4), and faces (F,3)."""
         inverse = inverse_of(world)
         vertices, faces = ribbons(self.points, self.thickness)
         return vertices @ inverse[:3, :3].T + inverse[:3, 3], faces
+
+    def pin_weights(self) -> np.ndarray:
+        """(2*S*P,) float32 of the ribbons' vertices: its roots' and, above them, its own."""
+        strands, count = self.points.shape[:2]
+        held = root_pins(count, strands)
+        return held if self.pins is None else np.maximum(held, np.repeat(self.pins.ravel(), 2).astype(np.float32))
 
 
 def inverse_of(world: np.ndarray) -> np.ndarray:
@@ -158,6 +167,11 @@ def _of_hair_curves(item: bpy.types.Object, depsgraph: bpy.types.Depsgraph, limi
     if "radius" in curves.attributes:
         curves.attributes["radius"].data.foreach_get("value", radii)
     values = np.c_[places, 2 * size * radii]
+    painted = curves.attributes.get(PIN_GROUP)
+    if painted is not None and (painted.data_type, painted.domain) == ("FLOAT", "POINT"):
+        pins = np.empty(len(places), np.float32)
+        painted.data.foreach_get("value", pins)
+        values = np.c_[values, np.clip(np.nan_to_num(pins), 0, 1)]
     lines, kept = [], []
     for number in _chosen(len(curves.curves), limit).tolist():
         start, length = curves.curves[number].first_point_index, curves.curves[number].points_length
@@ -230,11 +244,12 @@ def _joined(
     count: int,
     follows: bool = False,
 ) -> Strands:
-    """Strands of lines (N,4), place and thickness, that stand for `count` of them."""
-    even = np.empty((len(lines), POINTS, 4))
+    """Strands of lines (N,4), place and thickness, or (N,5) with pins, that stand for `count` of them."""
+    even = np.empty((len(lines), POINTS, lines[0].shape[1]))
     sizes = np.array([len(line) for line in lines])
     for size in np.unique(sizes):
         even[sizes == size] = resampled(np.stack([line for line in lines if len(line) == size]), POINTS)
     thickness = even[..., 3]
     widened = np.minimum(thickness * max(count / len(lines), 1), np.maximum(thickness, WIDEST))
-    return Strands(name, even[..., :3], widened, slot, surface, follows)
+    pins = even[..., 4] if even.shape[2] > 4 else None
+    return Strands(name, even[..., :3], widened, slot, surface, follows, pins=pins)

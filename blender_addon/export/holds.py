@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from ani3d_formats.pins import HOLDS
+from ani3d_formats.pins import HOLDS, PIN_GROUP
 from ani3d_formats.regions import is_loose
 
 from ..background import beside
@@ -17,7 +17,6 @@ from ..regions.parts import Hold
 from .cloth_settings import own_cloth
 from .figure import Figure
 from .pin_weights import found_pins
-from .regions import PIN_GROUP
 from .skeleton import OBJECT
 
 EVERYWHERE = 0.9  # share of a part's vertices that are held, from which on it is held all over

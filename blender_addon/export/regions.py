@@ -22,7 +22,6 @@ from ..regions.parts import Hold, PartEntry, regions_of
 from .skeleton import OBJECT
 
 PREFIX = "ani3d_"
-PIN_GROUP = "ani3d_pin"
 
 
 @dataclass(frozen=True)

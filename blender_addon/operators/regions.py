@@ -8,11 +8,12 @@ from typing import Any, cast
 import bpy
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.pins import PIN_GROUP
 from ani3d_formats.regions import REGIONS
 
 from .. import compat
 from ..export.pin_weights import pins_for_painting
-from ..export.regions import PIN_GROUP, PREFIX
+from ..export.regions import PREFIX
 from ..export.survey import rest_figure
 from ..overlay import PINS_SHOWN, REGIONS_SHOWN, overlay
 from ..properties import REGION_ITEMS, scene_group

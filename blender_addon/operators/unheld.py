@@ -7,8 +7,9 @@ import bpy
 import numpy as np
 
 from ani3d_formats.errors import Ani3DError
+from ani3d_formats.pins import PIN_GROUP
 
-from ..export.regions import PIN_GROUP, PREFIX
+from ..export.regions import PREFIX
 from ..properties import scene_group
 from ..sentence import said
 from .base import ReportsErrors

@@ -77,6 +77,7 @@ def test_hair_curves_on_the_character_are_strands(rig, part):
     lines = [np.c_[np.full(5, 0.02 * k), np.full(5, -0.16), np.linspace(1.45, 1.2, 5)] for k in range(6)]
     data.points.foreach_set("position", np.concatenate(lines).astype(np.float32).ravel())
     data.surface = bpy.data.objects["Body"]
+    data.attributes.new("ani3d_pin", "FLOAT", "POINT").data.foreach_set("value", np.tile([1, 1, 1, 0, 0], 6))
     item = bpy.data.objects.new("Fringe", data)
     bpy.context.scene.collection.objects.link(item)
     item.parent, item.parent_type, item.parent_bone = rig, "BONE", "head"
@@ -86,6 +87,8 @@ def test_hair_curves_on_the_character_are_strands(rig, part):
     shot, items, _ = haired(part, evaluate=True)
     fringe = items["Fringe"]
     assert fringe.strands == 10 and (shot["region_ids"][fringe.rows] == 2).all()
+    pins = shot["pin_weights"][fringe.rows].reshape(6, 10, 2)
+    assert (pins[:, :5] == 1).all() and (pins[:, 7:] == 0).all()
     skinned = np.stack([rigs.skinned(shot.arrays, t)[fringe.rows] for t in range(shot.frames)])
     if fringe.motion == "skinned":
         np.testing.assert_allclose(skinned, shot["evaluated_vertices"][:, fringe.rows], atol=1e-4)

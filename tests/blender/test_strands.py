@@ -172,3 +172,21 @@ def test_curves_without_points_are_no_hair(addon, strands):
     empty = bpy.data.objects.new("Empty", bpy.data.hair_curves.new("Empty"))
     bpy.context.scene.collection.objects.link(empty)
     assert read(strands, empty) == []
+
+
+def test_hair_curves_are_pinned_at_their_roots_and_where_their_points_say_so(addon, strands):
+    item = hair_curves(lines_down(2, 4))
+    assert read(strands, item)[0].pins is None
+    pins = item.data.attributes.new("ani3d_pin", "FLOAT", "POINT")
+    pins.data.foreach_set("value", np.array([0, np.nan, 0, 0, 1, 1, 2, 0.5], np.float32))
+    (hair,) = read(strands, item)
+    held = hair.pin_weights().reshape(2, strands.POINTS, 2)
+    np.testing.assert_array_equal(held[..., 0], held[..., 1])
+    np.testing.assert_allclose(held[0, :4, 0], [1, 0.5, 0.25, 0], err_msg="roots")
+    assert (held[1, :7] == 1).all() and held[1, -1, 0] == 0.5, "within 0..1, and between points by their shares"
+
+
+def test_pins_of_another_kind_are_not_those_of_points(addon, strands):
+    item = hair_curves(lines_down(2, 4))
+    item.data.attributes.new("ani3d_pin", "FLOAT", "CURVE")
+    assert read(strands, item)[0].pins is None
