@@ -28,8 +28,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from hair import CAP_COLUMNS, CAP_RINGS, LOCK_COLUMNS, LOCK_ROWS
 
-FRAME = 29
+FRAME = 32
 AZIMUTH, DISTANCE, HEIGHT = -2.0, 5.6, 0.62  # of the camera about her: degrees, metres
+AIM, SEEN = 0.88, 1.92  # metres: the height that it looks at, and how much of her is in the picture
 STRANDS_OF_LOCK, STRANDS_OF_CAP = 90, 4200
 STRAND_RADIUS = 0.00016
 CORAL, MUSTARD, TEAL, CREAM = (0.75, 0.12, 0.08), (0.80, 0.44, 0.07), (0.02, 0.09, 0.13), (0.85, 0.76, 0.60)
@@ -134,9 +135,9 @@ def look(her: Vector, away: Vector, size: tuple[int, int]) -> None:
     camera = bpy.data.objects.new("Still", lens)
     link(camera)
     camera.location = her - away * DISTANCE + Vector((0, 0, HEIGHT))
-    aim = her + Vector((0, 0, 0.86))
+    aim = her + Vector((0, 0, AIM))
     camera.rotation_euler = (aim - camera.location).to_track_quat("-Z", "Y").to_euler()
-    lens.sensor_fit, lens.lens = "VERTICAL", 24 * DISTANCE / 2.06
+    lens.sensor_fit, lens.lens = "VERTICAL", 24 * DISTANCE / SEEN
     lens.dof.use_dof, lens.dof.focus_distance, lens.dof.aperture_fstop = True, DISTANCE - 0.1, 0.9
     scene.camera = camera
     scene.render.resolution_x, scene.render.resolution_y = size
