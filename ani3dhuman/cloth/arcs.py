@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from ..mesh.kernels import point_normals
+from ..mesh.vectors import dots
 from .kernels import Pose
 
 TURN = math.radians(24)  # that something may turn on a straight line; the sagitta of a lower leg is then 1 cm
@@ -25,7 +26,7 @@ def stops(start: Pose, end: Pose, skin_faces: np.ndarray, body_faces: np.ndarray
     """
     before, after = start.normals[places], end.normals[places]
     sided = before.any(1) & after.any(1)
-    cosine = float((before * after).sum(1)[sided].min(initial=1.0))
+    cosine = float(dots(before, after)[sided].min(initial=1.0))
     count = min(math.ceil(math.acos(max(-1.0, min(1.0, cosine))) / TURN), MOST)
     if count < 2:
         return [start, end]

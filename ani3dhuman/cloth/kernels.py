@@ -229,7 +229,7 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
     fastest = math.sqrt(fastest)
     strongest = min(STRONGEST_PUSH, FASTEST_PUSH * h + fastest)
     tree, sheet = (cover.faces, cover.owns, cover.first, cover.beside), (cover.rest, cover.half, cover.garment)
-    about = cover.seam, cover.patches, cover.members, cover.mutual, cover.fans, cover.around
+    about = cover.seam, cover.patches, cover.members, cover.mutual, cover.near, cover.fans, cover.around
     pressed = Cover(*tree, *sheet, mobile, *about)
     for s in range(first, min(last, substeps)):
         if phase == DONE:

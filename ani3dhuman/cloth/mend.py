@@ -34,6 +34,7 @@ class Mender:
         """Places (P,3) near `x` without long edges, that are not deeper in the body and cross nothing on the way."""
         done = x.copy()
         for turn in range(self.rounds):
+            former = done.copy()
             limit_edges(done, self.free, self.constraints.edges, self.shortest, self.longest, LIMIT_ROUNDS)
             moved = np.flatnonzero(np.abs(done - x).max(1) > UNSEEN)
             if len(moved) == 0:
@@ -43,6 +44,8 @@ class Mender:
                 lack = np.minimum(self._heights(x, moved, pose)[0], self.clear[moved]) - height
                 push = np.where((lack > 0) & (self.free[moved] > 0), lack, 0)
                 done[moved] += push[:, None] * away
+            if turn > 0 and np.array_equal(done, former):  # nothing was left to mend
+                break
             if len(self.constraints.faces):
                 lists = go_between(x, done, cover, lists)
         return done, lists

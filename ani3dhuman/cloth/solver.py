@@ -12,6 +12,7 @@ from ani3d_formats.progress import Progress
 
 from ..mesh.kernels import strays
 from ..mesh.surface import Contacts, Obstacle
+from ..mesh.vectors import lengths
 from .arcs import stops
 from .arrivals import WayIn
 from .constraints import Constraints
@@ -209,8 +210,7 @@ def _rescaled(share: np.ndarray | float, substeps: float) -> np.ndarray:
 
 def _speed(start: Pose, end: Pose, v: np.ndarray, near: np.ndarray, fps: float) -> float:
     """Speed in m/s of what moves fastest: the cloth's skin, the body near it, or the cloth's fastest per cent."""
-    skin = np.linalg.norm(end.skin - start.skin, axis=1).max() * fps
-    speeds = [skin, np.percentile(np.linalg.norm(v, axis=1), 99)]
+    speeds = [lengths(end.skin - start.skin).max() * fps, np.percentile(lengths(v), 99)]
     if near.size:
-        speeds.append(np.linalg.norm(end.body[near] - start.body[near], axis=1).max() * fps)
+        speeds.append(lengths(end.body[near] - start.body[near]).max() * fps)
     return float(max(speeds))

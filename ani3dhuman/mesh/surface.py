@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from .kernels import heights_over, point_normals
 from .nearest import PointTree
+from .vectors import dots, lengths
 
 WITHIN = 0.04  # metres: where a place that faces the nearest one is looked for
 FACING, BEHIND = -0.3, 0.01  # cosine of their normals; metres that a particle may be under it
@@ -210,7 +211,7 @@ class Contacts:
         near = self.clear[self.rows].min(1) < close
         if self.began is not None:
             far, off, below = self.began
-            near |= np.linalg.norm(x[self.rows] - body[below] - off, axis=1) > TOWARDS * far
+            near |= lengths(x[self.rows] - body[below] - off) > TOWARDS * far
         return np.asarray(near)
 
     def follow(self, rows: np.ndarray, near: np.ndarray) -> None:
@@ -238,7 +239,7 @@ class Contacts:
             x[rows[touching]], start, self._boxes(start), normals, now[touching], (WITHIN, FACING, BEHIND)
         )
         if not self.fresh:  # what pressed from the other side goes on doing so
-            against = (normals[near] * normals[kept][:, None]).sum(2) < FACING
+            against = dots(normals[near], normals[kept][:, None]) < FACING
             left = np.where(against, clear, np.inf)
             across = np.where(left.min(1) < CLOSE, near[each, left.argmin(1)], across)
         self.fresh = False

@@ -10,9 +10,14 @@ def dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("...k,...k->...", a, b))
 
 
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """(...,) of vectors (...,K)."""
+    return np.asarray(np.sqrt(dots(vectors, vectors)))
+
+
 def unit(vectors: np.ndarray, least: float = 1e-12) -> np.ndarray:
     """Vectors (...,K) made of length 1; those shorter than `least` are divided by that."""
-    return np.asarray(vectors / np.maximum(np.sqrt(dots(vectors, vectors)), least)[..., None])
+    return np.asarray(vectors / np.maximum(lengths(vectors), least)[..., None])
 
 
 def largest(vectors: np.ndarray) -> np.ndarray:

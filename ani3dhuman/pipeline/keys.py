@@ -16,10 +16,10 @@ METHODS = {
     "avatar": 6,
     "fit": 13,
     "rigid": 2,
-    "cloth": 17,
+    "cloth": 18,
     "render": 12,
     "restore": 4,
-    "limits": 3,
+    "limits": 4,
     "conditions": 1,
     "refine": 14,
 }

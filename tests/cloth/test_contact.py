@@ -7,6 +7,7 @@ import pytest
 from wardrobe import sheet
 
 from ani3dhuman.cloth.contact.candidates import BESIDE, BLOCKS
+from ani3dhuman.cloth.contact.flat import NEAR
 from ani3dhuman.cloth.contact.geometry import EDGE, VERTEX, closest_on_edges, nearest_of_pair, pierces
 from ani3dhuman.cloth.contact.seams import find_seams
 from ani3dhuman.cloth.contact.touch import (
@@ -165,6 +166,23 @@ def test_two_sides_of_a_fold_at_rest_are_listed_though_a_way_round_is_within_rea
         if np.sign(rest[four[0], 2]) != np.sign(rest[four[3], 2]) and rest[four, 0].min() > 0.006
     }
     assert across <= names_on(lists) and len(across) > 100
+
+
+def test_of_a_tight_bend_what_lies_near_each_other_is_left_out_and_what_meets_is_not():
+    flat, faces = sheet([[-0.02, 0, 0], [0.02, 0, 0], [-0.02, 0.01, 0], [0.02, 0.01, 0]], 6, 21)  # edges of 2 mm
+    radius, (u, y, _) = np.float32(0.0065), flat.T
+    tube = np.column_stack([radius * np.sin(u / radius), y, radius * (1 - np.cos(u / radius))]).astype(np.float32)
+    tube += np.random.default_rng(0).normal(scale=3e-5, size=tube.shape).astype(np.float32)  # no two in one plane
+    cover = covered(flat, faces, 0.0015)
+    lists = make_lists(tube, tube, 0.001, 0.01, cover, empty_lists(cover))
+    bent = np.abs(flat[cover.faces, 0]).max(1) < 0.008
+    assert (lists.boxes.flat[bent] == NEAR).all()  # all of a patch turns by 75 degrees, what is near by 45
+    whole_alone = cover._replace(near=cover.patches[:-1].copy())
+    before = names_on(make_lists(tube, tube, 0.001, 0.01, whole_alone, empty_lists(whole_alone)))
+    listed, near = names_on(lists), pairs_nearer_than(0.003, [tube], faces)
+    meeting = {pair for pair, (_, *four) in near.items() if np.ptp(flat[four, 0]) > 0.03}  # both ends of the sheet
+    assert meeting <= listed < before and len(meeting) > 50 and len(before - listed) > 100
+    assert all(np.ptp(flat[sorted(near_of(pair)), :2], axis=0).max() < 0.009 for pair in before - listed)
 
 
 def near_of(pair):

@@ -12,6 +12,7 @@ import numpy as np
 from numba import prange
 
 from ...jit import inlined_kernel, kernel, parallel_kernel
+from .flat import NEAR, NOT, WHOLE
 from .geometry import VERTEX, gap_along, nearest_of_pair
 from .planes import compare, reach_of, stay_apart
 from .tree import LEAF
@@ -36,7 +37,7 @@ class Cover(NamedTuple):
             and none within one of a number below 0.
         inv_mass: (V,) 0 for what is moved from outside.
         seam: (V,) int8, 2 about crossings that the skeleton keeps, 1 beside that; see `seams`.
-        patches, members, mutual, fans, around: of `Patches` about its triangles.
+        patches, members, mutual, near, fans, around: of `Patches` about its triangles.
     """
 
     faces: np.ndarray
@@ -51,6 +52,7 @@ class Cover(NamedTuple):
     patches: np.ndarray
     members: np.ndarray
     mutual: np.ndarray
+    near: np.ndarray
     fans: np.ndarray
     around: np.ndarray
 
@@ -76,9 +78,10 @@ class Boxes(NamedTuple):
 
     Attributes:
         node, face: low corner, high corner, and the least and the greatest way of what is in it, along each axis.
-        normals: (2,F,3) of the triangles, now and at the end of their way; flat: (F,) bool, see `flat`;
+        normals: (2,F,3) of the triangles, now and at the end of their way; flat: (F,) uint8, see `flat`;
             level: (V,) bool, whether the triangles at a vertex are.
         margin: (F,) metres that each triangle's box is wider than the triangle.
+        own, apart: (F,) and (2L,) uint8, bits of triangles and nodes as of `never_meeting`.
     """
 
     node: np.ndarray
@@ -87,6 +90,8 @@ class Boxes(NamedTuple):
     flat: np.ndarray
     level: np.ndarray
     margin: np.ndarray
+    own: np.ndarray
+    apart: np.ndarray
 
 
 @kernel
@@ -194,15 +199,18 @@ def _mark(leaf, cover, boxes, marks):  # type: ignore[no-untyped-def]
     whichever it is about; above these a bit for each that it need not be compared with, as cloth lies flat there.
     """
     first, patches, members, mutual = cover.first, cover.patches, cover.members, cover.mutual
-    fans, around = cover.fans, cover.around
+    near, fans, around = cover.near, cover.fans, cover.around
     faces, flat, level = cover.faces, boxes.flat, boxes.level
     for a in range(first[leaf], first[leaf + 1]):
         bit = np.int64(1) << (NUMBER + a - first[leaf])
-        bits = bit | bit << LEAF if flat[a] else bit
-        for k in range(patches[a], patches[a + 1] if flat[a] else mutual[a]):
+        bits = bit | bit << LEAF if flat[a] == WHOLE else bit
+        for k in range(patches[a], patches[a + 1] if flat[a] == WHOLE else mutual[a]):
             b = members[k]
             marks[b] = (marks[b] if marks[b] & LEAVES == leaf else leaf) | bits
-        if flat[a]:
+        if flat[a] == NEAR:
+            for k in range(patches[a], near[a]):
+                marks[members[k]] |= bit << LEAF
+        if flat[a] != NOT:
             continue
         for c in range(3):
             v = faces[a, c]
@@ -213,15 +221,15 @@ def _mark(leaf, cover, boxes, marks):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def never_meeting(cover):  # type: ignore[no-untyped-def]
-    """Bits (F,) for triangles and (2 leaves,) for tree nodes: two that share one hold nothing that is to be compared.
+def never_meeting(cover, own, apart):  # type: ignore[no-untyped-def]
+    """Fill bits `own` (F,) of triangles and `apart` (2 leaves,) of tree nodes: two that share one hold nothing that is
+    to be compared.
 
     Bits are of garments that pass themselves, `PASSED` and `MET`, of what is held, and of seams.
     """
     first, faces, garment = cover.first, cover.faces, cover.garment
     inv_mass, seam = cover.inv_mass, cover.seam
     leaves = first.shape[0] - 1
-    own, apart = np.zeros(faces.shape[0], np.uint8), np.zeros(2 * leaves, np.uint8)
     for leaf in range(leaves):
         bits = 15
         for a in range(first[leaf], first[leaf + 1]):
@@ -235,19 +243,18 @@ def never_meeting(cover):  # type: ignore[no-untyped-def]
         apart[leaves + leaf] = bits
     for node in range(leaves - 1, 0, -1):
         apart[node] = apart[2 * node] & apart[2 * node + 1]
-    return own, apart
 
 
 @inlined_kernel
-def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, never, room, pairs, count):  # type: ignore[no-untyped-def]
+def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, room, pairs, count):  # type: ignore[no-untyped-def]
     """List the pairs of which a triangle of `leaf` holds a part, and none of an earlier leaf.
 
-    `never` is what `never_meeting` gives, `room` arrays to work with.
+    `room` are arrays to work with.
     """
     first, faces, owns, half = cover.first, cover.faces, cover.owns, cover.half
     inv_mass, seam = cover.inv_mass, cover.seam
     face, node_boxes, flat, margin = boxes.face, boxes.node, boxes.flat, boxes.margin
-    own_bits, apart = never
+    own_bits, apart = boxes.own, boxes.apart
     marks, stack, near = room
     _mark(leaf, cover, boxes, marks)
     leaves = first.shape[0] - 1
@@ -261,7 +268,7 @@ def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, never, room, pairs, co
             for b in range(a + 1 if node == own else first[node - leaves], first[node - leaves + 1]):
                 if marks[b] & LEAVES == leaf:
                     bits = marks[b] >> (NUMBER + a - first[leaf])
-                    if bits >> LEAF & 1 or (bits & 1 and flat[b]):
+                    if bits >> LEAF & 1 or (bits & 1 and flat[b] == WHOLE):
                         continue
                 if own_bits[a] & own_bits[b] or stay_apart(face, a, face, b):
                     continue
@@ -277,12 +284,13 @@ def list_pairs(x, y, slack, cover, tangled, boxes, pairs, counts):  # type: igno
     Boxes are those of this way. Block b of `pairs` begins at b N / BLOCKS and gets counts[b] of them; more than its
     room says that there was not enough.
     """
-    leaves, never = cover.first.shape[0] - 1, never_meeting(cover)
+    leaves = cover.first.shape[0] - 1
+    never_meeting(cover, boxes.own, boxes.apart)
     for b in prange(BLOCKS):
         own, count = block_of(pairs, b), 0
         marks = np.full(cover.faces.shape[0], LEAVES, np.int64)
         room = marks, np.empty(64, np.int32), np.empty((15, 5), np.int32)
         for leaf in range(leaves):
             if block_with(leaf, leaves) == b:
-                count = _pairs_from(leaf, x, y, slack, cover, tangled, boxes, never, room, own, count)
+                count = _pairs_from(leaf, x, y, slack, cover, tangled, boxes, room, own, count)
         counts[b] = count

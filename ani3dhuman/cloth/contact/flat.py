@@ -17,6 +17,8 @@ from ...jit import kernel, parallel_kernel
 
 NONE, ONE = np.float32(0), np.float32(1)
 FLAT = np.float32(0.5)  # least cosine between the normals of a patch and their mean
+NOT, NEAR, WHOLE = np.uint8(0), np.uint8(1), np.uint8(2)  # how much of a patch is flat
+RINGS = 2  # of triangles about a triangle that are near it
 ROOM = 64  # triangles for which a patch has room at first, on average
 
 
@@ -27,12 +29,15 @@ class Patches(NamedTuple):
         patches: (F+1,) int64; members[patches[t]:patches[t + 1]]: int32, triangle t and those about it, in a
             distance at rest, along the mesh; before mutual[t] those in whose own patch t is. About a crotch or a fold
             at rest that may be one of two alone: a way round is within reach of one, and not of the other.
+        near: (F,) int64; members[patches[t]:near[t]] are the first `RINGS` rings about it, or none where one of them
+            does not have t in its own patch.
         fans: (V+1,) int64; around[fans[v]:fans[v + 1]]: int32, the triangles at vertex v.
     """
 
     patches: np.ndarray
     members: np.ndarray
     mutual: np.ndarray
+    near: np.ndarray
     fans: np.ndarray
     around: np.ndarray
 
@@ -46,24 +51,25 @@ def patches_of(faces: np.ndarray, rest: np.ndarray, reach: np.ndarray) -> Patche
     middles = rest[faces].mean(1, dtype=np.float64) if count else np.zeros((0, 3))
     radii = np.linalg.norm(rest[faces] - middles[:, None], axis=2).max(1) if count else np.zeros(0)
     reaches = np.maximum(reach[faces].max(1), 0) if count else np.zeros(0)
-    patches, room = np.zeros(count + 1, np.int64), ROOM * count
+    patches, near, room = np.zeros(count + 1, np.int64), np.zeros(count, np.int64), ROOM * count
     while True:
         members = np.empty(room, np.int32)
-        _gather(faces, fans, around, middles, radii, reaches, patches, members)
+        _gather(faces, fans, around, middles, radii, reaches, patches, members, near)
         if patches[-1] <= room:
             members = members[: patches[-1]].copy()
-            return Patches(patches, members, _mutual_first(patches, members), fans, around)
+            return Patches(patches, members, _mutual_first(patches, members, near), near, fans, around)
         room = int(patches[-1])
 
 
 @kernel
-def _gather(faces, first, at, middles, radii, reaches, starts, members):  # type: ignore[no-untyped-def]
+def _gather(faces, first, at, middles, radii, reaches, starts, members, near):  # type: ignore[no-untyped-def]
     """Walk from each triangle over those that share a corner, as far as its reach."""
     count = faces.shape[0]
     seen, queue = np.full(count, -1, np.int32), np.empty(count, np.int32)
     total = 0
     for t in range(count):
         queue[0], seen[t], size, done = t, t, 1, 0
+        ring, end, close = 0, 1, 1
         while done < size:
             for c in range(3):
                 v = faces[queue[done], c]
@@ -78,6 +84,11 @@ def _gather(faces, first, at, middles, radii, reaches, starts, members):  # type
                         queue[size] = other
                         size += 1
             done += 1
+            if done == end:  # all of a ring, so that the next one is complete
+                ring, end = ring + 1, size
+                if ring <= RINGS:
+                    close = size
+        near[t] = total + close
         for k in range(size):
             if total < members.shape[0]:
                 members[total] = queue[k]
@@ -86,8 +97,11 @@ def _gather(faces, first, at, middles, radii, reaches, starts, members):  # type
 
 
 @kernel
-def _mutual_first(starts, members):  # type: ignore[no-untyped-def]
-    """Put first in each patch those in whose own patch its triangle is; (F,) int64 where the others begin."""
+def _mutual_first(starts, members, near):  # type: ignore[no-untyped-def]
+    """Put first in each patch those in whose own patch its triangle is; (F,) int64 where the others begin.
+
+    Where one of those before `near` (F,) is another one, that becomes the patch's begin.
+    """
     ends = starts[:-1].copy()
     for t in range(ends.shape[0]):
         for k in range(starts[t], starts[t + 1]):
@@ -97,6 +111,9 @@ def _mutual_first(starts, members):  # type: ignore[no-untyped-def]
                     members[k], members[ends[t]] = members[ends[t]], other
                     ends[t] += 1
                     break
+            else:
+                if k < near[t]:
+                    near[t] = starts[t]
     return ends
 
 
@@ -130,13 +147,22 @@ def within_cone(others, start, stop, normals):  # type: ignore[no-untyped-def]
     return True
 
 
+@kernel
+def flatness(members, start, near, stop, normals):  # type: ignore[no-untyped-def]
+    """How much of a patch is flat: all of it, what is near its middle, or not even that."""
+    if within_cone(members, start, stop, normals):
+        return WHOLE
+    return NEAR if start < near < stop and within_cone(members, start, near, normals) else NOT
+
+
 @parallel_kernel
 def find_flat(x, y, cover, boxes):  # type: ignore[no-untyped-def]
     """Find about which triangles cloth lies flat at places `x` and at places `y` (V,3).
 
     `normals`, `flat` and `level` of `boxes` are written.
     """
-    faces, starts, members, fans, around = cover.faces, cover.patches, cover.members, cover.fans, cover.around
+    faces, starts, members, near = cover.faces, cover.patches, cover.members, cover.near
+    fans, around = cover.fans, cover.around
     normals, flat, level = boxes.normals, boxes.flat, boxes.level
     for t in prange(faces.shape[0]):
         find_normal(t, x, faces, normals, 0)
@@ -144,4 +170,4 @@ def find_flat(x, y, cover, boxes):  # type: ignore[no-untyped-def]
     for v in prange(fans.shape[0] - 1):
         level[v] = within_cone(around, fans[v], fans[v + 1], normals)
     for t in prange(faces.shape[0]):
-        flat[t] = within_cone(members, starts[t], starts[t + 1], normals)
+        flat[t] = flatness(members, starts[t], near[t], starts[t + 1], normals)

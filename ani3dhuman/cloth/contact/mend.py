@@ -6,11 +6,12 @@ import numpy as np
 from numba import prange
 
 from ...jit import inlined_kernel, kernel, parallel_kernel
-from .candidates import BLOCKS, add_pair, block_of, block_with, never_meeting
-from .flat import find_normal, within_cone
+from .candidates import BLOCKS, add_pair, block_of, block_with
+from .flat import NEAR, NOT, WHOLE, find_normal, flatness, within_cone
 from .planes import compare, stay_apart
 from .tree import BIG, fit_face, fit_node, leaf_of
 
+WORTH = 40  # triangles from which on waking another core is worth it
 FEW = 0.1  # share of the vertices that may have left their lines, so that it pays
 APART, ABOUT, ALL = np.uint8(2), np.uint8(1), np.uint8(255)  # bits of marks
 DROPPED = -BIG  # distance to be kept of pairs that are on a list no more
@@ -53,12 +54,14 @@ def _drop(block, off, pairs, counts):  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _mark(a, value, faces, patches, members, mutual, fans, around, flat, level, marks):  # type: ignore[no-untyped-def]
+def _mark(a, value, faces, patches, members, mutual, near, fans, around, flat, level, marks):  # type: ignore[no-untyped-def]
     """Note in `marks` (F,) uint8 what lies about triangle `a`, and what it need not be compared with; 0 as `value`
     forgets that."""
-    for k in range(patches[a], patches[a + 1] if flat[a] else mutual[a]):
-        marks[members[k]] = value & (APART | ABOUT if flat[a] else ABOUT)
-    if flat[a]:
+    end = patches[a + 1] if flat[a] == WHOLE else mutual[a]
+    within = end if flat[a] == WHOLE else (near[a] if flat[a] == NEAR else patches[a])
+    for k in range(patches[a], end):
+        marks[members[k]] = value & (APART | ABOUT if k < within else ABOUT)
+    if flat[a] != NOT:
         return
     for c in range(3):
         v = faces[a, c]
@@ -67,65 +70,70 @@ def _mark(a, value, faces, patches, members, mutual, fans, around, flat, level, 
                 marks[around[k]] = value & (APART | ABOUT)
 
 
-@parallel_kernel
-def _list_again(off, fan, again, x, y, slack, cover, tangled, boxes, pairs, counts):  # type: ignore[no-untyped-def]
+@kernel
+def _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, marks):  # type: ignore[no-untyped-def]
     """List anew the pairs of triangles `again` (N,), those with a vertex that is `off`; all else as of `list_pairs`.
 
-    `fan` (F,) bool: whether a triangle is one of them.
+    `fan` (F,) bool: whether a triangle is one of them; `ends`: `x` and `y`. `marks` (F,) uint8 are 0, and left so.
     """
+    x, y = ends
     first, faces, owns, half = cover.first, cover.faces, cover.owns, cover.half
     inv_mass, seam, leaves = cover.inv_mass, cover.seam, first.shape[0] - 1
-    patches, members, mutual = cover.patches, cover.members, cover.mutual
+    patches, members, mutual, close = cover.patches, cover.members, cover.mutual, cover.near
     fans, around = cover.fans, cover.around
     face, node_boxes, flat, level, margin = boxes.face, boxes.node, boxes.flat, boxes.level, boxes.margin
-    bits, apart = never_meeting(cover)
-    for block in prange(BLOCKS):
-        _drop(block, off, pairs, counts)
-        own, count = block_of(pairs, block), counts[block]
-        near, stack, marks = np.empty((15, 5), np.int32), np.empty(64, np.int32), np.zeros(face.shape[0], np.uint8)
-        for a in again:
-            leaf = leaf_of(a, face.shape[0], leaves)
-            if block_with(leaf, leaves) != block:
+    bits, apart = boxes.own, boxes.apart
+    _drop(block, off, pairs, counts)
+    own, count = block_of(pairs, block), counts[block]
+    near, stack = np.empty((15, 5), np.int32), np.empty(64, np.int32)
+    for a in again:
+        leaf = leaf_of(a, face.shape[0], leaves)
+        if block_with(leaf, leaves) != block:
+            continue
+        _mark(a, ALL, faces, patches, members, mutual, close, fans, around, flat, level, marks)
+        stack[0], top = 1, 1
+        while top > 0:
+            top -= 1
+            node = stack[top]
+            if bits[a] & apart[node] or stay_apart(face, a, node_boxes, node):
                 continue
-            _mark(a, ALL, faces, patches, members, mutual, fans, around, flat, level, marks)
-            stack[0], top = 1, 1
-            while top > 0:
-                top -= 1
-                node = stack[top]
-                if bits[a] & apart[node] or stay_apart(face, a, node_boxes, node):
+            if node < leaves:
+                stack[top], stack[top + 1] = 2 * node + 1, 2 * node
+                top += 2
+                continue
+            for b in range(first[node - leaves], first[node - leaves + 1]):
+                if b == a or (fan[b] and b < a) or marks[b] & APART or (marks[b] and fan[b] and flat[b] == WHOLE):
                     continue
-                if node < leaves:
-                    stack[top], stack[top + 1] = 2 * node + 1, 2 * node
-                    top += 2
+                if bits[a] & bits[b] or stay_apart(face, a, face, b):
                     continue
-                for b in range(first[node - leaves], first[node - leaves + 1]):
-                    if b == a or (fan[b] and b < a) or marks[b] & APART or (marks[b] and fan[b] and flat[b]):
-                        continue
-                    if bits[a] & bits[b] or stay_apart(face, a, face, b):
-                        continue
-                    found = compare(a, b, x, y, slack, faces, owns, half, margin, near)
-                    for row in range(found):
-                        if off[near[row, 1]] or off[near[row, 2]] or off[near[row, 3]] or off[near[row, 4]]:
-                            count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, own, count)
-            _mark(a, 0, faces, patches, members, mutual, fans, around, flat, level, marks)
-        counts[block] = count
+                found = compare(a, b, x, y, slack, faces, owns, half, margin, near)
+                for row in range(found):
+                    if off[near[row, 1]] or off[near[row, 2]] or off[near[row, 3]] or off[near[row, 4]]:
+                        count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, own, count)
+        _mark(a, 0, faces, patches, members, mutual, close, fans, around, flat, level, marks)
+    counts[block] = count
 
 
 @parallel_kernel
-def _find_flat_again(again, x, y, cover, boxes):  # type: ignore[no-untyped-def]
-    """Find about which triangles `again` (N,), and their corners, cloth lies flat; see `find_flat`."""
-    faces, starts, members, fans, around = cover.faces, cover.patches, cover.members, cover.fans, cover.around
-    normals, flat, level = boxes.normals, boxes.flat, boxes.level
-    for n in range(again.shape[0]):
-        find_normal(again[n], x, faces, normals, 0)
-        find_normal(again[n], y, faces, normals, 1)
-    for n in prange(again.shape[0]):
-        t = again[n]
-        flat[t] = within_cone(members, starts[t], starts[t + 1], normals)
-    for n in prange(again.shape[0]):  # what two threads write is the same
-        for c in range(3):
-            v = faces[again[n], c]
-            level[v] = within_cone(around, fans[v], fans[v + 1], normals)
+def _list_many_again(off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts):  # type: ignore[no-untyped-def]
+    for block in prange(BLOCKS):
+        marks = np.zeros(fan.shape[0], np.uint8)
+        _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, marks)
+
+
+@kernel
+def _find_flat_about(t, cover, boxes):  # type: ignore[no-untyped-def]
+    """Find how flat cloth lies about triangle `t` and at its corners; see `find_flat`."""
+    boxes.flat[t] = flatness(cover.members, cover.patches[t], cover.near[t], cover.patches[t + 1], boxes.normals)
+    for c in range(3):
+        v = cover.faces[t, c]
+        boxes.level[v] = within_cone(cover.around, cover.fans[v], cover.fans[v + 1], boxes.normals)
+
+
+@parallel_kernel
+def _find_flat_about_many(again, cover, boxes):  # type: ignore[no-untyped-def]
+    for n in prange(again.shape[0]):  # what two threads write of a corner is the same
+        _find_flat_about(again[n], cover, boxes)
 
 
 @kernel
@@ -164,8 +172,32 @@ def mend(off, elapsed, span, cover, lists):  # type: ignore[no-untyped-def]
         if off[v]:
             for k in range(fans[v], fans[v + 1]):
                 fan[around[k]] = True
-    again = np.flatnonzero(fan)
-    _refit_about(again, cover, lists.line, y, lists.slack, lists.boxes)
-    _find_flat_again(again, x, y, cover, lists.boxes)
-    _list_again(off, fan, again, x, y, lists.slack, cover, lists.tangled, lists.boxes, lists.pairs, lists.counts)
+    again, boxes = np.flatnonzero(fan), lists.boxes
+    _refit_about(again, cover, lists.line, y, lists.slack, boxes)
+    for t in again:
+        find_normal(t, x, cover.faces, boxes.normals, 0)
+        find_normal(t, y, cover.faces, boxes.normals, 1)
+    alone = again.shape[0] < WORTH
+    if alone:
+        for t in again:
+            _find_flat_about(t, cover, boxes)
+        marks = np.zeros(fan.shape[0], np.uint8)
+        for block in range(BLOCKS):
+            _list_again(
+                block,
+                off,
+                fan,
+                again,
+                (x, y),
+                lists.slack,
+                cover,
+                lists.tangled,
+                boxes,
+                lists.pairs,
+                lists.counts,
+                marks,
+            )
+    else:
+        _find_flat_about_many(again, cover, boxes)
+        _list_many_again(off, fan, again, (x, y), lists.slack, cover, lists.tangled, boxes, lists.pairs, lists.counts)
     return lists.counts.max() * BLOCKS <= lists.pairs.kind.shape[0]

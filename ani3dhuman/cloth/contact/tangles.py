@@ -65,7 +65,8 @@ def list_crossings(x, cover, boxes, hits, counts):  # type: ignore[no-untyped-de
     """
     first = cover.first
     leaves = first.shape[0] - 1
-    room, apart = hits.shape[0] // BLOCKS, never_meeting(cover)[1] & ~HELD  # what is held both ways may be a seam
+    never_meeting(cover, boxes.own, boxes.apart)
+    room, apart = hits.shape[0] // BLOCKS, boxes.apart & ~HELD  # what is held both ways may be a seam
     node_boxes, face = boxes.node, boxes.face
     for block in prange(BLOCKS):
         own_hits = hits[block * room : (block + 1) * room]

@@ -101,9 +101,11 @@ def empty_lists(cover: Cover) -> Lists:
             np.zeros((2 * leaves, 12), np.float32),
             np.zeros((faces, 12), np.float32),
             np.zeros((2, faces, 3), np.float32),
-            np.zeros(faces, bool),
+            np.zeros(faces, np.uint8),
             np.zeros(vertices, bool),
             np.zeros(faces, np.float32),
+            np.zeros(faces, np.uint8),
+            np.zeros(2 * leaves, np.uint8),
         ),
     )
 
@@ -191,13 +193,14 @@ def _mended(x0: np.ndarray, x: np.ndarray, h: float, cover: Cover, lists: Lists)
 def go_between(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists) -> Lists:
     """Change places `x` (V,3), to which cloth goes from `x0`, so that it does not cross on the way; the lists."""
     lists.clock[:] = 0
-    lists = make_lists(x0, x, 1.0, 1.0, cover, lists)
-    look(x0, x, REMAINS, True, cover, lists.pairs, lists.counts, lists.touching)
-    lists.clock[FAILED] = keep_sides(x0, x, x0.copy(), cover, lists.pairs, lists.counts, lists.touching)
-    if _off_line(x, 1.0, lists.line, lists.way, lists.slack):
+    for slack in (*SLACK, SLACK[1]):  # most corrections are small: lists of all that large ones may meet are long
+        lists.slack[:] = np.float32(2 * slack) * np.abs(cover.half)
         lists = make_lists(x0, x, 1.0, 1.0, cover, lists)
         look(x0, x, REMAINS, True, cover, lists.pairs, lists.counts, lists.touching)
-        keep_sides(x0, x, x0.copy(), cover, lists.pairs, lists.counts, lists.touching)
+        failed = keep_sides(x0, x, x0.copy(), cover, lists.pairs, lists.counts, lists.touching)
+        if not _off_line(x, 1.0, lists.line, lists.way, lists.slack):
+            break
+    lists.clock[FAILED] = failed
     return lists
 
 
