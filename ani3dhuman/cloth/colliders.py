@@ -17,7 +17,7 @@ from ..mesh.topology import edges_of
 from ..mesh.windings import windings
 
 REACH = 0.4  # metres around the cloth's whole way in which colliders are kept
-FINE = 0.12  # metres of the longest edge of a triangle near the cloth
+FINE, THIN = 0.12, 0.03  # metres of the longest edge of a triangle near the cloth; the least for something thin
 MOST = 60_000  # triangles of one collider; larger ones are made coarser
 FLOOR = "the floor"
 UNDER = 0.03  # metres by which a collider may be under the feet and make a floor of ours needless
@@ -116,7 +116,35 @@ def _prepared(mesh: Mesh, low: np.ndarray, high: np.ndarray, places: np.ndarray,
     if mesh.thickness:
         normals = np.stack([point_normals(np.ascontiguousarray(x, np.float32), mesh.faces) for x in mesh.vertices])
         mesh = replace(mesh, vertices=mesh.vertices + np.float32(mesh.thickness) * normals)
-    return _finer(mesh, low, high)
+    return _narrow(_finer(mesh, low, high))
+
+
+def _narrow(mesh: Mesh) -> Mesh:
+    """Sides split in two until none is longer than its closed piece is thick, as of posts and boards.
+
+    From a point in a post the nearest corner of another piece may be nearer than the post's own ones.
+    """
+    limit = _thickness(mesh.vertices[0].astype(np.float64), mesh.faces)
+    while len(mesh.faces) < MOST:
+        edges = edges_of(mesh.faces)
+        long = np.linalg.norm(mesh.vertices[0][edges[:, 0]] - mesh.vertices[0][edges[:, 1]], axis=1)
+        edges = edges[long > 1.01 * limit[edges[:, 0]]]
+        if len(edges) == 0:
+            break
+        mesh, limit = _divided(mesh, edges), np.append(limit, limit[edges[:, 0]])
+    return mesh
+
+
+def _thickness(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(C,) metres, of the closed piece of each vertex: 4 V / A, the side of a square rod; no more than `FINE`."""
+    piece = connected_components(_pairs(faces, len(vertices)), False)[1]
+    own, corners = piece[faces[:, 0]], vertices[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.bincount(own, np.linalg.norm(normals, axis=1) / 2, piece.max() + 1)
+    volume = np.abs(np.bincount(own, (normals * corners[:, 0]).sum(1) / 6, piece.max() + 1))
+    thick = np.clip(4 * volume / np.maximum(area, 1e-12), THIN, FINE)
+    thick[own[_at_rim(faces)]] = FINE
+    return np.asarray(thick[piece])
 
 
 def _within(mesh: Mesh, low: np.ndarray, high: np.ndarray) -> Mesh:
@@ -164,15 +192,19 @@ def _finer(mesh: Mesh, low: np.ndarray, high: np.ndarray) -> Mesh:
         large = longest > FINE
         if not large.any():
             break
-        count = mesh.vertices.shape[1]
-        sides = np.sort(mesh.faces[:, [[0, 1], [1, 2], [2, 0]]], axis=2) @ np.array([count, 1])
-        edges = np.unique(sides[large])
-        ends = np.stack(np.divmod(edges, count), 1)
-        place = np.searchsorted(edges, sides).clip(max=len(edges) - 1)
-        between = np.where(edges[place] == sides, place + count, -1)
-        vertices = np.concatenate([mesh.vertices, mesh.vertices[:, ends].mean(2)], 1)
-        mesh = _within(replace(mesh, vertices=vertices, faces=_split(mesh.faces, between)), low, high)
+        mesh = _within(_divided(mesh, edges_of(mesh.faces[large])), low, high)
     return mesh
+
+
+def _divided(mesh: Mesh, ends: np.ndarray) -> Mesh:
+    """A mesh with new vertices, the last ones, in the middle of its edges `ends` (N,2)."""
+    count = mesh.vertices.shape[1]
+    sides = np.sort(mesh.faces[:, [[0, 1], [1, 2], [2, 0]]], axis=2) @ np.array([count, 1])
+    keys = ends @ np.array([count, 1])
+    place = np.searchsorted(keys, sides).clip(max=len(keys) - 1)
+    between = np.where(keys[place] == sides, place + count, -1)
+    vertices = np.concatenate([mesh.vertices, mesh.vertices[:, ends].mean(2)], 1)
+    return replace(mesh, vertices=vertices, faces=_split(mesh.faces, between))
 
 
 def _split(faces: np.ndarray, between: np.ndarray) -> np.ndarray:
@@ -266,6 +298,12 @@ def _by_pair(one: np.ndarray, other: np.ndarray, values: np.ndarray) -> dict[tup
     return dict(zip(zip(one.tolist(), other.tolist(), strict=True), values.tolist(), strict=True))
 
 
+def _at_rim(faces: np.ndarray) -> np.ndarray:
+    """Which faces (D,3) have an edge that an odd number of faces share."""
+    edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]], axis=2).reshape(-1, 2)
+    edge, count = np.unique(edges, axis=0, return_inverse=True, return_counts=True)[1:]
+    return np.asarray((count[edge.reshape(-1, 3)] % 2 == 1).any(1))
+
+
 def _is_closed(faces: np.ndarray) -> bool:
-    edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    return bool((np.unique(edges, axis=0, return_counts=True)[1] % 2 == 0).all())
+    return not _at_rim(faces).any()

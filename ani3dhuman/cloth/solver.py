@@ -19,6 +19,7 @@ from .constraints import Constraints
 from .contact.candidates import Cover
 from .contact.seams import find_seams
 from .contact.touch import DONE, FAILED, USED, cover_of, empty_lists, renew_lists
+from .exits import Exits
 from .fabrics import SUBSTEP, ClothSettings
 from .giving import Giving
 from .kernels import Body, Cloth, Fabric, Pose, State
@@ -69,6 +70,7 @@ def run(
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll, around.way_in)
     thickness = worn.each("thickness") + worn.extra
     contacts = Contacts(obstacle, ~constraints.pinned, around.colliders)
+    exits = Exits(contacts, c.edges, len(rest))
     hinges = c.hinges, c.hinge_weights, _give(worn.each("bend")[c.hinges[:, 0]], m.bend)
     joints = c.joints, _give(worn.each("bend")[c.joints[:, 0]], m.joints)
     edges = c.edges, c.edge_rest, _give(worn.each("stretch")[c.edges[:, 0]], m.stretch)
@@ -128,6 +130,7 @@ def run(
             for start, goal in pairwise(way):
                 ahead = np.where(constraints.pinned[:, None], goal.skin, x + v / np.float32(rate))
                 contacts.update(x, ahead, start.body, goal.body, start.normals)
+                exits.lead(x, start)
                 count = substeps_of(settings, rate, _speed(start, goal, v, contacts.places, rate))
                 share = 1 / rate / count / SUBSTEP
                 fabric = Fabric(
@@ -153,7 +156,7 @@ def run(
                         lost |= _freeze(state, goal.skin, constraints, cover)
                         lists = renew_lists(at[1], state.began, x, h, cover, lists)
             lost |= _freeze(state, end.skin, constraints, cover)
-            x, failed, spare = brought_out(x, end, contacts, c, cover, spare)
+            x, failed, spare = brought_out(x, end, exits, c, cover, spare)
             lists.clock[FAILED] += failed
         if step >= preroll.count:
             done = frames[step - preroll.count]

@@ -17,6 +17,7 @@ from ..mesh.windings import windings
 from .constraints import Constraints
 from .contact.candidates import Cover
 from .contact.touch import FAILED, Lists, go_between
+from .exits import Exits
 from .kernels import Pose
 
 DEEP = 0.0015  # metres
@@ -30,7 +31,7 @@ HEAVY = 0.02  # times its own, the mobility of what is brought out: other cloth 
 
 
 def brought_out(
-    x: np.ndarray, pose: Pose, contacts: Contacts, constraints: Constraints, cover: Cover, spare: Lists
+    x: np.ndarray, pose: Pose, exits: Exits, constraints: Constraints, cover: Cover, spare: Lists
 ) -> tuple[np.ndarray, bool, Lists]:
     """Places (P,3) in which what lies in the body, once, comes to its surface, crossing nothing on the way.
 
@@ -39,17 +40,25 @@ def brought_out(
     Returns:
         The places; whether something could not be kept apart; `spare`, which is used for it.
     """
-    obstacle = contacts.obstacle
+    contacts, obstacle = exits.contacts, exits.contacts.obstacle
     if obstacle is None or contacts.fresh:
         return x, False, spare
     asked = contacts.touching(x, pose.body, NEAR)
     rows, near = contacts.rows[asked], contacts.nearest(x, pose.body)[1][asked]
     height, away = heights_over(x[rows], near, pose.body, pose.normals, contacts.faces, *contacts.around)
+    first = len(pose.body) - contacts.scene
+    hidden = np.flatnonzero((near >= first) & (height > 0))
+    if first and len(hidden):  # the scene is nearer, but not what it is in
+        skin = cKDTree(pose.body[:first], balanced_tree=False, compact_nodes=False).query(x[rows[hidden]])[1]
+        under, out = heights_over(x[rows[hidden]], skin, pose.body, pose.normals, contacts.faces, *contacts.around)
+        lies = (under < -DEEP) & (under > -obstacle.deepest)
+        near[hidden[lies]], height[hidden[lies]], away[hidden[lies]] = skin[lies], under[lies], out[lies]
     sunk = np.flatnonzero((height < -DEEP) & (height > -obstacle.deepest))
     sunk = sunk[np.argsort(height[sunk], kind="stable")[:MOST]]
-    first = len(pose.body) - contacts.scene  # a floor has no inside: only the body is asked how often it goes around
+    # a floor has no inside: only the body is asked how often it goes around
     turns = windings(pose.body, contacts.faces[contacts.faces[:, 0] < first], x[rows[sunk]])
     sunk = sunk[((turns > 0.5) & (turns < 1.5)) | (near[sunk] >= first)]
+    sunk = sunk[(near[sunk] < first) | ~exits.elsewhere(rows[sunk], away[sunk])]
     if len(sunk) == 0:
         return x, False, spare
     mobile, chosen = cover.inv_mass.copy(), rows[sunk]
