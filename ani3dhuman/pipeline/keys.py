@@ -16,7 +16,7 @@ METHODS = {
     "avatar": 6,
     "fit": 13,
     "rigid": 2,
-    "cloth": 18,
+    "cloth": 19,
     "render": 12,
     "restore": 4,
     "limits": 4,
