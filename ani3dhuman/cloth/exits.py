@@ -11,15 +11,12 @@ from scipy.spatial import cKDTree
 
 from ..mesh.kernels import heights_over
 from ..mesh.surface import NOWHERE, Contacts
+from ..mesh.vectors import dots
 from .kernels import Pose
 
 SHALLOW = 0.0015  # metres in a thing, less than which the nearest side is the way out
-SAME, ALONG, ASIDE, OPPOSITE = (
-    0.7,
-    0.8,
-    0.3,
-    -0.3,
-)  # cosines between sides: alike, to leave by, across, against
+# cosines between sides: alike, to leave by, across, against
+SAME, ALONG, ASIDE, OPPOSITE = 0.7, 0.8, 0.3, -0.3
 
 
 class Exits:
@@ -43,7 +40,7 @@ class Exits:
         before, self.ways = self.ways, np.zeros_like(self.ways)
         self.ways[rows] = np.where((height > -SHALLOW)[:, None] | ~before[rows].any(1)[:, None], away, before[rows])
         self._turn_aside(x, start.body[first:], normals)
-        rows = rows[(height <= -SHALLOW) & ((self.ways[rows] * away).sum(1) < SAME)]
+        rows = rows[(height <= -SHALLOW) & (dots(self.ways[rows], away) < SAME)]
         if first and len(rows):
             tree = cKDTree(start.body[:first], balanced_tree=False, compact_nodes=False)
             skin = tree.query(x[rows])[1]
@@ -61,13 +58,13 @@ class Exits:
     def elsewhere(self, rows: np.ndarray, away: np.ndarray) -> np.ndarray:
         """Which of particles `rows` (N,) leave by another side than the nearest, whose direction is `away` (N,3)."""
         ways = self.ways[rows]
-        return np.asarray(ways.any(1) & ((ways * away).sum(1) < SAME))
+        return np.asarray(ways.any(1) & (dots(ways, away) < SAME))
 
     def _turn_aside(self, x: np.ndarray, points: np.ndarray, normals: np.ndarray) -> None:
         """Where ends of an edge would leave by opposite sides, the one nearest to a third side leaves by that."""
         assert self.contacts.obstacle is not None
         ends = self.ways[self.edges]
-        for edge in self.edges[(ends[:, 0] * ends[:, 1]).sum(1) < OPPOSITE]:
+        for edge in self.edges[dots(ends[:, 0], ends[:, 1]) < OPPOSITE]:
             one, other = self.ways[edge]
             aside = np.flatnonzero((np.abs(normals @ one) < ASIDE) & (np.abs(normals @ other) < ASIDE))
             if one @ other > OPPOSITE or len(aside) == 0:
