@@ -31,7 +31,8 @@ GREETING = 1 << 16  # bytes of another user's connection that has not handed ove
 SLACK = 64 << 20  # bytes beyond the largest message
 OVERHEAD = 256 << 20  # bytes of memory beyond twice what was received: tiny frames cost many times their size
 _WORTH = 1 << 20  # bytes below which a connection is not looked at further
-_INTERVAL = 200  # milliseconds
+_INTERVAL, _BUSY_INTERVAL = 200, 20  # milliseconds between looks; while a message is not whole
+_BUFFERED = 1 << 28  # bytes, more than the kernel keeps of one connection; the buffer for them is not touched
 _PATIENCE = 2.0  # seconds for memory to come back, before the next connection is blamed for it
 _TCP_INFO, _BYTES_RECEIVED = 11, slice(128, 136)  # of Linux's struct tcp_info
 _RESET = struct.pack("ii", 1, 0)  # when ZeroMQ closes it, or a sender that waits for room hears nothing for 102 s
@@ -63,13 +64,14 @@ class Guard:
             peer.handed_over += size
 
     def _watch(self, monitor: zmq.Socket) -> None:
+        interval = _INTERVAL
         try:
             while True:
-                if monitor.poll(_INTERVAL):
+                if monitor.poll(interval):
                     self._note(recv_monitor_message(monitor))
                     continue
                 with suppress(OSError):  # no descriptor is free: at the next look
-                    self._look()
+                    interval = _BUSY_INTERVAL if self._look() else _INTERVAL
         except (zmq.ZMQError, zmq.error.ContextTerminated):
             monitor.close(linger=0)
 
@@ -82,7 +84,8 @@ class Guard:
         else:
             self._peers.pop(descriptor, None)
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Hang up where it must be; whether more has come than messages that came out."""
         pending = {}
         for descriptor, peer in list(self._peers.items()):
             received = _asked(descriptor, _received)
@@ -97,12 +100,13 @@ class Guard:
         memory = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
         if total < _WORTH * max(len(pending), 1):
             self._baseline = memory
-            return
+            return False
         largest = max(pending, key=pending.__getitem__)
         full = memory - self._baseline > 2 * total + OVERHEAD and pending[largest] > _WORTH
         if full and time.monotonic() >= self._blame_at:
             self._blame_at = time.monotonic() + _PATIENCE
             self._hang_up(largest, "its message of tiny frames fills the memory")
+        return True
 
     def _hang_up(self, descriptor: int, why: str) -> None:
         peer = self._peers.pop(descriptor, None)
@@ -112,6 +116,8 @@ class Guard:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 connection.shutdown(socket.SHUT_RDWR)
                 log.warning("hung up on %s: %s", peer.address, why)
+                # What the kernel holds, up to 32 MB of it, would still be read, at many times its size in memory
+                connection.recv(_BUFFERED, socket.MSG_DONTWAIT | socket.MSG_TRUNC)
 
         _asked(descriptor, end)
 
