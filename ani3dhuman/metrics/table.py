@@ -47,6 +47,7 @@ FIGURES: dict[str, FigureKind] = {
     "acceleration_rms": FigureKind("acceleration m/s2", "", 2),
     "amplitude_ratio": FigureKind("amplitude", "1", 2),
     "fold_ratio": FigureKind("folds", "1", 2),
+    "garment_fold_ratio": FigureKind("folds of garments", "1", 2),
     "edge_p99": FigureKind("edge p99", "", 3),
     "penetration_p99_mm": FigureKind("inside p99 mm", "min", 1),
     "penetration_share": FigureKind("inside share", "min", 4),
@@ -118,6 +119,7 @@ def _judge_meshes(truth: ClipVersion, candidate: ClipVersion, setting: ClipSetti
         "acceleration_rms": float(np.sqrt(energy) * setting.fps**2),
         "amplitude_ratio": geometry.amplitude_ratio(seen, true, rigid, free),
         "fold_ratio": geometry.fold_ratio(seen, true, cloth, bind, free),
+        "garment_fold_ratio": geometry.fold_ratio(seen, true, cloth, bind, free & setting.loose_garment),
         "edge_p99": geometry.edge_stretch(seen, cloth, bind, free),
     }
     if setting.visible is not None:

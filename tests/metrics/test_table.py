@@ -104,7 +104,7 @@ def test_what_was_not_given_is_left_out():
     meshes = judge(ClipVersion(vertices=TRUTH.vertices), TRUTH, SETTING)
     assert set(meshes) == {
         "node_error_cm", "visible_error_cm", "hidden_error_cm", "acceleration_ratio", "acceleration_rms",
-        "amplitude_ratio", "fold_ratio", "edge_p99", "penetration_p99_mm", "penetration_share",
+        "amplitude_ratio", "fold_ratio", "garment_fold_ratio", "edge_p99", "penetration_p99_mm", "penetration_share",
     }  # fmt: skip
     bare = replace(SETTING, preserve=None, face=None, visible=None, rigid_pictures=None)
     pictures = judge(replace(TRUTH, vertices=None, alphas=None), TRUTH, bare, perceptual=False)
