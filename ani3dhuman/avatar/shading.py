@@ -14,6 +14,7 @@ from ani3d_formats.regions import is_loose
 from ..mesh.vectors import dots, unit
 from ..rendering.gloss import Shine, matte_share
 from ..rendering.light_sources import Lighting
+from ..rendering.strand_light import Hung, Strands
 from ..rendering.surface_lighting import Illumination, Surface, between, by_place, illuminate, steadied
 from ..splats.harmonics import seen_from
 from .avatar import Avatar
@@ -46,10 +47,13 @@ def shades(avatar: Avatar, vertices: np.ndarray, lighting: Lighting, eyes: np.nd
     own, thin = vertex_albedo(avatar, vertices.shape[1]), is_loose(avatar.region_ids)
     faces = avatar.binding.faces.numpy()
     rows = np.concatenate([np.arange(avatar.count), np.tile(avatar.fibres, len(ACROSS) - 1)])
-    lit = rows, by_place(avatar.per_vertex(vertices[0])[rows])
+    triangles, weights = avatar.binding.triangle_ids.numpy(), avatar.binding.barycentrics.numpy()
+    strands = Strands.among(faces, vertices.shape[1], triangles[avatar.fibres])
+    hung = None if strands is None else strands.of_points(triangles[rows], weights[rows], faces)
+    lit = rows, by_place(avatar.per_vertex(vertices[0])[rows]), hung
 
     def light(t: int, around: bool) -> _Light:
-        surface = Surface(vertices[t], faces, own, avatar.cutouts)
+        surface = Surface(vertices[t], faces, own, avatar.cutouts, strands)
         return _light(avatar, surface, lighting.at(t), eyes[t], thin, lit, around)
 
     lights = _every_other(light, len(vertices))
@@ -90,13 +94,13 @@ def _light(
     lighting: Lighting,
     eye: np.ndarray,
     thin: np.ndarray,
-    lit: tuple[np.ndarray, np.ndarray],
+    lit: tuple[np.ndarray, np.ndarray, Hung | None],
     around: bool,
 ) -> _Light:
     """Light on the Gaussians in one frame, and the share of it that they scatter under their gloss.
 
     `thin` (N,) are lit on the side that the `eye` (3,) sees. `lit` are the Gaussians (M,), with those that are lit at
-    several places once for each, and an order (M,) of these; `around` is that of `illuminate`.
+    several places once for each, an order (M,) of these, and where they lie on strands; `around` is as of `illuminate`.
     """
     normals, planes = avatar.normals(surface.vertices), avatar.planes(surface.vertices)
     points = avatar.within(surface.vertices)
@@ -106,7 +110,7 @@ def _light(
     upright = dots(planes, sides)[:, None]
     planes = np.where(np.abs(upright) < COARSE, np.sign(upright) * planes, sides)
     # a strand is round: it is lit at several places across
-    fibres, (rows, order) = avatar.fibres, lit
+    fibres, (rows, order, hung) = avatar.fibres, lit
     across = fibre_normals(_along(avatar, surface.vertices, fibres), towards[fibres])
     sides[fibres] = planes[fibres] = across[0]
     sides, planes = (np.concatenate([own, *across[1:]]) for own in (sides, planes))
@@ -120,11 +124,11 @@ def _light(
 
     tones = None if avatar.tones is None else avatar.tones[rows]
     if avatar.gloss is None:
-        light = illuminate(lighting, surface, points[rows], sides, None, tones, order, around, planes=planes)
+        light = illuminate(lighting, surface, points[rows], sides, None, tones, order, around, planes=planes, hung=hung)
         return _mapped(light, joined), 1.0
     shine = Shine.of(avatar.gloss[rows], avatar.albedo[rows], towards[rows])
     mirrored = shine.mirrored(sides)
-    light = illuminate(lighting, surface, points[rows], sides, shine, tones, order, around, mirrored, planes)
+    light = illuminate(lighting, surface, points[rows], sides, shine, tones, order, around, mirrored, planes, hung)
     return _mapped(light, joined), joined(matte_share(avatar.gloss[rows], mirrored))
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ani3d_formats.hair_ribbons import ribbon_faces
+from ani3d_formats.hair_ribbons import ribbon_faces, tangents
 from ani3d_formats.shot import Shot
 from ani3d_formats.shot_meta import ObjectRange
 
@@ -40,6 +40,20 @@ def strand_objects(shot: Shot) -> list[tuple[ObjectRange, np.ndarray]]:
         if np.array_equal(shot["faces"][own], expected):
             found.append((item, own))
     return found
+
+
+def turned_to(shot: Shot, vertices: np.ndarray, eye: np.ndarray) -> np.ndarray:
+    """A mesh (V,3) whose ribbons of strands show their whole width to an `eye` (3,)."""
+    turned = vertices
+    for item, _ in strand_objects(shot):
+        turned = turned.copy() if turned is vertices else turned
+        edges = vertices[item.rows].reshape(-1, item.strands, 2, 3).astype(np.float64)
+        middle = edges.mean(2)
+        side = np.cross(tangents(middle), eye - middle)
+        side /= np.maximum(np.linalg.norm(side, axis=2, keepdims=True), 1e-12)
+        half = np.linalg.norm(edges[:, :, 1] - edges[:, :, 0], axis=2)[..., None] / 2 * side
+        turned[item.rows] = np.stack([middle - half, middle + half], axis=2).reshape(-1, 3)
+    return turned
 
 
 def shares_of(weights: list[float], others: float) -> list[float]:

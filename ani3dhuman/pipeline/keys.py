@@ -14,10 +14,10 @@ from ..storage.stage_store import content_key
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
     "avatar": 6,
-    "fit": 13,
+    "fit": 14,
     "rigid": 2,
     "cloth": 19,
-    "render": 12,
+    "render": 13,
     "restore": 4,
     "limits": 4,
     "conditions": 1,

@@ -21,11 +21,12 @@ _BLOCK = 256  # points that are lit together from all around
 
 
 @parallel_kernel
-def draw_layers(vertices, faces, cutouts, views, depths, hits, counts):  # type: ignore[no-untyped-def]
+def draw_layers(vertices, faces, cutouts, strands, views, depths, hits, counts):  # type: ignore[no-untyped-def]
     """Fill maps of all surfaces behind each other, the nearest first, as seen from afar through `views` (S,3,4).
 
     Args:
         vertices, faces, cutouts: (V,3) and (F,3) of the mesh, and where it is clear.
+        strands: (F,) bool, faces of hair, which others come before; (0,) where there are none.
         views: as in `light_kernels.draw_depths`.
         depths: (S,R,R,K) filled with depths, metres.
         hits: (S,R,R,K) filled with twice the number of the face there, and 1 more where the view sees its back.
@@ -40,7 +41,11 @@ def draw_layers(vertices, faces, cutouts, views, depths, hits, counts):  # type:
             x, y, near = seen_at(views[s], True, vertices[v])
             flat[v, 0], flat[v, 1], flat[v, 2] = x, y, -near
             cells[0, v], cells[1, v] = math.ceil(x - 0.5), math.ceil(y - 0.5)
-        for f in range(faces.shape[0]):
+        for f in range(faces.shape[0] * (2 if len(strands) else 1)):
+            if len(strands):
+                last, f = f >= faces.shape[0], f % faces.shape[0]
+                if strands[f] != last:
+                    continue
             i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
             # most faces are smaller than a cell and lie between the middles of two
             if cells[0, i] == cells[0, j] == cells[0, k] or cells[1, i] == cells[1, j] == cells[1, k]:
@@ -76,7 +81,7 @@ def draw_layers(vertices, faces, cutouts, views, depths, hits, counts):  # type:
 
 
 @parallel_kernel
-def gather_around(lit, order, mirrors, sharpness, ways, weights, layers, sent, matte, glossy):  # type: ignore[no-untyped-def]
+def gather_around(lit, order, mirrors, sharpness, ways, weights, layers, hair, sent, matte, glossy):  # type: ignore[no-untyped-def]
     """What comes to points from all around: of the sky, and of the mesh where that hides it.
 
     Args:
@@ -87,6 +92,9 @@ def gather_around(lit, order, mirrors, sharpness, ways, weights, layers, sent, m
         ways: (S,3) unit vectors, against which the views look; each stands for its opposite too.
         weights: (S,2) how bright the sky is there.
         layers: views, depths, hits and counts as of `draw_layers`, and (S,) metres of a cell.
+        hair: (F,) bool, faces of strands; of all points, or of none, where they lie on strands, rows (N,2), share (N,)
+            and faces (N,) as of `strand_light.Hung`; the shares of light that come through others to the strands'
+            points along the ways and against them (Q,S,2). The rest is what their own strand sends on.
         sent: (2F,3) light that each side of each face sends on.
         matte: filled with the share of the sky's light that is not hidden (N,), and what a white surface sends on of
             the light of the mesh (N,3).
@@ -94,6 +102,7 @@ def gather_around(lit, order, mirrors, sharpness, ways, weights, layers, sent, m
     """
     points, normals, faced, tones = lit
     views, depths, hits, counts, cells = layers
+    strands, pairs, parts, own_faces, through = hair
     open_, result = matte
     mirror_open, mirrored = glossy
     size, total = depths.shape[1], points.shape[0]
@@ -152,26 +161,38 @@ def gather_around(lit, order, mirrors, sharpness, ways, weights, layers, sent, m
                     scattered = scattered_by(facing, tones[n])
                 sums[b, 2] += scattered
                 sums[b, 0] += scattered * weights[s, end]
+                hangs = n < pairs.shape[0] and pairs[n, 0] >= 0
+                comes = np.float32(1.0)
+                if hangs:
+                    comes = through[pairs[n, 0], s, end]
+                    comes += parts[n] * (through[pairs[n, 1], s, end] - comes)
+                    face = 2 * own_faces[n]
+                    for c in range(3):
+                        around = (1.0 - comes) * 0.5 * (sent[face, c] + sent[face + 1, c])
+                        sums[b, 3 + c] += scattered * around
+                        lobes[b, 2 + c] += share * around
                 layer = np.int64(-1)
                 if i >= 0 and j >= 0 and i < size and j < size:
                     behind_each_other = np.int64(counts[s, j, i])
                     for step in range(behind_each_other):
                         k = np.int64(step if sign > 0.0 else behind_each_other - 1 - step)
+                        if hangs and strands[hits[s, j, i, k] >> 1]:
+                            continue
                         ahead = sign * (depths[s, j, i, k] + nears[b])
                         if ahead > 0.0 and ahead * steeps[b] > least[b]:
                             layer = k
                             break
                 if layer < 0:
-                    sums[b, 1] += scattered * weights[s, end]
-                    lobes[b, 1] += share
+                    sums[b, 1] += comes * scattered * weights[s, end]
+                    lobes[b, 1] += comes * share
                     continue
                 # from a point that looks towards `ways` one sees the other side than the view does
                 seen = sent[hits[s, j, i, layer] ^ (1 - end)]
                 for c in range(3):
-                    sums[b, 3 + c] += scattered * seen[c]
+                    sums[b, 3 + c] += comes * scattered * seen[c]
                 if n < mirrors.shape[0]:
                     for c in range(3):
-                        lobes[b, 2 + c] += share * seen[c]
+                        lobes[b, 2 + c] += comes * share * seen[c]
         for b in range(count):
             n = order[begin + b]
             open_[n] = sums[b, 1] / sums[b, 0]

@@ -21,10 +21,11 @@ _NEAR = 1e-3  # as a share of a map's depth unit: what is nearer to a lamp is no
 
 
 @parallel_kernel
-def draw_depths(vertices, faces, cutouts, views, distant, maps):  # type: ignore[no-untyped-def]
+def draw_depths(vertices, faces, cutouts, views, distant, maps, strands, bare):  # type: ignore[no-untyped-def]
     """Fill `maps` (S,R,R) with the mesh as seen through `views` (S,3,4), rows right, up and along, in cells.
 
-    What is clear by `cutouts` is not there.
+    What is clear by `cutouts` is not there. Where `strands` (F,) says which faces are those of hair, `bare` (S,R,R) is
+    filled with all others; else it is (0,).
     """
     size = maps.shape[1]
     for s in numba.prange(maps.shape[0]):
@@ -32,7 +33,13 @@ def draw_depths(vertices, faces, cutouts, views, distant, maps):  # type: ignore
         flat = np.empty((vertices.shape[0], 3), np.float32)
         for v in range(vertices.shape[0]):
             flat[v, 0], flat[v, 1], flat[v, 2] = seen_at(views[s], distant[s], vertices[v])
-        for f in range(faces.shape[0]):
+        for f in range(faces.shape[0] * (2 if len(strands) else 1)):
+            if len(strands):
+                if f == faces.shape[0]:
+                    bare[s] = maps[s]
+                last, f = f >= faces.shape[0], f % faces.shape[0]
+                if strands[f] != last:
+                    continue
             a, b, c = flat[faces[f, 0]], flat[faces[f, 1]], flat[faces[f, 2]]
             if not distant[s] and (a[2] <= 0.0 or b[2] <= 0.0 or c[2] <= 0.0):
                 continue
@@ -178,7 +185,7 @@ def scattered_by(facing, tone):  # type: ignore[no-untyped-def]
 
 
 @parallel_kernel
-def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone):  # type: ignore[no-untyped-def]
+def gather(lit, shine, kinds, emitters, slots, views, maps, cells, hair, result, shone):  # type: ignore[no-untyped-def]
     """Add the light that surfaces send on: of emitters, through the maps of their `slots`.
 
     Args:
@@ -191,14 +198,18 @@ def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone
         slots: (S,) numbers of maps, -1 for light without shadows.
         views, maps: as of `draw_depths`.
         cells: (M,) metres of a cell of each map, a metre from a lamp where the light has a place.
+        hair: of all points, or of none, where they lie on strands, rows (N,2) and share (N,) as of `strand_light.Hung`;
+            the share of the light that comes through others to the strands' points (Q,S), and maps without strands.
         result: (N,3) gets what white surfaces scatter.
         shone: (G,3) gets what is mirrored to the eye.
     """
     points, normals, planes, tones = lit
     eyes, slopes, facing_colors = shine
     places, colors, frames, cones, spreads = emitters
+    rows, parts, through, bare = hair
     for n in numba.prange(points.shape[0]):
         p, normal, plane = points[n], normals[n], planes[n]
+        hangs = n < rows.shape[0] and rows[n, 0] >= 0
         for s in range(kinds.shape[0]):
             if kinds[s] == 0:
                 dx, dy, dz, square = places[s, 0], places[s, 1], places[s, 2], 1.0
@@ -219,7 +230,11 @@ def gather(lit, shine, kinds, emitters, slots, views, maps, cells, result, shone
             slot = slots[s]
             if slot >= 0:
                 steep = abs(plane[0] * dx + plane[1] * dy + plane[2] * dz) / length
-                strength *= _unshadowed(views[slot], kinds[s] == 0, maps[slot], p, plane, steep, cells[slot])
+                seen = bare[slot] if hangs else maps[slot]
+                strength *= _unshadowed(views[slot], kinds[s] == 0, seen, p, plane, steep, cells[slot])
+                if hangs:
+                    first = through[rows[n, 0], s]
+                    strength *= first + parts[n] * (through[rows[n, 1], s] - first)
             for k in range(3):
                 result[n, k] += strength * colors[s, k]
             if n < eyes.shape[0] and strength > 0.0:

@@ -13,6 +13,7 @@ from .around_kernels import draw_layers, gather_around
 from .gloss import Shine, harmonics_spread, mirrored_sky
 from .light_kernels import draw_depths, gather, send_on
 from .light_sources import DISTANT, Emitters, Lighting, emitters
+from .strand_light import Density, Hung, Strands
 
 FINE, COARSE = 1024, 384  # cells along the side of a shadow map: of a light that is one emitter, and one of several
 WAYS, CELLS, LAYERS = 24, 128, 8  # directions, each with its opposite, from which light comes from all around; maps
@@ -72,12 +73,14 @@ class Surface:
         faces: (F,3).
         albedo: (V,3) linear colour.
         cutouts: where it is clear.
+        strands: those of hair in it, None where there are none.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     albedo: np.ndarray
     cutouts: Cutouts = OPAQUE
+    strands: Strands | None = None
 
 
 def steadied(before: Illumination, now: Illumination, after: Illumination) -> Illumination:
@@ -107,6 +110,7 @@ def illuminate(
     around: bool = True,
     share: np.ndarray | None = None,
     planes: np.ndarray | None = None,
+    hung: Hung | None = None,
 ) -> Illumination:
     """Light on `points` (N,3) of a surface, on the side of their unit `normals` (N,3), by the lights of one frame.
 
@@ -116,12 +120,15 @@ def illuminate(
     `share` (N,3) is that of `Shine.mirrored`, where it is known.
     `planes` (N,3) are unit normals of the faces that the points lie in, on the same side: nothing in a plane hides its
     points, where smooth normals lean out of coarse faces. None takes `normals`.
+    `hung` says where the points lie on the surface's strands, which other strands take light from; None that they do
+    not.
     """
     tones = np.zeros((0, 2), np.float32) if tones is None else np.ascontiguousarray(tones, np.float32)
     mesh, faces = np.ascontiguousarray(surface.vertices, np.float32), surface.faces
     where, sides = np.ascontiguousarray(points, np.float32), np.ascontiguousarray(normals, np.float32)
     faced = sides if planes is None else np.ascontiguousarray(planes, np.float32)
     all_points, all_sides, all_planes, count = where, sides, faced, len(points)
+    hair = _Hair.of(surface, hung, around)
     if around:  # both sides of the vertices are lit too, for what they send on
         own = point_normals(mesh, faces)
         all_points = np.concatenate([where, mesh, mesh])
@@ -131,25 +138,70 @@ def illuminate(
     low, high = _bounds(np.ascontiguousarray(mesh.T))
     for light in emitters(lighting, (low + high) / 2):
         _add_light(
-            light, (mesh, faces, surface.cutouts), (all_points, all_sides, all_planes, tones), shine, direct, shone
+            light,
+            (mesh, faces, surface.cutouts),
+            (all_points, all_sides, all_planes, tones),
+            shine,
+            hair,
+            direct,
+            shone,
         )
     above = sky(lighting, all_sides)
     open_, reflected = np.zeros(count, np.float32), np.zeros((count, 3), np.float32)
     mirror_open, mirrored = np.zeros_like(open_), np.zeros_like(reflected)
     if around:
-        layers, weights = _layers(lighting, mesh, faces, surface.cutouts)
+        layers, weights = _layers(lighting, mesh, faces, surface.cutouts, hair.faces)
+        through = hair.through_around()
+        of_points, of_vertices = ((hair.faces, *vars(each).values(), through) for each in (hair.points, hair.sides))
         first = _sent(surface, direct[count:] + HALF_OPEN * above[count:])
         both_sides = all_points[count:], all_sides[count:], all_planes[count:], tones[:0]
-        vertex_open, vertex_reflected, *_ = _around(layers, weights, both_sides, None, first, None)
+        vertex_open, vertex_reflected, *_ = _around(layers, weights, both_sides, None, of_vertices, first, None)
         sent = _sent(surface, direct[count:] + vertex_open[:, None] * above[count:] + vertex_reflected)
         open_, reflected, mirror_open, mirrored = _around(
-            layers, weights, (where, sides, faced, tones), shine, sent, order
+            layers, weights, (where, sides, faced, tones), shine, of_points, sent, order
         )
     mirrored_above = np.zeros_like(mirrored)
     if shine is not None:
         share = shine.mirrored(sides) if share is None else share
         mirrored_above, mirrored = share * _mirrored_sky(lighting, shine, sides), share * mirrored
     return Illumination(direct[:count], above[:count], open_, reflected, shone, mirrored_above, mirror_open, mirrored)
+
+
+@dataclass(frozen=True)
+class _Hair:
+    """The strands of a surface in one frame.
+
+    Attributes:
+        faces: (F,) bool, those that are theirs; (0,) where there are none.
+        points, sides: where the lit points, and both sides of the vertices, lie on them.
+        density: None where there are none.
+        lit: of all that is lit by lamps.
+    """
+
+    faces: np.ndarray
+    points: Hung
+    sides: Hung
+    density: Density | None
+    lit: Hung
+
+    @classmethod
+    def of(cls, surface: Surface, hung: Hung | None, around: bool) -> _Hair:
+        none = Hung.nowhere()
+        if surface.strands is None or hung is None:
+            return cls(np.zeros(0, bool), none, none, None, none)
+        vertices = surface.strands.of_vertices()
+        sides = vertices.and_then(vertices)
+        density = surface.strands.density(surface.vertices)
+        return cls(surface.strands.faces, hung, sides, density, hung.and_then(sides) if around else hung)
+
+    def through_around(self) -> np.ndarray:
+        """(Q,S,2) as of `Density.from_around`."""
+        ways = _hemisphere(WAYS)
+        return np.zeros((0, len(ways), 2), np.float32) if self.density is None else self.density.from_around(ways)
+
+    def through(self, light: Emitters) -> np.ndarray:
+        """(Q,S) as of `Density.from_light`."""
+        return np.zeros((0, 0), np.float32) if self.density is None else self.density.from_light(light)
 
 
 def by_place(points: np.ndarray) -> np.ndarray:
@@ -171,15 +223,18 @@ def _sent(surface: Surface, light: np.ndarray) -> np.ndarray:
 
 
 def _layers(
-    lighting: Lighting, mesh: np.ndarray, faces: np.ndarray, cutouts: Cutouts
+    lighting: Lighting, mesh: np.ndarray, faces: np.ndarray, cutouts: Cutouts, strands: np.ndarray
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Maps of all surfaces behind each other for `gather_around`, and how bright the sky is where they look from."""
+    """Maps of all surfaces behind each other for `gather_around`, and how bright the sky is where they look from.
+
+    `strands` (F,) are faces of hair, or (0,).
+    """
     ways = _hemisphere(WAYS)
     both = np.stack([_radiance(lighting, ways).mean(-1), _radiance(lighting, -ways).mean(-1)], axis=1)
     views, cells = _distant_views(ways, mesh, CELLS)
     depths = np.empty((WAYS, CELLS, CELLS, LAYERS), np.float32)
     hits, counts = np.empty(depths.shape, np.int32), np.empty(depths.shape[:3], np.uint8)
-    draw_layers(mesh, faces, cutouts, views, depths, hits, counts)
+    draw_layers(mesh, faces, cutouts, strands, views, depths, hits, counts)
     return (views, depths, hits, counts, cells), (both + 1e-9).astype(np.float32)
 
 
@@ -188,13 +243,14 @@ def _around(
     weights: np.ndarray,
     lit: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     shine: Shine | None,
+    hair: tuple[np.ndarray, ...],
     sent: np.ndarray,
     order: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The share (N,) of the sky's light that is not hidden, and the light (N,3) of faces that hide it.
 
     Then the same of what is mirrored. `layers` and `weights` are those of `_layers`, `lit` points, normals,
-    planes and tones, `sent` what faces send on, `order` as of `illuminate`.
+    planes and tones, `hair` as of `gather_around`, `sent` what faces send on, `order` as of `illuminate`.
     """
     points, normals, *_ = lit
     open_, reflected = np.empty(len(points), np.float32), np.empty((len(points), 3), np.float32)
@@ -206,7 +262,7 @@ def _around(
     matte, glossy = (open_, reflected), (mirror_open, mirrored)
     ways = _hemisphere(WAYS).astype(np.float32)
     taken = np.arange(len(points)) if order is None else order
-    gather_around(lit, taken, mirrors, sharpness, ways, weights, layers, sent, matte, glossy)
+    gather_around(lit, taken, mirrors, sharpness, ways, weights, layers, hair, sent, matte, glossy)
     return open_, reflected, mirror_open, mirrored
 
 
@@ -253,6 +309,7 @@ def _add_light(
     surface: tuple[np.ndarray, np.ndarray, Cutouts],
     lit: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     shine: Shine | None,
+    hair: _Hair,
     result: np.ndarray,
     shone: np.ndarray,
 ) -> None:
@@ -265,17 +322,20 @@ def _add_light(
         look = _distant_views(light.origins, mesh, size) if distant.all() else _lamp_views(light.origins, mesh, size)
         views, cells = look
         maps = np.empty((count, size, size), np.float32)
-        draw_depths(mesh, faces, cutouts, views, distant, maps)
+        bare = np.empty(maps.shape if len(hair.faces) else (0, 0, 0), np.float32)
+        draw_depths(mesh, faces, cutouts, views, distant, maps, hair.faces, bare)
         slots = np.arange(count)
     else:
         views, cells = np.zeros((1, 3, 4), np.float32), np.ones(1, np.float32)
         maps, slots = np.zeros((1, 2, 2), np.float32), np.full(count, -1)
+        bare = maps
     own = light.places, light.colors, light.frames, light.cones, light.spreads
     numbers = tuple(np.ascontiguousarray(a, np.float32) for a in own)
     eyes = np.zeros((0, 3), np.float32), np.zeros(0, np.float32), np.zeros((0, 3), np.float32)
     if shine is not None:
         eyes = shine.towards, shine.roughness**2, shine.facing
-    gather(lit, eyes, light.kinds, numbers, slots, views, maps, cells, result, shone)
+    between = hair.lit.rows, hair.lit.share, hair.through(light), bare
+    gather(lit, eyes, light.kinds, numbers, slots, views, maps, cells, between, result, shone)
 
 
 def _distant_views(ways: np.ndarray, mesh: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

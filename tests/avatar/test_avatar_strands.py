@@ -8,11 +8,13 @@ from synthetic import make_arrays
 
 from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.hair_ribbons import ribbons
+from ani3d_formats.progress import Progress
 from ani3d_formats.shot import Shot
 from ani3dhuman.avatar import avatar_from_shot
+from ani3dhuman.avatar.fitting.fitted import fitted_avatar
 from ani3dhuman.avatar.from_mesh import DETAIL
 from ani3dhuman.avatar.shading import shade
-from ani3dhuman.avatar.strand_gaussians import fibre_normals
+from ani3dhuman.avatar.strand_gaussians import fibre_normals, turned_to
 from ani3dhuman.rendering.light_sources import Lighting
 
 POINTS = 8
@@ -45,6 +47,32 @@ def hairy(strands=30, thickness=0.002):
     for name, values in more.items():
         arrays[name] = np.concatenate([arrays[name], values.astype(arrays[name].dtype)])
     return Shot.from_arrays(arrays), count
+
+
+def test_pictures_show_the_whole_width_of_strands_from_all_sides():
+    shot, start = hairy(thickness=0.004)
+    eye = np.array([2.0, 5.0, 1.0])
+    turned = turned_to(shot, shot["vertices"], eye)
+    np.testing.assert_array_equal(turned[:start], shot["vertices"][:start])
+    left, right = turned[start::2], turned[start + 1 :: 2]
+    np.testing.assert_allclose(np.linalg.norm(right - left, axis=1), 0.004, rtol=1e-3)
+    np.testing.assert_allclose((left + right) / 2, (shot["vertices"][start::2] + shot["vertices"][start + 1 :: 2]) / 2)
+    assert np.abs(((right - left) * (eye - left)).sum(1)).max() < 1e-4 and np.abs((right - left) @ WAY).max() < 1e-5
+
+
+def test_a_fit_leaves_strands_round_and_where_they_are():
+    shot, start = hairy(thickness=0.006)
+    found = fitted_avatar(shot, 1500, 120, 0, Progress("avatar", 1)).avatar
+    own = of_strands(shot, start, found)
+    assert len(own) and np.array_equal(found.fibres, own)
+    means, _ = found.pose(shot["vertices"][None])
+    away = means[0, own] - STARTS[0]
+    along = away @ WAY / (WAY @ WAY)
+    aside = away - along[:, None] * WAY
+    np.testing.assert_allclose(np.linalg.norm(aside[:, 1:], axis=1), np.abs(aside[:, 2]), atol=0.02)
+    width = found.scales[own, 1] / (0.4 * 0.006)
+    assert width.min() > 0.49 and width.max() < 2.01 and width.std() > 0.01
+    assert found.opacities[own].std() > 1e-4
 
 
 def of_strands(shot, start, avatar):

@@ -52,15 +52,15 @@ def fit(
     targets: Sequence[Target],
     config: FitConfig,
     progress: Progress,
-    fixed: np.ndarray | None = None,
+    curved: np.ndarray | None = None,
     compute: Compute = CPU,
 ) -> Avatar:
     """The avatar fitted to `targets` on the mesh's `poses` (M,V,3), the first of which is that at rest.
 
     A picture changes the colours of Gaussians that it shows alone: hidden ones would take on those of what they shine
-    through, instead of shrinking. Of those that are `fixed` (N,) nothing but colours changes.
+    through, instead of shrinking. Those that are `curved` (N,), parts of strands, keep their places.
     """
-    surfels = Surfels(avatar, poses[0], fixed)
+    surfels = Surfels(avatar, poses[0], curved)
     posed = [Posed.of(pose, avatar.binding) for pose in poses]
     shown = all_shown(avatar, poses, targets)
     backdrops = np.random.default_rng(config.seed).random((config.steps, 3), np.float32)

@@ -85,8 +85,8 @@ def fitted_avatar(
     held, shown = targets[::HELD_OUT], [t for k, t in enumerate(targets) if k % HELD_OUT]
     if not alike:
         start = colored_by(start, poses, shown)
-    fixed = np.isin(start.binding.triangle_ids.numpy(), np.concatenate([np.zeros(0, int), *_strands(shot)]))
-    found = fit(start, poses, shown, FitConfig(steps, seed=seed), progress, fixed, compute)
+    curved = np.isin(start.binding.triangle_ids.numpy(), np.concatenate([np.zeros(0, int), *_strands(shot)]))
+    found = fit(start, poses, shown, FitConfig(steps, seed=seed), progress, curved, compute)
     before, after = likeness(start, poses, held, compute), likeness(found, poses, held, compute)
     notes |= {"held_out_db": [round(before, 2), round(after, 2)]}
     return Fitted(found if after > before else start, notes)

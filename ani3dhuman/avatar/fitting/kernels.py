@@ -30,7 +30,7 @@ class Bound(NamedTuple):
         turns: (N,) about the triangle's normal, radians.
         slopes: (N,2,3) change of the shares a shift of 1 along tangent and bitangent.
         scales: (N,3) standard deviations, metres.
-        fixed: (N,) bool, Gaussians of which nothing but colours changes.
+        round: (N,) bool, those of strands, which stay where they are and are as wide as thick.
         lifts: (N,) metres by which they are drawn nearer to the eye, as of `avatar.lifts`.
     """
 
@@ -40,7 +40,7 @@ class Bound(NamedTuple):
     turns: np.ndarray
     slopes: np.ndarray
     scales: np.ndarray
-    fixed: np.ndarray
+    round: np.ndarray
     lifts: np.ndarray
 
 
@@ -84,7 +84,7 @@ def place(ids, values, bound, vertices, turns, strains, eye, left, means, quats,
         (c, s), _, (first, second), _, _ = _axes(g, values, bound, strains)
         w, x, y, z = turns[bound.triangles[g]]
         quats[n, 0], quats[n, 1], quats[n, 2], quats[n, 3] = w * c - z * s, x * c + y * s, y * c - x * s, z * c + w * s
-        spread[n, 0], spread[n, 1], spread[n, 2] = first, second, bound.scales[g, 2]
+        spread[n, 0], spread[n, 1], spread[n, 2] = first, second, second if bound.round[g] else bound.scales[g, 2]
         opacities[n] = 1.0 / (1.0 + math.exp(-values[g, 5]))
         left[n] = 1.0
         if len(eye):
@@ -107,7 +107,7 @@ def _axes(g, values, bound, strains):  # type: ignore[no-untyped-def]
     first, second = bound.scales[g, 0] * math.exp(values[g, 3]), bound.scales[g, 1] * math.exp(values[g, 4])
     half = 0.5 * (bound.turns[g] + values[g, 2])
     w, z = math.cos(half), math.sin(half)
-    if bound.fixed[g] or abs(xx - 1) + abs(xy) + abs(yy - 1) < FLAT:
+    if bound.round[g] or abs(xx - 1) + abs(xy) + abs(yy - 1) < FLAT:
         return (w, z), (1.0, 0.0), (first, second), (first, second), (1.0, 0.0, 0.0, 1.0)
     a, b, c, d = in_its_frame(xx, xy, yy, w * w - z * z, 2 * w * z)
     cosine, sine, one, two = principal(a, b, c, d, first, second)
@@ -180,7 +180,15 @@ def descend(ids, values, bound, vertices, turns, strains, left, gradient, on_col
     for n in numba.prange(len(ids)):
         g = ids[n]
         first, second = _next(descent.times, g)
-        if not bound.fixed[g]:
+        opacity = 1.0 / (1.0 + math.exp(-values[g, 5]))
+        on_logit = on_opacities[n] * opacity * (1 - opacity)
+        if bound.round[g]:
+            long = left[n] * on_spread[n, 0] * bound.scales[g, 0] * math.exp(values[g, 3])
+            wide = left[n] * (on_spread[n, 1] + on_spread[n, 2]) * bound.scales[g, 1] * math.exp(values[g, 4])
+            _adam(g, 3, np.float32(long), values, descent, rate, first, second)
+            _adam(g, 4, np.float32(wide), values, descent, rate, first, second)
+            _adam(g, 5, np.float32(on_logit), values, descent, rate, first, second)
+        else:
             along, across = 0.0, 0.0
             for k in range(3):
                 down = 0.0
@@ -189,8 +197,7 @@ def descend(ids, values, bound, vertices, turns, strains, left, gradient, on_col
                 along += left[n] * down * bound.slopes[g, 0, k]
                 across += left[n] * down * bound.slopes[g, 1, k]
             turn, long, wide = _on_axes(g, values, bound, turns, strains, on_quats[n], on_spread[n], left[n])
-            opacity = 1.0 / (1.0 + math.exp(-values[g, 5]))
-            for p, slope in enumerate((along, across, turn, long, wide, on_opacities[n] * opacity * (1 - opacity))):
+            for p, slope in enumerate((along, across, turn, long, wide, on_logit)):
                 _adam(g, p, np.float32(slope), values, descent, rate, first, second)
         for k in range(3):
             slope = on_colors[n, k] if shown[n] else np.float32(0)

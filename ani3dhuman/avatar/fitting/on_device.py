@@ -47,7 +47,7 @@ class DeviceDescent:
         bound, descent = surfels.bound, surfels.descent
         self.values = compute.tensor(surfels.values)
         self.corners, self.triangles = compute.integers(bound.corners), compute.integers(bound.triangles)
-        self.fixed = self._marks(bound.fixed)
+        self.round = self._marks(bound.round)
         floats = bound.shares, bound.turns, bound.slopes, bound.scales, bound.lifts
         self.shares, self.turns, self.slopes, self.scales, self.lifts = (compute.tensor(each) for each in floats)
         tables = descent.first, descent.means, descent.squares, descent.least, descent.most
@@ -95,7 +95,7 @@ class DeviceDescent:
         first, second = (self.scales[rows, :2] * self.values[rows, SIZES].exp()).unbind(1)
         half = 0.5 * (self.turns[rows] + self.values[rows, TURN])
         w, z = half.cos(), half.sin()
-        plain = self.fixed[rows] | ((xx - 1).abs() + xy.abs() + (yy - 1).abs() < FLAT)
+        plain = self.round[rows] | ((xx - 1).abs() + xy.abs() + (yy - 1).abs() < FLAT)
         a, b, c, d = in_its_frame.py_func(xx, xy, yy, w * w - z * z, 2 * w * z)
         a, d = torch.where(plain, 1, a), torch.where(plain, 1, d)
         b, c = torch.where(plain, 0, b), torch.where(plain, 0, c)
@@ -116,7 +116,8 @@ class DeviceDescent:
         w, x, y, z = pose.turns[self.triangles[rows]].unbind(1)
         c, s = axes.cosine, axes.sine
         quats = torch.stack([w * c - z * s, x * c + y * s, y * c - x * s, z * c + w * s], 1)
-        scales = torch.stack([*axes.sizes, self.scales[rows, 2]], 1)
+        thick = torch.where(self.round[rows], axes.sizes[1], self.scales[rows, 2])
+        scales = torch.stack([*axes.sizes, thick], 1)
         return [means, quats, scales, self.values[rows, LOGIT].sigmoid()]
 
     def _mismatch(self, image: Tensor, alphas: Tensor, target: Target, behind: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,12 +152,15 @@ class DeviceDescent:
         p00, p01 = first * b0 * v[0] - second * a0 * v[1], -first * b0 * v[1] - second * a0 * v[0]
         p10, p11 = first * b1 * v[0] - second * a1 * v[1], -first * b1 * v[1] - second * a1 * v[0]
         turned = on_one * p00 + on_two * p11 + on_angle * (one * p10 + two * p01) / apart
+        curved = self.round[rows]
+        long = torch.where(curved, on_one * first, long)
+        wide = torch.where(curved, (on_two + on_scales[:, 2]) * second, wide)
         opacity = self.values[rows, LOGIT].sigmoid()
         shape = torch.stack([turned, long, wide, on_opacities * opacity * (1 - opacity)], 1)
         return torch.cat([shifts, shape, torch.where(shown[:, None], on_colors, 0)], 1)
 
     def _descend(self, rows: Tensor, slopes: Tensor, rate: float) -> None:
-        """A step of Adam, as `kernels._adam`; what is fixed learns nothing but colours."""
+        """A step of Adam, as `kernels._adam`; what is round stays where it is."""
         self.times[rows] = self.times[rows] + 1
         times = self.times[rows][:, None]
         first, second = 1 - DECAY**times, 1 - DECAY_OF_SQUARES**times
@@ -166,7 +170,7 @@ class DeviceDescent:
         squares = DECAY_OF_SQUARES * self.squares[rows] + (1 - DECAY_OF_SQUARES) * slopes * slopes
         moved = values - rate * self.rates * means / first / ((squares / second).sqrt() + TINY)
         moved = torch.minimum(torch.maximum(moved, self.least[rows]), self.most[rows])
-        still = self.fixed[rows].clone()
-        kept = slice(0, COLORS.start)
+        still = self.round[rows].clone()
+        kept = slice(0, SIZES.start)
         moved[:, kept] = torch.where(still[:, None], values[:, kept], moved[:, kept])
         self.values[rows], self.means[rows], self.squares[rows] = moved, means, squares

@@ -39,11 +39,14 @@ def all_shown(avatar: Avatar, poses: np.ndarray, targets: Sequence[Target]) -> l
     for pose in poses:
         normals = triangle_frames(torch.from_numpy(np.array(pose, np.float32)), avatar.binding.faces)[triangles, :, 2]
         placed.append((avatar.pose(pose[None])[0][0], normals.numpy()))
-    return [_shown(target, *placed[target.pose], deep) for target in targets]
+    curved = np.zeros(avatar.count, bool)
+    curved[avatar.fibres] = True
+    return [_shown(target, *placed[target.pose], curved, deep) for target in targets]
 
 
-def _shown(target: Target, points: np.ndarray, normals: np.ndarray, deep: float) -> Shown:
-    """Which of the points (N,3) lie in the picture, and which of these it shows: not `deep` under it, nor edge-on."""
+def _shown(target: Target, points: np.ndarray, normals: np.ndarray, curved: np.ndarray, deep: float) -> Shown:
+    """Which of the points (N,3) lie in the picture, and which of these it shows: not `deep` under it, nor edge-on,
+    which those that are `curved` (N,) never are."""
     height, width = target.alpha.shape
     local = points @ target.viewmat[:3, :3].T + target.viewmat[:3, 3]
     x, y = (local[:, :2] / np.maximum(local[:, 2:], 1e-6) @ target.K[:2, :2].T + target.K[:2, 2]).T
@@ -52,7 +55,7 @@ def _shown(target: Target, points: np.ndarray, normals: np.ndarray, deep: float)
     column, row = x[ids].clip(0, width - 1).astype(int), y[ids].clip(0, height - 1).astype(int)
     under = local[ids, 2] - target.depth[row, column]
     facing = ((normals[ids] @ target.viewmat[:3, :3].T) * local[ids]).sum(1) / np.linalg.norm(local[ids], axis=1)
-    visible = (under < deep) & (np.abs(facing) > EDGE_ON)
+    visible = (under < deep) & (curved[ids] | (np.abs(facing) > EDGE_ON))
     around = maximum_filter(np.where(target.depth > 0, target.depth, np.inf), 2 * OUTLINE + 1)
     drawn = local[ids, 2] < around[row, column] + HIDDEN * deep
     return Shown(ids[drawn], visible[drawn], (under > HIDDEN * deep)[drawn])

@@ -21,6 +21,7 @@ MOST_SHIFT = 0.8  # of a Gaussian in the surface, over its standard deviation
 MOST_OUTSIDE = 0.4  # of a barycentric coordinate a shift of 1: far outside a small triangle it would leave the surface
 THINNER, WIDER = 1 / 6, 2.2  # factors on a standard deviation along the surface
 MOST_COLOR = 0.3  # either way, of the surface's own colour, sRGB-encoded 0..1
+FIBRE = 2.0  # factor on a fibre's standard deviations, either way
 LEAST_OPACITY, MOST_OPACITY = 0.005, 0.995
 SHIFTS, TURN, SIZES, LOGIT, COLORS = slice(0, 2), 2, slice(3, 5), 5, slice(6, 9)
 RATES = (0.1, 0.1, 0.1, 0.06, 0.06, 0.1, 0.03, 0.03, 0.03)  # of a step of gradient descent
@@ -64,8 +65,8 @@ class Surfels:
             standard deviations along the surface (2); logit of the opacity; sRGB-encoded albedo (3).
     """
 
-    def __init__(self, avatar: Avatar, vertices: np.ndarray, fixed: np.ndarray | None = None) -> None:
-        """`vertices` (V,3) of the mesh at rest; of Gaussians that are `fixed` (N,) nothing but colours changes."""
+    def __init__(self, avatar: Avatar, vertices: np.ndarray, curved: np.ndarray | None = None) -> None:
+        """`vertices` (V,3) of the mesh at rest; those that are `curved` (N,), of strands, stay in place."""
         self.start, count, bound = avatar, avatar.count, avatar.binding
         slopes = _barycentric_slopes(torch.from_numpy(np.array(vertices, np.float32)), bound.faces)[bound.triangle_ids]
         steepest = slopes.abs().amax((1, 2)).clamp(min=1e-9)
@@ -81,7 +82,7 @@ class Surfels:
             2 * np.arctan2(bound.local_quats[:, 3].numpy(), bound.local_quats[:, 0].numpy()),
             np.ascontiguousarray((slopes * unit[:, None, None]).numpy()),
             np.ascontiguousarray(avatar.scales, np.float32),
-            np.zeros(count, bool) if fixed is None else fixed,
+            np.zeros(count, bool) if curved is None else curved,
             np.zeros(count, np.float32) if avatar.lifts is None else np.ascontiguousarray(avatar.lifts, np.float32),
         )
         least, most = self._bounds()
@@ -97,6 +98,7 @@ class Surfels:
         least = [-MOST_SHIFT] * 2 + [-ANY_TURN] + [math.log(THINNER)] * 2 + [fewest] + [0.0] * 3
         most = [MOST_SHIFT] * 2 + [ANY_TURN] + [math.log(WIDER)] * 2 + [greatest] + [1.0] * 3
         low, high = (np.tile(np.array(bounds, np.float32), (count, 1)) for bounds in (least, most))
+        low[self.bound.round, SIZES], high[self.bound.round, SIZES] = -math.log(FIBRE), math.log(FIBRE)
         low[:, COLORS] = np.maximum(low[:, COLORS], self.values[:, COLORS] - MOST_COLOR)
         high[:, COLORS] = np.minimum(high[:, COLORS], self.values[:, COLORS] + MOST_COLOR)
         return low, high
@@ -139,6 +141,7 @@ class Surfels:
         barycentrics = torch.from_numpy(bound.shares + moved)
         scales = bound.scales.copy()
         scales[:, :2] *= np.exp(values[:, SIZES])
+        scales[:, 2] = np.where(bound.round, scales[:, 1], scales[:, 2])
         return replace(
             self.start,
             binding=replace(self.start.binding, barycentrics=barycentrics, local_quats=quats),

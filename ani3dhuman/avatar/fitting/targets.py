@@ -16,6 +16,7 @@ from ani3d_formats.views import Views
 from ...jit import kernel
 from ...mesh.raster import Cutouts, draw_triangles
 from ...side_by_side import side_by_side
+from ..strand_gaussians import turned_to
 from ..surface_colors import cutouts_of, surface_colors
 
 AT_ONCE = 4  # pictures
@@ -51,8 +52,12 @@ class Target:
 def surface_picture(
     shot: Shot, vertices: np.ndarray, viewmat: np.ndarray, K: np.ndarray, size: tuple[int, int], cutouts: Cutouts
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The mesh on `vertices` (V,3) as a camera sees its colours without light: colours, alpha, depth of a `Target`."""
+    """The mesh on `vertices` (V,3) as a camera sees its colours without light: colours, alpha, depth of a `Target`.
+
+    Strands of hair are round: their ribbons are turned to the camera.
+    """
     height, width = size
+    vertices = turned_to(shot, vertices, -viewmat[:3, :3].T @ viewmat[:3, 3])
     finer = K.astype(np.float64) * np.array([[FINENESS], [FINENESS], [1.0]])
     shown = draw_triangles(
         vertices, shot["faces"], viewmat, finer, (height * FINENESS, width * FINENESS), cutouts=cutouts
