@@ -76,10 +76,61 @@ def test_every_region_is_there(scene) -> None:
         assert max(weights(scene.objects[name], {region}).sum() for name in PARTS) > 500, region
 
 
-@pytest.mark.parametrize("name", ["Dress", "Hair"])
-def test_cloth_is_pinned_above_and_free_below(scene, name: str) -> None:
-    pin = weights(scene.objects[name], {"ani3d_pin"})
-    height = rest(name)[0][:, 2]
+def strands(attribute: str, size: int = 1) -> np.ndarray:
+    """(S,P) or (S,P,3) values of the points of all strands, root first."""
+    data = bpy.data.objects["Strands"].data
+    values = np.empty(len(data.points) * size, np.float32)
+    data.attributes[attribute].data.foreach_get("vector" if size == 3 else "value", values)
+    return values.reshape(len(data.curves), -1, *([3] if size == 3 else []))
+
+
+def test_the_cap_stays_on_the_head_and_so_do_combed_strands(scene) -> None:
+    assert weights(scene.objects["Hair"], {"ani3d_pin"}).min() == 1
+    pins, points = strands("ani3d_pin"), strands("position", 3)
+    held = pins.min(1) == 1
+    assert 100 < held.sum() < 300
+    head = points[held].reshape(-1, 3)
+    tree = mathutils.bvhtree.BVHTree.FromPolygons(*(list(map(tuple, part)) for part in rest("Hair")))
+    away = np.array([tree.find_nearest(tuple(point))[3] for point in head])
+    assert np.quantile(away, 0.95) < 0.006, "they lie on it"
+    assert (pins[~held][:, -4:] == 0).all(), "all others are free to swing"
+
+
+def test_strands_hang_on_the_head_outside_her_skin(scene) -> None:
+    item = scene.objects["Strands"]
+    assert (item.parent, item.parent_type, item.parent_bone) == (scene.objects["Rig"], "BONE", "head")
+    tree = mathutils.bvhtree.BVHTree.FromPolygons(*(list(map(tuple, part)) for part in rest("Body")))
+    for point in strands("position", 3)[:, 2:].reshape(-1, 3)[::7]:
+        location, normal, _, distance = tree.find_nearest(tuple(point))
+        inside = np.dot(point - np.array(location), normal) < 0
+        assert not (inside and distance > 0.002), f"{point} is {distance * 1000:.1f} mm inside the body"
+
+
+def test_what_blender_renders_is_thin_hairs_within_the_strands(scene) -> None:
+    item = scene.objects["Strands"]
+    modifier = next(m for m in item.modifiers if m.type == "NODES")
+    assert modifier.show_render and not modifier.show_viewport
+    modifier.show_viewport = True
+    try:
+        data = item.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        points, radii = np.empty(len(data.points) * 3, np.float32), np.empty(len(data.points), np.float32)
+        data.points.foreach_get("position", points)
+        data.attributes["radius"].data.foreach_get("value", radii)
+        found, thin = len(data.curves), radii.reshape(len(data.curves), -1)
+        hairs = points.reshape(found, -1, 3)
+    finally:
+        modifier.show_viewport = False
+    middles, wide = strands("position", 3), strands("radius")
+    each = found // len(middles)
+    assert each > 10 and found == each * len(middles)
+    apart = np.linalg.norm(hairs.reshape(len(middles), each, -1, 3) - middles[:, None], axis=3)
+    assert (apart + thin.reshape(len(middles), each, -1) < 1.01 * wide[:, None] + 1e-5).all()
+    assert apart.mean() > 0.3 * wide.mean()
+
+
+def test_cloth_is_pinned_above_and_free_below(scene) -> None:
+    pin = weights(scene.objects["Dress"], {"ani3d_pin"})
+    height = rest("Dress")[0][:, 2]
     assert pin[height > np.quantile(height, 0.97)].min() == 1
     assert pin[height < np.quantile(height, 0.1)].max() == 0
     assert 0.2 < (pin == 0).mean() < 0.9

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from character import Human, Part, Skeleton, load_human
 from dress import cut_dress
-from hair import grow_hair
+from hair import Strands, grow_hair
 from paint import GROUND, paint_dress, paint_eyes, paint_hair, paint_head, paint_skin
 from shoes import SOLE, put_on_shoes
 from walk import FPS, FRAMES, Motion, plan_path, to_local, walk
@@ -33,6 +33,9 @@ DISTANCE = 3.65
 EYE_LEVEL = 1.5
 LASHES = (0.012, 0.007, 0.005)
 LEATHER = (0.62, 0.10, 0.065)
+BROWN = (0.115, 0.046, 0.022)
+CORAL = (0.70, 0.13, 0.08)
+HAIRS, THIN = 24, 0.14  # thin hairs of each strand that Blender renders, and their radius over the strand's
 
 
 def add_material(
@@ -93,6 +96,74 @@ def add_mesh(part: Part, rig: bpy.types.Object, skeleton: Skeleton) -> bpy.types
     thing.parent = rig
     cast(bpy.types.ArmatureModifier, thing.modifiers.new("Armature", "ARMATURE")).object = rig
     return thing
+
+
+def add_strands(strands: Strands, rig: bpy.types.Object) -> bpy.types.Object:
+    """Hair curves "Strands" on the bone of the head, each of which Blender renders as a bundle of thin hairs."""
+    count, points = strands.pins.shape
+    data: Any = bpy.data.hair_curves.new("Strands")
+    data.add_curves([points] * count)
+    data.points.foreach_set("position", strands.points.astype(np.float32).ravel())
+    for name, values in (("radius", strands.radii), ("ani3d_pin", strands.pins)):
+        attribute = data.attributes.get(name) or data.attributes.new(name, "FLOAT", "POINT")
+        attribute.data.foreach_set("value", values.astype(np.float32).ravel())
+    data.materials.append(bpy.data.materials["Strands"])
+    item = bpy.data.objects.new("Strands", data)
+    bpy.context.scene.collection.objects.link(item)
+    item.parent, item.parent_type, item.parent_bone = rig, "BONE", "head"
+    bpy.context.view_layer.update()
+    item.matrix_world = Matrix.Identity(4)
+    bundles = cast(bpy.types.NodesModifier, item.modifiers.new("Hairs", "NODES"))
+    bundles.node_group, bundles.show_viewport = bundle_nodes(HAIRS, THIN), False
+    return item
+
+
+def bundle_nodes(hairs: int, thin: float) -> bpy.types.NodeTree:
+    """Geometry nodes that put thin hairs into each strand, `thin` times as thick, none further aside than it is."""
+    group: Any = bpy.data.node_groups.new("Hairs", "GeometryNodeTree")
+    group.is_modifier = True
+    for way in ("INPUT", "OUTPUT"):
+        group.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+
+    def node(kind: str, inputs: dict[Any, Any], **settings: Any) -> Any:
+        made = group.nodes.new(kind)
+        for name, value in settings.items():
+            setattr(made, name, value)
+        for name, value in inputs.items():
+            if isinstance(value, bpy.types.NodeSocket):
+                group.links.new(value, made.inputs[name])
+            else:
+                made.inputs[name].default_value = value
+        return made
+
+    def math_of(operation: str, *values: Any) -> Any:
+        return node("ShaderNodeMath", dict(enumerate(values)), operation=operation).outputs[0]
+
+    def scaled(vector: Any, by: Any) -> Any:
+        return node("ShaderNodeVectorMath", {0: vector, "Scale": by}, operation="SCALE").outputs[0]
+
+    def chance(seed: int) -> Any:
+        number = node("GeometryNodeFieldOnDomain", {0: index}, domain="CURVE", data_type="INT").outputs[0]
+        made = node("FunctionNodeRandomValue", {"ID": number, "Seed": seed}, data_type="FLOAT")
+        return next(socket for socket in made.outputs if socket.enabled)
+
+    index = node("GeometryNodeInputIndex", {}).outputs[0]
+    radius = node("GeometryNodeInputRadius", {}).outputs[0]
+    normal = node("GeometryNodeInputNormal", {}).outputs[0]
+    tangent = node("GeometryNodeInputTangent", {}).outputs[0]
+    along = node("GeometryNodeSplineParameter", {}).outputs["Factor"]
+    side = node("ShaderNodeVectorMath", {0: tangent, 1: normal}, operation="CROSS_PRODUCT").outputs[0]
+    start = node("NodeGroupInput", {}).outputs[0]
+    copies = node("GeometryNodeDuplicateElements", {"Geometry": start, "Amount": hairs}, domain="SPLINE").outputs[0]
+    wander = math_of("MULTIPLY", math_of("SUBTRACT", chance(2), 0.5), math_of("MULTIPLY", along, 3.0))
+    turn = math_of("ADD", math_of("MULTIPLY", chance(0), 2 * math.pi), wander)
+    aside = math_of("MULTIPLY", math_of("SQRT", chance(1)), math_of("MULTIPLY", radius, 1 - thin))
+    first, second = (scaled(axis, math_of(way, turn)) for axis, way in ((normal, "COSINE"), (side, "SINE")))
+    outward = node("ShaderNodeVectorMath", {0: first, 1: second}, operation="ADD").outputs[0]
+    moved = node("GeometryNodeSetPosition", {"Geometry": copies, "Offset": scaled(outward, aside)}).outputs[0]
+    thinned = node("GeometryNodeSetCurveRadius", {0: moved, "Radius": math_of("MULTIPLY", radius, thin)}).outputs[0]
+    group.links.new(thinned, node("NodeGroupOutput", {}).inputs[0])
+    return cast(bpy.types.NodeTree, group)
 
 
 def key_motion(rig: bpy.types.Object, skeleton: Skeleton, motion: Motion) -> None:
@@ -175,7 +246,7 @@ def build_scene() -> Human:
     human = load_human()
     tall = float(human.body.vertices[:, 2].max())
     dress = cut_dress(human)
-    hair = grow_hair(human)
+    cap, strands = grow_hair(human)
     white = (1.0, 1.0, 1.0)
     add_material("Skin", paint_skin(human, dress.covered, GROUND), white, 0.55)
     add_material("Head", paint_head(human), white, 0.5)
@@ -184,11 +255,14 @@ def build_scene() -> Human:
     add_material("Shoes", None, LEATHER, 0.4)
     add_material("Dress", paint_dress(dress.waist, dress.widths, dress.length), white, 0.75)
     add_material("Hair", paint_hair(), white, 0.45)
+    add_material("Strands", None, BROWN, 0.45)
+    add_material("Band", None, CORAL, 0.6)
 
     rig = add_armature(human.skeleton)
-    parts = [put_on_shoes(human), dress.part, hair]
+    parts = [put_on_shoes(human), dress.part, cap]
     for part in parts:
         add_mesh(part, rig, human.skeleton)
+    add_strands(strands, rig)
     key_motion(rig, human.skeleton, walk(human.skeleton, camera_azimuths(), SOLE))
     add_camera(tall)
     add_lights()

@@ -4,15 +4,17 @@
     .venv-blender-5.3.0/bin/python examples/demo/stills.py --splats --out out/demo/splats.jpg
 
 The result's meshes at one frame on an evening terrace: a warm key, a rim from behind, lamps far behind out of focus;
-strands of hair along the result's locks. With --splats the result's Gaussians instead, as Blender 5.3 draws them
+thin hairs in the result's strands. With --splats the result's Gaussians instead, as Blender 5.3 draws them
 itself, in the suns that the engine lit them by, with things in front of them and behind.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
+import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -26,13 +28,12 @@ from mathutils import Matrix, Vector
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from hair import CAP_COLUMNS, CAP_RINGS, LOCK_COLUMNS, LOCK_ROWS
+from build_scene import bundle_nodes
 
 FRAME = 32
 AZIMUTH, DISTANCE, HEIGHT = -2.0, 5.6, 0.62  # of the camera about her: degrees, metres
 AIM, SEEN = 0.88, 1.92  # metres: the height that it looks at, and how much of her is in the picture
-STRANDS_OF_LOCK, STRANDS_OF_CAP = 90, 4200
-STRAND_RADIUS = 0.00016
+HAIRS, THIN = 60, 0.065  # thin hairs in a strand, and how thick they are over it
 CORAL, MUSTARD, TEAL, CREAM = (0.75, 0.12, 0.08), (0.80, 0.44, 0.07), (0.02, 0.09, 0.13), (0.85, 0.76, 0.60)
 KEY, RIM, FILL = (1.0, 0.80, 0.60), (1.0, 0.62, 0.42), (0.55, 0.66, 1.0)
 BOKEH = ((1.0, 0.55, 0.20), (1.0, 0.72, 0.38), (1.0, 0.40, 0.22), (0.35, 0.62, 0.85))
@@ -143,65 +144,34 @@ def look(her: Vector, away: Vector, size: tuple[int, int]) -> None:
     scene.render.resolution_x, scene.render.resolution_y = size
 
 
-def strands(hair: bpy.types.Object) -> None:
-    """Curves along the columns of the hair's mesh as it stands now: many across each lock, and over the cap."""
-    mesh = hair.evaluated_get(bpy.context.evaluated_depsgraph_get()).to_mesh()
-    points = np.array([hair.matrix_world @ vertex.co for vertex in mesh.vertices])
-    rng = np.random.default_rng(2)
-    cap = points[: CAP_RINGS * CAP_COLUMNS].reshape(CAP_RINGS, CAP_COLUMNS, 3)
-    locks = points[CAP_RINGS * CAP_COLUMNS :].reshape(-1, LOCK_ROWS, LOCK_COLUMNS, 3)
-    middle = cap.reshape(-1, 3).mean(0)
-    lines = []
-    at = rng.uniform(0, CAP_COLUMNS, STRANDS_OF_CAP)
-    low, blend = at.astype(int), (at % 1)[:, None, None]
-    line = cap[:, low].transpose(1, 0, 2) * (1 - blend) + cap[:, (low + 1) % CAP_COLUMNS].transpose(1, 0, 2) * blend
-    out = line - middle
-    lift = rng.uniform(-0.001, 0.0028, STRANDS_OF_CAP)[:, None, None] * np.sin(np.linspace(0.1, 3, CAP_RINGS))[:, None]
-    lines.append(_wavy(line + out / np.linalg.norm(out, axis=2, keepdims=True) * lift, 0.0009, rng))
-    for lock in locks:
-        across = rng.uniform(0, LOCK_COLUMNS - 1.001, STRANDS_OF_LOCK)
-        low, blend = across.astype(int), (across % 1)[:, None, None]
-        line = lock[:, low].transpose(1, 0, 2) * (1 - blend) + lock[:, low + 1].transpose(1, 0, 2) * blend
-        side, along = lock[:, -1] - lock[:, 0], np.gradient(lock.mean(1), axis=0)
-        thick = np.cross(side, along)
-        thick /= np.maximum(np.linalg.norm(thick, axis=1, keepdims=True), 1e-9)
-        line = line + thick * rng.normal(0, 0.0024, STRANDS_OF_LOCK)[:, None, None]
-        lines.append(_wavy(line, 0.0022, rng))
-    curves: Any = bpy.data.hair_curves.new("Strands")
-    counts = [line.shape[1] for block in lines for line in [block] for _ in range(len(block))]
-    curves.add_curves(counts)
-    curves.attributes["position"].data.foreach_set(
-        "vector", np.concatenate([b.reshape(-1, 3) for b in lines]).ravel().astype(np.float32)
-    )
-    taper = np.concatenate([np.tile(np.linspace(1, 0.35, b.shape[1]), len(b)) for b in lines])
+def strands(cache: Path, frame: int) -> None:
+    """Thin hairs in the strands as the result's `cache` has them, ribbons in `Strands.pc2`."""
+    manifest = json.loads((cache / "manifest.json").read_text(encoding="utf-8"))
+    head = (cache / "Strands.pc2").read_bytes()[:32]
+    _, _, count, _, _, samples = struct.unpack("<12siiffi", head)
+    values = np.memmap(cache / "Strands.pc2", "<f4", "r", 32, (samples, count // 2, 2, 3))
+    middle = values[frame - manifest["frame_start"]].mean(1) + np.array(manifest.get("origin", (0.0, 0, 0)))
+    source: Any = bpy.data.objects["Strands"].data
+    wide = np.empty(len(source.points), np.float32)
+    source.attributes["radius"].data.foreach_get("value", wide)
+    wide = wide.reshape(len(source.curves), -1)
+    points = len(middle) // len(wide)
+    ticks = np.linspace(0, 1, points)
+    radii = np.stack([np.interp(ticks, np.linspace(0, 1, wide.shape[1]), row) for row in wide])
+    curves: Any = bpy.data.hair_curves.new("Hairs")
+    curves.add_curves([points] * len(wide))
+    curves.points.foreach_set("position", middle.astype(np.float32).ravel())
     radius = curves.attributes.get("radius") or curves.attributes.new("radius", "FLOAT", "POINT")
-    radius.data.foreach_set("value", (STRAND_RADIUS * taper).astype(np.float32))
-    material, shader = node_material("Strands", "ShaderNodeBsdfHairPrincipled")
+    radius.data.foreach_set("value", radii.astype(np.float32).ravel())
+    material, shader = node_material("Hairs", "ShaderNodeBsdfHairPrincipled")
     shader.parametrization = "MELANIN"
     shader.inputs["Melanin"].default_value, shader.inputs["Melanin Redness"].default_value = 0.62, 0.62
     shader.inputs["Roughness"].default_value, shader.inputs["Radial Roughness"].default_value = 0.28, 0.4
     curves.materials.append(material)
-    link(bpy.data.objects.new("Strands", curves))
-
-
-def _wavy(lines: np.ndarray, depth: float, rng: np.random.Generator) -> np.ndarray:
-    """Strands (S,K,3) twice as finely, with waves of `depth` metres that grow towards their tips."""
-    count, rows, _ = lines.shape
-    fine = np.linspace(0, rows - 1, 2 * rows)
-    low = np.minimum(fine.astype(int), rows - 2)
-    blend = (fine - low)[:, None]
-    before, after = lines[:, np.maximum(low - 1, 0)], lines[:, np.minimum(low + 2, rows - 1)]
-    a, b = lines[:, low], lines[:, low + 1]
-    t = blend
-    smooth = (
-        a
-        + t * (0.5 * (b - before))
-        + t**2 * (before - 2.5 * a + 2 * b - 0.5 * after)
-        + t**3 * (0.5 * (after - before) + 1.5 * (a - b))
-    )
-    phase, pace = rng.uniform(0, 6.3, (2, count, 1, 3))
-    grown = np.linspace(0, 1, 2 * rows)[None, :, None]
-    return smooth + depth * grown * np.sin(phase + (2 + pace) * 2.2 * grown)
+    item = bpy.data.objects.new("Hairs", curves)
+    link(item)
+    bundles: Any = item.modifiers.new("Hairs", "NODES")
+    bundles.node_group = bundle_nodes(HAIRS, THIN)
 
 
 def dress_up(items: list[bpy.types.Object]) -> None:
@@ -301,8 +271,8 @@ def imported(folder: Path) -> None:
     operators.ani3d.import_result(directory=str(folder.resolve()))
 
 
-def still(parts: list[Any], frame: int, splats: bool, size: tuple[int, int]) -> None:
-    """The scene of the still around a result's parts."""
+def still(parts: list[Any], cache: Path, frame: int, splats: bool, size: tuple[int, int]) -> None:
+    """The scene of the still around a result's parts, whose frames are in the folder `cache`."""
     scene: Any = bpy.context.scene
     scene.frame_set(frame)
     meshes = [item for item in parts if item.type == "MESH"]
@@ -333,7 +303,7 @@ def still(parts: list[Any], frame: int, splats: bool, size: tuple[int, int]) -> 
     lamp("Fill", her - 3.0 * away + 2.8 * right + 1.2 * up, her + 0.9 * up, 2.5, 45.0, FILL)
     terrace(her, away)
     evening((0.010, 0.012, 0.030), (0.22, 0.075, 0.055), 1.0)
-    strands(next(item for item in meshes if item.name.startswith("Hair")))
+    strands(cache, frame)
     dress_up(meshes)
     settings.view_transform, settings.look = "AgX", "AgX - Medium High Contrast"
 
@@ -362,14 +332,15 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=32)
     parser.add_argument("--size", type=int, nargs=2, default=(480, 600))
     options = parser.parse_args()
+    cache = options.demo / "result" / "Rig.ani3d"
     if options.splats:
         bpy.ops.wm.open_mainfile(filepath=str((options.demo / "demo.blend").resolve()))
-        imported(options.demo / "result" / "Rig.ani3d")
+        imported(cache)
     else:
         bpy.ops.wm.open_mainfile(filepath=str((options.demo / "demo_result.blend").resolve()))
     collections: Any = bpy.data.collections
     parts = list(next(each for each in collections if "ani3d_result" in each).objects)
-    still(parts, options.frame, options.splats, tuple(options.size))
+    still(parts, cache, options.frame, options.splats, tuple(options.size))
     render(options.out, options.samples)
 
 
