@@ -333,11 +333,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(480, 600))
     options = parser.parse_args()
     cache = options.demo / "result" / "Rig.ani3d"
-    if options.splats:
-        bpy.ops.wm.open_mainfile(filepath=str((options.demo / "demo.blend").resolve()))
-        imported(cache)
-    else:
-        bpy.ops.wm.open_mainfile(filepath=str((options.demo / "demo_result.blend").resolve()))
+    bpy.ops.wm.open_mainfile(filepath=str((options.demo / "demo.blend").resolve()))
+    imported(cache)
     collections: Any = bpy.data.collections
     parts = list(next(each for each in collections if "ani3d_result" in each).objects)
     still(parts, cache, options.frame, options.splats, tuple(options.size))
