@@ -97,7 +97,13 @@ class Constraints:
             hinges=self.hinges[hinge],
             hinge_weights=self.hinge_weights[hinge],
             joints=self.joints[joint],
-            material=m._replace(stretch=m.stretch[edge], bend=m.bend[hinge], joints=m.joints[joint]),
+            material=m._replace(
+                stretch=m.stretch[edge],
+                bend=m.bend[hinge],
+                even=m.even[hinge],
+                spacing=m.spacing[hinge],
+                joints=m.joints[joint],
+            ),
         )
 
     def islands(self) -> np.ndarray:

@@ -24,6 +24,8 @@ class ClothSettings:
         shape: how strongly even free vertices return to where the skin has them in 1/720 s (hair keeps its style).
         substeps: solver steps in 1/24 s at walking speed; slow frames take down to 0.6 times as many, fast ones up to
             4 times.
+        exact: whether stretch and bend are what cloth shows on any mesh; else each constraint's own, to which comes
+            what a pass of the solver adds (see `compliance`).
         preroll: frames simulated before the first one, in which cloth and body come from the rest pose into the first
             frame, so that the cloth hangs and moves when the shot begins.
     """
@@ -39,12 +41,13 @@ class ClothSettings:
     hold: float = 0.06
     shape: float = 0.0
     substeps: int = 30
+    exact: bool = False
     preroll: int = 24
 
 
 # Measured fabrics: density and bend from the literature (docs/benchmarks/fabrics.md). Their stretch stands for the
 # shear that cloth drapes by. Stiffer than the generic one for their mass, they take more steps.
-MEASURED = ClothSettings(stretch=100, substeps=120)
+MEASURED = ClothSettings(stretch=16, substeps=120, exact=True)
 
 # generic and hair are fitted to the statistics of Blender's cloth on training and validation clips (docs/physics.md)
 FABRICS = {
@@ -53,7 +56,7 @@ FABRICS = {
     "tulle": replace(MEASURED, density=0.025, bend=1.5e-6, damping=2e-4, air=0.03, friction=0.1, thickness=0.005),
     "silk": replace(MEASURED, density=0.07, bend=1.5e-6, damping=4e-4, air=0.03, friction=0.05, thickness=0.005),
     "satin": replace(MEASURED, density=0.12, bend=3.5e-6, damping=8e-4, air=0.04, friction=0.05, thickness=0.005),
-    "jersey": replace(MEASURED, density=0.18, stretch=40, bend=1.8e-6, damping=2e-3, air=0.06),
+    "jersey": replace(MEASURED, density=0.18, stretch=14, bend=1.8e-6, damping=2e-3, air=0.06),
     "cotton": replace(MEASURED, density=0.13, bend=1.4e-5, damping=1e-3, air=0.04),
     "linen": replace(MEASURED, density=0.19, bend=2.5e-5, damping=1.5e-3, air=0.05),
     "wool": replace(MEASURED, density=0.22, bend=1e-5, damping=3e-3, air=0.08, friction=0.2, thickness=0.008),

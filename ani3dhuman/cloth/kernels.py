@@ -33,7 +33,7 @@ class Cloth(NamedTuple):
 
     Attributes:
         inv_mass: (P,) 1/kg, 0 for pinned particles.
-        edge_give, hinge_give, joint_give: (E,), (H,), (S,) compliances, m/N.
+        edge_give, edge_soft, edge_push, hinge_give, hinge_soft, joint_give: of `Compliances`.
         joints: (S,3) neighbours along strands; see `rods.bend_strands`.
         members, starts, edge_parts, hinge_parts, joint_parts: of `Parts`, the order in which all that is solved.
     """
@@ -42,9 +42,12 @@ class Cloth(NamedTuple):
     edges: np.ndarray
     edge_rest: np.ndarray
     edge_give: np.ndarray
+    edge_soft: np.ndarray
+    edge_push: np.ndarray
     hinges: np.ndarray
     hinge_weights: np.ndarray
     hinge_give: np.ndarray
+    hinge_soft: np.ndarray
     joints: np.ndarray
     joint_give: np.ndarray
     anchor: np.ndarray

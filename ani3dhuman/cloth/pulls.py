@@ -26,7 +26,9 @@ CATCH_UP = 3.0  # m/s that an edge too long may gain in a substep, so that cloth
 @kernel
 def _solve_distances(x, cloth, h, part):  # type: ignore[no-untyped-def]
     """Pull each pair of a part towards its rest length in a substep of `h` seconds."""
-    inv_mass, pairs, rest, give = cloth.inv_mass, cloth.edges, cloth.edge_rest, cloth.edge_give
+    inv_mass, pairs, rest = cloth.inv_mass, cloth.edges, cloth.edge_rest
+    give, soft, push = cloth.edge_give, cloth.edge_soft, cloth.edge_push
+    square = f4(h * h)
     per = f4(1.0 / (h * h))
     for e in range(cloth.edge_parts[part], cloth.edge_parts[part + 1]):
         i, j = pairs[e, 0], pairs[e, 1]
@@ -37,7 +39,9 @@ def _solve_distances(x, cloth, h, part):  # type: ignore[no-untyped-def]
         length = math.sqrt(dx * dx + dy * dy + dz * dz)
         if length < 1e-9:
             continue
-        s = (rest[e] - length) / ((w + give[e] * per) * length)
+        s = (rest[e] - length) / (max(w + give[e] * per, soft[e] * per) * length)
+        if s * length > push[e] * square:
+            s = push[e] * square / length
         a, b = s * inv_mass[i], s * inv_mass[j]
         x[i, 0] += a * dx
         x[i, 1] += a * dy
@@ -88,7 +92,8 @@ def _limit_stretch(x, base, gain, inv_mass, cloth, longest, part):  # type: igno
 @kernel
 def _solve_hinges(x, cloth, h, part):  # type: ignore[no-untyped-def]
     """Bend: pull sum_k K_k x_k of each hinge to zero, which is flat, whatever its stretch (isometric bending)."""
-    inv_mass, hinges, weights, give = cloth.inv_mass, cloth.hinges, cloth.hinge_weights, cloth.hinge_give
+    inv_mass, hinges, weights = cloth.inv_mass, cloth.hinges, cloth.hinge_weights
+    give, soft = cloth.hinge_give, cloth.hinge_soft
     per = f4(1.0 / (h * h))
     for e in range(cloth.hinge_parts[part], cloth.hinge_parts[part + 1]):
         rx, ry, rz, w = f4(0.0), f4(0.0), f4(0.0), f4(0.0)
@@ -100,7 +105,7 @@ def _solve_hinges(x, cloth, h, part):  # type: ignore[no-untyped-def]
             w += inv_mass[p] * K * K
         if w == f4(0.0):
             continue
-        share = f4(-1.0) / (w + give[e] * per)
+        share = f4(-1.0) / max(w + give[e] * per, soft[e] * per)
         for k in range(4):
             p = hinges[e, k]
             m = inv_mass[p] * weights[e, k] * share

@@ -15,6 +15,7 @@ from ..mesh.surface import Contacts, Obstacle
 from ..mesh.vectors import lengths
 from .arcs import stops
 from .arrivals import WayIn
+from .compliance import compliances, settings_for
 from .constraints import Constraints
 from .contact.candidates import Cover
 from .contact.seams import find_seams
@@ -62,7 +63,7 @@ def run(
     advance = steps_on(around.device)
     obstacle = around.obstacle
     c, parts = in_parts(constraints, rest)
-    m, settings = c.material, worn.settings
+    m, settings = c.material, settings_for(c, worn)
     masses = worn.each("density") * m.sizes
     inv_mass = np.where(constraints.pinned, 0, 1 / masses).astype(np.float32)
     hold = np.maximum(worn.each("hold") * np.clip(pin_weights, 0, 1) ** 2, worn.each("shape"))
@@ -71,10 +72,10 @@ def run(
     thickness = worn.each("thickness") + worn.extra
     contacts = Contacts(obstacle, ~constraints.pinned, around.colliders)
     exits = Exits(contacts, c.edges, len(rest))
-    hinges = c.hinges, c.hinge_weights, _give(worn.each("bend")[c.hinges[:, 0]], m.bend)
-    joints = c.joints, _give(worn.each("bend")[c.joints[:, 0]], m.joints)
-    edges = c.edges, c.edge_rest, _give(worn.each("stretch")[c.edges[:, 0]], m.stretch)
-    cloth = Cloth(inv_mass, *edges, *hinges, *joints, c.anchor, c.reach, *parts)
+    give = compliances(c, worn, settings.gravity)
+    edges = c.edges, c.edge_rest, give.edge_give, give.edge_soft, give.edge_push
+    hinges = c.hinges, c.hinge_weights, give.hinge_give, give.hinge_soft
+    cloth = Cloth(inv_mass, *edges, *hinges, c.joints, give.joint_give, c.anchor, c.reach, *parts)
     rubbing = worn.each("damping")[c.edges[:, 0]] * m.stretch * inv_mass[c.edges].sum(1, dtype=np.float64)  # 1/s
     deepest = obstacle.deepest if obstacle else 0.0
     starts, at_point = contacts.around
@@ -191,11 +192,6 @@ def substeps_of(settings: ClothSettings, fps: float, speed: float) -> int:
     """Solver steps for a frame in which the fastest part moves at `speed` m/s."""
     factor = min(max(speed / REFERENCE_SPEED, MIN_FACTOR), MAX_FACTOR)
     return max(1, math.ceil(settings.substeps * factor * 24 / fps))
-
-
-def _give(stiffness: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Compliances m/N of constraints that have these shares of a fabric's stiffness."""
-    return (1 / (stiffness * shares)).astype(np.float32)
 
 
 def _pushed(accelerations: np.ndarray | None, gravity: np.ndarray, count: int) -> np.ndarray:

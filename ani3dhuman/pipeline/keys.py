@@ -16,7 +16,7 @@ METHODS = {
     "avatar": 6,
     "fit": 14,
     "rigid": 2,
-    "cloth": 19,
+    "cloth": 20,
     "render": 13,
     "restore": 4,
     "limits": 4,

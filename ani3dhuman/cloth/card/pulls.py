@@ -60,6 +60,7 @@ def bend(
     hinges: wp.array[wp.vec4i],
     weights: wp.array[wp.vec4],
     give: wp.array[float],
+    soft: wp.array[float],
     per: float,
     first: int,
 ) -> None:
@@ -72,7 +73,7 @@ def bend(
         w += inv_mass[at[k]] * K[k] * K[k]
     if w == 0.0:
         return
-    share = -1.0 / (w + give[e] * per)
+    share = -1.0 / wp.max(w + give[e] * per, soft[e] * per)
     for k in range(4):
         if inv_mass[at[k]] > 0.0:
             x[at[k]] = x[at[k]] + inv_mass[at[k]] * K[k] * share * off
@@ -85,6 +86,8 @@ def pull(
     edges: wp.array[wp.vec2i],
     rest: wp.array[float],
     give: wp.array[float],
+    soft: wp.array[float],
+    push: wp.array[float],
     per: float,
     first: int,
 ) -> None:
@@ -96,7 +99,7 @@ def pull(
     length = wp.length(d)
     if w == 0.0 or length < 1.0e-9:
         return
-    s = (rest[e] - length) / ((w + give[e] * per) * length)
+    s = wp.min((rest[e] - length) / wp.max(w + give[e] * per, soft[e] * per), push[e] / per) / length
     if inv_mass[i] > 0.0:
         x[i] = x[i] + s * inv_mass[i] * d
     if inv_mass[j] > 0.0:

@@ -95,9 +95,11 @@ class DeviceSteps:
             m.send(name, rows[order], kind)
         edge, hinge = self.orders["edges"], self.orders["hinges"]
         m.send("edge_rest", cloth.edge_rest[edge], float)
-        m.send("edge_give", cloth.edge_give[edge], float)
+        for name in ("edge_give", "edge_soft", "edge_push"):
+            m.send(name, getattr(cloth, name)[edge], float)
         m.send("hinge_weights", cloth.hinge_weights[hinge], wp.vec4)
-        m.send("hinge_give", cloth.hinge_give[hinge], float)
+        for name in ("hinge_give", "hinge_soft"):
+            m.send(name, getattr(cloth, name)[hinge], float)
         joints = cloth.joints
         begins = 1 + np.flatnonzero(joints[1:, 1] != joints[:-1, 2])
         m.send("joints", joints, wp.vec3i)
@@ -185,10 +187,12 @@ class DeviceSteps:
             self.memory.launch(pulls.mix, rows, f"{name}_then", f"{name}_end", "clock", float(substeps), name)
         moving = "x", "v", "began", "previous", "skin", "inv_mass", "mobile", "keep", "push", h
         self.memory.launch(pulls.move, count, *moving)
-        self._in_colors(pulls.bend, "hinges", "x", "inv_mass", "hinges", "hinge_weights", "hinge_give", per)
+        hinges = "x", "inv_mass", "hinges", "hinge_weights", "hinge_give", "hinge_soft"
+        self._in_colors(pulls.bend, "hinges", *hinges, per)
         strands = "x", "inv_mass", "skin", "joints", "joint_give", "strands", per
         self.memory.launch(pulls.bend_strands, len(there["strands"]) - 1, *strands)
-        self._in_colors(pulls.pull, "edges", "x", "inv_mass", "edges", "edge_rest", "edge_give", per)
+        edges = "x", "inv_mass", "edges", "edge_rest", "edge_give", "edge_soft", "edge_push"
+        self._in_colors(pulls.pull, "edges", *edges, per)
         self._limit("inv_mass", LONG, CATCH_UP * h)
         self.memory.launch(pulls.tick, 1, "clock")
 
