@@ -94,7 +94,7 @@ def run(
     steady = constraints.pinned if constraints.pinned.sum() >= 3 else np.ones(len(rest), bool)
     moves = preroll.velocity
     x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
-    layers = worn.layers(c.faces)
+    layers = worn.layers(c.faces, rest)
     hear(progress)
     cover = cover_of(layers, rest, inv_mass)
     lists, spare = empty_lists(cover), empty_lists(cover)

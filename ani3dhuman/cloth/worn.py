@@ -11,6 +11,7 @@ from .contact.touch import Layers
 from .fabrics import ClothSettings
 
 APART = 0.5  # of the distance kept from the body is kept from other cloth
+OF_EDGE = 0.3  # of the mean edge about a vertex, at most that
 LEAST_GRIP, GRIP = (
     0.2,
     1.5,
@@ -63,7 +64,17 @@ class Worn:
         most, longest = (max(getattr(f, name) for f in self.fabrics) for name in ("substeps", "preroll"))
         return replace(self.fabrics[0], substeps=most, preroll=longest)
 
-    def layers(self, faces: np.ndarray) -> Layers:
-        """How its triangles (F,3) meet each other."""
+    def layers(self, faces: np.ndarray, rest: np.ndarray) -> Layers:
+        """How its triangles (F,3) meet each other; places (P,3) at rest.
+
+        Fine cloth keeps less, or all that lies two edges on would be within reach. Hair does not: its cards pass
+        themselves.
+        """
+        sides = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+        lengths = np.repeat(np.linalg.norm(rest[sides[:, 0]] - rest[sides[:, 1]], axis=1), 2)
+        count = np.maximum(np.bincount(sides.ravel(), minlength=len(rest)), 1)
+        usual = np.bincount(sides.ravel(), lengths, len(rest)) / count
+        most = np.where((usual > 0) & (not self.hair), OF_EDGE * usual, np.inf)
+        half = np.minimum(APART * self.each("thickness"), most) / 2
         grip = LEAST_GRIP + GRIP * self.each("friction")
-        return Layers(faces, APART / 2 * self.each("thickness"), self.garment, grip.astype(np.float32))
+        return Layers(faces, half, self.garment, grip.astype(np.float32))

@@ -1,5 +1,7 @@
 """Seconds a frame against size: a skirt on a walking body, self-collision as shipped. python -m benchmarks.cloth.speed.
 
+With --blender N, by Blender's cloth as well: quality 10, self-collision, as far as it comes in N processor seconds.
+
 Sizes that are done are kept in out/cloth_hard/speed until the solver changes. A frame's time is the median over the
 frames of the shot, without the way in; processor seconds are those of all threads.
 """
@@ -8,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +29,9 @@ from ani3dhuman.pipeline.settings import CoarseSettings
 from ani3dhuman.pipeline.stages import coarse_layer
 from ani3dhuman.rigid import pose_rigid
 
+from .peers import COMMANDS, arrays_for
 from .registry import dress, person, walk
-from .rows import HARD, MAKERS, SOLVER, fingerprint
+from .rows import HARD, MAKERS, ROOT, SOLVER, fingerprint
 from .shots import Worn, make_shot
 
 SIZES = (2_000, 5_000, 10_000, 28_500, 60_000)  # free vertices
@@ -65,6 +71,23 @@ def timed(shot: Shot) -> dict[str, Any]:
         "cpu_frame": float(np.median(steps[:, 2])),
         "seconds_before": float(own[0, 1] - began),
         "seconds": whole,
+    }
+
+
+def by_blender(free: int, limit: float) -> dict[str, float]:
+    """Seconds a frame of Blender's own cloth on the same skirt, the way in among them, in `limit` processor seconds."""
+    arrays, _ = arrays_for(skirt(free), limit)
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = Path(folder) / "in.npz", Path(folder) / "out.npz"
+        np.savez(given, **arrays)
+        subprocess.run([*COMMANDS["blender"][0], str(given), str(made)], cwd=ROOT, check=True, capture_output=True)
+        found = {name: float(value) for name, value in np.load(made).items() if value.ndim == 0}
+    frames = found["frames"]
+    return {
+        "free_vertices": int((arrays["pins"] <= PINNED).sum()),
+        "frames": frames,
+        "cpu_frame": found["seconds"] / frames,
+        "seconds_frame": found["wall"] / frames,
     }
 
 
@@ -110,6 +133,7 @@ def main() -> None:
     parser.add_argument(
         "--cancel", type=int, default=0, help="how long a request to cancel takes with so many vertices"
     )
+    parser.add_argument("--blender", type=float, default=0, help="processor seconds of Blender's cloth on each size")
     options = parser.parse_args()
     if options.cancel:
         print(f"cancelled after {heard(options.cancel):.1f} s")
@@ -118,6 +142,10 @@ def main() -> None:
     found = measured(tuple(options.sizes) or SIZES)
     if len(found) > 1:
         print(slope(found))
+    for free, ours in found.items() if options.blender else ():
+        theirs = by_blender(free, options.blender)
+        times = {name: round(theirs[name] / ours[name], 1) for name in ("seconds_frame", "cpu_frame")}
+        print(f"{free:6d} by Blender's cloth: {theirs}; times ours: {times}", flush=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Dressed:
         self.constraints = Constraints.of_mesh(self.faces, self.rest, pins.astype(np.float32))
         self.pinned = pins
         worn = Worn((FABRICS["generic"],), np.zeros(len(pins), int), (~self.first).astype(int), np.zeros(len(pins)))
-        self.cover = cover_of(worn.layers(self.faces), self.rest, np.where(pins, 0, 1).astype(np.float32))
+        self.cover = cover_of(worn.layers(self.faces, self.rest), self.rest, np.where(pins, 0, 1).astype(np.float32))
         self.lists = empty_lists(self.cover)
 
     def crossings(self, x):
@@ -87,7 +87,7 @@ def test_cards_of_hair_that_lie_in_each_other_by_hundreds_are_let_through():
         faces.append(np.array([[0, 1, 2], [0, 2, 3]]) + 4 * k)
     rest, triangles = np.concatenate(cards).astype(np.float32), np.concatenate(faces)
     worn = Worn.of(FABRICS["hair"], len(rest), hair=True)
-    cover = cover_of(worn.layers(triangles), rest, np.ones(len(rest), np.float32))
+    cover = cover_of(worn.layers(triangles, rest), rest, np.ones(len(rest), np.float32))
     lists = empty_lists(cover)
     assert find_crossings(rest, cover, lists) > 24
     let_cards_cross(cover, lists)
