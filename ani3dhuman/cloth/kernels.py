@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 
 from ..jit import kernel, parallel_kernel
-from ..mesh.kernels import height_over, nearest_around
+from ..mesh.kernels import closest_on_triangle, height_over, nearest_around
 from ..mesh.surface import NOWHERE, TRUSTED
 from .contact.candidates import Cover
 from .contact.touch import DONE, hold_apart
@@ -26,6 +26,8 @@ PRESSED = 0.05  # times its own, the mobility of what the body pushes against ot
 OPPOSED = -0.2  # cosine between two pushes of the body from which on what is between is pinched
 OVERLAP = 0.004, 0.016  # metres that touched places of the body lie under a new one, from and to which that gives way
 AWAY = 1.0  # metres, of what is left out for a frame
+SIDED = 0.2  # cosine to the way out of a limb, of the normals of that side of it
+BY_SIDE, BY_END = 1, 2  # how particles leave a limb
 
 
 class Cloth(NamedTuple):
@@ -107,6 +109,9 @@ class Body(NamedTuple):
         friction: (F,) float32 share of the sliding over it that is lost in a substep, below 0 as the fabric says.
         radii: (Q,) float32 metres, see `Obstacle.radii`.
         stray: (Q,) float32 metres by which what lies about a point goes another way than it in a substep.
+        ways: (P,3) float32 unit vectors, the one way by which a particle leaves the limb that its second place is on.
+        led: (P,) uint8 how: 0 by the nearest side, BY_SIDE by that which looks along the way, however deep it is in the
+            limb, BY_END along the way as far as that place, which is the limb's end.
     """
 
     near: np.ndarray
@@ -118,6 +123,39 @@ class Body(NamedTuple):
     friction: np.ndarray
     radii: np.ndarray
     stray: np.ndarray
+    ways: np.ndarray
+    led: np.ndarray
+
+
+@kernel
+def _nearest_on_side(px, py, pz, vertex, body, normals, faces, starts, around, wx, wy, wz):  # type: ignore[no-untyped-def]
+    """As `nearest_around`, on the side of a limb that looks along (wx, wy, wz) alone; triangle -1 away from it."""
+    best, triangle, wa, wb, wc = 1e30, -1, 0.0, 0.0, 0.0
+    for _ in range(12):
+        found = False
+        for s in range(starts[vertex], starts[vertex + 1]):
+            t = around[s]
+            i, j, k = faces[t, 0], faces[t, 1], faces[t, 2]
+            looks = (normals[i, 0] + normals[j, 0] + normals[k, 0]) * wx
+            looks += (normals[i, 1] + normals[j, 1] + normals[k, 1]) * wy
+            looks += (normals[i, 2] + normals[j, 2] + normals[k, 2]) * wz
+            if looks < 3.0 * SIDED:
+                continue
+            d, ua, ub, uc = closest_on_triangle(px, py, pz, body, i, j, k)
+            if d < best * 0.999999:
+                best, triangle, wa, wb, wc = d, t, ua, ub, uc
+                found = True
+        if not found:
+            break
+        corner = faces[triangle, 0]
+        if wb > wa and wb >= wc:
+            corner = faces[triangle, 1]
+        elif wc > wa and wc > wb:
+            corner = faces[triangle, 2]
+        if corner == vertex:
+            break
+        vertex = corner
+    return best, triangle, wa, wb, wc, vertex
 
 
 @parallel_kernel
@@ -134,7 +172,7 @@ def _collide(x, previous, cloth, hold, mobile, body, now, body_step, strongest, 
     `now` is the body's `Pose`.
     """
     inv_mass, points, normals = cloth.inv_mass, now.body, now.normals
-    near, clear, faces, starts, around, deepest, rough, radii, stray = body
+    near, clear, faces, starts, around, deepest, rough, radii, stray, ways, led = body
     # taken out of their tuples here: in the loop that would count references for each particle
     anchor, reach, skin, thicknesses, frictions = cloth.anchor, cloth.reach, now.skin, fabric.thickness, fabric.friction
     for i in prange(x.shape[0]):
@@ -155,11 +193,35 @@ def _collide(x, previous, cloth, hold, mobile, body, now, body_step, strongest, 
             if clear[i, c] > 0.0:
                 continue
             px, py, pz = x[i, 0], x[i, 1], x[i, 2]
-            d2, t, wa, wb, wc, near[i, c] = nearest_around(px, py, pz, near[i, c], points, faces, starts, around)
+            wx, wy, wz = ways[i, 0], ways[i, 1], ways[i, 2]
+            sided = c == 1 and led[i] == BY_SIDE
+            if c == 1 and led[i] == BY_END:
+                lack = wx * (points[q, 0] - px) + wy * (points[q, 1] - py) + wz * (points[q, 2] - pz) + thickness
+                clear[i, c] = min(max(-lack, 0.0), TRUSTED)
+                push = min(max(lack, 0.0), strongest)
+                x[i, 0] += push * wx
+                x[i, 1] += push * wy
+                x[i, 2] += push * wz
+                previous[i, 0] += push * wx
+                previous[i, 1] += push * wy
+                previous[i, 2] += push * wz
+                continue
+            if sided:
+                d2, t, wa, wb, wc, q = _nearest_on_side(
+                    px, py, pz, q, points, normals, faces, starts, around, wx, wy, wz
+                )
+            else:
+                d2, t, wa, wb, wc, q = nearest_around(px, py, pz, q, points, faces, starts, around)
+            near[i, c] = q
             if t < 0:
                 continue
             height, no_side, nx, ny, nz = height_over(px, py, pz, d2, t, wa, wb, wc, points, normals, faces)
-            if no_side:
+            if sided and (no_side or height < 0.0):  # from behind its rim too it is drawn over that side
+                sign = -1.0 if no_side else 1.0
+                height, nx, ny, nz = sign * height, sign * nx + wx, sign * ny + wy, sign * nz + wz
+                length = max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-6)
+                nx, ny, nz = nx / length, ny / length, nz / length
+            elif no_side:
                 clear[i, c] = 0.0
                 continue
             clear[i, c] = min(max(height - thickness, 0.0), TRUSTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +28,7 @@ from .kernels import Body, Cloth, Fabric, Pose, State
 from .layers import Stack, let_cards_cross, pulled_apart
 from .mend import Mender
 from .parts import in_parts
+from .passages import Passages
 from .preroll import JUMP, Preroll, rigid_fit
 from .steps import steps_on
 from .sunk import brought_out
@@ -82,7 +84,9 @@ def run(
     rough = np.full(len(contacts.faces), -1.0) if obstacle is None or obstacle.friction is None else obstacle.friction
     none = np.zeros(0, np.float32)  # those two are known in each frame
     radii = obstacle.radii if obstacle else none
-    body = Body(contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest, none, radii, none)
+    passages = Passages(contacts, rest, c, worn.hair, fps)
+    places = contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest
+    body = Body(*places, none, radii, none, passages.ways, passages.led)
     gravity = np.array([0, 0, -settings.gravity]) if around.gravity is None else around.gravity
     sheet = Sheet(c.faces, masses)
     if around.until and (preroll.still or not preroll.count):  # else the first pose is the one at rest
@@ -127,11 +131,13 @@ def run(
             rate = fps * (len(way) - 1)  # a frame in which something turns far is solved as several
             wished = around.direction.holds(step - preroll.count, hold) if around.direction else hold
             push = _pushed(around.accelerations(step - preroll.count - 1, x, v, sheet), gravity, len(x))
+            later = partial(way_in.pose, min(step + passages.ahead, preroll.count + len(skinned) - 1))
             lists.clock[USED] = 0
             for start, goal in pairwise(way):
                 ahead = np.where(constraints.pinned[:, None], goal.skin, x + v / np.float32(rate))
                 contacts.update(x, ahead, start.body, goal.body, start.normals)
                 exits.lead(x, start)
+                passages.lead(x, start, goal, later, rate)
                 count = substeps_of(settings, rate, _speed(start, goal, v, contacts.places, rate))
                 share = 1 / rate / count / SUBSTEP
                 fabric = Fabric(
@@ -157,7 +163,7 @@ def run(
                         lost |= _freeze(state, goal.skin, constraints, cover)
                         lists = renew_lists(at[1], state.began, x, h, cover, lists)
             lost |= _freeze(state, end.skin, constraints, cover)
-            x, failed, spare = brought_out(x, end, exits, c, cover, spare)
+            x, failed, spare = brought_out(x, end, (exits, passages), c, cover, spare)
             lists.clock[FAILED] += failed
         if step >= preroll.count:
             done = frames[step - preroll.count]

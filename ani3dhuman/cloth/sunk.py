@@ -19,6 +19,7 @@ from .contact.candidates import Cover
 from .contact.touch import FAILED, Lists, go_between
 from .exits import Exits
 from .kernels import Pose
+from .passages import Passages
 
 DEEP = 0.0015  # metres
 NEAR = 0.01  # metres from the followed places, within which a particle is looked at
@@ -31,7 +32,7 @@ HEAVY = 0.02  # times its own, the mobility of what is brought out: other cloth 
 
 
 def brought_out(
-    x: np.ndarray, pose: Pose, exits: Exits, constraints: Constraints, cover: Cover, spare: Lists
+    x: np.ndarray, pose: Pose, ways: tuple[Exits, Passages], constraints: Constraints, cover: Cover, spare: Lists
 ) -> tuple[np.ndarray, bool, Lists]:
     """Places (P,3) in which what lies in the body, once, comes to its surface, crossing nothing on the way.
 
@@ -40,6 +41,7 @@ def brought_out(
     Returns:
         The places; whether something could not be kept apart; `spare`, which is used for it.
     """
+    exits, passages = ways
     contacts, obstacle = exits.contacts, exits.contacts.obstacle
     if obstacle is None or contacts.fresh:
         return x, False, spare
@@ -59,6 +61,7 @@ def brought_out(
     turns = windings(pose.body, contacts.faces[contacts.faces[:, 0] < first], x[rows[sunk]])
     sunk = sunk[((turns > 0.5) & (turns < 1.5)) | (near[sunk] >= first)]
     sunk = sunk[(near[sunk] < first) | ~exits.elsewhere(rows[sunk], away[sunk])]
+    sunk = sunk[(near[sunk] >= first) | ~passages.elsewhere(rows[sunk], away[sunk])]
     if len(sunk) == 0:
         return x, False, spare
     mobile, chosen = cover.inv_mass.copy(), rows[sunk]

@@ -16,7 +16,7 @@ METHODS = {
     "avatar": 6,
     "fit": 14,
     "rigid": 2,
-    "cloth": 20,
+    "cloth": 21,
     "render": 13,
     "restore": 4,
     "limits": 4,

@@ -13,6 +13,8 @@ UNDER = wp.constant(mesh.UNDER)
 PRESSED, OPPOSED = wp.constant(solver.PRESSED), wp.constant(solver.OPPOSED)
 LEAST, MOST = wp.constant(solver.OVERLAP[0]), wp.constant(solver.OVERLAP[1])
 AWAY, TRUSTED = wp.constant(solver.AWAY), wp.constant(solver.TRUSTED)
+SIDED = wp.constant(3.0 * solver.SIDED)
+BY_SIDE, BY_END = wp.constant(solver.BY_SIDE), wp.constant(solver.BY_END)
 
 
 @wp.func
@@ -62,8 +64,14 @@ def nearest_around(
     faces: wp.array[wp.vec3i],
     starts: wp.array[int],
     around: wp.array[int],
+    normals: wp.array[wp.vec3],
+    way: wp.vec3,
 ) -> tuple[int, wp.vec3, int]:
-    """As `mesh.kernels.nearest_around`: the triangle, its corners' weights, the corner to start from next time."""
+    """As `mesh.kernels.nearest_around`: the triangle, its corners' weights, the corner to start from next time.
+
+    Where `way` is not 0 as `kernels._nearest_on_side`.
+    """
+    sided = wp.length_sq(way) > 0.0
     vertex, best, triangle, weights = int(start), float(1.0e30), int(-1), wp.vec3(0.0)
     walking, turn = int(1), int(0)
     while walking == 1 and turn < 12:
@@ -71,6 +79,8 @@ def nearest_around(
         walking = int(0)
         for s in range(starts[vertex], starts[vertex + 1]):
             at = faces[around[s]]
+            if sided and wp.dot(normals[at[0]] + normals[at[1]] + normals[at[2]], way) < SIDED:
+                continue
             w = closest_on_triangle(p, points[at[0]], points[at[1]], points[at[2]])
             d = wp.length_sq(p - blended(w, at, points))
             if d < best * 0.999999:
@@ -106,6 +116,8 @@ class Particles:
     grip: wp.array[float]
     near: wp.array2d[int]
     clear: wp.array2d[float]
+    ways: wp.array[wp.vec3]
+    led: wp.array[int]
 
 
 @wp.struct
@@ -159,7 +171,18 @@ def collide(own: Particles, body: Surface, deepest: float, strongest: float) -> 
         if clear[i, c] > 0.0:
             continue
         p = x[i]
-        t, w, corner = nearest_around(p, q, body.points, body.faces, body.starts, body.around)
+        out, led = wp.vec3(0.0), int(0)
+        if c == 1:
+            out = own.ways[i]
+            led = own.led[i]
+        if led == BY_END:
+            lack = wp.dot(out, body.points[q] - p) + thick
+            clear[i, c] = wp.min(wp.max(-lack, 0.0), TRUSTED)
+            push = wp.min(wp.max(lack, 0.0), strongest)
+            x[i] = p + push * out
+            base[i] = base[i] + push * out
+            continue
+        t, w, corner = nearest_around(p, q, body.points, body.faces, body.starts, body.around, body.normals, out)
         near[i, c] = corner
         if t < 0:
             continue
@@ -167,14 +190,16 @@ def collide(own: Particles, body: Surface, deepest: float, strongest: float) -> 
         n, off = blended(w, at, body.normals), p - blended(w, at, body.points)
         distance, size, over = wp.length(off), wp.length(n), wp.dot(off, n)
         no_side = size < 1.0e-6 or (over < 0.0 and over > -UNDER * distance * size)
-        if no_side:
+        if no_side and led != BY_SIDE:
             clear[i, c] = 0.0
             continue
         height = wp.where(over >= 0.0, distance, -distance)
         if distance > 1.0e-4:
             n = off / height
         else:
-            n = n / size
+            n = n / wp.max(size, 1.0e-6)
+        if led == BY_SIDE and height < 0.0:
+            n = wp.normalize(n + out)
         clear[i, c] = wp.min(wp.max(height - thick, 0.0), TRUSTED)
         if height >= thick or height < -deepest:
             continue

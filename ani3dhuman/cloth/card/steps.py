@@ -143,6 +143,8 @@ class DeviceSteps:
         m.send("body_step", (end.body - start.body) / np.float32(substeps), wp.vec3)
         m.send("near", body.near, int)
         m.send("clear", body.clear, float)
+        m.send("ways", body.ways, wp.vec3)
+        m.send("led", body.led, int)
         m.send("rough", body.friction, float)
         m.send("stray", body.stray, float)
 
