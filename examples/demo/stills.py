@@ -152,7 +152,7 @@ def strands(cache: Path, frame: int) -> None:
     values = np.memmap(cache / "Strands.pc2", "<f4", "r", 32, (samples, count // 2, 2, 3))
     middle = values[frame - manifest["frame_start"]].mean(1) + np.array(manifest.get("origin", (0.0, 0, 0)))
     source: Any = bpy.data.objects["Strands"].data
-    wide = np.empty(len(source.points), np.float32)
+    wide: np.ndarray = np.empty(len(source.points), np.float32)
     source.attributes["radius"].data.foreach_get("value", wide)
     wide = wide.reshape(len(source.curves), -1)
     points = len(middle) // len(wide)
