@@ -13,6 +13,7 @@ import torch
 from ..mesh.quaternions import matrix_to_quat, quat_multiply
 from ..mesh.topology import rows, triangle_frames
 from .carrying import carry
+from .folds import bends_of, beyond_rest, narrowed, room_beyond
 from .stretching import TINY, lasting, strains_of, stretched
 
 
@@ -29,6 +30,8 @@ class SurfaceBinding:
             Gaussians that lie in the surface.
         rest_shapes: (F,3) of the triangles at rest, as of `stretching.shapes_of`, zeros for those that stretch nothing;
             None where none does.
+        rest_bends: (F,3) radians by which the mesh is bent at rest at their edges, as of `folds.bends_of`; None where
+            Gaussians do not heed folds.
     """
 
     faces: torch.Tensor
@@ -37,6 +40,7 @@ class SurfaceBinding:
     local_quats: torch.Tensor
     offsets: torch.Tensor | None = None
     rest_shapes: torch.Tensor | None = None
+    rest_bends: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> SurfaceBinding:
         """The same on another device."""
@@ -47,6 +51,7 @@ class SurfaceBinding:
             self.local_quats.to(device),
             None if self.offsets is None else self.offsets.to(device),
             None if self.rest_shapes is None else self.rest_shapes.to(device),
+            None if self.rest_bends is None else self.rest_bends.to(device),
         )
 
     def interpolate(self, values: torch.Tensor) -> torch.Tensor:
@@ -73,7 +78,7 @@ class SurfaceBinding:
         """The binding of some of its Gaussians, (N,) bool or indices."""
         offsets = None if self.offsets is None else self.offsets[keep]
         kept = self.triangle_ids[keep], self.barycentrics[keep], self.local_quats[keep]
-        return SurfaceBinding(self.faces, *kept, offsets, self.rest_shapes)
+        return SurfaceBinding(self.faces, *kept, offsets, self.rest_shapes, self.rest_bends)
 
     def strains(self, vertices: torch.Tensor, sizes: torch.Tensor | None = None) -> torch.Tensor:
         """(F,3) how the triangles deform on a mesh (V,3), as of `stretching.strains_of`.
@@ -98,3 +103,23 @@ class SurfaceBinding:
         if self.rest_shapes is None:
             return quats, scales
         return stretched(self.strains(vertices, sizes), self.triangle_ids, self.local_quats, quats, scales)
+
+    def narrow(
+        self,
+        vertices: torch.Tensor,
+        others: torch.Tensor,
+        out: float,
+        means: torch.Tensor,
+        quats: torch.Tensor,
+        scales: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Quats (N,4) and scales (N,3) posed on vertices (V,3), narrower where the mesh is bent more than at rest.
+
+        `others` (F,3) are the faces beyond the edges, as of `neighbours_of`; `out` is as of `folds.outmost`.
+        """
+        if self.rest_bends is None or self.rest_shapes is None:
+            return quats, scales
+        bends = beyond_rest(bends_of(vertices, self.faces, others), self.rest_bends)
+        bends = bends * lasting(self.rest_shapes)[:, None]  # strands of hair are round
+        own = self.triangle_ids, self.local_quats
+        return narrowed(vertices, self.faces, room_beyond(bends), out, *own, means, quats, scales)

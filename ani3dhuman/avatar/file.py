@@ -70,7 +70,7 @@ class AvatarFile:
         for name in ("harmonics", "lifts"):
             if getattr(self.avatar, name) is not None:
                 arrays[name] = getattr(self.avatar, name)
-        for name in ("offsets", "rest_shapes"):
+        for name in ("offsets", "rest_shapes", "rest_bends"):
             if getattr(binding, name) is not None:
                 arrays[name] = getattr(binding, name).numpy()
         save_arrays(path, arrays)
@@ -100,7 +100,8 @@ def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
     faces, triangles = arrays["faces"].astype(np.int64), arrays["triangle_ids"].astype(np.int64)
     count = len(triangles)
     shapes = {"barycentrics": 3, "local_quats": 4, "scales": 3, "albedo": 3}
-    gloss, offsets, rest = arrays.get("gloss"), arrays.get("offsets"), arrays.get("rest_shapes")
+    gloss, offsets = arrays.get("gloss"), arrays.get("offsets")
+    at_rest = {name: arrays[name].astype(np.float32) for name in ("rest_shapes", "rest_bends") if name in arrays}
     shapes |= {name: 3 for name in ("gloss", "offsets") if name in arrays}
     wrong = [name for name, k in shapes.items() if arrays[name].shape != (count, k)]
     wrong += [name for name in ("tones",) if name in arrays and arrays[name].shape != (count, 2)]
@@ -110,15 +111,16 @@ def _avatar(arrays: dict[str, np.ndarray], is_lit: bool) -> Avatar:
     wrong += [name for name in ("opacities", "region_ids", "lifts") if arrays.get(name, triangles).shape != (count,)]
     if wrong or faces.ndim != 2 or not 0 <= triangles.min(initial=0) <= triangles.max(initial=0) < len(faces):
         raise ValueError(f"its arrays do not belong together: {', '.join(wrong) or 'triangle_ids'}")
-    if rest is not None and (rest.shape != faces.shape or not np.isfinite(rest).all()):
-        raise ValueError("its arrays do not belong together: rest_shapes")
+    for name, array in at_rest.items():
+        if array.shape != faces.shape or not np.isfinite(array).all():
+            raise ValueError(f"its arrays do not belong together: {name}")
     binding = SurfaceBinding(
         torch.from_numpy(faces),
         torch.from_numpy(triangles),
         torch.from_numpy(arrays["barycentrics"]),
         torch.from_numpy(arrays["local_quats"]),
         None if offsets is None else torch.from_numpy(offsets),
-        None if rest is None else torch.from_numpy(rest.astype(np.float32)),
+        **{name: torch.from_numpy(array) for name, array in at_rest.items()},
     )
     regions = arrays["region_ids"].astype(np.int64)
     looks = (arrays["scales"], arrays["opacities"], arrays["albedo"], regions, gloss, is_lit)

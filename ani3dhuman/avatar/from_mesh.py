@@ -14,8 +14,10 @@ from ani3d_formats.shot import Shot
 from ani3d_formats.shot_meta import ObjectRange
 
 from ..mesh.corner_normals import CornerNormals
+from ..mesh.topology import neighbours_of
 from .avatar import Avatar
 from .binding import SurfaceBinding
+from .folds import bends_of
 from .sampling import random_points, spread_samples
 from .strand_gaussians import shares_of, strand_objects, strand_samples
 from .stretching import shapes_of
@@ -90,6 +92,7 @@ def avatar_from_shot(
         torch.from_numpy(barycentrics),
         torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(len(scales), 1),
         rest_shapes=rest_shapes(shot, vertices),
+        rest_bends=rest_bends(shot, vertices),
     )
     albedo, alpha = surface_colors(shot, triangle_ids, barycentrics)
     avatar = Avatar(binding, scales, _opacities(alpha), albedo, face_regions[triangle_ids])
@@ -116,6 +119,12 @@ def rest_shapes(shot: Shot, vertices: np.ndarray) -> torch.Tensor:
     solid = torch.from_numpy(_solid(faces, strand_objects(shot)))
     points = torch.from_numpy(np.array(vertices, np.float32))
     return shapes_of(points, torch.from_numpy(faces.astype(np.int64))) * solid[:, None]
+
+
+def rest_bends(shot: Shot, vertices: np.ndarray) -> torch.Tensor:
+    """(F,3) as a binding has them of the shot's mesh on `vertices` (V,3)."""
+    faces, points = shot["faces"].astype(np.int64), torch.from_numpy(np.array(vertices, np.float32))
+    return bends_of(points, torch.from_numpy(faces), torch.from_numpy(neighbours_of(faces)))
 
 
 def _solid(faces: np.ndarray, hair: list[tuple[ObjectRange, np.ndarray]]) -> np.ndarray:

@@ -14,11 +14,13 @@ from ani3d_formats.camera import CameraPath
 from ani3d_formats.gaussians import GaussianFrames
 
 from ..device import CPU, Compute, to_numpy
+from ..mesh.topology import neighbours_of
 from ..rendering.light_sources import Lighting
 from ..storage.frames_on_disk import Frames
 from .appearance import apply_appearance, check_appearance
 from .avatar import Avatar
 from .binding import SurfaceBinding
+from .folds import outmost
 from .lifts import nearer
 from .shaded import shaded_frames
 
@@ -113,6 +115,8 @@ class PosedAvatar:
             sizes = self.compute.tensor(self.sizes[frame])
             scales = self.compute.tensor(self.avatar.scales * self.avatar.per_vertex(self.sizes[frame])[:, None])
         quats, scales = self.binding.stretch(vertices, quats, scales, sizes)
+        if self._around is not None:
+            quats, scales = self.binding.narrow(vertices, *self._around, means, quats, scales)
         opacities = self.opacities
         colors = means[:, :0] if self.colors is None else self.compute.tensor(self.colors[frame])
         if self.appearance is not None and self.colors is not None:
@@ -129,6 +133,14 @@ class PosedAvatar:
         flat = self.cameras.camera_type == "orthographic"
         means, scales = nearer(posed.means, posed.scales, self._lifts, viewmat, flat)
         return posed._replace(means=means, scales=scales)
+
+    @cached_property
+    def _around(self) -> tuple[Tensor, float] | None:
+        """What `SurfaceBinding.narrow` needs to know of the mesh, of which the faces beyond edges on the device."""
+        own = self.avatar.binding
+        if own.rest_bends is None or own.rest_shapes is None:
+            return None
+        return self.compute.integers(neighbours_of(own.faces.numpy())), outmost(own.rest_shapes)
 
     @cached_property
     def _lifts(self) -> Tensor | None:

@@ -235,7 +235,7 @@ def _leaning_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Te
     xx, xy, yy = strains.double().unbind(-1)
     zero, one = torch.zeros_like(xx), torch.ones_like(xx)
     F = torch.stack([xx, xy, zero, zero, yy, zero, zero, zero, one], -1).unflatten(-1, (3, 3))
-    R = _rotations(local.double())
+    R = rotations(local.double())
     axes = list((R.transpose(1, 2) @ F @ R * scales.double().clamp(min=1e-12)[:, None]).unbind(-1))
     for _ in range(SWEEPS):
         for p, q in ((0, 1), (0, 2), (1, 2)):
@@ -252,7 +252,7 @@ def _leaning_tensors(strains: Tensor, local: Tensor, scales: Tensor) -> tuple[Te
     return turns, sizes.to(scales.dtype)
 
 
-def _rotations(quats: Tensor) -> Tensor:
+def rotations(quats: Tensor) -> Tensor:
     """(N,3,3) of unit quaternions (N,4) wxyz."""
     w, x, y, z = quats.unbind(-1)
     parts = [

@@ -38,3 +38,18 @@ def edges_of(faces: np.ndarray) -> np.ndarray:
     """Unique undirected edges (E,2) of a triangle mesh, sorted."""
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return np.unique(np.sort(pairs, axis=1), axis=0)
+
+
+def neighbours_of(faces: np.ndarray) -> np.ndarray:
+    """(F,3) int64 of faces (F,3): the face beyond each edge, the first of which leads from corner 0 to corner 1.
+
+    -1 where there is none, or more than one.
+    """
+    starts, ends = faces.T.reshape(-1).astype(np.int64), np.roll(faces, -1, axis=1).T.reshape(-1).astype(np.int64)
+    keys = np.minimum(starts, ends) * (faces.max(initial=0) + 1) + np.maximum(starts, ends)
+    order = np.argsort(keys, kind="stable")
+    first, count = np.unique(keys[order], return_index=True, return_counts=True)[1:]
+    pairs = first[count == 2]
+    found = np.full(3 * len(faces), -1, np.int64)
+    found[order[pairs]], found[order[pairs + 1]] = order[pairs + 1] % len(faces), order[pairs] % len(faces)
+    return found.reshape(3, len(faces)).T.copy()

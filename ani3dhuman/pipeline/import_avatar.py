@@ -17,7 +17,7 @@ from ani3d_formats.regions import REGIONS
 from ani3d_formats.shot import Shot
 
 from ..avatar.file import AvatarFile
-from ..avatar.from_mesh import rest_shapes, with_surface_of
+from ..avatar.from_mesh import rest_bends, rest_shapes, with_surface_of
 from ..avatar.from_splats import Bound, bind_splats, binding_steps
 from ..presentation.binding_sheet import plot_binding
 from ..rigid import pose_rigid
@@ -82,7 +82,8 @@ def import_avatar(
     placed = replace(splats, means=splats.means - np.asarray(shot.meta.origin, np.float32))
     bound = bind_splats(placed, vertices, shot["faces"], shot["region_ids"], parts, not relight, progress)
     if bound.avatar.harmonics is None:  # axes that turn in the cloth would turn colours by view with them
-        binding = replace(bound.avatar.binding, rest_shapes=rest_shapes(shot, vertices))
+        at_rest = {"rest_shapes": rest_shapes(shot, vertices), "rest_bends": rest_bends(shot, vertices)}
+        binding = replace(bound.avatar.binding, **at_rest)
         bound = replace(bound, avatar=replace(bound.avatar, binding=binding))
     if relight:
         bound = replace(bound, avatar=with_surface_of(shot, bound.avatar))

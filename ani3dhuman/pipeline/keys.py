@@ -13,11 +13,11 @@ from ..storage.stage_store import content_key
 
 # A number goes up when that code makes something else of the same input, so that stored results are not taken for new.
 METHODS = {
-    "avatar": 6,
-    "fit": 14,
+    "avatar": 7,
+    "fit": 15,
     "rigid": 2,
     "cloth": 21,
-    "render": 13,
+    "render": 14,
     "restore": 4,
     "limits": 4,
     "conditions": 1,
