@@ -12,6 +12,7 @@ from ani3dhuman.cloth.contact.touch import Layers, cover_of, empty_lists
 from ani3dhuman.cloth.exits import Exits
 from ani3dhuman.cloth.fabrics import FABRICS
 from ani3dhuman.cloth.kernels import Pose
+from ani3dhuman.cloth.passages import Passages
 from ani3dhuman.cloth.simulate import simulate
 from ani3dhuman.cloth.sunk import brought_out
 from ani3dhuman.cloth.surroundings import Sheet, Surroundings
@@ -163,8 +164,8 @@ def test_what_is_in_the_body_at_the_end_of_a_frame_comes_out_and_what_lies_where
     contacts.update(x, x, points, points, normals)
     layers = Layers(sheet_faces, np.full(len(x), 0.001), np.zeros(len(x)), np.zeros(len(x), np.float32))
     cover, threads = cover_of(layers, x, np.ones(len(x), np.float32)), Constraints.of_mesh(sheet_faces, x, 0 * x[:, 0])
-    exits = Exits(contacts, threads.edges, len(x))
-    done, failed, _ = brought_out(x, Pose(x, points, normals), exits, threads, cover, empty_lists(cover))
+    ways = Exits(contacts, threads.edges, len(x)), Passages(contacts, x, threads, False, 24)
+    done, failed, _ = brought_out(x, Pose(x, points, normals), ways, threads, cover, empty_lists(cover))
     assert not failed and done[deep, 1] < -0.04 and (done[overlapped] == x[overlapped]).all()
     assert np.abs(np.delete(done, deep, 0) - np.delete(x, deep, 0)).max() < 0.02
 
