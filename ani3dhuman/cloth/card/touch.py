@@ -197,7 +197,7 @@ class DeviceContact:
         for name in PLACES:
             getattr(state, name)[:] = m.there[BEFORE.get(name, name)].numpy()
         room = -(-self.listed // BLOCKS)
-        made, touching = room_for(room * BLOCKS)
+        made, touching = room_for(room * BLOCKS, len(state.x))
         pairs = PairsHere(*(getattr(made, name) for name in PairsHere._fields))
         for name in PairsHere._fields:
             getattr(pairs, name)[: self.listed] = getattr(self.pairs, name).numpy()[: self.listed]

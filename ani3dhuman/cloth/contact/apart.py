@@ -33,6 +33,7 @@ class Touching(NamedTuple):
     Attributes:
         on: (N,) bool, pairs that are near; lists: (N,) int32, block by block, which those are; counts: (BLOCKS,).
         weights: (N,4) float32 of the nearest points at the start; distance: (N,) float32 metres at the start.
+        moved: (V,) bool, vertices that were moved since the lists were emptied.
     """
 
     on: np.ndarray
@@ -40,21 +41,23 @@ class Touching(NamedTuple):
     counts: np.ndarray
     weights: np.ndarray
     distance: np.ndarray
+    moved: np.ndarray
 
 
 @kernel
 def _look(b, x0, x, share, fresh, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
     """`look` for a block."""
     kinds, at, normal, keep, rested = pairs
-    on, lists, touching_counts, weights, distances = touching
+    on, lists, touching_counts, weights, distances, moved = touching
     first = b * (kinds.shape[0] // BLOCKS)
     count = 0 if fresh else touching_counts[b]
     for p in range(first, first + counts[b]):
+        i, j, k, m = at[p, 0], at[p, 1], at[p, 2], at[p, 3]
         if fresh:
             on[p] = False
-        elif on[p]:
+        elif on[p] or not (moved[i] or moved[j] or moved[k] or moved[m]):
             continue
-        kind, i, j, k, m = kinds[p], at[p, 0], at[p, 1], at[p, 2], at[p, 3]
+        kind = kinds[p]
         nx, ny, nz = normal[p, 0], normal[p, 1], normal[p, 2]
         least = share * keep[p]
         if gap_along(kind, i, j, k, m, nx, ny, nz, x) >= least:
@@ -89,8 +92,11 @@ def _look_in_all(x0, x, share, fresh, cover, pairs, counts, touching):  # type: 
 def look(x0, x, share, fresh, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
     """Put on the lists what is nearer than `share` of its distance to be kept, at places `x`, by its old plane.
 
-    Those get a new plane, of places `x0` at the start of the step. `fresh` empties the lists first.
+    Those get a new plane, of places `x0` at the start of the step. `fresh` empties the lists first; else only pairs of
+    what was moved since are looked at.
     """
+    if fresh:
+        touching.moved[:] = False
     if counts.sum() < WORTH:
         for b in range(BLOCKS):
             _look(b, x0, x, share, fresh, cover, pairs, counts, touching)
@@ -107,7 +113,7 @@ def repel(x0, x, base, h, inv_mass, pairs, touching, friction):  # type: ignore[
     reckoned, goes along. The approach is that of speeds too: what the body's pushes moved is not to be flung off.
     """
     kinds, at, normal, keeps, _ = pairs
-    _, lists, counts, weights, distances = touching
+    _, lists, counts, weights, distances, moved = touching
     room, widen = kinds.shape[0] // BLOCKS, min(WIDEN, RATE * h)
     for b in range(BLOCKS):
         for n in range(b * room, b * room + counts[b]):
@@ -142,6 +148,7 @@ def repel(x0, x, base, h, inv_mass, pairs, touching, friction):  # type: ignore[
             for s in range(4):
                 v = at[p, s]
                 m = inv_mass[v] * weights[p, s] / total
+                moved[v] = True
                 x[v, 0] += m * (push * nx - rub * rx)
                 x[v, 1] += m * (push * ny - rub * ry)
                 x[v, 2] += m * (push * nz - rub * rz)
@@ -157,7 +164,7 @@ def put_back(x, base, inv_mass, pairs, touching, rounds):  # type: ignore[no-unt
     That takes speed, but adds none: `base` as of `repel`.
     """
     kinds, at, normal, keeps, _ = pairs
-    _, lists, counts, _, distances = touching
+    _, lists, counts, _, distances, moved = touching
     room = kinds.shape[0] // BLOCKS
     failing = 0
     for _ in range(rounds):
@@ -185,6 +192,7 @@ def put_back(x, base, inv_mass, pairs, touching, rounds):  # type: ignore[no-unt
                         speed += ny * (x[a, 1] - base[a, 1] - x[c, 1] + base[c, 1])
                         speed += nz * (x[a, 2] - base[a, 2] - x[c, 2] + base[c, 2])
                         silent = 1.0 - min(max(-speed, 0.0) / (least - gap), 1.0)
+                        moved[a] = moved[c] = True
                         x[a, 0] += s * nx
                         x[a, 1] += s * ny
                         x[a, 2] += s * nz
@@ -214,7 +222,7 @@ def _root(parent, v):  # type: ignore[no-untyped-def]
 def _join_failing(x, pairs, touching, parent):  # type: ignore[no-untyped-def]
     """Join the vertices of each near pair that fails in one zone; the number of those pairs."""
     kinds, at, normal, keeps, _ = pairs
-    _, lists, counts, _, distances = touching
+    _, lists, counts, _, distances, _ = touching
     room = kinds.shape[0] // BLOCKS
     failing = 0
     for b in range(BLOCKS):
@@ -232,10 +240,10 @@ def _join_failing(x, pairs, touching, parent):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def move_as_one(x0, x, base, inv_mass, parent):  # type: ignore[no-untyped-def]
+def move_as_one(x0, x, base, inv_mass, parent, moved):  # type: ignore[no-untyped-def]
     """Give the vertices of each zone its mean motion, weighed by mass; where some are moved from outside, theirs.
 
-    Their speeds, which are reckoned from `base` (V,3), become the mean of those.
+    Their speeds, which are reckoned from `base` (V,3), become the mean of those. `moved` (V,): see `Touching`.
     """
     count = x.shape[0]
     sums, speeds, masses = np.zeros((count, 3)), np.zeros((count, 3)), np.zeros(count)
@@ -256,6 +264,7 @@ def move_as_one(x0, x, base, inv_mass, parent):  # type: ignore[no-untyped-def]
     for v in range(count):
         r = _root(parent, v)
         if size[r] >= 2 and inv_mass[v] > 0.0:
+            moved[v] = True
             for k in range(3):
                 x[v, k] = x0[v, k] + sums[r, k] / masses[r]
                 base[v, k] = x[v, k] - speeds[r, k] / masses[r]
@@ -277,7 +286,7 @@ def keep_sides(x0, x, base, cover, pairs, counts, touching):  # type: ignore[no-
                 parent = np.arange(x.shape[0])
             failing = _join_failing(x, pairs, touching, parent)
             if failing > 0:
-                move_as_one(x0, x, base, inv_mass, parent)
+                move_as_one(x0, x, base, inv_mass, parent, touching.moved)
         before = touching.counts.sum()
         look(x0, x, REMAINS, False, cover, pairs, counts, touching)
         if failing == 0 and touching.counts.sum() == before:

@@ -9,12 +9,11 @@ from ...jit import inlined_kernel, kernel, parallel_kernel
 from .candidates import BLOCKS, add_pair, block_of, block_with
 from .flat import NEAR, NOT, WHOLE, find_normal, flatness, within_cone
 from .planes import compare, stay_apart
-from .tree import BIG, fit_face, fit_node, leaf_of
+from .tree import fit_face, fit_node, leaf_of
 
 WORTH = 40  # triangles from which on waking another core is worth it
 FEW = 0.1  # share of the vertices that may have left their lines, so that it pays
 APART, ABOUT, ALL = np.uint8(2), np.uint8(1), np.uint8(255)  # bits of marks
-DROPPED = -BIG  # distance to be kept of pairs that are on a list no more
 
 
 @kernel
@@ -45,12 +44,20 @@ def leave_lines(x0, x, elapsed, h, most, lists, off):  # type: ignore[no-untyped
 
 @kernel
 def _drop(block, off, pairs, counts):  # type: ignore[no-untyped-def]
-    """Drop the pairs of a block that are of vertices which are off."""
-    at, keep = pairs.at, pairs.keep
+    """Drop the pairs of a block that are of vertices which are off; the others stay in their order."""
+    kinds, at, normal, keep, rested = pairs
     first = block * (at.shape[0] // BLOCKS)
+    kept = first
     for p in range(first, first + counts[block]):
-        if off[at[p, 0]] or off[at[p, 1]] or off[at[p, 2]] or off[at[p, 3]]:
-            keep[p] = DROPPED
+        i, j, k, m = at[p, 0], at[p, 1], at[p, 2], at[p, 3]
+        if off[i] or off[j] or off[k] or off[m]:
+            continue
+        if kept < p:
+            kinds[kept], keep[kept], rested[kept] = kinds[p], keep[p], rested[p]
+            at[kept, 0], at[kept, 1], at[kept, 2], at[kept, 3] = i, j, k, m
+            normal[kept, 0], normal[kept, 1], normal[kept, 2] = normal[p, 0], normal[p, 1], normal[p, 2]
+        kept += 1
+    counts[block] = kept - first
 
 
 @inlined_kernel

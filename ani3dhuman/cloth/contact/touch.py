@@ -85,7 +85,7 @@ def cover_of(layers: Layers, rest: np.ndarray, inv_mass: np.ndarray) -> Cover:
 def empty_lists(cover: Cover) -> Lists:
     """No lists yet, and room for some."""
     vertices, faces, leaves = len(cover.rest), len(cover.faces), len(cover.first) - 1
-    pairs, touching = room_for(BLOCKS * max(64, faces // 4))
+    pairs, touching = room_for(BLOCKS * max(64, faces // 4), vertices)
     return Lists(
         pairs,
         np.zeros(BLOCKS, np.int64),
@@ -110,15 +110,15 @@ def empty_lists(cover: Cover) -> Lists:
     )
 
 
-def room_for(count: int) -> tuple[Pairs, Touching]:
-    """Room for so many pairs."""
+def room_for(count: int, vertices: int) -> tuple[Pairs, Touching]:
+    """Room for so many pairs of so many vertices."""
     vectors = np.empty((count, 3), np.float32), np.empty((count, 4), np.float32)
     numbers = np.empty(count, np.float32), np.empty(count, np.float32)
     pairs = Pairs(
         np.empty(count, np.int8), np.empty((count, 4), np.int32), vectors[0], numbers[0], np.empty(count, bool)
     )
     near = np.zeros(count, bool), np.empty(count, np.int32), np.zeros(BLOCKS, np.int64)
-    return pairs, Touching(*near, vectors[1], numbers[1])
+    return pairs, Touching(*near, vectors[1], numbers[1], np.zeros(vertices, bool))
 
 
 def find_crossings(x: np.ndarray, cover: Cover, lists: Lists) -> int:
@@ -154,7 +154,7 @@ def make_lists(x0: np.ndarray, x: np.ndarray, h: float, span: float, cover: Cove
         most = int(lists.counts.max())
         if most * BLOCKS <= len(lists.pairs.kind):
             break
-        pairs, touching = room_for(BLOCKS * (most + most // 2))
+        pairs, touching = room_for(BLOCKS * (most + most // 2), len(x))
         lists = lists._replace(pairs=pairs, touching=touching)
     clock[ELAPSED], clock[SPAN] = 0, span
     return lists
