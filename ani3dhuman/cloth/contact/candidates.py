@@ -78,7 +78,7 @@ class Boxes(NamedTuple):
 
     Attributes:
         node, face: low corner, high corner, and the least and the greatest way of what is in it, along each axis.
-        normals: (2,F,3) of the triangles, now and at the end of their way; flat: (F,) uint8, see `flat`;
+        normals: (F,2,3) of the triangles, now and at the end of their way; flat: (F,) uint8, see `flat`;
             level: (V,) bool, whether the triangles at a vertex are.
         margin: (F,) metres that each triangle's box is wider than the triangle.
         own, apart: (F,) and (2L,) uint8, bits of triangles and nodes as of `never_meeting`.

@@ -119,31 +119,36 @@ def _mutual_first(starts, members, near):  # type: ignore[no-untyped-def]
 
 @kernel
 def find_normal(t, x, faces, normals, when):  # type: ignore[no-untyped-def]
-    """Write the unit normal of triangle `t` to `normals` (2,F,3), now or at the end; zero where there is no area."""
+    """Write the unit normal of triangle `t` to `normals` (F,2,3), now or at the end; zero where there is no area."""
     i, j, k = faces[t, 0], faces[t, 1], faces[t, 2]
     ex, ey, ez = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
     fx, fy, fz = x[k, 0] - x[i, 0], x[k, 1] - x[i, 1], x[k, 2] - x[i, 2]
     nx, ny, nz = ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
     length = math.sqrt(nx * nx + ny * ny + nz * nz)
     scale = ONE / length if length > 0.0 else NONE
-    normals[when, t, 0], normals[when, t, 1], normals[when, t, 2] = nx * scale, ny * scale, nz * scale
+    normals[t, when, 0], normals[t, when, 1], normals[t, when, 2] = nx * scale, ny * scale, nz * scale
 
 
 @kernel
 def within_cone(others, start, stop, normals):  # type: ignore[no-untyped-def]
-    """Whether the normals of triangles others[start:stop] are near their mean."""
-    for when in range(2):
-        nx, ny, nz = NONE, NONE, NONE
-        for k in range(start, stop):
-            o = others[k]
-            nx += normals[when, o, 0]
-            ny += normals[when, o, 1]
-            nz += normals[when, o, 2]
-        least = FLAT * math.sqrt(nx * nx + ny * ny + nz * nz)
-        for k in range(start, stop):
-            o = others[k]
-            if not nx * normals[when, o, 0] + ny * normals[when, o, 1] + nz * normals[when, o, 2] > least:
-                return False
+    """Whether the normals of triangles others[start:stop] are near their mean, now and at the end."""
+    ax, ay, az, bx, by, bz = NONE, NONE, NONE, NONE, NONE, NONE
+    for k in range(start, stop):
+        o = others[k]
+        ax += normals[o, 0, 0]
+        ay += normals[o, 0, 1]
+        az += normals[o, 0, 2]
+        bx += normals[o, 1, 0]
+        by += normals[o, 1, 1]
+        bz += normals[o, 1, 2]
+    least = FLAT * math.sqrt(ax * ax + ay * ay + az * az)
+    later = FLAT * math.sqrt(bx * bx + by * by + bz * bz)
+    for k in range(start, stop):
+        o = others[k]
+        if not ax * normals[o, 0, 0] + ay * normals[o, 0, 1] + az * normals[o, 0, 2] > least:
+            return False
+        if not bx * normals[o, 1, 0] + by * normals[o, 1, 1] + bz * normals[o, 1, 2] > later:
+            return False
     return True
 
 

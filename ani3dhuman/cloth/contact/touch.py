@@ -100,7 +100,7 @@ def empty_lists(cover: Cover) -> Lists:
         Boxes(
             np.zeros((2 * leaves, 12), np.float32),
             np.zeros((faces, 12), np.float32),
-            np.zeros((2, faces, 3), np.float32),
+            np.zeros((faces, 2, 3), np.float32),
             np.zeros(faces, np.uint8),
             np.zeros(vertices, bool),
             np.zeros(faces, np.float32),
