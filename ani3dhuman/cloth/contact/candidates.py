@@ -160,12 +160,27 @@ def block_with(leaf, leaves):  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
+def begin_at(own, stack):  # type: ignore[no-untyped-def]
+    """Put on the `stack` what `next_leaf` would find on its way to leaf node `own` itself; the number of nodes."""
+    top, above = 0, 1
+    while own >> above > 0:
+        above += 1
+    for step in range(above - 2, -1, -1):
+        node = own >> step
+        if node & 1 == 0:
+            stack[top] = node + 1
+            top += 1
+    stack[top] = own
+    return top + 1
+
+
+@inlined_kernel
 def next_leaf(own, leaves, boxes, apart, stack, top):  # type: ignore[no-untyped-def]
     """Go on through the tree to the next leaf, not before leaf node `own`, whose box touches that of `own`.
 
     `boxes` are those of the nodes.
 
-    `stack` holds `top` nodes to be looked at; at the start the root alone. Nodes that have a bit of `apart` (2 leaves,)
+    `stack` holds `top` nodes to be looked at, at the start those of `begin_at`. Nodes that have a bit of `apart` (2 leaves,)
     in common are passed over.
 
     Returns:
@@ -258,13 +273,15 @@ def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, room, pairs, count):  
     marks, stack, near = room
     _mark(leaf, cover, boxes, marks)
     leaves = first.shape[0] - 1
-    own, top = leaves + leaf, 1
-    stack[0] = 1
+    own = leaves + leaf
+    top = begin_at(own, stack)
     while True:
         node, top = next_leaf(own, leaves, node_boxes, apart, stack, top)
         if node == 0:
             return count
         for a in range(first[leaf], first[leaf + 1]):
+            if node != own and stay_apart(face, a, node_boxes, node):
+                continue
             for b in range(a + 1 if node == own else first[node - leaves], first[node - leaves + 1]):
                 if marks[b] & LEAVES == leaf:
                     bits = marks[b] >> (NUMBER + a - first[leaf])

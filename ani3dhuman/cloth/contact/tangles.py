@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 
 from ...jit import kernel, parallel_kernel
-from .candidates import BLOCKS, HELD, never_meeting, next_leaf
+from .candidates import BLOCKS, HELD, begin_at, never_meeting, next_leaf
 from .geometry import pierces
 from .planes import stay_apart
 
@@ -73,13 +73,15 @@ def list_crossings(x, cover, boxes, hits, counts):  # type: ignore[no-untyped-de
         count = 0
         stack = np.ones(64, np.int32)
         for leaf in range(block, leaves, BLOCKS):
-            own, top = leaves + leaf, 1
-            stack[0] = 1
+            own = leaves + leaf
+            top = begin_at(own, stack)
             while True:
                 node, top = next_leaf(own, leaves, node_boxes, apart, stack, top)
                 if node == 0:
                     break
                 for a in range(first[leaf], first[leaf + 1]):
+                    if node != own and stay_apart(face, a, node_boxes, node):
+                        continue
                     for b in range(a + 1 if node == own else first[node - leaves], first[node - leaves + 1]):
                         if not stay_apart(face, a, face, b):
                             count = _note(a, b, x, cover, boxes, own_hits, count)
