@@ -30,8 +30,11 @@ class Mender:
         self.shortest = np.zeros_like(constraints.edge_rest)
         self.longest = np.float32(MAX_STRETCH) * constraints.edge_rest
 
-    def mended(self, x: np.ndarray, pose: Pose, cover: Cover, lists: Lists) -> tuple[np.ndarray, Lists]:
-        """Places (P,3) near `x` without long edges, that are not deeper in the body and cross nothing on the way."""
+    def mended(self, x: np.ndarray, pose: Pose, cover: Cover, lists: Lists, crossed: bool) -> tuple[np.ndarray, Lists]:
+        """Places (P,3) near `x` without long edges, that are not deeper in the body and cross nothing on the way.
+
+        `crossed`: whether cloth may cross itself at `x`.
+        """
         done = x.copy()
         for turn in range(self.rounds):
             former = done.copy()
@@ -47,7 +50,7 @@ class Mender:
             if turn > 0 and np.array_equal(done, former):  # nothing was left to mend
                 break
             if len(self.constraints.faces):
-                lists = go_between(x, done, cover, lists)
+                lists = go_between(x, done, cover, lists, crossed)
         return done, lists
 
     def _heights(self, x: np.ndarray, rows: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from .compliance import compliances, settings_for
 from .constraints import Constraints
 from .contact.candidates import Cover
 from .contact.seams import find_seams
-from .contact.touch import DONE, FAILED, USED, cover_of, empty_lists, renew_lists
+from .contact.touch import DONE, FAILED, USED, cover_of, empty_lists, may_cross, renew_lists
 from .exits import Exits
 from .fabrics import SUBSTEP, ClothSettings
 from .giving import Giving
@@ -163,11 +163,12 @@ def run(
                         lost |= _freeze(state, goal.skin, constraints, cover)
                         lists = renew_lists(at[1], state.began, x, h, cover, lists)
             lost |= _freeze(state, end.skin, constraints, cover)
-            x, failed, spare = brought_out(x, end, (exits, passages), c, cover, spare)
+            x, failed, spare = brought_out(x, end, (exits, passages), c, cover, spare, may_cross(lists))
             lists.clock[FAILED] += failed
         if step >= preroll.count:
             done = frames[step - preroll.count]
-            done[:], spare = mender.mended(x, end, cover, spare)  # what is mended here is seen, and swings on as it was
+            # what is mended here is seen, and swings on as it was
+            done[:], spare = mender.mended(x, end, cover, spare, may_cross(lists))
             done[lost] = np.nan
             if around.shown:
                 around.shown(step - preroll.count, done)

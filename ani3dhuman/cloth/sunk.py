@@ -32,11 +32,17 @@ HEAVY = 0.02  # times its own, the mobility of what is brought out: other cloth 
 
 
 def brought_out(
-    x: np.ndarray, pose: Pose, ways: tuple[Exits, Passages], constraints: Constraints, cover: Cover, spare: Lists
+    x: np.ndarray,
+    pose: Pose,
+    ways: tuple[Exits, Passages],
+    constraints: Constraints,
+    cover: Cover,
+    spare: Lists,
+    crossed: bool,
 ) -> tuple[np.ndarray, bool, Lists]:
     """Places (P,3) in which what lies in the body, once, comes to its surface, crossing nothing on the way.
 
-    Where the body passes through itself it is left.
+    Where the body passes through itself it is left. `crossed`: whether cloth may cross itself at `x`.
 
     Returns:
         The places; whether something could not be kept apart; `spare`, which is used for it.
@@ -70,7 +76,7 @@ def brought_out(
     contacts.follow(chosen, near[sunk])
     failed = False
     if len(cover.faces):
-        spare = go_between(x, done, cover._replace(inv_mass=mobile), spare)
+        spare = go_between(x, done, cover._replace(inv_mass=mobile), spare, crossed)
         failed = bool(spare.clock[FAILED] > 0)
     return _no_deeper(x, done, pose, contacts), failed, spare
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from ...jit import inlined_kernel, kernel, parallel_kernel
-from .flat import NEAR, NOT, WHOLE
+from .flat import NEAR, NOT, STILL, WHOLE
 from .geometry import VERTEX, gap_along, nearest_of_pair
 from .planes import compare, reach_of, stay_apart
 from .tree import LEAF
@@ -180,8 +180,8 @@ def next_leaf(own, leaves, boxes, apart, stack, top):  # type: ignore[no-untyped
 
     `boxes` are those of the nodes.
 
-    `stack` holds `top` nodes to be looked at, at the start those of `begin_at`. Nodes that have a bit of `apart` (2 leaves,)
-    in common are passed over.
+    `stack` holds `top` nodes to be looked at, at the start those of `begin_at`. Nodes that have a bit of `apart`
+    (2 leaves,) in common are passed over.
 
     Returns:
         The leaf's node, 0 when there is none; the new `top`.
@@ -236,17 +236,19 @@ def _mark(leaf, cover, boxes, marks):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def never_meeting(cover, own, apart):  # type: ignore[no-untyped-def]
-    """Fill bits `own` (F,) of triangles and `apart` (2 leaves,) of tree nodes: two that share one hold nothing that is
-    to be compared.
+def never_meeting(cover, moving, boxes):  # type: ignore[no-untyped-def]
+    """Fill bits `own` of triangles and `apart` of tree nodes, of `Boxes`: two that share one hold nothing that is to be
+    compared.
 
-    Bits are of garments that pass themselves, `PASSED` and `MET`, of what is held, and of seams.
+    Bits are of garments that pass themselves, `PASSED` and `MET`, of what is held, of seams, and of triangles without a
+    vertex that is `moving` (V,) bool; without rows all may be.
     """
+    own, apart = boxes.own, boxes.apart
     first, faces, garment = cover.first, cover.faces, cover.garment
     inv_mass, seam = cover.inv_mass, cover.seam
     leaves = first.shape[0] - 1
     for leaf in range(leaves):
-        bits = 15
+        bits = 31
         for a in range(first[leaf], first[leaf + 1]):
             i, j, k = faces[a, 0], faces[a, 1], faces[a, 2]
             own[a] = 1 if garment[i] == PASSED else (2 if garment[i] == MET else 0)
@@ -254,6 +256,8 @@ def never_meeting(cover, own, apart):  # type: ignore[no-untyped-def]
                 own[a] |= HELD
             if seam[i] == SEWN and seam[j] == SEWN and seam[k] == SEWN:
                 own[a] |= 8
+            if moving.shape[0] and not (moving[i] or moving[j] or moving[k]):
+                own[a] |= STILL
             bits &= own[a]
         apart[leaves + leaf] = bits
     for node in range(leaves - 1, 0, -1):
@@ -298,11 +302,10 @@ def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, room, pairs, count):  
 def list_pairs(x, y, slack, cover, tangled, boxes, pairs, counts):  # type: ignore[no-untyped-def]
     """List what may touch on straight lines from places `x` to `y` (V,3) that each vertex leaves by `slack` (V,).
 
-    Boxes are those of this way. Block b of `pairs` begins at b N / BLOCKS and gets counts[b] of them; more than its
-    room says that there was not enough.
+    Boxes are those of this way, with bits of `never_meeting`. Block b of `pairs` begins at b N / BLOCKS and gets
+    counts[b] of them; more than its room says that there was not enough.
     """
     leaves = cover.first.shape[0] - 1
-    never_meeting(cover, boxes.own, boxes.apart)
     for b in prange(BLOCKS):
         own, count = block_of(pairs, b), 0
         marks = np.full(cover.faces.shape[0], LEAVES, np.int64)

@@ -17,6 +17,7 @@ from ...jit import kernel, parallel_kernel
 
 NONE, ONE = np.float32(0), np.float32(1)
 FLAT = np.float32(0.5)  # least cosine between the normals of a patch and their mean
+STILL = np.uint8(16)  # the bit of `never_meeting` for what stays where it is
 NOT, NEAR, WHOLE = np.uint8(0), np.uint8(1), np.uint8(2)  # how much of a patch is flat
 RINGS = 2  # of triangles about a triangle that are near it
 ROOM = 64  # triangles for which a patch has room at first, on average
@@ -158,6 +159,24 @@ def flatness(members, start, near, stop, normals):  # type: ignore[no-untyped-de
     if within_cone(members, start, stop, normals):
         return WHOLE
     return NEAR if start < near < stop and within_cone(members, start, near, normals) else NOT
+
+
+@kernel
+def find_flat_about_moving(x, y, cover, boxes):  # type: ignore[no-untyped-def]
+    """As `find_flat` for patches with a triangle that is not `STILL`; no other counts as flat, as it is not compared."""
+    starts, members, fans, around, normals = cover.patches, cover.members, cover.fans, cover.around, boxes.normals
+    boxes.flat[:] = NOT
+    for t in range(cover.faces.shape[0]):
+        find_normal(t, x, cover.faces, normals, 0)
+        find_normal(t, y, cover.faces, normals, 1)
+    for v in range(fans.shape[0] - 1):
+        boxes.level[v] = within_cone(around, fans[v], fans[v + 1], normals)
+    for t in range(cover.faces.shape[0]):
+        k = starts[t]
+        while k < starts[t + 1] and boxes.own[members[k]] & STILL:
+            k += 1
+        if k < starts[t + 1]:
+            boxes.flat[t] = flatness(members, starts[t], cover.near[t], starts[t + 1], normals)
 
 
 @parallel_kernel

@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 
 from ...jit import kernel, parallel_kernel
-from .candidates import BLOCKS, HELD, begin_at, never_meeting, next_leaf
+from .candidates import BLOCKS, HELD, begin_at, next_leaf
 from .geometry import pierces
 from .planes import stay_apart
 
@@ -61,11 +61,10 @@ def list_crossings(x, cover, boxes, hits, counts):  # type: ignore[no-untyped-de
     """Find the edges that pierce triangles: block b of `hits` (N,3) int32, from b N / BLOCKS, gets counts[b] of them.
 
     A row is the triangle that owns the edge, the edge's side of it, and the triangle pierced; those of a seam are left
-    out. Boxes are those of the places `x` (V,3) alone.
+    out. Boxes are those of the places `x` (V,3) alone, with bits of `never_meeting`.
     """
     first = cover.first
     leaves = first.shape[0] - 1
-    never_meeting(cover, boxes.own, boxes.apart)
     room, apart = hits.shape[0] // BLOCKS, boxes.apart & ~HELD  # what is held both ways may be a seam
     node_boxes, face = boxes.node, boxes.face
     for block in prange(BLOCKS):

@@ -10,8 +10,8 @@ import numpy as np
 
 from ...jit import kernel
 from .apart import REMAINS, Touching, keep_sides, look, repel
-from .candidates import BLOCKS, Boxes, Cover, Pairs, list_pairs
-from .flat import find_flat, patches_of
+from .candidates import BLOCKS, Boxes, Cover, Pairs, list_pairs, never_meeting
+from .flat import find_flat, find_flat_about_moving, patches_of
 from .mend import FEW, leave_lines, mend
 from .tangles import list_crossings, mark_tangled, untangle
 from .tree import build_tree, refit
@@ -25,6 +25,7 @@ AGAIN = 3  # how often lists are made anew in one step, as what was put back lea
 MOST = 12  # lists made early in a frame; in worse ones, where body and cloth fight, nothing is promised
 CHEAP = 0.05  # as many of those as mending some counts for
 MANY, LITTLE = 64, 4  # crossings with which no more are made than that, as what shakes there leaves every line at once
+ALL = np.zeros(0, bool)  # of cloth that moves
 ELAPSED, SPAN, USED, CROSSED, FAILED = range(5)  # places in `Lists.clock`
 
 
@@ -124,6 +125,7 @@ def room_for(count: int, vertices: int) -> tuple[Pairs, Touching]:
 def find_crossings(x: np.ndarray, cover: Cover, lists: Lists) -> int:
     """Find what crosses at places `x` (V,3), and mark it; how many edges do."""
     refit(cover, x, x, -cover.half, lists.boxes)
+    never_meeting(cover, ALL, lists.boxes)
     list_crossings(x, cover, lists.boxes, lists.hits, lists.hit_counts)
     mark_tangled(cover, lists.hits, lists.hit_counts, lists.tangled)
     lists.clock[CROSSED] = lists.hit_counts.sum()
@@ -138,17 +140,28 @@ def crossings(x: np.ndarray, cover: Cover, lists: Lists) -> np.ndarray:
     return np.concatenate([lists.hits[b * room : b * room + min(n, room)] for b, n in enumerate(lists.hit_counts)])
 
 
-def make_lists(x0: np.ndarray, x: np.ndarray, h: float, span: float, cover: Cover, lists: Lists) -> Lists:
-    """Lists for `span` seconds, for cloth that goes from `x0` to `x` (V,3) in the first `h`; perhaps new arrays."""
+def may_cross(lists: Lists) -> bool:
+    """Whether cloth may cross itself where the lists' last step ended."""
+    return bool(lists.clock[SPAN] == 0 or lists.clock[CROSSED] > 0 or lists.clock[FAILED] > 0)
+
+
+def make_lists(
+    x0: np.ndarray, x: np.ndarray, h: float, span: float, cover: Cover, lists: Lists, moving: np.ndarray = ALL
+) -> Lists:
+    """Lists for `span` seconds, for cloth that goes from `x0` to `x` (V,3) in the first `h`; perhaps new arrays.
+
+    Pairs of which no triangle has a vertex that is `moving` (V,) bool are left out.
+    """
     clock = lists.clock
-    if clock[SPAN] == 0 or clock[CROSSED] > 0 or clock[FAILED] > 0:  # else nothing can have crossed
+    if may_cross(lists):
         find_crossings(x0, cover, lists)
         clock[FAILED] = 0
     lists.line[:] = x0
     np.divide(x - x0, np.float32(h), out=lists.way)
     end = x0 + lists.way * np.float32(span)
     refit(cover, x0, end, lists.slack, lists.boxes)
-    find_flat(x0, end, cover, lists.boxes)
+    never_meeting(cover, moving, lists.boxes)
+    (find_flat_about_moving if len(moving) else find_flat)(x0, end, cover, lists.boxes)
     while True:
         list_pairs(x0, end, lists.slack, cover, lists.tangled, lists.boxes, lists.pairs, lists.counts)
         most = int(lists.counts.max())
@@ -190,14 +203,26 @@ def _mended(x0: np.ndarray, x: np.ndarray, h: float, cover: Cover, lists: Lists)
     return mend(off, np.float32(elapsed), np.float32(span), cover, lists)
 
 
-def go_between(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists) -> Lists:
-    """Change places `x` (V,3), to which cloth goes from `x0`, so that it does not cross on the way; the lists."""
+def go_between(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists, crossed: bool = True) -> Lists:
+    """Change places `x` (V,3), to which cloth goes from `x0`, so that it does not cross on the way; the lists.
+
+    `crossed`: whether it may cross at `x0`.
+    """
     lists.clock[:] = 0
+    if not crossed:
+        lists.clock[SPAN], lists.tangled[:] = 1, False
     for slack in (*SLACK, SLACK[1]):  # most corrections are small: lists of all that large ones may meet are long
         lists.slack[:] = np.float32(2 * slack) * np.abs(cover.half)
-        lists = make_lists(x0, x, 1.0, 1.0, cover, lists)
-        look(x0, x, REMAINS, True, cover, lists.pairs, lists.counts, lists.touching)
-        failed = keep_sides(x0, x, x0.copy(), cover, lists.pairs, lists.counts, lists.touching)
+        wished, moving = x.copy(), (x != x0).any(1)
+        while True:  # what stays where it is, on both sides, is not compared unless it is put back by something else
+            lists = make_lists(x0, x, 1.0, 1.0, cover, lists, moving)
+            look(x0, x, REMAINS, True, cover, lists.pairs, lists.counts, lists.touching)
+            failed = keep_sides(x0, x, x0.copy(), cover, lists.pairs, lists.counts, lists.touching)
+            more = lists.touching.moved & ~moving
+            if not more.any():
+                break
+            moving |= more
+            x[:] = wished
         if not _off_line(x, 1.0, lists.line, lists.way, lists.slack):
             break
     lists.clock[FAILED] = failed
