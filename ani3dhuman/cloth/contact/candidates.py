@@ -17,8 +17,8 @@ from .geometry import VERTEX, gap_along, nearest_of_pair
 from .planes import compare, reach_of, stay_apart
 from .tree import LEAF
 
-NUMBER = 32  # bits of a mark that hold the number of a leaf
-LEAVES = (1 << NUMBER) - 1
+NUMBER = 23  # bits of a mark that hold the number of a leaf; above them there are 8 more
+LEAVES = np.int32((1 << NUMBER) - 1)
 BLOCKS = 16  # parts that the search is done in, whatever the number of threads, so that its order does not change
 GROUPS = 8  # of leaves side by side, in each block
 SEWN, BESIDE = 2, 1  # of `Cover.seam`
@@ -217,7 +217,7 @@ def _mark(leaf, cover, boxes, marks):  # type: ignore[no-untyped-def]
     near, fans, around = cover.near, cover.fans, cover.around
     faces, flat, level = cover.faces, boxes.flat, boxes.level
     for a in range(first[leaf], first[leaf + 1]):
-        bit = np.int64(1) << (NUMBER + a - first[leaf])
+        bit = np.int32(1 << (NUMBER + a - first[leaf]))
         bits = bit | bit << LEAF if flat[a] == WHOLE else bit
         for k in range(patches[a], patches[a + 1] if flat[a] == WHOLE else mutual[a]):
             b = members[k]
@@ -275,7 +275,7 @@ def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, room, pairs, count):  
     face, node_boxes, flat, margin = boxes.face, boxes.node, boxes.flat, boxes.margin
     own_bits, apart = boxes.own, boxes.apart
     marks, stack, near = room
-    _mark(leaf, cover, boxes, marks)
+    marked = False
     leaves = first.shape[0] - 1
     own = leaves + leaf
     top = begin_at(own, stack)
@@ -283,6 +283,9 @@ def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, room, pairs, count):  
         node, top = next_leaf(own, leaves, node_boxes, apart, stack, top)
         if node == 0:
             return count
+        if not marked:
+            _mark(np.int32(leaf), cover, boxes, marks)
+            marked = True
         for a in range(first[leaf], first[leaf + 1]):
             if node != own and stay_apart(face, a, node_boxes, node):
                 continue
@@ -293,7 +296,7 @@ def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, room, pairs, count):  
                         continue
                 if own_bits[a] & own_bits[b] or stay_apart(face, a, face, b):
                     continue
-                found = compare(a, b, x, y, slack, faces, owns, half, margin, near)
+                found = compare(a, b, x, y, slack, faces, owns, half, margin, near, None)
                 for row in range(found):
                     count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, pairs, count)
 
@@ -308,7 +311,7 @@ def list_pairs(x, y, slack, cover, tangled, boxes, pairs, counts):  # type: igno
     leaves = cover.first.shape[0] - 1
     for b in prange(BLOCKS):
         own, count = block_of(pairs, b), 0
-        marks = np.full(cover.faces.shape[0], LEAVES, np.int64)
+        marks = np.full(cover.faces.shape[0], LEAVES, np.int32)
         room = marks, np.empty(64, np.int32), np.empty((15, 5), np.int32)
         for leaf in range(leaves):
             if block_with(leaf, leaves) == b:

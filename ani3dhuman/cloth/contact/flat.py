@@ -163,7 +163,7 @@ def flatness(members, start, near, stop, normals):  # type: ignore[no-untyped-de
 
 @kernel
 def find_flat_about_moving(x, y, cover, boxes):  # type: ignore[no-untyped-def]
-    """As `find_flat` for patches with a triangle that is not `STILL`; no other counts as flat, as it is not compared."""
+    """As `find_flat` for patches with a triangle that is not `STILL`; others are not compared and count as not flat."""
     starts, members, fans, around, normals = cover.patches, cover.members, cover.fans, cover.around, boxes.normals
     boxes.flat[:] = NOT
     for t in range(cover.faces.shape[0]):

@@ -113,10 +113,9 @@ def _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pair
                     continue
                 if bits[a] & bits[b] or stay_apart(face, a, face, b):
                     continue
-                found = compare(a, b, x, y, slack, faces, owns, half, margin, near)
+                found = compare(a, b, x, y, slack, faces, owns, half, margin, near, off)
                 for row in range(found):
-                    if off[near[row, 1]] or off[near[row, 2]] or off[near[row, 3]] or off[near[row, 4]]:
-                        count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, own, count)
+                    count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, own, count)
         _mark(a, 0, faces, patches, members, mutual, close, fans, around, flat, level, marks)
     counts[block] = count
 

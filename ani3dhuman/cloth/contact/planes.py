@@ -107,11 +107,12 @@ def _parted_at_corner(a, p, b, q, faces, x, y, reach):  # type: ignore[no-untype
 
 
 @inlined_kernel
-def compare(a, b, x, y, slack, faces, owns, half, margin, near):  # type: ignore[no-untyped-def]
+def compare(a, b, x, y, slack, faces, owns, half, margin, near, off):  # type: ignore[no-untyped-def]
     """Pairs of what triangle `a` owns and `b`, and the other way, that a first look cannot tell apart; how many.
 
     They are written to `near` (15,5) int32: kind and vertices. Arguments as of `candidates.list_pairs`, and of `Cover`
-    and `Boxes`: out of their tuples, whose references would be counted for each pair.
+    and `Boxes`: out of their tuples, whose references would be counted for each pair. Only pairs with a vertex that is
+    `off` (V,) bool; all where that is None.
     """
     count = 0
     shared, at_a, at_b = _shared(a, b, faces)
@@ -128,6 +129,8 @@ def compare(a, b, x, y, slack, faces, owns, half, margin, near):  # type: ignore
                 i = faces[p, c]
                 if not owns[p] >> c & 1 or i in (j, k, m):
                     continue
+                if off is not None and not (off[i] or off[j] or off[k] or off[m]):
+                    continue
                 if not _parted(VERTEX, i, j, k, m, x, y, reach_of(VERTEX, i, j, k, m, half[i] + half[m], slack)):
                     near[count, 0], near[count, 1], near[count, 2] = VERTEX, i, j
                     near[count, 3], near[count, 4] = k, m
@@ -140,6 +143,8 @@ def compare(a, b, x, y, slack, faces, owns, half, margin, near):  # type: ignore
             for d in range(3):
                 k, m = faces[b, d], faces[b, (d + 1) % 3]
                 if not owns[b] >> 3 + d & 1 or i in (k, m) or j in (k, m):
+                    continue
+                if off is not None and not (off[i] or off[j] or off[k] or off[m]):
                     continue
                 if not _parted(EDGE, i, j, k, m, x, y, reach_of(EDGE, i, j, k, m, half[i] + half[m], slack)):
                     near[count, 0], near[count, 1], near[count, 2] = EDGE, i, j

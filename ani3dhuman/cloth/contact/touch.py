@@ -222,6 +222,7 @@ def go_between(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists, crosse
             if not more.any():
                 break
             moving |= more
+            moving[cover.faces[moving[cover.faces].any(1)]] = True  # what is put back pushes what is beside it
             x[:] = wished
         if not _off_line(x, 1.0, lists.line, lists.way, lists.slack):
             break
