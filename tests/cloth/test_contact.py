@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from wardrobe import sheet
 
+from ani3dhuman.cloth.contact import touch as contact_touch
 from ani3dhuman.cloth.contact.candidates import BESIDE, BLOCKS
 from ani3dhuman.cloth.contact.flat import NEAR
 from ani3dhuman.cloth.contact.geometry import EDGE, VERTEX, closest_on_edges, nearest_of_pair, pierces
@@ -22,6 +23,7 @@ from ani3dhuman.cloth.contact.touch import (
     cover_of,
     empty_lists,
     find_crossings,
+    go_between,
     hold_apart,
     make_lists,
     renew_lists,
@@ -223,6 +225,25 @@ def test_whatever_a_step_wants_nothing_crosses(seed):
         lists = touch(x0, x, x0.copy(), 0.001, cover, lists, rub)
         assert not crossings_of(x, faces), step
         assert np.abs(x - wanted).max() > 0.001 and np.isfinite(x).all()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_correction_of_a_few_vertices_ends_as_if_all_pairs_had_been_listed(seed, monkeypatch):
+    """Some vertices of the lowest one of five sheets are thrown at the others, each of which pushes the next one."""
+    x0, faces = stack(5, 0.001)
+    cover, each = covered(x0, faces), len(x0) // 5
+    thrown = np.random.default_rng(seed).choice(each, 3, replace=False)
+    wanted = x0.copy()
+    wanted[thrown, 2] += 0.006
+    found, listed = wanted.copy(), []
+    listed.append(go_between(x0, found, cover, empty_lists(cover), crossed=False).counts.sum())
+    made = contact_touch.make_lists
+    monkeypatch.setattr(contact_touch, "make_lists", lambda *given: made(*given[:6]))
+    whole = wanted.copy()
+    listed.append(go_between(x0, whole, cover, empty_lists(cover)).counts.sum())
+    assert np.array_equal(found, whole) and not crossings_of(found, faces)
+    pushed = np.setdiff1d(np.flatnonzero((found != x0).any(1)), thrown)
+    assert len(pushed) > 3 and listed[0] < listed[1]
 
 
 def test_what_was_moved_without_speed_gives_none_to_what_it_meets():

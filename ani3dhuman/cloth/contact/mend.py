@@ -44,7 +44,7 @@ def leave_lines(x0, x, elapsed, h, most, lists, off):  # type: ignore[no-untyped
 
 @kernel
 def _drop(block, off, pairs, counts):  # type: ignore[no-untyped-def]
-    """Drop the pairs of a block that are of vertices which are off; the others stay in their order."""
+    """Drop the pairs of a block that are of vertices which are off; the others stay in their order. How many."""
     kinds, at, normal, keep, rested = pairs
     first = block * (at.shape[0] // BLOCKS)
     kept = first
@@ -57,7 +57,9 @@ def _drop(block, off, pairs, counts):  # type: ignore[no-untyped-def]
             at[kept, 0], at[kept, 1], at[kept, 2], at[kept, 3] = i, j, k, m
             normal[kept, 0], normal[kept, 1], normal[kept, 2] = normal[p, 0], normal[p, 1], normal[p, 2]
         kept += 1
+    gone = first + counts[block] - kept
     counts[block] = kept - first
+    return gone
 
 
 @inlined_kernel
@@ -81,6 +83,8 @@ def _mark(a, value, faces, patches, members, mutual, near, fans, around, flat, l
 def _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, marks):  # type: ignore[no-untyped-def]
     """List anew the pairs of triangles `again` (N,), those with a vertex that is `off`; all else as of `list_pairs`.
 
+    Returns how many were dropped.
+
     `fan` (F,) bool: whether a triangle is one of them; `ends`: `x` and `y`. `marks` (F,) uint8 are 0, and left so.
     """
     x, y = ends
@@ -90,7 +94,7 @@ def _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pair
     fans, around = cover.fans, cover.around
     face, node_boxes, flat, level, margin = boxes.face, boxes.node, boxes.flat, boxes.level, boxes.margin
     bits, apart = boxes.own, boxes.apart
-    _drop(block, off, pairs, counts)
+    gone = _drop(block, off, pairs, counts)
     own, count = block_of(pairs, block), counts[block]
     near, stack = np.empty((15, 5), np.int32), np.empty(64, np.int32)
     for a in again:
@@ -118,13 +122,14 @@ def _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pair
                     count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, own, count)
         _mark(a, 0, faces, patches, members, mutual, close, fans, around, flat, level, marks)
     counts[block] = count
+    return gone
 
 
 @parallel_kernel
-def _list_many_again(off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts):  # type: ignore[no-untyped-def]
+def _list_many_again(off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, dropped):  # type: ignore[no-untyped-def]
     for block in prange(BLOCKS):
         marks = np.zeros(fan.shape[0], np.uint8)
-        _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, marks)
+        dropped[block] += _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, marks)
 
 
 @kernel
@@ -170,7 +175,7 @@ def mend(off, elapsed, span, cover, lists):  # type: ignore[no-untyped-def]
     """List anew, for the rest of `span` seconds (float32) of which `elapsed` are over, the pairs that are `off`.
 
     Returns:
-        Whether there was room.
+        Whether there was room, for what was dropped since the lists were made too: else it is time to make them anew.
     """
     x, y = lists.line + elapsed * lists.way, lists.line + span * lists.way
     fan, fans, around = np.zeros(cover.faces.shape[0], np.bool_), cover.fans, cover.around
@@ -178,7 +183,8 @@ def mend(off, elapsed, span, cover, lists):  # type: ignore[no-untyped-def]
         if off[v]:
             for k in range(fans[v], fans[v + 1]):
                 fan[around[k]] = True
-    again, boxes = np.flatnonzero(fan), lists.boxes
+    again, boxes, pairs, counts, dropped = np.flatnonzero(fan), lists.boxes, lists.pairs, lists.counts, lists.dropped
+    slack, tangled = lists.slack, lists.tangled
     _refit_about(again, cover, lists.line, y, lists.slack, boxes)
     for t in again:
         find_normal(t, x, cover.faces, boxes.normals, 0)
@@ -189,21 +195,10 @@ def mend(off, elapsed, span, cover, lists):  # type: ignore[no-untyped-def]
             _find_flat_about(t, cover, boxes)
         marks = np.zeros(fan.shape[0], np.uint8)
         for block in range(BLOCKS):
-            _list_again(
-                block,
-                off,
-                fan,
-                again,
-                (x, y),
-                lists.slack,
-                cover,
-                lists.tangled,
-                boxes,
-                lists.pairs,
-                lists.counts,
-                marks,
+            dropped[block] += _list_again(
+                block, off, fan, again, (x, y), slack, cover, tangled, boxes, pairs, counts, marks
             )
     else:
         _find_flat_about_many(again, cover, boxes)
-        _list_many_again(off, fan, again, (x, y), lists.slack, cover, lists.tangled, boxes, lists.pairs, lists.counts)
-    return lists.counts.max() * BLOCKS <= lists.pairs.kind.shape[0]
+        _list_many_again(off, fan, again, (x, y), slack, cover, tangled, boxes, pairs, counts, dropped)
+    return (counts + dropped).max() * BLOCKS <= pairs.kind.shape[0]

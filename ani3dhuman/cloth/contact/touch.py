@@ -33,7 +33,8 @@ class Lists(NamedTuple):
     """What may touch, and until when.
 
     Attributes:
-        pairs: `Pairs` in BLOCKS blocks, of which `counts` (BLOCKS,) are used; touching: `Touching`.
+        pairs: `Pairs` in BLOCKS blocks, of which `counts` (BLOCKS,) are used, after `dropped` (BLOCKS,) were left out;
+            touching: `Touching`.
         hits: (N,3) int32 crossings in BLOCKS blocks, of which `hit_counts` (BLOCKS,) are used.
         tangled: (V,) bool, vertices of what crosses.
         line, way: (V,3) float32, the places and velocities that the lists were made for.
@@ -46,6 +47,7 @@ class Lists(NamedTuple):
 
     pairs: Pairs
     counts: np.ndarray
+    dropped: np.ndarray
     touching: Touching
     hits: np.ndarray
     hit_counts: np.ndarray
@@ -89,6 +91,7 @@ def empty_lists(cover: Cover) -> Lists:
     pairs, touching = room_for(BLOCKS * max(64, faces // 4), vertices)
     return Lists(
         pairs,
+        np.zeros(BLOCKS, np.int64),
         np.zeros(BLOCKS, np.int64),
         touching,
         np.zeros((BLOCKS * 256, 3), np.int32),
@@ -169,7 +172,7 @@ def make_lists(
             break
         pairs, touching = room_for(BLOCKS * (most + most // 2), len(x))
         lists = lists._replace(pairs=pairs, touching=touching)
-    clock[ELAPSED], clock[SPAN] = 0, span
+    clock[ELAPSED], clock[SPAN], lists.dropped[:] = 0, span, 0
     return lists
 
 
