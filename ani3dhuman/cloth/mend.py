@@ -12,7 +12,7 @@ from .contact.touch import Lists, go_between
 from .kernels import Pose
 
 MAX_STRETCH = 1.22  # times its rest length, of an edge: the body may push one end of a short one far
-ROUNDS, OF_HAIR = 3, 8  # in which lengths, body and other cloth have their say; locks have edges of a millimetre
+ROUNDS, OF_HAIR = 5, 8  # in which lengths, body and other cloth have their say; locks have edges of a millimetre
 LIMIT_ROUNDS = 60  # most of them where a row of edges is too long as a whole
 CLEAR = 0.5  # share of the distance to be kept from the body that is enough
 UNSEEN = 1e-7  # metres

@@ -187,13 +187,29 @@ def height_over(px, py, pz, d2, triangle, wa, wb, wc, body, normals, faces):  # 
 
 
 @kernel
+def _is_under(px, py, pz, distance, triangle, body, faces):  # type: ignore[no-untyped-def]
+    """Whether a point, so far from its nearest one on a triangle, is under that by the triangle's own normal."""
+    i, j, k = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
+    ex, ey, ez = body[j, 0] - body[i, 0], body[j, 1] - body[i, 1], body[j, 2] - body[i, 2]
+    fx, fy, fz = body[k, 0] - body[i, 0], body[k, 1] - body[i, 1], body[k, 2] - body[i, 2]
+    gx, gy, gz = ey * fz - ez * fy, ez * fx - ex * fz, ex * fy - ey * fx
+    over = (px - body[i, 0]) * gx + (py - body[i, 1]) * gy + (pz - body[i, 2]) * gz
+    return over < -UNDER * distance * math.sqrt(gx * gx + gy * gy + gz * gz)
+
+
+@kernel
 def heights_over(points, near, body, normals, faces, starts, around):  # type: ignore[no-untyped-def]
-    """`height_over` of points (Q,3), walked to from body vertices `near` (Q,): heights (Q,), directions (Q,3)."""
+    """`height_over` of points (Q,3), walked to from body vertices `near` (Q,): heights (Q,), directions (Q,3).
+
+    What is under its triangle is inside here, though vertex normals lean, as along the edges of a box.
+    """
     heights, away = np.full(points.shape[0], 1e30, np.float32), np.zeros(points.shape, np.float32)
     for i in range(points.shape[0]):
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]
         d2, t, wa, wb, wc, _ = nearest_around(px, py, pz, near[i], body, faces, starts, around)
         if t >= 0:
-            height, _no_side, nx, ny, nz = height_over(px, py, pz, d2, t, wa, wb, wc, body, normals, faces)
+            height, no_side, nx, ny, nz = height_over(px, py, pz, d2, t, wa, wb, wc, body, normals, faces)
+            if no_side and height > 1e-4 and _is_under(px, py, pz, height, t, body, faces):
+                height, nx, ny, nz = -height, -nx, -ny, -nz
             heights[i], away[i, 0], away[i, 1], away[i, 2] = height, nx, ny, nz
     return heights, away

@@ -99,13 +99,17 @@ class SurfaceTensors:
         return apart.gather(2, pick)[..., 0], shares
 
     def _signed(self, places: Tensor, squared: Tensor, triangle: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """As `kernels.height_over`."""
+        """As `kernels.heights_over`."""
         corners = self.faces[triangle]
         normals = (weights[..., None] * self.normals[corners]).sum(1)
         away = places - (weights[..., None] * self.points[corners]).sum(1)
         distance, length = squared.sqrt(), normals.norm(dim=1)
         over = (away * normals).sum(1)
         no_side = (length < 1e-6) | ((over < 0) & (over > -UNDER * distance * length))
+        a, b, c = self.points[corners].unbind(1)
+        own = torch.linalg.cross(b - a, c - a)
+        under = ((places - a) * own).sum(1) < -UNDER * distance * own.norm(dim=1)
+        no_side &= ~(under & (distance > 1e-4))
         sign = torch.where((over >= 0) | no_side, 1.0, -1.0)
         outward = (sign / distance.clamp(min=1e-30))[:, None] * away
         plain = normals / torch.where(length > 0, length, 1)[:, None]
