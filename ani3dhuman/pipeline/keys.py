@@ -16,12 +16,12 @@ METHODS = {
     "avatar": 7,
     "fit": 15,
     "rigid": 2,
-    "cloth": 21,
-    "render": 14,
+    "cloth": 22,
+    "render": 15,
     "restore": 4,
-    "limits": 4,
+    "limits": 5,
     "conditions": 1,
-    "refine": 14,
+    "refine": 15,
 }
 
 SKIN = ("vertices", "weight_indices", "weight_values", "bone_rest")

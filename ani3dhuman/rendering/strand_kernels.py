@@ -4,7 +4,8 @@ Strands are too thin for maps of a whole character, so a grid holds how much of 
 sum of thickness times length, and of that times the dyad of the direction. A ray of unit direction w through a voxel of
 volume V meets s = sqrt(A (A - w M w)) / V of them a metre: exactly their projected area where they are parallel, the
 root of its mean square else. Of light exp(-sum of s times metres) comes through, as through a cloud of fibres that are
-scattered at random (Beer and Lambert).
+scattered at random (Beer and Lambert). In the voxel that a ray begins in, where and how wide its strands lie is heeded:
+hair may be dense within a fraction of it, and what is seen of hair is its outermost strands.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 
 from ..jit import kernel, parallel_kernel
 
-FIELDS = 7  # of a voxel: thickness times length, and of its dyad xx, yy, zz, xy, xz, yz
+FIELDS = 16  # of a voxel: thickness times length, and of its dyad xx, yy, zz, xy, xz, yz; its moments x, y, z, xx ..
+SHARP = 0.05  # of a voxel's side, the least that its strands are spread over
 PIECE = 0.5  # of a voxel's side, length of the pieces that segments are counted in
 _NEAR = 2  # segments of a strand to either side of a point that are not in its own light
 _MOST = 64  # voxels of them
@@ -25,7 +27,7 @@ _OPAQUE = 7.0  # optical depth from which on nothing comes through
 
 @kernel
 def fill(points, thickness, ends, low, side, grid):  # type: ignore[no-untyped-def]
-    """Fill `grid` (X,Y,Z,7) with the segments `ends` (K,2) between points (Q,3) of a thickness (Q,), metres.
+    """Fill `grid` (X,Y,Z,16) with the segments `ends` (K,2) between points (Q,3) of a thickness (Q,), metres.
 
     Voxels are `side` metres wide, the first begins at `low` (3,).
     """
@@ -36,7 +38,9 @@ def fill(points, thickness, ends, low, side, grid):  # type: ignore[no-untyped-d
         for piece in range(pieces):
             x, y, z = _voxel(points[a], points[b], (piece + 0.5) / pieces, low, side)
             if _inside(x, y, z, grid):
-                _add(grid[x, y, z], area, way)
+                _add(
+                    grid[x, y, z], area, way, _within(points[a], points[b], (piece + 0.5) / pieces, low, side, x, y, z)
+                )
 
 
 @kernel
@@ -62,8 +66,18 @@ def _inside(x, y, z, grid):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _add(fields, area, way):  # type: ignore[no-untyped-def]
+def _within(a, b, along, low, side, x, y, z):  # type: ignore[no-untyped-def]
+    """A place between two points, from the middle of its voxel."""
+    rx = a[0] + along * (b[0] - a[0]) - low[0] - (x + 0.5) * side
+    ry = a[1] + along * (b[1] - a[1]) - low[1] - (y + 0.5) * side
+    rz = a[2] + along * (b[2] - a[2]) - low[2] - (z + 0.5) * side
+    return rx, ry, rz
+
+
+@kernel
+def _add(fields, area, way, place):  # type: ignore[no-untyped-def]
     x, y, z = way
+    rx, ry, rz = place
     fields[0] += area
     fields[1] += area * x * x
     fields[2] += area * y * y
@@ -71,6 +85,22 @@ def _add(fields, area, way):  # type: ignore[no-untyped-def]
     fields[4] += area * x * y
     fields[5] += area * x * z
     fields[6] += area * y * z
+    fields[7] += area * rx
+    fields[8] += area * ry
+    fields[9] += area * rz
+    fields[10] += area * rx * rx
+    fields[11] += area * ry * ry
+    fields[12] += area * rz * rz
+    fields[13] += area * rx * ry
+    fields[14] += area * rx * rz
+    fields[15] += area * ry * rz
+
+
+@kernel
+def _form(f, first, x, y, z):  # type: ignore[no-untyped-def]
+    """w M w of the dyad or second moment that begins at a field, for w = (x, y, z)."""
+    square = f[first] * x * x + f[first + 1] * y * y + f[first + 2] * z * z
+    return square + 2.0 * (f[first + 3] * x * y + f[first + 4] * x * z + f[first + 5] * y * z)
 
 
 @kernel
@@ -94,7 +124,8 @@ def _own(q, points, thickness, strand_of, low, side, grid, ids, fields):  # type
             if slot == count:
                 ids[slot], count = voxel, count + 1
                 fields[slot] = 0.0
-            _add(fields[slot], area, way)
+            place = _within(points[k], points[k + 1], (piece + 0.5) / pieces, low, side, x, y, z)
+            _add(fields[slot], area, way, place)
     return count
 
 
@@ -116,18 +147,27 @@ def _through(p, way, reach, low, side, grid, ids, fields, count):  # type: ignor
         end = min(tx, ty, tz)
         v = grid[x, y, z]
         if v[0] > 0.0:
-            area = v[0]
-            along = v[1] * wx * wx + v[2] * wy * wy + v[3] * wz * wz
-            along += 2.0 * (v[4] * wx * wy + v[5] * wx * wz + v[6] * wy * wz)
+            area, along = v[0], _form(v, 1, wx, wy, wz)
+            first, second = v[7] * wx + v[8] * wy + v[9] * wz, _form(v, 10, wx, wy, wz)
             voxel = (x * grid.shape[1] + y) * grid.shape[2] + z
             for k in range(count):
                 if ids[k] == voxel:
                     o = fields[k]
                     area -= o[0]
-                    along -= o[1] * wx * wx + o[2] * wy * wy + o[3] * wz * wz
-                    along -= 2.0 * (o[4] * wx * wy + o[5] * wx * wz + o[6] * wy * wz)
+                    along -= _form(o, 1, wx, wy, wz)
+                    first -= o[7] * wx + o[8] * wy + o[9] * wz
+                    second -= _form(o, 10, wx, wy, wz)
+            length = min(end, reach) - at
+            if at == 0.0 and reach > end and area > 1e-3 * v[0]:
+                back = min(
+                    lx - tx if tx < 1e30 else 1e30, ly - ty if ty < 1e30 else 1e30, lz - tz if tz < 1e30 else 1e30
+                )
+                middle = first / area
+                wide = max(math.sqrt(3.0 * max(second / area - middle * middle, 0.0)), SHARP * side)
+                here = wx * (gx - 0.5) * side + wy * (gy - 0.5) * side + wz * (gz - 0.5) * side
+                length = (end + back) * min(max((middle + wide - here) / (2.0 * wide), 0.0), 1.0)
             area = max(area, 0.0)
-            depth += math.sqrt(area * max(area - along, 0.0)) / volume * (min(end, reach) - at)
+            depth += math.sqrt(area * max(area - along, 0.0)) / volume * length
         at = end
         if tx <= ty and tx <= tz:
             x, tx = x + sx, tx + lx

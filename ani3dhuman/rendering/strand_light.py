@@ -9,7 +9,7 @@ import numpy as np
 from .light_sources import Emitters
 from .strand_kernels import FIELDS, fill, through_from_around, through_from_lights
 
-FINEST = 64  # voxels along the longest side of all hair, at most
+FINEST = 128  # voxels along the longest side of all hair, at most
 WIDE = 2.0  # thicknesses of a strand that a voxel is wide, at least
 
 

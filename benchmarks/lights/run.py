@@ -240,6 +240,8 @@ def main() -> None:
             flush=True,
         )
     folds = {k: v for k, v in figures.items() if not k.startswith(HAIR[0])}
+    if not folds:
+        return
     for name, key in (("psnr_lights", "_gaussians"), ("psnr_lights_true_albedo", "_whole_gloss")):
         figures[name] = round(float(np.mean([v for k, v in folds.items() if k.endswith(key)])), 3)
     figures["psnr_lights_least"] = min(v for k, v in folds.items() if k.endswith("_gaussians"))

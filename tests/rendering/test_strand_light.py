@@ -67,6 +67,20 @@ def test_strands_leave_each_other_as_much_light_as_rays_find(count, spread):
     assert np.corrcoef(each, own)[0, 1] > 0.6
 
 
+def test_the_outermost_strands_of_a_dense_sheet_see_the_sky():
+    """A sheet 4 mm thick lies in one layer of voxels, 6 mm wide: where in it a strand lies decides what it sees."""
+    rng = np.random.default_rng(2)
+    place = np.stack([np.zeros(250), rng.uniform(-0.025, 0.025, 250), rng.uniform(0, 0.004, 250)], 1)
+    points = place[:, None] + np.linspace(-0.06, 0.06, POINTS)[None, :, None] * [1.0, 0, 0]
+    strands, vertices, _ = of(points)
+    up = np.array([[0.0, 0.0, 1.0]])
+    found = strands.density(vertices).from_around(up).reshape(250, POINTS, 2)[:, 2]
+    order = np.argsort(place[:, 2])
+    lowest, highest = order[:25], order[-25:]
+    assert found[highest, 0].mean() > 0.45 and found[lowest, 1].mean() > 0.45
+    assert found[highest, 1].mean() < 0.02 and found[lowest, 0].mean() < 0.02
+
+
 def test_a_strand_alone_sees_all_light():
     curl = np.stack([0.02 * np.cos(np.arange(POINTS)), 0.02 * np.sin(np.arange(POINTS)), 0.02 * np.arange(POINTS)], 1)
     strands, vertices, _ = of(curl[None])
