@@ -185,7 +185,7 @@ def _compile_part(name: str, folder: Path) -> None:
     from ani3d_formats.shot import Shot
 
     from .settings import Settings
-    from .tiny_shot import tiny_arrays, with_optional_arrays
+    from .tiny_shot import tiny_arrays, with_optional_arrays, with_strands
     from .work import work
 
     class Lines(numba.core.event.Listener):
@@ -196,7 +196,7 @@ def _compile_part(name: str, folder: Path) -> None:
             print(flush=True)
 
     numba.core.event.register("numba:compile", Lines())
-    shot = Shot.from_arrays(with_optional_arrays(tiny_arrays(frames=4)))
+    shot = Shot.from_arrays(with_strands(with_optional_arrays(tiny_arrays(frames=4))))
     work(shot, folder / "out", Settings.from_dict(PARTS[name].settings))
 
 
