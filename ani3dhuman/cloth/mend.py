@@ -5,17 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from ..mesh.kernels import heights_over, limit_edges
-from ..mesh.surface import Contacts
+from ..mesh.surface import TRUSTED, Contacts
+from ..mesh.vectors import lengths
 from .constraints import Constraints
 from .contact.candidates import Cover
 from .contact.touch import Lists, go_between
 from .kernels import Pose
 
 MAX_STRETCH = 1.22  # times its rest length, of an edge: the body may push one end of a short one far
+LOOSE, LOOSE_ROUNDS = 1.03, 20  # the same of edges of which the body touches neither end, and rounds for these
 ROUNDS, OF_HAIR = 5, 8  # in which lengths, body and other cloth have their say; locks have edges of a millimetre
 LIMIT_ROUNDS = 60  # most of them where a row of edges is too long as a whole
 CLEAR = 0.5  # share of the distance to be kept from the body that is enough
 UNSEEN = 1e-7  # metres
+LEEWAY = 1e-3  # metres over what is kept from the body
+TRIES = 4  # in each of which what would go too far for what is near it is held
 
 
 class Mender:
@@ -29,12 +33,14 @@ class Mender:
         self.clear = (CLEAR * thickness).astype(np.float32)
         self.shortest = np.zeros_like(constraints.edge_rest)
         self.longest = np.float32(MAX_STRETCH) * constraints.edge_rest
+        self.usual = np.float32(LOOSE) * constraints.edge_rest
 
     def mended(self, x: np.ndarray, pose: Pose, cover: Cover, lists: Lists, crossed: bool) -> tuple[np.ndarray, Lists]:
         """Places (P,3) near `x` without long edges, that are not deeper in the body and cross nothing on the way.
 
         `crossed`: whether cloth may cross itself at `x`.
         """
+        x, lists = self._taut(x, cover, lists, crossed)
         done = x.copy()
         for turn in range(self.rounds):
             former = done.copy()
@@ -51,6 +57,28 @@ class Mender:
                 break
             if len(self.constraints.faces):
                 lists = go_between(x, done, cover, lists, crossed)
+        return done, lists
+
+    def _taut(self, x: np.ndarray, cover: Cover, lists: Lists, crossed: bool) -> tuple[np.ndarray, Lists]:
+        """Places (P,3) near `x` at which edges away from the body are no longer than cloth is; what is near it stays.
+
+        One pass a substep leaves edges softer than cloth is. Limits as tight within substeps would press cloth through
+        what pinches it.
+        """
+        near = self.contacts.clear.min(1, initial=TRUSTED)
+        loose = np.where(near > LEEWAY, self.free, 0).astype(np.float32)
+        for _ in range(TRIES):
+            done = x.copy()
+            limit_edges(done, loose, self.constraints.edges, self.shortest, self.usual, LOOSE_ROUNDS)
+            far = lengths(done - x) > near
+            if not far.any():
+                break
+            loose[far] = 0
+        done[far] = x[far]
+        if np.abs(done - x).max(initial=0) < UNSEEN:
+            return x, lists
+        if len(self.constraints.faces):
+            lists = go_between(x, done, cover, lists, crossed)
         return done, lists
 
     def _heights(self, x: np.ndarray, rows: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:

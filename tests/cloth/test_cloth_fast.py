@@ -105,6 +105,14 @@ def test_a_shot_may_begin_in_a_wild_pose(skirt):
     assert step.max() < 0.15, "metres a frame; nothing explodes when the shot begins"
 
 
+def test_what_hangs_free_is_shown_no_longer_than_cloth_is(skirt):
+    vertices, faces, pins = skirt
+    skinned = np.stack([vertices + np.float32([0.1 * np.sin(t), 0, 0.1 * np.cos(t)]) for t in range(12)])
+    heavy = replace(FABRICS["generic"], density=0.4)
+    ratios = edge_ratios(simulate(skinned, faces, vertices, pins, None, FPS, heavy), vertices, faces)
+    assert np.percentile(ratios, 99) < 1.05
+
+
 def test_fast_frames_get_more_substeps_and_slow_ones_fewer():
     settings = ClothSettings()
     standing, walking, kick = (substeps_of(settings, FPS, speed) for speed in (0.0, 2.4, 9.0))
