@@ -11,9 +11,11 @@ from .constraints import Constraints
 from .contact.candidates import Cover
 from .contact.touch import Lists, go_between
 from .kernels import Pose
+from .worn import Worn
 
 MAX_STRETCH = 1.22  # times its rest length, of an edge: the body may push one end of a short one far
 LOOSE, LOOSE_ROUNDS = 1.03, 20  # the same of edges of which the body touches neither end, and rounds for these
+ELASTIC = 10.0  # N/m of stretch, below which cloth is meant to become longer than that: an artist's rubber
 ROUNDS, OF_HAIR = 5, 8  # in which lengths, body and other cloth have their say; locks have edges of a millimetre
 LIMIT_ROUNDS = 60  # most of them where a row of edges is too long as a whole
 CLEAR = 0.5  # share of the distance to be kept from the body that is enough
@@ -26,14 +28,15 @@ class Mender:
     """For one piece of cloth of P particles over its body; `free` (P,): inverse masses, thickness (P,) metres."""
 
     def __init__(
-        self, constraints: Constraints, free: np.ndarray, thickness: np.ndarray, contacts: Contacts, hair: bool
+        self, constraints: Constraints, free: np.ndarray, thickness: np.ndarray, contacts: Contacts, worn: Worn
     ) -> None:
         self.constraints, self.free, self.contacts = constraints, free, contacts
-        self.rounds = OF_HAIR if hair else ROUNDS
+        self.rounds = OF_HAIR if worn.hair else ROUNDS
         self.clear = (CLEAR * thickness).astype(np.float32)
         self.shortest = np.zeros_like(constraints.edge_rest)
         self.longest = np.float32(MAX_STRETCH) * constraints.edge_rest
-        self.usual = np.float32(LOOSE) * constraints.edge_rest
+        firm = (worn.each("stretch")[constraints.edges] >= ELASTIC).all(1)
+        self.usual = np.where(firm, np.float32(LOOSE) * constraints.edge_rest, self.longest)
 
     def mended(self, x: np.ndarray, pose: Pose, cover: Cover, lists: Lists, crossed: bool) -> tuple[np.ndarray, Lists]:
         """Places (P,3) near `x` without long edges, that are not deeper in the body and cross nothing on the way.

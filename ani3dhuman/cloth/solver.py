@@ -110,7 +110,7 @@ def run(
         underneath = Obstacle(end.body[None], contacts.faces) if obstacle else None
         x = pulled_apart(x, Stack(order, worn.hair), constraints, thickness, underneath, (cover, lists))
     find_seams(x, worn.garment == 0 if worn.hair else np.ones(len(x), bool), cover, lists)
-    mender = Mender(c, inv_mass, thickness, contacts, worn.hair)
+    mender = Mender(c, inv_mass, thickness, contacts, worn)
     frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
     for step in range(preroll.count + len(skinned)):
         if step > 0:

@@ -165,7 +165,7 @@ def test_what_is_in_the_body_at_the_end_of_a_frame_comes_out_and_what_lies_where
     layers = Layers(sheet_faces, np.full(len(x), 0.001), np.zeros(len(x)), np.zeros(len(x), np.float32))
     cover, threads = cover_of(layers, x, np.ones(len(x), np.float32)), Constraints.of_mesh(sheet_faces, x, 0 * x[:, 0])
     ways = Exits(contacts, threads.edges, len(x)), Passages(contacts, x, threads, False, 24)
-    done, failed, _ = brought_out(x, Pose(x, points, normals), ways, threads, cover, empty_lists(cover))
+    done, failed, _ = brought_out(x, Pose(x, points, normals), ways, threads, cover, empty_lists(cover), True)
     assert not failed and done[deep, 1] < -0.04 and (done[overlapped] == x[overlapped]).all()
     assert np.abs(np.delete(done, deep, 0) - np.delete(x, deep, 0)).max() < 0.02
 
