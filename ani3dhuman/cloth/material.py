@@ -8,7 +8,7 @@ import numpy as np
 
 THINNEST = 0.01  # times the median, the least size that a particle has: slivers would weigh nothing
 WIDEST = 10.0  # times its length, up and down, that the cloth beside an edge counts as wide
-BETWEEN = 0.4  # share by which lines of other hinges between make the square of the spacing of hinges less
+BETWEEN = 0.385  # share by which lines of other hinges between make the square of the spacing of hinges less
 SPARSEST = 0.25  # least share of a sheet's bending that a triangle is taken to have: at a border it has few hinges
 
 

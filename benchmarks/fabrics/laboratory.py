@@ -46,7 +46,7 @@ def drape(points: np.ndarray, faces: np.ndarray, fabric: ClothSettings, seed: in
     lengths = [np.linalg.norm(v[sides[:, 0]] - v[sides[:, 1]], axis=1).mean() for v in (last, points)]
     return Drape(
         points=last,
-        coefficient=100 * shadow(last, faces) / (np.pi * (DISC**2 - PEDESTAL**2)),
+        coefficient=100 * shadow(last, faces) / shadow(points, faces),
         folds=_folds(np.linalg.norm(last[rim, :2], axis=1)),
         stretch=lengths[0] / lengths[1],
         speed=float(np.sqrt(((moved[-1] - moved[-2]) ** 2).sum(1).mean()) * FPS),
