@@ -38,12 +38,15 @@ class Mender:
         firm = (worn.each("stretch")[constraints.edges] >= ELASTIC).all(1)
         self.usual = np.where(firm, np.float32(LOOSE) * constraints.edge_rest, self.longest)
 
-    def mended(self, x: np.ndarray, pose: Pose, cover: Cover, lists: Lists, crossed: bool) -> tuple[np.ndarray, Lists]:
+    def mended(
+        self, x: np.ndarray, pose: Pose, cover: Cover, lists: Lists, crossed: bool, led: np.ndarray
+    ) -> tuple[np.ndarray, Lists]:
         """Places (P,3) near `x` without long edges, that are not deeper in the body and cross nothing on the way.
 
-        `crossed`: whether cloth may cross itself at `x`.
+        `crossed`: whether cloth may cross itself at `x`; `led` (P,) bool: what an artist has near the rig, which may
+        be stretched there.
         """
-        x, lists = self._taut(x, cover, lists, crossed)
+        x, lists = self._taut(x, cover, lists, crossed, led)
         done = x.copy()
         for turn in range(self.rounds):
             former = done.copy()
@@ -62,14 +65,16 @@ class Mender:
                 lists = go_between(x, done, cover, lists, crossed)
         return done, lists
 
-    def _taut(self, x: np.ndarray, cover: Cover, lists: Lists, crossed: bool) -> tuple[np.ndarray, Lists]:
+    def _taut(
+        self, x: np.ndarray, cover: Cover, lists: Lists, crossed: bool, led: np.ndarray
+    ) -> tuple[np.ndarray, Lists]:
         """Places (P,3) near `x` at which edges away from the body are no longer than cloth is; what is near it stays.
 
         One pass a substep leaves edges softer than cloth is. Limits as tight within substeps would press cloth through
         what pinches it.
         """
         near = self.contacts.clear.min(1, initial=TRUSTED)
-        loose = np.where(near > LEEWAY, self.free, 0).astype(np.float32)
+        loose = np.where((near > LEEWAY) & ~led, self.free, 0).astype(np.float32)
         for _ in range(TRIES):
             done = x.copy()
             limit_edges(done, loose, self.constraints.edges, self.shortest, self.usual, LOOSE_ROUNDS)

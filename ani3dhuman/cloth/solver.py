@@ -111,7 +111,7 @@ def run(
         x = pulled_apart(x, Stack(order, worn.hair), constraints, thickness, underneath, (cover, lists))
     find_seams(x, worn.garment == 0 if worn.hair else np.ones(len(x), bool), cover, lists)
     mender = Mender(c, inv_mass, thickness, contacts, worn)
-    frames, lost = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool)
+    frames, lost, wished = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool), hold
     for step in range(preroll.count + len(skinned)):
         if step > 0:
             if around.until:
@@ -168,7 +168,7 @@ def run(
         if step >= preroll.count:
             done = frames[step - preroll.count]
             # what is mended here is seen, and swings on as it was
-            done[:], spare = mender.mended(x, end, cover, spare, may_cross(lists))
+            done[:], spare = mender.mended(x, end, cover, spare, may_cross(lists), wished > hold)
             done[lost] = np.nan
             if around.shown:
                 around.shown(step - preroll.count, done)
