@@ -72,7 +72,7 @@ class AvatarSettings:
     gaussians: int = 80_000
     render_scale: float = 1.0
     layer_videos: bool = False
-    fit_steps: int = 3000
+    fit_steps: int = 2400
     views: str = ""
     file: str = ""
 
