@@ -45,6 +45,13 @@ def bends_of(vertices: Tensor, faces: Tensor, others: Tensor) -> Tensor:
 
 
 @kernel
+def _edge(vertices, corners, k):  # type: ignore[no-untyped-def]
+    """The corner that edge `k` of a triangle begins at, and the way along it."""
+    i, j = corners[k], corners[(k + 1) % 3]
+    return i, vertices[j, 0] - vertices[i, 0], vertices[j, 1] - vertices[i, 1], vertices[j, 2] - vertices[i, 2]
+
+
+@kernel
 def _bends(vertices, faces, others):  # type: ignore[no-untyped-def]
     normals, found = np.zeros((len(faces), 3), np.float32), np.zeros((len(faces), 3), np.float32)
     for f in range(len(faces)):
@@ -59,12 +66,7 @@ def _bends(vertices, faces, others):  # type: ignore[no-untyped-def]
             g = others[f, k]
             if g < 0:
                 continue
-            i, j = faces[f, k], faces[f, (k + 1) % 3]
-            ex, ey, ez = (
-                vertices[j, 0] - vertices[i, 0],
-                vertices[j, 1] - vertices[i, 1],
-                vertices[j, 2] - vertices[i, 2],
-            )
+            _, ex, ey, ez = _edge(vertices, faces[f], k)
             length = max(math.sqrt(ex * ex + ey * ey + ez * ez), 1e-20)
             nx, ny, nz = normals[f]
             mx, my, mz = normals[g]
@@ -143,12 +145,7 @@ def _narrow(vertices, faces, room, triangles, local, means, quats, scales, out):
         for k in range(3):
             if widest <= own * room[f, k]:
                 continue
-            i, j = faces[f, k], faces[f, (k + 1) % 3]
-            ex, ey, ez = (
-                vertices[j, 0] - vertices[i, 0],
-                vertices[j, 1] - vertices[i, 1],
-                vertices[j, 2] - vertices[i, 2],
-            )
+            i, ex, ey, ez = _edge(vertices, faces[f], k)
             # Out of the triangle, in the Gaussian's own axes: the edge turned by a quarter about the normal u x v
             p, q = ex * vx + ey * vy + ez * vz, -(ex * ux + ey * uy + ez * uz)
             length = math.sqrt(p * p + q * q)

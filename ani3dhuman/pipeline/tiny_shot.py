@@ -139,19 +139,19 @@ def with_strands(arrays: dict[str, np.ndarray], count: int = 6, points: int = 5)
     fall, far = np.linspace(1.7, 1.4, points), np.linspace(0.08, 0.2, points)
     lines = np.stack([far * np.cos(angle), far * np.sin(angle), np.broadcast_to(fall, (count, points))], 2)
     vertices, faces = ribbons(lines, np.full((count, points), 0.004))
-    meta, start, corners = json.loads(str(arrays["meta"])), len(arrays["vertices"]), 3 * len(faces)
+    meta, start = json.loads(str(arrays["meta"])), len(arrays["vertices"])
     meta["objects"].append({"name": "Strands", "vertex_start": start, "vertex_count": len(vertices), "strands": points})
     more = {
         "vertices": vertices,
         "faces": faces + start,
-        "face_uvs": np.zeros((corners // 3, 3, 2)),
-        "face_materials": np.zeros(corners // 3),
+        "face_uvs": np.zeros((len(faces), 3, 2)),
+        "face_materials": np.zeros(len(faces)),
         "vertex_tints": np.ones_like(vertices),
         "weight_indices": np.tile(np.arange(3), (len(vertices), 1)),
         "weight_values": np.tile(np.eye(3)[2], (len(vertices), 1)),
         "region_ids": np.full(len(vertices), REGIONS.index("hair")),
     }
     if "corner_normals" in arrays:
-        more["corner_normals"] = np.tile(np.eye(3)[2], (corners // 3, 3, 1))
+        more["corner_normals"] = np.tile(np.eye(3)[2], (len(faces), 3, 1))
     both = {name: np.concatenate([arrays[name], rows.astype(arrays[name].dtype)]) for name, rows in more.items()}
     return arrays | both | {"meta": np.array(json.dumps(meta))}

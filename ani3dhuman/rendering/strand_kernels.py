@@ -76,24 +76,23 @@ def _within(a, b, along, low, side, x, y, z):  # type: ignore[no-untyped-def]
 
 @kernel
 def _add(fields, area, way, place):  # type: ignore[no-untyped-def]
-    x, y, z = way
-    rx, ry, rz = place
     fields[0] += area
-    fields[1] += area * x * x
-    fields[2] += area * y * y
-    fields[3] += area * z * z
-    fields[4] += area * x * y
-    fields[5] += area * x * z
-    fields[6] += area * y * z
-    fields[7] += area * rx
-    fields[8] += area * ry
-    fields[9] += area * rz
-    fields[10] += area * rx * rx
-    fields[11] += area * ry * ry
-    fields[12] += area * rz * rz
-    fields[13] += area * rx * ry
-    fields[14] += area * rx * rz
-    fields[15] += area * ry * rz
+    _add_square(fields, 1, area, way)
+    for k in range(3):
+        fields[7 + k] += area * place[k]
+    _add_square(fields, 10, area, place)
+
+
+@kernel
+def _add_square(fields, first, area, w):  # type: ignore[no-untyped-def]
+    """Add `area` times w w: xx, yy, zz, xy, xz, yz from field `first` on."""
+    x, y, z = w
+    fields[first] += area * x * x
+    fields[first + 1] += area * y * y
+    fields[first + 2] += area * z * z
+    fields[first + 3] += area * x * y
+    fields[first + 4] += area * x * z
+    fields[first + 5] += area * y * z
 
 
 @kernel
