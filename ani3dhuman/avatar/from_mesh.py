@@ -21,7 +21,16 @@ from .folds import bends_of
 from .sampling import random_points, spread_samples
 from .strand_gaussians import shares_of, strand_objects, strand_samples
 from .stretching import shapes_of
-from .surface_colors import CLEAR, cutouts_of, has_holes, surface_colors, surface_gloss, surface_tones
+from .surface_colors import (
+    CLEAR,
+    Surface,
+    cutouts_of,
+    has_holes,
+    surface_colors,
+    surface_gloss,
+    surface_of,
+    surface_tones,
+)
 
 OPACITY = 0.99
 FLATNESS = 0.03  # thickness over width of a surface Gaussian; thicker ones widen the outline
@@ -57,13 +66,13 @@ def avatar_from_shot(
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
     wanted_area = area if density is None else area * density
     face_regions = _face_regions(shot["region_ids"][faces])
-    holes = has_holes(shot)
+    holes, surface = has_holes(shot), surface_of(shot)
     hair = strand_objects(shot)
     solid = _solid(faces, hair)
     weighted = {}
     for region in np.unique(face_regions[solid]):
         own = np.flatnonzero(solid & (face_regions == region))
-        seen = _visible_share(shot, own, area[own], rng) if holes else 1.0
+        seen = _visible_share(surface, own, area[own], rng) if holes else 1.0
         weighted[int(region)] = wanted_area[own].sum() * seen * (detail or {}).get(int(region), 1.0)
     weights = [float(area[own].sum()) * (detail or {}).get(HAIR, 1.0) for _, own in hair]
     if not sum(weighted.values()) + sum(weights) > 0:
@@ -80,7 +89,7 @@ def avatar_from_shot(
         own = np.flatnonzero(solid & (face_regions == region))
         wanted = round(left * share / sum(weighted.values()))
         if wanted and share > 0:
-            visible = partial(_visible, shot, own) if holes else None
+            visible = partial(_visible, surface, own) if holes else None
             dense = None if density is None else density[own]
             triangles, barycentrics, spacing = spread_samples(corners[own], wanted, rng, visible, dense)
             width = (OVERLAP * spacing).astype(np.float32)
@@ -94,7 +103,7 @@ def avatar_from_shot(
         rest_shapes=rest_shapes(shot, vertices),
         rest_bends=rest_bends(shot, vertices),
     )
-    albedo, alpha = surface_colors(shot, triangle_ids, barycentrics)
+    albedo, alpha = surface_colors(surface, triangle_ids, barycentrics)
     avatar = Avatar(binding, scales, _opacities(alpha), albedo, face_regions[triangle_ids])
     return with_surface_of(shot, avatar)
 
@@ -135,17 +144,17 @@ def _solid(faces: np.ndarray, hair: list[tuple[ObjectRange, np.ndarray]]) -> np.
     return solid
 
 
-def _visible(shot: Shot, own: np.ndarray, triangles: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:
-    """(N,) bool: the points, on `own` triangles of the shot, that are not clear."""
-    return surface_colors(shot, own[triangles], barycentrics)[1] >= CLEAR
+def _visible(surface: Surface, own: np.ndarray, triangles: np.ndarray, barycentrics: np.ndarray) -> np.ndarray:
+    """(N,) bool: the points, on `own` triangles of a mesh, that are not clear."""
+    return surface_colors(surface, own[triangles], barycentrics)[1] >= CLEAR
 
 
-def _visible_share(shot: Shot, own: np.ndarray, area: np.ndarray, rng: np.random.Generator) -> float:
+def _visible_share(surface: Surface, own: np.ndarray, area: np.ndarray, rng: np.random.Generator) -> float:
     """The part of the triangles' area that is not clear, from random points."""
     if not area.sum() > 0:
         return 0.0
     triangles, barycentrics = random_points(area, SHARE_POINTS, rng)
-    return float(_visible(shot, own, triangles, barycentrics).mean())
+    return float(_visible(surface, own, triangles, barycentrics).mean())
 
 
 def _opacities(alpha: np.ndarray) -> np.ndarray:

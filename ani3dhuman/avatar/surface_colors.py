@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ani3d_formats.color import srgb_to_linear
 from ani3d_formats.shot import Shot
 
-from ..jit import kernel
+from ..jit import inlined_kernel, kernel
 from ..mesh.raster import OPAQUE, Cutouts
 
 CLEAR = 0.05  # opacities below leave a hole
@@ -35,33 +37,74 @@ def cutouts_of(shot: Shot) -> Cutouts:
     return Cutouts(texture_of[shot["face_materials"]].astype(np.int32), shot["face_uvs"], np.concatenate(flat), places)
 
 
-def surface_colors(shot: Shot, triangle_ids: np.ndarray, barycentrics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+class Surface(NamedTuple):
+    """What the colour of each point of a mesh is read from; all arrays, so that kernels can read them.
+
+    Attributes:
+        materials: (F,) number of each face's material.
+        faces: (F,3); uvs: (F,3,2) float32, v upwards; tints: (V,3) linear factors.
+        flat: (M,4) values and opacity of each material without a texture.
+        places: (M,3) int64 first texel, height and width of each material's texture, zeros without one.
+        texels: (N,4) uint8, all textures one after the other, row 0 at the top.
+        decoded: (256,) values of a texel's first three channels.
+    """
+
+    materials: np.ndarray
+    faces: np.ndarray
+    uvs: np.ndarray
+    tints: np.ndarray
+    flat: np.ndarray
+    places: np.ndarray
+    texels: np.ndarray
+    decoded: np.ndarray
+
+
+def surface_of(shot: Shot) -> Surface:
+    """The linear base colours of a shot's mesh."""
+    flat = [(*m.base_color, 1.0) for m in shot.meta.materials]
+    return _surface(shot, flat, [m.texture for m in shot.meta.materials], srgb_to_linear(np.arange(256) / 255.0))
+
+
+def _surface(shot: Shot, flat: Sequence[tuple[float, ...]], textures: Sequence[int], decoded: np.ndarray) -> Surface:
+    places, starts, used, count = np.zeros((len(flat), 3), np.int64), dict[int, int](), [_NO_TEXELS], 0
+    for material, number in enumerate(textures):
+        if number < 0:
+            continue
+        texture = shot.textures[number]
+        if number not in starts:
+            starts[number], count = count, count + texture.shape[0] * texture.shape[1]
+            used.append(texture.reshape(-1, 4))
+        places[material] = starts[number], *texture.shape[:2]
+    own = shot["face_materials"], shot["faces"], shot["face_uvs"], shot["vertex_tints"]
+    return Surface(*own, np.array(flat, np.float64).reshape(-1, 4), places, np.concatenate(used), decoded)
+
+
+def surface_colors(
+    surface: Surface, triangle_ids: np.ndarray, barycentrics: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Linear base colour (N,3), texture or flat colour times the vertex tint, and opacity (N,) at surface points.
 
     Textures are sRGB pictures that repeat outside 0..1, read bilinearly; what is clear has no part in the colour.
     """
-    points = (np.ascontiguousarray(triangle_ids, np.int64), np.ascontiguousarray(barycentrics, np.float64))
-    rgba = np.full((len(triangle_ids), 4), (0.8, 0.8, 0.8, 1.0), np.float32)
-    linear = srgb_to_linear(np.arange(256) / 255.0)
-    for index, material in enumerate(shot.meta.materials):
-        flat = np.array([*material.base_color, 1.0])
-        texture = shot.textures[material.texture] if material.texture >= 0 else _NO_TEXTURE
-        _paint(index, texture, flat, linear, *points, shot["face_materials"], shot["face_uvs"], rgba)
-    _tint(*points, shot["faces"], shot["vertex_tints"], rgba)
+    rgba = np.empty((len(triangle_ids), 4), np.float32)
+    _paint(*_points(triangle_ids, barycentrics), surface, True, rgba)
     return rgba[:, :3].copy(), rgba[:, 3].copy()
 
 
 def surface_gloss(shot: Shot, triangle_ids: np.ndarray, barycentrics: np.ndarray) -> np.ndarray | None:
     """Roughness, metallic and specular level (N,3) at surface points; None where the whole character is matte."""
-    if not any(m.specular or m.metallic or m.gloss >= 0 for m in shot.meta.materials):
+    materials = shot.meta.materials
+    if not any(m.specular or m.metallic or m.gloss >= 0 for m in materials):
         return None
-    points = (np.ascontiguousarray(triangle_ids, np.int64), np.ascontiguousarray(barycentrics, np.float64))
-    found = np.zeros((len(triangle_ids), 4), np.float32)
-    for index, material in enumerate(shot.meta.materials):
-        flat = np.array([material.roughness, material.metallic, material.specular, 1.0])
-        texture = shot.textures[material.gloss] if material.gloss >= 0 else _NO_TEXTURE
-        _paint(index, texture, flat, np.arange(256) / 255.0, *points, shot["face_materials"], shot["face_uvs"], found)
+    flat = [(m.roughness, m.metallic, m.specular, 1.0) for m in materials]
+    surface = _surface(shot, flat, [m.gloss for m in materials], np.arange(256) / 255.0)
+    found = np.empty((len(triangle_ids), 4), np.float32)
+    _paint(*_points(triangle_ids, barycentrics), surface, False, found)
     return found[:, :3].copy()
+
+
+def _points(triangle_ids: np.ndarray, barycentrics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ascontiguousarray(triangle_ids, np.int64), np.ascontiguousarray(barycentrics, np.float64)
 
 
 def surface_tones(shot: Shot, triangle_ids: np.ndarray) -> np.ndarray | None:
@@ -70,46 +113,54 @@ def surface_tones(shot: Shot, triangle_ids: np.ndarray) -> np.ndarray | None:
     return (tones * np.float32(math.pi / 2))[shot["face_materials"][triangle_ids]] if tones.any() else None
 
 
-_NO_TEXTURE = np.zeros((0, 0, 4), np.uint8)
+_NO_TEXELS = np.zeros((0, 4), np.uint8)
+
+
+@inlined_kernel
+def read_surface(face, a, b, c, materials, uvs, flat, places, texels, decoded):  # type: ignore[no-untyped-def]
+    """Three straight values and the opacity, float32, of the point with barycentrics a, b, c on a face."""
+    material = materials[face]
+    start, height, width = places[material, 0], places[material, 1], places[material, 2]
+    if height * width == 0:
+        red, green, blue, opacity = flat[material, 0], flat[material, 1], flat[material, 2], flat[material, 3]
+        return np.float32(red), np.float32(green), np.float32(blue), np.float32(opacity)
+    u = a * uvs[face, 0, 0] + b * uvs[face, 1, 0] + c * uvs[face, 2, 0]
+    v = a * uvs[face, 0, 1] + b * uvs[face, 1, 1] + c * uvs[face, 2, 1]
+    x, y = u * width - 0.5, (1.0 - v) * height - 0.5
+    x0, y0 = math.floor(x), math.floor(y)
+    right, below = x - x0, y - y0
+    column, row = int(x0) % width, int(y0) % height
+    red = green = blue = opacity = 0.0
+    for dy in range(2):
+        line = start + (row + dy if row + dy < height else 0) * width
+        for dx in range(2):
+            texel = line + (column + dx if column + dx < width else 0)
+            share = (right if dx else 1.0 - right) * (below if dy else 1.0 - below) * texels[texel, 3] / 255.0
+            red += share * decoded[texels[texel, 0]]
+            green += share * decoded[texels[texel, 1]]
+            blue += share * decoded[texels[texel, 2]]
+            opacity += share
+    whole = max(opacity, 1e-9)
+    return np.float32(red / whole), np.float32(green / whole), np.float32(blue / whole), np.float32(opacity)
+
+
+@inlined_kernel
+def tinted(value, channel, face, a, b, c, faces, tints):  # type: ignore[no-untyped-def]
+    """A value times the tints at the corners, 0..1."""
+    i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
+    tint = a * tints[i, channel] + b * tints[j, channel] + c * tints[k, channel]
+    return np.float32(min(max(value * tint, 0.0), 1.0))
 
 
 @kernel
-def _paint(index, texture, flat, linear, triangles, barycentrics, materials, uvs, rgba):  # type: ignore[no-untyped-def]
-    """Straight linear colour and opacity (N,4) of the points on faces of material `index`."""
-    height, width = texture.shape[:2]
+def _paint(triangles, barycentrics, surface, tint, rgba):  # type: ignore[no-untyped-def]
+    """Fill straight values and opacity (N,4) of points; with `tint` colours times the mesh's own."""
+    materials, faces, uvs, tints, flat, places, texels, decoded = surface
     for n in range(len(triangles)):
-        face = triangles[n]
-        if materials[face] != index:
-            continue
-        if height * width == 0:
-            for k in range(4):
-                rgba[n, k] = flat[k]
-            continue
-        u = v = 0.0
-        for k in range(3):
-            u += barycentrics[n, k] * uvs[face, k, 0]
-            v += barycentrics[n, k] * uvs[face, k, 1]
-        x, y = u * width - 0.5, (1.0 - v) * height - 0.5
-        x0, y0 = math.floor(x), math.floor(y)
-        red = green = blue = opacity = 0.0
-        for dy in range(2):
-            for dx in range(2):
-                texel = texture[int(y0 + dy) % height, int(x0 + dx) % width]
-                share = (x - x0 if dx else 1.0 - x + x0) * (y - y0 if dy else 1.0 - y + y0) * texel[3] / 255.0
-                red += share * linear[texel[0]]
-                green += share * linear[texel[1]]
-                blue += share * linear[texel[2]]
-                opacity += share
-        rgba[n, 0], rgba[n, 1] = red / max(opacity, 1e-9), green / max(opacity, 1e-9)
-        rgba[n, 2], rgba[n, 3] = blue / max(opacity, 1e-9), opacity
-
-
-@kernel
-def _tint(triangles, barycentrics, faces, tints, rgba):  # type: ignore[no-untyped-def]
-    """Multiply colours by the tints at the corners, in place; they end in 0..1."""
-    for n in range(len(triangles)):
+        face, a, b, c = triangles[n], barycentrics[n, 0], barycentrics[n, 1], barycentrics[n, 2]
+        values = read_surface(face, a, b, c, materials, uvs, flat, places, texels, decoded)
         for channel in range(3):
-            tint = 0.0
-            for k in range(3):
-                tint += barycentrics[n, k] * tints[faces[triangles[n], k], channel]
-            rgba[n, channel] = min(max(rgba[n, channel] * tint, 0.0), 1.0)
+            rgba[n, channel] = values[channel]
+            if tint:
+                rgba[n, channel] = tinted(values[channel], channel, face, a, b, c, faces, tints)
+        rgba[n, 3] = values[3]

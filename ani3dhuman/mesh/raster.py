@@ -102,10 +102,10 @@ def _fill(points, faces, cutouts, shown, weights, depth):  # type: ignore[no-unt
     height, width = shown.shape
     cut = len(cutouts.texture_of) > 0
     for f in range(len(faces)):
-        i, j, k = faces[f]
-        xa, ya, za = points[i]
-        xb, yb, zb = points[j]
-        xc, yc, zc = points[k]
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        xa, ya, za = points[i, 0], points[i, 1], points[i, 2]
+        xb, yb, zb = points[j, 0], points[j, 1], points[j, 2]
+        xc, yc, zc = points[k, 0], points[k, 1], points[k, 2]
         if min(za, zb, zc) < NEAR:
             continue
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
@@ -113,21 +113,32 @@ def _fill(points, faces, cutouts, shown, weights, depth):  # type: ignore[no-unt
             continue
         left, right = max(math.ceil(min(xa, xb, xc) - 0.5), 0), min(math.floor(max(xa, xb, xc) - 0.5), width - 1)
         top, bottom = max(math.ceil(min(ya, yb, yc) - 0.5), 0), min(math.floor(max(ya, yb, yc) - 0.5), height - 1)
+        share, near_a, near_b, near_c = 1.0 / area, 1.0 / za, 1.0 / zb, 1.0 / zc
         holed = cut and cutouts.texture_of[f] >= 0
         for row in range(top, bottom + 1):
-            y = row + 0.5
-            for column in range(left, right + 1):
+            y, x, columns = row + 0.5, left + 0.5, right - left + 1.0
+            first, last = 0.0, columns  # a column beyond where all three are above 0: most of a box is empty
+            a = ((xb - x) * (yc - y) - (xc - x) * (yb - y)) * share
+            b = ((xc - x) * (ya - y) - (xa - x) * (yc - y)) * share
+            for value, step in ((a, (yb - yc) * share), (b, (yc - ya) * share), (1.0 - a - b, (ya - yb) * share)):
+                if step > 0.0:
+                    first = max(first, -value / step - 1.0)
+                elif step < 0.0:
+                    last = min(last, -value / step + 2.0)
+            if not first < last:
+                continue
+            for column in range(left + int(first), left + int(last)):
                 x = column + 0.5
-                a = ((xb - x) * (yc - y) - (xc - x) * (yb - y)) / area
-                b = ((xc - x) * (ya - y) - (xa - x) * (yc - y)) / area
+                a = ((xb - x) * (yc - y) - (xc - x) * (yb - y)) * share
+                b = ((xc - x) * (ya - y) - (xa - x) * (yc - y)) * share
                 c = 1.0 - a - b
                 if a < 0.0 or b < 0.0 or c < 0.0:
                     continue
-                a, b, c = a / za, b / zb, c / zc
+                a, b, c = a * near_a, b * near_b, c * near_c
                 z = 1.0 / (a + b + c)
-                a, b, c = a * z, b * z, c * z
                 if z >= depth[row, column]:
                     continue
+                a, b, c = a * z, b * z, c * z
                 if holed and is_clear(cutouts, f, a, b, c, row, column):
                     continue
                 shown[row, column] = f

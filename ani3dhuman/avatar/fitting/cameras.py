@@ -44,8 +44,9 @@ def cameras_around(
             HEIGHT,
         )
         pixels, _ = path.project(centres[pose], 0)
-        inside = ((pixels > 0) & (pixels < [WIDTH, HEIGHT])).all(1)
-        looked_at[close] += inside & (((path.positions() - centres[pose]) * normals[pose]).sum(1) > 0)
+        within = (pixels > 0) & (pixels < [WIDTH, HEIGHT])
+        facing = np.einsum("fk,fk->f", path.positions() - centres[pose], normals[pose]) > 0
+        looked_at[close] += within[:, 0] & within[:, 1] & facing
         paths.append(path)
     viewmats, Ks = (np.concatenate([getattr(path, name) for path in paths]) for name in ("viewmats", "Ks"))
     return CameraPath(viewmats, Ks, WIDTH, HEIGHT), pose_of

@@ -68,7 +68,7 @@ def blame(
         off = to_numpy(image)[0] - target.colors - GREY * (1 - target.alpha[..., None])
         error = np.square(off).mean(-1) + np.where(target.alpha > 0.5, np.float32(besides), 0)
         # the gradient of a sum of pixels for a Gaussian's colour is how much the pixels show it
-        (shares,) = torch.autograd.grad(image, colors, compute.tensor(error[..., None].repeat(3, -1))[None])
+        (shares,) = torch.autograd.grad((image[0, ..., 0] * compute.tensor(error)).sum(), colors)
         total += to_numpy(shares[:, 0])
     return total
 
