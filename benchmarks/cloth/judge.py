@@ -83,7 +83,8 @@ class Judge:
         around = shot.arrays.get("collider_faces", np.zeros((0, 3), np.int64)).astype(np.int64) + len(loose)
         self.skin, loose = np.flatnonzero(~loose), np.pad(loose, (0, self.solids.shape[1]))
         self.faces, self.free, self.rest = faces, loose & (np.pad(pins, (0, self.solids.shape[1])) <= PINNED), rest
-        self.body_faces = np.concatenate([faces[~loose[faces].any(1)], around])
+        self.parts = [part for part in (faces[~loose[faces].any(1)], around) if len(part)]
+        self.body_faces = np.concatenate(self.parts)
         keys = np.round(rest / SAME_PLACE).astype(np.int64)
         keys = np.column_stack([keys, np.where(loose, 0, 1)])
         first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)[1:]
@@ -135,7 +136,9 @@ class Judge:
         chosen = np.flatnonzero(self.free)
         if len(chosen) == 0 or len(self.body_faces) == 0:
             return depth, excused
-        inside = np.maximum(-signed_distances(moved[:, chosen], moved, self.body_faces), 0)
+        # each for itself: in both, one is nearest to the skin of the other, and would be less deep than it is
+        deep_in = [-signed_distances(moved[:, chosen], moved, part) for part in self.parts]
+        inside = np.maximum(np.max(deep_in, axis=0), 0)
         floor = moved[:, self.skin, 2].min()
         for t, points in enumerate(moved):
             depth[t] = 1000 * max(inside[t][inside[t] <= DEPTH].max(initial=0), floor - points[chosen, 2].min())
