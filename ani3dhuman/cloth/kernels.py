@@ -17,7 +17,7 @@ from ..mesh.kernels import closest_on_triangle, height_over, nearest_around
 from ..mesh.surface import NOWHERE, TRUSTED
 from .contact.candidates import Cover
 from .contact.touch import DONE, hold_apart
-from .pulls import draw_back, go_on, keep_whole, new_speeds
+from .pulls import draw_back, go_on, keep_whole, make_ready, new_speeds
 
 f4 = np.float32
 STRONGEST_PUSH = 0.01  # metres a particle is pushed out of the body in one substep
@@ -38,6 +38,9 @@ class Cloth(NamedTuple):
         edge_give, edge_soft, edge_push, hinge_give, hinge_soft, joint_give: of `Compliances`.
         joints: (S,3) neighbours along strands; see `rods.bend_strands`.
         members, starts, edge_parts, hinge_parts, joint_parts: of `Parts`, the order in which all that is solved.
+        edge_sum, edge_most, edge_rub, hinge_pull: (E,), (E,), (E,2), (H,4) float32, of the frame at hand: what an
+            edge's length is divided by (0: nothing moves), the most that it pushes, the shares of their difference of
+            velocity that its ends lose, and how far a hinge's corners go; see `pulls.make_ready`.
     """
 
     inv_mass: np.ndarray
@@ -59,6 +62,10 @@ class Cloth(NamedTuple):
     edge_parts: np.ndarray
     hinge_parts: np.ndarray
     joint_parts: np.ndarray
+    edge_sum: np.ndarray
+    edge_most: np.ndarray
+    edge_rub: np.ndarray
+    hinge_pull: np.ndarray
 
 
 class Fabric(NamedTuple):
@@ -288,6 +295,8 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
     air, rub, gravity, _, _, grip = fabric
     keep, now = np.exp(-air * h), Pose(np.empty_like(start.skin), np.empty_like(start.body), np.empty_like(start.body))
     body_step = (end.body - start.body) / f4(substeps)
+    if first == 0 and phase == DONE:
+        make_ready(cloth, rub, h)
     fastest = 0.0
     for i in range(body_step.shape[0]):
         fastest = max(fastest, body_step[i, 0] ** 2 + body_step[i, 1] ** 2 + body_step[i, 2] ** 2)
@@ -306,5 +315,5 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
             phase = hold_apart(phase, began, x, previous, h, pressed, lists, grip)
             if phase != DONE:
                 return s, phase
-        new_speeds(x, v, previous, cloth, rub, h)
+        new_speeds(x, v, previous, cloth, h)
     return min(last, substeps), DONE

@@ -24,24 +24,43 @@ CATCH_UP = 3.0  # m/s that an edge too long may gain in a substep, so that cloth
 
 
 @kernel
-def _solve_distances(x, cloth, h, part):  # type: ignore[no-untyped-def]
-    """Pull each pair of a part towards its rest length in a substep of `h` seconds."""
-    inv_mass, pairs, rest = cloth.inv_mass, cloth.edges, cloth.edge_rest
-    give, soft, push = cloth.edge_give, cloth.edge_soft, cloth.edge_push
-    square = f4(h * h)
-    per = f4(1.0 / (h * h))
-    for e in range(cloth.edge_parts[part], cloth.edge_parts[part + 1]):
+def make_ready(cloth, rub, h):  # type: ignore[no-untyped-def]
+    """Write what does not change within a frame of substeps of `h` seconds; `rub` (E,) as of `kernels.Fabric`."""
+    inv_mass, edges, hinges, weights = cloth.inv_mass, cloth.edges, cloth.hinges, cloth.hinge_weights
+    give, soft, push, per, square = cloth.edge_give, cloth.edge_soft, cloth.edge_push, f4(1.0 / (h * h)), f4(h * h)
+    for e in range(edges.shape[0]):
+        a, b = inv_mass[edges[e, 0]], inv_mass[edges[e, 1]]
+        w = a + b
+        free = w > f4(0.0)
+        cloth.edge_sum[e] = max(w + give[e] * per, soft[e] * per) if free else f4(0.0)
+        cloth.edge_most[e] = push[e] * square
+        cloth.edge_rub[e, 0] = rub[e] * a / w if free else f4(0.0)
+        cloth.edge_rub[e, 1] = rub[e] * b / w if free else f4(0.0)
+    give, soft = cloth.hinge_give, cloth.hinge_soft
+    for e in range(hinges.shape[0]):
+        w = f4(0.0)
+        for k in range(4):
+            w += inv_mass[hinges[e, k]] * weights[e, k] * weights[e, k]
+        share = f4(-1.0) / max(w + give[e] * per, soft[e] * per) if w > f4(0.0) else f4(0.0)
+        for k in range(4):
+            cloth.hinge_pull[e, k] = inv_mass[hinges[e, k]] * weights[e, k] * share
+
+
+@kernel
+def _solve_distances(x, cloth, part):  # type: ignore[no-untyped-def]
+    """Pull each pair of a part towards its rest length."""
+    inv_mass, pairs, rest, total, most = cloth.inv_mass, cloth.edges, cloth.edge_rest, cloth.edge_sum, cloth.edge_most
+    for e in range(np.uint64(cloth.edge_parts[part]), np.uint64(cloth.edge_parts[part + 1])):
         i, j = pairs[e, 0], pairs[e, 1]
-        w = inv_mass[i] + inv_mass[j]
-        if w == 0.0:
+        if total[e] == f4(0.0):
             continue
         dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
         length = math.sqrt(dx * dx + dy * dy + dz * dz)
         if length < 1e-9:
             continue
-        s = (rest[e] - length) / (max(w + give[e] * per, soft[e] * per) * length)
-        if s * length > push[e] * square:
-            s = push[e] * square / length
+        s = (rest[e] - length) / (total[e] * length)
+        if s * length > most[e]:
+            s = most[e] / length
         a, b = s * inv_mass[i], s * inv_mass[j]
         x[i, 0] += a * dx
         x[i, 1] += a * dy
@@ -59,7 +78,7 @@ def _limit_stretch(x, base, gain, inv_mass, cloth, longest, part):  # type: igno
     which speeds are reckoned, goes along by the rest.
     """
     pairs, rest = cloth.edges, cloth.edge_rest
-    for e in range(cloth.edge_parts[part], cloth.edge_parts[part + 1]):
+    for e in range(np.uint64(cloth.edge_parts[part]), np.uint64(cloth.edge_parts[part + 1])):
         i, j = pairs[e, 0], pairs[e, 1]
         dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
         square, most = dx * dx + dy * dy + dz * dz, f4(longest) * rest[e]
@@ -90,40 +109,29 @@ def _limit_stretch(x, base, gain, inv_mass, cloth, longest, part):  # type: igno
 
 
 @kernel
-def _solve_hinges(x, cloth, h, part):  # type: ignore[no-untyped-def]
+def _solve_hinges(x, cloth, part):  # type: ignore[no-untyped-def]
     """Bend: pull sum_k K_k x_k of each hinge to zero, which is flat, whatever its stretch (isometric bending)."""
-    inv_mass, hinges, weights = cloth.inv_mass, cloth.hinges, cloth.hinge_weights
-    give, soft = cloth.hinge_give, cloth.hinge_soft
-    per = f4(1.0 / (h * h))
-    for e in range(cloth.hinge_parts[part], cloth.hinge_parts[part + 1]):
-        rx, ry, rz, w = f4(0.0), f4(0.0), f4(0.0), f4(0.0)
-        for k in range(4):
-            p, K = hinges[e, k], weights[e, k]
-            rx += K * x[p, 0]
-            ry += K * x[p, 1]
-            rz += K * x[p, 2]
-            w += inv_mass[p] * K * K
-        if w == f4(0.0):
-            continue
-        share = f4(-1.0) / max(w + give[e] * per, soft[e] * per)
-        for k in range(4):
-            p = hinges[e, k]
-            m = inv_mass[p] * weights[e, k] * share
+    hinges, weights, pull = cloth.hinges, cloth.hinge_weights, cloth.hinge_pull
+    for e in range(np.uint64(cloth.hinge_parts[part]), np.uint64(cloth.hinge_parts[part + 1])):
+        i, j, k, l = hinges[e, 0], hinges[e, 1], hinges[e, 2], hinges[e, 3]
+        a, b, c, d = weights[e, 0], weights[e, 1], weights[e, 2], weights[e, 3]
+        rx = a * x[i, 0] + b * x[j, 0] + c * x[k, 0] + d * x[l, 0]
+        ry = a * x[i, 1] + b * x[j, 1] + c * x[k, 1] + d * x[l, 1]
+        rz = a * x[i, 2] + b * x[j, 2] + c * x[k, 2] + d * x[l, 2]
+        for n in range(4):
+            p, m = hinges[e, n], pull[e, n]
             x[p, 0] += m * rx
             x[p, 1] += m * ry
             x[p, 2] += m * rz
 
 
 @kernel
-def _rub_threads(v, cloth, rub, part):  # type: ignore[no-untyped-def]
+def _rub_threads(v, cloth, part):  # type: ignore[no-untyped-def]
     """Internal friction: neighbours lose a share of their difference, which quiets jitter and spares the swing."""
-    inv_mass, edges = cloth.inv_mass, cloth.edges
-    for e in range(cloth.edge_parts[part], cloth.edge_parts[part + 1]):
+    edges, rub = cloth.edges, cloth.edge_rub
+    for e in range(np.uint64(cloth.edge_parts[part]), np.uint64(cloth.edge_parts[part + 1])):
         i, j = edges[e, 0], edges[e, 1]
-        w = inv_mass[i] + inv_mass[j]
-        if w == 0.0:
-            continue
-        a, b = rub[e] * inv_mass[i] / w, rub[e] * inv_mass[j] / w
+        a, b = rub[e, 0], rub[e, 1]
         for k in range(3):
             d = v[j, k] - v[i, k]
             v[i, k] += a * d
@@ -160,9 +168,10 @@ def draw_back(i, x, base, anchor, reach, hold, skin):  # type: ignore[no-untyped
 
 @kernel
 def _mix(a, b, share, out, part):  # type: ignore[no-untyped-def]
-    for i in range(part * a.shape[0] // PARTS, (part + 1) * a.shape[0] // PARTS):
-        for k in range(3):
-            out[i, k] = a[i, k] + share * (b[i, k] - a[i, k])
+    own = slice(part * a.shape[0] // PARTS, (part + 1) * a.shape[0] // PARTS)
+    one, other, between = a[own].reshape(-1), b[own].reshape(-1), out[own].reshape(-1)
+    for i in range(one.shape[0]):
+        between[i] = one[i] + share * (other[i] - one[i])
 
 
 @kernel
@@ -170,7 +179,7 @@ def _move(state, cloth, start, end, share, skin, keep, gravity, push, h, part): 
     """Begin a substep: each particle of a part goes on as it went, or with the `skin` (P,3), which is written."""
     x, v, began, previous, mobile = state
     members, starts, inv_mass = cloth.members, cloth.starts, cloth.inv_mass
-    for n in range(starts[part], starts[part + 1]):
+    for n in range(np.uint64(starts[part]), np.uint64(starts[part + 1])):
         i = members[n]
         for k in range(3):
             previous[i, k] = began[i, k] = x[i, k]
@@ -191,11 +200,11 @@ def _move(state, cloth, start, end, share, skin, keep, gravity, push, h, part): 
 
 @kernel
 def _pull(x, previous, cloth, skin, h, part):  # type: ignore[no-untyped-def]
-    _solve_hinges(x, cloth, h, part)
+    _solve_hinges(x, cloth, part)
     first, last = cloth.joint_parts[part], cloth.joint_parts[part + 1]
     if last > first:
         bend_strands(x, cloth.inv_mass, skin, cloth.joints[first:last], cloth.joint_give[first:last], h)
-    _solve_distances(x, cloth, h, part)
+    _solve_distances(x, cloth, part)
     _limit_stretch(x, previous, f4(CATCH_UP * h), cloth.inv_mass, cloth, LONG, part)
 
 
@@ -231,27 +240,27 @@ def keep_whole(x, previous, mobile, cloth):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _new_speeds(x, v, previous, cloth, rub, h, part):  # type: ignore[no-untyped-def]
+def _new_speeds(x, v, previous, cloth, h, part):  # type: ignore[no-untyped-def]
     members, starts = cloth.members, cloth.starts
-    for n in range(starts[part], starts[part + 1]):
+    for n in range(np.uint64(starts[part]), np.uint64(starts[part + 1])):
         i = members[n]
         for k in range(3):
             v[i, k] = (x[i, k] - previous[i, k]) / h
-    _rub_threads(v, cloth, rub, part)
+    _rub_threads(v, cloth, part)
 
 
 @parallel_kernel
-def _new_speeds_of_parts(x, v, previous, cloth, rub, h):  # type: ignore[no-untyped-def]
+def _new_speeds_of_parts(x, v, previous, cloth, h):  # type: ignore[no-untyped-def]
     for part in prange(PARTS):
-        _new_speeds(x, v, previous, cloth, rub, h, part)
+        _new_speeds(x, v, previous, cloth, h, part)
 
 
 @kernel
-def new_speeds(x, v, previous, cloth, rub, h):  # type: ignore[no-untyped-def]
+def new_speeds(x, v, previous, cloth, h):  # type: ignore[no-untyped-def]
     """End a substep: speeds by what it moved, less friction within the cloth."""
     if cloth.edges.shape[0] < WORTH:
         for part in range(PARTS):
-            _new_speeds(x, v, previous, cloth, rub, h, part)
+            _new_speeds(x, v, previous, cloth, h, part)
     else:
-        _new_speeds_of_parts(x, v, previous, cloth, rub, h)
-    _rub_threads(v, cloth, rub, PARTS)
+        _new_speeds_of_parts(x, v, previous, cloth, h)
+    _rub_threads(v, cloth, PARTS)

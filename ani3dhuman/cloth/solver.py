@@ -75,9 +75,12 @@ def run(
     contacts = Contacts(obstacle, ~constraints.pinned, around.colliders)
     exits = Exits(contacts, c.edges, len(rest))
     give = compliances(c, worn, settings.gravity)
-    edges = c.edges, c.edge_rest, give.edge_give, give.edge_soft, give.edge_push
-    hinges = c.hinges, c.hinge_weights, give.hinge_give, give.hinge_soft
-    cloth = Cloth(inv_mass, *edges, *hinges, c.joints, give.joint_give, c.anchor, c.reach, *parts)
+    edges = c.edges.astype(np.uint32), c.edge_rest, give.edge_give, give.edge_soft, give.edge_push
+    hinges = c.hinges.astype(np.uint32), c.hinge_weights, give.hinge_give, give.hinge_soft
+    strands, ordered = (c.joints, give.joint_give), parts._replace(members=parts.members.astype(np.uint32))
+    of_edges, of_hinges = np.zeros((4, len(c.edges)), np.float32), np.zeros((len(c.hinges), 4), np.float32)
+    of_frame = of_edges[0], of_edges[1], of_edges[2:].reshape(-1, 2), of_hinges
+    cloth = Cloth(inv_mass, *edges, *hinges, *strands, c.anchor, c.reach, *ordered, *of_frame)
     rubbing = worn.each("damping")[c.edges[:, 0]] * m.stretch * inv_mass[c.edges].sum(1, dtype=np.float64)  # 1/s
     deepest = obstacle.deepest if obstacle else 0.0
     starts, at_point = contacts.around
@@ -85,8 +88,8 @@ def run(
     none = np.zeros(0, np.float32)  # those two are known in each frame
     radii = obstacle.radii if obstacle else none
     passages = Passages(contacts, rest, c, worn.hair, fps)
-    places = contacts.near, contacts.clear, contacts.faces, starts, at_point, deepest
-    body = Body(*places, none, radii, none, passages.ways, passages.led)
+    skin = contacts.faces.astype(np.uint32), starts.astype(np.uint32), at_point.astype(np.uint32)
+    body = Body(contacts.near, contacts.clear, *skin, deepest, none, radii, none, passages.ways, passages.led)
     gravity = np.array([0, 0, -settings.gravity]) if around.gravity is None else around.gravity
     sheet = Sheet(c.faces, masses)
     if around.until and (preroll.still or not preroll.count):  # else the first pose is the one at rest

@@ -18,21 +18,29 @@ UNDER = 0.7  # cosine to the normal from which on a point is under a surface, an
 def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
     """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place.
 
-    Each end moves in proportion to its `freedom` (V,). At most so many `rounds`; fewer where all are.
+    Each end moves in proportion to its `freedom` (V,). At most so many `rounds`; fewer where all are. An edge whose
+    ends did not move since the last round began is as it was.
     """
-    for _ in range(rounds):
+    last = np.zeros(x.shape[0], np.int32)  # the round in which a point was moved last, counted from 1
+    for turn in range(rounds):
         moved = False
         for e in range(edges.shape[0]):
             i, j = edges[e, 0], edges[e, 1]
+            if last[i] < turn and last[j] < turn:
+                continue
             w = freedom[i] + freedom[j]
             if w <= 0.0:
                 continue
             dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
-            length = np.sqrt(dx * dx + dy * dy + dz * dz)
+            square = dx * dx + dy * dy + dz * dz
+            if square > 1.00001 * shortest[e] * shortest[e] and square < 0.99999 * longest[e] * longest[e]:
+                continue
+            length = np.sqrt(square)
             wanted = min(max(length, shortest[e]), longest[e])
             if wanted == length or length < 1e-9:
                 continue
             moved = True
+            last[i] = last[j] = turn + 1
             s = (wanted - length) / (length * w)
             a, b = s * freedom[i], s * freedom[j]
             x[i, 0] += a * dx

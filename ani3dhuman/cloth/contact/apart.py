@@ -48,6 +48,7 @@ class Touching(NamedTuple):
 def _look(b, x0, x, share, fresh, cover, pairs, counts, touching):  # type: ignore[no-untyped-def]
     """`look` for a block."""
     kinds, at, normal, keep, rested = pairs
+    at = at.view(np.uint32)
     on, lists, touching_counts, weights, distances, moved = touching
     first = b * (kinds.shape[0] // BLOCKS)
     count = 0 if fresh else touching_counts[b]

@@ -154,9 +154,12 @@ def block_of(pairs, block):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def block_with(leaf, leaves):  # type: ignore[no-untyped-def]
-    """The block that a leaf is searched in: those of a block lie together, yet each has some of all places."""
-    return leaf // max(1, leaves // (GROUPS * BLOCKS)) % BLOCKS
+def leaves_side_by_side(leaves):  # type: ignore[no-untyped-def]
+    """How many leaves of a block lie together; the next so many are the next block's, and after the last the first's.
+
+    So each block has some of all places.
+    """
+    return max(1, leaves // (GROUPS * BLOCKS))
 
 
 @inlined_kernel
@@ -207,15 +210,12 @@ def next_leaf(own, leaves, boxes, apart, stack, top):  # type: ignore[no-untyped
 
 
 @inlined_kernel
-def _mark(leaf, cover, boxes, marks):  # type: ignore[no-untyped-def]
-    """Note in `marks` (F,) what lies about the triangles of a leaf.
+def _mark(leaf, first, faces, patches, members, mutual, near, fans, around, flat, level, marks):  # type: ignore[no-untyped-def]
+    """Note in `marks` (F,) what lies about the triangles of a leaf; the arrays are of `Cover` and `Boxes`.
 
     A mark holds the leaf's number; above it a bit for each of the leaf's triangles that are in one patch with that one,
     whichever it is about; above these a bit for each that it need not be compared with, as cloth lies flat there.
     """
-    first, patches, members, mutual = cover.first, cover.patches, cover.members, cover.mutual
-    near, fans, around = cover.near, cover.fans, cover.around
-    faces, flat, level = cover.faces, boxes.flat, boxes.level
     for a in range(first[leaf], first[leaf + 1]):
         bit = np.int32(1 << (NUMBER + a - first[leaf]))
         bits = bit | bit << LEAF if flat[a] == WHOLE else bit
@@ -265,40 +265,45 @@ def never_meeting(cover, moving, boxes):  # type: ignore[no-untyped-def]
 
 
 @inlined_kernel
-def _pairs_from(leaf, x, y, slack, cover, tangled, boxes, room, pairs, count):  # type: ignore[no-untyped-def]
-    """List the pairs of which a triangle of `leaf` holds a part, and none of an earlier leaf.
-
-    `room` are arrays to work with.
-    """
-    first, faces, owns, half = cover.first, cover.faces, cover.owns, cover.half
+def _pairs_of(block, x, y, slack, cover, tangled, boxes, pairs):  # type: ignore[no-untyped-def]
+    """List the pairs of which a triangle of a block's leaves holds a part, and none of an earlier leaf; how many."""
+    first, faces, owns, half = cover.first, cover.faces.view(np.uint32), cover.owns, cover.half
     inv_mass, seam = cover.inv_mass, cover.seam
-    face, node_boxes, flat, margin = boxes.face, boxes.node, boxes.flat, boxes.margin
+    patches, members, mutual, close = cover.patches, cover.members.view(np.uint32), cover.mutual, cover.near
+    fans, around = cover.fans, cover.around.view(np.uint32)
+    face, node_boxes, flat, level, margin = boxes.face, boxes.node, boxes.flat, boxes.level, boxes.margin
     own_bits, apart = boxes.own, boxes.apart
-    marks, stack, near = room
-    marked = False
+    marks, stack, near = np.full(faces.shape[0], LEAVES, np.int32), np.empty(64, np.int32), np.empty((15, 5), np.uint32)
     leaves = first.shape[0] - 1
-    own = leaves + leaf
-    top = begin_at(own, stack)
-    while True:
-        node, top = next_leaf(own, leaves, node_boxes, apart, stack, top)
-        if node == 0:
-            return count
-        if not marked:
-            _mark(np.int32(leaf), cover, boxes, marks)
-            marked = True
-        for a in range(first[leaf], first[leaf + 1]):
-            if node != own and stay_apart(face, a, node_boxes, node):
-                continue
-            for b in range(a + 1 if node == own else first[node - leaves], first[node - leaves + 1]):
-                if marks[b] & LEAVES == leaf:
-                    bits = marks[b] >> (NUMBER + a - first[leaf])
-                    if bits >> LEAF & 1 or (bits & 1 and flat[b] == WHOLE):
+    together, count = leaves_side_by_side(leaves), 0
+    for begin in range(block * together, leaves, BLOCKS * together):
+        for leaf in range(begin, min(begin + together, leaves)):
+            marked = False
+            own = leaves + leaf
+            top = begin_at(own, stack)
+            while True:
+                node, top = next_leaf(own, leaves, node_boxes, apart, stack, top)
+                if node == 0:
+                    break
+                if not marked:
+                    number = np.int32(leaf)
+                    _mark(number, first, faces, patches, members, mutual, close, fans, around, flat, level, marks)
+                    marked = True
+                for a in range(first[leaf], first[leaf + 1]):
+                    if node != own and stay_apart(face, a, node_boxes, node):
                         continue
-                if own_bits[a] & own_bits[b] or stay_apart(face, a, face, b):
-                    continue
-                found = compare(a, b, x, y, slack, faces, owns, half, margin, near, None)
-                for row in range(found):
-                    count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, pairs, count)
+                    for b in range(a + 1 if node == own else first[node - leaves], first[node - leaves + 1]):
+                        if marks[b] & LEAVES == leaf:
+                            bits = marks[b] >> (NUMBER + a - first[leaf])
+                            if bits >> LEAF & 1 or (bits & 1 and flat[b] == WHOLE):
+                                continue
+                        if own_bits[a] & own_bits[b] or stay_apart(face, a, face, b):
+                            continue
+                        p, q = np.uint32(a), np.uint32(b)
+                        found = compare(p, q, x, y, slack, faces, owns, half, margin, near, None)
+                        for row in range(found):
+                            count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, pairs, count)
+    return count
 
 
 @parallel_kernel
@@ -308,12 +313,5 @@ def list_pairs(x, y, slack, cover, tangled, boxes, pairs, counts):  # type: igno
     Boxes are those of this way, with bits of `never_meeting`. Block b of `pairs` begins at b N / BLOCKS and gets
     counts[b] of them; more than its room says that there was not enough.
     """
-    leaves = cover.first.shape[0] - 1
     for b in prange(BLOCKS):
-        own, count = block_of(pairs, b), 0
-        marks = np.full(cover.faces.shape[0], LEAVES, np.int32)
-        room = marks, np.empty(64, np.int32), np.empty((15, 5), np.int32)
-        for leaf in range(leaves):
-            if block_with(leaf, leaves) == b:
-                count = _pairs_from(leaf, x, y, slack, cover, tangled, boxes, room, own, count)
-        counts[b] = count
+        counts[b] = _pairs_of(b, x, y, slack, cover, tangled, boxes, block_of(pairs, b))

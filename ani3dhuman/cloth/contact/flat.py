@@ -164,7 +164,8 @@ def flatness(members, start, near, stop, normals):  # type: ignore[no-untyped-de
 @kernel
 def find_flat_about_moving(x, y, cover, boxes):  # type: ignore[no-untyped-def]
     """As `find_flat` for patches with a triangle that is not `STILL`; others are not compared and count as not flat."""
-    starts, members, fans, around, normals = cover.patches, cover.members, cover.fans, cover.around, boxes.normals
+    starts, fans, normals = cover.patches, cover.fans, boxes.normals
+    members, around = cover.members.view(np.uint32), cover.around.view(np.uint32)
     boxes.flat[:] = NOT
     for t in range(cover.faces.shape[0]):
         find_normal(t, x, cover.faces, normals, 0)
@@ -185,8 +186,8 @@ def find_flat(x, y, cover, boxes):  # type: ignore[no-untyped-def]
 
     `normals`, `flat` and `level` of `boxes` are written.
     """
-    faces, starts, members, near = cover.faces, cover.patches, cover.members, cover.near
-    fans, around = cover.fans, cover.around
+    faces, starts, members, near = cover.faces, cover.patches, cover.members.view(np.uint32), cover.near
+    fans, around = cover.fans, cover.around.view(np.uint32)
     normals, flat, level = boxes.normals, boxes.flat, boxes.level
     for t in prange(faces.shape[0]):
         find_normal(t, x, faces, normals, 0)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange
 
 from ...jit import inlined_kernel, kernel, parallel_kernel
-from .candidates import BLOCKS, add_pair, block_of, block_with
+from .candidates import BLOCKS, add_pair, block_of, leaves_side_by_side
 from .flat import NEAR, NOT, WHOLE, find_normal, flatness, within_cone
 from .planes import compare, stay_apart
 from .tree import fit_face, fit_node, leaf_of
@@ -79,48 +79,76 @@ def _mark(a, value, faces, patches, members, mutual, near, fans, around, flat, l
                 marks[around[k]] = value & (APART | ABOUT)
 
 
+@inlined_kernel
+def _leaves_about(again, start, end, first, face, nodes, bits, apart, hull, found, stack):  # type: ignore[no-untyped-def]
+    """The leaf nodes whose boxes touch one about triangles again[start:end], those of one leaf, from left to right.
+
+    They are written to `found` (L,); returns how many. `hull` (1,12) and `stack` are to work with.
+    """
+    leaves, both = first.shape[0] - 1, ALL
+    for n in range(start, end):
+        a = again[n, 0]
+        both &= bits[a]
+        for k in range(12):
+            most = face[a, k] if n == start else hull[0, k]
+            hull[0, k] = max(most, face[a, k]) if 3 <= k < 6 or k >= 9 else min(most, face[a, k])
+    stack[0], top, count = 1, 1, 0
+    while top > 0:
+        top -= 1
+        node = stack[top]
+        if both & apart[node] or stay_apart(hull, 0, nodes, node):
+            continue
+        if node >= leaves:
+            found[count] = node
+            count += 1
+        else:
+            stack[top], stack[top + 1] = 2 * node + 1, 2 * node
+            top += 2
+    return count
+
+
 @kernel
 def _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, marks):  # type: ignore[no-untyped-def]
-    """List anew the pairs of triangles `again` (N,), those with a vertex that is `off`; all else as of `list_pairs`.
+    """List anew the pairs of triangles `again` (N,2), with their leaves, that have a vertex that is `off`.
 
-    Returns how many were dropped.
+    All else as of `list_pairs`. Returns how many were dropped.
 
     `fan` (F,) bool: whether a triangle is one of them; `ends`: `x` and `y`. `marks` (F,) uint8 are 0, and left so.
     """
     x, y = ends
-    first, faces, owns, half = cover.first, cover.faces, cover.owns, cover.half
+    first, faces, owns, half = cover.first, cover.faces.view(np.uint32), cover.owns, cover.half
     inv_mass, seam, leaves = cover.inv_mass, cover.seam, first.shape[0] - 1
-    patches, members, mutual, close = cover.patches, cover.members, cover.mutual, cover.near
-    fans, around = cover.fans, cover.around
+    patches, members, mutual, close = cover.patches, cover.members.view(np.uint32), cover.mutual, cover.near
+    fans, around = cover.fans, cover.around.view(np.uint32)
     face, node_boxes, flat, level, margin = boxes.face, boxes.node, boxes.flat, boxes.level, boxes.margin
-    bits, apart = boxes.own, boxes.apart
-    gone = _drop(block, off, pairs, counts)
-    own, count = block_of(pairs, block), counts[block]
-    near, stack = np.empty((15, 5), np.int32), np.empty(64, np.int32)
-    for a in again:
-        leaf = leaf_of(a, face.shape[0], leaves)
-        if block_with(leaf, leaves) != block:
+    bits, apart, own = boxes.own, boxes.apart, block_of(pairs, block)
+    gone, together = _drop(block, off, pairs, counts), leaves_side_by_side(leaves)
+    near, stack, hull = np.empty((15, 5), np.uint32), np.empty(64, np.int32), np.empty((1, 12), np.float32)
+    touched, count, start = np.empty(leaves, np.int32), counts[block], 0
+    while start < again.shape[0]:
+        begin, leaf = start, again[start, 1]
+        while start < again.shape[0] and again[start, 1] == leaf:
+            start += 1
+        if leaf // together % BLOCKS != block:
             continue
-        _mark(a, ALL, faces, patches, members, mutual, close, fans, around, flat, level, marks)
-        stack[0], top = 1, 1
-        while top > 0:
-            top -= 1
-            node = stack[top]
-            if bits[a] & apart[node] or stay_apart(face, a, node_boxes, node):
-                continue
-            if node < leaves:
-                stack[top], stack[top + 1] = 2 * node + 1, 2 * node
-                top += 2
-                continue
-            for b in range(first[node - leaves], first[node - leaves + 1]):
-                if b == a or (fan[b] and b < a) or marks[b] & APART or (marks[b] and fan[b] and flat[b] == WHOLE):
+        many = _leaves_about(again, begin, start, first, face, node_boxes, bits, apart, hull, touched, stack)
+        for n in range(begin, start):
+            a = again[n, 0]
+            _mark(a, ALL, faces, patches, members, mutual, close, fans, around, flat, level, marks)
+            for turn in range(many):
+                node = touched[turn]
+                if bits[a] & apart[node] or stay_apart(face, a, node_boxes, node):
                     continue
-                if bits[a] & bits[b] or stay_apart(face, a, face, b):
-                    continue
-                found = compare(a, b, x, y, slack, faces, owns, half, margin, near, off)
-                for row in range(found):
-                    count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, own, count)
-        _mark(a, 0, faces, patches, members, mutual, close, fans, around, flat, level, marks)
+                for b in range(first[node - leaves], first[node - leaves + 1]):
+                    if b == a or (fan[b] and b < a) or marks[b] & APART or (marks[b] and fan[b] and flat[b] == WHOLE):
+                        continue
+                    if bits[a] & bits[b] or stay_apart(face, a, face, b):
+                        continue
+                    p, q = np.uint32(a), np.uint32(b)
+                    found = compare(p, q, x, y, slack, faces, owns, half, margin, near, off)
+                    for row in range(found):
+                        count = add_pair(near, row, x, y, slack, inv_mass, seam, half, tangled, own, count)
+            _mark(a, 0, faces, patches, members, mutual, close, fans, around, flat, level, marks)
     counts[block] = count
     return gone
 
@@ -135,27 +163,28 @@ def _list_many_again(off, fan, again, ends, slack, cover, tangled, boxes, pairs,
 @kernel
 def _find_flat_about(t, cover, boxes):  # type: ignore[no-untyped-def]
     """Find how flat cloth lies about triangle `t` and at its corners; see `find_flat`."""
-    boxes.flat[t] = flatness(cover.members, cover.patches[t], cover.near[t], cover.patches[t + 1], boxes.normals)
+    members, around = cover.members.view(np.uint32), cover.around.view(np.uint32)
+    boxes.flat[t] = flatness(members, cover.patches[t], cover.near[t], cover.patches[t + 1], boxes.normals)
     for c in range(3):
         v = cover.faces[t, c]
-        boxes.level[v] = within_cone(cover.around, cover.fans[v], cover.fans[v + 1], boxes.normals)
+        boxes.level[v] = within_cone(around, cover.fans[v], cover.fans[v + 1], boxes.normals)
 
 
 @parallel_kernel
 def _find_flat_about_many(again, cover, boxes):  # type: ignore[no-untyped-def]
     for n in prange(again.shape[0]):  # what two threads write of a corner is the same
-        _find_flat_about(again[n], cover, boxes)
+        _find_flat_about(again[n, 0], cover, boxes)
 
 
 @kernel
 def _refit_about(again, cover, x, y, slack, boxes):  # type: ignore[no-untyped-def]
-    """Bring the boxes of triangles `again` (N,), in their order, and of the nodes above them up to date."""
+    """Bring the boxes of triangles `again` (N,2), in their order, and of the nodes above them up to date."""
     first, faces, half, leaves = cover.first, cover.faces, cover.half, cover.first.shape[0] - 1
     face, boxes_of_nodes, margin = boxes.face, boxes.node, boxes.margin
     nodes, count = np.empty(again.shape[0], np.int64), 0
-    for a in again:
-        fit_face(a, faces, half, x, y, slack, face, margin)
-        node = leaves + leaf_of(a, faces.shape[0], leaves)
+    for n in range(again.shape[0]):
+        fit_face(again[n, 0], faces, half, x, y, slack, face, margin)
+        node = leaves + again[n, 1]
         if count == 0 or nodes[count - 1] != node:
             nodes[count] = node
             count += 1
@@ -183,15 +212,17 @@ def mend(off, elapsed, span, cover, lists):  # type: ignore[no-untyped-def]
         if off[v]:
             for k in range(fans[v], fans[v + 1]):
                 fan[around[k]] = True
-    again, boxes, pairs, counts, dropped = np.flatnonzero(fan), lists.boxes, lists.pairs, lists.counts, lists.dropped
-    slack, tangled = lists.slack, lists.tangled
+    which, boxes, pairs, counts, dropped = np.flatnonzero(fan), lists.boxes, lists.pairs, lists.counts, lists.dropped
+    again, slack, tangled = np.empty((which.shape[0], 2), np.int64), lists.slack, lists.tangled
+    for n in range(which.shape[0]):
+        again[n, 0], again[n, 1] = which[n], leaf_of(which[n], fan.shape[0], cover.first.shape[0] - 1)
     _refit_about(again, cover, lists.line, y, lists.slack, boxes)
-    for t in again:
+    for t in which:
         find_normal(t, x, cover.faces, boxes.normals, 0)
         find_normal(t, y, cover.faces, boxes.normals, 1)
     alone = again.shape[0] < WORTH
     if alone:
-        for t in again:
+        for t in which:
             _find_flat_about(t, cover, boxes)
         marks = np.zeros(fan.shape[0], np.uint8)
         for block in range(BLOCKS):

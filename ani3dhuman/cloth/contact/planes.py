@@ -16,11 +16,12 @@ BIG, NONE, THIRD = np.float32(1e30), np.float32(0), np.float32(1 / 3)
 @inlined_kernel
 def stay_apart(p, a, q, b):  # type: ignore[no-untyped-def]
     """Whether what is in two boxes, rows `a` of `p` and `b` of `q`, is apart along an axis and stays so on its way."""
+    i, j = np.uint32(a), np.uint32(b)  # which needs no look at whether it is negative
     for k in range(3):
-        one, other = p[a, k] - q[b, 3 + k], q[b, k] - p[a, 3 + k]
-        if one > NONE and one > q[b, 9 + k] - p[a, 6 + k]:
+        one, other = p[i, k] - q[j, 3 + k], q[j, k] - p[i, 3 + k]
+        if one > NONE and one > q[j, 9 + k] - p[i, 6 + k]:
             return True
-        if other > NONE and other > p[a, 9 + k] - q[b, 6 + k]:
+        if other > NONE and other > p[i, 9 + k] - q[j, 6 + k]:
             return True
     return False
 
@@ -110,7 +111,7 @@ def _parted_at_corner(a, p, b, q, faces, x, y, reach):  # type: ignore[no-untype
 def compare(a, b, x, y, slack, faces, owns, half, margin, near, off):  # type: ignore[no-untyped-def]
     """Pairs of what triangle `a` owns and `b`, and the other way, that a first look cannot tell apart; how many.
 
-    They are written to `near` (15,5) int32: kind and vertices. Arguments as of `candidates.list_pairs`, and of `Cover`
+    They are written to `near` (15,5) uint32: kind and vertices. Arguments as of `candidates.list_pairs`, and of `Cover`
     and `Boxes`: out of their tuples, whose references would be counted for each pair. Only pairs with a vertex that is
     `off` (V,) bool; all where that is None.
     """
