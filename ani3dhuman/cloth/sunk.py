@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..mesh.kernels import heights_over, limit_edges
+from ..mesh.kernels import heights_over, heights_over_of_many, limit_edges
 from ..mesh.surface import Contacts
 from ..mesh.windings import windings
 from .constraints import Constraints
@@ -53,7 +53,7 @@ def brought_out(
         return x, False, spare
     asked = contacts.touching(x, pose.body, NEAR)
     rows, near = contacts.rows[asked], contacts.nearest(x, pose.body)[1][asked]
-    height, away = heights_over(x[rows], near, pose.body, pose.normals, contacts.faces, *contacts.around)
+    height, away = heights_over_of_many(x[rows], near, pose.body, pose.normals, contacts.faces, *contacts.around)
     first = len(pose.body) - contacts.scene
     hidden = np.flatnonzero((near >= first) & (height > 0))
     if first and len(hidden):  # the scene is nearer, but not what it is in

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import prange
 
-from ..jit import kernel
+from ..jit import inlined_kernel, kernel, parallel_kernel
 
 UNDER = 0.7  # cosine to the normal from which on a point is under a surface, and not beside the rim of an open one
 
@@ -205,6 +206,18 @@ def _is_under(px, py, pz, distance, triangle, body, faces):  # type: ignore[no-u
     return over < -UNDER * distance * math.sqrt(gx * gx + gy * gy + gz * gz)
 
 
+@inlined_kernel
+def _put_height(i, points, near, body, normals, faces, starts, around, heights, away):  # type: ignore[no-untyped-def]
+    """One row of `heights_over`."""
+    px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+    d2, t, wa, wb, wc, _ = nearest_around(px, py, pz, near[i], body, faces, starts, around)
+    if t >= 0:
+        height, no_side, nx, ny, nz = height_over(px, py, pz, d2, t, wa, wb, wc, body, normals, faces)
+        if no_side and height > 1e-4 and _is_under(px, py, pz, height, t, body, faces):
+            height, nx, ny, nz = -height, -nx, -ny, -nz
+        heights[i], away[i, 0], away[i, 1], away[i, 2] = height, nx, ny, nz
+
+
 @kernel
 def heights_over(points, near, body, normals, faces, starts, around):  # type: ignore[no-untyped-def]
     """`height_over` of points (Q,3), walked to from body vertices `near` (Q,): heights (Q,), directions (Q,3).
@@ -213,11 +226,14 @@ def heights_over(points, near, body, normals, faces, starts, around):  # type: i
     """
     heights, away = np.full(points.shape[0], 1e30, np.float32), np.zeros(points.shape, np.float32)
     for i in range(points.shape[0]):
-        px, py, pz = points[i, 0], points[i, 1], points[i, 2]
-        d2, t, wa, wb, wc, _ = nearest_around(px, py, pz, near[i], body, faces, starts, around)
-        if t >= 0:
-            height, no_side, nx, ny, nz = height_over(px, py, pz, d2, t, wa, wb, wc, body, normals, faces)
-            if no_side and height > 1e-4 and _is_under(px, py, pz, height, t, body, faces):
-                height, nx, ny, nz = -height, -nx, -ny, -nz
-            heights[i], away[i, 0], away[i, 1], away[i, 2] = height, nx, ny, nz
+        _put_height(i, points, near, body, normals, faces, starts, around, heights, away)
+    return heights, away
+
+
+@parallel_kernel
+def heights_over_of_many(points, near, body, normals, faces, starts, around):  # type: ignore[no-untyped-def]
+    """As `heights_over`, on all threads."""
+    heights, away = np.full(points.shape[0], 1e30, np.float32), np.zeros(points.shape, np.float32)
+    for i in prange(points.shape[0]):
+        _put_height(i, points, near, body, normals, faces, starts, around, heights, away)
     return heights, away
