@@ -39,14 +39,21 @@ class Mender:
         self.usual = np.where(firm, np.float32(LOOSE) * constraints.edge_rest, self.longest)
 
     def mended(
-        self, x: np.ndarray, pose: Pose, cover: Cover, lists: Lists, crossed: bool, led: np.ndarray
+        self,
+        x: np.ndarray,
+        pose: Pose,
+        cover: Cover,
+        lists: tuple[Lists, Lists | None],
+        crossed: bool,
+        led: np.ndarray,
     ) -> tuple[np.ndarray, Lists]:
         """Places (P,3) near `x` without long edges, that are not deeper in the body and cross nothing on the way.
 
-        `crossed`: whether cloth may cross itself at `x`; `led` (P,) bool: what an artist has near the rig, which may
-        be stretched there.
+        `lists`: those to work with, and `known` ones; these and `crossed` as of `go_between`; `led` (P,) bool: what an
+        artist has near the rig, which may be stretched there.
         """
-        x, lists = self._taut(x, cover, lists, crossed, led)
+        spare, known = lists
+        x, spare = self._taut(x, cover, (spare, known), crossed, led)
         done = x.copy()
         for turn in range(self.rounds):
             former = done.copy()
@@ -62,11 +69,11 @@ class Mender:
             if turn > 0 and np.array_equal(done, former):  # nothing was left to mend
                 break
             if len(self.constraints.faces):
-                lists = go_between(x, done, cover, lists, crossed)
-        return done, lists
+                spare = go_between(x, done, cover, spare, crossed, known)
+        return done, spare
 
     def _taut(
-        self, x: np.ndarray, cover: Cover, lists: Lists, crossed: bool, led: np.ndarray
+        self, x: np.ndarray, cover: Cover, lists: tuple[Lists, Lists | None], crossed: bool, led: np.ndarray
     ) -> tuple[np.ndarray, Lists]:
         """Places (P,3) near `x` at which edges away from the body are no longer than cloth is; what is near it stays.
 
@@ -84,10 +91,10 @@ class Mender:
             loose[far] = 0
         done[far] = x[far]
         if np.abs(done - x).max(initial=0) < UNSEEN:
-            return x, lists
+            return x, lists[0]
         if len(self.constraints.faces):
-            lists = go_between(x, done, cover, lists, crossed)
-        return done, lists
+            return done, go_between(x, done, cover, lists[0], crossed, lists[1])
+        return done, lists[0]
 
     def _heights(self, x: np.ndarray, rows: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
         near = self.contacts.near[rows, self.contacts.clear[rows].argmin(1)]

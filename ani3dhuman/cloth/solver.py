@@ -11,6 +11,7 @@ import numpy as np
 from ani3d_formats.errors import Cancelled
 from ani3d_formats.progress import Progress
 
+from ..device import CPU_NAME
 from ..mesh.kernels import strays
 from ..mesh.surface import Contacts, Obstacle
 from ..mesh.vectors import lengths
@@ -170,8 +171,9 @@ def run(
             lists.clock[FAILED] += failed
         if step >= preroll.count:
             done = frames[step - preroll.count]
+            known = lists if around.device == CPU_NAME else None
             # what is mended here is seen, and swings on as it was
-            done[:], spare = mender.mended(x, end, cover, spare, may_cross(lists), wished > hold)
+            done[:], spare = mender.mended(x, end, cover, (spare, known), may_cross(lists), wished > hold)
             done[lost] = np.nan
             if around.shown:
                 around.shown(step - preroll.count, done)

@@ -246,6 +246,33 @@ def test_a_correction_of_a_few_vertices_ends_as_if_all_pairs_had_been_listed(see
     assert len(pushed) > 3 and listed[0] < listed[1]
 
 
+@pytest.mark.parametrize("seed", (0, 2))
+def test_lists_of_the_step_before_it_hold_a_correction_and_stay_as_they_are(seed, monkeypatch):
+    """Vertices of the lowest sheet are thrown at the others, further than their slack: that alone is listed anew."""
+    x0, faces = stack(5, 0.001)
+    cover, known = covered(x0, faces), empty_lists(covered(x0, faces))
+    known.slack[:] = 1e-4
+    known = make_lists(x0, x0, 0.001, 0.01, cover, known)
+    thrown = np.random.default_rng(seed).choice(len(x0) // 5, 3, replace=False)
+    wanted, far = x0.copy(), x0.copy()
+    wanted[thrown, 2] += 0.006
+    far[thrown, 2] += 0.02
+    assert crossings_of(wanted, faces) and crossings_of(far, faces)
+    before = [np.copy(a) for a in (*known.pairs, *known.boxes, known.counts, known.slack, known.line, known.clock)]
+    alone = far.copy()
+    go_between(x0, alone, cover, empty_lists(cover), False)
+    go_between(x0, far, cover, empty_lists(cover), False, known)
+    assert np.array_equal(far, alone), "what goes too far for them has lists of its own"
+    monkeypatch.setattr(contact_touch, "make_lists", None)
+    go_between(x0, wanted, cover, empty_lists(cover), False, known)
+    assert not crossings_of(wanted, faces)
+    assert len(np.setdiff1d(np.flatnonzero((wanted != x0).any(1)), thrown)) > 3
+    for then, now in zip(
+        before, (*known.pairs, *known.boxes, known.counts, known.slack, known.line, known.clock), strict=True
+    ):
+        assert np.array_equal(then, now, equal_nan=then.dtype.kind == "f")
+
+
 def test_what_was_moved_without_speed_gives_none_to_what_it_meets():
     """A sheet that was pushed out of the body, into another one, within a step."""
     x, faces = stack(2, 0.003)

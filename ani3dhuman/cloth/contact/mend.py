@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import prange
 
@@ -12,6 +14,7 @@ from .planes import compare, stay_apart
 from .tree import fit_face, fit_node, leaf_of
 
 WORTH = 40  # triangles from which on waking another core is worth it
+SPARE = 1.1  # times the way from its line, the slack of what is corrected
 FEW = 0.1  # share of the vertices that may have left their lines, so that it pays
 APART, ABOUT, ALL = np.uint8(2), np.uint8(1), np.uint8(255)  # bits of marks
 
@@ -39,6 +42,30 @@ def leave_lines(x0, x, elapsed, h, most, lists, off):  # type: ignore[no-untyped
             slack[i] = min(2 * slack[i], most[i])
             for k in range(3):
                 line[i, k] = x[i, k] - (elapsed + h) * way[i, k]
+    return count
+
+
+@kernel
+def widen(x0, x, elapsed, most, lists, off):  # type: ignore[no-untyped-def]
+    """Give vertices that are off their lines, `elapsed` seconds old, at `x0` or at `x` (V,3), slack as far as there.
+
+    `off` (V,) bool is written; returns how many they are. Where one would need more than `most` (V,), that is all.
+    """
+    line, way, slack = lists.line, lists.way, lists.slack
+    count = 0
+    for i in range(x.shape[0]):
+        one, other = 0.0, 0.0
+        for k in range(3):
+            at = line[i, k] + elapsed * way[i, k]
+            one += (x0[i, k] - at) ** 2
+            other += (x[i, k] - at) ** 2
+        off[i] = not max(one, other) <= slack[i] * slack[i]
+        if off[i]:
+            count += 1
+            wanted = SPARE * math.sqrt(max(one, other))
+            if not wanted <= most[i]:
+                return x.shape[0]
+            slack[i] = wanted
     return count
 
 

@@ -12,7 +12,7 @@ from ...jit import kernel
 from .apart import REMAINS, Touching, keep_sides, look, repel
 from .candidates import BLOCKS, Boxes, Cover, Pairs, list_pairs, never_meeting
 from .flat import find_flat, find_flat_about_moving, patches_of
-from .mend import FEW, leave_lines, mend
+from .mend import FEW, leave_lines, mend, widen
 from .tangles import list_crossings, mark_tangled, untangle
 from .tree import build_tree, refit
 
@@ -23,6 +23,7 @@ LONGEST, USUAL, SHORTEST = 12.0, 8.0, 2.0  # steps that lists may serve
 DONE, DUE, LEFT = range(3)  # phases of a step
 AGAIN = 3  # how often lists are made anew in one step, as what was put back leaves its line
 MOST = 12  # lists made early in a frame; in worse ones, where body and cloth fight, nothing is promised
+CORRECTIONS, FURTHEST = 3, 2.0  # turns in which lists may serve a correction; times the most slack that it may need
 CHEAP = 0.05  # as many of those as mending some counts for
 MANY, LITTLE = 64, 4  # crossings with which no more are made than that, as what shakes there leaves every line at once
 ALL = np.zeros(0, bool)  # of cloth that moves
@@ -206,11 +207,21 @@ def _mended(x0: np.ndarray, x: np.ndarray, h: float, cover: Cover, lists: Lists)
     return mend(off, np.float32(elapsed), np.float32(span), cover, lists)
 
 
-def go_between(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists, crossed: bool = True) -> Lists:
+def go_between(
+    x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists, crossed: bool = True, known: Lists | None = None
+) -> Lists:
     """Change places `x` (V,3), to which cloth goes from `x0`, so that it does not cross on the way; the lists.
 
-    `crossed`: whether it may cross at `x0`.
+    `crossed`: whether it may cross at `x0`. `known`: lists of the step that ended near there, which often serve.
     """
+    if known and not crossed:
+        wished = x.copy()
+        lists, failed = _goes_along(x0, x, cover, lists, known)
+        if failed is not None:
+            lists.clock[:] = 0
+            lists.clock[FAILED] = failed
+            return lists
+        x[:] = wished
     lists.clock[:] = 0
     if not crossed:
         lists.clock[SPAN], lists.tangled[:] = 1, False
@@ -231,6 +242,45 @@ def go_between(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists, crosse
             break
     lists.clock[FAILED] = failed
     return lists
+
+
+def _goes_along(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists, known: Lists) -> tuple[Lists, int | None]:
+    """As `go_between` by `known` lists, which stay as they are; also the number of pairs that fail.
+
+    That is None where they do not serve: `x` is of no use then.
+    """
+    elapsed, span = known.clock[ELAPSED], known.clock[SPAN]
+    if len(lists.pairs.kind) != len(known.pairs.kind):
+        pairs, touching = room_for(len(known.pairs.kind), len(x))
+        lists = lists._replace(pairs=pairs, touching=touching)
+    _copy_lists(known, lists)
+    lists.tangled[:] = False
+    own = lists._replace(line=known.line, way=known.way)
+    off, most = np.empty(len(x), bool), np.float32(2 * FURTHEST * SLACK[1]) * cover.half
+    for _ in range(CORRECTIONS):
+        count = widen(x0, x, elapsed, most, own, off)
+        if count > FEW * len(x) or (count and not mend(off, np.float32(elapsed), np.float32(span), cover, own)):
+            return lists, None
+        look(x0, x, REMAINS, True, cover, own.pairs, own.counts, own.touching)
+        failed = int(keep_sides(x0, x, x0.copy(), cover, own.pairs, own.counts, own.touching))
+        if not _off_line(x, elapsed, own.line, own.way, own.slack):
+            return lists, failed
+    return lists, None
+
+
+@kernel
+def _copy_lists(one, other):  # type: ignore[no-untyped-def]
+    """Make lists those of `one`, which has as much room, but for their lines."""
+    room = one.pairs.kind.shape[0] // BLOCKS
+    for b in range(BLOCKS):
+        part = slice(b * room, b * room + one.counts[b])
+        other.pairs.kind[part], other.pairs.at[part] = one.pairs.kind[part], one.pairs.at[part]
+        other.pairs.normal[part], other.pairs.keep[part] = one.pairs.normal[part], one.pairs.keep[part]
+        other.pairs.rested[part] = one.pairs.rested[part]
+    other.counts[:], other.dropped[:], other.slack[:] = one.counts, one.dropped, one.slack
+    own, made = one.boxes, other.boxes
+    made.node[:], made.face[:], made.normals[:], made.margin[:] = own.node, own.face, own.normals, own.margin
+    made.flat[:], made.level[:], made.own[:], made.apart[:] = own.flat, own.level, own.own, own.apart
 
 
 @kernel
