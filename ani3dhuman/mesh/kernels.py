@@ -19,30 +19,30 @@ UNDER = 0.7  # cosine to the normal from which on a point is under a surface, an
 def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
     """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place.
 
-    Each end moves in proportion to its `freedom` (V,). At most so many `rounds`; fewer where all are. An edge whose
-    ends did not move since the last round began is as it was.
+    Each end moves in proportion to its `freedom` (V,). At most so many `rounds`; fewer where all are.
     """
-    last = np.zeros(x.shape[0], np.int32)  # the round in which a point was moved last, counted from 1
-    for turn in range(rounds):
+    ends, count, free = edges.astype(np.uint32), 0, np.empty(edges.shape[0], np.uint32)
+    least, most = np.empty(edges.shape[0], np.float32), np.empty(edges.shape[0], np.float32)
+    for e in range(edges.shape[0]):
+        if freedom[edges[e, 0]] + freedom[edges[e, 1]] > 0.0:
+            free[count] = e
+            count += 1
+        least[e], most[e] = 1.00001 * shortest[e] * shortest[e], 0.99999 * longest[e] * longest[e]
+    for _ in range(rounds):
         moved = False
-        for e in range(edges.shape[0]):
-            i, j = edges[e, 0], edges[e, 1]
-            if last[i] < turn and last[j] < turn:
-                continue
-            w = freedom[i] + freedom[j]
-            if w <= 0.0:
-                continue
+        for n in range(np.uint64(count)):
+            e = free[n]
+            i, j = ends[e, 0], ends[e, 1]
             dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
             square = dx * dx + dy * dy + dz * dz
-            if square > 1.00001 * shortest[e] * shortest[e] and square < 0.99999 * longest[e] * longest[e]:
+            if (square > least[e]) & (square < most[e]):  # surely within its bounds: no root is needed
                 continue
             length = np.sqrt(square)
             wanted = min(max(length, shortest[e]), longest[e])
             if wanted == length or length < 1e-9:
                 continue
             moved = True
-            last[i] = last[j] = turn + 1
-            s = (wanted - length) / (length * w)
+            s = (wanted - length) / (length * (freedom[i] + freedom[j]))
             a, b = s * freedom[i], s * freedom[j]
             x[i, 0] += a * dx
             x[i, 1] += a * dy
