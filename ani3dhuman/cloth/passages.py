@@ -16,10 +16,10 @@ from scipy.spatial import cKDTree
 
 from ..mesh.kernels import heights_over
 from ..mesh.surface import NOWHERE, Contacts
-from ..mesh.vectors import dots
+from ..mesh.vectors import dots, lengths
 from .constraints import Constraints
 from .kernels import BY_END, BY_SIDE, Pose
-from .limbs import Passage, Skin
+from .limbs import APART, Passage, Skin
 
 SQUEEZED = 0.003  # metres that two places which a particle is between lie in each other, from which on limbs may meet
 SHALLOW = 0.0015  # metres in a limb, less than which the nearest side is the way out
@@ -82,10 +82,14 @@ class Passages:
         return np.asarray((self.led[rows] > 0) & (dots(self.ways[rows], away) < FACING))
 
     def _squeezed(self, pose: Pose) -> bool:
-        """Whether some particle is between two places of the body that lie in each other."""
+        """Whether some particle is between two places of the body that lie in each other, and do not only fold."""
         near, clear = self.contacts.near[self.contacts.rows], self.contacts.clear[self.contacts.rows]
         one, other = near[(clear[:, :2] < NEAR).all(1), :2].T
-        return bool((dots(pose.body[other] - pose.body[one], pose.normals[one]) < -SQUEEZED).any())
+        within = dots(pose.body[other] - pose.body[one], pose.normals[one]) < -SQUEEZED
+        obstacle = self.contacts.obstacle
+        assert obstacle is not None
+        rest = obstacle.vertices[0] if obstacle.rest is None else obstacle.rest
+        return bool((lengths(rest[one[within]] - rest[other[within]]) > APART / 2).any())
 
     def _hold(self, one: Passage, x: np.ndarray, start: Pose, before: np.ndarray, rate: float) -> bool:
         """Lead particles out of the limb of a passage; whether any has to be."""
