@@ -97,7 +97,7 @@ class Skin:
         """`rest`: (P,3) places of cloth, each of which is worn on the point `home` (P,) that is nearest at rest."""
         obstacle = contacts.obstacle
         assert obstacle is not None
-        whole = obstacle.vertices[0] if obstacle.rest is None else obstacle.rest
+        whole = obstacle.at_rest
         self.count, first = len(whole), len(whole) - contacts.scene
         self.rest, self.radii = np.asarray(whole, np.float32), obstacle.radii
         self.home = cKDTree(self.rest[:first]).query(rest)[1]

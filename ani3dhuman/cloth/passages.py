@@ -88,7 +88,7 @@ class Passages:
         within = dots(pose.body[other] - pose.body[one], pose.normals[one]) < -SQUEEZED
         obstacle = self.contacts.obstacle
         assert obstacle is not None
-        rest = obstacle.vertices[0] if obstacle.rest is None else obstacle.rest
+        rest = obstacle.at_rest
         return bool((lengths(rest[one[within]] - rest[other[within]]) > APART / 2).any())
 
     def _hold(self, one: Passage, x: np.ndarray, start: Pose, before: np.ndarray, rate: float) -> bool:

@@ -46,6 +46,11 @@ class Obstacle:
     friction: np.ndarray | None = None
     part: np.ndarray | None = None
 
+    @property
+    def at_rest(self) -> np.ndarray:
+        """(P,3) the bind pose, or the first frame where it comes in that."""
+        return self.vertices[0] if self.rest is None else self.rest
+
     @classmethod
     def of_faces(cls, vertices: np.ndarray, faces: np.ndarray, rest: np.ndarray | None = None) -> Obstacle | None:
         """The part of a mesh (T,V,3) that `faces` (F,3) use; None without faces."""
@@ -65,7 +70,7 @@ class Obstacle:
 
         Ma, Bae, Choi, "3D medial axis point approximation using nearest neighbors and the normal field" (2012).
         """
-        points = np.ascontiguousarray(self.vertices[0] if self.rest is None else self.rest, np.float64)
+        points = np.ascontiguousarray(self.at_rest, np.float64)
         normals = point_normals(points.astype(np.float32), self.faces).astype(np.float64)
         tree, radii = cKDTree(points), np.full(len(points), THICK)
         for _ in range(SHRINKS):
@@ -156,7 +161,7 @@ class Contacts:
         self.began: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self.clear = np.zeros((len(free), (5 if scene else 4) if obstacle else 0), np.float32)
         self.near = np.zeros(self.clear.shape, np.int64)
-        self.tree = PointTree(obstacle.vertices[0] if obstacle.rest is None else obstacle.rest) if obstacle else None
+        self.tree = PointTree(obstacle.at_rest) if obstacle else None
         self._known: list[tuple[np.ndarray, np.ndarray]] = []
         self._asked: tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
 
