@@ -40,7 +40,8 @@ class Cloth(NamedTuple):
         members, starts, edge_parts, hinge_parts, joint_parts: of `Parts`, the order in which all that is solved.
         edge_sum, edge_most, edge_rub, hinge_pull: (E,), (E,), (E,2), (H,4) float32, of the frame at hand: what an
             edge's length is divided by (0: nothing moves), the most that it pushes, the shares of their difference of
-            velocity that its ends lose, and how far a hinge's corners go; see `pulls.make_ready`.
+            velocity that its ends lose, and how far a hinge's corners go; keep: (P,) the share of its speed that air
+            leaves each; see `pulls.make_ready`.
     """
 
     inv_mass: np.ndarray
@@ -66,6 +67,7 @@ class Cloth(NamedTuple):
     edge_most: np.ndarray
     edge_rub: np.ndarray
     hinge_pull: np.ndarray
+    keep: np.ndarray
 
 
 class Fabric(NamedTuple):
@@ -119,6 +121,8 @@ class Body(NamedTuple):
         ways: (P,3) float32 unit vectors, the one way by which a particle leaves the limb that its second place is on.
         led: (P,) uint8 how: 0 by the nearest side, BY_SIDE by that which looks along the way, however deep it is in the
             limb, BY_END along the way as far as that place, which is the limb's end.
+        now: the `Pose` of the substep at hand; step: (Q,3) float32 metres that each point goes in a substep of the
+            frame at hand, fastest: (1,) the most of them.
     """
 
     near: np.ndarray
@@ -132,6 +136,9 @@ class Body(NamedTuple):
     stray: np.ndarray
     ways: np.ndarray
     led: np.ndarray
+    now: Pose
+    step: np.ndarray
+    fastest: np.ndarray
 
 
 @kernel
@@ -166,7 +173,7 @@ def _nearest_on_side(px, py, pz, vertex, body, normals, faces, starts, around, w
 
 
 @parallel_kernel
-def _collide(x, previous, cloth, hold, mobile, body, now, body_step, strongest, fabric):  # type: ignore[no-untyped-def]
+def _collide(x, previous, cloth, hold, mobile, body, strongest, fabric):  # type: ignore[no-untyped-def]
     """Draw particles back, and push them out of the body: on the line to the nearest point of each tracked place.
 
     What is between two places that push against each other comes to lie between them, as deep in both for their
@@ -176,10 +183,9 @@ def _collide(x, previous, cloth, hold, mobile, body, now, body_step, strongest, 
     `near` (P,C) are places on the body that are followed from substep to substep, `clear` (P,C) a distance in which
     nothing can be touched, used up by how the particle moves against the body there. `strongest`: metres that a push
     may have. What lies under the surface by more than `deepest` is left alone.
-    `now` is the body's `Pose`.
     """
+    near, clear, faces, starts, around, deepest, rough, radii, stray, ways, led, now, body_step, _ = body
     inv_mass, points, normals = cloth.inv_mass, now.body, now.normals
-    near, clear, faces, starts, around, deepest, rough, radii, stray, ways, led = body
     # taken out of their tuples here: in the loop that would count references for each particle
     anchor, reach, skin, thicknesses, frictions = cloth.anchor, cloth.reach, now.skin, fabric.thickness, fabric.friction
     for i in prange(x.shape[0]):
@@ -276,6 +282,28 @@ def _collide(x, previous, cloth, hold, mobile, body, now, body_step, strongest, 
 
 
 @kernel
+def _make_ready(cloth, fabric, body, start, end, h, substeps):  # type: ignore[no-untyped-def]
+    """Write what does not change within a frame; arguments as of `step_frame`."""
+    make_ready(cloth, fabric.air, fabric.rub, h)
+    step, one, other = body.step, start.body, end.body
+    fastest = 0.0
+    for i in range(step.shape[0]):
+        for k in range(3):
+            step[i, k] = (other[i, k] - one[i, k]) / f4(substeps)
+        fastest = max(fastest, step[i, 0] ** 2 + step[i, 1] ** 2 + step[i, 2] ** 2)
+    body.fastest[0] = math.sqrt(fastest)
+
+
+@kernel
+def all_within(x, most):  # type: ignore[no-untyped-def]
+    """Whether all numbers of `x` (P,3) are less than `most` from 0."""
+    beyond = 0
+    for value in x.reshape(-1):
+        beyond += not abs(value) < most
+    return beyond == 0
+
+
+@kernel
 def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, substeps, contact):  # type: ignore[no-untyped-def]
     """Advance a `State` in place over one scene frame of `substeps` of `h` seconds, from `at`.
 
@@ -292,27 +320,20 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
     x, v, began, previous, mobile = state
     first, phase, last = at
     cover, lists = contact
-    air, rub, gravity, _, _, grip = fabric
-    keep, now = np.exp(-air * h), Pose(np.empty_like(start.skin), np.empty_like(start.body), np.empty_like(start.body))
-    body_step = (end.body - start.body) / f4(substeps)
     if first == 0 and phase == DONE:
-        make_ready(cloth, rub, h)
-    fastest = 0.0
-    for i in range(body_step.shape[0]):
-        fastest = max(fastest, body_step[i, 0] ** 2 + body_step[i, 1] ** 2 + body_step[i, 2] ** 2)
-    fastest = math.sqrt(fastest)
-    strongest = min(STRONGEST_PUSH, FASTEST_PUSH * h + fastest)
+        _make_ready(cloth, fabric, body, start, end, h, substeps)
+    strongest = min(STRONGEST_PUSH, FASTEST_PUSH * h + body.fastest[0])
     tree, sheet = (cover.faces, cover.owns, cover.first, cover.beside), (cover.rest, cover.half, cover.garment)
     about = cover.seam, cover.patches, cover.members, cover.mutual, cover.near, cover.fans, cover.around
     pressed = Cover(*tree, *sheet, mobile, *about)
     for s in range(first, min(last, substeps)):
         if phase == DONE:
-            go_on(state, cloth, start, end, f4((s + 1.0) / substeps), now, keep, gravity, push, h)
-            _collide(x, previous, cloth, hold, mobile, body, now, body_step, strongest, fabric)
+            go_on(state, cloth, start, end, f4((s + 1.0) / substeps), body.now, fabric.gravity, push, h)
+            _collide(x, previous, cloth, hold, mobile, body, strongest, fabric)
             if body.near.shape[1]:
                 keep_whole(x, previous, mobile, cloth)
         if cover.faces.shape[0]:
-            phase = hold_apart(phase, began, x, previous, h, pressed, lists, grip)
+            phase = hold_apart(phase, began, x, previous, h, pressed, lists, fabric.grip)
             if phase != DONE:
                 return s, phase
         new_speeds(x, v, previous, cloth, h)

@@ -24,8 +24,10 @@ CATCH_UP = 3.0  # m/s that an edge too long may gain in a substep, so that cloth
 
 
 @kernel
-def make_ready(cloth, rub, h):  # type: ignore[no-untyped-def]
-    """Write what does not change within a frame of substeps of `h` seconds; `rub` (E,) as of `kernels.Fabric`."""
+def make_ready(cloth, air, rub, h):  # type: ignore[no-untyped-def]
+    """Write what does not change within a frame of substeps of `h` seconds; `air`, `rub` as of `kernels.Fabric`."""
+    for i in range(air.shape[0]):
+        cloth.keep[i] = math.exp(-air[i] * h)
     inv_mass, edges, hinges, weights = cloth.inv_mass, cloth.edges, cloth.hinges, cloth.hinge_weights
     give, soft, push, per, square = cloth.edge_give, cloth.edge_soft, cloth.edge_push, f4(1.0 / (h * h)), f4(h * h)
     for e in range(edges.shape[0]):
@@ -175,10 +177,10 @@ def _mix(a, b, share, out, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _move(state, cloth, start, end, share, skin, keep, gravity, push, h, part):  # type: ignore[no-untyped-def]
+def _move(state, cloth, start, end, share, skin, gravity, push, h, part):  # type: ignore[no-untyped-def]
     """Begin a substep: each particle of a part goes on as it went, or with the `skin` (P,3), which is written."""
     x, v, began, previous, mobile = state
-    members, starts, inv_mass = cloth.members, cloth.starts, cloth.inv_mass
+    members, starts, inv_mass, keep = cloth.members, cloth.starts, cloth.inv_mass, cloth.keep
     for n in range(np.uint64(starts[part]), np.uint64(starts[part + 1])):
         i = members[n]
         for k in range(3):
@@ -209,16 +211,15 @@ def _pull(x, previous, cloth, skin, h, part):  # type: ignore[no-untyped-def]
 
 
 @parallel_kernel
-def go_on(state, cloth, start, end, share, now, keep, gravity, push, h):  # type: ignore[no-untyped-def]
+def go_on(state, cloth, start, end, share, now, gravity, push, h):  # type: ignore[no-untyped-def]
     """Begin a substep of `h` seconds: all go on as they went, are bent back and pulled together.
 
-    Arguments as of `kernels.step_frame`; `now`, the `Pose` by a `share` of the way from `start` to `end`, is written;
-    `keep` (P,) is the share of their speeds that air leaves them.
+    Arguments as of `kernels.step_frame`; `now`, the `Pose` by a `share` of the way from `start` to `end`, is written.
     """
     for part in prange(PARTS):
         _mix(start.body, end.body, share, now.body, part)
         _mix(start.normals, end.normals, share, now.normals, part)
-        _move(state, cloth, start.skin, end.skin, share, now.skin, keep, gravity, push, h, part)
+        _move(state, cloth, start.skin, end.skin, share, now.skin, gravity, push, h, part)
         _pull(state.x, state.previous, cloth, now.skin, h, part)
     _pull(state.x, state.previous, cloth, now.skin, h, PARTS)
 

@@ -12,36 +12,55 @@ from numba import prange
 
 from ..jit import inlined_kernel, kernel, parallel_kernel
 
+FEW = 32  # times less than there are, edges out of their bounds from which on what was moved is kept track of
 UNDER = 0.7  # cosine to the normal from which on a point is under a surface, and not beside the rim of an open one
 
 
 @kernel
-def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
-    """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place.
+def _edges_at(ends, count):  # type: ignore[no-untyped-def]
+    """Edges at each of `count` points: at[first[v]:first[v + 1]] of edges (E,2)."""
+    first, at = np.zeros(count + 1, np.uint32), np.empty(2 * ends.shape[0], np.uint32)
+    for e in range(ends.shape[0]):
+        for k in range(2):
+            first[ends[e, k]] += 1
+    total = np.uint32(0)
+    for v in range(count + 1):
+        total += first[v]
+        first[v] = total
+    for e in range(ends.shape[0]):
+        for k in range(2):
+            v = ends[e, k]
+            first[v] -= 1
+            at[first[v]] = e
+    return first, at
 
-    Each end moves in proportion to its `freedom` (V,). At most so many `rounds`; fewer where all are.
+
+@kernel
+def _limit_due(x, freedom, ends, bounds, eights, free, last, known, first, at):  # type: ignore[no-untyped-def]
+    """One round of `limit_edges` over edges that are due; how many were out of their bounds.
+
+    `bounds` (E,4): least and greatest length, and squares between which a length surely is within them. `eights`: which
+    are due, of those that are `free` (E,) uint8. `last` (V,): the last edge that moved each point. Where edges at each
+    point are `known`, as of `_edges_at`, those of what is moved become due.
     """
-    ends, count, free = edges.astype(np.uint32), 0, np.empty(edges.shape[0], np.uint32)
-    least, most = np.empty(edges.shape[0], np.float32), np.empty(edges.shape[0], np.float32)
-    for e in range(edges.shape[0]):
-        if freedom[edges[e, 0]] + freedom[edges[e, 1]] > 0.0:
-            free[count] = e
-            count += 1
-        least[e], most[e] = 1.00001 * shortest[e] * shortest[e], 0.99999 * longest[e] * longest[e]
-    for _ in range(rounds):
-        moved = False
-        for n in range(np.uint64(count)):
-            e = free[n]
+    due, found = eights.view(np.uint8), 0
+    for eight in range(eights.shape[0]):
+        if eights[eight] == 0:
+            continue
+        for e in range(np.uint64(8 * eight), np.uint64(min(8 * eight + 8, ends.shape[0]))):
+            if not due[e]:
+                continue
+            due[e] = 0
             i, j = ends[e, 0], ends[e, 1]
             dx, dy, dz = x[i, 0] - x[j, 0], x[i, 1] - x[j, 1], x[i, 2] - x[j, 2]
             square = dx * dx + dy * dy + dz * dz
-            if (square > least[e]) & (square < most[e]):  # surely within its bounds: no root is needed
+            if (square > bounds[e, 2]) & (square < bounds[e, 3]):  # no root is needed
                 continue
             length = np.sqrt(square)
-            wanted = min(max(length, shortest[e]), longest[e])
+            wanted = min(max(length, bounds[e, 0]), bounds[e, 1])
             if wanted == length or length < 1e-9:
                 continue
-            moved = True
+            found += 1
             s = (wanted - length) / (length * (freedom[i] + freedom[j]))
             a, b = s * freedom[i], s * freedom[j]
             x[i, 0] += a * dx
@@ -50,8 +69,43 @@ def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[n
             x[j, 0] -= b * dx
             x[j, 1] -= b * dy
             x[j, 2] -= b * dz
-        if not moved:
-            break
+            last[i] = last[j] = e
+            if known:
+                for k in range(first[i], first[i + 1]):
+                    due[at[k]] = free[at[k]]
+                for k in range(first[j], first[j + 1]):
+                    due[at[k]] = free[at[k]]
+    return found
+
+
+@kernel
+def limit_edges(x, freedom, edges, shortest, longest, rounds):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel over edges (E,2): bring each length of points `x` (V,3) into its bounds, in place.
+
+    Each end moves in proportion to its `freedom` (V,). At most so many `rounds`; fewer where all are. Once few edges
+    are out of their bounds, those alone are looked at of which an end was moved since they were.
+    """
+    ends, count, bounds = edges.astype(np.uint32), edges.shape[0], np.empty((edges.shape[0], 4), np.float32)
+    eights = np.zeros((count + 7) // 8, np.uint64)
+    due, free = eights.view(np.uint8), np.zeros(eights.shape[0] * 8, np.uint8)
+    for e in range(count):
+        free[e] = freedom[ends[e, 0]] + freedom[ends[e, 1]] > 0.0
+        bounds[e, 0], bounds[e, 1] = shortest[e], longest[e]
+        bounds[e, 2], bounds[e, 3] = 1.00001 * shortest[e] * shortest[e], 0.99999 * longest[e] * longest[e]
+    last, none, found = np.empty(x.shape[0], np.int64), np.empty(0, np.uint32), count
+    while rounds > 0 and found * FEW >= count:
+        rounds -= 1
+        due[:] = free
+        last[:] = -1
+        found = _limit_due(x, freedom, ends, bounds, eights, free, last, False, none, none)
+    if found == 0 or rounds == 0:
+        return
+    first, at = _edges_at(ends, x.shape[0])
+    for e in range(count):
+        due[e] = free[e] and max(last[ends[e, 0]], last[ends[e, 1]]) >= e
+    while rounds > 0 and found > 0:
+        rounds -= 1
+        found = _limit_due(x, freedom, ends, bounds, eights, free, last, True, first, at)
 
 
 @kernel
