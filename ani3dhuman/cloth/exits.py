@@ -10,7 +10,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ..mesh.kernels import heights_over
-from ..mesh.surface import NOWHERE, Contacts
+from ..mesh.places import NOWHERE
+from ..mesh.surface import Contacts
 from ..mesh.vectors import dots
 from .kernels import Pose
 

@@ -14,7 +14,8 @@ from numba import prange
 
 from ..jit import kernel, parallel_kernel
 from ..mesh.kernels import closest_on_triangle, height_over, nearest_around
-from ..mesh.surface import NOWHERE, TRUSTED
+from ..mesh.places import NOWHERE
+from ..mesh.surface import TRUSTED
 from .contact.candidates import Cover
 from .contact.touch import DONE, hold_apart
 from .pulls import draw_back, go_on, keep_whole, make_ready, new_speeds

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ..mesh.kernels import heights_over
-from ..mesh.surface import NOWHERE, Contacts
+from ..mesh.places import NOWHERE
+from ..mesh.surface import Contacts
 from ..mesh.vectors import dots, lengths
 from .constraints import Constraints
 from .kernels import BY_END, BY_SIDE, Pose

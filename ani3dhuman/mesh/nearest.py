@@ -11,7 +11,7 @@ from numba import prange
 from ..jit import inlined_kernel, kernel, parallel_kernel
 
 LEAF = 4  # points in a leaf, at most
-BLOCKS = 16  # parts of the particles that are searched for by themselves
+BLOCKS, TOGETHER = 16, 32  # parts of the particles that are searched for by themselves, in turns of so many
 MOST = 8  # of the nearest points that are asked whether they face each other
 BIG = np.float32(1e30)
 
@@ -122,27 +122,28 @@ def _find_nearest(x, points, order, first, boxes, guess, far, near):  # type: ig
     count, leaves = x.shape[0], first.shape[0] - 1
     for block in prange(BLOCKS):
         stack, ways = np.empty(64, np.int64), np.empty(64, np.float32)
-        for i in range(block * count // BLOCKS, (block + 1) * count // BLOCKS):
-            px, py, pz = x[i, 0], x[i, 1], x[i, 2]
-            q = guess[i]
-            dx, dy, dz = px - points[q, 0], py - points[q, 1], pz - points[q, 2]
-            best = dx * dx + dy * dy + dz * dz
-            stack[0], ways[0], top = 1, np.float32(0), 1
-            while top > 0:
-                top -= 1
-                if ways[top] >= best:
-                    continue
-                n = stack[top]
-                if n < leaves:
-                    top = _open(n, top, px, py, pz, boxes, stack, ways, best)
-                    continue
-                for p in range(first[n - leaves], first[n - leaves + 1]):
-                    o = order[p]
-                    dx, dy, dz = px - points[o, 0], py - points[o, 1], pz - points[o, 2]
-                    d = dx * dx + dy * dy + dz * dz
-                    if d < best:
-                        best, q = d, o
-            far[i], near[i] = np.sqrt(best), q
+        for begin in range(block * TOGETHER, count, BLOCKS * TOGETHER):
+            for i in range(begin, min(begin + TOGETHER, count)):
+                px, py, pz = x[i, 0], x[i, 1], x[i, 2]
+                q = guess[i]
+                dx, dy, dz = px - points[q, 0], py - points[q, 1], pz - points[q, 2]
+                best = dx * dx + dy * dy + dz * dz
+                stack[0], ways[0], top = 1, np.float32(0), 1
+                while top > 0:
+                    top -= 1
+                    if ways[top] >= best:
+                        continue
+                    n = stack[top]
+                    if n < leaves:
+                        top = _open(n, top, px, py, pz, boxes, stack, ways, best)
+                        continue
+                    for p in range(first[n - leaves], first[n - leaves + 1]):
+                        o = order[p]
+                        dx, dy, dz = px - points[o, 0], py - points[o, 1], pz - points[o, 2]
+                        d = dx * dx + dy * dy + dz * dz
+                        if d < best:
+                            best, q = d, o
+                far[i], near[i] = np.sqrt(best), q
 
 
 @parallel_kernel
@@ -151,38 +152,41 @@ def _find_across(x, points, order, first, boxes, normals, now, within, facing, b
     for block in prange(BLOCKS):
         stack, ways = np.empty(64, np.int64), np.empty(64, np.float32)
         ids, squares = np.empty(MOST, np.int64), np.empty(MOST, np.float32)
-        for i in range(block * count // BLOCKS, (block + 1) * count // BLOCKS):
-            px, py, pz = x[i, 0], x[i, 1], x[i, 2]
-            known, most = 0, within * within
-            stack[0], ways[0], top = 1, np.float32(0), 1
-            while top > 0:
-                top -= 1
-                if ways[top] >= most:
-                    continue
-                n = stack[top]
-                if n < leaves:
-                    top = _open(n, top, px, py, pz, boxes, stack, ways, most)
-                    continue
-                for p in range(first[n - leaves], first[n - leaves + 1]):
-                    o = order[p]
-                    dx, dy, dz = px - points[o, 0], py - points[o, 1], pz - points[o, 2]
-                    d = dx * dx + dy * dy + dz * dz
-                    if d >= most:
+        for begin in range(block * TOGETHER, count, BLOCKS * TOGETHER):
+            for i in range(begin, min(begin + TOGETHER, count)):
+                px, py, pz = x[i, 0], x[i, 1], x[i, 2]
+                known, most = 0, within * within
+                stack[0], ways[0], top = 1, np.float32(0), 1
+                while top > 0:
+                    top -= 1
+                    if ways[top] >= most:
                         continue
-                    at = min(known, MOST - 1)
-                    while at > 0 and squares[at - 1] > d:
-                        ids[at], squares[at] = ids[at - 1], squares[at - 1]
-                        at -= 1
-                    ids[at], squares[at] = o, d
-                    known = min(known + 1, MOST)
-                    if known == MOST:
-                        most = squares[MOST - 1]
-            found[i], q = -1, now[i]
-            for k in range(known):
-                o = ids[k]
-                cosine = normals[o, 0] * normals[q, 0] + normals[o, 1] * normals[q, 1] + normals[o, 2] * normals[q, 2]
-                over = (px - points[o, 0]) * normals[o, 0] + (py - points[o, 1]) * normals[o, 1]
-                over += (pz - points[o, 2]) * normals[o, 2]
-                if cosine < facing and over > -behind:
-                    found[i] = o
-                    break
+                    n = stack[top]
+                    if n < leaves:
+                        top = _open(n, top, px, py, pz, boxes, stack, ways, most)
+                        continue
+                    for p in range(first[n - leaves], first[n - leaves + 1]):
+                        o = order[p]
+                        dx, dy, dz = px - points[o, 0], py - points[o, 1], pz - points[o, 2]
+                        d = dx * dx + dy * dy + dz * dz
+                        if d >= most:
+                            continue
+                        at = min(known, MOST - 1)
+                        while at > 0 and squares[at - 1] > d:
+                            ids[at], squares[at] = ids[at - 1], squares[at - 1]
+                            at -= 1
+                        ids[at], squares[at] = o, d
+                        known = min(known + 1, MOST)
+                        if known == MOST:
+                            most = squares[MOST - 1]
+                found[i], q = -1, now[i]
+                for k in range(known):
+                    o = ids[k]
+                    cosine = (
+                        normals[o, 0] * normals[q, 0] + normals[o, 1] * normals[q, 1] + normals[o, 2] * normals[q, 2]
+                    )
+                    over = (px - points[o, 0]) * normals[o, 0] + (py - points[o, 1]) * normals[o, 1]
+                    over += (pz - points[o, 2]) * normals[o, 2]
+                    if cosine < facing and over > -behind:
+                        found[i] = o
+                        break

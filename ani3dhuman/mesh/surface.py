@@ -11,16 +11,12 @@ from scipy.spatial import cKDTree
 
 from .kernels import heights_over, point_normals
 from .nearest import PointTree
-from .vectors import dots, lengths
+from .places import FACING, NOWHERE, WITHIN, choose_places, may_touch
 
-WITHIN = 0.04  # metres: where a place that faces the nearest one is looked for
-FACING, BEHIND = -0.3, 0.01  # cosine of their normals; metres that a particle may be under it
-CLOSE = 0.01  # metres from such a place within which it is kept
+BEHIND = 0.01  # metres that a particle may be under a place that faces the nearest one
 THICK, SHRINKS = 0.15, 6  # metres of radius of the largest ball in the body; steps in which it is made smaller
-TOWARDS = 0.5  # of the distance to the body, that a particle goes in a frame and may then have met it anywhere
 SPARSE = 0.1  # metres within which the nearest point of the scene is followed, whose points are far between
 TRUSTED = 0.03  # metres in which nothing is touched, reckoned with at most: further off another place is nearest
-NOWHERE = 1e6  # metres from a place, for one that is not to be followed
 CLEARANCE = 0.008  # metres kept from the body, unless the coarse layer is closer already
 MIN_CLEARANCE = 0.003  # metres kept even where the coarse layer is closer or inside
 
@@ -213,11 +209,9 @@ class Contacts:
         They came within `close` metres of a place that is followed; or they went so far against the body that they may
         have met a place that is not.
         """
-        near = self.clear[self.rows].min(1) < close
-        if self.began is not None:
-            far, off, below = self.began
-            near |= lengths(x[self.rows] - body[below] - off) > TOWARDS * far
-        return np.asarray(near)
+        if self.began is None:
+            return np.asarray(self.clear[self.rows].min(1) < close)
+        return np.asarray(may_touch(self.rows, x, body, self.clear, np.float32(close), self.began))
 
     def follow(self, rows: np.ndarray, near: np.ndarray) -> None:
         """Follow nothing but the points `near` (N,) from now on, for particles `rows` (N,)."""
@@ -231,36 +225,22 @@ class Contacts:
         """
         if self.obstacle is None:
             return
-        rows, each = self.rows, np.arange(len(self.rows))
+        rows = self.rows
         assert self.tree is not None
         far, now = self.nearest(x, start)
         self.began = far, x[rows] - start[now], now
         then = self.tree.nearest(ahead[rows], end, self._boxes(end), now)[1]
-        near, clear = self.near[rows], self.clear[rows]
-        kept = now if self.fresh else near[each, clear.argmin(1)]
-        across = np.full(len(rows), -1)
+        across, kept = np.full(len(rows), -1), np.empty_like(now)
         touching = far < WITHIN
         across[touching] = self.tree.across(
-            x[rows[touching]], start, self._boxes(start), normals, now[touching], (WITHIN, FACING, BEHIND)
+            x[rows[touching]], start, self._boxes(start), normals, now[touching], (float(WITHIN), float(FACING), BEHIND)
         )
-        if not self.fresh:  # what pressed from the other side goes on doing so
-            against = dots(normals[near], normals[kept][:, None]) < FACING
-            left = np.where(against, clear, np.inf)
-            across = np.where(left.min(1) < CLOSE, near[each, left.argmin(1)], across)
+        choose_places(rows, now, then, across, normals, self.fresh, self.near, self.clear, kept)
         self.fresh = False
-        places = [kept, np.maximum(across, 0), now, then]
-        clear = np.zeros_like(
-            clear
-        )  # each is looked at in the first substep: a bound by what is nearest lets cloth sink
-        clear[across < 0, 1] = clear[(now == kept) | (now == across), 2] = NOWHERE  # not twice
-        clear[(then == kept) | (then == across) | (then == now), 3] = NOWHERE
         if self.scene:
             first = len(start) - self.scene
             scene = cKDTree(start[first:], balanced_tree=False, compact_nodes=False)
             away, point = scene.query(x[rows], distance_upper_bound=SPARSE, workers=get_num_threads())
             point = np.where(away < SPARSE, point + first, 0)
             twice = (point == kept) | (point == across) | (point == now) | (point == then)
-            clear[twice | (away >= SPARSE), 4] = NOWHERE
-            places.append(point)
-        self.near[rows] = np.stack(places, 1)
-        self.clear[rows] = clear
+            self.near[rows, 4], self.clear[rows, 4] = point, np.where(twice | (away >= SPARSE), NOWHERE, 0)
