@@ -38,7 +38,8 @@ class Cloth(NamedTuple):
         inv_mass: (P,) 1/kg, 0 for pinned particles.
         edge_give, edge_soft, edge_push, hinge_give, hinge_soft, joint_give: of `Compliances`.
         joints: (S,3) neighbours along strands; see `rods.bend_strands`.
-        members, starts, edge_parts, hinge_parts, joint_parts: of `Parts`, the order in which all that is solved.
+        starts, edge_parts, hinge_parts, joint_parts: of `Parts`, the order in which all that is solved; part d has the
+            particles from starts[d] to starts[d + 1].
         edge_sum, edge_most, edge_rub, hinge_pull: (E,), (E,), (E,2), (H,4) float32, of the frame at hand: what an
             edge's length is divided by (0: nothing moves), the most that it pushes, the shares of their difference of
             velocity that its ends lose, and how far a hinge's corners go; keep: (P,) the share of its speed that air
@@ -59,7 +60,6 @@ class Cloth(NamedTuple):
     joint_give: np.ndarray
     anchor: np.ndarray
     reach: np.ndarray
-    members: np.ndarray
     starts: np.ndarray
     edge_parts: np.ndarray
     hinge_parts: np.ndarray
@@ -325,7 +325,7 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
         _make_ready(cloth, fabric, body, start, end, h, substeps)
     strongest = min(STRONGEST_PUSH, FASTEST_PUSH * h + body.fastest[0])
     tree, sheet = (cover.faces, cover.owns, cover.first, cover.beside), (cover.rest, cover.half, cover.garment)
-    about = cover.seam, cover.patches, cover.members, cover.mutual, cover.near, cover.fans, cover.around
+    about = cover.seam, cover.patches, cover.members, cover.mutual, cover.near, cover.fans, cover.around, cover.given
     pressed = Cover(*tree, *sheet, mobile, *about)
     for s in range(first, min(last, substeps)):
         if phase == DONE:

@@ -180,9 +180,8 @@ def _mix(a, b, share, out, part):  # type: ignore[no-untyped-def]
 def _move(state, cloth, start, end, share, skin, gravity, push, h, part):  # type: ignore[no-untyped-def]
     """Begin a substep: each particle of a part goes on as it went, or with the `skin` (P,3), which is written."""
     x, v, began, previous, mobile = state
-    members, starts, inv_mass, keep = cloth.members, cloth.starts, cloth.inv_mass, cloth.keep
-    for n in range(np.uint64(starts[part]), np.uint64(starts[part + 1])):
-        i = members[n]
+    starts, inv_mass, keep = cloth.starts, cloth.inv_mass, cloth.keep
+    for i in range(np.uint64(starts[part]), np.uint64(starts[part + 1])):
         for k in range(3):
             previous[i, k] = began[i, k] = x[i, k]
             skin[i, k] = start[i, k] + share * (end[i, k] - start[i, k])
@@ -242,9 +241,8 @@ def keep_whole(x, previous, mobile, cloth):  # type: ignore[no-untyped-def]
 
 @kernel
 def _new_speeds(x, v, previous, cloth, h, part):  # type: ignore[no-untyped-def]
-    members, starts = cloth.members, cloth.starts
-    for n in range(np.uint64(starts[part]), np.uint64(starts[part + 1])):
-        i = members[n]
+    starts = cloth.starts
+    for i in range(np.uint64(starts[part]), np.uint64(starts[part + 1])):
         for k in range(3):
             v[i, k] = (x[i, k] - previous[i, k]) / h
     _rub_threads(v, cloth, part)

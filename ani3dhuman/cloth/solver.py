@@ -28,6 +28,7 @@ from .giving import Giving
 from .kernels import Body, Cloth, Fabric, Pose, State, all_within
 from .layers import Stack, let_cards_cross, pulled_apart
 from .mend import Mender
+from .order import Order
 from .parts import in_parts
 from .passages import Passages
 from .preroll import JUMP, Preroll, rigid_fit
@@ -66,23 +67,49 @@ def run(
     advance = steps_on(around.device)
     obstacle = around.obstacle
     c, parts = in_parts(constraints, rest)
-    m, settings = c.material, settings_for(c, worn)
-    masses = worn.each("density") * m.sizes
+    order, settings = Order.of(parts.members), settings_for(c, worn)
+    masses = worn.each("density") * c.material.sizes
     inv_mass = np.where(constraints.pinned, 0, 1 / masses).astype(np.float32)
     hold = np.maximum(worn.each("hold") * np.clip(pin_weights, 0, 1) ** 2, worn.each("shape"))
     hear(progress)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll, around.way_in)
-    thickness = worn.each("thickness") + worn.extra
+    layers = worn.layers(c.faces, rest)
+    hear(progress)
+    outer = cover_of(layers, rest, inv_mass)
+    lists, spare = empty_lists(outer), empty_lists(outer)
+    if worn.hair:
+        let_cards_cross(outer, lists)
+    sheet = Sheet(c.faces, masses)
+    steady = order.place[constraints.pinned if constraints.pinned.sum() >= 3 else np.ones(len(rest), bool)]
+    if around.until and (preroll.still or not preroll.count):  # else the first pose is the one at rest
+        around.until(0)
+    way_in, all_free = WayIn(preroll, skinned, rest, around), not worn.hair
+    given, own, clear = constraints, worn.garment == 0, worn.each("thickness") + worn.extra
+    # from here on particles have the solver's own numbers; what the caller gives or gets has those that it knows
+    constraints, c, rest, worn = (
+        order.constraints(given),
+        order.constraints(c),
+        rest[order.former],
+        worn.part(order.former),
+    )
+    inv_mass, thickness, usual = inv_mass[order.former], clear[order.former], hold[order.former]
+
+    def pose_at(step: int) -> Pose:
+        pose = way_in.pose(step)
+        return pose._replace(skin=pose.skin[order.former])
+
     contacts = Contacts(obstacle, ~constraints.pinned, around.colliders)
+    contacts.rows = order.place[~given.pinned]
     exits = Exits(contacts, c.edges, len(rest))
     give = compliances(c, worn, settings.gravity)
     edges = c.edges.astype(np.uint32), c.edge_rest, give.edge_give, give.edge_soft, give.edge_push
     hinges = c.hinges.astype(np.uint32), c.hinge_weights, give.hinge_give, give.hinge_soft
-    strands, ordered = (c.joints, give.joint_give), parts._replace(members=parts.members.astype(np.uint32))
+    strands, ordered = (c.joints, give.joint_give), parts[1:]
     of_edges, of_hinges = np.zeros((4, len(c.edges)), np.float32), np.zeros((len(c.hinges), 4), np.float32)
     of_frame = of_edges[0], of_edges[1], of_edges[2:].reshape(-1, 2), of_hinges, np.empty(len(rest))
     cloth = Cloth(inv_mass, *edges, *hinges, *strands, c.anchor, c.reach, *ordered, *of_frame)
-    rubbing = worn.each("damping")[c.edges[:, 0]] * m.stretch * inv_mass[c.edges].sum(1, dtype=np.float64)  # 1/s
+    rubbing = worn.each("damping")[c.edges[:, 0]] * c.material.stretch
+    rubbing = rubbing * inv_mass[c.edges].sum(1, dtype=np.float64)  # 1/s
     deepest = obstacle.deepest if obstacle else 0.0
     starts, at_point = contacts.around
     rough = np.full(len(contacts.faces), -1.0) if obstacle is None or obstacle.friction is None else obstacle.friction
@@ -94,35 +121,28 @@ def run(
     led, pace = (passages.ways, passages.led), (np.empty_like(now.body), np.empty(1))
     body = Body(contacts.near, contacts.clear, *skin, deepest, none, radii, none, *led, now, *pace)
     gravity = np.array([0, 0, -settings.gravity]) if around.gravity is None else around.gravity
-    sheet = Sheet(c.faces, masses)
-    if around.until and (preroll.still or not preroll.count):  # else the first pose is the one at rest
-        around.until(0)
-    way_in = WayIn(preroll, skinned, rest, around)
-    end = way_in.pose(0)
+    end = pose_at(0)
     giving = Giving(worn.hair, contacts, constraints, rest, end)
     end = giving.given(end)
-    steady = constraints.pinned if constraints.pinned.sum() >= 3 else np.ones(len(rest), bool)
     moves = preroll.velocity
     x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
-    layers = worn.layers(c.faces, rest)
-    hear(progress)
-    cover = cover_of(layers, rest, inv_mass)
-    lists, spare = empty_lists(cover), empty_lists(cover)
-    if worn.hair:
-        let_cards_cross(cover, lists)
+    grip = layers.friction[order.former]
     air = worn.each("air") / worn.each("density")
+    placed = x[order.place]
     if preroll.count:
-        order = around.direction.layer if around.direction else np.zeros(len(rest), int)
+        layer = around.direction.layer if around.direction else np.zeros(len(rest), int)
         underneath = Obstacle(end.body[None], contacts.faces) if obstacle else None
-        x = pulled_apart(x, Stack(order, worn.hair), constraints, thickness, underneath, (cover, lists))
-    find_seams(x, worn.garment == 0 if worn.hair else np.ones(len(x), bool), cover, lists)
+        placed = pulled_apart(placed, Stack(layer, worn.hair), given, clear, underneath, (outer, lists))
+    find_seams(placed, own | all_free, outer, lists)
+    x, cover = placed[order.former], order.cover(outer, inv_mass)
+    lists = lists._replace(slack=lists.slack[order.former], tangled=lists.tangled[order.former])
     mender = Mender(c, inv_mass, thickness, contacts, worn)
-    frames, lost, wished = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool), hold
+    frames, lost, wished = np.empty(skinned.shape, np.float32), np.zeros(len(rest), bool), usual
     for step in range(preroll.count + len(skinned)):
         if step > 0:
             if around.until:
                 around.until(max(0, step - preroll.count))
-            start, end = end, giving.given(way_in.pose(step))
+            start, end = end, giving.given(pose_at(step))
             moves, before = end.skin[steady].mean(0) - start.skin[steady].mean(0), moves
             if JUMP < np.linalg.norm(moves - before) < FURTHEST_JUMP:
                 R, offset = (a.astype(np.float32) for a in rigid_fit(start.skin[steady], end.skin[steady]))
@@ -135,9 +155,11 @@ def run(
                 start = Pose(start.skin @ R.T + offset, body_then, normals_then)
             way = stops(start, end, c.faces, contacts.faces, contacts.places)
             rate = fps * (len(way) - 1)  # a frame in which something turns far is solved as several
-            wished = around.direction.holds(step - preroll.count, hold) if around.direction else hold
-            push = _pushed(around.accelerations(step - preroll.count - 1, x, v, sheet), gravity, len(x))
-            later = partial(way_in.pose, min(step + passages.ahead, preroll.count + len(skinned) - 1))
+            if around.direction:
+                wished = around.direction.holds(step - preroll.count, hold)[order.former]
+            pushes = around.accelerations(step - preroll.count - 1, x[order.place], v[order.place], sheet)
+            push = _pushed(pushes if pushes is None else pushes[order.former], gravity, len(x))
+            later = partial(pose_at, min(step + passages.ahead, preroll.count + len(skinned) - 1))
             lists.clock[USED] = 0
             for start, goal in pairwise(way):
                 ahead = np.where(constraints.pinned[:, None], goal.skin, x + v / np.float32(rate))
@@ -152,7 +174,7 @@ def run(
                     gravity=float(-gravity[2]),
                     thickness=thickness,
                     friction=_rescaled(worn.each("friction"), share),
-                    grip=layers.friction,
+                    grip=grip,
                 )
                 rubbed = np.where(rough < 0, -1, _rescaled(np.clip(rough, 0, 1), share)).astype(np.float32)
                 stray = strays(goal.body - start.body, contacts.faces, RINGS) / np.float32(count)
@@ -175,8 +197,9 @@ def run(
             done = frames[step - preroll.count]
             known = lists if around.device == CPU_NAME else None
             # what is mended here is seen, and swings on as it was
-            done[:], spare = mender.mended(x, end, cover, (spare, known), may_cross(lists), wished > hold)
-            done[lost] = np.nan
+            seen, spare = mender.mended(x, end, cover, (spare, known), may_cross(lists), wished > usual)
+            seen[lost] = np.nan
+            done[:] = seen[order.place]
             if around.shown:
                 around.shown(step - preroll.count, done)
             if progress:

@@ -241,10 +241,11 @@ def _join_failing(x, pairs, touching, parent):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def move_as_one(x0, x, base, inv_mass, parent, moved):  # type: ignore[no-untyped-def]
+def move_as_one(x0, x, base, inv_mass, given, parent, moved):  # type: ignore[no-untyped-def]
     """Give the vertices of each zone its mean motion, weighed by mass; where some are moved from outside, theirs.
 
-    Their speeds, which are reckoned from `base` (V,3), become the mean of those. `moved` (V,): see `Touching`.
+    Their speeds, which are reckoned from `base` (V,3), become the mean of those. `given` and `moved` are as of `Cover`
+    and `Touching`.
     """
     count = x.shape[0]
     sums, speeds, masses = np.zeros((count, 3)), np.zeros((count, 3)), np.zeros(count)
@@ -253,7 +254,7 @@ def move_as_one(x0, x, base, inv_mass, parent, moved):  # type: ignore[no-untype
         r = _root(parent, v)
         size[r] += 1
         held[r] = held[r] or inv_mass[v] == 0.0
-    for v in range(count):
+    for v in given:
         r = _root(parent, v)
         if size[r] < 2 or (held[r] and inv_mass[v] > 0.0):
             continue
@@ -287,7 +288,7 @@ def keep_sides(x0, x, base, cover, pairs, counts, touching):  # type: ignore[no-
                 parent = np.arange(x.shape[0])
             failing = _join_failing(x, pairs, touching, parent)
             if failing > 0:
-                move_as_one(x0, x, base, inv_mass, parent, touching.moved)
+                move_as_one(x0, x, base, inv_mass, cover.given, parent, touching.moved)
         before = touching.counts.sum()
         look(x0, x, REMAINS, False, cover, pairs, counts, touching)
         if failing == 0 and touching.counts.sum() == before:

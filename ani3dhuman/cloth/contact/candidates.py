@@ -38,6 +38,7 @@ class Cover(NamedTuple):
         inv_mass: (V,) 0 for what is moved from outside.
         seam: (V,) int8, 2 about crossings that the skeleton keeps, 1 beside that; see `seams`.
         patches, members, mutual, near, fans, around: of `Patches` about its triangles.
+        given: (V,) int64, its vertices in the order in which sums over them are made.
     """
 
     faces: np.ndarray
@@ -55,6 +56,7 @@ class Cover(NamedTuple):
     near: np.ndarray
     fans: np.ndarray
     around: np.ndarray
+    given: np.ndarray
 
 
 class Pairs(NamedTuple):

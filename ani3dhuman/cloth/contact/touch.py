@@ -83,7 +83,8 @@ def cover_of(layers: Layers, rest: np.ndarray, inv_mass: np.ndarray) -> Cover:
     half, garment = layers.half.astype(np.float32), layers.garment.astype(np.int32)
     patches = patches_of(tree.faces, rest, PATCH * half)
     seam = np.zeros(len(rest), np.int8)
-    return Cover(*tree, np.ascontiguousarray(rest, np.float32), half, garment, inv_mass, seam, *patches)
+    sheet = np.ascontiguousarray(rest, np.float32), half, garment, inv_mass, seam
+    return Cover(*tree, *sheet, *patches, np.arange(len(rest)))
 
 
 def empty_lists(cover: Cover) -> Lists:
