@@ -298,10 +298,10 @@ def _make_ready(cloth, fabric, body, start, end, h, substeps):  # type: ignore[n
 @kernel
 def all_within(x, most):  # type: ignore[no-untyped-def]
     """Whether all numbers of `x` (P,3) are less than `most` from 0."""
-    beyond = 0
+    furthest = f4(0.0)
     for value in x.reshape(-1):
-        beyond += not abs(value) < most
-    return beyond == 0
+        furthest = max(furthest, abs(value)) if value == value else f4(np.inf)
+    return furthest < most
 
 
 @kernel

@@ -84,6 +84,7 @@ class Boxes(NamedTuple):
             level: (V,) bool, whether the triangles at a vertex are.
         margin: (F,) metres that each triangle's box is wider than the triangle.
         own, apart: (F,) and (2L,) uint8, bits of triangles and nodes as of `never_meeting`.
+        marks: (BLOCKS,F) uint8, 0, with which `mend` works.
     """
 
     node: np.ndarray
@@ -94,6 +95,7 @@ class Boxes(NamedTuple):
     margin: np.ndarray
     own: np.ndarray
     apart: np.ndarray
+    marks: np.ndarray
 
 
 @kernel

@@ -73,20 +73,20 @@ def widen(x0, x, elapsed, most, lists, off):  # type: ignore[no-untyped-def]
 def _drop(block, off, pairs, counts):  # type: ignore[no-untyped-def]
     """Drop the pairs of a block that are of vertices which are off; the others stay in their order. How many."""
     kinds, at, normal, keep, rested = pairs
+    at = at.view(np.uint32)
     first = block * (at.shape[0] // BLOCKS)
-    kept = first
-    for p in range(first, first + counts[block]):
+    kept = np.uint64(first)
+    for p in range(np.uint64(first), np.uint64(first + counts[block])):
         i, j, k, m = at[p, 0], at[p, 1], at[p, 2], at[p, 3]
-        if off[i] or off[j] or off[k] or off[m]:
+        if off[i] | off[j] | off[k] | off[m]:
             continue
         if kept < p:
             kinds[kept], keep[kept], rested[kept] = kinds[p], keep[p], rested[p]
             at[kept, 0], at[kept, 1], at[kept, 2], at[kept, 3] = i, j, k, m
             normal[kept, 0], normal[kept, 1], normal[kept, 2] = normal[p, 0], normal[p, 1], normal[p, 2]
-        kept += 1
-    gone = first + counts[block] - kept
-    counts[block] = kept - first
-    return gone
+        kept += np.uint64(1)
+    before, counts[block] = counts[block], np.int64(kept) - first
+    return before - counts[block]
 
 
 @inlined_kernel
@@ -136,7 +136,7 @@ def _leaves_about(again, start, end, first, face, nodes, bits, apart, hull, foun
 
 @kernel
 def _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, marks):  # type: ignore[no-untyped-def]
-    """List anew the pairs of triangles `again` (N,2), with their leaves, that have a vertex that is `off`.
+    """List anew the pairs of triangles `again` (N,3), with their leaves and blocks, that have a vertex that is `off`.
 
     All else as of `list_pairs`. Returns how many were dropped.
 
@@ -149,15 +149,16 @@ def _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pair
     fans, around = cover.fans, cover.around.view(np.uint32)
     face, node_boxes, flat, level, margin = boxes.face, boxes.node, boxes.flat, boxes.level, boxes.margin
     bits, apart, own = boxes.own, boxes.apart, block_of(pairs, block)
-    gone, together = _drop(block, off, pairs, counts), leaves_side_by_side(leaves)
+    gone = _drop(block, off, pairs, counts)
     near, stack, hull = np.empty((15, 5), np.uint32), np.empty(64, np.int32), np.empty((1, 12), np.float32)
     touched, count, start = np.empty(leaves, np.int32), counts[block], 0
     while start < again.shape[0]:
+        if again[start, 2] != block:
+            start += 1
+            continue
         begin, leaf = start, again[start, 1]
         while start < again.shape[0] and again[start, 1] == leaf:
             start += 1
-        if leaf // together % BLOCKS != block:
-            continue
         many = _leaves_about(again, begin, start, first, face, node_boxes, bits, apart, hull, touched, stack)
         for n in range(begin, start):
             a = again[n, 0]
@@ -182,9 +183,10 @@ def _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pair
 
 @parallel_kernel
 def _list_many_again(off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, dropped):  # type: ignore[no-untyped-def]
+    marks = boxes.marks
     for block in prange(BLOCKS):
-        marks = np.zeros(fan.shape[0], np.uint8)
-        dropped[block] += _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, marks)
+        own = marks[block]
+        dropped[block] += _list_again(block, off, fan, again, ends, slack, cover, tangled, boxes, pairs, counts, own)
 
 
 @kernel
@@ -204,8 +206,17 @@ def _find_flat_about_many(again, cover, boxes):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _put_ends(line, way, elapsed, span, ends):  # type: ignore[no-untyped-def]
+    """Write where lines are after `elapsed` and `span` seconds to `ends` (2,V,3)."""
+    for v in range(line.shape[0]):
+        for k in range(3):
+            ends[0, v, k] = line[v, k] + elapsed * way[v, k]
+            ends[1, v, k] = line[v, k] + span * way[v, k]
+
+
+@kernel
 def _refit_about(again, cover, x, y, slack, boxes):  # type: ignore[no-untyped-def]
-    """Bring the boxes of triangles `again` (N,2), in their order, and of the nodes above them up to date."""
+    """Bring the boxes of triangles `again` (N,3), in their order, and of the nodes above them up to date."""
     first, faces, half, leaves = cover.first, cover.faces, cover.half, cover.first.shape[0] - 1
     face, boxes_of_nodes, margin = boxes.face, boxes.node, boxes.margin
     nodes, count = np.empty(again.shape[0], np.int64), 0
@@ -233,16 +244,20 @@ def mend(off, elapsed, span, cover, lists):  # type: ignore[no-untyped-def]
     Returns:
         Whether there was room, for what was dropped since the lists were made too: else it is time to make them anew.
     """
-    x, y = lists.line + elapsed * lists.way, lists.line + span * lists.way
+    x, y = lists.ends[0], lists.ends[1]
+    _put_ends(lists.line, lists.way, elapsed, span, lists.ends)
     fan, fans, around = np.zeros(cover.faces.shape[0], np.bool_), cover.fans, cover.around
     for v in range(off.shape[0]):
         if off[v]:
             for k in range(fans[v], fans[v + 1]):
                 fan[around[k]] = True
     which, boxes, pairs, counts, dropped = np.flatnonzero(fan), lists.boxes, lists.pairs, lists.counts, lists.dropped
-    again, slack, tangled = np.empty((which.shape[0], 2), np.int64), lists.slack, lists.tangled
+    again, slack, tangled = np.empty((which.shape[0], 3), np.int64), lists.slack, lists.tangled
+    leaves = cover.first.shape[0] - 1
+    together = leaves_side_by_side(leaves)
     for n in range(which.shape[0]):
-        again[n, 0], again[n, 1] = which[n], leaf_of(which[n], fan.shape[0], cover.first.shape[0] - 1)
+        leaf = leaf_of(which[n], fan.shape[0], leaves)
+        again[n, 0], again[n, 1], again[n, 2] = which[n], leaf, leaf // together % BLOCKS
     _refit_about(again, cover, lists.line, y, lists.slack, boxes)
     for t in which:
         find_normal(t, x, cover.faces, boxes.normals, 0)
@@ -251,10 +266,10 @@ def mend(off, elapsed, span, cover, lists):  # type: ignore[no-untyped-def]
     if alone:
         for t in which:
             _find_flat_about(t, cover, boxes)
-        marks = np.zeros(fan.shape[0], np.uint8)
         for block in range(BLOCKS):
+            own = boxes.marks[block]
             dropped[block] += _list_again(
-                block, off, fan, again, (x, y), slack, cover, tangled, boxes, pairs, counts, marks
+                block, off, fan, again, (x, y), slack, cover, tangled, boxes, pairs, counts, own
             )
     else:
         _find_flat_about_many(again, cover, boxes)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numba import prange
 
-from ...jit import kernel
+from ...jit import kernel, parallel_kernel
 from .apart import REMAINS, Touching, keep_sides, look, repel
 from .candidates import BLOCKS, Boxes, Cover, Pairs, list_pairs, never_meeting
 from .flat import find_flat, find_flat_about_moving, patches_of
@@ -44,6 +45,7 @@ class Lists(NamedTuple):
             crossings found last,
             pairs that could not be kept apart since.
         boxes: `Boxes`.
+        ends: (2,V,3) float32, where the lines are at the step at hand and when the lists have served.
     """
 
     pairs: Pairs
@@ -58,6 +60,7 @@ class Lists(NamedTuple):
     slack: np.ndarray
     clock: np.ndarray
     boxes: Boxes
+    ends: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,9 @@ def empty_lists(cover: Cover) -> Lists:
             np.zeros(faces, np.float32),
             np.zeros(faces, np.uint8),
             np.zeros(2 * leaves, np.uint8),
+            np.zeros((BLOCKS, faces), np.uint8),
         ),
+        np.empty((2, vertices, 3), np.float32),
     )
 
 
@@ -270,18 +275,33 @@ def _goes_along(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists, known
 
 
 @kernel
-def _copy_lists(one, other):  # type: ignore[no-untyped-def]
+def _copy_block(b, pairs, counts, boxes, to_pairs, to_boxes):  # type: ignore[no-untyped-def]
+    """A block of pairs, and as large a part of the boxes."""
+    room = pairs.kind.shape[0] // BLOCKS
+    part = slice(b * room, b * room + counts[b])
+    to_pairs.kind[part], to_pairs.at[part], to_pairs.normal[part] = pairs.kind[part], pairs.at[part], pairs.normal[part]
+    to_pairs.keep[part], to_pairs.rested[part] = pairs.keep[part], pairs.rested[part]
+    count = boxes.node.shape[0]
+    part = slice(b * count // BLOCKS, (b + 1) * count // BLOCKS)
+    to_boxes.node[part], to_boxes.apart[part] = boxes.node[part], boxes.apart[part]
+    count = boxes.face.shape[0]
+    part = slice(b * count // BLOCKS, (b + 1) * count // BLOCKS)
+    to_boxes.face[part], to_boxes.normals[part] = boxes.face[part], boxes.normals[part]
+    to_boxes.margin[part], to_boxes.flat[part] = boxes.margin[part], boxes.flat[part]
+    to_boxes.own[part] = boxes.own[part]
+
+
+@parallel_kernel
+def _copy_blocks(pairs, counts, boxes, to_pairs, to_boxes):  # type: ignore[no-untyped-def]
+    for b in prange(BLOCKS):
+        _copy_block(b, pairs, counts, boxes, to_pairs, to_boxes)
+
+
+def _copy_lists(one: Lists, other: Lists) -> None:
     """Make lists those of `one`, which has as much room, but for their lines."""
-    room = one.pairs.kind.shape[0] // BLOCKS
-    for b in range(BLOCKS):
-        part = slice(b * room, b * room + one.counts[b])
-        other.pairs.kind[part], other.pairs.at[part] = one.pairs.kind[part], one.pairs.at[part]
-        other.pairs.normal[part], other.pairs.keep[part] = one.pairs.normal[part], one.pairs.keep[part]
-        other.pairs.rested[part] = one.pairs.rested[part]
     other.counts[:], other.dropped[:], other.slack[:] = one.counts, one.dropped, one.slack
-    own, made = one.boxes, other.boxes
-    made.node[:], made.face[:], made.normals[:], made.margin[:] = own.node, own.face, own.normals, own.margin
-    made.flat[:], made.level[:], made.own[:], made.apart[:] = own.flat, own.level, own.own, own.apart
+    other.boxes.level[:] = one.boxes.level
+    _copy_blocks(one.pairs, one.counts, one.boxes, other.pairs, other.boxes)
 
 
 @kernel
