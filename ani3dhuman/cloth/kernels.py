@@ -18,6 +18,7 @@ from ..mesh.places import NOWHERE
 from ..mesh.surface import TRUSTED
 from .contact.candidates import Cover
 from .contact.touch import DONE, hold_apart
+from .parts import PARTS
 from .pulls import draw_back, go_on, keep_whole, make_ready, new_speeds
 
 f4 = np.float32
@@ -122,8 +123,8 @@ class Body(NamedTuple):
         ways: (P,3) float32 unit vectors, the one way by which a particle leaves the limb that its second place is on.
         led: (P,) uint8 how: 0 by the nearest side, BY_SIDE by that which looks along the way, however deep it is in the
             limb, BY_END along the way as far as that place, which is the limb's end.
-        now: the `Pose` of the substep at hand; step: (Q,3) float32 metres that each point goes in a substep of the
-            frame at hand, fastest: (1,) the most of them.
+        skin, points, normals: the `Pose` of the substep at hand; step: (Q,3) float32 metres that each point goes in a
+            substep of the frame at hand, fastest: (1,) the most of them.
     """
 
     near: np.ndarray
@@ -137,7 +138,9 @@ class Body(NamedTuple):
     stray: np.ndarray
     ways: np.ndarray
     led: np.ndarray
-    now: Pose
+    skin: np.ndarray
+    points: np.ndarray
+    normals: np.ndarray
     step: np.ndarray
     fastest: np.ndarray
 
@@ -173,9 +176,9 @@ def _nearest_on_side(px, py, pz, vertex, body, normals, faces, starts, around, w
     return best, triangle, wa, wb, wc, vertex
 
 
-@parallel_kernel
-def _collide(x, previous, cloth, hold, mobile, body, strongest, fabric):  # type: ignore[no-untyped-def]
-    """Draw particles back, and push them out of the body: on the line to the nearest point of each tracked place.
+@kernel
+def _collide(part, x, previous, cloth, hold, mobile, body, strongest, fabric):  # type: ignore[no-untyped-def]
+    """Draw particles of a part back, and push them out of the body: on the line to the nearest point of each place.
 
     What is between two places that push against each other comes to lie between them, as deep in both for their
     thickness: where the body passes through itself it must not come out on the other side of the thinner limb. Another
@@ -185,11 +188,17 @@ def _collide(x, previous, cloth, hold, mobile, body, strongest, fabric):  # type
     nothing can be touched, used up by how the particle moves against the body there. `strongest`: metres that a push
     may have. What lies under the surface by more than `deepest` is left alone.
     """
-    near, clear, faces, starts, around, deepest, rough, radii, stray, ways, led, now, body_step, _ = body
-    inv_mass, points, normals = cloth.inv_mass, now.body, now.normals
+    near, clear, faces, starts, around, deepest, rough, radii, stray, ways, led = body[:11]
+    inv_mass, points, normals, body_step = cloth.inv_mass, body.points, body.normals, body.step
     # taken out of their tuples here: in the loop that would count references for each particle
-    anchor, reach, skin, thicknesses, frictions = cloth.anchor, cloth.reach, now.skin, fabric.thickness, fabric.friction
-    for i in prange(x.shape[0]):
+    anchor, reach, skin, thicknesses, frictions = (
+        cloth.anchor,
+        cloth.reach,
+        body.skin,
+        fabric.thickness,
+        fabric.friction,
+    )
+    for i in range(np.uint64(cloth.starts[part]), np.uint64(cloth.starts[part + 1])):
         if inv_mass[i] == 0.0:
             continue
         draw_back(i, x, previous, anchor, reach, hold, skin)
@@ -282,6 +291,18 @@ def _collide(x, previous, cloth, hold, mobile, body, strongest, fabric):  # type
                 previous[i, 2] += along * nz
 
 
+@parallel_kernel
+def _meet_body(x, previous, cloth, hold, mobile, body, strongest, fabric):  # type: ignore[no-untyped-def]
+    """Draw back, push out of the body, and bring back what that made too long."""
+    met = body.near.shape[1] > 0
+    for part in prange(PARTS):
+        _collide(part, x, previous, cloth, hold, mobile, body, strongest, fabric)
+        if met:
+            keep_whole(x, previous, mobile, cloth, part)
+    if met:
+        keep_whole(x, previous, mobile, cloth, PARTS)
+
+
 @kernel
 def _make_ready(cloth, fabric, body, start, end, h, substeps):  # type: ignore[no-untyped-def]
     """Write what does not change within a frame; arguments as of `step_frame`."""
@@ -323,16 +344,15 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
     cover, lists = contact
     if first == 0 and phase == DONE:
         _make_ready(cloth, fabric, body, start, end, h, substeps)
+    now = Pose(body.skin, body.points, body.normals)
     strongest = min(STRONGEST_PUSH, FASTEST_PUSH * h + body.fastest[0])
     tree, sheet = (cover.faces, cover.owns, cover.first, cover.beside), (cover.rest, cover.half, cover.garment)
     about = cover.seam, cover.patches, cover.members, cover.mutual, cover.near, cover.fans, cover.around, cover.given
     pressed = Cover(*tree, *sheet, mobile, *about)
     for s in range(first, min(last, substeps)):
         if phase == DONE:
-            go_on(state, cloth, start, end, f4((s + 1.0) / substeps), body.now, fabric.gravity, push, h)
-            _collide(x, previous, cloth, hold, mobile, body, strongest, fabric)
-            if body.near.shape[1]:
-                keep_whole(x, previous, mobile, cloth)
+            go_on(state, cloth, start, end, f4((s + 1.0) / substeps), now, fabric.gravity, push, h)
+            _meet_body(x, previous, cloth, hold, mobile, body, strongest, fabric)
         if cover.faces.shape[0]:
             phase = hold_apart(phase, began, x, previous, h, pressed, lists, fabric.grip)
             if phase != DONE:

@@ -19,7 +19,7 @@ from .rods import bend_strands
 
 f4 = np.float32
 LONG, LONGEST = 1.1, 1.2  # times its rest, of an edge before and after the body pushes, which so cannot tear it
-WORTH = 20_000  # edges from which on waking another core, some 50 us, is worth what a light pass over them takes
+WORTH = 10_000  # edges from which on a light pass over them is worth the other cores
 CATCH_UP = 3.0  # m/s that an edge too long may gain in a substep, so that cloth follows what pulls it
 
 
@@ -223,20 +223,10 @@ def go_on(state, cloth, start, end, share, now, gravity, push, h):  # type: igno
     _pull(state.x, state.previous, cloth, now.skin, h, PARTS)
 
 
-@parallel_kernel
-def _keep_parts_whole(x, previous, mobile, cloth):  # type: ignore[no-untyped-def]
-    for part in prange(PARTS):
-        _limit_stretch(x, previous, f4(0.0), mobile, cloth, LONGEST, part)
-
-
 @kernel
-def keep_whole(x, previous, mobile, cloth):  # type: ignore[no-untyped-def]
-    """Bring back what the body made too long; `mobile` (P,) are inverse masses."""
-    alone = cloth.edges.shape[0] < WORTH
-    if not alone:
-        _keep_parts_whole(x, previous, mobile, cloth)
-    for part in range(0 if alone else PARTS, PARTS + 1):
-        _limit_stretch(x, previous, f4(0.0), mobile, cloth, LONGEST, part)
+def keep_whole(x, previous, mobile, cloth, part):  # type: ignore[no-untyped-def]
+    """Bring back what the body made too long in a part; `mobile` (P,) are inverse masses."""
+    _limit_stretch(x, previous, f4(0.0), mobile, cloth, LONGEST, part)
 
 
 @kernel

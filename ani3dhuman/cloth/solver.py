@@ -117,9 +117,9 @@ def run(
     radii = obstacle.radii if obstacle else none
     passages = Passages(contacts, rest, c, worn.hair, fps)
     skin = contacts.faces.astype(np.uint32), starts.astype(np.uint32), at_point.astype(np.uint32)
-    now = Pose(*(np.empty((count, 3), np.float32) for count in (len(rest), len(starts) - 1, len(starts) - 1)))
-    led, pace = (passages.ways, passages.led), (np.empty_like(now.body), np.empty(1))
-    body = Body(contacts.near, contacts.clear, *skin, deepest, none, radii, none, *led, now, *pace)
+    of_step = [np.empty((count, 3), np.float32) for count in (len(rest), *[len(starts) - 1] * 3)] + [np.empty(1)]
+    led = passages.ways, passages.led
+    body = Body(contacts.near, contacts.clear, *skin, deepest, none, radii, none, *led, *of_step)
     gravity = np.array([0, 0, -settings.gravity]) if around.gravity is None else around.gravity
     end = pose_at(0)
     giving = Giving(worn.hair, contacts, constraints, rest, end)

@@ -22,7 +22,7 @@ WIDEN, RATE = 0.25, 432.0  # share of what lacks to the distance to be kept that
 REMAINS = 0.3  # share of a pair's distance that must be left after a step
 ENOUGH = 0.5  # share of that with which it counts as left
 ROUNDS = 6
-WORTH = 8_000  # pairs from which on waking another core is worth it
+WORTH = 3_000  # pairs from which on the other cores are worth it
 TRIES = 3  # how often it is looked whether what was put back passes other planes
 ZONES = 4  # how often what cannot be solved is joined to larger parts that move as one
 
