@@ -18,8 +18,9 @@ from ..device import CPU_NAME
 from ..mesh.surface import Obstacle
 from .art_direction import fabric_of
 from .constraints import PINNED
-from .fabrics import FABRICS, ClothSettings
+from .fabrics import FABRICS, LOCK, ClothSettings
 from .garment import Garment, Tell, simulate_garment
+from .hair_meshes import worn_hair
 from .in_step import Arriving, in_step
 from .simulate import check
 from .strands import simulate_strands
@@ -78,8 +79,8 @@ def simulate_character(
     """
     check(skinned, faces, bind_vertices, pin_weights, fps)
     own = np.flatnonzero(regions == GARMENT)
-    layers = _layers(faces, regions, own, Worn.of(garment, len(own)))
     whole = Garment(faces, bind_vertices, pin_weights)
+    layers = _layers(whole, regions, own, Worn.of(garment, len(own)))
     return _simulate(skinned, whole, fps, layers, Surroundings(), progress, lambda reason, own: None)
 
 
@@ -108,13 +109,13 @@ def simulate_shot(
     regions = shot["region_ids"]
     own, worn = _garments(shot, garment, warn)
     strands = [item for item in shot.meta.objects if item.strands and is_loose(regions[item.rows]).all()]
-    layers = _layers(shot["faces"], regions, own, worn, strands)
+    whole = Garment(shot["faces"], shot["vertices"], pin_weights)
+    layers = _layers(whole, regions, own, worn, strands)
 
     def tell(reason: str, own: np.ndarray) -> None:
         for text in sentences(shot, [own], reason):
             warn(text)
 
-    whole = Garment(shot["faces"], shot["vertices"], pin_weights)
     moved = _simulate(skinned, whole, shot.meta.fps, layers, surroundings, progress, tell)
     return surroundings.direction.blended(moved, skinned) if surroundings.direction else moved
 
@@ -150,22 +151,24 @@ def _garments(shot: Shot, usual: ClothSettings, warn: Warn) -> tuple[np.ndarray,
 
 
 def _layers(
-    faces: np.ndarray, regions: np.ndarray, own: np.ndarray, worn: Worn, strands: Sequence[ObjectRange] = ()
+    whole: Garment, regions: np.ndarray, own: np.ndarray, worn: Worn, strands: Sequence[ObjectRange] = ()
 ) -> list[Layer]:
-    """Garments (P,) vertices over the skin, together; then hair over both."""
+    """Garments (P,) vertices over the skin, together; then hair over both; `whole` is the mesh of all."""
+    faces = whole.faces
     face_region = regions[faces].max(axis=1, initial=0)
     layers = [Layer(own, worn, ~is_loose(face_region))]
     hair, solid = regions == HAIR, face_region != HAIR
     for item in strands:
         hair[item.rows] = False
         solid &= (faces[:, 0] < item.rows.start) | (faces[:, 0] >= item.rows.stop)
-    fabric = FABRICS["hair"]
-    layers.append(Layer(np.flatnonzero(hair), Worn.of(fabric, int(hair.sum()), hair=True), solid, met=own))
+    rows, index = np.flatnonzero(hair), np.cumsum(hair) - 1
+    inside = index[faces[hair[faces].all(1)]]
+    layers.append(Layer(rows, worn_hair(inside, whole.rest[rows], whole.pins[rows]), solid, met=own))
     for s in strands:
         layers.append(
             Layer(
                 np.arange(s.rows.start, s.rows.stop),
-                Worn.of(fabric, s.vertex_count, hair=True),
+                Worn.of(LOCK, s.vertex_count, hair=True),
                 solid,
                 s.strands,
             )

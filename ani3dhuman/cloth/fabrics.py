@@ -19,9 +19,12 @@ class ClothSettings:
         air: N s/m^3, drag a square metre for each m/s.
         gravity: m/s^2.
         thickness: distance kept from the body, metres.
+        apart: share of it that is kept from other cloth.
         friction: share of the sliding over the body that is lost in 1/720 s, 0..1.
         hold: how strongly half-pinned vertices return to the skin in 1/720 s, 0..1.
         shape: how strongly even free vertices return to where the skin has them in 1/720 s (hair keeps its style).
+        style: the same next to what is held; it fades to `shape` over some 7 cm.
+        jolt: m/s^2, the most at which the body, other cloth and its own lengths may make a particle faster.
         substeps: solver steps in 1/24 s at walking speed; slow frames take down to 0.6 times as many, fast ones up to
             4 times.
         exact: whether stretch and bend are what cloth shows on any mesh; else each constraint's own, to which comes
@@ -37,9 +40,12 @@ class ClothSettings:
     air: float = 0.045
     gravity: float = 9.81
     thickness: float = 0.006
+    apart: float = 0.5
     friction: float = 0.1
     hold: float = 0.06
     shape: float = 0.0
+    style: float = 0.0
+    jolt: float = float("inf")
     substeps: int = 30
     exact: bool = False
     preroll: int = 24
@@ -64,15 +70,33 @@ FABRICS = {
     "denim": replace(MEASURED, density=0.4, bend=1e-4, damping=5e-3, air=0.1, friction=0.2, thickness=0.007),
     "felt": replace(MEASURED, density=0.35, bend=1.2e-4, damping=6e-3, air=0.12, friction=0.3, thickness=0.008),
     "leather": replace(MEASURED, density=0.6, bend=6e-5, damping=8e-3, air=0.1, friction=0.2, thickness=0.008),
+    # sheets of hair: they hang from where they are held, and fold
     "hair": ClothSettings(
         density=0.1,
-        stretch=400,
-        bend=2.6e-7,
-        damping=2.4e-3,
-        air=0.1,
+        stretch=2000,
+        bend=1e-9,
+        damping=6e-4,
+        air=0.3,
         thickness=0.005,
-        hold=0.05,
-        shape=5e-4,
-        substeps=40,
+        apart=0.2,
+        friction=0.03,
+        hold=0.02,
+        shape=2e-5,
+        style=5e-4,
+        jolt=150,
+        substeps=120,
     ),
 }
+
+# other hair, what is round or short and strands, keeps the curves that it was given
+LOCK = ClothSettings(
+    density=0.1,
+    stretch=400,
+    bend=2.6e-7,
+    damping=2.4e-3,
+    air=0.1,
+    thickness=0.005,
+    hold=0.05,
+    shape=5e-4,
+    substeps=40,
+)

@@ -80,6 +80,7 @@ class Fabric(NamedTuple):
         rub: (E,) share of the difference of velocity along each edge that is lost in a substep.
         friction: (P,) share of the sliding over the body that is lost in a substep.
         grip: (P,) Coulomb's coefficient between cloth and cloth.
+        jolt: (P,) float32 m/s^2, of `ClothSettings.jolt`; no rows where nothing has a limit.
     """
 
     air: np.ndarray
@@ -88,6 +89,7 @@ class Fabric(NamedTuple):
     thickness: np.ndarray
     friction: np.ndarray
     grip: np.ndarray
+    jolt: np.ndarray
 
 
 class State(NamedTuple):
@@ -357,5 +359,5 @@ def step_frame(state, at, hold, push, cloth, fabric, body, start, end, h, subste
             phase = hold_apart(phase, began, x, previous, h, pressed, lists, fabric.grip)
             if phase != DONE:
                 return s, phase
-        new_speeds(x, v, previous, cloth, h)
+        new_speeds(x, v, previous, cloth, fabric.jolt, h)
     return min(last, substeps), DONE

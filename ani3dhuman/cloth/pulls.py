@@ -230,26 +230,40 @@ def keep_whole(x, previous, mobile, cloth, part):  # type: ignore[no-untyped-def
 
 
 @kernel
-def _new_speeds(x, v, previous, cloth, h, part):  # type: ignore[no-untyped-def]
-    starts = cloth.starts
+def _new_speeds(x, v, previous, cloth, jolt, h, part):  # type: ignore[no-untyped-def]
+    starts, inv_mass, limited = cloth.starts, cloth.inv_mass, jolt.shape[0] > 0
     for i in range(np.uint64(starts[part]), np.uint64(starts[part + 1])):
+        if limited and inv_mass[i] > f4(0.0):
+            dx, dy, dz = (x[i, 0] - previous[i, 0]) / h, (x[i, 1] - previous[i, 1]) / h, (x[i, 2] - previous[i, 2]) / h
+            faster = dx * dx + dy * dy + dz * dz > v[i, 0] * v[i, 0] + v[i, 1] * v[i, 1] + v[i, 2] * v[i, 2]
+            dx, dy, dz = dx - v[i, 0], dy - v[i, 1], dz - v[i, 2]
+            change, most = math.sqrt(dx * dx + dy * dy + dz * dz), jolt[i] * h
+            if faster and change > most:
+                v[i, 0] += most / change * dx
+                v[i, 1] += most / change * dy
+                v[i, 2] += most / change * dz
+                continue
         for k in range(3):
             v[i, k] = (x[i, k] - previous[i, k]) / h
     _rub_threads(v, cloth, part)
 
 
 @parallel_kernel
-def _new_speeds_of_parts(x, v, previous, cloth, h):  # type: ignore[no-untyped-def]
+def _new_speeds_of_parts(x, v, previous, cloth, jolt, h):  # type: ignore[no-untyped-def]
     for part in prange(PARTS):
-        _new_speeds(x, v, previous, cloth, h, part)
+        _new_speeds(x, v, previous, cloth, jolt, h, part)
 
 
 @kernel
-def new_speeds(x, v, previous, cloth, h):  # type: ignore[no-untyped-def]
-    """End a substep: speeds by what it moved, less friction within the cloth."""
+def new_speeds(x, v, previous, cloth, jolt, h):  # type: ignore[no-untyped-def]
+    """End a substep: speeds by what it moved, less friction within the cloth; `jolt` (P,) as of `kernels.Fabric`.
+
+    What contact pushes is long for a moment, and is drawn back by its edges within a substep: where that makes it
+    faster at more than `jolt` it is a correction for the rest, and no speed. Slower it may become at once.
+    """
     if cloth.edges.shape[0] < WORTH:
         for part in range(PARTS):
-            _new_speeds(x, v, previous, cloth, h, part)
+            _new_speeds(x, v, previous, cloth, jolt, h, part)
     else:
-        _new_speeds_of_parts(x, v, previous, cloth, h)
+        _new_speeds_of_parts(x, v, previous, cloth, jolt, h)
     _rub_threads(v, cloth, PARTS)

@@ -70,7 +70,7 @@ def run(
     order, settings = Order.of(parts.members), settings_for(c, worn)
     masses = worn.each("density") * c.material.sizes
     inv_mass = np.where(constraints.pinned, 0, 1 / masses).astype(np.float32)
-    hold = np.maximum(worn.each("hold") * np.clip(pin_weights, 0, 1) ** 2, worn.each("shape"))
+    hold = np.maximum(worn.each("hold") * np.clip(pin_weights, 0, 1) ** 2, worn.shape(c.reach))
     hear(progress)
     preroll = Preroll.into(skinned, rest, constraints.pinned, settings.preroll, around.way_in)
     layers = worn.layers(c.faces, rest)
@@ -128,6 +128,8 @@ def run(
     x, v = end.skin.copy(), np.broadcast_to(preroll.velocity * fps, end.skin.shape).astype(np.float32)
     grip = layers.friction[order.former]
     air = worn.each("air") / worn.each("density")
+    jolt = worn.each("jolt").astype(np.float32)
+    jolt = jolt if np.isfinite(jolt).any() else jolt[:0]
     placed = x[order.place]
     if preroll.count:
         layer = around.direction.layer if around.direction else np.zeros(len(rest), int)
@@ -175,6 +177,7 @@ def run(
                     thickness=thickness,
                     friction=_rescaled(worn.each("friction"), share),
                     grip=grip,
+                    jolt=jolt,
                 )
                 rubbed = np.where(rough < 0, -1, _rescaled(np.clip(rough, 0, 1), share)).astype(np.float32)
                 stray = strays(goal.body - start.body, contacts.faces, RINGS) / np.float32(count)

@@ -14,13 +14,13 @@ from ani3d_formats.progress import Progress
 from ..mesh.surface import Obstacle, Surface
 from ..mesh.windings import windings
 from .constraints import PINNED, Constraints
-from .fabrics import FABRICS
+from .fabrics import LOCK
 from .garment import Pieces, Tell, simulate_pieces
 from .surroundings import Surroundings
 from .worn import Worn
 
 # of a thread: kg/m, N, N m^2, N s, N s/m^2; those of human hair 0.07 mm thick, but for what damps it
-HAIR = replace(FABRICS["hair"], density=5e-6, stretch=15.0, bend=5e-9, damping=4e-7, air=5e-6)
+HAIR = replace(LOCK, density=5e-6, stretch=15.0, bend=5e-9, damping=4e-7, air=5e-6)
 SHORT, LONG = 0.06, 0.3  # metres: short hair keeps its style, long hair hangs
 STYLE = 0.35  # least pin weight of short hair
 MOST = 800  # strands that are simulated; others follow the nearest of them

@@ -10,8 +10,8 @@ from .contact.candidates import MET
 from .contact.touch import Layers
 from .fabrics import ClothSettings
 
-APART = 0.5  # of the distance kept from the body is kept from other cloth
-OF_EDGE = 0.3  # of the mean edge about a vertex, at most that
+STYLED = 0.07  # metres from what is held, over which `ClothSettings.style` fades to 1/e
+OF_EDGE = 0.3  # of the mean edge about a vertex, the most that is kept from other cloth
 LEAST_GRIP, GRIP = (
     0.2,
     1.5,
@@ -58,6 +58,11 @@ class Worn:
         """(P,) a number of `ClothSettings` for each particle."""
         return np.array([getattr(fabric, name) for fabric in self.fabrics], np.float64)[self.number]
 
+    def shape(self, reach: np.ndarray) -> np.ndarray:
+        """(P,) how strongly particles return to their style, `reach` (P,) metres along the cloth from what is held."""
+        least, most = self.each("shape"), self.each("style")
+        return least + np.maximum(most - least, 0) * np.exp(-((reach / STYLED) ** 2))
+
     @property
     def settings(self) -> ClothSettings:
         """What holds for all: the most substeps, the longest way in, the first one's gravity."""
@@ -75,6 +80,6 @@ class Worn:
         count = np.maximum(np.bincount(sides.ravel(), minlength=len(rest)), 1)
         usual = np.bincount(sides.ravel(), lengths, len(rest)) / count
         most = np.where((usual > 0) & (not self.hair), OF_EDGE * usual, np.inf)
-        half = np.minimum(APART * self.each("thickness"), most) / 2
+        half = np.minimum(self.each("apart") * self.each("thickness"), most) / 2
         grip = LEAST_GRIP + GRIP * self.each("friction")
         return Layers(faces, half, self.garment, grip.astype(np.float32))

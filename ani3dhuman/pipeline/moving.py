@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from ..cloth.character import sentences
-from ..cloth.fabrics import FABRICS
+from ..cloth.fabrics import FABRICS, LOCK
 from ..cloth.pins import find_pins
 from ..cloth.steps import why_not
 from ..device import AUTO, CPU_NAME, no_cuda_in_torch
@@ -91,7 +91,7 @@ def _cloth_key(job: Job, chosen: CoarseSettings, pins: np.ndarray, rigid_key: st
         return rigid_key
     if chosen.layer == "evaluated":
         return stage_key("cloth", job.shot, stages.evaluated_layer(job.shot))
-    fabrics = [asdict(FABRICS[name]) for name in (chosen.fabric, "hair")]
+    fabrics = [asdict(fabric) for fabric in (FABRICS[chosen.fabric], FABRICS["hair"], LOCK)]
     meta = job.shot.meta
     wishes = ("vertex_start", "strands", "fabric", "fabric_changes", "layer", "thickness")
     objects = [[getattr(item, name) for name in wishes] for item in meta.objects]

@@ -102,6 +102,15 @@ def test_two_layers_on_a_body_that_sways(both):
     assert min(deepest) > 0.003, "of 6 mm that cloth keeps from the body"
 
 
+def test_a_sheet_of_hair_folds_as_it_does_on_the_cpu(both):
+    rest, faces = sheet([[0, 0, 1], [0.2, 0, 1], [0, 0, 0.6], [0.2, 0, 0.6]], 9, 15)
+    pins = (rest[:, 2] > 0.99).astype(np.float32)
+    sway = 0.08 * np.sin(np.arange(10) / 2)[:, None, None] * np.float32([1, 1, 0])
+    skinned = (rest + sway).astype(np.float32)
+    here, there = both(lambda: simulate(skinned, faces, rest, pins, None, FPS, FABRICS["hair"]))
+    near_each_other(here, there, rest, faces, within=4.0)
+
+
 def test_strands_swing_as_they_do_on_the_cpu(both):
     shot = turning({"Body": body(), "Head": head(), "Hair": hair(0.4, 12)}, 10)
     rigid = pose_rigid(shot, Progress("rigid", shot.frames))
@@ -148,7 +157,7 @@ class Contact:
         for name in ("mobile", "inv_mass"):
             self.memory.send(name, mobile, float)
         rub = np.full(len(x), 0.3, np.float32)
-        fabric = kernels.Fabric(rub, rub, 9.81, rub, rub, rub)
+        fabric = kernels.Fabric(rub, rub, 9.81, rub, rub, rub, rub[:0])
         self.contact.send(self.cover, fabric)
         done = self.contact.hold_apart(phase, h, np.zeros(3), state, self.cover, self.lists)
         x[:], base[:] = self.memory.there["x"].numpy(), self.memory.there["previous"].numpy()

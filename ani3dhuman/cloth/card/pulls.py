@@ -136,10 +136,23 @@ def limit(
 
 
 @wp.kernel
-def new_speeds(x: wp.array[wp.vec3], base: wp.array[wp.vec3], v: wp.array[wp.vec3], h: float) -> None:
-    """End a substep: speeds by what it moved."""
+def new_speeds(
+    x: wp.array[wp.vec3],
+    base: wp.array[wp.vec3],
+    v: wp.array[wp.vec3],
+    inv_mass: wp.array[float],
+    jolt: wp.array[float],
+    h: float,
+) -> None:
+    """As `pulls._new_speeds`."""
     i = wp.tid()
-    v[i] = (x[i] - base[i]) / h
+    moved = (x[i] - base[i]) / h
+    change, most = moved - v[i], jolt[i] * h
+    size = wp.length(change)
+    if inv_mass[i] > 0.0 and size > most and wp.length_sq(moved) > wp.length_sq(v[i]):
+        v[i] = v[i] + most / size * change
+    else:
+        v[i] = moved
 
 
 @wp.kernel

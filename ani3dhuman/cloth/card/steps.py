@@ -130,6 +130,7 @@ class DeviceSteps:
         m.send("rub", fabric.rub[self.orders["edges"]], float)
         m.send("thickness", fabric.thickness, float)
         m.send("friction", fabric.friction, float)
+        m.send("jolt", fabric.jolt if len(fabric.jolt) else np.full(count, np.inf), float)
         for name in Pose._fields:
             m.send(f"{name}_then", getattr(start, name), wp.vec3)
             m.send(f"{name}_end", getattr(end, name), wp.vec3)
@@ -208,7 +209,8 @@ class DeviceSteps:
             self._limit("mobile", LONGEST, 0.0)
 
     def _end(self, h: float) -> None:
-        self.memory.launch(pulls.new_speeds, len(self.memory.there["x"]), "x", "previous", "v", h)
+        speeds = "x", "previous", "v", "inv_mass", "jolt", h
+        self.memory.launch(pulls.new_speeds, len(self.memory.there["x"]), *speeds)
         self._in_colors(pulls.rub_threads, "edges", "v", "inv_mass", "edges", "rub")
 
 
