@@ -53,7 +53,7 @@ class Mender:
         artist has near the rig, which may be stretched there.
         """
         spare, known = lists
-        x, spare = self._taut(x, cover, (spare, known), crossed, led)
+        x, spare, again = self._taut(x, cover, (spare, known), crossed, led)
         done = x.copy()
         for turn in range(self.rounds):
             former = done.copy()
@@ -69,13 +69,16 @@ class Mender:
             if turn > 0 and np.array_equal(done, former):  # nothing was left to mend
                 break
             if len(self.constraints.faces):
-                spare = go_between(x, done, cover, spare, crossed, known)
+                spare = go_between(x, done, cover, spare, crossed, known, again)
+                again = True
         return done, spare
 
     def _taut(
         self, x: np.ndarray, cover: Cover, lists: tuple[Lists, Lists | None], crossed: bool, led: np.ndarray
-    ) -> tuple[np.ndarray, Lists]:
+    ) -> tuple[np.ndarray, Lists, bool]:
         """Places (P,3) near `x` at which edges away from the body are no longer than cloth is; what is near it stays.
+
+        Also the lists, and whether they were used.
 
         One pass a substep leaves edges softer than cloth is. Limits as tight within substeps would press cloth through
         what pinches it.
@@ -91,10 +94,10 @@ class Mender:
             loose[far] = 0
         done[far] = x[far]
         if np.abs(done - x).max(initial=0) < UNSEEN:
-            return x, lists[0]
+            return x, lists[0], False
         if len(self.constraints.faces):
-            return done, go_between(x, done, cover, lists[0], crossed, lists[1])
-        return done, lists[0]
+            return done, go_between(x, done, cover, lists[0], crossed, lists[1]), True
+        return done, lists[0], False
 
     def _heights(self, x: np.ndarray, rows: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
         near = self.contacts.near[rows, self.contacts.clear[rows].argmin(1)]

@@ -214,15 +214,22 @@ def _mended(x0: np.ndarray, x: np.ndarray, h: float, cover: Cover, lists: Lists)
 
 
 def go_between(
-    x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists, crossed: bool = True, known: Lists | None = None
+    x0: np.ndarray,
+    x: np.ndarray,
+    cover: Cover,
+    lists: Lists,
+    crossed: bool = True,
+    known: Lists | None = None,
+    again: bool = False,
 ) -> Lists:
     """Change places `x` (V,3), to which cloth goes from `x0`, so that it does not cross on the way; the lists.
 
     `crossed`: whether it may cross at `x0`. `known`: lists of the step that ended near there, which often serve.
+    `again`: `lists` are what came of these when cloth went to or from near there before.
     """
     if known and not crossed:
         wished = x.copy()
-        lists, failed = _goes_along(x0, x, cover, lists, known)
+        lists, failed = _goes_along(x0, x, cover, lists, known, again and not lists.clock[SPAN])
         if failed is not None:
             lists.clock[:] = 0
             lists.clock[FAILED] = failed
@@ -250,16 +257,19 @@ def go_between(
     return lists
 
 
-def _goes_along(x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists, known: Lists) -> tuple[Lists, int | None]:
+def _goes_along(
+    x0: np.ndarray, x: np.ndarray, cover: Cover, lists: Lists, known: Lists, again: bool
+) -> tuple[Lists, int | None]:
     """As `go_between` by `known` lists, which stay as they are; also the number of pairs that fail.
 
     That is None where they do not serve: `x` is of no use then.
     """
     elapsed, span = known.clock[ELAPSED], known.clock[SPAN]
-    if len(lists.pairs.kind) != len(known.pairs.kind):
-        pairs, touching = room_for(len(known.pairs.kind), len(x))
-        lists = lists._replace(pairs=pairs, touching=touching)
-    _copy_lists(known, lists)
+    if not again:
+        if len(lists.pairs.kind) != len(known.pairs.kind):
+            pairs, touching = room_for(len(known.pairs.kind), len(x))
+            lists = lists._replace(pairs=pairs, touching=touching)
+        _copy_lists(known, lists)
     lists.tangled[:] = False
     own = lists._replace(line=known.line, way=known.way)
     off, most = np.empty(len(x), bool), np.float32(2 * FURTHEST * SLACK[1]) * cover.half
