@@ -161,9 +161,8 @@ def _layers(
     for item in strands:
         hair[item.rows] = False
         solid &= (faces[:, 0] < item.rows.start) | (faces[:, 0] >= item.rows.stop)
-    rows, index = np.flatnonzero(hair), np.cumsum(hair) - 1
-    inside = index[faces[hair[faces].all(1)]]
-    layers.append(Layer(rows, worn_hair(inside, whole.rest[rows], whole.pins[rows]), solid, met=own))
+    rows = np.flatnonzero(hair)
+    layers.append(Layer(rows, worn_hair(whole.part(rows)), solid, met=own))
     for s in strands:
         layers.append(
             Layer(
@@ -272,11 +271,8 @@ class _Work:
             pins = whole.pins[own]
             moved = simulate_strands(led, whole.rest[own], layer.strands, pins, around, self.fps, steps, follow)
             return moved.astype(np.float32)
-        index = np.full(len(whole.rest), -1)
-        index[both] = np.arange(len(both))
-        faces = index[whole.faces]
-        pins = np.concatenate([whole.pins[own], np.ones(len(layer.met), np.float32)])
-        garment = Garment(faces[(faces >= 0).all(1)], whole.rest[both], pins)
+        garment = whole.part(both)
+        garment.pins[len(own) :] = 1
         worn = layer.worn.beside(len(layer.met))
         moved = simulate_garment(led, garment, around, self.fps, worn, steps, follow)
         return moved[:, : len(own)].astype(np.float32)

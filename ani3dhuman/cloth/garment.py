@@ -61,6 +61,13 @@ class Garment:
     rest: np.ndarray
     pins: np.ndarray
 
+    def part(self, rows: np.ndarray) -> Garment:
+        """Of vertices `rows` (N,) alone, in their order, and the faces between them."""
+        index = np.full(len(self.rest), -1)
+        index[rows] = np.arange(len(rows))
+        faces = index[self.faces]
+        return Garment(faces[(faces >= 0).all(1)], self.rest[rows], self.pins[rows])
+
 
 def simulate_garment(
     skinned: np.ndarray,

@@ -7,21 +7,17 @@ import numpy as np
 from ..mesh.topology import edges_of
 from .constraints import PINNED, islands, sound_faces, tethers
 from .fabrics import FABRICS, LOCK
+from .garment import Garment
+from .layers import ROUND
 from .worn import Worn
 
-ROUND = 0.3  # share of a piece's area that its normals may add up to, for it to be closed around something
 SHORT = 0.16  # metres along a piece from what is held: what is no longer keeps its style
 
 
-def worn_hair(faces: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray) -> Worn:
-    """P particles of hair: pieces that are open sheets and long are of the fabric "hair", all else is `LOCK`.
-
-    Args:
-        faces: (F,3) triangles of the P particles; rest: (P,3) bind pose, metres.
-        pin_weights: (P,) 1 on the skin .. 0 free.
-    """
-    count = len(rest)
-    faces = sound_faces(faces)
+def worn_hair(hair: Garment) -> Worn:
+    """P particles of `hair`: pieces that are open sheets and long are of the fabric "hair", all else is `LOCK`."""
+    rest, count = hair.rest, len(hair.rest)
+    faces = sound_faces(hair.faces)
     edges = edges_of(faces)
     piece = islands(edges, count)
     corners = rest[faces].astype(np.float64)
@@ -31,7 +27,7 @@ def worn_hair(faces: np.ndarray, rest: np.ndarray, pin_weights: np.ndarray) -> W
     area = np.bincount(owner, np.linalg.norm(normals, axis=1), pieces)
     open_sheet = np.linalg.norm(total, axis=1) >= ROUND * np.maximum(area, 1e-20)
     longest = np.zeros(pieces)
-    np.maximum.at(longest, piece, tethers(rest, edges, pin_weights > PINNED)[1])
+    np.maximum.at(longest, piece, tethers(rest, edges, hair.pins > PINNED)[1])
     sheet = (open_sheet & (longest > SHORT))[piece]
     fabrics = (LOCK, FABRICS["hair"]) if sheet.any() else (LOCK,)
     return Worn(fabrics, sheet.astype(int), np.zeros(count, int), np.zeros(count), hair=True)

@@ -13,6 +13,7 @@ from ani3d_formats.regions import HAIR
 from ani3dhuman.cloth.character import simulate_shot
 from ani3dhuman.cloth.constraints import Constraints
 from ani3dhuman.cloth.fabrics import FABRICS, LOCK
+from ani3dhuman.cloth.garment import Garment
 from ani3dhuman.cloth.hair_meshes import worn_hair
 from ani3dhuman.cloth.pins import find_pins
 from ani3dhuman.cloth.simulate import simulate
@@ -84,14 +85,14 @@ def test_long_open_sheets_hang_and_all_other_hair_keeps_its_style():
     rest = np.concatenate([long, short + np.float32([1, 0, 0.7]), round_ + np.float32([2, 0, 0])])
     every = np.concatenate([faces, faces + len(long), around + 2 * len(long)])
     pins = (rest[:, 2] > 0.99).astype(np.float32)
-    worn = worn_hair(every, rest, pins)
+    worn = worn_hair(Garment(every, rest, pins))
     of_sheet = [worn.fabrics[k] == FABRICS["hair"] for k in worn.number]
     np.testing.assert_array_equal(of_sheet, np.arange(len(rest)) < len(long))
-    assert worn_hair(around, round_, pins[-len(round_) :]).fabrics == (LOCK,), "as many substeps as locks need"
+    assert worn_hair(Garment(around, round_, pins[-len(round_) :])).fabrics == (LOCK,), "as many substeps as locks need"
 
 
 def tilted(fabric, frames=60):
-    """A sheet of hair (rows, columns, 3) in the last frame, after the head that holds it has turned by 60 degrees."""
+    """A sheet of hair (T,P,3) whose head turns by 60 degrees in half a second, and its rest pose (P,3)."""
     rest, faces = sheet([[0, -0.06, 0], [0, 0.06, 0], [0, -0.06, -0.35], [0, 0.06, -0.35]], 13, 21)
     pins = (rest[:, 2] > -0.01).astype(np.float32)
     turn = Rotation.from_euler("y", np.radians(60) * np.minimum(np.arange(frames) / 12, 1)[:, None])
