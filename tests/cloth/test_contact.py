@@ -375,3 +375,16 @@ def test_what_crosses_along_a_curve_that_is_held_somewhere_crosses_what_it_cross
         lists = touch(x0, x, x0.copy(), 0.001, cover, lists, rub)
         now = crossings_of(x, faces)
         assert {pair for pair in now if (x[list(pair[0])][:, 0] < 0).all()} <= before
+
+
+def test_a_corner_that_has_little_weight_where_it_is_met_goes_no_further_than_others():
+    """A triangle that is held at two corners, met beside the edge between these by a corner of another, held one."""
+    x = np.float32(
+        [[0, 0, 0], [0.02, 0, 0], [0.01, 0.02, 0], [0.01, 0.001, 0.001], [0, -0.02, 0.01], [0.02, -0.02, 0.01]]
+    )
+    faces, garment = np.array([[0, 1, 2], [3, 4, 5]]), np.repeat([0, 1], 3)
+    layers = Layers(faces, np.full(6, 0.002), garment, np.zeros(6, np.float32))
+    cover = cover_of(layers, x, np.float32([0, 0, 1, 0, 0, 0]))
+    moved = x.copy()
+    touch(x, moved, x.copy(), 1 / 720, cover, empty_lists(cover), np.zeros(6, np.float32))
+    assert 1e-4 < np.linalg.norm(moved[2] - x[2]) < 0.003, "3 mm lack of the 4 that are kept"

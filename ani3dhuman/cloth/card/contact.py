@@ -17,6 +17,7 @@ VERTEX, TINY = wp.constant(geometry.VERTEX), wp.constant(geometry.TINY)
 KEPT_AT_REST = wp.constant(candidates.KEPT_AT_REST)
 REMAINS, ENOUGH = wp.constant(apart.REMAINS), wp.constant(apart.ENOUGH)
 STEEP = wp.constant(tangles.STEEP)
+FURTHER = wp.constant(apart.FURTHER)
 
 
 @wp.struct
@@ -189,10 +190,11 @@ def repel(
     if pairs.on[p] == 0:
         return
     at, w, n = pairs.at[p], pairs.weights[p], pairs.normal[p]
-    total, gap, r, u = float(0.0), float(0.0), wp.vec3(0.0), wp.vec3(0.0)
+    total, most, gap, r, u = float(0.0), float(0.0), float(0.0), wp.vec3(0.0), wp.vec3(0.0)
     for s in range(4):
         v = at[s]
         total += mobile[v] * w[s] * w[s]
+        most = wp.max(most, mobile[v] * wp.abs(w[s]))
         gap += w[s] * wp.dot(n, x[v])
         r += w[s] * (x[v] - x0[v])
         u += w[s] * (x[v] - base[v])
@@ -201,6 +203,7 @@ def repel(
     push = wanted - gap
     if push <= 0.0 or total <= 0.0:
         return
+    total = wp.max(total, most / FURTHER)
     r = r - wp.dot(n, r) * n
     sliding, grip = wp.length(r), friction[at[0]] * push
     rub = float(1.0)
@@ -336,10 +339,12 @@ def untangle(
     size = wp.length(goal)
     if size < 1.0e-9:
         return
-    total = mobile[e] * (1.0 - way) * (1.0 - way) + mobile[f] * way * way
-    total += mobile[i] * (1.0 - u - w) * (1.0 - u - w) + mobile[j] * u * u + mobile[k] * w * w
+    ends = wp.vec2(mobile[e] * (1.0 - way), mobile[f] * way)
+    corners = wp.vec3(mobile[i] * (1.0 - u - w), mobile[j] * u, mobile[k] * w)
+    total = wp.dot(ends, wp.vec2(1.0 - way, way)) + wp.dot(corners, wp.vec3(1.0 - u - w, u, w))
     if total <= 0.0:
         return
+    total = wp.max(total, wp.max(wp.max(ends), wp.max(corners)) / FURTHER)
     goal = (stride * (half[e] + half[i]) / wp.sqrt(size * size + 0.01) / total) * goal
     add(sums, e, 1.0, mobile[e] * (1.0 - way) * goal, mobile[e] * (1.0 - way) * goal)
     add(sums, f, 1.0, mobile[f] * way * goal, mobile[f] * way * goal)

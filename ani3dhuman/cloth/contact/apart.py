@@ -19,6 +19,7 @@ from .candidates import BLOCKS, heed_rest
 from .geometry import VERTEX, gap_along, nearest_of_pair
 
 WIDEN, RATE = 0.25, 432.0  # share of what lacks to the distance to be kept that is made good in one step; in a second
+FURTHER = 3.0  # times what lacks, the most that a corner of little weight goes for it, where the others are held
 REMAINS = 0.3  # share of a pair's distance that must be left after a step
 ENOUGH = 0.5  # share of that with which it counts as left
 ROUNDS = 6
@@ -119,11 +120,12 @@ def repel(x0, x, base, h, inv_mass, pairs, touching, friction):  # type: ignore[
     for b in range(BLOCKS):
         for n in range(b * room, b * room + counts[b]):
             p = lists[n]
-            total, gap, rx, ry, rz, ux, uy, uz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            total, most, gap, rx, ry, rz, ux, uy, uz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             nx, ny, nz = normal[p, 0], normal[p, 1], normal[p, 2]
             for s in range(4):
                 v, w = at[p, s], weights[p, s]
                 total += inv_mass[v] * w * w
+                most = max(most, inv_mass[v] * abs(w))
                 gap += w * (nx * x[v, 0] + ny * x[v, 1] + nz * x[v, 2])
                 rx += w * (x[v, 0] - x0[v, 0])
                 ry += w * (x[v, 1] - x0[v, 1])
@@ -136,6 +138,7 @@ def repel(x0, x, base, h, inv_mass, pairs, touching, friction):  # type: ignore[
             push = wanted - gap
             if push <= 0.0 or total <= 0.0:
                 continue
+            total = max(total, most / FURTHER)
             along = nx * rx + ny * ry + nz * rz
             rx, ry, rz = rx - along * nx, ry - along * ny, rz - along * nz
             sliding = math.sqrt(rx * rx + ry * ry + rz * rz)

@@ -13,6 +13,7 @@ import numpy as np
 from numba import prange
 
 from ...jit import kernel, parallel_kernel
+from .apart import FURTHER
 from .candidates import BLOCKS, HELD, begin_at, next_leaf
 from .geometry import pierces
 from .planes import stay_apart
@@ -160,11 +161,13 @@ def untangle(x, base, h, cover, hits, counts):  # type: ignore[no-untyped-def]
                 continue
             at = (e, f, i, j, k)
             share = (1.0 - t, t, u + w - 1.0, -u, -w)
-            total = 0.0
+            total, most = 0.0, 0.0
             for s in range(5):
                 total += inv_mass[at[s]] * share[s] * share[s]
+                most = max(most, inv_mass[at[s]] * abs(share[s]))
             if total <= 0.0:
                 continue
+            total = max(total, most / FURTHER)
             move = stride * (cover.half[e] + cover.half[i]) / math.sqrt(size * size + 0.01) / total
             for s in range(5):
                 m = move * inv_mass[at[s]] * share[s]
