@@ -21,7 +21,7 @@ from .compliance import compliances, settings_for
 from .constraints import Constraints
 from .contact.candidates import Cover
 from .contact.seams import find_seams
-from .contact.touch import DONE, FAILED, USED, cover_of, empty_lists, may_cross, renew_lists
+from .contact.touch import DONE, FAILED, begin_frame, cover_of, empty_lists, may_cross, renew_lists
 from .exits import Exits
 from .fabrics import SUBSTEP, ClothSettings
 from .giving import Giving
@@ -162,13 +162,13 @@ def run(
             pushes = around.accelerations(step - preroll.count - 1, x[order.place], v[order.place], sheet)
             push = _pushed(pushes if pushes is None else pushes[order.former], gravity, len(x))
             later = partial(pose_at, min(step + passages.ahead, preroll.count + len(skinned) - 1))
-            lists.clock[USED] = 0
             for start, goal in pairwise(way):
                 ahead = np.where(constraints.pinned[:, None], goal.skin, x + v / np.float32(rate))
                 contacts.update(x, ahead, start.body, goal.body, start.normals)
                 exits.lead(x, start)
                 passages.lead(x, start, goal, later, rate)
                 count = substeps_of(settings, rate, _speed(start, goal, v, contacts.places, rate))
+                begin_frame(lists, count)
                 share = 1 / rate / count / SUBSTEP
                 fabric = Fabric(
                     air=air,

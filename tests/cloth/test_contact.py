@@ -12,6 +12,7 @@ from ani3dhuman.cloth.contact.flat import NEAR
 from ani3dhuman.cloth.contact.geometry import EDGE, VERTEX, closest_on_edges, nearest_of_pair, pierces
 from ani3dhuman.cloth.contact.seams import find_seams
 from ani3dhuman.cloth.contact.touch import (
+    ALLOWED,
     DONE,
     DUE,
     ELAPSED,
@@ -20,6 +21,7 @@ from ani3dhuman.cloth.contact.touch import (
     SPAN,
     USED,
     Layers,
+    begin_frame,
     cover_of,
     empty_lists,
     find_crossings,
@@ -146,7 +148,7 @@ def test_a_sheet_folded_upon_itself_is_listed_also_after_some_vertices_have_left
     assert across <= names_on(lists) and len(across) > 100
     after, corner = x.copy(), int(np.argmin(np.abs(rest - [0.02, 0.05, 0]).sum(1)))
     after[corner, 2] += 0.05  # thrown through the other half
-    lists.clock[USED] = 0
+    begin_frame(lists, 30)
     size = len(lists.pairs.kind)
     mended = renew_lists(DUE, x, after, 0.001, cover, lists)
     assert len(mended.pairs.kind) == size  # not made anew
@@ -187,6 +189,18 @@ def test_of_a_tight_bend_what_lies_near_each_other_is_left_out_and_what_meets_is
     assert all(np.ptp(flat[sorted(near_of(pair)), :2], axis=0).max() < 0.009 for pair in before - listed)
 
 
+def test_the_more_steps_a_frame_has_the_more_often_lists_may_be_made_in_it():
+    rest, _, faces = crumpled(0)
+    cover = covered(rest, faces)
+    lists = empty_lists(cover)
+    allowed = []
+    for steps in (1, 30, 120):
+        begin_frame(lists, steps)
+        assert lists.clock[USED] == 0
+        allowed.append(lists.clock[ALLOWED])
+    assert allowed == [MOST, MOST, 4 * MOST]
+
+
 def near_of(pair):
     """The vertices of a named pair."""
     return {int(v) for v in np.ravel(np.concatenate([np.ravel(part) for part in pair[1:]]))}
@@ -203,7 +217,7 @@ def stack(count, gap):
 
 def touch(x0, x, base, h, cover, lists, friction):
     """One step; the lists, perhaps new ones."""
-    lists.clock[USED] = 0
+    begin_frame(lists, 30)
     phase = hold_apart(DONE, x0, x, base, h, cover, lists, friction)
     while phase != DONE:
         lists = renew_lists(phase, x0, x, h, cover, lists)

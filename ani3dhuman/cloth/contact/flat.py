@@ -8,12 +8,15 @@ come within reach of each other lie in one.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import prange
 
 from ...jit import kernel, parallel_kernel
+
+if TYPE_CHECKING:
+    from .candidates import Boxes, Cover
 
 NONE, ONE = np.float32(0), np.float32(1)
 FLAT = np.float32(0.5)  # least cosine between the normals of a patch and their mean
@@ -181,18 +184,31 @@ def find_flat_about_moving(x, y, cover, boxes):  # type: ignore[no-untyped-def]
 
 
 @parallel_kernel
-def find_flat(x, y, cover, boxes):  # type: ignore[no-untyped-def]
-    """Find about which triangles cloth lies flat at places `x` and at places `y` (V,3).
-
-    `normals`, `flat` and `level` of `boxes` are written.
-    """
-    faces, starts, members, near = cover.faces, cover.patches, cover.members.view(np.uint32), cover.near
-    fans, around = cover.fans, cover.around.view(np.uint32)
-    normals, flat, level = boxes.normals, boxes.flat, boxes.level
+def _find_normals(x, y, faces, normals):  # type: ignore[no-untyped-def]
     for t in prange(faces.shape[0]):
         find_normal(t, x, faces, normals, 0)
         find_normal(t, y, faces, normals, 1)
+
+
+@parallel_kernel
+def _find_level(fans, around, normals, level):  # type: ignore[no-untyped-def]
     for v in prange(fans.shape[0] - 1):
         level[v] = within_cone(around, fans[v], fans[v + 1], normals)
-    for t in prange(faces.shape[0]):
+
+
+@parallel_kernel
+def _find_flatness(starts, members, near, normals, flat):  # type: ignore[no-untyped-def]
+    for t in prange(flat.shape[0]):
         flat[t] = flatness(members, starts[t], near[t], starts[t + 1], normals)
+
+
+def find_flat(x: np.ndarray, y: np.ndarray, cover: Cover, boxes: Boxes) -> None:
+    """Find about which triangles cloth lies flat at places `x` and at places `y` (V,3).
+
+    `normals`, `flat` and `level` of `boxes` are written. By a kernel for each: numba made one loop of two over the same
+    triangles when they stood in one kernel, and normals were read before they were there.
+    """
+    members, around = cover.members.view(np.uint32), cover.around.view(np.uint32)
+    _find_normals(x, y, cover.faces, boxes.normals)
+    _find_level(cover.fans, around, boxes.normals, boxes.level)
+    _find_flatness(cover.patches, members, cover.near, boxes.normals, boxes.flat)

@@ -23,12 +23,12 @@ PATCH = 4.0  # times half the distance kept, about each triangle, that it is loo
 LONGEST, USUAL, SHORTEST = 12.0, 8.0, 2.0  # steps that lists may serve
 DONE, DUE, LEFT = range(3)  # phases of a step
 AGAIN = 3  # how often lists are made anew in one step, as what was put back leaves its line
-MOST = 12  # lists made early in a frame; in worse ones, where body and cloth fight, nothing is promised
+MOST, EARLY = 12, 0.4  # lists made early in a frame, or in a step of it, before nothing more is promised
 CORRECTIONS, FURTHEST = 3, 2.0  # turns in which lists may serve a correction; times the most slack that it may need
 CHEAP = 0.05  # as many of those as mending some counts for
 MANY, LITTLE = 64, 4  # crossings with which no more are made than that, as what shakes there leaves every line at once
 ALL = np.zeros(0, bool)  # of cloth that moves
-ELAPSED, SPAN, USED, CROSSED, FAILED = range(5)  # places in `Lists.clock`
+ELAPSED, SPAN, USED, CROSSED, FAILED, ALLOWED = range(6)  # places in `Lists.clock`
 
 
 class Lists(NamedTuple):
@@ -41,9 +41,8 @@ class Lists(NamedTuple):
         tangled: (V,) bool, vertices of what crosses.
         line, way: (V,3) float32, the places and velocities that the lists were made for.
         slack: (V,) float32 metres, how far each vertex may be from there.
-        clock: (5,) seconds since then, seconds that they serve (0: there are none), lists made early in this frame,
-            crossings found last,
-            pairs that could not be kept apart since.
+        clock: (6,) seconds since then, seconds that they serve (0: there are none), lists made early in this frame,
+            crossings found last, pairs that could not be kept apart since, lists that may be made early in this frame.
         boxes: `Boxes`.
         ends: (2,V,3) float32, where the lines are at the step at hand and when the lists have served.
     """
@@ -105,7 +104,7 @@ def empty_lists(cover: Cover) -> Lists:
         np.zeros((vertices, 3), np.float32),
         np.zeros((vertices, 3), np.float32),
         np.float32(2 * SLACK[1]) * np.abs(cover.half),
-        np.zeros(5),
+        np.zeros(6),
         Boxes(
             np.zeros((2 * leaves, 12), np.float32),
             np.zeros((faces, 12), np.float32),
@@ -338,10 +337,15 @@ def _adapt(x, elapsed, half, lists):  # type: ignore[no-untyped-def]
         slack[i] = min(max(wanted, 2.0 * SLACK[0] * half[i]), 2.0 * SLACK[1] * half[i])
 
 
+def begin_frame(lists: Lists, steps: int) -> None:
+    """Let lists be made early as often as so many steps may need."""
+    lists.clock[USED], lists.clock[ALLOWED] = 0, max(MOST, EARLY * steps)
+
+
 @kernel
 def _may_renew(clock):  # type: ignore[no-untyped-def]
     """Whether lists may still be made early in this frame."""
-    return clock[USED] < (MOST if clock[CROSSED] < MANY else LITTLE)
+    return clock[USED] < (clock[ALLOWED] if clock[CROSSED] < MANY else LITTLE)
 
 
 @kernel
