@@ -190,15 +190,11 @@ def test_of_a_tight_bend_what_lies_near_each_other_is_left_out_and_what_meets_is
 
 
 def test_the_more_steps_a_frame_has_the_more_often_lists_may_be_made_in_it():
-    rest, _, faces = crumpled(0)
-    cover = covered(rest, faces)
-    lists = empty_lists(cover)
-    allowed = []
+    lists, allowed = empty_lists(covered(*crumpled(0)[::2])), []
     for steps in (1, 30, 120):
         begin_frame(lists, steps)
-        assert lists.clock[USED] == 0
-        allowed.append(lists.clock[ALLOWED])
-    assert allowed == [MOST, MOST, 4 * MOST]
+        allowed.append((lists.clock[USED], lists.clock[ALLOWED]))
+    assert allowed == [(0, MOST), (0, MOST), (0, 4 * MOST)]
 
 
 def near_of(pair):

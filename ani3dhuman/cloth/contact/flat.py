@@ -8,15 +8,12 @@ come within reach of each other lie in one.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
 from ...jit import kernel, parallel_kernel
-
-if TYPE_CHECKING:
-    from .candidates import Boxes, Cover
 
 NONE, ONE = np.float32(0), np.float32(1)
 FLAT = np.float32(0.5)  # least cosine between the normals of a patch and their mean
@@ -202,7 +199,7 @@ def _find_flatness(starts, members, near, normals, flat):  # type: ignore[no-unt
         flat[t] = flatness(members, starts[t], near[t], starts[t + 1], normals)
 
 
-def find_flat(x: np.ndarray, y: np.ndarray, cover: Cover, boxes: Boxes) -> None:
+def find_flat(x, y, cover, boxes):  # type: ignore[no-untyped-def]
     """Find about which triangles cloth lies flat at places `x` and at places `y` (V,3).
 
     `normals`, `flat` and `level` of `boxes` are written. By a kernel for each: numba made one loop of two over the same
