@@ -16,7 +16,7 @@ METHODS = {
     "avatar": 7,
     "fit": 15,
     "rigid": 2,
-    "cloth": 28,
+    "cloth": 29,
     "render": 15,
     "restore": 4,
     "limits": 5,
